@@ -1,0 +1,29 @@
+//! The rules of the Blockchain Name System: which operations are accepted and what they change.
+//!
+//! ```text
+//! payload --wire--> Operation --check against View--> accept: effect on records, canonical text
+//!                                                 \-> reject: the rule that refused
+//! ```
+//!
+//! Everything is a pure function of its arguments: constants come from [`params::Params`], the state is
+//! read through [`view::View`] and changed through a [`changes::Changes`] that the caller commits. A
+//! rejected operation is a value, [`reject::Reject`], never an error. Nothing here may look at a clock,
+//! a file or the network, and every rule cites its source: `sm` is state-machine.md, `wf` wire-format.md,
+//! `ch` consensus-hash.md, `history` history.md.
+
+pub mod address;
+pub mod changes;
+pub mod engine;
+pub mod epoch;
+pub mod keychain;
+pub mod name;
+pub mod operation;
+pub mod params;
+pub mod pending;
+pub mod price;
+pub mod quirk;
+pub mod record;
+pub mod reject;
+pub mod state;
+pub mod view;
+pub mod wire;

@@ -1,0 +1,184 @@
+//! Names and namespace ids: valid by construction (wf §5).
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::hash::{NameHash128, sha256};
+
+/// Longest name in bytes, namespace and dot included (wf §5).
+pub const NAME_MAX: usize = 37;
+/// Longest namespace id in bytes (wf §5).
+pub const NAMESPACE_ID_MAX: usize = 19;
+
+/// Why a text is no name or namespace id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    /// No dot, or more than one, or nothing on one side of it.
+    #[error("a name has the form LABEL.NAMESPACE with exactly one dot")]
+    Shape,
+    /// Something other than `a-z 0-9 - _`.
+    #[error("only the characters a-z, 0-9, '-' and '_' are allowed")]
+    Charset,
+    /// More than [`NAME_MAX`] or [`NAMESPACE_ID_MAX`] bytes.
+    #[error("a name has at most 37 characters and a namespace at most 19")]
+    TooLong,
+}
+
+/// A name like `werner.id`: one dot, characters `a-z 0-9 - _`, at most 37 bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<str>);
+
+impl Name {
+    /// The name that `bytes` spell, exactly as they stand: upper case is invalid (wf §5).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidName> {
+        if bytes.len() > NAME_MAX {
+            return Err(InvalidName::TooLong);
+        }
+        let mut parts = bytes.split(|&byte| byte == b'.');
+        let (Some(label), Some(namespace), None) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err(InvalidName::Shape);
+        };
+        check_charset(label)?;
+        // A namespace longer than any namespace id parses as part of a name; such a name is merely never
+        // registrable, because its namespace cannot exist.
+        check_charset(namespace)?;
+        Ok(Self(String::from_utf8_lossy(bytes).into()))
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part before the dot.
+    pub fn label(&self) -> &str {
+        self.0.split_once('.').map_or("", |(label, _)| label)
+    }
+
+    /// The part after the dot. It can be longer than a [`NamespaceId`] may be.
+    pub fn namespace(&self) -> &str {
+        self.0
+            .split_once('.')
+            .map_or("", |(_, namespace)| namespace)
+    }
+
+    /// The namespace, if an id of that length can exist.
+    pub fn namespace_id(&self) -> Option<NamespaceId> {
+        NamespaceId::from_bytes(self.namespace().as_bytes()).ok()
+    }
+
+    /// How transfers refer to the name (wf §5, "name hash").
+    pub fn hash128(&self) -> NameHash128 {
+        let digest = sha256(self.0.as_bytes());
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        NameHash128(hash)
+    }
+}
+
+/// A namespace id like `id`: 1 to 19 characters `a-z 0-9 - _`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamespaceId(Box<str>);
+
+impl NamespaceId {
+    /// The id that `bytes` spell.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidName> {
+        if bytes.len() > NAMESPACE_ID_MAX {
+            return Err(InvalidName::TooLong);
+        }
+        check_charset(bytes)?;
+        Ok(Self(String::from_utf8_lossy(bytes).into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn check_charset(part: &[u8]) -> Result<(), InvalidName> {
+    if part.is_empty() {
+        return Err(InvalidName::Shape);
+    }
+    let allowed = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    if part.iter().all(allowed) {
+        Ok(())
+    } else {
+        Err(InvalidName::Charset)
+    }
+}
+
+macro_rules! text_type {
+    ($name:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                Self::from_bytes(text.as_bytes())
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+text_type!(Name);
+text_type!(NamespaceId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_split_at_their_dot() {
+        let name: Name = "patrickstanley.id".parse().expect("a valid name");
+        assert_eq!((name.label(), name.namespace()), ("patrickstanley", "id"));
+        assert_eq!(
+            name.hash128().to_string(),
+            "683a3e1ee5f0296833c56e481cf41b77"
+        ); // wf §5, check values
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let long = format!("{}.id", "a".repeat(35));
+        let cases = [
+            ("foo", InvalidName::Shape),
+            ("foo.", InvalidName::Shape),
+            (".id", InvalidName::Shape),
+            ("a.b.id", InvalidName::Shape),
+            ("Foo.id", InvalidName::Charset),
+            ("foo+.id", InvalidName::Charset),
+            ("foo.id\n", InvalidName::Charset),
+            (long.as_str(), InvalidName::TooLong),
+        ];
+        for (text, reason) in cases {
+            assert_eq!(text.parse::<Name>(), Err(reason), "{text:?}");
+        }
+        assert!(format!("{}.id", "a".repeat(34)).parse::<Name>().is_ok());
+    }
+}

@@ -1,0 +1,81 @@
+//! Where blocks come from. Nothing above this module knows which kind of source it follows.
+//!
+//! A [`ChainSource`] is asked again and again what follows the block that the index holds; it answers with
+//! exactly one [`Event`]. The index's own tip is the argument, so that a source keeps no cursor that a
+//! crash could lose: after a restart the same question gets the same answer.
+//!
+//! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
+
+use std::time::Duration;
+
+use bitcoin::{BlockHash, OutPoint, TxOut};
+
+pub mod blockfile;
+pub mod dev;
+pub mod header;
+
+/// A place in a chain of blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct BlockRef {
+    /// Distance from the genesis block.
+    pub height: u32,
+    /// Hash of the block's header.
+    pub hash: BlockHash,
+}
+
+/// A block as it goes into the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Its height and hash.
+    pub at: BlockRef,
+    /// Hash of the block below.
+    pub previous: BlockHash,
+    /// Header time, seconds since 1970 (set by the miner; for display and lag only).
+    pub time: u32,
+    /// The serialised block, header first, witnesses included where the source has them.
+    pub raw: Vec<u8>,
+}
+
+/// What follows the block that the index holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The next block of the best chain, deep enough to be indexed.
+    Connect(Block),
+    /// The index's tip is no longer on the best chain: undo that one block and ask again.
+    Disconnect,
+    /// Nothing to do for now.
+    Idle,
+}
+
+/// Why a source cannot answer. The message says what the reader can do.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Asking again later may help: the node restarts, warms up, does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Asking again will not help: wrong network, pruned blocks, damaged files.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// A chain of Bitcoin blocks to follow.
+pub trait ChainSource: Send {
+    /// What follows `tip`; with `None`, the block at `first_block` is wanted.
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError>;
+
+    /// The outputs that `outpoints` name, in the same order; all of them are spent by `block`.
+    fn prevouts(
+        &mut self,
+        block: &Block,
+        outpoints: &[OutPoint],
+    ) -> Result<Vec<TxOut>, SourceError>;
+
+    /// Height of the best block that the source knows, for progress.
+    fn best_height(&mut self) -> Result<u32, SourceError>;
+
+    /// Returns when something may have changed, at the latest after `patience`.
+    fn wait(&mut self, patience: Duration);
+
+    /// One line that names the source for `status` and the log, without secrets.
+    fn describe(&self) -> String;
+}

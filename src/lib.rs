@@ -1,0 +1,11 @@
+//! bnsd: names from a virtualchain, answered over plain DNS.
+pub mod bns;
+pub mod chain;
+pub mod cli;
+pub mod dns;
+pub mod hash;
+pub mod resolver;
+pub mod store;
+pub mod virtualchain;
+pub mod wallet;
+pub mod zonefile;

@@ -1,0 +1,166 @@
+//! Runs a state machine over the blocks of a chain (sm §3).
+
+use std::fmt::Display;
+
+use bitcoin::Txid;
+
+use super::merkle;
+use super::snapshot::{self, Snapshot, SnapshotView};
+use super::transaction::VirtualTransaction;
+use crate::hash::ConsensusHash;
+
+/// A deterministic machine whose state is a function of the transactions it is shown, read through `V`.
+///
+/// [`connect_block`] drives it: every candidate is parsed on its own, then the whole block is processed
+/// against the state before it. The machine never stores anything; it returns what should change.
+pub trait StateMachine<V: SnapshotView> {
+    /// A candidate that could be read.
+    type Operation;
+    /// The rule that refused an operation.
+    type Reject: Display;
+    /// What a block changes.
+    type Changes;
+
+    /// The two bytes that an `OP_RETURN` of this chain starts with.
+    fn magic(&self) -> [u8; 2];
+
+    /// The first height that belongs to the virtualchain.
+    fn first_block(&self) -> u32;
+
+    /// Reads a candidate without any state. `None`: no operation of this machine, it leaves no trace.
+    fn parse(
+        &self,
+        height: u32,
+        transaction: &VirtualTransaction,
+    ) -> Option<Result<Self::Operation, Self::Reject>>;
+
+    /// Decides on every operation of block `height`, in order, and says what changes.
+    fn process(
+        &self,
+        height: u32,
+        operations: &[Located<Self::Operation>],
+        view: &V,
+    ) -> Result<Processed<Self::Reject, Self::Changes>, V::Error>;
+}
+
+/// An operation and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<O> {
+    /// Position of its transaction in the block.
+    pub vtxindex: u32,
+    /// Its transaction.
+    pub txid: Txid,
+    /// What it says.
+    pub operation: O,
+}
+
+/// What became of one operation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision<R> {
+    /// It changed the state; its canonical text enters the ops hash, unless it has none.
+    Accepted(Accepted),
+    /// A rule refused it.
+    Rejected(R),
+    /// It could not be read.
+    Unparseable(R),
+}
+
+/// An accepted operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The text that enters the ops hash (ch §1); `None` for operations without consensus effect.
+    pub serialized: Option<String>,
+}
+
+/// What a machine made of the operations of a block: one decision each, in the order given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Processed<R, C> {
+    /// One per operation.
+    pub decisions: Vec<Decision<R>>,
+    /// What the accepted ones change.
+    pub changes: C,
+}
+
+/// A block, connected.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockOutcome<R, C> {
+    /// Its height.
+    pub height: u32,
+    /// Every candidate that carries a known opcode, in block order, and what became of it.
+    pub decisions: Vec<Located<Decision<R>>>,
+    /// What changes.
+    pub changes: C,
+    /// Ops hash and consensus hash.
+    pub snapshot: Snapshot,
+}
+
+/// Connects block `height` to the state that `view` shows: the state after block `height - 1`.
+pub fn connect_block<V: SnapshotView, M: StateMachine<V>>(
+    machine: &M,
+    height: u32,
+    candidates: &[VirtualTransaction],
+    view: &V,
+) -> Result<BlockOutcome<M::Reject, M::Changes>, V::Error> {
+    let mut decisions = Vec::new();
+    let mut operations = Vec::new();
+    for candidate in candidates {
+        let at = |operation| Located {
+            vtxindex: candidate.vtxindex,
+            txid: candidate.txid,
+            operation,
+        };
+        match machine.parse(height, candidate) {
+            None => {}
+            Some(Err(reject)) => decisions.push(at(Decision::Unparseable(reject))),
+            Some(Ok(operation)) => operations.push(Located {
+                vtxindex: candidate.vtxindex,
+                txid: candidate.txid,
+                operation,
+            }),
+        }
+    }
+    let processed = machine.process(height, &operations, view)?;
+    decisions.extend(
+        operations
+            .iter()
+            .zip(processed.decisions)
+            .map(|(operation, decision)| Located {
+                vtxindex: operation.vtxindex,
+                txid: operation.txid,
+                operation: decision,
+            }),
+    );
+    decisions.sort_by_key(|decision| decision.vtxindex);
+
+    let texts: Vec<&str> = decisions
+        .iter()
+        .filter_map(|decision| match &decision.operation {
+            Decision::Accepted(accepted) => accepted.serialized.as_deref(),
+            _ => None,
+        })
+        .collect();
+    let ops_hash = merkle::ops_hash(&texts);
+    let previous = previous_hashes(height, machine.first_block(), view)?;
+    let consensus_hash = snapshot::consensus_hash(ops_hash, &previous);
+    Ok(BlockOutcome {
+        height,
+        decisions,
+        changes: processed.changes,
+        snapshot: Snapshot {
+            ops_hash,
+            consensus_hash,
+        },
+    })
+}
+
+fn previous_hashes<V: SnapshotView>(
+    height: u32,
+    first_block: u32,
+    view: &V,
+) -> Result<Vec<ConsensusHash>, V::Error> {
+    let mut previous = Vec::new();
+    for height in snapshot::previous_heights(height, first_block) {
+        previous.extend(view.consensus_hash(height)?);
+    }
+    Ok(previous)
+}

@@ -1,0 +1,30 @@
+//! How operations in Bitcoin transactions become a chain of their own; knows no names.
+//!
+//! A *virtualchain* is the sequence of states that a deterministic machine goes through while it reads
+//! the transactions of a blockchain that carry its magic bytes. After every block the accepted
+//! operations are serialised, folded into an *ops hash*, and mixed with earlier *consensus hashes* into
+//! the consensus hash of that height: two nodes with the same consensus hash hold the same state.
+//!
+//! ```text
+//! raw block --scan--> candidates --(prevouts)--> Transaction
+//!      --StateMachine::parse--> operations --StateMachine::process--> decisions, changes
+//!      --serialize, merkle--> ops hash --snapshot--> consensus hash
+//! ```
+//!
+//! Nothing here opens a file or socket, and nothing here knows what an operation means: that is the
+//! [`StateMachine`]'s part. Follows virtualchain 20.0.1.0 (`indexer.py`, `merkle.py`, `hashing.py`) as
+//! specified in consensus-hash.md and wire-format.md §1.
+
+pub mod engine;
+pub mod merkle;
+pub mod scan;
+pub mod script;
+pub mod serialize;
+pub mod snapshot;
+pub mod transaction;
+
+pub use engine::{
+    Accepted, BlockOutcome, Decision, Located, Processed, StateMachine, connect_block,
+};
+pub use snapshot::{Snapshot, SnapshotView};
+pub use transaction::{Prevout, VirtualTransaction};

@@ -1,0 +1,192 @@
+//! Scripts as the reference reads them: its tokeniser and its classes (wire-format.md §2).
+//!
+//! This is not Bitcoin's script parser: a push that runs past the end yields what is left, and classes are
+//! tested in the reference's order. Consensus depends on these differences.
+
+use bitcoin::secp256k1;
+
+use crate::hash::h160;
+
+/// One element of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Token<'a> {
+    /// Byte 0x00, which pushes nothing.
+    Empty,
+    /// A data push.
+    Push(&'a [u8]),
+    /// `OP_RESERVED` (0) to `OP_16`.
+    SmallInteger(u8),
+    /// Any opcode above those.
+    Opcode(u8),
+}
+
+/// Splits a script into tokens (wf §2). A push past the end is whatever bytes are left.
+pub fn tokens(script: &[u8]) -> Tokens<'_> {
+    Tokens { rest: script }
+}
+
+/// Iterator over the tokens of a script.
+#[derive(Debug, Clone)]
+pub struct Tokens<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Tokens<'a> {
+    fn take(&mut self, length: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(length.min(self.rest.len()));
+        self.rest = rest;
+        taken
+    }
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let (&opcode, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        let token = match opcode {
+            0 => Token::Empty,
+            1..=75 => Token::Push(self.take(usize::from(opcode))),
+            76..=78 => {
+                let width = 1usize << (opcode - 76);
+                let length = self
+                    .take(width)
+                    .iter()
+                    .rev()
+                    .fold(0usize, |sum, &byte| sum << 8 | usize::from(byte));
+                Token::Push(self.take(length))
+            }
+            79..=96 => Token::SmallInteger(opcode.saturating_sub(80)),
+            _ => Token::Opcode(opcode),
+        };
+        Some(token)
+    }
+}
+
+const OP_RETURN: u8 = 0x6a;
+const OP_CHECKSIG: u8 = 0xac;
+const OP_CHECKMULTISIG: u8 = 0xae;
+
+/// What kind of script it is (wf §2); the first test that matches wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptClass {
+    /// Pays the hash of a public key.
+    P2pkh,
+    /// Pays the hash of a script; wrapped segwit included.
+    P2sh,
+    /// Native segwit, key or script.
+    Witness,
+    /// Begins with `OP_RETURN`.
+    NullData,
+    /// Ends in `OP_CHECKMULTISIG`.
+    Multisig,
+    /// Two tokens, the second `OP_CHECKSIG`.
+    P2pk,
+    /// Anything else, also the empty script.
+    Nonstandard,
+}
+
+/// The class of a script.
+pub fn classify(script: &[u8]) -> ScriptClass {
+    if p2pkh_hash(script).is_some() {
+        return ScriptClass::P2pkh;
+    }
+    if p2sh_hash(script).is_some() {
+        return ScriptClass::P2sh;
+    }
+    if matches!(script, [0x00, 0x14, hash @ ..] if hash.len() == 20)
+        || matches!(script, [0x00, 0x20, hash @ ..] if hash.len() == 32)
+    {
+        return ScriptClass::Witness;
+    }
+    let (mut first, mut last, mut count) = (None, None, 0usize);
+    for token in tokens(script) {
+        first = first.or(Some(token));
+        last = Some(token);
+        count += 1;
+    }
+    if first == Some(Token::Opcode(OP_RETURN)) {
+        ScriptClass::NullData
+    } else if last == Some(Token::Opcode(OP_CHECKMULTISIG)) {
+        ScriptClass::Multisig
+    } else if count == 2 && last == Some(Token::Opcode(OP_CHECKSIG)) {
+        ScriptClass::P2pk
+    } else {
+        ScriptClass::Nonstandard
+    }
+}
+
+/// The hash in a p2pkh script.
+pub fn p2pkh_hash(script: &[u8]) -> Option<[u8; 20]> {
+    match script {
+        [0x76, 0xa9, 0x14, hash @ .., 0x88, 0xac] => hash.try_into().ok(),
+        _ => None,
+    }
+}
+
+/// The hash in a p2sh script.
+pub fn p2sh_hash(script: &[u8]) -> Option<[u8; 20]> {
+    match script {
+        [0xa9, 0x14, hash @ .., 0x87] => hash.try_into().ok(),
+        _ => None,
+    }
+}
+
+/// The data of an `OP_RETURN` script: exactly two tokens of which the second is a push (wf §1 step 1).
+pub fn null_data(script: &[u8]) -> Option<&[u8]> {
+    let mut tokens = tokens(script);
+    match (tokens.next(), tokens.next(), tokens.next()) {
+        (Some(Token::Opcode(OP_RETURN)), Some(Token::Push(data)), None) => Some(data),
+        _ => None,
+    }
+}
+
+/// The public key that a scriptSig of exactly two tokens reveals for `key_hash` (wf §3): a valid compressed
+/// or 04-prefixed key that hashes, as it was pushed, to `key_hash`. Hybrid keys are not recognised.
+pub fn revealed_public_key<'a>(script_sig: &'a [u8], key_hash: &[u8; 20]) -> Option<&'a [u8]> {
+    let mut tokens = tokens(script_sig);
+    let (Some(_), Some(Token::Push(key)), None) = (tokens.next(), tokens.next(), tokens.next())
+    else {
+        return None;
+    };
+    let recognised = matches!((key.len(), key.first()), (33, Some(2 | 3)) | (65, Some(4)));
+    let found =
+        recognised && h160(key) == *key_hash && secp256k1::PublicKey::from_slice(key).is_ok();
+    found.then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_past_the_end_is_what_is_left() {
+        assert_eq!(null_data(&[0x6a, 0x05, b'i', b'd']), Some(&b"id"[..]));
+        assert_eq!(
+            null_data(&[0x6a, 0x4d, 0x02, 0x00, b'i', b'd']),
+            Some(&b"id"[..])
+        );
+        assert_eq!(null_data(&[0x6a, 0x4c]), Some(&b""[..]));
+    }
+
+    #[test]
+    fn only_one_push_makes_null_data() {
+        for script in [
+            &[0x6a][..],
+            &[0x6a, 0x00],
+            &[0x6a, 0x52],
+            &[0x6a, 0x01, 0x61, 0x01, 0x61],
+        ] {
+            assert_eq!(classify(script), ScriptClass::NullData);
+            assert_eq!(null_data(script), None, "{script:?}");
+        }
+    }
+
+    #[test]
+    fn every_opcode_is_a_token() {
+        for opcode in 0..=255 {
+            assert!(tokens(&[opcode]).count() == 1);
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Canonical text of an accepted operation: `opcode:` and netstrings (ch §1).
+
+use std::fmt::{self, Display, Write as _};
+
+use crate::hash::encode_hex;
+
+/// Builds the text that enters the ops hash: one opcode character, a colon, then a netstring a field.
+#[derive(Debug, Clone)]
+pub struct Serializer {
+    text: String,
+    scratch: String,
+    empty: bool,
+}
+
+impl Serializer {
+    /// Begins the text of an operation with its on-chain opcode character.
+    pub fn new(opcode: char) -> Self {
+        let mut text = String::with_capacity(512);
+        text.push(opcode);
+        text.push(':');
+        Self {
+            text,
+            scratch: String::new(),
+            empty: true,
+        }
+    }
+
+    /// Appends a field as its displayed text.
+    pub fn field(&mut self, value: impl Display) -> &mut Self {
+        self.scratch.clear();
+        write!(self.scratch, "{value}").expect("writing to a string cannot fail");
+        let separator = if self.empty { "" } else { "," };
+        self.empty = false;
+        write!(
+            self.text,
+            "{separator}{}:{}",
+            self.scratch.len(),
+            self.scratch
+        )
+        .expect("writing to a string cannot fail");
+        self
+    }
+
+    /// Appends a field that may be absent, which is the empty string.
+    pub fn optional(&mut self, value: Option<impl Display>) -> &mut Self {
+        match value {
+            Some(value) => self.field(value),
+            None => self.field(""),
+        }
+    }
+
+    /// Appends bytes as lower-case hex.
+    pub fn hex(&mut self, bytes: &[u8]) -> &mut Self {
+        self.field(Hex(bytes))
+    }
+
+    /// Appends a truth value as `True` or `False`.
+    pub fn boolean(&mut self, value: bool) -> &mut Self {
+        self.field(if value { "True" } else { "False" })
+    }
+
+    /// The finished text.
+    pub fn finish(self) -> String {
+        self.text
+    }
+}
+
+/// Bytes that are shown as lower-case hex.
+#[derive(Debug, Clone, Copy)]
+pub struct Hex<'a>(pub &'a [u8]);
+
+impl Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&encode_hex(self.0))
+    }
+}
+
+/// A double as Python 2 prints it with `str`: 12 significant digits, exponent form from 1e11 rounded up
+/// and below 1e-4, always a point or an exponent (ch §1).
+#[derive(Debug, Clone, Copy)]
+pub struct PythonFloat(pub f64);
+
+impl Display for PythonFloat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scientific = format!("{:.11e}", self.0);
+        let Some((mantissa, exponent)) = scientific.split_once('e') else {
+            return f.write_str(&scientific); // "inf" and "NaN", which no price is
+        };
+        let exponent: i32 = exponent.parse().unwrap_or(0);
+        if (-4..11).contains(&exponent) {
+            let decimals = usize::try_from(11 - exponent).unwrap_or(0);
+            let fixed = format!("{:.decimals$}", self.0);
+            let trimmed = fixed.trim_end_matches('0').trim_end_matches('.');
+            let point = if trimmed.contains('.') { "" } else { ".0" };
+            write!(f, "{trimmed}{point}")
+        } else {
+            let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
+            let sign = if exponent < 0 { '-' } else { '+' };
+            write!(f, "{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubles_print_as_in_the_reference() {
+        let cases = [
+            (100_000.0, "100000.0"),
+            (1_333_333.333_333_333_3, "1333333.33333"),
+            (39_062.5, "39062.5"),
+            (99_999_999_999.0, "99999999999.0"),
+            (1e11, "1e+11"),
+            (123_456_789_012_345.0, "1.23456789012e+14"),
+            (10_240_000.000_000_002, "10240000.0"),
+            (0.0, "0.0"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(PythonFloat(value).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn fields_are_netstrings() {
+        let mut text = Serializer::new(':');
+        text.field("foo.id")
+            .optional(None::<u32>)
+            .field(12)
+            .boolean(false)
+            .hex(&[0xab]);
+        assert_eq!(text.finish(), "::6:foo.id,0:,2:12,5:False,2:ab");
+    }
+}
