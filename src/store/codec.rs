@@ -427,3 +427,83 @@ impl KeyBytes for PreorderKey {
         input.finish(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::arbitrary;
+    use super::*;
+
+    fn comes_back<R: Row + Debug + PartialEq>(key: &R::Key, record: &R) {
+        let (mut key_bytes, mut row) = (Vec::new(), Vec::new());
+        R::write_key(key, &mut key_bytes);
+        record.write(&mut row);
+        let read_key = R::read_key(&key_bytes).expect("a key that was written");
+        assert_eq!(R::read(read_key, &row).as_ref(), Some(record));
+        row.push(0);
+        let read_key = R::read_key(&key_bytes).expect("a key that was written");
+        assert_eq!(R::read(read_key, &row), None, "nothing may follow a row");
+    }
+
+    /// Whatever is read from arbitrary bytes, is what it writes again.
+    fn is_safe<R: Row + Debug + PartialEq>(key: &[u8], row: &[u8]) {
+        if let Some(record) = R::read_key(key).and_then(|key| R::read(key, row)) {
+            let mut again = Vec::new();
+            record.write(&mut again);
+            let key = R::read_key(key).expect("it was read before");
+            assert!(R::read(key, &again).is_some());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back(
+            name in arbitrary::name_record(),
+            namespace in arbitrary::namespace_record(),
+            preorder in arbitrary::preorder(),
+            keychain in arbitrary::keychain(),
+            account in arbitrary::account(),
+        ) {
+            comes_back(&name.name, &name);
+            comes_back(&namespace.namespace_id, &namespace);
+            comes_back(&preorder.key(), &preorder);
+            comes_back(&keychain.namespace_id, &keychain);
+            comes_back(&account.address, &account);
+        }
+
+        #[test]
+        fn no_bytes_panic(
+            address in arbitrary::address(),
+            key in vec(any::<u8>(), 56),
+            row in vec(prop_oneof![0u8..3, any::<u8>()], 0..400),
+        ) {
+            is_safe::<NameRecord>(b"a.id", &row);
+            is_safe::<NamespaceRecord>(b"id", &row);
+            is_safe::<Preorder>(&key, &row);
+            is_safe::<ImportKeychain>(b"id", &row);
+            let mut key = Vec::new();
+            Account::write_key(&address, &mut key);
+            is_safe::<Account>(&key, &row);
+        }
+
+        #[test]
+        fn lengths_come_back(length in any::<u32>()) {
+            let mut bytes = Vec::new();
+            write_length(length as usize, &mut bytes);
+            let mut input = Input::new(&bytes);
+            prop_assert_eq!(read_length(&mut input), Some(length as usize));
+            prop_assert_eq!(input.finish(()), Some(()));
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_the_row_allocates_nothing() {
+        let huge = [0xff, 0xff, 0xff, 0xff, 0x0f];
+        assert_eq!(read_bytes(&mut Input::new(&huge)), None);
+        assert_eq!(Vec::<[u8; 20]>::read(&mut Input::new(&huge)), None);
+    }
+}

@@ -244,6 +244,13 @@ impl Rows<WriteTable<'_>> {
         Ok(())
     }
 
+    /// Writes a value as it is, as a disk that lies would.
+    #[cfg(test)]
+    pub(super) fn put_unsealed(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.table.insert(key, value)?;
+        Ok(())
+    }
+
     /// Takes a row away, if it is there.
     pub(super) fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
         self.table.remove(key)?;
