@@ -58,6 +58,8 @@ pub struct Config {
     pub zonefiles: ZonefilesConfig,
     /// How much is logged.
     pub log: LogLevel,
+    /// The configuration file that was read, if there was one.
+    pub file: Option<PathBuf>,
     /// Every key with its value as text and where it came from, in the order of [`key::KEYS`].
     pub settings: Vec<Setting>,
     /// What is allowed but probably not meant, one sentence each.
@@ -239,7 +241,7 @@ pub enum ConfigError {
         hint: String,
     },
     /// A value that its key cannot have.
-    #[error("{origin}: `{key}`: {problem}")]
+    #[error("{}: {problem}", origin.of_key(key))]
     Value {
         /// Where it was given.
         origin: Origin,
@@ -267,12 +269,15 @@ impl Config {
     /// Reads all layers, checks every value and settles what is left open.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut layers = Layers::default();
-        if let Some(text) = file::read(&sources.file, &sources.places)? {
-            layers.add_file(&text)?;
+        let file = file::read(&sources.file, &sources.places)?;
+        if let Some(text) = &file {
+            layers.add_file(text)?;
         }
         layers.add_environment(&sources.environment);
         layers.add_flags(&sources.flags);
-        Self::settle(Reader::new(layers), sources.profile, &sources.places)
+        let mut config = Self::settle(Reader::new(layers), sources.profile, &sources.places)?;
+        config.file = file.map(|file| file.path);
+        Ok(config)
     }
 
     /// Where a client looks for a daemon, in this order: the socket that was named, or else the one in the
@@ -282,7 +287,7 @@ impl Config {
         let settled = |key: &str| {
             self.settings
                 .iter()
-                .any(|setting| setting.key == key && setting.origin != Origin::BuiltIn)
+                .any(|setting| setting.key == key && setting.origin != Origin::Default)
         };
         if !settled("control-socket") && !settled("data-dir") {
             candidates.extend(places.demo_dir().map(|dir| dir.join(CONTROL_SOCKET)));
@@ -301,7 +306,7 @@ impl Config {
             Profile::Serve => NamespaceMode::Exact,
             Profile::Demo => NamespaceMode::Only,
         })?;
-        let folders = reader.many("zonefiles.folders", &[], value::path)?;
+        let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
         let log = reader.one("log.level", "info", value::log_level)?;
         let (settings, mut warnings) = reader.finish();
         warnings.extend(listen.iter().filter_map(warn_of_exposure));
@@ -314,6 +319,7 @@ impl Config {
             namespaces,
             zonefiles: ZonefilesConfig { folders },
             log,
+            file: None,
             settings,
             warnings,
         })
@@ -346,7 +352,7 @@ fn settle_listen(reader: &mut Reader, profile: Profile) -> Result<Vec<SocketAddr
         Profile::Serve => &["127.0.0.1:53", "[::1]:53"],
         Profile::Demo => &["127.0.0.1:5300"],
     };
-    let listen = reader.many("listen", built_in, value::listener)?;
+    let listen = reader.many("listen", built_in, "none", value::listener)?;
     if listen.is_empty() {
         return Err(reader.refuse(
             "listen",
@@ -387,7 +393,7 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
 }
 
 fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, ConfigError> {
-    let upstreams = reader.many("dns.upstreams", &[], value::upstream)?;
+    let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
     if let Some(own) = upstreams.iter().find(|upstream| listen.contains(upstream)) {
         let problem = format!("{own} is where bnsd itself listens; name another resolver");
         return Err(reader.refuse("dns.upstreams", &problem));
@@ -397,7 +403,7 @@ fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, C
         upstreams,
         max_ttl: reader.one("dns.max-ttl", "600", value::ttl)?,
         max_lag: Duration::from_secs(max_lag.into()),
-        allow_private: reader.many("dns.allow-private", &[], value::domain)?,
+        allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
     })
 }
 

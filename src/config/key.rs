@@ -73,23 +73,15 @@ pub fn find(name: &str) -> Option<&'static Key> {
 
 /// Whether any key stands in the section `name`.
 pub fn is_section(name: &str) -> bool {
-    KEYS.iter().any(|key| {
-        key.name
-            .split_once('.')
-            .is_some_and(|(section, _)| section == name)
-    })
+    sections().any(|section| section == name)
 }
 
-/// The known name that is most like `name`, if one is alike enough to be meant.
+/// The known key or section that is most like `name`, if one is alike enough to be meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    let likeness = |known: &str| {
-        // `max-ttl` at the top level means `dns.max-ttl`: the last part counts alone as well.
-        let last = known.rsplit('.').next().unwrap_or(known);
-        let asked = name.rsplit('.').next().unwrap_or(name);
-        strsim::jaro_winkler(known, name).max(strsim::jaro_winkler(last, asked) - 0.01)
-    };
     KEYS.iter()
-        .map(|key| (likeness(key.name), key.name))
+        .map(|key| key.name)
+        .chain(sections())
+        .map(|known| (likeness(known, name), known))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, known)| known)
@@ -98,3 +90,15 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 /// Jaro-Winkler similarity from which on a misspelling is supposed: `listn`, `maxttl` and `upstream` are
 /// above it, unrelated words below.
 const ALIKE: f64 = 0.84;
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    let names = KEYS.iter().map(|key| key.name);
+    names.filter_map(|name| name.split_once('.').map(|(section, _)| section))
+}
+
+/// `max-ttl` at the top level means `dns.max-ttl`, so the last parts count alone as well, a little less.
+fn likeness(known: &str, asked: &str) -> f64 {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let alone = strsim::jaro_winkler(&last(known), &last(asked)) - 0.01;
+    strsim::jaro_winkler(known, asked).max(alone)
+}

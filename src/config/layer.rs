@@ -12,7 +12,7 @@ use super::{Flag, file};
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Origin {
     /// Nobody set it.
-    BuiltIn,
+    Default,
     /// The configuration file.
     File {
         /// Which one.
@@ -35,10 +35,20 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BuiltIn => f.write_str("default"),
+            Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment { variable } => write!(f, "environment variable {variable}"),
             Self::Flag { flag } => f.write_str(flag),
+        }
+    }
+}
+
+impl Origin {
+    /// Names the place of a value in a sentence: a file has many keys, a flag or variable says which it is.
+    pub fn of_key(&self, key: &str) -> String {
+        match self {
+            Self::Default | Self::File { .. } => format!("{self}: `{key}`"),
+            Self::Environment { .. } | Self::Flag { .. } => self.to_string(),
         }
     }
 }
@@ -52,8 +62,10 @@ pub struct Setting {
     pub variable: &'static str,
     /// The shape of its value.
     pub shape: Shape,
-    /// The value as texts: one, or for a list any number; none when nothing is set.
+    /// The value as texts: one, or for a list any number; none when it is left open.
     pub values: Vec<String>,
+    /// What applies when it is left open, in words.
+    pub open: &'static str,
     /// Where it came from.
     pub origin: Origin,
 }

@@ -37,30 +37,31 @@ impl Reader {
         let given = self.take(key, &[built_in]);
         let text = given.values.first().map_or("", String::as_str);
         let parsed = parse(text).map_err(|problem| value_error(key, &given, problem))?;
-        self.note(key, given);
+        self.note(key, "", given);
         Ok(parsed)
     }
 
-    /// A key that may be left open; `shown` says what applies then.
+    /// A key that may be left open; `open` says what applies then.
     pub fn optional<T>(
         &mut self,
         key: &'static str,
-        shown: &str,
+        open: &'static str,
         parse: fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
         if self.is_given(key) {
             return self.one(key, "", parse).map(Some);
         }
-        let given = self.take(key, &[shown]);
-        self.note(key, given);
+        let given = self.take(key, &[]);
+        self.note(key, open, given);
         Ok(None)
     }
 
-    /// A key with a list of values.
+    /// A key with a list of values; `open` says what applies when it is empty.
     pub fn many<T>(
         &mut self,
         key: &'static str,
         built_in: &[&str],
+        open: &'static str,
         parse: fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, ConfigError> {
         let given = self.take(key, built_in);
@@ -68,7 +69,7 @@ impl Reader {
         let parsed = parsed
             .collect::<Result<_, _>>()
             .map_err(|problem| value_error(key, &given, problem))?;
-        self.note(key, given);
+        self.note(key, open, given);
         Ok(parsed)
     }
 
@@ -79,7 +80,7 @@ impl Reader {
     ) -> Result<BTreeMap<NamespaceId, NamespaceMode>, ConfigError> {
         let id = Given {
             values: vec![value::mode_text(mode).to_owned()],
-            origin: Origin::BuiltIn,
+            origin: Origin::Default,
         };
         let given = &mut self.layers.given;
         given.entry("namespaces.id".to_owned()).or_insert(id);
@@ -92,7 +93,7 @@ impl Reader {
     pub fn refuse(&self, key: &str, problem: &str) -> ConfigError {
         let setting = self.settings.iter().find(|setting| setting.key == key);
         ConfigError::Value {
-            origin: setting.map_or(Origin::BuiltIn, |setting| setting.origin.clone()),
+            origin: setting.map_or(Origin::Default, |setting| setting.origin.clone()),
             key: key.to_owned(),
             problem: problem.to_owned(),
         }
@@ -117,18 +118,18 @@ impl Reader {
         let parsed = value::namespace(id)
             .and_then(|id| Ok((id, value::mode(text)?)))
             .map_err(|problem| value_error(key, &given, problem))?;
-        self.note(key, given);
+        self.note(key, "", given);
         Ok(parsed)
     }
 
     fn take(&mut self, key: &str, built_in: &[&str]) -> Given {
         self.layers.given.remove(key).unwrap_or_else(|| Given {
             values: built_in.iter().map(|text| (*text).to_owned()).collect(),
-            origin: Origin::BuiltIn,
+            origin: Origin::Default,
         })
     }
 
-    fn note(&mut self, key: &str, given: Given) {
+    fn note(&mut self, key: &str, open: &'static str, given: Given) {
         let known = key::find(key).or_else(|| key::find("namespaces"));
         let known = known.expect("every key that is read stands in the table");
         self.settings.push(Setting {
@@ -136,6 +137,7 @@ impl Reader {
             variable: known.variable,
             shape: known.shape,
             values: given.values,
+            open,
             origin: given.origin,
         });
     }

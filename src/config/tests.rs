@@ -82,7 +82,7 @@ fn without_anything_the_built_in_values_are_in_force() {
         config
             .settings
             .iter()
-            .all(|setting| setting.origin == Origin::BuiltIn)
+            .all(|setting| setting.origin == Origin::Default)
     );
     assert_eq!(config.settings.len(), key::KEYS.len());
 }
@@ -149,7 +149,7 @@ fn unknown_keys_name_their_line_and_what_was_probably_meant() {
         ),
         (
             "[chian]\nsource = \"dev\"\n",
-            "bnsd.toml:1: unknown key `chian`; did you mean `chain.source`?",
+            "bnsd.toml:1: unknown key `chian`; did you mean `chain`?",
         ),
         (
             "[quux]\n",
