@@ -13,6 +13,7 @@
 
 pub mod address;
 pub mod changes;
+pub mod commitment;
 pub mod engine;
 pub mod epoch;
 pub mod keychain;
