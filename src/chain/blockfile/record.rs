@@ -105,6 +105,11 @@ impl<R: Read + Seek> RecordReader<R> {
         self.position
     }
 
+    /// Goes back, or to where an earlier reader stopped; it must be where a record begins.
+    pub fn seek_to(&mut self, position: u64) {
+        self.position = position;
+    }
+
     /// What stands at the position; only a whole record moves it.
     pub fn next_record(&mut self) -> io::Result<Next> {
         let size = self.source.seek(SeekFrom::End(0))?;

@@ -19,9 +19,9 @@ use super::record::CHECKSUM_LENGTH;
 /// Fewest bytes that a spent output can take: height, amount, script tag or length.
 const MIN_OUTPUT_LENGTH: usize = 3;
 
-/// An output that a block spent, and where it came from.
+/// An output and where it came from, which decides when it may be spent (`Coin` in Bitcoin Core).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SpentOutput {
+pub struct Coin {
     /// Amount and script.
     pub output: TxOut,
     /// Height of the block that created it.
@@ -34,7 +34,7 @@ pub struct SpentOutput {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BlockUndo {
     /// One list per transaction after the coinbase, one output per input.
-    pub transactions: Vec<Vec<SpentOutput>>,
+    pub transactions: Vec<Vec<Coin>>,
 }
 
 /// Why bytes are not the spent outputs of a block.
@@ -98,7 +98,7 @@ fn write_count(bytes: &mut Vec<u8>, count: usize) {
         .expect("a Vec takes all bytes");
 }
 
-fn write_output(bytes: &mut Vec<u8>, spent: &SpentOutput) {
+fn write_output(bytes: &mut Vec<u8>, spent: &Coin) {
     let code = u64::from(spent.height) * 2 + u64::from(spent.coinbase);
     compress::write_integer(bytes, code);
     if spent.height > 0 {
@@ -108,12 +108,12 @@ fn write_output(bytes: &mut Vec<u8>, spent: &SpentOutput) {
     compress::write_script(bytes, &spent.output.script_pubkey);
 }
 
-fn read_outputs(input: &mut &[u8]) -> Result<Vec<SpentOutput>, UndoError> {
+fn read_outputs(input: &mut &[u8]) -> Result<Vec<Coin>, UndoError> {
     let count = read_count(input, MIN_OUTPUT_LENGTH)?;
     (0..count).map(|_| read_output(input)).collect()
 }
 
-fn read_output(input: &mut &[u8]) -> Result<SpentOutput, UndoError> {
+fn read_output(input: &mut &[u8]) -> Result<Coin, UndoError> {
     let code = compress::read_integer(input)?;
     let height = u32::try_from(code >> 1).map_err(|_| UndoError::Height)?;
     if height > 0 {
@@ -121,7 +121,7 @@ fn read_output(input: &mut &[u8]) -> Result<SpentOutput, UndoError> {
     }
     let value = compress::decompress_amount(compress::read_integer(input)?)?;
     let script_pubkey = compress::read_script(input)?;
-    Ok(SpentOutput {
+    Ok(Coin {
         output: TxOut {
             value,
             script_pubkey,
@@ -147,11 +147,11 @@ mod tests {
 
     use super::*;
 
-    fn any_spent() -> impl Strategy<Value = SpentOutput> {
+    fn any_coin() -> impl Strategy<Value = Coin> {
         let script = prop::collection::vec(any::<u8>(), 0..40);
         let height = prop_oneof![Just(0u32), 1..0x7fff_ffffu32];
         (0..=2_100_000_000_000_000u64, script, height, any::<bool>()).prop_map(
-            |(satoshi, script, height, coinbase)| SpentOutput {
+            |(satoshi, script, height, coinbase)| Coin {
                 output: TxOut {
                     value: Amount::from_sat(satoshi),
                     script_pubkey: ScriptBuf::from_bytes(script),
@@ -165,7 +165,7 @@ mod tests {
     proptest! {
         #[test]
         fn spent_outputs_go_both_ways(
-            transactions in prop::collection::vec(prop::collection::vec(any_spent(), 0..4), 0..6),
+            transactions in prop::collection::vec(prop::collection::vec(any_coin(), 0..4), 0..6),
         ) {
             let undo = BlockUndo { transactions };
             prop_assert_eq!(BlockUndo::decode(&undo.encode()), Ok(undo));
@@ -195,7 +195,7 @@ mod tests {
         let script_pubkey = ScriptBuf::from_bytes(
             [&[0x76, 0xa9, 0x14][..], &[9; 20], &[0x88, 0xac]].concat(),
         );
-        let spent = SpentOutput {
+        let spent = Coin {
             output: TxOut {
                 value: Amount::from_sat(5_000_000_000),
                 script_pubkey,
