@@ -13,6 +13,9 @@ use bitcoin::{BlockHash, OutPoint, TxOut};
 pub mod blockfile;
 pub mod dev;
 pub mod header;
+pub mod tree;
+#[cfg(test)]
+mod battery;
 
 /// A place in a chain of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
