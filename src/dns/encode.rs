@@ -144,7 +144,9 @@ fn emit_records(
     let mut emitted = 0;
     for set in records.chunk_by(same_rrset) {
         let start = encoder.offset();
-        let fits = set.iter().all(|record| emit_record(encoder, record, asked).is_ok());
+        let fits = set
+            .iter()
+            .all(|record| emit_record(encoder, record, asked).is_ok());
         if !fits {
             encoder.set_offset(start);
             encoder.trim();
@@ -193,7 +195,14 @@ fn write_header(
         | set(query.checking_disabled, 0x0010)
         | u16::from(reply.rcode) & 0x000f;
     let questions = u16::from(query.question.is_some());
-    let fields = [query.id, flags, questions, counts[0], counts[1], counts[2] + u16::from(query.edns.is_some())];
+    let fields = [
+        query.id,
+        flags,
+        questions,
+        counts[0],
+        counts[1],
+        counts[2] + u16::from(query.edns.is_some()),
+    ];
     for (place, field) in out.chunks_exact_mut(2).zip(fields) {
         place.copy_from_slice(&field.to_be_bytes());
     }
@@ -208,7 +217,11 @@ fn write_opt(out: &mut Vec<u8>, edns: ClientEdns, reply: &Reply, limit: u16) {
     out.extend([extended_rcode, 0, dnssec_ok, 0]);
     let room = usize::from(limit).saturating_sub(out.len() + 2);
     let option = reply.ede.as_ref().map(ede_option).unwrap_or_default();
-    let option = if option.len() <= room { option } else { Vec::new() };
+    let option = if option.len() <= room {
+        option
+    } else {
+        Vec::new()
+    };
     out.extend((option.len() as u16).to_be_bytes());
     out.extend(option);
 }

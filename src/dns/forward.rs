@@ -163,7 +163,10 @@ fn without_answers(error: NetError) -> Result<Message, ForwardError> {
         NetError::Dns(DnsError::NoRecordsFound(found)) => {
             let mut message = Message::query().into_response();
             message.metadata.response_code = found.response_code;
-            message.authorities = found.authorities.map(|all| all.to_vec()).unwrap_or_default();
+            message.authorities = found
+                .authorities
+                .map(|all| all.to_vec())
+                .unwrap_or_default();
             Ok(message)
         }
         NetError::Dns(DnsError::ResponseCode(rcode)) => Err(ForwardError::Rejected(rcode)),

@@ -267,10 +267,16 @@ impl<P: Snapshots> Handler<P> {
         let mut owner = chain.question.name.clone();
         let mut kept = Vec::new();
         for _ in 0..MAX_CHAIN {
-            let (record, target) = message.answers.iter().find_map(|record| match &record.data {
-                RData::CNAME(target) if record.name == owner => Some((record, target.0.clone())),
-                _ => None,
-            })?;
+            let (record, target) =
+                message
+                    .answers
+                    .iter()
+                    .find_map(|record| match &record.data {
+                        RData::CNAME(target) if record.name == owner => {
+                            Some((record, target.0.clone()))
+                        }
+                        _ => None,
+                    })?;
             if chain.question.rtype == RecordType::CNAME {
                 return None;
             }
@@ -399,5 +405,8 @@ fn forward_failure(error: &ForwardError) -> Answer {
 fn database_failure(error: &impl std::fmt::Display) -> Answer {
     tracing::error!("names cannot be read from the database: {error}");
     let text = "bns: the database cannot be read; see the log";
-    Answer::failure(Outcome::Failed, ExtendedError::new(ExtendedError::OTHER, text))
+    Answer::failure(
+        Outcome::Failed,
+        ExtendedError::new(ExtendedError::OTHER, text),
+    )
 }

@@ -24,7 +24,6 @@ mod server;
 mod tcp;
 mod udp;
 
-
 pub use counters::Counters;
 pub use forward::{ForwardError, UpstreamConfig, Upstreams, system_upstreams};
 pub use handler::{Handled, Handler, Pending, Snapshots, Transport};

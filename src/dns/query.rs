@@ -129,10 +129,8 @@ fn judge(mut query: Query, message: &Message) -> Decoded {
 
 /// Types that are parts of a message and never the question (RFC 6895 §3.1).
 fn is_meta(rtype: RecordType) -> bool {
-    matches!(
-        rtype,
-        RecordType::OPT | RecordType::TSIG | RecordType::ZERO
-    ) || u16::from(rtype) == 249
+    matches!(rtype, RecordType::OPT | RecordType::TSIG | RecordType::ZERO)
+        || u16::from(rtype) == 249
 }
 
 #[cfg(test)]

@@ -76,11 +76,17 @@ mod tests {
         let addresses = ["127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "1.1.1.1"];
         let mut policy = Policy::default();
         let mut found = message(&addresses);
-        assert_eq!(filter(&mut found, &name("evil.example."), &policy), Filtered::Stripped);
+        assert_eq!(
+            filter(&mut found, &name("evil.example."), &policy),
+            Filtered::Stripped
+        );
         assert_eq!(found.answers.len(), 1);
         policy.allow_private.push(name("example."));
         let mut found = message(&addresses);
-        assert_eq!(filter(&mut found, &name("evil.example."), &policy), Filtered::Untouched);
+        assert_eq!(
+            filter(&mut found, &name("evil.example."), &policy),
+            Filtered::Untouched
+        );
         assert_eq!(found.answers.len(), 4);
     }
 }

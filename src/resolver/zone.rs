@@ -129,7 +129,7 @@ impl ServedZone<'_> {
             // Without a single record the apex is there all the same: the name is registered.
             _ if *owner == self.apex.name => self.synthesised(rtype),
             Found::EmptyNonTerminal => Step::NoData,
-            Found::Absent => Step::Absent,
+            Found::Absent { .. } | Found::OutOfZone => Step::Absent,
         }
     }
 
@@ -161,9 +161,8 @@ impl ServedZone<'_> {
 
     fn records(&self, set: &RrSet, owner: &DnsName) -> Step {
         let records: Vec<Record> = set
-            .rdata
-            .iter()
-            .filter(|rdata| self.may_serve(set.rtype, rdata))
+            .rdata()
+            .filter(|rdata| self.may_serve(set.rtype(), rdata))
             .map(|rdata| self.record(set, owner, rdata))
             .collect();
         if records.is_empty() {
@@ -178,22 +177,20 @@ impl ServedZone<'_> {
     }
 
     fn record(&self, set: &RrSet, owner: &DnsName, rdata: &[u8]) -> Record {
-        let rdata = match set.rtype {
+        let rtype = set.rtype();
+        let rdata = match rtype {
             RecordType::CNAME | RecordType::DNAME => self
                 .target(rdata)
                 .and_then(|target| target.to_bytes().ok())
                 .unwrap_or_else(|| rdata.to_vec()),
             _ => rdata.to_vec(),
         };
-        let data = RData::Unknown {
-            code: set.rtype,
-            rdata: NULL::with(rdata),
-        };
-        Record::from_rdata(owner.clone(), set.ttl.min(self.max_ttl), data)
+        let ttl = set.ttl().min(self.max_ttl);
+        Record::from_rdata(owner.clone(), ttl, raw(rtype, rdata))
     }
 
     fn follow_cname(&self, set: &RrSet, owner: &DnsName) -> Step {
-        let Some(rdata) = set.rdata.first() else {
+        let Some(rdata) = set.rdata().next() else {
             return Step::NoData;
         };
         match self.target(rdata) {
@@ -212,24 +209,12 @@ impl ServedZone<'_> {
 
     /// A DNAME strictly above `inside` redirects everything below it (RFC 6672 §2.3).
     fn dname_above(&self, inside: &DnsName, owner: &DnsName) -> Option<Step> {
-        let mut ancestors = Vec::new();
-        let mut name = inside.base_name();
-        while self.zone.origin().zone_of(&name) && !name.is_root() {
-            ancestors.push(name.clone());
-            name = name.base_name();
-        }
-        // The one nearest to the apex hides those below it.
-        ancestors.iter().rev().find_map(|ancestor| {
-            let Found::Exact(node) = self.zone.find(ancestor) else {
-                return None;
-            };
-            let set = node.rrset(RecordType::DNAME)?;
-            self.follow_dname(set, ancestor, owner)
-        })
+        let node = self.zone.dname_above(inside)?;
+        self.follow_dname(node.rrset(RecordType::DNAME)?, node.name(), owner)
     }
 
     fn follow_dname(&self, set: &RrSet, inside: &DnsName, owner: &DnsName) -> Option<Step> {
-        let rdata = set.rdata.first()?;
+        let rdata = set.rdata().next()?;
         let target = self.target(rdata)?;
         let redirected = reroot(inside, self.zone.origin(), &self.apex.name)?;
         let dname = self.record(set, &redirected, rdata);
@@ -243,16 +228,25 @@ impl ServedZone<'_> {
 
     /// The zone's own SOA where the file has one, the synthesised one otherwise.
     fn negative_soa(&self) -> Record {
-        let Found::Exact(node) = self.zone.find(self.zone.origin()) else {
-            return self.apex.negative_soa();
-        };
-        let own = node.rrset(RecordType::SOA);
-        let Some((set, rdata)) = own.and_then(|set| Some((set, set.rdata.first()?))) else {
+        let own = self.zone.soa();
+        let Some((set, rdata)) = own.and_then(|set| Some((set, set.rdata().next()?))) else {
             return self.apex.negative_soa();
         };
         let mut soa = self.record(set, &self.apex.name, rdata);
         soa.ttl = soa.ttl.min(soa_minimum(rdata));
         soa
+    }
+}
+
+/// Record data as it stands in the zone file: never compressed, never looked into (RFC 3597).
+fn raw(rtype: RecordType, rdata: Vec<u8>) -> RData {
+    if rdata.is_empty() {
+        // hickory's form of no data at all.
+        return RData::Update0(rtype);
+    }
+    RData::Unknown {
+        code: rtype,
+        rdata: NULL::with(rdata),
     }
 }
 
