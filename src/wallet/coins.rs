@@ -229,7 +229,7 @@ mod tests {
             sender: &script(1),
             coins,
             change: &script(2),
-            rate: FeeRate::from_sat_per_vb_unchecked(10),
+            rate: FeeRate::from_sat_per_vb_u32(10),
         };
         select(&funding, outputs, change_output)
     }

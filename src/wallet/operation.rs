@@ -8,8 +8,8 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::script::{Builder, PushBytesBuf};
-use bitcoin::{Amount, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, opcodes};
 use bitcoin::transaction::Version;
+use bitcoin::{Amount, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, opcodes};
 
 use super::coins::{self, ChangeOutput, DUST, Funding, FundingError};
 use crate::bns::address::{Address, AddressVersions};
@@ -177,11 +177,7 @@ impl Operation {
     pub fn name_import(name: &Name, owner: Address, value_hash: ZonefileHash) -> Self {
         let payload = Payload::NameImport { name: name.clone() };
         let carrier = Address::P2pkh(value_hash.0);
-        let outputs = [
-            Output::dust(owner),
-            Output::dust(carrier),
-            Output::change(),
-        ];
+        let outputs = [Output::dust(owner), Output::dust(carrier), Output::change()];
         Self::new(payload, outputs)
     }
 
@@ -272,7 +268,11 @@ impl Operation {
                 input: inputs.collect(),
                 output: std::iter::once(data).chain(slots).collect(),
             },
-            prevouts: selection.coins.into_iter().map(|coin| coin.output).collect(),
+            prevouts: selection
+                .coins
+                .into_iter()
+                .map(|coin| coin.output)
+                .collect(),
             fee: selection.fee,
         })
     }
