@@ -62,7 +62,10 @@ fn spent_outputs_are_those_of_earlier_blocks(mut stage: impl Stage) {
         let mut wanted: Vec<OutPoint> = spends.map(|input| input.previous_output).collect();
         wanted.reverse();
         let given = source.prevouts(block, &wanted).expect("all are spent here");
-        let expected: Vec<_> = wanted.iter().map(|wanted| outputs[wanted].clone()).collect();
+        let expected: Vec<_> = wanted
+            .iter()
+            .map(|wanted| outputs[wanted].clone())
+            .collect();
         assert_eq!(given, expected);
         asked += wanted.len();
     }
@@ -100,14 +103,13 @@ fn waiting_ends_with_the_patience(stage: impl Stage) {
 }
 
 /// Does what an indexer does until there is nothing to do; gives the blocks that were connected.
-fn follow(
-    source: &mut dyn ChainSource,
-    index: &mut Vec<BlockRef>,
-    first_block: u32,
-) -> Vec<Block> {
+fn follow(source: &mut dyn ChainSource, index: &mut Vec<BlockRef>, first_block: u32) -> Vec<Block> {
     let mut connected = Vec::new();
     loop {
-        match source.next(index.last().copied(), first_block).expect("readable") {
+        match source
+            .next(index.last().copied(), first_block)
+            .expect("readable")
+        {
             Event::Connect(block) => {
                 index.push(block.at);
                 connected.push(block);

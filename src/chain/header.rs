@@ -60,8 +60,7 @@ pub fn check_work(header: &Header, limit: Target) -> Result<BlockHash, HeaderErr
 pub fn expand_target(bits: u32) -> Option<Target> {
     let (size, mantissa) = (bits >> 24, bits & 0x007f_ffff);
     let negative = bits & 0x0080_0000 != 0;
-    let overflows =
-        size > 34 || (mantissa > 0xff && size > 33) || (mantissa > 0xffff && size > 32);
+    let overflows = size > 34 || (mantissa > 0xff && size > 33) || (mantissa > 0xffff && size > 32);
     if negative || overflows {
         return None;
     }
@@ -132,7 +131,14 @@ mod tests {
     #[test]
     fn impossible_targets_are_refused() {
         // From Bitcoin Core's arith_uint256 tests: zero, negative, overflowing.
-        for bits in [0, 0x0080_0000, 0x0092_3456, 0x2300_0100, 0x2200_ffff + 0x0100_0000, 0xff12_3456] {
+        for bits in [
+            0,
+            0x0080_0000,
+            0x0092_3456,
+            0x2300_0100,
+            0x2200_ffff + 0x0100_0000,
+            0xff12_3456,
+        ] {
             assert_eq!(expand_target(bits), None, "{bits:#x}");
         }
         assert!(expand_target(REGTEST_BITS) == Some(Target::MAX_ATTAINABLE_REGTEST));
@@ -156,7 +162,10 @@ mod tests {
         let limit = Target::MAX_ATTAINABLE_REGTEST;
         assert!(check_work(&mined, limit).is_ok());
         let refused = (0..64).find(|nonce| {
-            let header = Header { nonce: *nonce, ..mined };
+            let header = Header {
+                nonce: *nonce,
+                ..mined
+            };
             check_work(&header, limit) == Err(HeaderError::Work)
         });
         assert!(refused.is_some());
@@ -167,9 +176,8 @@ mod tests {
         let txids: Vec<Txid> = (0..9u8).map(|n| Txid::from_byte_array([n; 32])).collect();
         for length in 1..=txids.len() {
             let list = &txids[..length];
-            let expected = bitcoin::merkle_tree::calculate_root(
-                list.iter().map(|txid| txid.to_raw_hash()),
-            );
+            let expected =
+                bitcoin::merkle_tree::calculate_root(list.iter().map(|txid| txid.to_raw_hash()));
             assert_eq!(
                 merkle_root(list).map(|root| root.to_raw_hash()),
                 expected,

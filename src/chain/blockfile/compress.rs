@@ -10,9 +10,9 @@
 //! never takes more memory than the input holds, but for a script that is too long to be spendable,
 //! which becomes a lone `OP_RETURN` as in Core.
 
-use bitcoin::{Amount, PubkeyHash, PublicKey, ScriptBuf, ScriptHash};
 use bitcoin::hashes::Hash as _;
 use bitcoin::script::Script;
+use bitcoin::{Amount, PubkeyHash, PublicKey, ScriptBuf, ScriptHash};
 
 /// Longest script in bytes that can ever be spent (Bitcoin Core, `MAX_SCRIPT_SIZE`).
 const MAX_SCRIPT_SIZE: u64 = 10_000;
@@ -99,7 +99,9 @@ pub fn decompress_amount(form: u64) -> Result<Amount, CompressError> {
     let (exponent, rest) = (form % 10, form / 10);
     let mantissa = if exponent < 9 {
         let digit = rest % 9 + 1;
-        (rest / 9).checked_mul(10).and_then(|tens| tens.checked_add(digit))
+        (rest / 9)
+            .checked_mul(10)
+            .and_then(|tens| tens.checked_add(digit))
     } else {
         rest.checked_add(1)
     };
@@ -282,7 +284,10 @@ mod tests {
         assert_eq!(script_there_and_back(&long).1.into_bytes(), [0x6a]);
         let mut claimed = Vec::new();
         write_integer(&mut claimed, u64::MAX);
-        assert_eq!(read_script(&mut claimed.as_slice()), Err(CompressError::Short));
+        assert_eq!(
+            read_script(&mut claimed.as_slice()),
+            Err(CompressError::Short)
+        );
     }
 
     proptest! {

@@ -48,7 +48,7 @@ impl FileKind {
     /// Longest payload that a record's length may announce, in bytes.
     fn max_payload(self) -> u64 {
         match self {
-            Self::Blocks => 4_000_000, // Bitcoin Core, MAX_BLOCK_SERIALIZED_SIZE
+            Self::Blocks => 4_000_000,   // Bitcoin Core, MAX_BLOCK_SERIALIZED_SIZE
             Self::Undo => MAX_FILE_SIZE, // no rule says; a file of Core's own never comes near
         }
     }
@@ -68,7 +68,9 @@ pub struct ObfuscationKey([u8; 8]);
 
 /// `xor.dat` is not what Bitcoin Core writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("xor.dat should hold 8 bytes and holds {0}: copy it from the node's blocks directory again")]
+#[error(
+    "xor.dat should hold 8 bytes and holds {0}: copy it from the node's blocks directory again"
+)]
 pub struct BadKey(pub usize);
 
 impl ObfuscationKey {

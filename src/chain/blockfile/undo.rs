@@ -192,9 +192,8 @@ mod tests {
     #[test]
     fn an_output_is_spelled_as_in_core() {
         // Height 100 from a coinbase, 50 BTC to a key hash: 201 as VARINT, the version's place, 0x32, tag 0.
-        let script_pubkey = ScriptBuf::from_bytes(
-            [&[0x76, 0xa9, 0x14][..], &[9; 20], &[0x88, 0xac]].concat(),
-        );
+        let script_pubkey =
+            ScriptBuf::from_bytes([&[0x76, 0xa9, 0x14][..], &[9; 20], &[0x88, 0xac]].concat());
         let spent = Coin {
             output: TxOut {
                 value: Amount::from_sat(5_000_000_000),

@@ -272,11 +272,11 @@ fn fee(transaction: &Transaction, spent: &[Coin]) -> Result<Amount, TransactionE
     paid.checked_sub(given).ok_or(TransactionError::Overspent)
 }
 
-fn total<'a>(
-    mut outputs: impl Iterator<Item = &'a TxOut>,
-) -> Result<Amount, TransactionError> {
+fn total<'a>(mut outputs: impl Iterator<Item = &'a TxOut>) -> Result<Amount, TransactionError> {
     outputs
-        .try_fold(Amount::ZERO, |total, output| total.checked_add(output.value))
+        .try_fold(Amount::ZERO, |total, output| {
+            total.checked_add(output.value)
+        })
         .filter(|total| *total <= Amount::MAX_MONEY)
         .ok_or(TransactionError::Overspent)
 }

@@ -56,7 +56,12 @@ impl ChainSource for DevSource {
         let spent = self.spent_by(block)?;
         outpoints
             .iter()
-            .map(|outpoint| spent.get(outpoint).cloned().ok_or_else(|| not_spent(block, outpoint)))
+            .map(|outpoint| {
+                spent
+                    .get(outpoint)
+                    .cloned()
+                    .ok_or_else(|| not_spent(block, outpoint))
+            })
             .collect()
     }
 

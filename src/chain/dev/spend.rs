@@ -129,7 +129,8 @@ impl Spend<'_> {
 
 /// How many signatures a multisignature script wants, and the keys that may give them.
 fn multisig(redeem: &Script) -> Option<(usize, Vec<PublicKey>)> {
-    let instructions: Vec<Instruction<'_>> = redeem.instructions().collect::<Result<_, _>>().ok()?;
+    let instructions: Vec<Instruction<'_>> =
+        redeem.instructions().collect::<Result<_, _>>().ok()?;
     let [
         Instruction::Op(required),
         keys @ ..,

@@ -226,7 +226,10 @@ impl State {
     /// Blocks on refused blocks are refused; in order of arrival, parents come first.
     fn spread_refusal(&mut self) {
         for hash in &self.arrival {
-            let parent = self.tree.get(*hash).map(|entry| entry.header.prev_blockhash);
+            let parent = self
+                .tree
+                .get(*hash)
+                .map(|entry| entry.header.prev_blockhash);
             if parent.is_some_and(|parent| self.refused.contains(&parent)) {
                 self.refused.insert(*hash);
             }
