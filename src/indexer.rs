@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::bns::{Bns, Params};
 use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
+use crate::clock::Clock;
 use crate::status::Progress;
 use crate::store::{ConnectedBlock, Disconnected, Store, StoreError};
 use crate::virtualchain::scan::{self, Candidate, ScanError};
@@ -59,12 +60,19 @@ pub struct Indexer<S> {
     bns: Bns,
     store: Arc<Store>,
     progress: Arc<Progress>,
+    clock: Arc<dyn Clock>,
 }
 
 impl<S: ChainSource> Indexer<S> {
     /// An indexer; `params` must be those that the store was opened for.
-    pub fn new(source: S, params: Params, store: Arc<Store>, progress: Arc<Progress>) -> Self {
-        Self { source, bns: Bns::new(params), store, progress }
+    pub fn new(
+        source: S,
+        params: Params,
+        store: Arc<Store>,
+        progress: Arc<Progress>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { source, bns: Bns::new(params), store, progress, clock }
     }
 
     /// Does what follows the indexed tip, once.
@@ -122,7 +130,7 @@ impl<S: ChainSource> Indexer<S> {
             }
             Turn::Idle => {
                 self.progress.set_best_height(self.source.best_height()?);
-                self.progress.set_synced();
+                self.progress.set_synced(self.clock.elapsed());
                 report.idle();
                 self.source.wait(PATIENCE);
             }
@@ -159,7 +167,12 @@ impl<S: ChainSource> Indexer<S> {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
-        let mut prevouts = self.source.prevouts(block, &outpoints)?.into_iter();
+        let prevouts = self.source.prevouts(block, &outpoints)?;
+        if prevouts.len() != outpoints.len() {
+            let reason = format!("the chain source lacks spent outputs of block {}", block.at.height);
+            return Err(SourceError::Fatal(reason).into());
+        }
+        let mut prevouts = prevouts.into_iter();
         let joined = candidates.into_iter().map(|candidate| {
             let count = candidate.outpoints().count();
             candidate.with_prevouts(prevouts.by_ref().take(count).collect())

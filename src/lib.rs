@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod dns;
+pub mod folder;
 pub mod hash;
 pub mod indexer;
 pub mod resolver;

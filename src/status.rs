@@ -4,9 +4,13 @@
 //! true, but not all of the same instant.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+
+use crate::clock::Clock;
+use crate::resolver::SyncState;
 
 /// How far the index is.
 #[derive(Debug, Default)]
@@ -14,7 +18,8 @@ pub struct Progress {
     height: AtomicU32,
     best_height: AtomicU32,
     block_time: AtomicU32,
-    synced: AtomicBool,
+    ever_synced: AtomicBool,
+    synced_at: AtomicU64,
     trouble: ArcSwapOption<String>,
 }
 
@@ -31,14 +36,35 @@ impl Progress {
         self.best_height.store(height, Ordering::Relaxed);
     }
 
-    /// The tip of the source was reached.
-    pub fn set_synced(&self) {
-        self.synced.store(true, Ordering::Relaxed);
+    /// The tip of the source was reached, `now` on the monotonic clock.
+    pub fn set_synced(&self, now: Duration) {
+        self.synced_at.store(now.as_secs() + 1, Ordering::Relaxed);
+        self.ever_synced.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the tip of the source was reached since the start.
-    pub fn has_synced(&self) -> bool {
-        self.synced.load(Ordering::Relaxed)
+    /// The database has been at the tip of its source in an earlier run.
+    pub fn set_ever_synced(&self) {
+        self.ever_synced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the database has been at the tip of its source, now or in an earlier run.
+    pub fn has_ever_synced(&self) -> bool {
+        self.ever_synced.load(Ordering::Relaxed)
+    }
+
+    /// How far the index is behind. Within `at_tip` of the last time that the source had nothing new it
+    /// counts as synced; in a run that has not come so far, the age of the tip (`tip_time`, seconds since
+    /// 1970) is the lag.
+    pub fn sync_state(&self, clock: &dyn Clock, tip_time: Option<u32>, at_tip: Duration) -> SyncState {
+        let (indexed, tip) = (self.height(), self.best_height());
+        if !self.has_ever_synced() {
+            return SyncState::NeverSynced { indexed, tip };
+        }
+        let lag = match self.synced_at.load(Ordering::Relaxed) {
+            0 => Duration::from_secs(clock.unix_time().saturating_sub(tip_time.unwrap_or(0).into())),
+            synced_at => clock.elapsed().saturating_sub(Duration::from_secs(synced_at - 1)),
+        };
+        if lag <= at_tip { SyncState::Synced } else { SyncState::Behind { indexed, tip, lag } }
     }
 
     /// What keeps the index from going on, as one sentence.

@@ -18,6 +18,7 @@ mod counters;
 mod encode;
 mod forward;
 mod handler;
+pub mod names;
 mod query;
 mod rebind;
 mod server;
