@@ -243,10 +243,7 @@ impl Config {
         let listen = settle_listen(&mut reader, profile)?;
         let chain = settle_chain(&mut reader, profile)?;
         let dns = settle_dns(&mut reader, &listen)?;
-        let namespaces = reader.namespaces(match profile {
-            Profile::Serve => NamespaceMode::Exact,
-            Profile::Demo => NamespaceMode::Only,
-        })?;
+        let namespaces = settle_namespaces(&mut reader, profile)?;
         let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
         let log = reader.one("log.level", "info", value::log_level)?;
         let (settings, mut warnings) = reader.finish();
@@ -346,6 +343,18 @@ fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, C
         max_lag: Duration::from_secs(max_lag.into()),
         allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
     })
+}
+
+fn settle_namespaces(
+    reader: &mut Reader,
+    profile: Profile,
+) -> Result<BTreeMap<NamespaceId, NamespaceMode>, ConfigError> {
+    let built_in: &[(&str, &str)] = match profile {
+        Profile::Serve => &[],
+        Profile::Demo => &[("id", "only")], // its chain is the only one that knows its names
+    };
+    let open = "id exact, other top-level domains off, the rest only";
+    reader.namespaces(built_in, open)
 }
 
 fn warn_of_exposure(listener: &SocketAddr) -> Option<String> {

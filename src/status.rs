@@ -1,75 +1,9 @@
-//! What the parts show of themselves while they run: progress of the index and counters of outcomes.
+//! What the index shows of itself while it runs.
 //!
-//! Writers are hot paths, so every figure is one atomic and nothing waits. Readers get figures that are
-//! each true, but not all of the same instant. No name that was asked for is kept here.
+//! Every figure is one atomic, so that nothing waits. Readers get figures that are each true, but not all of the
+//! same instant: what has to belong to one height is read from a snapshot of the store instead.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// How a question ended; log and counters use only these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Records of a name of ours.
-    Answered,
-    /// The name is ours and has no record of that type.
-    NoData,
-    /// The name would be ours and does not exist.
-    NoSuchName,
-    /// The chain knows the hash of the zone file, but nobody has the file, or only a wrong one.
-    ZonefileMissing,
-    /// Answered by an upstream.
-    Forwarded,
-    /// Not answered by policy.
-    Refused,
-    /// Something went wrong on the way.
-    Failed,
-}
-
-impl Outcome {
-    /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
-        Self::Answered,
-        Self::NoData,
-        Self::NoSuchName,
-        Self::ZonefileMissing,
-        Self::Forwarded,
-        Self::Refused,
-        Self::Failed,
-    ];
-
-    /// Its name in `status`, the log and the metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered => "answered",
-            Self::NoData => "no-data",
-            Self::NoSuchName => "no-such-name",
-            Self::ZonefileMissing => "zone-file-missing",
-            Self::Forwarded => "forwarded",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// Counts outcomes.
-#[derive(Debug, Default)]
-pub struct Counters {
-    counts: [AtomicU64; Outcome::ALL.len()],
-}
-
-impl Counters {
-    /// One more question that ended so.
-    pub fn count(&self, outcome: Outcome) {
-        self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Every outcome with its count so far.
-    pub fn read(&self) -> impl Iterator<Item = (Outcome, u64)> + '_ {
-        let counts = self.counts.iter();
-        Outcome::ALL
-            .into_iter()
-            .zip(counts.map(|count| count.load(Ordering::Relaxed)))
-    }
-}
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How far the index is.
 #[derive(Debug, Default)]
@@ -113,12 +47,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_outcome_has_its_own_counter() {
-        let counters = Counters::default();
-        for (times, outcome) in Outcome::ALL.into_iter().enumerate() {
-            (0..times).for_each(|_| counters.count(outcome));
-        }
-        let read: Vec<u64> = counters.read().map(|(_, count)| count).collect();
-        assert_eq!(read, [0, 1, 2, 3, 4, 5, 6]);
+    fn readers_see_what_was_set() {
+        let progress = Progress::default();
+        progress.set_best_height(9);
+        progress.set_tip(7, 1_600_000_000);
+        assert_eq!((progress.height(), progress.best_height()), (7, 9));
+        assert_eq!(progress.block_time(), 1_600_000_000);
     }
 }
