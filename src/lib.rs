@@ -8,6 +8,7 @@ pub mod config;
 pub mod daemon;
 pub mod dns;
 pub mod hash;
+pub mod indexer;
 pub mod resolver;
 pub mod status;
 pub mod store;

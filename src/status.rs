@@ -1,9 +1,12 @@
 //! What the index shows of itself while it runs.
 //!
-//! Every figure is one atomic, so that nothing waits. Readers get figures that are each true, but not all of the
-//! same instant: what has to belong to one height is read from a snapshot of the store instead.
+//! Every figure is one atomic, so that readers never make the index wait. They get figures that are each
+//! true, but not all of the same instant.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use arc_swap::ArcSwapOption;
 
 /// How far the index is.
 #[derive(Debug, Default)]
@@ -11,6 +14,8 @@ pub struct Progress {
     height: AtomicU32,
     best_height: AtomicU32,
     block_time: AtomicU32,
+    synced: AtomicBool,
+    trouble: ArcSwapOption<String>,
 }
 
 impl Progress {
@@ -26,6 +31,28 @@ impl Progress {
         self.best_height.store(height, Ordering::Relaxed);
     }
 
+    /// The tip of the source was reached.
+    pub fn set_synced(&self) {
+        self.synced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the tip of the source was reached since the start.
+    pub fn has_synced(&self) -> bool {
+        self.synced.load(Ordering::Relaxed)
+    }
+
+    /// What keeps the index from going on, as one sentence.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        if trouble.is_some() || self.trouble.load().is_some() {
+            self.trouble.store(trouble.map(Arc::new));
+        }
+    }
+
+    /// What keeps the index from going on.
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
+    }
+
     /// Height of the indexed tip, 0 before the first block.
     pub fn height(&self) -> u32 {
         self.height.load(Ordering::Relaxed)
@@ -39,19 +66,5 @@ impl Progress {
     /// Header time of the indexed tip, seconds since 1970.
     pub fn block_time(&self) -> u32 {
         self.block_time.load(Ordering::Relaxed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn readers_see_what_was_set() {
-        let progress = Progress::default();
-        progress.set_best_height(9);
-        progress.set_tip(7, 1_600_000_000);
-        assert_eq!((progress.height(), progress.best_height()), (7, 9));
-        assert_eq!(progress.block_time(), 1_600_000_000);
     }
 }

@@ -1,8 +1,10 @@
 //! The constants of a virtualchain, as data (sm §8, §9).
 
 use super::address::{Address, AddressVersions};
+use super::changes::{Change, Changes};
 use super::epoch::{self, Epoch};
 use super::name::Name;
+use super::record::Account;
 use crate::hash::ConsensusHash;
 
 /// Everything in which networks and tests differ.
@@ -80,6 +82,28 @@ impl Params {
             epochs: vec![epoch::historical(3, u32::MAX)],
             ..Self::mainnet()
         }
+    }
+
+    /// The rows that exist before the first block: one token account per genesis entry.
+    pub fn genesis_changes(&self) -> Changes {
+        let mut changes = Changes::default();
+        for &(address, value) in &self.genesis_accounts {
+            let account = Account {
+                address,
+                credit_value: u128::from(value),
+                debit_value: 0,
+                lock_transfer_block_id: 0,
+                receive_whitelisted: true,
+            };
+            changes.accounts.insert(
+                address,
+                Change {
+                    before: None,
+                    after: Some(account),
+                },
+            );
+        }
+        changes
     }
 
     /// The epoch of a height: the first whose last block is not below it (sm §8).
