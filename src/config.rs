@@ -23,6 +23,7 @@ use hickory_proto::rr;
 
 use crate::bns::name::NamespaceId;
 
+mod error;
 mod file;
 pub mod key;
 mod layer;
@@ -31,6 +32,7 @@ mod reader;
 mod secret;
 mod value;
 
+pub use error::ConfigError;
 pub use layer::{Origin, Setting};
 pub use place::Places;
 pub use secret::Secret;
@@ -201,67 +203,6 @@ pub struct Flag {
     pub values: Vec<String>,
 }
 
-/// Why there is no configuration. Every message says what to change.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A file that was asked for is not there.
-    #[error("there is no configuration file {}: create it, or leave out --config", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file is there and cannot be read.
-    #[error("cannot read the configuration file {}: {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says, or what is wrong with the file.
-        reason: String,
-    },
-    /// The file is no TOML.
-    #[error("{}:{line}: not valid TOML: {message}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// What the parser says.
-        message: String,
-    },
-    /// The file sets a key that nobody knows.
-    #[error("{}:{line}: unknown key `{key}`{hint}", path.display())]
-    UnknownKey {
-        /// The file.
-        path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// The key with its section.
-        key: String,
-        /// What could have been meant, as the end of the sentence.
-        hint: String,
-    },
-    /// A value that its key cannot have.
-    #[error("{}: {problem}", origin.of_key(key))]
-    Value {
-        /// Where it was given.
-        origin: Origin,
-        /// The key with its section.
-        key: String,
-        /// What is wrong and what to write instead.
-        problem: String,
-    },
-    /// The platform names no directory for the data.
-    #[error("no home directory is known for this user: name a directory with --data-dir")]
-    NoHome,
-}
-
-impl ConfigError {
-    /// Whether what was written is at fault, rather than the system.
-    pub fn is_wrong_use(&self) -> bool {
-        !matches!(self, Self::Unreadable { .. })
-    }
-}
-
 /// Name of the control socket in the data directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
 
@@ -302,10 +243,7 @@ impl Config {
         let listen = settle_listen(&mut reader, profile)?;
         let chain = settle_chain(&mut reader, profile)?;
         let dns = settle_dns(&mut reader, &listen)?;
-        let namespaces = reader.namespaces(match profile {
-            Profile::Serve => NamespaceMode::Exact,
-            Profile::Demo => NamespaceMode::Only,
-        })?;
+        let namespaces = settle_namespaces(&mut reader, profile)?;
         let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
         let log = reader.one("log.level", "info", value::log_level)?;
         let (settings, mut warnings) = reader.finish();
@@ -405,6 +343,18 @@ fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, C
         max_lag: Duration::from_secs(max_lag.into()),
         allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
     })
+}
+
+fn settle_namespaces(
+    reader: &mut Reader,
+    profile: Profile,
+) -> Result<BTreeMap<NamespaceId, NamespaceMode>, ConfigError> {
+    let built_in: &[(&str, &str)] = match profile {
+        Profile::Serve => &[],
+        Profile::Demo => &[("id", "only")], // its chain is the only one that knows its names
+    };
+    let open = "id exact, other top-level domains off, the rest only";
+    reader.namespaces(built_in, open)
 }
 
 fn warn_of_exposure(listener: &SocketAddr) -> Option<String> {

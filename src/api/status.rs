@@ -43,7 +43,7 @@ pub struct StatusReply {
     pub upstreams: Vec<String>,
     /// Where DNS is served, as ADDRESS:PORT.
     pub listeners: Vec<String>,
-    /// How many questions ended how; the keys are those of [`crate::status::Outcome`].
+    /// How many questions ended how; the keys are the names of the resolver's outcomes.
     pub queries: BTreeMap<String, u64>,
     /// Seconds since the start.
     pub uptime_seconds: u64,

@@ -204,4 +204,28 @@ mod tests {
             .filter(|s| s.origin.to_string().starts_with("--"));
         assert_eq!(set.count(), 5);
     }
+
+    #[test]
+    fn the_unit_files_name_only_flags_that_exist() {
+        let unit = include_str!("../../systemd/bnsd.service");
+        let line = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart="));
+        let words: Vec<&str> = line.expect("a command").split_whitespace().collect();
+        let plist = include_str!("../../launchd/org.bnsd.bnsd.plist");
+        let arguments = plist.split("<key>ProgramArguments</key>").nth(1);
+        let arguments = arguments.and_then(|rest| rest.split("</array>").next());
+        let strings: Vec<&str> = arguments
+            .expect("a command")
+            .lines()
+            .filter_map(|line| {
+                line.trim()
+                    .strip_prefix("<string>")?
+                    .strip_suffix("</string>")
+            })
+            .collect();
+        for command in [words, strings] {
+            assert!(Cli::try_parse_from(&command).is_ok(), "{command:?}");
+        }
+    }
 }

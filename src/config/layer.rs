@@ -79,6 +79,16 @@ pub struct Given {
     pub origin: Origin,
 }
 
+impl Given {
+    /// A value that nobody gave.
+    pub fn built_in(values: &[&str]) -> Self {
+        Self {
+            values: values.iter().map(|text| (*text).to_owned()).collect(),
+            origin: Origin::Default,
+        }
+    }
+}
+
 /// All layers above the built-in one, merged. Keys of a map are `SECTION.KEY`.
 #[derive(Debug, Default)]
 pub struct Layers {

@@ -73,20 +73,25 @@ impl Reader {
         Ok(parsed)
     }
 
-    /// The section `[namespaces]`; `id` has `mode` when nobody says otherwise.
+    /// The section `[namespaces]`; `open` says what applies to namespaces that it does not list.
     pub fn namespaces(
         &mut self,
-        mode: NamespaceMode,
+        built_in: &[(&str, &str)],
+        open: &'static str,
     ) -> Result<BTreeMap<NamespaceId, NamespaceMode>, ConfigError> {
-        let id = Given {
-            values: vec![value::mode_text(mode).to_owned()],
-            origin: Origin::Default,
-        };
+        let rest = self.take(NAMESPACES, &[]);
+        self.note(NAMESPACES, open, rest);
         let given = &mut self.layers.given;
-        given.entry("namespaces.id".to_owned()).or_insert(id);
-        let is_entry = |key: &String| key.starts_with("namespaces.");
-        let keys: Vec<String> = given.keys().filter(|key| is_entry(key)).cloned().collect();
-        keys.into_iter().map(|key| self.namespace(&key)).collect()
+        for (id, mode) in built_in {
+            let built_in = given.entry(format!("{NAMESPACES}.{id}"));
+            built_in.or_insert_with(|| Given::built_in(&[mode]));
+        }
+        let keys: Vec<String> = given
+            .keys()
+            .filter(|key| entry(key).is_some())
+            .cloned()
+            .collect();
+        keys.iter().map(|key| self.namespace(key)).collect()
     }
 
     /// An error for a value that was read already.
@@ -114,7 +119,7 @@ impl Reader {
     fn namespace(&mut self, key: &str) -> Result<(NamespaceId, NamespaceMode), ConfigError> {
         let given = self.take(key, &[]);
         let text = given.values.first().map_or("", String::as_str);
-        let id = key.strip_prefix("namespaces.").unwrap_or(key);
+        let id = entry(key).unwrap_or(key);
         let parsed = value::namespace(id)
             .and_then(|id| Ok((id, value::mode(text)?)))
             .map_err(|problem| value_error(key, &given, problem))?;
@@ -123,14 +128,12 @@ impl Reader {
     }
 
     fn take(&mut self, key: &str, built_in: &[&str]) -> Given {
-        self.layers.given.remove(key).unwrap_or_else(|| Given {
-            values: built_in.iter().map(|text| (*text).to_owned()).collect(),
-            origin: Origin::Default,
-        })
+        let given = self.layers.given.remove(key);
+        given.unwrap_or_else(|| Given::built_in(built_in))
     }
 
     fn note(&mut self, key: &str, open: &'static str, given: Given) {
-        let known = key::find(key).or_else(|| key::find("namespaces"));
+        let known = key::find(key).or_else(|| key::find(NAMESPACES));
         let known = known.expect("every key that is read stands in the table");
         self.settings.push(Setting {
             key: key.to_owned(),
@@ -141,6 +144,14 @@ impl Reader {
             origin: given.origin,
         });
     }
+}
+
+/// The section whose keys are free.
+const NAMESPACES: &str = "namespaces";
+
+/// The free part of a key in that section.
+fn entry(key: &str) -> Option<&str> {
+    key.strip_prefix(NAMESPACES)?.strip_prefix('.')
 }
 
 fn value_error(key: &str, given: &Given, problem: String) -> ConfigError {

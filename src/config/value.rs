@@ -67,21 +67,16 @@ pub fn namespace(text: &str) -> Result<NamespaceId, String> {
 
 /// What happens to the names of a namespace.
 pub fn mode(text: &str) -> Result<NamespaceMode, String> {
-    choose(text, &MODES)
+    choose(
+        text,
+        &[
+            ("exact", NamespaceMode::Exact),
+            ("only", NamespaceMode::Only),
+            ("legacy-first", NamespaceMode::LegacyFirst),
+            ("off", NamespaceMode::Off),
+        ],
+    )
 }
-
-/// The text of a mode.
-pub fn mode_text(mode: NamespaceMode) -> &'static str {
-    let found = MODES.iter().find(|(_, other)| *other == mode);
-    found.expect("the table has every mode").0
-}
-
-const MODES: [(&str, NamespaceMode); 4] = [
-    ("exact", NamespaceMode::Exact),
-    ("only", NamespaceMode::Only),
-    ("legacy-first", NamespaceMode::LegacyFirst),
-    ("off", NamespaceMode::Off),
-];
 
 /// Where blocks come from.
 pub fn source(text: &str) -> Result<SourceKind, String> {
