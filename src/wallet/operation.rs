@@ -75,6 +75,37 @@ pub struct Unsigned {
     pub fee: Amount,
 }
 
+impl Unsigned {
+    /// A plain payment of `outputs`, with change at the end.
+    pub fn payment(funding: &Funding<'_>, mut outputs: Vec<TxOut>) -> Result<Self, BuildError> {
+        let selection = coins::select(funding, &outputs, ChangeOutput::Optional)?;
+        outputs.extend(selection.change.map(|value| TxOut {
+            value,
+            script_pubkey: funding.change.to_owned(),
+        }));
+        Ok(Self::spending(selection, outputs))
+    }
+
+    fn spending(selection: Selection, output: Vec<TxOut>) -> Self {
+        let inputs = selection.coins.iter().map(|coin| TxIn {
+            previous_output: coin.outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        });
+        Self {
+            transaction: Transaction {
+                version: Version::ONE,
+                lock_time: LockTime::ZERO,
+                input: inputs.collect(),
+                output,
+            },
+            prevouts: selection.coins.into_iter().map(|coin| coin.output).collect(),
+            fee: selection.fee,
+        }
+    }
+}
+
 impl Operation {
     /// Commits to a name without saying which: `OP_RETURN`, change, burn.
     ///
@@ -255,26 +286,8 @@ impl Operation {
             Output::Pay(output) => Some(output.clone()),
             Output::Change(_) => change.clone(),
         });
-        let inputs = selection.coins.iter().map(|coin| TxIn {
-            previous_output: coin.outpoint,
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-            witness: Witness::new(),
-        });
-        Ok(Unsigned {
-            transaction: Transaction {
-                version: Version::ONE,
-                lock_time: LockTime::ZERO,
-                input: inputs.collect(),
-                output: std::iter::once(data).chain(slots).collect(),
-            },
-            prevouts: selection
-                .coins
-                .into_iter()
-                .map(|coin| coin.output)
-                .collect(),
-            fee: selection.fee,
-        })
+        let outputs = std::iter::once(data).chain(slots).collect();
+        Ok(Unsigned::spending(selection, outputs))
     }
 
     fn new<const N: usize>(payload: Payload, outputs: [Output; N]) -> Self {

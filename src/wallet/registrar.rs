@@ -9,9 +9,9 @@ use std::convert::Infallible;
 
 use bitcoin::{Amount, FeeRate, Transaction, TxOut};
 
-use super::coins::{self, Coin, Funding};
+use super::coins::{Coin, Funding};
 use super::keys::SigningKey;
-use super::operation::{BuildError, Fee, Operation};
+use super::operation::{BuildError, Fee, Operation, Unsigned};
 use super::sign::{MissingKey, sign};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::price::{self, PriceFunction};
@@ -188,7 +188,7 @@ impl Registrar {
         }
         let coins: Vec<Coin> = coins.into_iter().map(Coin::from).collect();
         let funding = Funding { sender: &script, coins: &coins, change: &script, rate: rate() };
-        let payment = coins::pay(&funding, outputs).map_err(BuildError::from)?;
+        let payment = Unsigned::payment(&funding, outputs)?;
         let transaction = sign(&payment, &[&self.treasury])?;
         self.mine(vec![transaction], time)?;
         Ok(())
@@ -245,7 +245,7 @@ impl Registrar {
         self.each(names, time, |registrar, (name, hash)| {
             let key = Self::owner(name);
             let quoted = registrar.consensus_hash();
-            registrar.transaction(&Operation::name_update(name, quoted, *hash, key.address()), &key)
+            registrar.transaction(&Operation::name_update(name, key.address(), quoted, *hash), &key)
         })
     }
 
