@@ -22,6 +22,7 @@
 //! resolver does) and never touches anything outside its arguments.
 
 mod base64;
+mod builder;
 mod field;
 mod key;
 mod name;
