@@ -1,4 +1,4 @@
-//! From entries to a zone: directives, owner, TTL, class, type, and the rules of the zone as a whole.
+//! From entries to records: directives, owner, TTL, class and type. `builder` makes the zone of them.
 //!
 //! Two habits of historical files differ from RFC 1035 (zonefiles-and-atlas.md §1):
 //!
