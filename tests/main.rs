@@ -9,3 +9,6 @@ mod common;
 
 /// Golden data of the reference implementation.
 mod vectors;
+
+/// The zone files that the demo serves.
+mod zonefiles;
