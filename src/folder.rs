@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
@@ -142,16 +142,17 @@ struct Keeper {
 impl Keeper {
     fn run(&self, inbox: &Receiver<News>) {
         while let Ok(mut news) = inbox.recv() {
-            loop {
-                if matches!(news, News::Stop) {
-                    return;
+            let end = Instant::now() + SETTLE;
+            while !matches!(news, News::Stop)
+                && let Ok(next) = inbox.recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                // Changed files are more than a commit: they make for both.
+                if !(matches!(next, News::Commit) && matches!(news, News::Files)) {
+                    news = next;
                 }
-                match inbox.recv_timeout(SETTLE) {
-                    Ok(News::Commit) if matches!(news, News::Files) => {}
-                    Ok(next) => news = next,
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
+            }
+            if matches!(news, News::Stop) {
+                return;
             }
             self.turn(&news);
         }

@@ -11,7 +11,7 @@ use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, opcodes};
 
-use super::coins::{self, ChangeOutput, DUST, Funding, FundingError};
+use super::coins::{self, ChangeOutput, DUST, Funding, FundingError, Selection};
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::commitment;
 use crate::bns::name::{Name, NamespaceId};

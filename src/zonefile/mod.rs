@@ -38,7 +38,7 @@ mod zone;
 
 pub use parse::{ParseError, parse};
 pub use problem::{Ignored, Problem};
-pub use render::render;
+pub use render::{render, render_data};
 pub use svcb::SvcProblem;
 pub use types::{mnemonic, record_type};
 pub use zone::{Found, Node, RrSet, Zone, ZoneRecord};

@@ -3,7 +3,7 @@
 //! It is meant to be announced on the chain and read by historical clients as well: `$ORIGIN` without its
 //! final dot, owners relative to it, strings in quotes with `;` escaped (zonefiles-and-atlas.md §1).
 
-use hickory_proto::rr::Name;
+use hickory_proto::rr::{Name, RecordType};
 
 use super::name::write_label;
 use super::zone::Zone;
@@ -17,6 +17,14 @@ pub fn render(zone: &Zone) -> String {
     for record in zone.records() {
         write_record(&mut text, zone, record);
     }
+    text
+}
+
+/// The presentation form of a record's data, as it stands behind the type in a zone file (RFC 1035 §5.1; types
+/// without one, and data that does not fit its type, as RFC 3597 §5 writes them).
+pub fn render_data(rtype: RecordType, wire: &[u8]) -> String {
+    let mut text = String::new();
+    rdata::write(&mut text, rtype.into(), wire);
     text
 }
 
