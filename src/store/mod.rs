@@ -147,11 +147,11 @@ type Subscriber = Box<dyn Fn(&ChangeNotice) + Send + Sync>;
 pub struct Store {
     current: ArcSwap<StoreSnapshot>,
     subscribers: Mutex<Vec<Subscriber>>,
-    database: Database,
+    database: Option<Database>, // Taken when dropped.
     chain: ChainIdentity,
     options: StoreOptions,
     directory: PathBuf,
-    _lock: DirectoryLock, // Released last: fields are dropped in this order.
+    _lock: DirectoryLock, // Released last, after the snapshot and the database.
 }
 
 impl Store {
@@ -167,7 +167,7 @@ impl Store {
         Ok(Self {
             current: ArcSwap::from_pointee(snapshot),
             subscribers: Mutex::default(),
-            database,
+            database: Some(database),
             chain: chain.clone(),
             options,
             directory: directory.to_owned(),
@@ -245,14 +245,20 @@ impl Store {
         &self.directory
     }
 
+    fn database(&self) -> &Database {
+        self.database
+            .as_ref()
+            .expect("the database is there until the store is dropped")
+    }
+
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
-        let mut transaction = self.database.begin_write()?;
+        let mut transaction = self.database().begin_write()?;
         open::make_durable(&mut transaction);
         Ok(transaction)
     }
 
     fn publish(&self, notice: &ChangeNotice) -> Result<(), StoreError> {
-        let transaction = self.database.begin_read()?;
+        let transaction = self.database().begin_read()?;
         let snapshot = StoreSnapshot::new(Tables::of_snapshot(&transaction)?)?;
         self.current.store(Arc::new(snapshot));
         let subscribers = self.subscribers.lock();
@@ -260,6 +266,14 @@ impl Store {
             subscriber(notice);
         }
         Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            open::close(database);
+        }
     }
 }
 
