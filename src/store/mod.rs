@@ -22,6 +22,7 @@
 //! |---|---|---|
 //! | `meta` | `format` | u32, 1 |
 //! | | `chain` | network text, magic (2), first block u32 |
+//! | | `seeded` | nothing; there once the rows before the first block are |
 //! | `blocks` | height u32 | block hash, previous hash, time u32, ops hash, consensus hash; the last row is the tip |
 //! | `names` | name | [`NameRecord`](crate::bns::record::NameRecord) without its name |
 //! | `name_hashes` | hash128 | name |
@@ -52,6 +53,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use redb::{Database, ReadableDatabase as _, WriteTransaction};
 
+use crate::bns::changes::Changes;
 use crate::bns::name::{Name, NamespaceId};
 
 #[cfg(test)]
@@ -178,6 +180,12 @@ impl Store {
     /// The state after the last committed block. Costs a reference count; see [`StoreSnapshot`] on how long to hold it.
     pub fn snapshot(&self) -> Arc<StoreSnapshot> {
         self.current.load_full()
+    }
+
+    /// Writes the rows that exist before the first block (genesis accounts), before any block is connected. Changes
+    /// nothing when they are there already, so that every start can call it.
+    pub fn seed(&self, genesis: &Changes) -> Result<(), StoreError> {
+        self.write(|writer| writer.seed(genesis))
     }
 
     /// Connects one block, durably.

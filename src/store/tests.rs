@@ -14,8 +14,9 @@ use super::arbitrary::{self, Wish};
 use super::codec::Row;
 use super::query::dump_rows;
 use super::*;
-use crate::bns::changes::{Change, Changes, Event, EventRow};
-use crate::bns::record::{NameOp, NameRecord};
+use crate::bns::address::Address;
+use crate::bns::changes::{Change, Event, EventRow};
+use crate::bns::record::{Account, NameOp, NameRecord};
 use crate::bns::view::View;
 use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
 use crate::virtualchain::{
@@ -495,6 +496,34 @@ fn changes_from_another_state_are_refused_and_leave_nothing() {
     });
     assert!(matches!(swallowed, Err(StoreError::Abandoned)));
     assert_eq!(full_dump(&store), before);
+}
+
+#[test]
+fn rows_before_the_first_block_are_written_once_and_stay() {
+    let (_scratch, store) = scratch();
+    let account = Account {
+        address: Address::P2pkh([7; 20]),
+        credit_value: 5,
+        debit_value: 0,
+        lock_transfer_block_id: 0,
+        receive_whitelisted: true,
+    };
+    let mut genesis = Changes::default();
+    let after = Some(account.clone());
+    let change = Change {
+        before: None,
+        after,
+    };
+    genesis.accounts.insert(account.address, change);
+    store.seed(&genesis).expect("writable");
+    store.seed(&genesis).expect("nothing is left to do");
+    connect_empty(&store, FIRST).expect("it is the first");
+    store.disconnect().expect("the undo data is there");
+    let stored = store
+        .snapshot()
+        .account(&account.address)
+        .expect("readable");
+    assert_eq!(stored, Some(account));
 }
 
 #[test]

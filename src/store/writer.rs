@@ -30,6 +30,9 @@ use super::table::{Rows, Tables, WriteTable};
 use super::undo::{Earlier, HistoryKey, Undo, write_earlier, write_history};
 use super::view::{OpenState, StateReader};
 
+/// The row of `meta` that says that the rows before the first block are there.
+const SEEDED_KEY: &[u8] = b"seeded";
+
 /// A processed block on its way into the database. Its height is the outcome's.
 #[derive(Debug)]
 pub struct ConnectedBlock<'a, R> {
@@ -100,6 +103,24 @@ impl<'t> Writer<'t> {
     pub fn apply<R: Display>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
         self.check_follows(block)?;
         self.attempt(|writer| writer.write_block(block))
+    }
+
+    /// Writes the rows that exist before the first block, once: later calls change nothing.
+    pub(super) fn seed(&mut self, genesis: &Changes) -> Result<(), StoreError> {
+        if self
+            .state
+            .tables
+            .meta
+            .get(SEEDED_KEY, |_| Some(()))?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let first_block = self.first_block;
+        self.attempt(|writer| {
+            writer.change_rows(first_block, genesis, &mut Vec::new())?;
+            writer.state.tables.meta.put(SEEDED_KEY, &mut Vec::new())
+        })
     }
 
     /// Disconnects the tip: everything that it wrote is taken back.
