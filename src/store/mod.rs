@@ -59,6 +59,7 @@ use crate::bns::name::{Name, NamespaceId};
 #[cfg(test)]
 mod arbitrary;
 mod archive;
+mod change;
 mod codec;
 mod error;
 mod key;
