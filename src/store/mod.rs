@@ -22,6 +22,7 @@
 //! |---|---|---|
 //! | `meta` | `format` | u32, 1 |
 //! | | `chain` | network text, magic (2), first block u32 |
+//! | | `seeded` | nothing; there once the rows before the first block are |
 //! | `blocks` | height u32 | block hash, previous hash, time u32, ops hash, consensus hash; the last row is the tip |
 //! | `names` | name | [`NameRecord`](crate::bns::record::NameRecord) without its name |
 //! | `name_hashes` | hash128 | name |
@@ -52,11 +53,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use redb::{Database, ReadableDatabase as _, WriteTransaction};
 
+use crate::bns::changes::Changes;
 use crate::bns::name::{Name, NamespaceId};
 
 #[cfg(test)]
 mod arbitrary;
 mod archive;
+mod change;
 mod codec;
 mod error;
 mod key;
@@ -147,11 +150,11 @@ type Subscriber = Box<dyn Fn(&ChangeNotice) + Send + Sync>;
 pub struct Store {
     current: ArcSwap<StoreSnapshot>,
     subscribers: Mutex<Vec<Subscriber>>,
-    database: Database,
+    database: Option<Database>, // Taken when dropped.
     chain: ChainIdentity,
     options: StoreOptions,
     directory: PathBuf,
-    _lock: DirectoryLock, // Released last: fields are dropped in this order.
+    _lock: DirectoryLock, // Released last, after the snapshot and the database.
 }
 
 impl Store {
@@ -167,7 +170,7 @@ impl Store {
         Ok(Self {
             current: ArcSwap::from_pointee(snapshot),
             subscribers: Mutex::default(),
-            database,
+            database: Some(database),
             chain: chain.clone(),
             options,
             directory: directory.to_owned(),
@@ -178,6 +181,12 @@ impl Store {
     /// The state after the last committed block. Costs a reference count; see [`StoreSnapshot`] on how long to hold it.
     pub fn snapshot(&self) -> Arc<StoreSnapshot> {
         self.current.load_full()
+    }
+
+    /// Writes the rows that exist before the first block (genesis accounts), before any block is connected. Changes
+    /// nothing when they are there already, so that every start can call it.
+    pub fn seed(&self, genesis: &Changes) -> Result<(), StoreError> {
+        self.write(|writer| writer.seed(genesis))
     }
 
     /// Connects one block, durably.
@@ -245,14 +254,20 @@ impl Store {
         &self.directory
     }
 
+    fn database(&self) -> &Database {
+        self.database
+            .as_ref()
+            .expect("the database is there until the store is dropped")
+    }
+
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
-        let mut transaction = self.database.begin_write()?;
+        let mut transaction = self.database().begin_write()?;
         open::make_durable(&mut transaction);
         Ok(transaction)
     }
 
     fn publish(&self, notice: &ChangeNotice) -> Result<(), StoreError> {
-        let transaction = self.database.begin_read()?;
+        let transaction = self.database().begin_read()?;
         let snapshot = StoreSnapshot::new(Tables::of_snapshot(&transaction)?)?;
         self.current.store(Arc::new(snapshot));
         let subscribers = self.subscribers.lock();
@@ -260,6 +275,14 @@ impl Store {
             subscriber(notice);
         }
         Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            open::close(database);
+        }
     }
 }
 

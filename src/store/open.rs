@@ -1,6 +1,7 @@
 //! Opening the database file: whose it is, and in which format.
 
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 
 use redb::{
     Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction,
@@ -26,12 +27,27 @@ enum Found {
 }
 
 /// Opens the database of a data directory whose lock is held, and its first snapshot.
+///
+/// redb 4.4 asserts where it loads a damaged allocator state, so a panic on the way is a damaged file.
 pub(super) fn open(
     directory: &Path,
     chain: &ChainIdentity,
     cache_bytes: usize,
 ) -> Result<(Database, StoreSnapshot), OpenError> {
     let path = directory.join(FILE_NAME);
+    catch_unwind(|| open_file(path.clone(), chain, cache_bytes)).unwrap_or_else(|_| {
+        Err(OpenError::Damaged {
+            path,
+            detail: "redb cannot make sense of it".to_owned(),
+        })
+    })
+}
+
+fn open_file(
+    path: PathBuf,
+    chain: &ChainIdentity,
+    cache_bytes: usize,
+) -> Result<(Database, StoreSnapshot), OpenError> {
     let database = Database::builder()
         .set_cache_size(cache_bytes)
         .create(&path)
@@ -53,6 +69,14 @@ pub(super) fn open(
     }
     let snapshot = first_snapshot(&database).map_err(damaged)?;
     Ok((database, snapshot))
+}
+
+/// Closes a database. A damaged allocator state makes redb 4.4 panic when it is saved on closing; what was
+/// committed is not affected, and the next opening reports the damage.
+pub(super) fn close(database: Database) {
+    if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+        tracing::error!("the database could not be closed in order: its file is damaged");
+    }
 }
 
 /// What every write transaction is set to; the head of [`super`] says why.

@@ -213,3 +213,47 @@ impl Field for StoredDecision {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::arbitrary;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn operations_come_back(
+            candidate in arbitrary::candidate(),
+            decision in arbitrary::decision(),
+        ) {
+            let mut row = Vec::new();
+            decision.write(&mut row);
+            write_candidate(&candidate, &mut row);
+            let operation = StoredOperation { candidate, decision };
+            prop_assert_eq!(StoredOperation::read(0, &row), Some(operation));
+        }
+
+        #[test]
+        fn announcements_come_back(name in arbitrary::name(), bytes in any::<[u8; 32]>()) {
+            let announcement = Announcement {
+                inventory_index: 7,
+                name,
+                hash: ZonefileHash([bytes[0]; 20]),
+                height: u32::from(bytes[1]),
+                txid: Txid::from_byte_array(bytes),
+            };
+            let mut row = Vec::new();
+            announcement.write(&mut row);
+            prop_assert_eq!(Announcement::read(7, &row), Some(announcement));
+        }
+
+        #[test]
+        fn no_bytes_panic(row in vec(prop_oneof![0u8..4, any::<u8>()], 0..300)) {
+            let _ = StoredOperation::read(0, &row);
+            let _ = Announcement::read(0, &row);
+            let _ = IndexedBlock::read(0, &row);
+        }
+    }
+}

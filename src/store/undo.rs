@@ -106,3 +106,80 @@ fn read_history(input: &mut Input<'_>) -> Option<Vec<HistoryKey>> {
     }
     Some(history)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::super::arbitrary;
+    use super::*;
+
+    fn write_section<R: Row>(rows: &[(R::Key, Option<R>)], out: &mut Vec<u8>) {
+        write_length(rows.len(), out);
+        for (key, record) in rows {
+            let mut key_bytes = Vec::new();
+            R::write_key(key, &mut key_bytes);
+            let payload = record.as_ref().map(|record| {
+                let mut payload = Vec::new();
+                record.write(&mut payload);
+                payload
+            });
+            write_earlier(&key_bytes, payload.as_deref(), out);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn undo_data_comes_back(
+            names in vec(arbitrary::name_record(), 0..4),
+            namespaces in vec(arbitrary::namespace_record(), 0..3),
+            preorder in of(arbitrary::preorder()),
+            keychain in of(arbitrary::keychain()),
+            account in of(arbitrary::account()),
+        ) {
+            let events: Vec<Event> = names
+                .iter()
+                .map(|record| Event {
+                    vtxindex: record.vtxindex,
+                    txid: record.txid,
+                    row: EventRow::Name(record.clone()),
+                })
+                .collect();
+            let names: Earlier<_> = names.into_iter().map(|row| (row.name.clone(), Some(row))).collect();
+            let namespaces: Earlier<NamespaceRecord> =
+                namespaces.into_iter().map(|row| (row.namespace_id, None)).collect();
+            let preorders: Earlier<_> = preorder.into_iter().map(|row| (row.key(), Some(row))).collect();
+            let keychains: Earlier<_> =
+                keychain.into_iter().map(|row| (row.namespace_id.clone(), Some(row))).collect();
+            let accounts: Earlier<_> = account.into_iter().map(|row| (row.address, Some(row))).collect();
+
+            let mut bytes = Vec::new();
+            write_section(&names, &mut bytes);
+            write_section(&namespaces, &mut bytes);
+            write_section(&preorders, &mut bytes);
+            write_section(&keychains, &mut bytes);
+            write_section(&accounts, &mut bytes);
+            write_history(&events, &mut bytes);
+
+            let undo = Undo::read(&bytes).expect("it was written");
+            let history: Vec<HistoryKey> = events
+                .iter()
+                .zip(&names)
+                .map(|(event, (name, _))| HistoryKey::Name(name.clone(), event.vtxindex))
+                .collect();
+            prop_assert_eq!(undo.names, names);
+            prop_assert_eq!(undo.namespaces, namespaces);
+            prop_assert_eq!(undo.preorders, preorders);
+            prop_assert_eq!(undo.keychains, keychains);
+            prop_assert_eq!(undo.accounts, accounts);
+            prop_assert_eq!(undo.history, history);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in vec(prop_oneof![0u8..4, any::<u8>()], 0..300)) {
+            let _ = Undo::read(&bytes);
+        }
+    }
+}

@@ -8,7 +8,7 @@
 //! Every old row that a change names is compared with the stored one. A block that was processed against
 //! another state therefore fails here instead of spoiling the indexes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::iter::Peekable;
 use std::ops::Bound;
@@ -16,19 +16,23 @@ use std::slice::Iter;
 
 use bitcoin::BlockHash;
 
-use crate::bns::changes::{Change, Changes, Event, EventRow};
+use crate::bns::changes::{Changes, Event, EventRow};
 use crate::bns::name::{Name, NamespaceId};
-use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
+use crate::bns::record::{NameOp, NameRecord};
 use crate::virtualchain::{BlockOutcome, Decision, Located, VirtualTransaction};
 
 use super::ChangeNotice;
-use super::codec::{Field as _, Row, write_length};
+use super::change::{back, exchange, index_names, index_namespaces};
+use super::codec::{Field as _, Row as _};
 use super::error::StoreError;
 use super::key;
 use super::row::{Announcement, IndexedBlock, StoredDecision, write_candidate};
-use super::table::{Rows, Tables, WriteTable};
-use super::undo::{Earlier, HistoryKey, Undo, write_earlier, write_history};
+use super::table::{Tables, WriteTable};
+use super::undo::{HistoryKey, Undo, write_history};
 use super::view::{OpenState, StateReader};
+
+/// The row of `meta` that says that the rows before the first block are there.
+const SEEDED_KEY: &[u8] = b"seeded";
 
 /// A processed block on its way into the database. Its height is the outcome's.
 #[derive(Debug)]
@@ -100,6 +104,24 @@ impl<'t> Writer<'t> {
     pub fn apply<R: Display>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
         self.check_follows(block)?;
         self.attempt(|writer| writer.write_block(block))
+    }
+
+    /// Writes the rows that exist before the first block, once: later calls change nothing.
+    pub(super) fn seed(&mut self, genesis: &Changes) -> Result<(), StoreError> {
+        if self
+            .state
+            .tables
+            .meta
+            .get(SEEDED_KEY, |_| Some(()))?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let first_block = self.first_block;
+        self.attempt(|writer| {
+            writer.change_rows(first_block, genesis, &mut Vec::new())?;
+            writer.state.tables.meta.put(SEEDED_KEY, &mut Vec::new())
+        })
     }
 
     /// Disconnects the tip: everything that it wrote is taken back.
@@ -350,123 +372,6 @@ impl<'t> Writer<'t> {
         }
         Ok(())
     }
-}
-
-/// Replaces the rows of one table, checks what was there, and notes it in `undo`.
-fn exchange<R: Row>(
-    rows: &mut Rows<WriteTable<'_>>,
-    height: u32,
-    changes: &BTreeMap<R::Key, Change<R>>,
-    undo: &mut Vec<u8>,
-) -> Result<(), StoreError> {
-    write_length(changes.len(), undo);
-    let (mut key, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
-    for (record_key, change) in changes {
-        key.clear();
-        R::write_key(record_key, &mut key);
-        let expected = encode(change.before.as_ref(), &mut before);
-        write_earlier(&key, expected.as_deref().map(Vec::as_slice), undo);
-        let expected = expected.map(|row| row.as_slice());
-        let wanted = encode(change.after.as_ref(), &mut after);
-        if !rows.replace(&key, expected, wanted)? {
-            return Err(rows.stale(height, &key));
-        }
-    }
-    Ok(())
-}
-
-fn encode<'a, R: Row>(record: Option<&R>, row: &'a mut Vec<u8>) -> Option<&'a mut Vec<u8>> {
-    record.map(|record| {
-        row.clear();
-        record.write(row);
-        row
-    })
-}
-
-/// The stored rows as the old ones, the earlier rows as the new ones.
-fn back<R: Row<Key: Clone>>(
-    rows: &Rows<WriteTable<'_>>,
-    earlier: Earlier<R>,
-) -> Result<BTreeMap<R::Key, Change<R>>, StoreError> {
-    earlier
-        .into_iter()
-        .map(|(key, after)| {
-            let before = StateReader::row(rows, key.clone())?;
-            Ok((key, Change { before, after }))
-        })
-        .collect()
-}
-
-fn index_names(
-    tables: &mut Tables<WriteTable<'_>>,
-    changes: &BTreeMap<Name, Change<NameRecord>>,
-) -> Result<(), StoreError> {
-    for (name, Change { before, after }) in changes {
-        let (before, after) = (before.as_ref(), after.as_ref());
-        let by_owner = |record: &NameRecord, key: &mut Vec<u8>| {
-            key::owner(key, &record.sender, name.as_str());
-        };
-        move_entry(&mut tables.owners, before, after, by_owner)?;
-        let by_preorder = |record: &NameRecord, key: &mut Vec<u8>| {
-            key::committed(key, &record.preorder_hash, name.as_str());
-        };
-        move_entry(&mut tables.name_preorders, before, after, by_preorder)?;
-        match (before, after) {
-            (None, Some(_)) => {
-                let mut row = name.as_str().as_bytes().to_vec();
-                tables
-                    .name_hashes
-                    .put(name.hash128().as_bytes(), &mut row)?;
-            }
-            (Some(_), None) => tables.name_hashes.remove(name.hash128().as_bytes())?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn index_namespaces(
-    tables: &mut Tables<WriteTable<'_>>,
-    changes: &BTreeMap<NamespaceId, Change<NamespaceRecord>>,
-) -> Result<(), StoreError> {
-    for (id, Change { before, after }) in changes {
-        let by_preorder = |record: &NamespaceRecord, key: &mut Vec<u8>| {
-            key::committed(key, &record.preorder_hash, id.as_str());
-        };
-        move_entry(
-            &mut tables.namespace_preorders,
-            before.as_ref(),
-            after.as_ref(),
-            by_preorder,
-        )?;
-    }
-    Ok(())
-}
-
-/// Moves the index entry of a record whose indexed field may have changed.
-fn move_entry<R>(
-    index: &mut Rows<WriteTable<'_>>,
-    before: Option<&R>,
-    after: Option<&R>,
-    write_key: impl Fn(&R, &mut Vec<u8>),
-) -> Result<(), StoreError> {
-    let (mut old, mut new) = (Vec::new(), Vec::new());
-    if let Some(record) = before {
-        write_key(record, &mut old);
-    }
-    if let Some(record) = after {
-        write_key(record, &mut new);
-    }
-    if old == new {
-        return Ok(());
-    }
-    if before.is_some() {
-        index.remove(&old)?;
-    }
-    if after.is_some() {
-        index.put(&new, &mut Vec::new())?;
-    }
-    Ok(())
 }
 
 /// The announcement that an accepted operation makes: creations, renewals, updates and imports whose record
