@@ -16,3 +16,5 @@ pub mod coins;
 pub mod keys;
 pub mod operation;
 pub mod sign;
+#[cfg(test)]
+mod tests;
