@@ -6,6 +6,9 @@ pub enum Reject {
     /// The payload or the outputs are not what the opcode promises (wf §4, §6).
     #[error("the payload or its outputs are malformed")]
     Malformed,
+    /// The name ends in a line feed, which the reference's character check lets pass (wf §5).
+    #[error("the name is illegal")]
+    IllegalName,
     /// An input spends something other than p2pkh or p2sh (wf §1 step 4).
     #[error("every input must spend a p2pkh or p2sh output")]
     UnsupportedSenderScript,

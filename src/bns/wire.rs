@@ -1,7 +1,7 @@
 //! Payload bytes: what an operation says on chain (wf §6). Parses and builds, never judges.
 
 use super::epoch::Features;
-use super::name::{Name, NamespaceId};
+use super::name::{NAMESPACE_ID_MAX, Name, NamespaceId};
 use super::price::PriceFunction;
 use crate::hash::{ConsensusHash, NameHash128, PreorderHash, UpdateHash, ZonefileHash};
 
@@ -102,6 +102,12 @@ pub enum Payload {
         /// Free bytes.
         scratch_area: Vec<u8>,
     },
+    /// A registration, revocation, reveal or ready whose name passes the reference's character check only
+    /// because that tolerates one line feed at the end (wf §5). No state accepts it, but it is an operation.
+    Unregistrable {
+        /// `:`, `~`, `&` or `!`
+        opcode: u8,
+    },
 }
 
 /// The payload is not what its opcode promises; the transaction is dropped (wf §6).
@@ -113,6 +119,8 @@ pub struct Malformed;
 const NAME_FIELD: usize = 37;
 /// Length of a token type field.
 const TOKEN_TYPE_FIELD: usize = 19;
+/// Length of what precedes the id in a namespace reveal.
+const REVEAL_HEAD: usize = 17;
 /// Length of the long form of a registration, without tokens.
 const LONG_REGISTRATION: usize = 57;
 /// The same with tokens.
@@ -141,7 +149,9 @@ impl Payload {
             b'$' => token_transfer(body, features),
             _ => return None,
         };
-        Some(parsed.ok_or(Malformed))
+        let unregistrable =
+            || ends_in_line_feed(opcode, body, features).then_some(Self::Unregistrable { opcode });
+        Some(parsed.or_else(unregistrable).ok_or(Malformed))
     }
 
     /// The opcode byte.
@@ -158,6 +168,7 @@ impl Payload {
             Self::NamespaceReady { .. } => b'!',
             Self::Announce { .. } => b'#',
             Self::TokenTransfer { .. } => b'$',
+            Self::Unregistrable { opcode } => *opcode,
         }
     }
 
@@ -255,6 +266,7 @@ impl Payload {
                 bytes.extend_from_slice(&amount.to_be_bytes());
                 bytes.extend_from_slice(scratch_area);
             }
+            Self::Unregistrable { .. } => {}
         }
         bytes
     }
@@ -403,6 +415,32 @@ fn preorder_head(body: &[u8]) -> Option<(PreorderHash, ConsensusHash, &[u8])> {
         ConsensusHash(*consensus_hash),
         rest,
     ))
+}
+
+/// Whether a body that does not parse would, without the line feed that ends its name. An import is no
+/// such operation: it stops the reference, and here it is unparseable.
+fn ends_in_line_feed(opcode: u8, body: &[u8], features: &Features) -> bool {
+    if opcode == b':' && body.len() >= LONG_REGISTRATION {
+        let mut body = body.to_vec();
+        let padded = body.iter().take(NAME_FIELD).rposition(|&byte| byte != 0);
+        let Some(last) = padded
+            .and_then(|last| body.get_mut(last))
+            .filter(|byte| **byte == b'\n')
+        else {
+            return false;
+        };
+        *last = 0;
+        return name_registration(&body, features).is_some();
+    }
+    let Some(rest) = body.strip_suffix(b"\n") else {
+        return false;
+    };
+    match opcode {
+        b':' | b'~' => body.len() <= NAME_FIELD && name(rest).is_some(),
+        b'&' => body.len() <= REVEAL_HEAD + NAMESPACE_ID_MAX && namespace_reveal(rest).is_some(),
+        b'!' => body.len() <= 1 + NAMESPACE_ID_MAX && namespace_ready(rest).is_some(),
+        _ => false,
+    }
 }
 
 fn name(bytes: &[u8]) -> Option<Name> {

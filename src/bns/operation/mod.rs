@@ -92,6 +92,8 @@ pub enum Operation {
     Announce(Announce),
     /// `$`
     TokenTransfer(TokenTransfer),
+    /// An operation on a name that ends in a line feed: never accepted (wf §5)
+    Unregistrable(Origin),
 }
 
 impl Operation {
@@ -143,7 +145,7 @@ impl Operation {
             } if outputs.count() >= 4 => {
                 // History §5, FOUR-OUTPUTS: the number of outputs alone makes it a renewal.
                 let recipient = outputs.typed(2)?.recipient(1)?;
-                let (burn_address, op_fee) = outputs.payment(3)?;
+                let (burn_address, op_fee) = outputs.renewal_fee(3)?;
                 // History §5, RENEW-57.
                 let lacks_tokens = value_hash.is_some() && tokens.is_none();
                 require(!(features.nameops_cost_tokens && lacks_tokens))?;
@@ -247,6 +249,12 @@ impl Operation {
                 origin,
                 message_hash,
             }),
+            Payload::Unregistrable { opcode } => {
+                if opcode == b':' || opcode == b'&' {
+                    outputs.typed(2)?.recipient(1)?;
+                }
+                Self::Unregistrable(origin)
+            }
             Payload::TokenTransfer {
                 consensus_hash,
                 token_type,
@@ -281,6 +289,7 @@ impl Operation {
             Self::NamespaceReady(operation) => &operation.origin,
             Self::Announce(operation) => &operation.origin,
             Self::TokenTransfer(operation) => &operation.origin,
+            Self::Unregistrable(origin) => origin,
         }
     }
 
@@ -299,6 +308,7 @@ impl Operation {
             Self::NamespaceReady(_) => "NAMESPACE_READY",
             Self::Announce(_) => "ANNOUNCE",
             Self::TokenTransfer(_) => "TOKEN_TRANSFER",
+            Self::Unregistrable(_) => "UNREGISTRABLE",
         }
     }
 
@@ -321,6 +331,7 @@ impl Operation {
             Self::NamespaceReady(operation) => operation.decide(block).map(Some),
             Self::Announce(operation) => operation.check(block).map(|()| None),
             Self::TokenTransfer(operation) => operation.decide(block).map(Some),
+            Self::Unregistrable(_) => Err(Refusal::Reject(Reject::IllegalName)),
         }
     }
 }

@@ -23,8 +23,8 @@ pub struct NameRenewal {
     pub tokens: u64,
     /// The owner afterwards.
     pub recipient: Recipient,
-    /// Where the fee goes.
-    pub burn_address: Address,
+    /// Where the fee goes; `None` for native segwit, which is never right.
+    pub burn_address: Option<Address>,
     /// The fee in satoshi.
     pub op_fee: u64,
 }
@@ -67,8 +67,11 @@ impl NameRenewal {
         block.ensure_quota(&self.recipient.script)?; // history §5, QUOTA-SELF
         let record = live.ok_or(Refusal::Reject(Reject::NameNotLive))?;
         ensure(record.sender == self.origin.sender, Reject::NotOwner)?; // rule 7 follows by rule 2
+        let burn_address = self
+            .burn_address
+            .ok_or(Refusal::Reject(Reject::InsufficientPayment))?;
         let payment = Payment {
-            burn_address: self.burn_address,
+            burn_address,
             op_fee: self.op_fee,
             tokens: (self.tokens > 0).then_some(self.tokens),
             price_height: block.height,

@@ -80,6 +80,19 @@ impl<'t> Outputs<'t> {
         Ok(Recipient { script, address })
     }
 
+    /// The fee output of a renewal: nothing checks its type, so it may also be native segwit, an address
+    /// that no fee is ever due to.
+    pub(super) fn renewal_fee(self, index: usize) -> Result<(Option<Address>, u64), Reject> {
+        let output = self.0.get(index).ok_or(Reject::Malformed)?;
+        let address = Address::of_script(output.script_pubkey.as_bytes());
+        let witness = script::classify(output.script_pubkey.as_bytes()) == ScriptClass::Witness;
+        if address.is_none() && !witness {
+            Err(Reject::Malformed)
+        } else {
+            Ok((address, output.value.to_sat()))
+        }
+    }
+
     /// Whom output `index` pays how many satoshi.
     pub(super) fn payment(self, index: usize) -> Result<(Address, u64), Reject> {
         let value = self.0.get(index).ok_or(Reject::Malformed)?.value.to_sat();
