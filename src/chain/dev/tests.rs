@@ -231,7 +231,7 @@ fn two_of_three_keys_spend_a_script_hash() {
     let funding = key.spend(&first_coin(&chain, &key), &redeem.to_p2sh(), 0);
     mine(&chain, &key, vec![funding.clone()]);
     let spend = |signers: &[&Key]| {
-        let mut tx = transfer(coin_of(&funding), &key.script(), 0);
+        let mut tx = transfer(&coin_of(&funding), &key.script(), 0);
         let mut script = Builder::new().push_int(0);
         for signer in signers {
             script = script.push_slice(signer.signature(&tx, &redeem));
@@ -495,7 +495,7 @@ fn coin_of(transaction: &Transaction) -> (OutPoint, TxOut) {
 }
 
 /// An unsigned transaction that moves a coin, less a fee in satoshi.
-fn transfer(coin: (OutPoint, TxOut), to: &Script, fee: u64) -> Transaction {
+fn transfer(coin: &(OutPoint, TxOut), to: &Script, fee: u64) -> Transaction {
     Transaction {
         version: Version::ONE,
         lock_time: LockTime::ZERO,
@@ -529,7 +529,7 @@ impl Key {
     }
 
     fn spend(&self, coin: &(OutPoint, TxOut), to: &Script, fee: u64) -> Transaction {
-        self.sign(transfer(coin.clone(), to, fee), &coin.1)
+        self.sign(transfer(coin, to, fee), &coin.1)
     }
 
     fn sign(&self, mut transaction: Transaction, prevout: &TxOut) -> Transaction {
