@@ -28,7 +28,7 @@ pub(super) fn run<S: Stage>(mut new_stage: impl FnMut() -> S) {
     spent_outputs_are_those_of_earlier_blocks(new_stage());
     a_reorganisation_is_followed(new_stage());
     the_same_question_has_the_same_answer(new_stage());
-    waiting_ends_with_the_patience(new_stage());
+    waiting_ends_with_the_patience(&new_stage());
 }
 
 fn blocks_come_in_order_from_the_first(mut stage: impl Stage) {
@@ -95,7 +95,7 @@ fn the_same_question_has_the_same_answer(mut stage: impl Stage) {
     assert_eq!(other.next(None, 1).expect("readable"), first);
 }
 
-fn waiting_ends_with_the_patience(stage: impl Stage) {
+fn waiting_ends_with_the_patience(stage: &impl Stage) {
     let mut source = stage.source();
     assert_eq!(source.next(None, 1).expect("readable"), Event::Idle);
     source.wait(Duration::from_millis(1));

@@ -159,7 +159,7 @@ impl Need {
         inputs: usize,
         total: Amount,
     ) -> Result<Option<(Option<Amount>, Amount)>, FundingError> {
-        let left = |fee| Some(total.checked_sub(self.outputs)?.checked_sub(fee)?);
+        let left = |fee| total.checked_sub(self.outputs)?.checked_sub(fee);
         let fee = self.fee(inputs, self.change_size)?;
         if let Some(change) = left(fee).filter(|change| *change >= DUST) {
             return Ok(Some((Some(change), fee)));

@@ -18,3 +18,5 @@ pub mod keys;
 pub mod operation;
 pub mod registrar;
 pub mod sign;
+#[cfg(test)]
+mod tests;

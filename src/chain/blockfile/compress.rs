@@ -79,7 +79,7 @@ pub fn compress_amount(amount: Amount) -> u64 {
         return 0;
     }
     let mut exponent = 0;
-    while value % 10 == 0 && exponent < 9 {
+    while value.is_multiple_of(10) && exponent < 9 {
         value /= 10;
         exponent += 1;
     }

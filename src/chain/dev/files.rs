@@ -63,7 +63,9 @@ impl Files {
             }
             let end = reader.position();
             let is_last = number + 1 == self.blocks.parts.len();
-            if !is_last && end < self.blocks.length(number) || sound_block_follows(&mut reader)? {
+            let followed = sound_block_follows(&mut reader)
+                .map_err(|error| OpenError::io(&self.blocks.path(number), error))?;
+            if followed || !is_last && end < self.blocks.length(number) {
                 return Err(self.blocks.damaged(number, end));
             }
             self.blocks.cut(number, end)?;
@@ -342,18 +344,15 @@ fn sound_block(payload: &[u8]) -> Option<Block> {
 }
 
 /// Whether a sound block stands anywhere behind the reader's position.
-fn sound_block_follows(reader: &mut Reader) -> Result<bool, OpenError> {
-    let search = |reader: &mut Reader| -> io::Result<bool> {
-        while reader.skip_to_magic()? {
-            let start = reader.position();
-            if let Next::Record(record) = reader.next_record()? {
-                if sound_block(&record.payload).is_some() {
-                    return Ok(true);
-                }
-                reader.seek_to(start);
+fn sound_block_follows(reader: &mut Reader) -> io::Result<bool> {
+    while reader.skip_to_magic()? {
+        let start = reader.position();
+        if let Next::Record(record) = reader.next_record()? {
+            if sound_block(&record.payload).is_some() {
+                return Ok(true);
             }
+            reader.seek_to(start);
         }
-        Ok(false)
-    };
-    search(reader).map_err(|error| OpenError::io(Path::new("blocks"), error))
+    }
+    Ok(false)
 }

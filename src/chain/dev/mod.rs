@@ -186,6 +186,8 @@ impl DevChain {
     }
 
     /// Mines `count` empty blocks, synced to disk together; gives the new tip.
+    ///
+    /// When it fails on the way, the blocks mined before stay.
     pub fn mine_empty(
         &self,
         reward: &Script,

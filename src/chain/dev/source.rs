@@ -40,7 +40,10 @@ impl ChainSource for DevSource {
         };
         let deep_enough = height.saturating_add(self.confirmations) <= state.tip().height;
         match state.block_at(height) {
-            Some(at) if deep_enough => state.read(at).map(Event::Connect).map_err(unreadable),
+            Some(at) if deep_enough => state
+                .read(at)
+                .map(Event::Connect)
+                .map_err(|error| unreadable(&error)),
             _ => Ok(Event::Idle),
         }
     }
@@ -96,7 +99,7 @@ impl DevSource {
             .lock()
             .state
             .undo_of(block.at.hash)
-            .map_err(unreadable)?;
+            .map_err(|error| unreadable(&error))?;
         let decoded: bitcoin::Block = deserialize(&block.raw)
             .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))?;
         let inputs = decoded.txdata.iter().skip(1).flat_map(|tx| &tx.input);
@@ -108,7 +111,7 @@ impl DevSource {
     }
 }
 
-fn unreadable(error: io::Error) -> SourceError {
+fn unreadable(error: &io::Error) -> SourceError {
     SourceError::Fatal(format!(
         "the embedded chain's files cannot be read ({error}): restart to open them anew"
     ))
