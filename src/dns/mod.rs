@@ -28,3 +28,8 @@ pub use counters::Counters;
 pub use forward::{ForwardError, UpstreamConfig, Upstreams, system_upstreams};
 pub use handler::{Handled, Handler, Pending, Snapshots, Transport};
 pub use server::{BindError, Options, Server};
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod peer_tests;
