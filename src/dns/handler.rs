@@ -10,7 +10,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::op::{Edns, Message, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -26,6 +27,8 @@ use crate::resolver::{
 
 /// Queries that may wait for an upstream at the same time.
 const IN_FLIGHT_MAX: usize = 2_000;
+/// OPTION-CODE of extended errors (RFC 8914 §2).
+const EDE: u16 = 15;
 
 /// Where a handler takes the state of names from: one snapshot per decision.
 pub trait Snapshots: Send + Sync + 'static {
@@ -203,19 +206,18 @@ impl<P: Snapshots> Handler<P> {
     fn decide(&self, chain: &mut Chain) -> Step {
         let policy = self.policy.load();
         let source = self.snapshots.snapshot();
-        loop {
+        while chain.hops <= MAX_CHAIN {
             let answer = match resolve(&chain.question, &policy, &source) {
                 Ok(Resolution::Answer(answer)) => answer,
                 Ok(Resolution::Forward) => return Step::Ask(None),
                 Ok(Resolution::ForwardFirst(bns)) => return Step::Ask(Some(bns)),
                 Err(error) => return Step::Done(database_failure(&error)),
             };
-            match chain.advance(answer, &policy) {
-                Some(answer) => return Step::Done(answer),
-                None if chain.hops > MAX_CHAIN => return Step::Done(Answer::endless_chain()),
-                None => {}
+            if let Some(answer) = chain.advance(answer, &policy) {
+                return Step::Done(answer);
             }
         }
+        Step::Done(Answer::endless_chain())
     }
 
     /// What an upstream's response means for the question.
@@ -232,13 +234,8 @@ impl<P: Snapshots> Handler<P> {
             return Relayed::GoOn(self.decide_bns(&bns, chain));
         }
         if let Some((kept, target)) = self.handed_back(&message, chain, &policy) {
-            chain.answers.extend(kept);
-            chain.move_to(target, Provenance::Upstream);
-            return Relayed::GoOn(if chain.hops > MAX_CHAIN {
-                Step::Done(Answer::endless_chain())
-            } else {
-                self.decide(chain)
-            });
+            chain.move_to(target, kept, Provenance::Upstream);
+            return Relayed::GoOn(self.decide(chain));
         }
         let filtered = rebind::filter(&mut message, &chain.asked, &policy);
         Relayed::Reply(chain.relayed(message, filtered))
@@ -327,14 +324,14 @@ impl Chain {
         let Some(target) = answer.chase.take() else {
             return Some(self.merge_checked(answer, policy));
         };
-        self.hops += answer.answers.len();
-        self.answers.append(&mut answer.answers);
-        self.move_to(target, answer.provenance);
+        self.move_to(target, answer.answers, answer.provenance);
         None
     }
 
-    fn move_to(&mut self, target: DnsName, provenance: Provenance) {
-        self.hops += 1;
+    /// Goes on with `target`, to which the records of `way` led.
+    fn move_to(&mut self, target: DnsName, way: Vec<Record>, provenance: Provenance) {
+        self.hops += way.len().max(1);
+        self.answers.extend(way);
         self.provenance = Some(self.least(provenance));
         self.question.name = target;
     }
@@ -364,6 +361,7 @@ impl Chain {
     /// An upstream's response with what was found on the way before it. AA and AD are never copied.
     fn relayed(&mut self, message: Message, filtered: Filtered) -> Reply {
         let mut reply = Reply::bare(message.metadata.response_code);
+        reply.ede = message.edns.as_ref().and_then(extended_error);
         reply.answers = std::mem::take(&mut self.answers);
         reply.answers.extend(message.answers);
         reply.authorities = message.authorities;
@@ -383,6 +381,19 @@ impl Chain {
             (Some(Provenance::Chain), Provenance::Chain) => Provenance::Chain,
         }
     }
+}
+
+/// What an upstream says about its own trouble, passed on (RFC 8914 §3).
+fn extended_error(edns: &Edns) -> Option<ExtendedError> {
+    let options = edns.options().as_ref();
+    options.iter().find_map(|(_, option)| match option {
+        EdnsOption::Unknown(EDE, data) => {
+            let (code, text) = data.split_first_chunk()?;
+            let text = String::from_utf8_lossy(text).into_owned();
+            Some(ExtendedError::new(u16::from_be_bytes(*code), text))
+        }
+        _ => None,
+    })
 }
 
 fn limit(query: &Query, transport: Transport) -> u16 {

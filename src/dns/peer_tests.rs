@@ -270,6 +270,40 @@ fn a_dead_upstream_is_passed_over() {
 }
 
 #[test]
+fn an_upstream_that_refuses_is_not_the_last_word() {
+    let refusing = Upstream::start(|query| {
+        let mut answer = query.into_response();
+        answer.metadata.response_code = ResponseCode::Refused;
+        Some(answer)
+    });
+    let alive = Upstream::start(script);
+    let server = Running::start(Policy::default(), &[refusing.address, alive.address]);
+    for _ in 0..3 {
+        let message = server.ask(&query_bytes("www.example.com.", RecordType::A));
+        assert_eq!(message.metadata.response_code, ResponseCode::NoError);
+    }
+}
+
+/// Two names that lead to each other, each asked upstream first.
+#[test]
+fn a_circle_through_upstreams_ends() {
+    let upstream = Upstream::start(|query| {
+        let mut answer = query.into_response();
+        answer.metadata.response_code = ResponseCode::NXDomain;
+        Some(answer)
+    });
+    let mut policy = Policy::default();
+    for id in ["id", "podcast"] {
+        let id = id.parse().expect("an id");
+        policy.modes.insert(id, Mode::LegacyFirst);
+    }
+    let server = Running::start(policy, &[upstream.address]);
+    let message = server.ask(&query_bytes("round.good.id.", RecordType::A));
+    assert_eq!(message.metadata.response_code, ResponseCode::ServFail);
+    assert!(upstream.count() <= 12, "{}", upstream.count());
+}
+
+#[test]
 fn private_addresses_from_upstreams_are_stripped() {
     let upstream = Upstream::start(script);
     let server = Running::start(Policy::default(), &[upstream.address]);

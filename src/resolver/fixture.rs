@@ -84,6 +84,7 @@ other CNAME foo.wild.podcast.
 a CNAME b
 b CNAME a
 home CNAME localhost.
+round CNAME round.wild.podcast.
 short DNAME target
 x.target A 192.0.2.3
 leave DNAME example.com.
@@ -95,6 +96,7 @@ const WILD: &str = "@ SOA ns.wild.podcast. h.wild.podcast. 5 3600 600 86400 30
 *.sub TXT \"two\"
 host.ent TXT \"x\"
 exact TXT \"y\"
+round CNAME round.good.id.
 ";
 
 impl NameSource for Names {

@@ -18,6 +18,9 @@ use super::zone::{PrivateAddresses, ServedZone};
 use crate::bns::name::{Name, NamespaceId};
 use crate::zonefile::Zone;
 
+/// Expected time between blocks, in seconds.
+const BLOCK_SECONDS: u32 = 600;
+
 /// What is to be done about a question.
 #[derive(Debug)]
 pub enum Resolution {
@@ -227,7 +230,7 @@ impl Context<'_> {
             zone,
             apex: self.apex(registered),
             parent: self.parent(1),
-            max_ttl: self.policy.max_ttl,
+            max_ttl: self.max_ttl(registered),
             private,
         };
         served.answer(self.question)
@@ -238,9 +241,19 @@ impl Context<'_> {
         Apex {
             name: self.bns.apex.clone(),
             serial: registered.last_change_height,
-            ttl: self.policy.max_ttl,
+            ttl: self.max_ttl(registered),
             provenance: Provenance::Chain,
         }
+    }
+
+    /// Nothing about a name is believed for longer than it is expected to live.
+    fn max_ttl(&self, registered: &RegisteredName) -> u32 {
+        let blocks = registered
+            .expires_at
+            .map_or(u32::MAX, |height| height.saturating_sub(self.height));
+        self.policy
+            .max_ttl
+            .min(blocks.saturating_mul(BLOCK_SECONDS))
     }
 
     /// The zone whose top is `above` labels above the apex of the route: a namespace, or `bns.alt`. It
