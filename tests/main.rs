@@ -1,1 +1,14 @@
+//! The tests that see bnsd from outside, one module a subject.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
+
+mod common;
+
+/// Golden data of the reference implementation.
+mod vectors;
+
+/// The zone files that the demo serves.
+mod zonefiles;

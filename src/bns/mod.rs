@@ -12,10 +12,13 @@
 //! `ch` consensus-hash.md, `history` history.md.
 
 pub mod address;
+pub mod block;
 pub mod changes;
+pub mod commitment;
 pub mod engine;
 pub mod epoch;
 pub mod keychain;
+pub mod life;
 pub mod name;
 pub mod operation;
 pub mod params;
@@ -27,3 +30,12 @@ pub mod reject;
 pub mod state;
 pub mod view;
 pub mod wire;
+
+pub use changes::Changes;
+pub use engine::Bns;
+pub use name::{Name, NamespaceId};
+pub use operation::Operation;
+pub use params::Params;
+pub use record::{NameRecord, NamespaceRecord, Preorder};
+pub use reject::Reject;
+pub use view::View;

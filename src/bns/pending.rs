@@ -1,1 +1,230 @@
-//! Placeholder head.
+//! The state as the operations of a block see it: what the block changed so far, on top of a view.
+
+use std::collections::BTreeMap;
+
+use bitcoin::Txid;
+
+use super::address::Address;
+use super::changes::{Change, Changes, Event, EventRow};
+use super::name::{Name, NamespaceId};
+use super::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder};
+use super::view::View;
+use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
+use crate::virtualchain::SnapshotView;
+
+/// A view with the changes of the block under way on top.
+#[derive(Debug)]
+pub struct Pending<'v, V> {
+    base: &'v V,
+    changes: Changes,
+}
+
+impl<'v, V: View> Pending<'v, V> {
+    /// Nothing changed yet.
+    pub fn new(base: &'v V) -> Self {
+        Self {
+            base,
+            changes: Changes::default(),
+        }
+    }
+
+    /// What the block changed.
+    pub fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// Inserts or replaces a name's row and notes it in the history.
+    pub fn put_name(&mut self, record: NameRecord) -> Result<(), V::Error> {
+        self.note(record.vtxindex, record.txid, EventRow::Name(record.clone()));
+        let (base, key) = (self.base, record.name.clone());
+        put(&mut self.changes.names, key, Some(record), |key| {
+            base.name(key)
+        })
+    }
+
+    /// Inserts or replaces a namespace's row and notes it in the history.
+    pub fn put_namespace(&mut self, record: NamespaceRecord) -> Result<(), V::Error> {
+        self.note(
+            record.vtxindex,
+            record.txid,
+            EventRow::Namespace(record.clone()),
+        );
+        let (base, key) = (self.base, record.namespace_id.clone());
+        put(&mut self.changes.namespaces, key, Some(record), |key| {
+            base.namespace(key)
+        })
+    }
+
+    /// Inserts a preorder.
+    pub fn put_preorder(&mut self, preorder: Preorder) {
+        let key = preorder.key(); // holds the txid, so the row is new
+        self.changes.preorders.insert(
+            key,
+            Change {
+                before: None,
+                after: Some(preorder),
+            },
+        );
+    }
+
+    /// Removes every preorder with this hash (sm §1).
+    pub fn remove_preorders(&mut self, hash: &PreorderHash) -> Result<(), V::Error> {
+        for preorder in self.preorders(hash)? {
+            let key = preorder.key();
+            match self.changes.preorders.get_mut(&key) {
+                Some(change) => change.after = None,
+                None => {
+                    self.changes.preorders.insert(
+                        key,
+                        Change {
+                            before: Some(preorder),
+                            after: None,
+                        },
+                    );
+                }
+            }
+        }
+        self.changes
+            .preorders
+            .retain(|_, change| change.before.is_some() || change.after.is_some());
+        Ok(())
+    }
+
+    /// Creates a keychain.
+    pub fn put_keychain(&mut self, keychain: ImportKeychain) -> Result<(), V::Error> {
+        let (base, key) = (self.base, keychain.namespace_id.clone());
+        put(&mut self.changes.keychains, key, Some(keychain), |key| {
+            base.keychain(key)
+        })
+    }
+
+    /// Inserts or replaces a token account.
+    pub fn put_account(&mut self, account: Account) -> Result<(), V::Error> {
+        let (base, key) = (self.base, account.address);
+        put(&mut self.changes.accounts, key, Some(account), |key| {
+            base.account(key)
+        })
+    }
+
+    fn note(&mut self, vtxindex: u32, txid: Txid, row: EventRow) {
+        self.changes.events.push(Event {
+            vtxindex,
+            txid,
+            row,
+        });
+    }
+
+    /// Names that an index of the base lists, plus those of this block, if their row still fits.
+    fn names_that(&self, listed: Vec<Name>, fits: impl Fn(&NameRecord) -> bool) -> Vec<Name> {
+        let changed = &self.changes.names;
+        let mut names: Vec<Name> = listed
+            .into_iter()
+            .filter(|name| !changed.contains_key(name))
+            .collect();
+        let fitting = changed
+            .iter()
+            .filter(|(_, change)| change.after.as_ref().is_some_and(&fits));
+        names.extend(fitting.map(|(name, _)| name.clone()));
+        names.sort_unstable();
+        names
+    }
+}
+
+fn put<K: Ord, T, E>(
+    rows: &mut BTreeMap<K, Change<T>>,
+    key: K,
+    after: Option<T>,
+    before: impl FnOnce(&K) -> Result<Option<T>, E>,
+) -> Result<(), E> {
+    if let Some(change) = rows.get_mut(&key) {
+        change.after = after;
+    } else {
+        let before = before(&key)?;
+        rows.insert(key, Change { before, after });
+    }
+    Ok(())
+}
+
+impl<V: View> SnapshotView for Pending<'_, V> {
+    type Error = V::Error;
+
+    fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>, V::Error> {
+        self.base.consensus_hash(height)
+    }
+}
+
+impl<V: View> View for Pending<'_, V> {
+    fn name(&self, name: &Name) -> Result<Option<NameRecord>, V::Error> {
+        match self.changes.names.get(name) {
+            Some(change) => Ok(change.after.clone()),
+            None => self.base.name(name),
+        }
+    }
+
+    fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, V::Error> {
+        let created = self
+            .changes
+            .names
+            .keys()
+            .find(|name| name.hash128() == *hash);
+        match created {
+            Some(name) => Ok(Some(name.clone())),
+            None => self.base.name_by_hash128(hash),
+        }
+    }
+
+    fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, V::Error> {
+        let listed = self.base.names_of_sender(sender)?;
+        Ok(self.names_that(listed, |record| record.sender == sender))
+    }
+
+    fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, V::Error> {
+        let listed = self.base.names_of_preorder(hash)?;
+        Ok(self.names_that(listed, |record| record.preorder_hash == *hash))
+    }
+
+    fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, V::Error> {
+        match self.changes.namespaces.get(id) {
+            Some(change) => Ok(change.after.clone()),
+            None => self.base.namespace(id),
+        }
+    }
+
+    fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool, V::Error> {
+        let rows = self.changes.namespaces.values();
+        let carries = |row: &Option<NamespaceRecord>| {
+            row.as_ref()
+                .is_some_and(|record| record.preorder_hash == *hash)
+        };
+        if rows.clone().any(|change| carries(&change.after)) {
+            return Ok(true);
+        }
+        // A row that this block replaced no longer counts, and ids never share a commitment otherwise.
+        let replaced = rows.clone().any(|change| carries(&change.before));
+        Ok(!replaced && self.base.namespace_has_preorder(hash)?)
+    }
+
+    fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, V::Error> {
+        let changed = &self.changes.preorders;
+        let mut rows = self.base.preorders(hash)?;
+        rows.retain(|row| !changed.contains_key(&row.key()));
+        let inserted = changed.values().filter_map(|change| change.after.as_ref());
+        rows.extend(inserted.filter(|row| row.preorder_hash == *hash).cloned());
+        rows.sort_unstable_by_key(Preorder::key);
+        Ok(rows)
+    }
+
+    fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, V::Error> {
+        match self.changes.keychains.get(id) {
+            Some(change) => Ok(change.after.clone()),
+            None => self.base.keychain(id),
+        }
+    }
+
+    fn account(&self, address: &Address) -> Result<Option<Account>, V::Error> {
+        match self.changes.accounts.get(address) {
+            Some(change) => Ok(change.after.clone()),
+            None => self.base.account(address),
+        }
+    }
+}

@@ -1,4 +1,12 @@
 //! What names and namespaces cost (sm §7).
+//!
+//! Epochs 1 to 3 compute in IEEE-754 doubles and epoch 4 in unbounded integers, as the reference does; the
+//! fee of an imported name is the text of that number, so every bit counts.
+
+use super::epoch::{Epoch, NamespacePrices, PriceArithmetic};
+use super::name::NamespaceId;
+use super::params::Params;
+use super::record::TokenUnits;
 
 /// The price function that a namespace was revealed with (wf §6, `&`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,4 +21,209 @@ pub struct PriceFunction {
     pub nonalpha_discount: u8,
     /// Divisor, 1 to 15, for labels without a vowel.
     pub no_vowel_discount: u8,
+}
+
+/// A price as the reference holds it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Price {
+    /// Epochs 1 to 3.
+    Double(f64),
+    /// Epoch 4 and later.
+    Integer(Wide),
+}
+
+/// An unsigned integer of up to 192 bits: enough for the dearest name (2^128 times a unit).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wide {
+    high: u128,
+    low: u64,
+}
+
+/// µSTX that a name in a version 3 namespace costs at least (sm §7.1).
+const NAME_COST_UNIT_STACKS: u64 = 1_733;
+
+impl PriceFunction {
+    /// `coeff·base^e` and the discount for a label (sm §7.1). The power fits: 255·255^15 < 2^128.
+    fn terms(&self, label: &str) -> (u128, u64) {
+        let bucket = label.len().clamp(1, 16) - 1;
+        let exponent = u32::from(self.buckets[bucket] & 15);
+        let mut discount = 1;
+        if !label.contains(['a', 'e', 'i', 'o', 'u', 'y']) {
+            discount = discount.max(self.no_vowel_discount);
+        }
+        if label.contains(|c: char| c.is_ascii_digit() || c == '-' || c == '_') {
+            discount = discount.max(self.nonalpha_discount); // history §5, MAX-DISCOUNT
+        }
+        (
+            u128::from(self.coeff) * u128::from(self.base).pow(exponent),
+            u64::from(discount),
+        )
+    }
+}
+
+/// The price of a name in satoshi by the arithmetic of `epoch` (sm §7.1).
+pub fn name_price(function: &PriceFunction, label: &str, params: &Params, epoch: &Epoch) -> Price {
+    let (value, discount) = function.terms(label);
+    let unit = params.name_cost_unit_satoshis;
+    match epoch.price_arithmetic {
+        PriceArithmetic::Double { multiplier } => {
+            let unit = unit as f64;
+            let price = value as f64 / discount as f64 * unit;
+            Price::Double(price.max(unit) * multiplier)
+        }
+        PriceArithmetic::Integer { divisor } => {
+            let price = Wide::product(value, unit).divide(discount);
+            Price::Integer(price.max(Wide::from(unit)).divide(divisor))
+        }
+    }
+}
+
+/// The price in µSTX of a name in a version 3 namespace (sm §7.1).
+pub fn name_price_in_version_3(function: &PriceFunction, label: &str) -> Wide {
+    let (value, discount) = function.terms(label);
+    Wide::product(value, NAME_COST_UNIT_STACKS)
+        .divide(discount)
+        .max(Wide::from(NAME_COST_UNIT_STACKS))
+}
+
+/// The price in µSTX of a name in a version 1 or 2 namespace: 650/15 of that in satoshi (sm §7.1).
+pub fn name_price_in_stacks(price: Price) -> Wide {
+    let satoshi = match price {
+        Price::Double(price) => Wide::from(price as u64),
+        Price::Integer(price) => price,
+    };
+    satoshi.times(650).divide(15)
+}
+
+/// What the reveal of a namespace has to have paid (sm §7.2); `None`: any fee will do.
+pub fn namespace_price(id: &NamespaceId, epoch: &Epoch, units: TokenUnits) -> Option<u64> {
+    let table = match (&epoch.namespace_prices, units) {
+        (NamespacePrices::Satoshi(table), TokenUnits::Btc)
+        | (NamespacePrices::MicroStacks(table), TokenUnits::Stacks) => table,
+        // History §5, FREE-REVEAL: the comparison with a missing price always passes.
+        _ => return None,
+    };
+    table.get(id.as_str().len()).or(table.last()).copied()
+}
+
+impl Price {
+    /// Whether `fee` satoshi are enough.
+    pub fn is_met_by(self, fee: u64) -> bool {
+        match self {
+            // Least sufficient integer; a double beyond u64 saturates, which no fee reaches.
+            Self::Double(price) => fee >= price.ceil() as u64,
+            Self::Integer(price) => Wide::from(fee) >= price,
+        }
+    }
+
+    /// As a double, correctly rounded: the fee of an imported name (history §5, FLOAT-FEE).
+    pub fn to_double(self) -> f64 {
+        match self {
+            Self::Double(price) => price,
+            Self::Integer(price) => price.to_double(),
+        }
+    }
+
+    /// The least sufficient integer fee in satoshi, if one fits.
+    pub fn least_fee(self) -> Option<u64> {
+        match self {
+            Self::Double(price) => (price < u64::MAX as f64).then_some(price.ceil() as u64),
+            Self::Integer(price) => price.to_u64(),
+        }
+    }
+}
+
+impl From<u64> for Wide {
+    fn from(low: u64) -> Self {
+        Self { high: 0, low }
+    }
+}
+
+impl Wide {
+    fn product(value: u128, factor: u64) -> Self {
+        let low = u128::from(value as u64) * u128::from(factor);
+        let high = (value >> 64) * u128::from(factor) + (low >> 64);
+        Self {
+            high,
+            low: low as u64,
+        }
+    }
+
+    fn times(self, factor: u64) -> Self {
+        let low = u128::from(self.low) * u128::from(factor);
+        let high = self
+            .high
+            .saturating_mul(u128::from(factor))
+            .saturating_add(low >> 64);
+        Self {
+            high,
+            low: low as u64,
+        }
+    }
+
+    fn divide(self, divisor: u64) -> Self {
+        let divisor = u128::from(divisor.max(1));
+        let rest = self.high % divisor;
+        Self {
+            high: self.high / divisor,
+            low: ((rest << 64 | u128::from(self.low)) / divisor) as u64,
+        }
+    }
+
+    /// The value, if it fits.
+    pub fn to_u64(self) -> Option<u64> {
+        (self.high == 0).then_some(self.low)
+    }
+
+    /// Rounds to nearest, ties to even, as Python's `float(int)`.
+    fn to_double(self) -> f64 {
+        let excess = 128 - self.high.leading_zeros().min(128);
+        if excess <= 64 {
+            return (self.high << 64 | u128::from(self.low)) as f64;
+        }
+        let shift = excess - 64;
+        let kept = self.high << (64 - shift) | u128::from(self.low >> shift);
+        let dropped = self.low & ((1 << shift) - 1) != 0;
+        (kept | u128::from(dropped)) as f64 * f64::powi(2.0, shift as i32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bns::epoch::historical;
+
+    const ID: PriceFunction = PriceFunction {
+        coeff: 250,
+        base: 4,
+        buckets: [6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        nonalpha_discount: 4,
+        no_vowel_discount: 4,
+    };
+
+    #[test]
+    fn names_in_id_cost_what_they_did() {
+        // sm §7.1, table
+        let params = Params::mainnet();
+        let cases = [
+            ("a", 102_400_000, 10_240_000),
+            ("john", 1_600_000, 160_000),
+            ("johnadam", 25_000, 2_500),
+            ("john0001", 6_250, 625),
+        ];
+        for (label, first, third) in cases {
+            let price =
+                |number| name_price(&ID, label, &params, &historical(number, u32::MAX)).least_fee();
+            assert_eq!(price(1), Some(first), "{label}");
+            assert_eq!((price(3), price(4)), (Some(third), Some(third)), "{label}");
+        }
+    }
+
+    #[test]
+    fn wide_integers_round_as_doubles_do() {
+        let most = Wide::product(u128::MAX, 1_733);
+        assert_eq!(most.to_double(), u128::MAX as f64 * 1_733.0);
+        assert_eq!(most.divide(1_733), Wide::product(u128::MAX, 1));
+        assert_eq!(Wide::from(u64::MAX).to_double(), u64::MAX as f64);
+    }
 }

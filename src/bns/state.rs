@@ -1,1 +1,184 @@
-//! Placeholder head.
+//! The whole state in memory: for replays that keep nothing, and as the model that the store is tested
+//! against.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+
+use super::address::Address;
+use super::changes::{Change, Changes};
+use super::name::{Name, NamespaceId};
+use super::params::Params;
+use super::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder, PreorderKey};
+use super::view::View;
+use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
+use crate::virtualchain::{Snapshot, SnapshotView};
+
+/// Every row, with the indexes that rules need.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    names: BTreeMap<Name, NameRecord>,
+    namespaces: BTreeMap<NamespaceId, NamespaceRecord>,
+    preorders: BTreeMap<PreorderKey, Preorder>,
+    keychains: BTreeMap<NamespaceId, ImportKeychain>,
+    accounts: BTreeMap<Address, Account>,
+    snapshots: BTreeMap<u32, Snapshot>,
+    by_sender: BTreeMap<Vec<u8>, BTreeSet<Name>>,
+    by_preorder: BTreeMap<PreorderHash, BTreeSet<Name>>,
+    by_hash128: BTreeMap<NameHash128, Name>,
+}
+
+impl State {
+    /// The state before the first block: the genesis accounts and nothing else.
+    pub fn genesis(params: &Params) -> Self {
+        let mut state = Self::default();
+        state.apply_changes(&params.genesis_changes());
+        state
+    }
+
+    /// Takes over what block `height` changed.
+    pub fn connect(&mut self, height: u32, changes: &Changes, snapshot: Snapshot) {
+        self.apply_changes(changes);
+        self.snapshots.insert(height, snapshot);
+    }
+
+    /// Undoes block `height` with the [inverse](Changes::inverse) of its changes.
+    pub fn disconnect(&mut self, height: u32, undo: &Changes) {
+        self.apply_changes(undo);
+        self.snapshots.remove(&height);
+    }
+
+    /// All names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &NameRecord> {
+        self.names.values()
+    }
+
+    /// All namespaces, in order.
+    pub fn namespaces(&self) -> impl Iterator<Item = &NamespaceRecord> {
+        self.namespaces.values()
+    }
+
+    /// All unspent preorders, by hash.
+    pub fn all_preorders(&self) -> impl Iterator<Item = &Preorder> {
+        self.preorders.values()
+    }
+
+    /// All token accounts, by address.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.values()
+    }
+
+    fn apply_changes(&mut self, changes: &Changes) {
+        for (name, change) in &changes.names {
+            self.index_name(name, change);
+            set(&mut self.names, name, change.after.as_ref());
+        }
+        for (id, change) in &changes.namespaces {
+            set(&mut self.namespaces, id, change.after.as_ref());
+        }
+        for (key, change) in &changes.preorders {
+            set(&mut self.preorders, key, change.after.as_ref());
+        }
+        for (id, change) in &changes.keychains {
+            set(&mut self.keychains, id, change.after.as_ref());
+        }
+        for (address, change) in &changes.accounts {
+            set(&mut self.accounts, address, change.after.as_ref());
+        }
+    }
+
+    fn index_name(&mut self, name: &Name, change: &Change<NameRecord>) {
+        if let Some(record) = &change.before {
+            remove(&mut self.by_sender, &record.sender, name);
+            remove(&mut self.by_preorder, &record.preorder_hash, name);
+            self.by_hash128.remove(&name.hash128());
+        }
+        if let Some(record) = &change.after {
+            self.by_sender
+                .entry(record.sender.clone())
+                .or_default()
+                .insert(name.clone());
+            self.by_preorder
+                .entry(record.preorder_hash)
+                .or_default()
+                .insert(name.clone());
+            self.by_hash128.insert(name.hash128(), name.clone());
+        }
+    }
+}
+
+fn remove<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Name>>, key: &K, name: &Name) {
+    if let Some(names) = index.get_mut(key) {
+        names.remove(name);
+        if names.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+fn names_under<K: Ord>(index: &BTreeMap<K, BTreeSet<Name>>, key: &K) -> Vec<Name> {
+    index.get(key).into_iter().flatten().cloned().collect()
+}
+
+fn set<K: Ord + Clone, T: Clone>(rows: &mut BTreeMap<K, T>, key: &K, row: Option<&T>) {
+    match row {
+        Some(row) => rows.insert(key.clone(), row.clone()),
+        None => rows.remove(key),
+    };
+}
+
+impl SnapshotView for State {
+    type Error = Infallible;
+
+    fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>, Infallible> {
+        Ok(self
+            .snapshots
+            .get(&height)
+            .map(|snapshot| snapshot.consensus_hash))
+    }
+}
+
+impl View for State {
+    fn name(&self, name: &Name) -> Result<Option<NameRecord>, Infallible> {
+        Ok(self.names.get(name).cloned())
+    }
+
+    fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, Infallible> {
+        Ok(self.by_hash128.get(hash).cloned())
+    }
+
+    fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, Infallible> {
+        Ok(names_under(&self.by_sender, &sender.to_vec()))
+    }
+
+    fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, Infallible> {
+        Ok(names_under(&self.by_preorder, hash))
+    }
+
+    fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, Infallible> {
+        Ok(self.namespaces.get(id).cloned())
+    }
+
+    fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool, Infallible> {
+        Ok(self
+            .namespaces
+            .values()
+            .any(|namespace| namespace.preorder_hash == *hash))
+    }
+
+    fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, Infallible> {
+        Ok(self
+            .preorders
+            .values()
+            .filter(|row| row.preorder_hash == *hash)
+            .cloned()
+            .collect())
+    }
+
+    fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, Infallible> {
+        Ok(self.keychains.get(id).cloned())
+    }
+
+    fn account(&self, address: &Address) -> Result<Option<Account>, Infallible> {
+        Ok(self.accounts.get(address).cloned())
+    }
+}

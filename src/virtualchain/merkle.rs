@@ -4,10 +4,10 @@ use crate::hash::{OpsHash, sha256d};
 
 /// The ops hash of a block from the canonical texts of its accepted operations (ch §2). Without operations
 /// it is the double hash of the empty string.
-pub fn ops_hash(serialized: &[impl AsRef<[u8]>]) -> OpsHash {
+pub fn ops_hash(serialized: &[&str]) -> OpsHash {
     let mut leaves: Vec<[u8; 32]> = serialized
         .iter()
-        .map(|text| sha256d(text.as_ref()))
+        .map(|text| sha256d(text.as_bytes()))
         .collect();
     if leaves.is_empty() {
         leaves.push(sha256d(b""));

@@ -84,10 +84,11 @@ fn push_label(key: &mut Vec<u8>, label: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::zonefile::name::parse_name;
 
     fn key(name: &str) -> OwnerKey {
         let origin = Name::from_ascii("foo.id.").expect("a name");
-        let name = Name::from_ascii(name).expect("a name");
+        let name = parse_name(name.as_bytes(), None).expect("a name");
         OwnerKey::new(&origin, &name).expect("inside the zone")
     }
 

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! bytes -> token (entries) -> parse (owner, TTL, type) -> rdata (field kinds of the table in types)
+//!       -> builder (what cannot stand together)
 //!       -> Zone: nodes in canonical order, each with its RRsets in wire format -> render (text)
 //! ```
 //!
@@ -22,6 +23,7 @@
 //! resolver does) and never touches anything outside its arguments.
 
 mod base64;
+mod builder;
 mod field;
 mod key;
 mod name;

@@ -306,3 +306,109 @@ fn alpn_list(value: &[u8]) -> Vec<u8> {
     }
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::Name as DomainName;
+
+    use super::*;
+    use crate::hash::encode_hex;
+    use crate::zonefile::{Zone, render};
+
+    fn zone(data: &str) -> Zone {
+        let origin = DomainName::from_ascii("example.com.").expect("a name");
+        crate::zonefile::parse(&origin, format!("x {data}\n").as_bytes()).expect("not too long")
+    }
+
+    fn wire(data: &str) -> Result<String, Problem> {
+        let zone = zone(data);
+        match (zone.records().next(), zone.ignored().first()) {
+            (Some(record), None) => Ok(encode_hex(record.rdata)),
+            (None, Some(ignored)) => Err(ignored.problem),
+            other => panic!("{data}: {other:?}"),
+        }
+    }
+
+    /// RFC 9460 appendix D.1 and D.2; `foo` stands for foo.example.com.
+    const VECTORS: &[(&str, &str)] = &[
+        ("HTTPS 0 foo", "000003666f6f076578616d706c6503636f6d00"),
+        ("SVCB 1 .", "000100"),
+        (
+            "SVCB 16 foo port=53",
+            "001003666f6f076578616d706c6503636f6d00000300020035",
+        ),
+        (
+            "SVCB 1 foo key667=hello",
+            "000103666f6f076578616d706c6503636f6d00029b000568656c6c6f",
+        ),
+        (
+            r#"SVCB 1 foo key667="hello\210qoo""#,
+            "000103666f6f076578616d706c6503636f6d00029b000968656c6c6fd2716f6f",
+        ),
+        (
+            r#"SVCB 1 foo ipv6hint="2001:db8::1,2001:db8::53:1""#,
+            "000103666f6f076578616d706c6503636f6d0000060020\
+             20010db800000000000000000000000120010db8000000000000000000530001",
+        ),
+        (
+            "SVCB 1 . ipv6hint=2001:db8:122:344::192.0.2.33",
+            "0001000006001020010db80122034400000000c0000221",
+        ),
+        (
+            "SVCB 16 foo (alpn=h2,h3-19 mandatory=ipv4hint,alpn ipv4hint=192.0.2.1)",
+            "001003666f6f076578616d706c6503636f6d00000000040001000400010009026832\
+             0568332d313900040004c0000201",
+        ),
+        (
+            r#"SVCB 16 foo alpn="f\\\\oo\\,bar,h2""#,
+            "001003666f6f076578616d706c6503636f6d000001000c08665c6f6f2c626172026832",
+        ),
+        (
+            r"SVCB 16 foo alpn=f\\\092oo\092,bar,h2",
+            "001003666f6f076578616d706c6503636f6d000001000c08665c6f6f2c626172026832",
+        ),
+    ];
+
+    #[test]
+    fn the_good_vectors_of_rfc_9460_hold_and_survive_writing() {
+        for (text, expected) in VECTORS {
+            let expected = expected.replace(' ', "");
+            assert_eq!(wire(text), Ok(expected), "{text}");
+            let zone = zone(text);
+            let again = crate::zonefile::parse(zone.origin(), render(&zone).as_bytes());
+            assert_eq!(again, Ok(zone), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_bad_vectors_of_rfc_9460_are_refused() {
+        use SvcProblem::*;
+        let cases = [
+            ("SVCB 1 foo (key123=abc key123=def)", DuplicateKey),
+            ("SVCB 1 foo mandatory", UnknownKey),
+            ("SVCB 1 foo alpn", BadValue),
+            ("SVCB 1 foo port", BadValue),
+            ("SVCB 1 foo no-default-alpn=abc", NoDefaultAlpnAlone),
+            ("SVCB 1 foo alpn=h2 no-default-alpn=abc", BadValue),
+            ("SVCB 1 foo mandatory=key123", Mandatory),
+            ("SVCB 1 foo mandatory=mandatory", Mandatory),
+            ("SVCB 1 foo (mandatory=key123,key123 key123=abc)", Mandatory),
+            ("SVCB 1 foo no-default-alpn", NoDefaultAlpnAlone),
+            ("SVCB 1 foo key0123=a", UnknownKey),
+            ("SVCB 1 foo alpn=h2,,h3", BadValue),
+            ("SVCB 1 foo port=65536", BadValue),
+            ("SVCB 1 foo \"port=1\"", UnknownKey),
+            ("SVCB 1 foo port\"1\"", BadValue),
+            ("SVCB \\# 16 000100 0003 0002 0035 0001 0003 026832", Layout),
+            ("SVCB \\# 15 000100 0003 0002 0035 0003 0002 0035", Layout),
+            ("SVCB \\# 8 000100 0003 0002 00", Layout),
+            ("SVCB \\# 8 000100 0003 0001 00", BadValue),
+        ];
+        for (text, problem) in cases {
+            assert_eq!(wire(text), Err(Problem::Svc(problem)), "{text}");
+        }
+        assert_eq!(wire("SVCB 1 foo ipv4hint"), Err(Problem::BadAddress));
+        assert_eq!(wire("SVCB 1 foo ipv6hint"), Err(Problem::BadAddress));
+        assert_eq!(wire("SVCB 1 foo ech=x"), Err(Problem::BadBase64));
+    }
+}

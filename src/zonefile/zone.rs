@@ -286,3 +286,133 @@ impl RrSet {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zonefile::parse;
+
+    fn name(text: &str) -> Name {
+        Name::from_ascii(text).expect("a name")
+    }
+
+    fn zone(text: &str) -> Zone {
+        parse(&name("wild.id."), text.as_bytes()).expect("not too long")
+    }
+
+    /// RFC 4592 §2.2.1, with `wild.id` in place of `example`.
+    const RFC_4592: &str = "
+        *          3600 TXT \"this is a wildcard\"
+        *          3600 MX  10 host1
+        sub.*      3600 TXT \"this is not a wildcard\"
+        host1      3600 A   192.0.2.1
+        _ssh._tcp.host1 3600 SRV 0 0 22 host1
+        _ssh._tcp.host2 3600 SRV 0 0 22 host2
+        subdel     3600 NS  ns.example.com.
+    ";
+
+    fn rfc_4592() -> Zone {
+        let lines: Vec<_> = RFC_4592.lines().map(str::trim_start).collect();
+        let zone = zone(&lines.join("\n"));
+        assert_eq!(zone.ignored(), []);
+        zone
+    }
+
+    fn describe(found: Found<'_>) -> String {
+        match found {
+            Found::Exact(node) => format!("exact {}", node.name()),
+            Found::Wildcard(node) => format!("wildcard {}", node.name()),
+            Found::EmptyNonTerminal => "empty".to_owned(),
+            Found::Absent { closest_encloser } => format!("absent below {closest_encloser}"),
+            Found::OutOfZone => "out".to_owned(),
+        }
+    }
+
+    #[test]
+    fn names_are_found_as_rfc_4592_says() {
+        let cases = [
+            ("host3.wild.id.", "wildcard *.wild.id."),
+            ("foo.bar.wild.id.", "wildcard *.wild.id."),
+            ("HOST1.Wild.ID.", "exact host1.wild.id."),
+            ("*.wild.id.", "exact *.wild.id."),
+            ("sub.*.wild.id.", "exact sub.*.wild.id."),
+            (
+                "_telnet._tcp.host1.wild.id.",
+                "absent below _tcp.host1.wild.id.",
+            ),
+            ("a.HOST1.wild.id.", "absent below host1.wild.id."),
+            ("host2.wild.id.", "empty"),
+            ("_tcp.host2.wild.id.", "empty"),
+            ("x.host2.wild.id.", "absent below host2.wild.id."),
+            ("ghost.*.wild.id.", "absent below *.wild.id."),
+            ("a.subdel.wild.id.", "absent below subdel.wild.id."),
+            ("wild.id.", "empty"),
+            ("id.", "out"),
+            ("other.id.", "out"),
+        ];
+        for (question, expected) in cases {
+            assert_eq!(
+                describe(rfc_4592().find(&name(question))),
+                expected,
+                "{question}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_wildcard_with_names_only_below_it_gives_no_data() {
+        let zone = zone("a.*.b TXT x\n");
+        assert_eq!(describe(zone.find(&name("c.b.wild.id."))), "empty");
+        assert_eq!(
+            describe(zone.find(&name("c.wild.id."))),
+            "absent below wild.id."
+        );
+    }
+
+    #[test]
+    fn neighbours_that_only_look_alike_do_not_make_a_name_exist() {
+        let zone = zone("ab TXT x\na-b TXT x\nx.ab TXT x\n");
+        assert_eq!(
+            describe(zone.find(&name("a.wild.id."))),
+            "absent below wild.id."
+        );
+        assert_eq!(
+            describe(zone.find(&name("y.a.wild.id."))),
+            "absent below wild.id."
+        );
+        assert!(!zone.is_empty_non_terminal(&name("a.wild.id.")));
+        assert!(zone.is_empty_non_terminal(&name("wild.id.")));
+        assert!(zone.has_owner(&name("AB.wild.id.")));
+    }
+
+    #[test]
+    fn an_empty_zone_still_has_its_apex() {
+        let zone = zone("");
+        assert_eq!(describe(zone.find(&name("wild.id."))), "empty");
+        assert_eq!(
+            describe(zone.find(&name("a.wild.id."))),
+            "absent below wild.id."
+        );
+    }
+
+    #[test]
+    fn cuts_above_a_name_are_found_from_the_top() {
+        let text =
+            "@ NS ns.example.\na DNAME b.example.\nc.a DNAME d.example.\nsub NS ns.example.\n";
+        let zone = zone(text);
+        let dname = |text| {
+            zone.dname_above(&name(text))
+                .map(|node| node.name().to_string())
+        };
+        assert_eq!(dname("x.c.a.wild.id.").as_deref(), Some("a.wild.id."));
+        assert_eq!(dname("a.wild.id."), None);
+        let cut = |text| {
+            zone.delegation(&name(text))
+                .map(|node| node.name().to_string())
+        };
+        assert_eq!(cut("x.sub.wild.id.").as_deref(), Some("sub.wild.id."));
+        assert_eq!(cut("sub.wild.id.").as_deref(), Some("sub.wild.id."));
+        assert_eq!(cut("wild.id."), None);
+        assert!(zone.ns().is_some() && zone.soa().is_none());
+    }
+}

@@ -1,0 +1,254 @@
+//! The block under way: the state as its next operation sees it, and the questions that rules ask (sm §2).
+
+use std::collections::HashSet;
+
+use super::changes::Changes;
+use super::epoch::Epoch;
+use super::life;
+use super::name::{Name, NamespaceId};
+use super::params::Params;
+use super::pending::Pending;
+use super::record::{Account, NameRecord, NamespaceRecord, Script};
+use super::reject::Reject;
+use super::view::View;
+use crate::hash::{ConsensusHash, PreorderHash};
+
+/// Why an operation stops being processed: a rule refuses it, or the state cannot be read.
+#[derive(Debug)]
+pub enum Refusal<E> {
+    /// A rule refuses the operation.
+    Reject(Reject),
+    /// Reading the state failed; nothing is decided.
+    View(E),
+}
+
+impl<E> From<E> for Refusal<E> {
+    fn from(error: E) -> Self {
+        Self::View(error)
+    }
+}
+
+/// What a check returns: nothing, or what stands in the way.
+pub type Check<E> = Result<(), Refusal<E>>;
+
+/// Refuses with `reject` unless the rule holds.
+pub fn ensure<E>(holds: bool, reject: Reject) -> Check<E> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Refusal::Reject(reject))
+    }
+}
+
+/// Block `height` while its operations are decided one after the other.
+#[derive(Debug)]
+pub struct Block<'a, V: View> {
+    /// The constants.
+    pub params: &'a Params,
+    /// Those of this height.
+    pub epoch: &'a Epoch,
+    /// The height of the block, `H` in the rules.
+    pub height: u32,
+    /// The last processed height, `L`.
+    pub last: u32,
+    /// State before the block with what its operations changed so far.
+    pub state: Pending<'a, V>,
+    /// Consensus hashes that may be quoted, newest first.
+    recent: Vec<ConsensusHash>,
+    /// New owners of the names that this block registered so far (sm §2, QUOTA).
+    registered_to: Vec<Script>,
+    /// Names and namespace ids whose creation a later one of the same block must not repeat (sm §4).
+    created: HashSet<String>,
+    /// Preorder hashes accepted in this block (sm §4.3).
+    preordered: HashSet<PreorderHash>,
+}
+
+impl<'a, V: View> Block<'a, V> {
+    /// Begins block `height` on the state after the one before.
+    pub fn new(params: &'a Params, height: u32, view: &'a V) -> Result<Self, V::Error> {
+        Ok(Self {
+            params,
+            epoch: params.epoch(height),
+            height,
+            last: height.saturating_sub(1),
+            state: Pending::new(view),
+            recent: recent_consensus_hashes(params, height, view)?,
+            registered_to: Vec::new(),
+            created: HashSet::new(),
+            preordered: HashSet::new(),
+        })
+    }
+
+    /// Begins the check pass: what the scan pass found to collide is barred from being created, its
+    /// count of registrations is forgotten (sm §4.2).
+    pub fn begin_check_pass(&mut self, collided: HashSet<String>) {
+        self.registered_to.clear();
+        self.created = collided;
+    }
+
+    /// What the block changed.
+    pub fn into_changes(self) -> Changes {
+        self.state.into_changes()
+    }
+
+    /// CHVALID: the hash stood at one of the last 24 heights, the pre-seeded ones included (sm §2).
+    pub fn ensure_recent(&self, hash: ConsensusHash) -> Check<V::Error> {
+        ensure(self.recent.contains(&hash), Reject::StaleConsensusHash)
+    }
+
+    /// The consensus hashes that may be quoted, newest first, without repetition.
+    pub fn recent_consensus_hashes(&self) -> Vec<ConsensusHash> {
+        let mut seen = HashSet::new();
+        self.recent
+            .iter()
+            .copied()
+            .filter(|hash| seen.insert(hash.0))
+            .collect()
+    }
+
+    /// The namespace's row, if names can be registered in it.
+    pub fn ready_namespace(
+        &self,
+        id: Option<&NamespaceId>,
+    ) -> Result<NamespaceRecord, Refusal<V::Error>> {
+        let namespace = match id {
+            Some(id) => self.state.namespace(id)?,
+            None => None,
+        };
+        namespace
+            .filter(life::is_ready)
+            .ok_or(Refusal::Reject(Reject::NamespaceNotReady))
+    }
+
+    /// The name's row if it is LIVE at `height` (sm §2).
+    pub fn live_name_at(&self, name: &Name, height: u32) -> Result<Option<NameRecord>, V::Error> {
+        let Some(record) = self.state.name(name)? else {
+            return Ok(None);
+        };
+        let namespace = self.namespace_of(name)?;
+        let live = life::is_live(self.params, &record, namespace.as_ref(), height);
+        Ok(live.then_some(record))
+    }
+
+    /// The name's row if it is LIVE at `L`, as almost every rule asks.
+    pub fn live_name(&self, name: &Name) -> Result<Option<NameRecord>, V::Error> {
+        self.live_name_at(name, self.last)
+    }
+
+    /// Refuses an operation on a name in its grace period (sm §2, GRACE).
+    pub fn ensure_not_in_grace(
+        &self,
+        record: &NameRecord,
+        namespace: &NamespaceRecord,
+    ) -> Check<V::Error> {
+        let in_grace = life::in_grace_period(self.params, record, namespace, self.height);
+        ensure(!in_grace, Reject::NameInGracePeriod)
+    }
+
+    /// OWNED: names of `sender` that are live and not revoked (sm §2).
+    pub fn owned_names(&self, sender: &[u8]) -> Result<Vec<NameRecord>, V::Error> {
+        let mut owned = Vec::new();
+        for name in self.state.names_of_sender(sender)? {
+            owned.extend(self.live_name(&name)?.filter(|record| !record.revoked));
+        }
+        Ok(owned)
+    }
+
+    /// QUOTA: the script may receive one more name (sm §2).
+    pub fn ensure_quota(&self, sender: &[u8]) -> Check<V::Error> {
+        let here = self
+            .registered_to
+            .iter()
+            .filter(|script| *script == sender)
+            .count();
+        let quota = self.owned_names(sender)?.len() + here;
+        ensure(
+            quota < self.params.max_names_per_sender,
+            Reject::QuotaExceeded,
+        )
+    }
+
+    /// Counts a registration of this block against its owner's quota (sm §2, QUOTA).
+    pub fn count_registration(&mut self, owner: &[u8]) {
+        self.registered_to.push(owner.to_vec());
+    }
+
+    /// Notes that this block creates a name or namespace; refuses if it did already (sm §4).
+    pub fn ensure_created_once(&mut self, id: &str) -> Check<V::Error> {
+        ensure(self.created.insert(id.to_owned()), Reject::Collision)
+    }
+
+    /// Notes a preorder; refuses if this block accepted its hash already (sm §4.3).
+    pub fn ensure_preordered_once(&mut self, hash: PreorderHash) -> Check<V::Error> {
+        ensure(self.preordered.insert(hash), Reject::PreorderHashInUse)
+    }
+
+    /// Whether a live name carries this commitment (sm §6.1 rule 1, §6.2 rule 6).
+    pub fn is_preorder_of_live_name(&self, hash: &PreorderHash) -> Result<bool, V::Error> {
+        for name in self.state.names_of_preorder(hash)? {
+            if self.live_name(&name)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The token account of an address, if it holds `amount` (sm §6.1 rule 4, §6.3 rule 10, §6.7 rule 4).
+    pub fn funded_account(
+        &self,
+        address: &super::address::Address,
+        amount: u64,
+    ) -> Result<Account, Refusal<V::Error>> {
+        let account = self
+            .state
+            .account(address)?
+            .ok_or(Refusal::Reject(Reject::NoTokenAccount))?;
+        ensure(
+            account.balance() >= u128::from(amount),
+            Reject::InsufficientTokens,
+        )?;
+        Ok(account)
+    }
+
+    /// Takes tokens from an account; whether they are there was checked.
+    pub fn debit(
+        &mut self,
+        address: &super::address::Address,
+        amount: u64,
+    ) -> Result<(), V::Error> {
+        match self.state.account(address)? {
+            Some(mut account) if amount > 0 => {
+                account.debit_value = account.debit_value.saturating_add(u128::from(amount));
+                self.state.put_account(account)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn namespace_of(&self, name: &Name) -> Result<Option<NamespaceRecord>, V::Error> {
+        match name.namespace_id() {
+            Some(id) => self.state.namespace(&id),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Consensus hashes at `height - 24` to `height - 1`, newest first, the pre-seeded ones included (sm §2).
+fn recent_consensus_hashes<V: View>(
+    params: &Params,
+    height: u32,
+    view: &V,
+) -> Result<Vec<ConsensusHash>, V::Error> {
+    let mut hashes = Vec::new();
+    for age in 1..=params.consensus_hash_lifetime {
+        let Some(height) = height.checked_sub(age) else {
+            break;
+        };
+        if params.is_pre_seeded(height) {
+            hashes.push(params.initial_consensus_hash);
+        } else {
+            hashes.extend(view.consensus_hash(height)?);
+        }
+    }
+    Ok(hashes)
+}

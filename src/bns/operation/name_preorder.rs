@@ -1,0 +1,121 @@
+//! NAME_PREORDER: burns a fee and commits to a name without saying it (sm §6.1).
+
+use super::payment::ensure_funded;
+use super::{Burn, Origin};
+use crate::bns::address::AddressVersions;
+use crate::bns::block::{Block, Check, Refusal, ensure};
+use crate::bns::record::{Preorder, PreorderKind, TokenUnits};
+use crate::bns::reject::Reject;
+use crate::bns::view::View;
+use crate::bns::wire::TokenBurn;
+use crate::virtualchain::serialize::{Hex, Serializer};
+
+/// The only token type that exists.
+pub(super) const STACKS: &[u8] = b"STACKS";
+
+/// `?`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamePreorder {
+    /// Who sent it.
+    pub origin: Origin,
+    /// Commitment and fee.
+    pub burn: Burn,
+    /// Tokens instead of bitcoin.
+    pub tokens: Option<TokenBurn>,
+}
+
+impl NamePreorder {
+    pub(super) fn decide<V: View>(
+        &self,
+        block: &mut Block<'_, V>,
+    ) -> Result<String, Refusal<V::Error>> {
+        self.check(block)?;
+        block.ensure_preordered_once(self.burn.preorder_hash)?; // sm §4.3
+        let units = if self.tokens.is_some() {
+            TokenUnits::Stacks
+        } else {
+            TokenUnits::Btc
+        };
+        let token_fee = self.tokens.as_ref().map_or(0, |burn| burn.amount);
+        let preorder = preorder(
+            PreorderKind::Name,
+            &self.origin,
+            &self.burn,
+            units,
+            token_fee,
+            block.height,
+        );
+        block.debit(&self.origin.address, token_fee)?;
+        let text = text(&preorder, block.params.addresses);
+        block.state.put_preorder(preorder);
+        Ok(text)
+    }
+
+    fn check<V: View>(&self, block: &Block<'_, V>) -> Check<V::Error> {
+        let hash = &self.burn.preorder_hash;
+        // History §5, HASH-SQUAT: an unspent row blocks its hash for ever, unless a live name carries it.
+        let unspent = block
+            .state
+            .preorders(hash)?
+            .iter()
+            .any(|row| row.kind == PreorderKind::Name);
+        ensure(
+            !unspent || block.is_preorder_of_live_name(hash)?,
+            Reject::PreorderHashInUse,
+        )?;
+        block.ensure_recent(self.burn.consensus_hash)?;
+        block.ensure_quota(&self.origin.sender)?;
+        if let Some(burn) = &self.tokens {
+            ensure(burn.token_type == STACKS, Reject::NoTokenAccount)?;
+            ensure_funded(block, &self.origin.address, burn.amount)?;
+            // History §5, LATE-BURN-CHECK: only tokens are checked here, bitcoin at the registration.
+            ensure(
+                self.burn.burn_address == block.params.burn_address,
+                Reject::WrongBurnAddress,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The row that a preorder of either kind leaves (sm §5).
+pub(super) fn preorder(
+    kind: PreorderKind,
+    origin: &Origin,
+    burn: &Burn,
+    token_units: TokenUnits,
+    token_fee: u64,
+    height: u32,
+) -> Preorder {
+    Preorder {
+        kind,
+        preorder_hash: burn.preorder_hash,
+        consensus_hash: burn.consensus_hash,
+        sender: origin.sender.clone(),
+        sender_pubkey: origin.sender_pubkey.clone(),
+        address: origin.address,
+        block_number: height,
+        txid: origin.txid,
+        vtxindex: origin.vtxindex,
+        op_fee: burn.op_fee,
+        burn_address: burn.burn_address,
+        token_fee,
+        token_units,
+    }
+}
+
+/// ch §1, `?`. Tokens and burn address are not in it (history §5, ZERO-TOKEN-HASH).
+fn text(row: &Preorder, versions: AddressVersions) -> String {
+    let mut text = Serializer::new('?');
+    text.field(row.preorder_hash)
+        .field(row.consensus_hash)
+        .hex(&row.sender);
+    text.optional(row.sender_pubkey.as_deref().map(Hex))
+        .field(row.address.encode(versions));
+    text.field(row.block_number)
+        .field('?')
+        .field(row.txid)
+        .field(row.vtxindex)
+        .field(row.op_fee);
+    text.finish()
+}

@@ -1,0 +1,87 @@
+//! NAMESPACE_PREORDER: burns a fee and commits to a namespace without saying it (sm §6.7).
+
+use super::name_preorder::preorder;
+use super::payment::ensure_funded;
+use super::{Burn, Origin};
+use crate::bns::address::AddressVersions;
+use crate::bns::block::{Block, Check, Refusal, ensure};
+use crate::bns::record::{Preorder, PreorderKind, TokenUnits};
+use crate::bns::reject::Reject;
+use crate::bns::view::View;
+use crate::virtualchain::serialize::{Hex, Serializer};
+
+/// `*`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespacePreorder {
+    /// Who sent it: the payer.
+    pub origin: Origin,
+    /// Commitment and fee.
+    pub burn: Burn,
+    /// µSTX, from epoch 4 on.
+    pub tokens: Option<u64>,
+}
+
+impl NamespacePreorder {
+    pub(super) fn decide<V: View>(
+        &self,
+        block: &mut Block<'_, V>,
+    ) -> Result<String, Refusal<V::Error>> {
+        self.check(block)?;
+        block.ensure_preordered_once(self.burn.preorder_hash)?; // sm §4.3
+        let units = if self.tokens.is_some() {
+            TokenUnits::Stacks
+        } else {
+            TokenUnits::Btc
+        };
+        let token_fee = self.tokens.unwrap_or(0);
+        let kind = PreorderKind::Namespace;
+        let preorder = preorder(
+            kind,
+            &self.origin,
+            &self.burn,
+            units,
+            token_fee,
+            block.height,
+        );
+        block.debit(&self.origin.address, token_fee)?;
+        let text = text(&preorder, block.params.addresses);
+        block.state.put_preorder(preorder);
+        Ok(text)
+    }
+
+    fn check<V: View>(&self, block: &Block<'_, V>) -> Check<V::Error> {
+        let hash = &self.burn.preorder_hash;
+        let unspent = block
+            .state
+            .preorders(hash)?
+            .iter()
+            .any(|row| row.kind == PreorderKind::Namespace);
+        let spent = block.state.namespace_has_preorder(hash)?;
+        ensure(!unspent || spent, Reject::PreorderHashInUse)?;
+        block.ensure_recent(self.burn.consensus_hash)?;
+        ensure(
+            self.burn.burn_address == block.params.burn_address,
+            Reject::WrongBurnAddress,
+        )?;
+        match self.tokens {
+            Some(tokens) => ensure_funded(block, &self.origin.address, tokens),
+            None => Ok(()),
+        }
+    }
+}
+
+/// ch §1, `*`.
+fn text(row: &Preorder, versions: AddressVersions) -> String {
+    let mut text = Serializer::new('*');
+    text.field(row.preorder_hash)
+        .field(row.consensus_hash)
+        .field('*')
+        .field(row.op_fee);
+    text.field(row.txid)
+        .field(row.vtxindex)
+        .field(row.block_number)
+        .hex(&row.sender);
+    text.optional(row.sender_pubkey.as_deref().map(Hex))
+        .field(row.address.encode(versions));
+    text.finish()
+}

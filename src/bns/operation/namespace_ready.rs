@@ -1,0 +1,48 @@
+//! NAMESPACE_READY: opens a namespace for registrations (sm §6.10).
+
+use super::Origin;
+use super::namespace_reveal::namespace_text;
+use crate::bns::block::{Block, Refusal, ensure};
+use crate::bns::life;
+use crate::bns::name::NamespaceId;
+use crate::bns::record::{NamespaceOp, NamespaceRecord};
+use crate::bns::reject::Reject;
+use crate::bns::view::View;
+
+/// `!`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceReady {
+    /// Who sent it: the revealer.
+    pub origin: Origin,
+    /// The namespace.
+    pub namespace_id: NamespaceId,
+}
+
+impl NamespaceReady {
+    pub(super) fn decide<V: View>(
+        &self,
+        block: &mut Block<'_, V>,
+    ) -> Result<String, Refusal<V::Error>> {
+        let before = self.check(block)?;
+        let record = NamespaceRecord {
+            op: NamespaceOp::Ready,
+            ready_block: block.height,
+            sender: self.origin.sender.clone(), // history §5, READY-SENDER
+            txid: self.origin.txid,
+            vtxindex: self.origin.vtxindex,
+            ..before
+        };
+        let mut text = namespace_text('!', &record, block.params.addresses);
+        text.field(record.ready_block);
+        block.state.put_namespace(record)?;
+        Ok(text.finish())
+    }
+
+    fn check<V: View>(&self, block: &Block<'_, V>) -> Result<NamespaceRecord, Refusal<V::Error>> {
+        let namespace = block.state.namespace(&self.namespace_id)?;
+        let revealed = namespace.filter(|row| life::is_revealed(block.params, row, block.last));
+        let namespace = revealed.ok_or(Refusal::Reject(Reject::NamespaceNotRevealed))?;
+        ensure(namespace.recipient == self.origin.sender, Reject::NotOwner)?;
+        Ok(namespace)
+    }
+}

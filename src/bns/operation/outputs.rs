@@ -1,0 +1,101 @@
+//! What the outputs of an operation mean (wf §4). Positions are absolute, wherever the `OP_RETURN` stands.
+
+use bitcoin::{Transaction, TxOut};
+
+use crate::bns::address::Address;
+use crate::bns::record::Script;
+use crate::bns::reject::Reject;
+use crate::hash::{ConsensusHash, PreorderHash};
+use crate::virtualchain::script::{self, ScriptClass};
+
+/// An output that says who receives something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    /// Its script.
+    pub script: Script,
+    /// Its address.
+    pub address: Address,
+}
+
+/// What both kinds of preorder commit to and burn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Burn {
+    /// The commitment.
+    pub preorder_hash: PreorderHash,
+    /// The consensus hash that it quotes.
+    pub consensus_hash: ConsensusHash,
+    /// Where the fee goes.
+    pub burn_address: Address,
+    /// The fee in satoshi.
+    pub op_fee: u64,
+}
+
+/// The outputs of a transaction.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outputs<'t>(&'t [TxOut]);
+
+impl<'t> Outputs<'t> {
+    pub(super) fn new(transaction: &'t Transaction) -> Self {
+        Self(&transaction.output)
+    }
+
+    pub(super) fn count(self) -> usize {
+        self.0.len()
+    }
+
+    /// The first `count` outputs, as far as they exist, are nulldata, p2pkh or p2sh.
+    pub(super) fn typed(self, count: usize) -> Result<Self, Reject> {
+        let allowed = |output: &TxOut| {
+            let class = script::classify(output.script_pubkey.as_bytes());
+            matches!(
+                class,
+                ScriptClass::NullData | ScriptClass::P2pkh | ScriptClass::P2sh
+            )
+        };
+        if self.0.iter().take(count).all(allowed) {
+            Ok(self)
+        } else {
+            Err(Reject::Malformed)
+        }
+    }
+
+    /// There are exactly `count` outputs.
+    pub(super) fn exactly(self, count: usize) -> Result<Self, Reject> {
+        if self.0.len() == count {
+            Ok(self)
+        } else {
+            Err(Reject::Malformed)
+        }
+    }
+
+    /// Who output `index` pays.
+    pub(super) fn recipient(self, index: usize) -> Result<Recipient, Reject> {
+        let script = self
+            .0
+            .get(index)
+            .ok_or(Reject::Malformed)?
+            .script_pubkey
+            .to_bytes();
+        let address = Address::of_script(&script).ok_or(Reject::Malformed)?;
+        Ok(Recipient { script, address })
+    }
+
+    /// The fee output of a renewal: nothing checks its type, so it may also be native segwit, an address
+    /// that no fee is ever due to.
+    pub(super) fn renewal_fee(self, index: usize) -> Result<(Option<Address>, u64), Reject> {
+        let output = self.0.get(index).ok_or(Reject::Malformed)?;
+        let address = Address::of_script(output.script_pubkey.as_bytes());
+        let witness = script::classify(output.script_pubkey.as_bytes()) == ScriptClass::Witness;
+        if address.is_none() && !witness {
+            Err(Reject::Malformed)
+        } else {
+            Ok((address, output.value.to_sat()))
+        }
+    }
+
+    /// Whom output `index` pays how many satoshi.
+    pub(super) fn payment(self, index: usize) -> Result<(Address, u64), Reject> {
+        let value = self.0.get(index).ok_or(Reject::Malformed)?.value.to_sat();
+        Ok((self.recipient(index)?.address, value))
+    }
+}

@@ -1,0 +1,70 @@
+//! What the index shows of itself while it runs.
+//!
+//! Every figure is one atomic, so that readers never make the index wait. They get figures that are each
+//! true, but not all of the same instant.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+/// How far the index is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    height: AtomicU32,
+    best_height: AtomicU32,
+    block_time: AtomicU32,
+    synced: AtomicBool,
+    trouble: ArcSwapOption<String>,
+}
+
+impl Progress {
+    /// A block was connected or disconnected: the tip is now at `height`, its header says `block_time`
+    /// (seconds since 1970).
+    pub fn set_tip(&self, height: u32, block_time: u32) {
+        self.block_time.store(block_time, Ordering::Relaxed);
+        self.height.store(height, Ordering::Relaxed);
+    }
+
+    /// The source knows blocks up to `height`.
+    pub fn set_best_height(&self, height: u32) {
+        self.best_height.store(height, Ordering::Relaxed);
+    }
+
+    /// The tip of the source was reached.
+    pub fn set_synced(&self) {
+        self.synced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the tip of the source was reached since the start.
+    pub fn has_synced(&self) -> bool {
+        self.synced.load(Ordering::Relaxed)
+    }
+
+    /// What keeps the index from going on, as one sentence.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        if trouble.is_some() || self.trouble.load().is_some() {
+            self.trouble.store(trouble.map(Arc::new));
+        }
+    }
+
+    /// What keeps the index from going on.
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
+    }
+
+    /// Height of the indexed tip, 0 before the first block.
+    pub fn height(&self) -> u32 {
+        self.height.load(Ordering::Relaxed)
+    }
+
+    /// Height of the best block that the source knows.
+    pub fn best_height(&self) -> u32 {
+        self.best_height.load(Ordering::Relaxed)
+    }
+
+    /// Header time of the indexed tip, seconds since 1970.
+    pub fn block_time(&self) -> u32 {
+        self.block_time.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,447 @@
+//! Reads the golden chain files: their constants, blocks and expected results.
+//!
+//! Two formats: that of `vectors/` (its README describes it) and the older one of `spec/vectors`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, consensus};
+use bnsd::bns::Params;
+use bnsd::bns::address::{Address, AddressVersions};
+use bnsd::bns::epoch::{self, Epoch, Features, NamespacePrices, PriceArithmetic};
+use bnsd::hash::decode_hex;
+use bnsd::virtualchain::{Prevout, VirtualTransaction, scan};
+use serde_json::Value;
+
+/// A golden chain.
+pub struct ChainFile {
+    pub name: String,
+    pub params: Params,
+    pub blocks: Vec<GoldenBlock>,
+    /// Expected states: `states[]` of the file.
+    pub states: Vec<Value>,
+}
+
+/// A block and what the reference made of it.
+pub struct GoldenBlock {
+    pub height: u32,
+    pub candidates: Vec<VirtualTransaction>,
+    /// `None` where the file only lists accepted operations.
+    pub decisions: Option<Vec<GoldenDecision>>,
+    pub serialized: Vec<String>,
+    pub ops_hash: String,
+    pub consensus_hash: String,
+}
+
+/// What the reference decided about one transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoldenDecision {
+    pub vtxindex: u32,
+    pub txid: String,
+    /// `accepted`, `rejected` or `unparseable`.
+    pub status: String,
+    pub serialized: Option<String>,
+    pub what: String,
+}
+
+/// Reads JSON, gzipped or not.
+pub fn read_json(path: &Path) -> Value {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|mut file| file.read_to_end(&mut bytes))
+        .expect("a vector file can be read");
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(&bytes[..])
+            .read_to_end(&mut text)
+            .expect("it is gzip");
+        bytes = text;
+    }
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+impl ChainFile {
+    /// Reads a file of `scenarios`, `scenarios-stacks`, `consensus` or `history`.
+    pub fn read(path: &Path) -> Self {
+        let file = read_json(path);
+        let params = params(&file["params"]);
+        let blocks = array(&file["blocks"])
+            .iter()
+            .map(|block| golden_block(block, &params))
+            .collect();
+        Self {
+            name: text(&file["name"]),
+            params,
+            blocks,
+            states: array(&file["states"]).to_vec(),
+        }
+    }
+
+    /// Reads a file of `spec/vectors`.
+    pub fn read_spec(path: &Path) -> Self {
+        let file = read_json(path);
+        let params = spec_params(&file);
+        let blocks = array(&file["blocks"])
+            .iter()
+            .map(|block| GoldenBlock {
+                height: number(&block["height"]) as u32,
+                candidates: array(&block["transactions"])
+                    .iter()
+                    .map(|tx| {
+                        let prevouts = prevouts(&tx["prevouts"], "script_pubkey");
+                        virtual_transaction(
+                            number(&tx["txindex"]) as u32,
+                            &text(&tx["raw"]),
+                            prevouts,
+                        )
+                    })
+                    .collect(),
+                decisions: None,
+                serialized: array(&block["accepted_serialized"])
+                    .iter()
+                    .map(text)
+                    .collect(),
+                ops_hash: text(&block["ops_hash"]),
+                consensus_hash: text(&block["consensus_hash"]),
+            })
+            .collect();
+        Self {
+            name: text(&file["name"]),
+            params,
+            blocks,
+            states: Vec::new(),
+        }
+    }
+
+    /// Reads the scenarios of a recorded run; prevouts are derived from the scriptSigs.
+    pub fn read_recorded(path: &Path) -> Vec<Self> {
+        let file = read_json(path);
+        array(&file["scenarios"])
+            .iter()
+            .map(recorded_scenario)
+            .collect()
+    }
+}
+
+/// A transaction with its spent outputs.
+pub fn virtual_transaction(vtxindex: u32, hex: &str, prevouts: Vec<Prevout>) -> VirtualTransaction {
+    scan::Candidate {
+        vtxindex,
+        transaction: transaction(hex),
+    }
+    .with_prevouts(prevouts)
+}
+
+/// Spent outputs as the files list them.
+pub fn prevouts(list: &Value, script_key: &str) -> Vec<Prevout> {
+    let prevout = |prevout: &Value| TxOut {
+        value: Amount::from_sat(prevout["value"].as_u64().unwrap_or(0)),
+        script_pubkey: ScriptBuf::from(decode_hex(&text(&prevout[script_key])).expect("hex")),
+    };
+    list.as_array()
+        .map(|list| list.iter().map(prevout).collect())
+        .unwrap_or_default()
+}
+
+/// Constants as the files of `vectors/` give them.
+pub fn params(value: &Value) -> Params {
+    let addresses = AddressVersions {
+        p2pkh: number(&value["p2pkh_version"]) as u8,
+        p2sh: number(&value["p2sh_version"]) as u8,
+    };
+    let address = |text: &Value| {
+        Address::decode(text.as_str().expect("text"), addresses).expect("an address")
+    };
+    let initial = value["initial_consensus_hashes"].as_object();
+    let initial = initial.and_then(|hashes| hashes.values().next()).map(text);
+    let mainnet = Params::mainnet();
+    Params {
+        magic: text(&value["magic"])
+            .as_bytes()
+            .try_into()
+            .expect("two bytes"),
+        first_block: value["first_block"]
+            .as_u64()
+            .map_or(mainnet.first_block, |height| height as u32),
+        initial_consensus_hash: initial.map_or(mainnet.initial_consensus_hash, |hash| {
+            hash.parse().expect("a hash")
+        }),
+        consensus_hash_lifetime: number(&value["consensus_hash_lifetime"]) as u32,
+        addresses,
+        burn_address: address(&value["burn_address"]),
+        max_names_per_sender: number(&value["max_names_per_sender"]) as usize,
+        name_import_keyring_size: number(&value["name_import_keyring_size"]) as u32,
+        name_preorder_expire: number(&value["name_preorder_expire"]) as u32,
+        namespace_reveal_expire: number(&value["namespace_reveal_expire"]) as u32,
+        name_cost_unit_satoshis: number(&value["name_cost_unit_satoshis"]),
+        announcers: array(&value["announcers"])
+            .iter()
+            .map(|name| text(name).parse().expect("a name"))
+            .collect(),
+        genesis_accounts: array(&value["genesis_accounts"])
+            .iter()
+            .map(|account| (address(&account["address"]), number(&account["value"])))
+            .collect(),
+        epochs: array(&value["epochs"]).iter().map(epoch_of).collect(),
+    }
+}
+
+fn epoch_of(value: &Value) -> Epoch {
+    let feature = |name: &str| value["features"][name].as_bool().unwrap_or(false);
+    let prices = |key: &str| {
+        let list = value[key].as_array()?;
+        Some(
+            list.iter()
+                .map(|price| price.as_u64().unwrap_or(u64::MAX))
+                .collect(),
+        )
+    };
+    Epoch {
+        end_block: u32::try_from(value["end_block"].as_i64().expect("a height"))
+            .unwrap_or(u32::MAX),
+        namespace_lifetime_multiplier: number(&value["namespace_lifetime_multiplier"]) as u32,
+        namespace_lifetime_grace_period: number(&value["namespace_lifetime_grace_period"]) as u32,
+        namespace_receive_fees_period: number(&value["namespace_receive_fees_period"]) as u32,
+        price_arithmetic: match value["price_multiplier"].as_f64() {
+            Some(multiplier) => PriceArithmetic::Double { multiplier },
+            None => PriceArithmetic::Integer {
+                divisor: number(&value["price_divisor"]),
+            },
+        },
+        namespace_prices: match prices("namespace_prices_satoshis") {
+            Some(table) => NamespacePrices::Satoshi(table),
+            None => NamespacePrices::MicroStacks(
+                prices("namespace_prices_microstacks").expect("a price table"),
+            ),
+        },
+        features: Features {
+            multisig: feature("multisig"),
+            register_with_value_hash: feature("register_with_value_hash"),
+            renew_transfer_update: feature("renew_transfer_update"),
+            pay_to_creator: feature("pay_to_creator"),
+            namespace_pay_with_stacks: feature("namespace_pay_with_stacks"),
+            stacks_buy_namespaces: feature("stacks_buy_namespaces"),
+            nameops_cost_tokens: feature("nameops_cost_tokens"),
+            enforce_name_preorder_expiry: feature("enforce_name_preorder_expiry"),
+            token_transfer: feature("token_transfer"),
+            zero_consensus_hash_transfer: feature("zero_consensus_hash_transfer"),
+        },
+    }
+}
+
+/// Test-mode constants with the overrides of `settings` (spec/vectors/README.md).
+fn spec_params(file: &Value) -> Params {
+    let settings = &file["settings"];
+    let setting = |name: &str| settings[name].as_u64().map(|value| value as u32);
+    let mut params = test_mode(Params::mainnet());
+    params.first_block = number(&file["first_block"]) as u32;
+    // The specification was executed on v20, whose fourth epoch is the last.
+    params.epochs.truncate(4);
+    params.epochs[3].end_block = u32::MAX;
+    for (number, epoch) in (1..).zip(&mut params.epochs) {
+        if let Some(end) = setting(&format!("BLOCKSTACK_EPOCH_{number}_END_BLOCK")) {
+            epoch.end_block = end;
+        }
+        if let Some(grace) = setting(&format!(
+            "BLOCKSTACK_EPOCH_{number}_NAMESPACE_LIFETIME_GRACE_PERIOD"
+        )) {
+            epoch.namespace_lifetime_grace_period = grace;
+        }
+    }
+    let accounts = array(&file["genesis_accounts"]).iter();
+    params.genesis_accounts = accounts
+        .map(|account| {
+            let address =
+                Address::decode(&text(&account["address"]), params.addresses).expect("an address");
+            (address, number(&account["value"]))
+        })
+        .collect();
+    params
+}
+
+/// state-machine.md §9, test mode.
+fn test_mode(mainnet: Params) -> Params {
+    Params {
+        name_import_keyring_size: 5,
+        namespace_reveal_expire: 144,
+        ..mainnet
+    }
+}
+
+fn recorded_scenario(scenario: &Value) -> ChainFile {
+    let version = text(&scenario["version"]);
+    let settings = &scenario["params"];
+    let mut params = test_mode(Params::mainnet());
+    params.addresses = AddressVersions::TESTNET;
+    params.first_block = number(&settings["first_block"]) as u32;
+    params.announcers = vec!["judecn.id".parse().expect("a name")];
+    let setting = |name: &str| {
+        settings["env"][name]
+            .as_str()
+            .and_then(|value| value.parse::<u32>().ok())
+    };
+    if let Some(expire) = setting("BLOCKSTACK_NAMESPACE_REVEAL_EXPIRE") {
+        params.namespace_reveal_expire = expire;
+    }
+    params.epochs = recorded_epochs(&version, settings["epoch_1_end_block"].as_u64());
+    let blocks = array(&scenario["blocks"])
+        .iter()
+        .map(recorded_block)
+        .collect();
+    ChainFile {
+        name: format!("{version} {}", text(&scenario["scenario"])),
+        params,
+        blocks,
+        states: Vec::new(),
+    }
+}
+
+/// The rules of a release (recorded/README.md): 0.14.1 began the epochs; before it there was one, with
+/// twofold lifetimes and p2sh owners.
+fn recorded_epochs(version: &str, epoch_1_end: Option<u64>) -> Vec<Epoch> {
+    let mut epochs = vec![epoch::historical(1, u32::MAX)];
+    if version == "0.14.1" {
+        if let Some(end) = epoch_1_end {
+            epochs[0].end_block = end as u32;
+            epochs.push(epoch::historical(2, u32::MAX));
+        }
+    } else {
+        epochs[0].namespace_lifetime_multiplier = 2;
+        epochs[0].features.multisig = true;
+    }
+    // Test mode sold one-letter namespaces for 41 BTC.
+    epochs
+}
+
+fn recorded_block(block: &Value) -> GoldenBlock {
+    let mut decisions = Vec::new();
+    let mut candidates = Vec::new();
+    for (key, status) in [("accepted", "accepted"), ("rejected", "rejected")] {
+        for op in array(&block[key]) {
+            let vtxindex = number(&op["vtxindex"]) as u32;
+            let Some(hex) = op["tx_hex"].as_str() else {
+                continue;
+            };
+            let transaction = transaction(hex);
+            let prevouts = transaction
+                .input
+                .iter()
+                .map(|input| spent_by(input.script_sig.as_bytes()))
+                .collect();
+            candidates.push(
+                scan::Candidate {
+                    vtxindex,
+                    transaction,
+                }
+                .with_prevouts(prevouts),
+            );
+            decisions.push(GoldenDecision {
+                vtxindex,
+                txid: text(&op["txid"]),
+                status: status.to_owned(),
+                serialized: op["serialized"].as_str().map(str::to_owned),
+                what: text(&op["opcode"]),
+            });
+        }
+    }
+    candidates.sort_by_key(|candidate| candidate.vtxindex);
+    decisions.sort_by_key(|decision| decision.vtxindex);
+    GoldenBlock {
+        height: number(&block["height"]) as u32,
+        candidates,
+        decisions: Some(decisions),
+        serialized: array(&block["accepted"])
+            .iter()
+            .map(|op| text(&op["serialized"]))
+            .collect(),
+        ops_hash: text(&block["ops_merkle_root"]),
+        consensus_hash: text(&block["consensus_hash"]),
+    }
+}
+
+/// The output that a signed input of these runs must have spent: p2pkh if it ends in a key after one
+/// signature, else p2sh of the last push.
+fn spent_by(script_sig: &[u8]) -> TxOut {
+    use bnsd::virtualchain::script::{Token, tokens};
+    let tokens: Vec<Token<'_>> = tokens(script_sig).collect();
+    let address = match tokens[..] {
+        [_, Token::Push(key)] => Address::P2pkh(bnsd::hash::h160(key)),
+        [.., Token::Push(redeem_script)] => Address::P2sh(bnsd::hash::h160(redeem_script)),
+        _ => Address::P2pkh([0; 20]),
+    };
+    TxOut {
+        value: Amount::ZERO,
+        script_pubkey: ScriptBuf::from(address.script()),
+    }
+}
+
+fn golden_block(block: &Value, params: &Params) -> GoldenBlock {
+    let txs = array(&block["txs"]);
+    let mut raw = decode_hex(&text(&block["header"])).expect("hex");
+    raw.extend(consensus::serialize(&consensus::encode::VarInt(
+        txs.len() as u64
+    )));
+    let mut spent: HashMap<OutPoint, Prevout> = HashMap::new();
+    for tx in txs {
+        let bytes = decode_hex(&text(&tx["hex"])).expect("hex");
+        let inputs = transaction(&text(&tx["hex"])).input;
+        spent.extend(
+            inputs
+                .iter()
+                .map(|input| input.previous_output)
+                .zip(prevouts(&tx["prevouts"], "script")),
+        );
+        raw.extend(bytes);
+    }
+    let candidates = scan::scan(&raw, params.magic).expect("a golden block is well formed");
+    let candidates = candidates.into_iter().map(|candidate| {
+        let prevouts = candidate
+            .outpoints()
+            .map(|outpoint| spent[&outpoint].clone())
+            .collect();
+        candidate.with_prevouts(prevouts)
+    });
+    let decisions = array(&block["ops"]).iter().map(|op| GoldenDecision {
+        vtxindex: number(&op["vtxindex"]) as u32,
+        txid: text(&op["txid"]),
+        status: text(&op["status"]),
+        serialized: op["serialized"].as_str().map(str::to_owned),
+        what: format!(
+            "{} {}",
+            op["opcode"].as_str().unwrap_or("?"),
+            op["reason"].as_str().unwrap_or("")
+        ),
+    });
+    let decisions: Vec<GoldenDecision> = decisions.collect();
+    GoldenBlock {
+        height: number(&block["height"]) as u32,
+        candidates: candidates.collect(),
+        serialized: decisions
+            .iter()
+            .filter_map(|decision| decision.serialized.clone())
+            .collect(),
+        decisions: Some(decisions),
+        ops_hash: text(&block["ops_hash"]),
+        consensus_hash: text(&block["consensus_hash"]),
+    }
+}
+
+fn transaction(hex: &str) -> Transaction {
+    consensus::deserialize(&decode_hex(hex).expect("hex")).expect("a transaction")
+}
+
+pub fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+pub fn number(value: &Value) -> u64 {
+    value
+        .as_u64()
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
