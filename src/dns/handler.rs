@@ -10,16 +10,16 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hickory_proto::op::{Edns, Message, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::chain::Chain;
 use super::counters::Counters;
 use super::encode::{Reply, encode, udp_limit};
 use super::forward::{ForwardError, Upstreams};
 use super::query::{Decoded, Query, decode};
-use super::rebind::{self, Filtered, is_private_record};
+use super::rebind;
 use crate::resolver::{
     Answer, BnsRoute, ExtendedError, MAX_CHAIN, NameSource, Outcome, Policy, Provenance, Question,
     Resolution, Route, answer_bns, resolve, route,
@@ -27,8 +27,6 @@ use crate::resolver::{
 
 /// Queries that may wait for an upstream at the same time.
 const IN_FLIGHT_MAX: usize = 2_000;
-/// OPTION-CODE of extended errors (RFC 8914 §2).
-const EDE: u16 = 15;
 
 /// Where a handler takes the state of names from: one snapshot per decision.
 pub trait Snapshots: Send + Sync + 'static {
@@ -65,19 +63,6 @@ pub struct Pending {
     chain: Chain,
     fallback: Option<BnsRoute>,
     _permit: OwnedSemaphorePermit,
-}
-
-/// A question on its way along CNAMEs.
-struct Chain {
-    /// What is asked now.
-    question: Question,
-    /// What was asked first.
-    asked: DnsName,
-    /// What was found on the way.
-    answers: Vec<Record>,
-    /// Set once the question has moved; the least of the provenances so far.
-    provenance: Option<Provenance>,
-    hops: usize,
 }
 
 /// Answers queries.
@@ -306,94 +291,6 @@ impl<P: Snapshots> Handler<P> {
 enum Relayed {
     Reply(Reply),
     GoOn(Step),
-}
-
-impl Chain {
-    fn new(question: Question) -> Self {
-        Self {
-            asked: question.name.clone(),
-            question,
-            answers: Vec::new(),
-            provenance: None,
-            hops: 0,
-        }
-    }
-
-    /// Takes an answer in; the whole answer if the question ends here, or `None` if it goes on.
-    fn advance(&mut self, mut answer: Answer, policy: &Policy) -> Option<Answer> {
-        let Some(target) = answer.chase.take() else {
-            return Some(self.merge_checked(answer, policy));
-        };
-        self.move_to(target, answer.answers, answer.provenance);
-        None
-    }
-
-    /// Goes on with `target`, to which the records of `way` led.
-    fn move_to(&mut self, target: DnsName, way: Vec<Record>, provenance: Provenance) {
-        self.hops += way.len().max(1);
-        self.answers.extend(way);
-        self.provenance = Some(self.least(provenance));
-        self.question.name = target;
-    }
-
-    /// A zone file must not lead to this machine by way of `localhost`.
-    fn merge_checked(&mut self, mut answer: Answer, policy: &Policy) -> Answer {
-        let led_here = self.provenance.is_some() && answer.provenance == Provenance::Local;
-        if led_here && !policy.allows_private(&self.asked) {
-            answer.answers.retain(|record| !is_private_record(record));
-        }
-        self.merge(answer)
-    }
-
-    /// `answer` with what was found on the way before it.
-    fn merge(&mut self, mut answer: Answer) -> Answer {
-        if answer.rcode == ResponseCode::ServFail {
-            return answer;
-        }
-        answer.provenance = self.least(answer.provenance);
-        if !self.answers.is_empty() {
-            self.answers.append(&mut answer.answers);
-            answer.answers = std::mem::take(&mut self.answers);
-        }
-        answer
-    }
-
-    /// An upstream's response with what was found on the way before it. AA and AD are never copied.
-    fn relayed(&mut self, message: Message, filtered: Filtered) -> Reply {
-        let mut reply = Reply::bare(message.metadata.response_code);
-        reply.ede = message.edns.as_ref().and_then(extended_error);
-        reply.answers = std::mem::take(&mut self.answers);
-        reply.answers.extend(message.answers);
-        reply.authorities = message.authorities;
-        reply.additionals = message.additionals;
-        if filtered == Filtered::Stripped {
-            let text = "private address left out; list the name in allow-private";
-            reply.ede = Some(ExtendedError::new(ExtendedError::BLOCKED, text));
-        }
-        reply
-    }
-
-    fn least(&self, provenance: Provenance) -> Provenance {
-        match (self.provenance, provenance) {
-            (None, only) => only,
-            (Some(Provenance::Upstream), _) | (_, Provenance::Upstream) => Provenance::Upstream,
-            (Some(Provenance::Local), _) | (_, Provenance::Local) => Provenance::Local,
-            (Some(Provenance::Chain), Provenance::Chain) => Provenance::Chain,
-        }
-    }
-}
-
-/// What an upstream says about its own trouble, passed on (RFC 8914 §3).
-fn extended_error(edns: &Edns) -> Option<ExtendedError> {
-    let options = edns.options().as_ref();
-    options.iter().find_map(|(_, option)| match option {
-        EdnsOption::Unknown(EDE, data) => {
-            let (code, text) = data.split_first_chunk()?;
-            let text = String::from_utf8_lossy(text).into_owned();
-            Some(ExtendedError::new(u16::from_be_bytes(*code), text))
-        }
-        _ => None,
-    })
 }
 
 fn limit(query: &Query, transport: Transport) -> u16 {

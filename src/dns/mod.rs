@@ -14,6 +14,7 @@
 //! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
 //! errors).
 
+mod chain;
 mod counters;
 mod encode;
 mod forward;
