@@ -89,6 +89,7 @@ short DNAME target
 x.target A 192.0.2.3
 leave DNAME example.com.
 t TYPE65280 \\# 4 DEADBEEF
+t TYPE65281 \\# 0
 ";
 
 const WILD: &str = "@ SOA ns.wild.podcast. h.wild.podcast. 5 3600 600 86400 30

@@ -303,6 +303,7 @@ mod tests {
     fn rdata(record: &Record) -> &[u8] {
         match &record.data {
             RData::Unknown { rdata, .. } => &rdata.anything,
+            RData::Update0(_) => &[],
             other => panic!("not from a zone file: {other}"),
         }
     }
@@ -320,6 +321,8 @@ mod tests {
         assert_eq!(answer.provenance, Provenance::Chain);
         let answer = ask("t.good.id.", RecordType::from(65280));
         assert_eq!(rdata(&answer.answers[0]), [0xde, 0xad, 0xbe, 0xef]);
+        let answer = ask("t.good.id.", RecordType::from(65281));
+        assert!(rdata(&answer.answers[0]).is_empty());
         assert_eq!(ask("good.id.", RecordType::ANY).answers.len(), 1);
     }
 
