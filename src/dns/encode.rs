@@ -101,38 +101,40 @@ fn try_encode(
         question.emit(&mut encoder)?;
     }
     let asked = query.question.as_ref().map(|question| question.name());
-    let mut counts = [0_u16; 3];
-    let (whole, truncated) = emit_sections(&mut encoder, reply, asked, &mut counts);
-    whole?;
-    write_header(out, query, reply, counts, Truncated(truncated));
+    let emitted = emit_sections(&mut encoder, reply, asked)?;
+    write_header(out, query, reply, &emitted);
     if let Some(edns) = query.edns {
         write_opt(out, edns, reply, limit);
     }
     Ok(())
 }
 
-struct Truncated(bool);
+/// What of a reply is in the message.
+#[derive(Default)]
+struct Emitted {
+    /// Records per section.
+    counts: [u16; 3],
+    /// An answer or an authority is missing.
+    truncated: bool,
+}
 
-/// Emits the three sections until one does not fit. Returns whether that was an answer or an authority.
+/// Emits the three sections until one does not fit.
 fn emit_sections(
     encoder: &mut BinEncoder<'_>,
     reply: &Reply,
     asked: Option<&DnsName>,
-    counts: &mut [u16; 3],
-) -> (Result<(), ProtoError>, bool) {
+) -> Result<Emitted, ProtoError> {
     let sections = [&reply.answers, &reply.authorities, &reply.additionals];
-    for (index, (records, count)) in sections.into_iter().zip(counts).enumerate() {
-        match emit_records(encoder, records, asked) {
-            Ok(emitted) => {
-                *count = emitted as u16;
-                if emitted < records.len() {
-                    return (Ok(()), index < 2);
-                }
-            }
-            Err(error) => return (Err(error), false),
+    let mut emitted = Emitted::default();
+    for (index, records) in sections.into_iter().enumerate() {
+        let count = emit_records(encoder, records, asked)?;
+        emitted.counts[index] = count as u16;
+        if count < records.len() {
+            emitted.truncated = index < 2;
+            break;
         }
     }
-    (Ok(()), false)
+    Ok(emitted)
 }
 
 /// Emits whole RRsets as long as they fit; returns the number of records.
@@ -177,31 +179,27 @@ fn emit_record(
     }
 }
 
-fn write_header(
-    out: &mut [u8],
-    query: &Query,
-    reply: &Reply,
-    counts: [u16; 3],
-    truncated: Truncated,
-) {
+fn write_header(out: &mut [u8], query: &Query, reply: &Reply, emitted: &Emitted) {
     let set = |condition: bool, bit: u16| if condition { bit } else { 0 };
     let flags = 0x8000
         | u16::from(query.opcode) << 11
         | set(reply.authoritative, 0x0400)
-        | set(truncated.0, 0x0200)
+        | set(emitted.truncated, 0x0200)
         | set(query.recursion_desired, 0x0100)
         | set(query.opcode == 0, 0x0080)
         | set(reply.verified && query.wants_authentic_data(), 0x0020)
         | set(query.checking_disabled, 0x0010)
         | u16::from(reply.rcode) & 0x000f;
     let questions = u16::from(query.question.is_some());
+    let [answers, authorities, additionals] = emitted.counts;
+    let additionals = additionals + u16::from(query.edns.is_some());
     let fields = [
         query.id,
         flags,
         questions,
-        counts[0],
-        counts[1],
-        counts[2] + u16::from(query.edns.is_some()),
+        answers,
+        authorities,
+        additionals,
     ];
     for (place, field) in out.chunks_exact_mut(2).zip(fields) {
         place.copy_from_slice(&field.to_be_bytes());

@@ -41,6 +41,8 @@ const UDP_TRIES: u8 = 2;
 const TCP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Patience with all servers together; stub resolvers give up after five seconds.
 const TOTAL_TIMEOUT: Duration = Duration::from_millis(4800);
+/// How many upstreams are asked again, one by one, after one has refused.
+const OPINIONS: usize = 2;
 /// Queries in flight on one TCP connection to an upstream.
 const TCP_IN_FLIGHT: usize = 100;
 
@@ -81,36 +83,59 @@ impl ForwardError {
 
 /// All upstreams.
 pub struct Upstreams {
-    pool: Option<NameServerPool<Connections>>,
+    /// All of them, in an order that follows their speed.
+    all: Option<Pool>,
+    /// Each alone, for a second opinion: the pool takes SERVFAIL and REFUSED for the last word.
+    each: Vec<Pool>,
 }
+
+type Pool = NameServerPool<Connections>;
 
 impl Upstreams {
     /// Upstreams in the order of preference; none is possible, and then every question fails with a hint.
     pub fn new(configs: &[UpstreamConfig]) -> Self {
-        if configs.is_empty() {
-            return Self { pool: None };
-        }
-        let servers = configs.iter().map(name_server);
-        // Without TLS features there is nothing in it that could fail.
-        let Ok(tls) = TlsConfig::new() else {
-            return Self { pool: None };
-        };
-        let context = Arc::new(PoolContext::new(options(), tls));
-        let connections = Connections(TokioRuntimeProvider::default());
+        let alone = |config| pool(std::slice::from_ref(config));
         Self {
-            pool: Some(NameServerPool::from_config(servers, context, connections)),
+            all: pool(configs),
+            each: match configs.len() {
+                0 | 1 => Vec::new(),
+                _ => configs.iter().filter_map(alone).take(OPINIONS).collect(),
+            },
         }
     }
 
     /// Asks for `question` with the flags of `query`.
     pub async fn ask(&self, query: &Query, question: &Question) -> Result<Message, ForwardError> {
-        let pool = self.pool.as_ref().ok_or(ForwardError::NoUpstream)?;
-        let answer = pool.send(request(query, question)).next().await;
-        match answer {
-            Some(Ok(response)) => Ok(response.into_message()),
-            Some(Err(error)) => without_answers(error),
-            None => Err(ForwardError::Unusable),
+        let all = self.all.as_ref().ok_or(ForwardError::NoUpstream)?;
+        let mut answer = send(all, query, question).await;
+        for one in &self.each {
+            if !matches!(answer, Err(ForwardError::Rejected(_))) {
+                break;
+            }
+            answer = send(one, query, question).await;
         }
+        answer
+    }
+}
+
+/// A pool of `configs`; `None` if there are none.
+fn pool(configs: &[UpstreamConfig]) -> Option<Pool> {
+    if configs.is_empty() {
+        return None;
+    }
+    // Without TLS features there is nothing in it that could fail.
+    let tls = TlsConfig::new().ok()?;
+    let context = Arc::new(PoolContext::new(options(), tls));
+    let servers = configs.iter().map(name_server);
+    let connections = Connections(TokioRuntimeProvider::default());
+    Some(NameServerPool::from_config(servers, context, connections))
+}
+
+async fn send(pool: &Pool, query: &Query, question: &Question) -> Result<Message, ForwardError> {
+    match pool.send(request(query, question)).next().await {
+        Some(Ok(response)) => Ok(response.into_message()),
+        Some(Err(error)) => without_answers(error),
+        None => Err(ForwardError::Unusable),
     }
 }
 

@@ -14,11 +14,12 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::chain::Chain;
 use super::counters::Counters;
 use super::encode::{Reply, encode, udp_limit};
 use super::forward::{ForwardError, Upstreams};
 use super::query::{Decoded, Query, decode};
-use super::rebind::{self, Filtered, is_private_record};
+use super::rebind;
 use crate::resolver::{
     Answer, BnsRoute, ExtendedError, MAX_CHAIN, NameSource, Outcome, Policy, Provenance, Question,
     Resolution, Route, answer_bns, resolve, route,
@@ -62,19 +63,6 @@ pub struct Pending {
     chain: Chain,
     fallback: Option<BnsRoute>,
     _permit: OwnedSemaphorePermit,
-}
-
-/// A question on its way along CNAMEs.
-struct Chain {
-    /// What is asked now.
-    question: Question,
-    /// What was asked first.
-    asked: DnsName,
-    /// What was found on the way.
-    answers: Vec<Record>,
-    /// Set once the question has moved; the least of the provenances so far.
-    provenance: Option<Provenance>,
-    hops: usize,
 }
 
 /// Answers queries.
@@ -203,19 +191,18 @@ impl<P: Snapshots> Handler<P> {
     fn decide(&self, chain: &mut Chain) -> Step {
         let policy = self.policy.load();
         let source = self.snapshots.snapshot();
-        loop {
+        while chain.hops <= MAX_CHAIN {
             let answer = match resolve(&chain.question, &policy, &source) {
                 Ok(Resolution::Answer(answer)) => answer,
                 Ok(Resolution::Forward) => return Step::Ask(None),
                 Ok(Resolution::ForwardFirst(bns)) => return Step::Ask(Some(bns)),
                 Err(error) => return Step::Done(database_failure(&error)),
             };
-            match chain.advance(answer, &policy) {
-                Some(answer) => return Step::Done(answer),
-                None if chain.hops > MAX_CHAIN => return Step::Done(Answer::endless_chain()),
-                None => {}
+            if let Some(answer) = chain.advance(answer, &policy) {
+                return Step::Done(answer);
             }
         }
+        Step::Done(Answer::endless_chain())
     }
 
     /// What an upstream's response means for the question.
@@ -232,13 +219,8 @@ impl<P: Snapshots> Handler<P> {
             return Relayed::GoOn(self.decide_bns(&bns, chain));
         }
         if let Some((kept, target)) = self.handed_back(&message, chain, &policy) {
-            chain.answers.extend(kept);
-            chain.move_to(target, Provenance::Upstream);
-            return Relayed::GoOn(if chain.hops > MAX_CHAIN {
-                Step::Done(Answer::endless_chain())
-            } else {
-                self.decide(chain)
-            });
+            chain.move_to(target, kept, Provenance::Upstream);
+            return Relayed::GoOn(self.decide(chain));
         }
         let filtered = rebind::filter(&mut message, &chain.asked, &policy);
         Relayed::Reply(chain.relayed(message, filtered))
@@ -309,80 +291,6 @@ impl<P: Snapshots> Handler<P> {
 enum Relayed {
     Reply(Reply),
     GoOn(Step),
-}
-
-impl Chain {
-    fn new(question: Question) -> Self {
-        Self {
-            asked: question.name.clone(),
-            question,
-            answers: Vec::new(),
-            provenance: None,
-            hops: 0,
-        }
-    }
-
-    /// Takes an answer in; the whole answer if the question ends here, or `None` if it goes on.
-    fn advance(&mut self, mut answer: Answer, policy: &Policy) -> Option<Answer> {
-        let Some(target) = answer.chase.take() else {
-            return Some(self.merge_checked(answer, policy));
-        };
-        self.hops += answer.answers.len();
-        self.answers.append(&mut answer.answers);
-        self.move_to(target, answer.provenance);
-        None
-    }
-
-    fn move_to(&mut self, target: DnsName, provenance: Provenance) {
-        self.hops += 1;
-        self.provenance = Some(self.least(provenance));
-        self.question.name = target;
-    }
-
-    /// A zone file must not lead to this machine by way of `localhost`.
-    fn merge_checked(&mut self, mut answer: Answer, policy: &Policy) -> Answer {
-        let led_here = self.provenance.is_some() && answer.provenance == Provenance::Local;
-        if led_here && !policy.allows_private(&self.asked) {
-            answer.answers.retain(|record| !is_private_record(record));
-        }
-        self.merge(answer)
-    }
-
-    /// `answer` with what was found on the way before it.
-    fn merge(&mut self, mut answer: Answer) -> Answer {
-        if answer.rcode == ResponseCode::ServFail {
-            return answer;
-        }
-        answer.provenance = self.least(answer.provenance);
-        if !self.answers.is_empty() {
-            self.answers.append(&mut answer.answers);
-            answer.answers = std::mem::take(&mut self.answers);
-        }
-        answer
-    }
-
-    /// An upstream's response with what was found on the way before it. AA and AD are never copied.
-    fn relayed(&mut self, message: Message, filtered: Filtered) -> Reply {
-        let mut reply = Reply::bare(message.metadata.response_code);
-        reply.answers = std::mem::take(&mut self.answers);
-        reply.answers.extend(message.answers);
-        reply.authorities = message.authorities;
-        reply.additionals = message.additionals;
-        if filtered == Filtered::Stripped {
-            let text = "private address left out; list the name in allow-private";
-            reply.ede = Some(ExtendedError::new(ExtendedError::BLOCKED, text));
-        }
-        reply
-    }
-
-    fn least(&self, provenance: Provenance) -> Provenance {
-        match (self.provenance, provenance) {
-            (None, only) => only,
-            (Some(Provenance::Upstream), _) | (_, Provenance::Upstream) => Provenance::Upstream,
-            (Some(Provenance::Local), _) | (_, Provenance::Local) => Provenance::Local,
-            (Some(Provenance::Chain), Provenance::Chain) => Provenance::Chain,
-        }
-    }
 }
 
 fn limit(query: &Query, transport: Transport) -> u16 {

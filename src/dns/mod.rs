@@ -14,6 +14,7 @@
 //! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
 //! errors).
 
+mod chain;
 mod counters;
 mod encode;
 mod forward;
@@ -29,3 +30,8 @@ pub use counters::Counters;
 pub use forward::{ForwardError, UpstreamConfig, Upstreams, system_upstreams};
 pub use handler::{Handled, Handler, Pending, Snapshots, Transport};
 pub use server::{BindError, Options, Server};
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod peer_tests;

@@ -81,6 +81,19 @@ impl BindError {
     }
 }
 
+impl BindError {
+    /// A machine without IPv6 (or without IPv4) is served on what it has.
+    fn is_absent_loopback(&self) -> bool {
+        match self {
+            Self::NoSuchAddress(address) => address.ip().is_loopback(),
+            Self::Other(address, error) => {
+                address.ip().is_loopback() && error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Bound sockets, not yet answering.
 pub struct Server {
     listeners: Vec<Listener>,
@@ -96,11 +109,16 @@ struct Listener {
 impl Server {
     /// Takes all addresses. Must be called inside of a tokio runtime.
     pub fn bind(options: &Options) -> Result<Self, BindError> {
-        let listeners = options
-            .listen
-            .iter()
-            .map(|&address| bind(address, options.udp_sockets.max(1)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut listeners = Vec::with_capacity(options.listen.len());
+        for &address in &options.listen {
+            match bind(address, options.udp_sockets.max(1)) {
+                Ok(listener) => listeners.push(listener),
+                Err(error) if error.is_absent_loopback() && options.listen.len() > 1 => {
+                    tracing::warn!("not listening on {address}: this machine does not have it");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         if listeners.is_empty() {
             return Err(BindError::Nothing);
         }
@@ -192,4 +210,40 @@ fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Soc
         socket.set_only_v6(true)?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(address: SocketAddr) -> Options {
+        Options {
+            listen: vec![address],
+            ..Options::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_one_sentence_that_says_what_to_do() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let first = Server::bind(&options(any)).expect("a free port");
+        let taken = first.local_addrs()[0];
+        let Err(error) = Server::bind(&options(taken)) else {
+            panic!("two servers on one port");
+        };
+        let expected = format!(
+            "port {} on 127.0.0.1 is taken (by another bnsd?): stop it, or choose another with --listen",
+            taken.port()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_refused() {
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+        let Err(error) = Server::bind(&options(elsewhere)) else {
+            panic!("bound a foreign address");
+        };
+        assert!(matches!(error, BindError::NoSuchAddress(_)), "{error}");
+    }
 }

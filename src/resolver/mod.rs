@@ -24,6 +24,9 @@ pub mod source;
 pub mod special;
 pub mod zone;
 
+#[cfg(test)]
+pub(crate) mod fixture;
+
 pub use answer::{Answer, ExtendedError, Outcome, Provenance};
 pub use policy::{Mode, Policy, Preference};
 pub use resolve::{Resolution, answer_bns, resolve};
