@@ -22,6 +22,7 @@ use std::time::Duration;
 use hickory_proto::rr;
 
 use crate::bns::name::NamespaceId;
+use crate::resolver::Mode;
 
 mod error;
 mod file;
@@ -55,7 +56,7 @@ pub struct Config {
     pub dns: DnsConfig,
     /// What happens where a namespace may also be a top-level domain; namespaces not listed have the mode
     /// that the resolver chooses.
-    pub namespaces: BTreeMap<NamespaceId, NamespaceMode>,
+    pub namespaces: BTreeMap<NamespaceId, Mode>,
     /// Zone files that are watched for.
     pub zonefiles: ZonefilesConfig,
     /// How much is logged.
@@ -123,20 +124,6 @@ pub enum Network {
     Regtest,
     /// The embedded chain.
     Dev,
-}
-
-/// What happens to names of a namespace that may also be a top-level domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NamespaceMode {
-    /// Registered names are ours, all others are forwarded.
-    Exact,
-    /// All names are ours; nothing leaves the machine.
-    Only,
-    /// Forwarded first, ours when the answer is that there is no such name.
-    LegacyFirst,
-    /// Everything is forwarded.
-    Off,
 }
 
 /// How much is logged. Only this crate's messages are, since those of the libraries can name queries.
@@ -348,7 +335,7 @@ fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, C
 fn settle_namespaces(
     reader: &mut Reader,
     profile: Profile,
-) -> Result<BTreeMap<NamespaceId, NamespaceMode>, ConfigError> {
+) -> Result<BTreeMap<NamespaceId, Mode>, ConfigError> {
     let built_in: &[(&str, &str)] = match profile {
         Profile::Serve => &[],
         Profile::Demo => &[("id", "only")], // its chain is the only one that knows its names

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::key::{self, Shape};
 use super::layer::{Given, Layers, Origin, Setting};
-use super::{ConfigError, NamespaceMode, value};
+use super::{ConfigError, value};
 use crate::bns::name::NamespaceId;
+use crate::resolver::Mode;
 
 /// Reads each key once, in the order of the table.
 pub struct Reader {
@@ -78,7 +79,7 @@ impl Reader {
         &mut self,
         built_in: &[(&str, &str)],
         open: &'static str,
-    ) -> Result<BTreeMap<NamespaceId, NamespaceMode>, ConfigError> {
+    ) -> Result<BTreeMap<NamespaceId, Mode>, ConfigError> {
         let rest = self.take(NAMESPACES, &[]);
         self.note(NAMESPACES, open, rest);
         let given = &mut self.layers.given;
@@ -116,7 +117,7 @@ impl Reader {
         (self.settings, self.layers.warnings)
     }
 
-    fn namespace(&mut self, key: &str) -> Result<(NamespaceId, NamespaceMode), ConfigError> {
+    fn namespace(&mut self, key: &str) -> Result<(NamespaceId, Mode), ConfigError> {
         let given = self.take(key, &[]);
         let text = given.values.first().map_or("", String::as_str);
         let id = entry(key).unwrap_or(key);

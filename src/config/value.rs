@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use hickory_proto::rr;
 
-use super::{LogLevel, NamespaceMode, Network, SourceKind};
+use super::{LogLevel, Network, SourceKind};
 use crate::bns::name::NamespaceId;
+use crate::resolver::Mode;
 
 /// The port of DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;
@@ -66,14 +67,14 @@ pub fn namespace(text: &str) -> Result<NamespaceId, String> {
 }
 
 /// What happens to the names of a namespace.
-pub fn mode(text: &str) -> Result<NamespaceMode, String> {
+pub fn mode(text: &str) -> Result<Mode, String> {
     choose(
         text,
         &[
-            ("exact", NamespaceMode::Exact),
-            ("only", NamespaceMode::Only),
-            ("legacy-first", NamespaceMode::LegacyFirst),
-            ("off", NamespaceMode::Off),
+            ("exact", Mode::Exact),
+            ("only", Mode::Only),
+            ("legacy-first", Mode::LegacyFirst),
+            ("off", Mode::Off),
         ],
     )
 }
