@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::key::{self, Shape};
 use super::layer::{Given, Layers, Origin, Setting};
-use super::{ConfigError, Mode, value};
+use super::{ConfigError, value};
 use crate::bns::name::NamespaceId;
+use crate::resolver::Mode;
 
 /// Reads each key once, in the order of the table.
 pub struct Reader {

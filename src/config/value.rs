@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use hickory_proto::rr;
 
-use super::{LogLevel, Mode, Network, SourceKind};
+use super::{LogLevel, Network, SourceKind};
 use crate::bns::name::NamespaceId;
+use crate::resolver::Mode;
 
 /// The port of DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;
