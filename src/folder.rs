@@ -82,9 +82,14 @@ struct Seen {
 
 impl Folders {
     /// Begins to watch `folders`; what lies there already is looked at before this returns.
-    pub fn watch(folders: &[PathBuf], store: &Arc<Store>, archive: &Arc<Archive>) -> Result<Self, FolderError> {
+    pub fn watch(
+        folders: &[PathBuf],
+        store: &Arc<Store>,
+        archive: &Arc<Archive>,
+    ) -> Result<Self, FolderError> {
         let (news, inbox) = channel();
-        let mut watcher = watcher(news.clone()).map_err(|error| failed(Path::new(""), &error.to_string()))?;
+        let mut watcher =
+            watcher(news.clone()).map_err(|error| failed(Path::new(""), &error.to_string()))?;
         for folder in folders {
             let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
             watched.map_err(|error| failed(folder, &reason(&error)))?;
@@ -105,15 +110,23 @@ impl Folders {
         thread
             .spawn(move || keeper.run(&inbox))
             .map_err(|error| failed(Path::new(""), &error.to_string()))?;
-        Ok(Self { news, files, _watcher: watcher })
+        Ok(Self {
+            news,
+            files,
+            _watcher: watcher,
+        })
     }
 
     /// The files whose hash the chain has not announced, by path.
     pub fn waiting(&self) -> Vec<Waiting> {
         let files = lock(&self.files);
         let waiting = files.iter().filter(|(_, seen)| !seen.archived);
-        let mut waiting: Vec<Waiting> =
-            waiting.map(|(path, seen)| Waiting { path: path.clone(), hash: seen.hash }).collect();
+        let mut waiting: Vec<Waiting> = waiting
+            .map(|(path, seen)| Waiting {
+                path: path.clone(),
+                hash: seen.hash,
+            })
+            .collect();
         waiting.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         waiting
     }
@@ -121,7 +134,11 @@ impl Folders {
     /// A file whose bytes have this hash.
     pub fn path_of(&self, hash: &ZonefileHash) -> Option<PathBuf> {
         let files = lock(&self.files);
-        files.iter().filter(|(_, seen)| seen.hash == *hash).map(|(path, _)| path.clone()).min()
+        files
+            .iter()
+            .filter(|(_, seen)| seen.hash == *hash)
+            .map(|(path, _)| path.clone())
+            .min()
     }
 }
 
@@ -178,7 +195,9 @@ impl Keeper {
             };
             for entry in entries.flatten() {
                 if found.len() >= FILES_MAX {
-                    tracing::warn!("more than {FILES_MAX} zone files in watched folders, the rest is passed over");
+                    tracing::warn!(
+                        "more than {FILES_MAX} zone files in watched folders, the rest is passed over"
+                    );
                     break;
                 }
                 let path = entry.path();
@@ -225,13 +244,20 @@ fn look(path: &Path, known: Option<&Seen>) -> Option<Seen> {
         return Some(seen.clone());
     }
     let bytes = read(path).ok()??;
-    Some(Seen { modified, length, hash: ZonefileHash::of(&bytes), archived: false })
+    Some(Seen {
+        modified,
+        length,
+        hash: ZonefileHash::of(&bytes),
+        archived: false,
+    })
 }
 
 /// The bytes of a file that is neither empty nor too large.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(ZONEFILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
+    fs::File::open(path)?
+        .take(ZONEFILE_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
     Ok((!bytes.is_empty() && bytes.len() <= ZONEFILE_MAX).then_some(bytes))
 }
 
@@ -245,7 +271,10 @@ fn watcher(news: Sender<News>) -> notify::Result<RecommendedWatcher> {
 }
 
 fn failed(path: &Path, reason: &str) -> FolderError {
-    FolderError::Watch { path: path.to_owned(), reason: reason.to_owned() }
+    FolderError::Watch {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
 }
 
 fn reason(error: &notify::Error) -> String {

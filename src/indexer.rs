@@ -5,6 +5,8 @@
 //! can be stopped or killed anywhere and goes on at a block boundary. It runs on a thread of its own, since
 //! sources and the store block. It must never answer questions or judge operations.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ use crate::virtualchain::{VirtualTransaction, connect_block};
 const PATIENCE: Duration = Duration::from_millis(250);
 /// First and longest pause after a source could not answer.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// File in the data directory that says that the first sync has finished.
+const SYNCED: &str = "synced";
 /// How often progress is logged during a long sync.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
@@ -72,13 +76,22 @@ impl<S: ChainSource> Indexer<S> {
         progress: Arc<Progress>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { source, bns: Bns::new(params), store, progress, clock }
+        Self {
+            source,
+            bns: Bns::new(params),
+            store,
+            progress,
+            clock,
+        }
     }
 
     /// Does what follows the indexed tip, once.
     pub fn turn(&mut self) -> Result<Turn, IndexError> {
         let tip = self.store.snapshot().tip();
-        let at = tip.map(|tip| BlockRef { height: tip.height, hash: tip.hash });
+        let at = tip.map(|tip| BlockRef {
+            height: tip.height,
+            hash: tip.hash,
+        });
         match self.source.next(at, self.bns.params().first_block)? {
             Event::Connect(block) => {
                 self.connect(&block)?;
@@ -88,7 +101,10 @@ impl<S: ChainSource> Indexer<S> {
             Event::Disconnect => {
                 let disconnected = self.store.disconnect()?;
                 let tip = disconnected.tip;
-                self.progress.set_tip(tip.map_or(0, |tip| tip.height), tip.map_or(0, |tip| tip.time));
+                self.progress.set_tip(
+                    tip.map_or(0, |tip| tip.height),
+                    tip.map_or(0, |tip| tip.time),
+                );
                 Ok(Turn::Disconnected(disconnected))
             }
             Event::Idle => Ok(Turn::Idle),
@@ -121,7 +137,8 @@ impl<S: ChainSource> Indexer<S> {
     fn step(&mut self, report: &mut Report) -> Result<(), IndexError> {
         match self.turn()? {
             Turn::Connected(at) => {
-                self.progress.set_best_height(self.source.best_height()?.max(at.height));
+                self.progress
+                    .set_best_height(self.source.best_height()?.max(at.height));
                 report.connected(at.height, self.progress.best_height());
             }
             Turn::Disconnected(disconnected) => {
@@ -130,13 +147,22 @@ impl<S: ChainSource> Indexer<S> {
             }
             Turn::Idle => {
                 self.progress.set_best_height(self.source.best_height()?);
-                self.progress.set_synced(self.clock.elapsed());
+                self.note_synced();
                 report.idle();
                 self.source.wait(PATIENCE);
             }
         }
         self.progress.set_trouble(None);
         Ok(())
+    }
+
+    fn note_synced(&self) {
+        if !self.progress.has_ever_synced()
+            && let Err(error) = fs::write(self.store.directory().join(SYNCED), b"")
+        {
+            tracing::warn!("cannot note that the first sync has finished: {error}");
+        }
+        self.progress.set_synced(self.clock.elapsed());
     }
 
     fn connect(&mut self, block: &Block) -> Result<(), IndexError> {
@@ -169,7 +195,10 @@ impl<S: ChainSource> Indexer<S> {
         }
         let prevouts = self.source.prevouts(block, &outpoints)?;
         if prevouts.len() != outpoints.len() {
-            let reason = format!("the chain source lacks spent outputs of block {}", block.at.height);
+            let reason = format!(
+                "the chain source lacks spent outputs of block {}",
+                block.at.height
+            );
             return Err(SourceError::Fatal(reason).into());
         }
         let mut prevouts = prevouts.into_iter();
@@ -179,6 +208,11 @@ impl<S: ChainSource> Indexer<S> {
         });
         Ok(joined.collect())
     }
+}
+
+/// Whether the database in this data directory has been at the tip of its source before.
+pub fn was_synced(directory: &Path) -> bool {
+    directory.join(SYNCED).exists()
 }
 
 /// Waits in short steps, so that a stop is heard.
@@ -198,7 +232,11 @@ struct Report {
 
 impl Report {
     fn new() -> Self {
-        Self { since: Instant::now(), blocks: 0, syncing: false }
+        Self {
+            since: Instant::now(),
+            blocks: 0,
+            syncing: false,
+        }
     }
 
     fn connected(&mut self, height: u32, best: u32) {
@@ -210,7 +248,10 @@ impl Report {
         let rate = f64::from(self.blocks) / elapsed.as_secs_f64();
         let left = f64::from(best.saturating_sub(height)) / rate;
         tracing::info!("block {height} of {best}, {rate:.0} blocks/s, {left:.0} s left");
-        *self = Self { syncing: true, ..Self::new() };
+        *self = Self {
+            syncing: true,
+            ..Self::new()
+        };
     }
 
     fn idle(&mut self) {

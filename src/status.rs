@@ -55,16 +55,31 @@ impl Progress {
     /// How far the index is behind. Within `at_tip` of the last time that the source had nothing new it
     /// counts as synced; in a run that has not come so far, the age of the tip (`tip_time`, seconds since
     /// 1970) is the lag.
-    pub fn sync_state(&self, clock: &dyn Clock, tip_time: Option<u32>, at_tip: Duration) -> SyncState {
+    pub fn sync_state(
+        &self,
+        clock: &dyn Clock,
+        tip_time: Option<u32>,
+        at_tip: Duration,
+    ) -> SyncState {
         let (indexed, tip) = (self.height(), self.best_height());
         if !self.has_ever_synced() {
             return SyncState::NeverSynced { indexed, tip };
         }
         let lag = match self.synced_at.load(Ordering::Relaxed) {
-            0 => Duration::from_secs(clock.unix_time().saturating_sub(tip_time.unwrap_or(0).into())),
-            synced_at => clock.elapsed().saturating_sub(Duration::from_secs(synced_at - 1)),
+            0 => Duration::from_secs(
+                clock
+                    .unix_time()
+                    .saturating_sub(tip_time.unwrap_or(0).into()),
+            ),
+            synced_at => clock
+                .elapsed()
+                .saturating_sub(Duration::from_secs(synced_at - 1)),
         };
-        if lag <= at_tip { SyncState::Synced } else { SyncState::Behind { indexed, tip, lag } }
+        if lag <= at_tip {
+            SyncState::Synced
+        } else {
+            SyncState::Behind { indexed, tip, lag }
+        }
     }
 
     /// What keeps the index from going on, as one sentence.

@@ -78,7 +78,10 @@ impl Daemon {
     /// Starts everything that `config` asks for, following `chain` if there is one. Must be called inside
     /// of a tokio runtime.
     pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
-        let listen = Options { listen: config.listen.clone(), ..Options::default() };
+        let listen = Options {
+            listen: config.listen.clone(),
+            ..Options::default()
+        };
         let server = Server::bind(&listen)?;
         let params = Arc::new(params(&config.chain));
         let store = Arc::new(open_store(config, &params)?);
@@ -97,7 +100,11 @@ impl Daemon {
             progress: Arc::clone(&progress),
             clock: Arc::clone(&clock),
         });
-        let handler = Handler::new(Arc::clone(&names), policy(config), Upstreams::new(&upstreams));
+        let handler = Handler::new(
+            Arc::clone(&names),
+            policy(config),
+            Upstreams::new(&upstreams),
+        );
         let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
@@ -121,7 +128,13 @@ impl Daemon {
             let _ = stopped.wait_for(|stop| *stop).await; // an error is a daemon that is gone
         }));
         tasks.spawn(control.serve(Arc::clone(&service)));
-        Ok(Self { service, stop_indexer, indexer: indexer.transpose()?, stop, tasks })
+        Ok(Self {
+            service,
+            stop_indexer,
+            indexer: indexer.transpose()?,
+            stop,
+            tasks,
+        })
     }
 
     /// The state of names, as it is served.
@@ -153,7 +166,9 @@ impl Daemon {
             tracing::info!("answering DNS on {listener}");
         }
         if self.service.upstreams.is_empty() {
-            tracing::warn!("no upstream: other names cannot be resolved; set `dns.upstreams` or --upstream");
+            tracing::warn!(
+                "no upstream: other names cannot be resolved; set `dns.upstreams` or --upstream"
+            );
         }
         match &self.service.source {
             Some(source) => tracing::info!("following {source}"),
@@ -166,7 +181,10 @@ impl Daemon {
 
 /// The runtime for sockets and tasks.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("dns").build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("dns")
+        .build();
     runtime.context("cannot start threads: the system's limits are too tight")
 }
 
@@ -193,7 +211,9 @@ fn spawn_indexer(
             tracing::error!("the index stopped: {error}");
         }
     };
-    thread.spawn(run).context("cannot start the indexer's thread")
+    thread
+        .spawn(run)
+        .context("cannot start the indexer's thread")
 }
 
 /// The constants of the configured chain.
@@ -214,7 +234,10 @@ fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
         magic: params.magic,
         first_block: params.first_block,
     };
-    let options = StoreOptions { cache_bytes: DATABASE_CACHE, undo_depth: config.chain.undo_depth };
+    let options = StoreOptions {
+        cache_bytes: DATABASE_CACHE,
+        undo_depth: config.chain.undo_depth,
+    };
     Ok(Store::open(&config.data_dir, &chain, options)?)
 }
 
@@ -242,7 +265,12 @@ fn policy(config: &Config) -> Policy {
 /// The configured upstreams, or else the system's, without ourselves.
 fn upstreams(config: &Config, server: &Server) -> Vec<UpstreamConfig> {
     if !config.dns.upstreams.is_empty() {
-        return config.dns.upstreams.iter().map(|&address| UpstreamConfig { address }).collect();
+        return config
+            .dns
+            .upstreams
+            .iter()
+            .map(|&address| UpstreamConfig { address })
+            .collect();
     }
     system_upstreams(Path::new(RESOLV_CONF), &server.local_addrs()).unwrap_or_else(|error| {
         tracing::warn!("cannot read {RESOLV_CONF}: {error}");

@@ -9,14 +9,16 @@ use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record, RecordType};
+use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record};
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
 
 use crate::api::control::Control;
 use crate::api::explain::{self, Decision, ExplainReply, Side, ZonefileSource};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest, RecordText};
 use crate::api::message::{Reply, Request};
-use crate::api::status::{LIST_MAX, MissingZonefile, StatusReply, WaitingZonefile, ZonefilesStatus};
+use crate::api::status::{
+    LIST_MAX, MissingZonefile, StatusReply, WaitingZonefile, ZonefilesStatus,
+};
 use crate::bns::record::{NameOp, NameRecord};
 use crate::bns::{Name, life};
 use crate::config::Network;
@@ -25,7 +27,8 @@ use crate::dns::{Handled, Handler, Snapshots as _, Transport};
 use crate::folder::Folders;
 use crate::resolver::policy::{EffectiveMode, Mode};
 use crate::resolver::{
-    self, NameSource as _, NameStatus, Outcome, Question, Resolution, Route, SyncState, Target, ZoneStatus,
+    self, NameSource as _, NameStatus, Outcome, Question, Resolution, Route, SyncState, Target,
+    ZoneStatus,
 };
 use crate::zonefile;
 
@@ -44,9 +47,10 @@ impl Control for Service {
     async fn handle(&self, request: Request) -> Reply {
         let reply = match request {
             Request::Lookup(request) => self.lookup(&request).await.map(Reply::Lookup),
-            Request::Explain(request) => {
-                self.explain(&request).await.map(|reply| Reply::Explain(Box::new(reply)))
-            }
+            Request::Explain(request) => self
+                .explain(&request)
+                .await
+                .map(|reply| Reply::Explain(Box::new(reply))),
             Request::Status(_) => self.status().map(|reply| Reply::Status(Box::new(reply))),
         };
         reply.unwrap_or_else(|reply| *reply)
@@ -104,13 +108,16 @@ impl Service {
                     let first = self.names.params.first_block;
                     format!("height {height} is not indexed: choose one from {first} to {tip}")
                 }
-                None => "no block is indexed yet: wait for the first one, or ask without --at".to_owned(),
+                None => "no block is indexed yet: wait for the first one, or ask without --at"
+                    .to_owned(),
             })
         })?;
         let policy = self.handler.policy();
         let resolution = resolver::resolve(question, &policy, &names).map_err(trouble)?;
         let Resolution::Answer(answer) = resolution else {
-            return Err(usage("the name is not on the chain at that height: an upstream has no past to ask for"));
+            return Err(usage(
+                "the name is not on the chain at that height: an upstream has no past to ask for",
+            ));
         };
         Ok(LookupReply {
             name: plain(&question.name),
@@ -118,16 +125,24 @@ impl Service {
             rcode: rcode(answer.rcode),
             records: answer.answers.iter().map(record_text).collect(),
             height: Some(height),
-            ede: answer.ede.map(|ede| ExtendedError { code: ede.code, text: ede.text.into_owned() }),
+            ede: answer.ede.map(|ede| ExtendedError {
+                code: ede.code,
+                text: ede.text.into_owned(),
+            }),
             authoritative: true,
         })
     }
 }
 
 fn question(name: &str, record_type: &str) -> Answered<Question> {
-    let rtype = zonefile::record_type(record_type.to_ascii_uppercase().as_bytes())
-        .ok_or_else(|| usage(format!("{record_type} is no record type: use a name like A or TYPE65280")))?;
-    let mut name = DnsName::from_ascii(name).map_err(|_| usage(format!("{name:?} is no domain name")))?;
+    let rtype =
+        zonefile::record_type(record_type.to_ascii_uppercase().as_bytes()).ok_or_else(|| {
+            usage(format!(
+                "{record_type} is no record type: use a name like A or TYPE65280"
+            ))
+        })?;
+    let mut name =
+        DnsName::from_ascii(name).map_err(|_| usage(format!("{name:?} is no domain name")))?;
     name.set_fqdn(true);
     Ok(Question::new(&name, rtype, DNSClass::IN))
 }
@@ -158,8 +173,13 @@ fn rcode(code: ResponseCode) -> String {
 
 fn extended_error(message: &Message) -> Option<ExtendedError> {
     const EXTENDED_ERROR: u16 = 15; // RFC 8914 §2
-    let option = message.edns.as_ref()?.option(EdnsCode::from(EXTENDED_ERROR))?;
-    let EdnsOption::Unknown(_, bytes) = option else { return None };
+    let option = message
+        .edns
+        .as_ref()?
+        .option(EdnsCode::from(EXTENDED_ERROR))?;
+    let EdnsOption::Unknown(_, bytes) = option else {
+        return None;
+    };
     let (code, text) = bytes.split_first_chunk::<2>()?;
     Some(ExtendedError {
         code: u16::from_be_bytes(*code),
@@ -173,7 +193,7 @@ fn record_text(record: &Record) -> RecordText {
     let mut encoder = BinEncoder::new(&mut wire);
     encoder.set_name_encoding(NameEncoding::Uncompressed);
     let data = match &record.data {
-        RData::Unknown { rdata, .. } => rdata.anything().to_vec(),
+        RData::Unknown { rdata, .. } => rdata.anything.to_vec(),
         // A record that was decoded can be encoded; an empty text would show if not.
         data => data.emit(&mut encoder).map(|()| wire).unwrap_or_default(),
     };
@@ -188,7 +208,10 @@ fn record_text(record: &Record) -> RecordText {
 /// A name as people write it.
 fn plain(name: &DnsName) -> String {
     let text = name.to_ascii();
-    text.strip_suffix('.').filter(|text| !text.is_empty()).map(str::to_owned).unwrap_or(text)
+    text.strip_suffix('.')
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .unwrap_or(text)
 }
 
 // ---- explain --------------------------------------------------------------------------------------------
@@ -202,7 +225,10 @@ impl Service {
             name: answer.name.clone(),
             decision: self.decision(&question, &names)?,
             answer: Some(answer),
-            consensus_hash: names.snapshot().tip().map(|tip| tip.consensus_hash.to_string()),
+            consensus_hash: names
+                .snapshot()
+                .tip()
+                .map(|tip| tip.consensus_hash.to_string()),
             ..ExplainReply::default()
         };
         if let Route::Bns(bns) = resolver::route(&question, &self.handler.policy())
@@ -217,9 +243,14 @@ impl Service {
         let policy = self.handler.policy();
         let bns = match resolver::route(question, &policy) {
             Route::Bns(bns) => bns,
-            Route::Forward => return Ok(decision(Side::Legacy, "it is in no namespace of the chain")),
+            Route::Forward => {
+                return Ok(decision(Side::Legacy, "it is in no namespace of the chain"));
+            }
             Route::SpecialUse(_) => {
-                return Ok(decision(Side::Local, "the name has a special use and never leaves the machine"));
+                return Ok(decision(
+                    Side::Local,
+                    "the name has a special use and never leaves the machine",
+                ));
             }
             Route::Refused => return Ok(decision(Side::Local, "such questions are not answered")),
         };
@@ -231,7 +262,9 @@ impl Service {
         Ok(Decision {
             side: if from_chain { Side::Bns } else { Side::Legacy },
             reason: reason(bns.mode.mode(), from_chain, alias, protected).to_owned(),
-            mode: serde_json::to_value(bns.mode.mode()).ok().and_then(|mode| Some(mode.as_str()?.to_owned())),
+            mode: serde_json::to_value(bns.mode.mode())
+                .ok()
+                .and_then(|mode| Some(mode.as_str()?.to_owned())),
             protected,
             alias,
         })
@@ -252,13 +285,18 @@ impl Service {
             NameStatus::Revoked { .. } => explain::NameStatus::Revoked,
             NameStatus::Registered(_) => explain::NameStatus::Registered,
         });
-        let Some(entry) = names.entry(name)? else { return Ok(()) };
+        let Some(entry) = names.entry(name)? else {
+            return Ok(());
+        };
         let versions = self.names.params.addresses;
         reply.height = Some(entry.height);
         reply.txid = Some(entry.txid.to_string());
         reply.vtxindex = Some(entry.vtxindex);
         reply.operation = Some(operation(entry.op).to_owned());
-        reply.owner = entry.record.address().map(|address| address.encode(versions));
+        reply.owner = entry
+            .record
+            .address()
+            .map(|address| address.encode(versions));
         reply.first_registered = Some(entry.record.first_registered);
         reply.last_renewed = Some(entry.record.last_renewed);
         reply.zonefile_hash = entry.record.value_hash.map(|hash| hash.to_string());
@@ -292,19 +330,28 @@ impl Service {
         tip: u32,
         reply: &mut ExplainReply,
     ) -> Result<(), crate::dns::names::NamesError> {
-        let Some(id) = name.namespace_id() else { return Ok(()) };
-        let Some(namespace) = names.namespace_record(&id)? else { return Ok(()) };
+        let Some(id) = name.namespace_id() else {
+            return Ok(());
+        };
+        let Some(namespace) = names.namespace_record(&id)? else {
+            return Ok(());
+        };
         let params = &self.names.params;
         let height = |height: u64| u32::try_from(height).ok();
-        reply.expires_at = life::expiry(params, record, &namespace, tip).and_then(|end| height(end.expire_block));
+        reply.expires_at =
+            life::expiry(params, record, &namespace, tip).and_then(|end| height(end.expire_block));
         reply.renewal_deadline = life::end(params, record, &namespace, tip).and_then(height);
         Ok(())
     }
 
     fn describe_zonefile(&self, record: &NameRecord, zone: &ZoneStatus, reply: &mut ExplainReply) {
-        let folder = record.value_hash.and_then(|hash| self.folders.path_of(&hash));
+        let folder = record
+            .value_hash
+            .and_then(|hash| self.folders.path_of(&hash));
         let present = match folder {
-            Some(path) => ZonefileSource::Folder { path: path.display().to_string() },
+            Some(path) => ZonefileSource::Folder {
+                path: path.display().to_string(),
+            },
             None => ZonefileSource::Archive,
         };
         reply.zonefile_source = match zone {
@@ -322,7 +369,11 @@ impl Service {
 }
 
 fn decision(side: Side, reason: &str) -> Decision {
-    Decision { side, reason: reason.to_owned(), ..Decision::default() }
+    Decision {
+        side,
+        reason: reason.to_owned(),
+        ..Decision::default()
+    }
 }
 
 fn reason(mode: Mode, from_chain: bool, alias: bool, protected: bool) -> &'static str {
@@ -332,8 +383,12 @@ fn reason(mode: Mode, from_chain: bool, alias: bool, protected: bool) -> &'stati
         (Mode::Only, true) => "all names of this namespace are the chain's",
         (Mode::Only, false) => "no such namespace is ready on the chain",
         (Mode::Exact, true) => "the name is registered on the chain",
-        (Mode::Exact, false) => "the name is not registered on the chain, or the chain is not synced yet",
-        (Mode::LegacyFirst, _) => "the legacy name comes first, the chain answers where there is none",
+        (Mode::Exact, false) => {
+            "the name is not registered on the chain, or the chain is not synced yet"
+        }
+        (Mode::LegacyFirst, _) => {
+            "the legacy name comes first, the chain answers where there is none"
+        }
         (Mode::Off, _) => "this namespace is left to the legacy names",
     }
 }
@@ -380,7 +435,12 @@ impl Service {
             listeners: addresses(&self.listeners),
             queries: Outcome::ALL
                 .iter()
-                .map(|outcome| (outcome.as_str().to_owned(), self.handler.counters().get(*outcome)))
+                .map(|outcome| {
+                    (
+                        outcome.as_str().to_owned(),
+                        self.handler.counters().get(*outcome),
+                    )
+                })
                 .collect(),
             uptime_seconds: self.names.clock.elapsed().as_secs(),
             memory_bytes: resident_memory(),
@@ -389,13 +449,16 @@ impl Service {
     }
 
     fn zonefiles(&self, names: &Names) -> Answered<ZonefilesStatus> {
-        let needed = names.snapshot().missing(&self.names.archive).map_err(trouble)?;
+        let zonefiles = names
+            .snapshot()
+            .zonefiles(&self.names.archive)
+            .map_err(trouble)?;
+        let missing = &zonefiles.missing;
         let waiting = self.folders.waiting();
         Ok(ZonefilesStatus {
-            present: needed.present,
-            missing_count: needed.missing.len() as u64,
-            missing: needed
-                .missing
+            present: zonefiles.present,
+            missing_count: missing.len() as u64,
+            missing: missing
                 .iter()
                 .take(LIST_MAX)
                 .map(|missing| MissingZonefile {
@@ -423,9 +486,17 @@ impl Service {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
         if self.upstreams.is_empty() {
-            warnings.push("no upstream is known, so other names cannot be resolved: set `dns.upstreams`".to_owned());
+            warnings.push(
+                "no upstream is known, so other names cannot be resolved: set `dns.upstreams`"
+                    .to_owned(),
+            );
         }
-        warnings.extend(self.names.progress.trouble().map(|trouble| trouble.to_string()));
+        warnings.extend(
+            self.names
+                .progress
+                .trouble()
+                .map(|trouble| trouble.to_string()),
+        );
         warnings
     }
 }

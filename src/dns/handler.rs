@@ -97,6 +97,11 @@ impl<P: Snapshots> Handler<P> {
         &self.counters
     }
 
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
     /// Puts another policy in force.
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));

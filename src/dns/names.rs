@@ -16,7 +16,9 @@ use crate::bns::params::Params;
 use crate::bns::record::NamespaceRecord;
 use crate::clock::Clock;
 use crate::hash::ZonefileHash;
-use crate::resolver::{NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus};
+use crate::resolver::{
+    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
+};
 use crate::status::Progress;
 use crate::store::{Archive, ArchiveError, HistoryEntry, Lookup, Store, StoreError, StoreSnapshot};
 use crate::zonefile;
@@ -43,7 +45,10 @@ impl NameStore {
     pub fn at(&self, height: u32) -> Option<Names> {
         let names = self.snapshot();
         let tip = names.at?;
-        (height <= tip && height >= self.params.first_block).then(|| Names { at: Some(height), ..names })
+        (height <= tip && height >= self.params.first_block).then(|| Names {
+            at: Some(height),
+            ..names
+        })
     }
 }
 
@@ -54,7 +59,11 @@ impl Snapshots for NameStore {
         let snapshot = self.store.snapshot();
         Names {
             at: snapshot.tip().map(|tip| tip.height),
-            sync: self.progress.sync_state(&*self.clock, snapshot.tip().map(|tip| tip.time), AT_TIP),
+            sync: self.progress.sync_state(
+                &*self.clock,
+                snapshot.tip().map(|tip| tip.time),
+                AT_TIP,
+            ),
             snapshot,
             params: Arc::clone(&self.params),
             archive: Arc::clone(&self.archive),
@@ -106,13 +115,23 @@ impl Names {
     }
 
     /// The namespace of a name at this height.
-    pub fn namespace_record(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, StoreError> {
-        let Some(height) = self.at else { return Ok(None) };
-        Ok(self.snapshot.namespace_at(id, height)?.map(|entry| entry.record))
+    pub fn namespace_record(
+        &self,
+        id: &NamespaceId,
+    ) -> Result<Option<NamespaceRecord>, StoreError> {
+        let Some(height) = self.at else {
+            return Ok(None);
+        };
+        Ok(self
+            .snapshot
+            .namespace_at(id, height)?
+            .map(|entry| entry.record))
     }
 
     fn zone(&self, name: &Name, hash: Option<ZonefileHash>) -> Result<ZoneStatus, ArchiveError> {
-        let Some(hash) = hash else { return Ok(ZoneStatus::NoHash) };
+        let Some(hash) = hash else {
+            return Ok(ZoneStatus::NoHash);
+        };
         let bytes = match self.archive.get(&hash)? {
             Lookup::Found(bytes) => bytes,
             Lookup::Absent => return Ok(ZoneStatus::Missing(hash)),
@@ -141,12 +160,16 @@ impl NameSource for Names {
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, NamesError> {
-        let Some(height) = self.at else { return Ok(NamespaceStatus::Absent) };
+        let Some(height) = self.at else {
+            return Ok(NamespaceStatus::Absent);
+        };
         Ok(match self.snapshot.namespace_at(id, height)? {
-            Some(entry) if life::is_ready(&entry.record) => {
-                NamespaceStatus::Ready { last_change_height: entry.height }
+            Some(entry) if life::is_ready(&entry.record) => NamespaceStatus::Ready {
+                last_change_height: entry.height,
+            },
+            Some(entry) if life::is_revealed(&self.params, &entry.record, height) => {
+                NamespaceStatus::Revealed
             }
-            Some(entry) if life::is_revealed(&self.params, &entry.record, height) => NamespaceStatus::Revealed,
             _ => NamespaceStatus::Absent,
         })
     }
@@ -155,17 +178,24 @@ impl NameSource for Names {
         let (Some(height), Some(id)) = (self.at, name.namespace_id()) else {
             return Ok(NameStatus::Unregistered);
         };
-        let (Some(entry), Some(namespace)) = (self.entry(name)?, self.namespace_record(&id)?) else {
+        let (Some(entry), Some(namespace)) = (self.entry(name)?, self.namespace_record(&id)?)
+        else {
             return Ok(NameStatus::Unregistered);
         };
         let record = &entry.record;
         let end = life::end(&self.params, record, &namespace, height);
         if !life::is_live(&self.params, record, Some(&namespace), height) {
             let end = end.and_then(|end| u32::try_from(end).ok());
-            return Ok(end.map_or(NameStatus::Unregistered, |height| NameStatus::Expired { height }));
+            return Ok(
+                end.map_or(NameStatus::Unregistered, |height| NameStatus::Expired {
+                    height,
+                }),
+            );
         }
         if record.revoked {
-            return Ok(NameStatus::Revoked { height: entry.height });
+            return Ok(NameStatus::Revoked {
+                height: entry.height,
+            });
         }
         Ok(NameStatus::Registered(RegisteredName {
             last_change_height: entry.height,

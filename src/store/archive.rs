@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::hash::ZonefileHash;
+use crate::zonefile::ZONEFILE_MAX;
 
 use super::lock::create_private;
 
-/// Largest zone file in bytes (za §1, `RPC_MAX_ZONEFILE_LEN`).
-pub const ZONEFILE_MAX: usize = 40_960;
 /// Where files are written before they get their name.
 const INCOMING: &str = ".new";
 

@@ -74,9 +74,11 @@ mod undo;
 mod view;
 mod writer;
 
-pub use archive::{Archive, ArchiveError, Lookup, ZONEFILE_MAX};
+pub use archive::{Archive, ArchiveError, Lookup};
 pub use error::{OpenError, StoreError};
-pub use query::{Counts, HistoryEntry, MissingError, MissingZonefile, NamespaceHistoryEntry};
+pub use query::{
+    Counts, HistoryEntry, MissingError, MissingZonefile, NamespaceHistoryEntry, Zonefiles,
+};
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};
 pub use view::{OpenState, StateReader, StoreSnapshot};
 pub use writer::{ConnectedBlock, Disconnected, Writer};

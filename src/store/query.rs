@@ -66,6 +66,15 @@ pub struct MissingZonefile {
     pub hash: ZonefileHash,
 }
 
+/// The zone files that current records ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Zonefiles {
+    /// How many names' zone files the archive has.
+    pub present: u64,
+    /// Those that it lacks, by name.
+    pub missing: Vec<MissingZonefile>,
+}
+
 /// Why the list of missing zone files cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MissingError {
@@ -219,21 +228,20 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         )
     }
 
-    /// Zone files that current records ask for and the archive lacks, by name. Looks at every name.
+    /// Which of the zone files that current records ask for the archive has. Looks at every name.
     ///
     /// Revoked names have no zone file. Names that have expired are listed: when a name expires is the
     /// rules' business.
-    pub fn missing(&self, archive: &Archive) -> Result<Vec<MissingZonefile>, MissingError> {
-        let mut missing = self.current_zonefiles()?;
-        let mut failure = None;
-        missing.retain(|wanted| match archive.contains(&wanted.hash) {
-            Ok(present) => !present,
-            Err(error) => {
-                failure.get_or_insert(error);
-                false
+    pub fn zonefiles(&self, archive: &Archive) -> Result<Zonefiles, MissingError> {
+        let mut zonefiles = Zonefiles::default();
+        for wanted in self.current_zonefiles()? {
+            if archive.contains(&wanted.hash)? {
+                zonefiles.present += 1;
+            } else {
+                zonefiles.missing.push(wanted);
             }
-        });
-        failure.map_or(Ok(missing), |error| Err(error.into()))
+        }
+        Ok(zonefiles)
     }
 
     fn current_zonefiles(&self) -> Result<Vec<MissingZonefile>, StoreError> {

@@ -432,7 +432,11 @@ fn missing_zone_files_are_those_of_current_records() {
     for (height, record) in (FIRST..).zip([&a, &b, &c]) {
         connect_record(&store, height, record);
     }
-    let missing = store.snapshot().missing(&archive).expect("readable");
+    let missing = store
+        .snapshot()
+        .zonefiles(&archive)
+        .expect("readable")
+        .missing;
     let wanted = MissingZonefile {
         name: b.name,
         hash: b.value_hash.expect("it has one"),

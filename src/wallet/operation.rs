@@ -100,7 +100,11 @@ impl Unsigned {
                 input: inputs.collect(),
                 output,
             },
-            prevouts: selection.coins.into_iter().map(|coin| coin.output).collect(),
+            prevouts: selection
+                .coins
+                .into_iter()
+                .map(|coin| coin.output)
+                .collect(),
             fee: selection.fee,
         }
     }

@@ -66,7 +66,9 @@ pub enum RegistrarError {
         reason: String,
     },
     /// A block of the chain cannot be read.
-    #[error("block {0} of the embedded chain is malformed: remove its directory to start a new one")]
+    #[error(
+        "block {0} of the embedded chain is malformed: remove its directory to start a new one"
+    )]
     Malformed(u32),
     /// The name cannot be registered here.
     #[error("{0} can belong to no namespace: a namespace has at most 19 characters")]
@@ -115,18 +117,26 @@ impl Registrar {
 
     /// The consensus hash to quote.
     pub fn consensus_hash(&self) -> ConsensusHash {
-        let tip = self.tip.and_then(|tip| in_memory(self.state.consensus_hash(tip.height)));
+        let tip = self
+            .tip
+            .and_then(|tip| in_memory(self.state.consensus_hash(tip.height)));
         tip.unwrap_or(self.bns.params().initial_consensus_hash)
     }
 
     /// Makes the chain say what `zonefiles` say: namespaces are opened, new names preordered and registered,
     /// changed zone files announced. `time` is in seconds since 1970. Each step is one block for all names.
-    pub fn publish(&mut self, zonefiles: &[(Name, ZonefileHash)], time: u32) -> Result<(), RegistrarError> {
+    pub fn publish(
+        &mut self,
+        zonefiles: &[(Name, ZonefileHash)],
+        time: u32,
+    ) -> Result<(), RegistrarError> {
         let mut namespaces = Vec::new();
         let mut new = Vec::new();
         let mut changed = Vec::new();
         for (name, hash) in zonefiles {
-            let id = name.namespace_id().ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
+            let id = name
+                .namespace_id()
+                .ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
             if in_memory(self.state.namespace(&id)).is_none() && !namespaces.contains(&id) {
                 namespaces.push(id);
             }
@@ -145,8 +155,14 @@ impl Registrar {
     }
 
     /// Mines a block with these transactions and reads it.
-    pub fn mine(&mut self, transactions: Vec<Transaction>, time: u32) -> Result<BlockRef, RegistrarError> {
-        let block = self.chain.mine(&self.treasury.script(), transactions, time)?;
+    pub fn mine(
+        &mut self,
+        transactions: Vec<Transaction>,
+        time: u32,
+    ) -> Result<BlockRef, RegistrarError> {
+        let block = self
+            .chain
+            .mine(&self.treasury.script(), transactions, time)?;
         match self.follow()? {
             Some(refusal) => Err(refusal),
             None => Ok(block),
@@ -154,11 +170,28 @@ impl Registrar {
     }
 
     /// A signed transaction of an operation that `key` sends and pays.
-    pub fn transaction(&self, operation: &Operation, key: &SigningKey) -> Result<Transaction, RegistrarError> {
+    pub fn transaction(
+        &self,
+        operation: &Operation,
+        key: &SigningKey,
+    ) -> Result<Transaction, RegistrarError> {
         let script = key.script();
-        let coins: Vec<Coin> = self.chain.spendable(&script).into_iter().map(Coin::from).collect();
-        let funding = Funding { sender: &script, coins: &coins, change: &script, rate: rate() };
-        Ok(sign(&operation.build(self.bns.params().magic, &funding)?, &[key])?)
+        let coins: Vec<Coin> = self
+            .chain
+            .spendable(&script)
+            .into_iter()
+            .map(Coin::from)
+            .collect();
+        let funding = Funding {
+            sender: &script,
+            coins: &coins,
+            change: &script,
+            rate: rate(),
+        };
+        Ok(sign(
+            &operation.build(self.bns.params().magic, &funding)?,
+            &[key],
+        )?)
     }
 
     /// The preorder of a name by its owner's key.
@@ -166,13 +199,22 @@ impl Registrar {
         let key = Self::owner(name);
         let params = self.bns.params();
         let epoch = params.epoch(self.next_height());
-        let id = name.namespace_id().ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
-        let function = in_memory(self.state.namespace(&id)).map_or(PRICES, |namespace| namespace.price);
+        let id = name
+            .namespace_id()
+            .ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
+        let function =
+            in_memory(self.state.namespace(&id)).map_or(PRICES, |namespace| namespace.price);
         let price = price::name_price(&function, name.label(), params, epoch).least_fee();
-        let burn = Fee { to: params.burn_address, amount: Amount::from_sat(price.unwrap_or(u64::MAX)) };
+        let burn = Fee {
+            to: params.burn_address,
+            amount: Amount::from_sat(price.unwrap_or(u64::MAX)),
+        };
         let owner = (key.address(), params.addresses);
         let hash = self.consensus_hash();
-        self.transaction(&Operation::name_preorder(name, &key.script(), owner, hash, None, burn), &key)
+        self.transaction(
+            &Operation::name_preorder(name, &key.script(), owner, hash, None, burn),
+            &key,
+        )
     }
 
     /// Gives `amount` to each of `scripts`, in one transaction of the treasury.
@@ -182,12 +224,21 @@ impl Registrar {
         let mut coins = self.chain.spendable(&script);
         while coins.iter().map(|(_, output)| output.value).sum::<Amount>() < needed + MARGIN {
             // The first reward can be spent a hundred blocks later, then one more with every block.
-            let blocks = if coins.is_empty() { COINBASE_MATURITY } else { 1 };
+            let blocks = if coins.is_empty() {
+                COINBASE_MATURITY
+            } else {
+                1
+            };
             self.chain.mine_empty(&script, blocks, time)?;
             coins = self.chain.spendable(&script);
         }
         let coins: Vec<Coin> = coins.into_iter().map(Coin::from).collect();
-        let funding = Funding { sender: &script, coins: &coins, change: &script, rate: rate() };
+        let funding = Funding {
+            sender: &script,
+            coins: &coins,
+            change: &script,
+            rate: rate(),
+        };
         let payment = Unsigned::payment(&funding, outputs)?;
         let transaction = sign(&payment, &[&self.treasury])?;
         self.mine(vec![transaction], time)?;
@@ -204,9 +255,10 @@ impl Registrar {
             value: self.namespace_price(id) + MARGIN,
             script_pubkey: revealer(id).script(),
         });
-        let owners = names
-            .iter()
-            .map(|(name, _)| TxOut { value: ALLOWANCE, script_pubkey: Self::owner(name).script() });
+        let owners = names.iter().map(|(name, _)| TxOut {
+            value: ALLOWANCE,
+            script_pubkey: Self::owner(name).script(),
+        });
         let outputs = payers.chain(owners).collect();
         self.give(outputs, time)
     }
@@ -216,10 +268,14 @@ impl Registrar {
         let params = self.bns.params().clone();
         self.each(ids, time, |registrar, id| {
             let key = revealer(id);
-            let burn = Fee { to: params.burn_address, amount: registrar.namespace_price(id) };
+            let burn = Fee {
+                to: params.burn_address,
+                amount: registrar.namespace_price(id),
+            };
             let revealer = (key.address(), params.addresses);
             let quoted = registrar.consensus_hash();
-            let operation = Operation::namespace_preorder(id, &key.script(), revealer, quoted, None, burn);
+            let operation =
+                Operation::namespace_preorder(id, &key.script(), revealer, quoted, None, burn);
             registrar.transaction(&operation, &key)
         })?;
         self.each(ids, time, |registrar, id| {
@@ -233,11 +289,18 @@ impl Registrar {
         })
     }
 
-    fn register(&mut self, names: &[(&Name, ZonefileHash)], time: u32) -> Result<(), RegistrarError> {
+    fn register(
+        &mut self,
+        names: &[(&Name, ZonefileHash)],
+        time: u32,
+    ) -> Result<(), RegistrarError> {
         self.each(names, time, |registrar, (name, _)| registrar.preorder(name))?;
         self.each(names, time, |registrar, (name, hash)| {
             let key = Self::owner(name);
-            registrar.transaction(&Operation::name_register(name, key.address(), Some(*hash)), &key)
+            registrar.transaction(
+                &Operation::name_register(name, key.address(), Some(*hash)),
+                &key,
+            )
         })
     }
 
@@ -245,7 +308,10 @@ impl Registrar {
         self.each(names, time, |registrar, (name, hash)| {
             let key = Self::owner(name);
             let quoted = registrar.consensus_hash();
-            registrar.transaction(&Operation::name_update(name, key.address(), quoted, *hash), &key)
+            registrar.transaction(
+                &Operation::name_update(name, key.address(), quoted, *hash),
+                &key,
+            )
         })
     }
 
@@ -259,7 +325,10 @@ impl Registrar {
         if items.is_empty() {
             return Ok(());
         }
-        let transactions = items.iter().map(|item| transaction(self, item)).collect::<Result<_, _>>()?;
+        let transactions = items
+            .iter()
+            .map(|item| transaction(self, item))
+            .collect::<Result<_, _>>()?;
         self.mine(transactions, time)?;
         Ok(())
     }
@@ -300,13 +369,20 @@ impl Registrar {
             transactions.push(candidate.with_prevouts(self.source.prevouts(block, &outpoints)?));
         }
         let outcome = in_memory(connect_block(&self.bns, height, &transactions, &self.state));
-        self.state.connect(height, &outcome.changes, outcome.snapshot);
-        Ok(outcome.decisions.iter().find_map(|located| match &located.operation {
-            Decision::Accepted(_) => None,
-            Decision::Rejected(reject) | Decision::Unparseable(reject) => {
-                Some(RegistrarError::Refused { height, reason: reject.to_string() })
-            }
-        }))
+        self.state
+            .connect(height, &outcome.changes, outcome.snapshot);
+        Ok(outcome
+            .decisions
+            .iter()
+            .find_map(|located| match &located.operation {
+                Decision::Accepted(_) => None,
+                Decision::Rejected(reject) | Decision::Unparseable(reject) => {
+                    Some(RegistrarError::Refused {
+                        height,
+                        reason: reject.to_string(),
+                    })
+                }
+            }))
     }
 }
 
