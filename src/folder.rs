@@ -227,7 +227,7 @@ impl Keeper {
                     if let Some(seen) = lock(&self.files).get_mut(&path) {
                         seen.archived = true;
                     }
-                    tracing::info!(file = %path.display(), %hash, "archived an announced zone file");
+                    tracing::debug!(file = %path.display(), %hash, "archived an announced zone file");
                 }
                 _ => {} // it changed meanwhile and will be looked at again
             }

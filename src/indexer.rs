@@ -15,7 +15,7 @@ use crate::bns::{Bns, Params};
 use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
 use crate::clock::Clock;
 use crate::status::Progress;
-use crate::store::{ConnectedBlock, Disconnected, Store, StoreError};
+use crate::store::{ConnectedBlock, Store, StoreError};
 use crate::virtualchain::scan::{self, Candidate, ScanError};
 use crate::virtualchain::{VirtualTransaction, connect_block};
 
@@ -52,8 +52,8 @@ pub enum IndexError {
 pub enum Turn {
     /// This block was connected.
     Connected(BlockRef),
-    /// The tip was disconnected.
-    Disconnected(Disconnected),
+    /// The tip was disconnected: this block.
+    Disconnected(BlockRef),
     /// There is nothing to do.
     Idle,
 }
@@ -105,7 +105,11 @@ impl<S: ChainSource> Indexer<S> {
                     tip.map_or(0, |tip| tip.height),
                     tip.map_or(0, |tip| tip.time),
                 );
-                Ok(Turn::Disconnected(disconnected))
+                let undone = disconnected.undone;
+                Ok(Turn::Disconnected(BlockRef {
+                    height: undone.height,
+                    hash: undone.hash,
+                }))
             }
             Event::Idle => Ok(Turn::Idle),
         }
@@ -141,8 +145,7 @@ impl<S: ChainSource> Indexer<S> {
                     .set_best_height(self.source.best_height()?.max(at.height));
                 report.connected(at.height, self.progress.best_height());
             }
-            Turn::Disconnected(disconnected) => {
-                let undone = disconnected.undone;
+            Turn::Disconnected(undone) => {
                 tracing::info!(height = undone.height, hash = %undone.hash, "disconnected a block");
             }
             Turn::Idle => {

@@ -39,7 +39,7 @@ impl Serve {
         }
         log::start(config.log);
         warn(&config);
-        daemon::run_serve(config).map_err(CliError::Daemon)?;
+        daemon::run_serve(&config).map_err(CliError::Daemon)?;
         Ok(Exit::Success)
     }
 

@@ -207,23 +207,21 @@ fn built_in() -> Vec<File> {
 /// Questions that show something, as far as their names are there.
 fn examples(files: &[File]) -> Vec<(String, &'static str)> {
     let questions = [
-        ("werner.id", "A"),
-        ("judecn.id", "TXT"),
-        ("printer.helloworld", "ANY"),
-        ("nobody.id", "A"),
+        ("werner.id", "werner.id", "A"),
+        ("judecn.id", "_https._tcp.judecn.id", "URI"),
+        ("printer.helloworld", "printer.helloworld", "AAAA"),
+        ("werner.id", "werner.id.bns.alt", "MX"),
     ];
     let known = |name: &str| files.iter().any(|(known, _)| known.as_str() == name);
-    let mut examples: Vec<(String, &'static str)> = questions
-        .into_iter()
-        .filter(|(name, _)| known(name) || *name == "nobody.id")
-        .map(|(name, question)| (name.to_owned(), question))
+    let shown = questions.iter().filter(|(name, _, _)| known(name));
+    let mut examples: Vec<_> = shown
+        .map(|(_, asked, rtype)| ((*asked).to_owned(), *rtype))
         .collect();
-    if examples.len() < 2 {
-        examples.splice(
-            0..0,
+    if examples.is_empty() {
+        examples.extend(
             files
                 .iter()
-                .take(1)
+                .take(3)
                 .map(|(name, _)| (name.to_string(), "ANY")),
         );
     }

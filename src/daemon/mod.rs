@@ -51,14 +51,14 @@ const DATABASE_CACHE: usize = 32 << 20;
 const STOP_TIME: Duration = Duration::from_secs(5);
 
 /// Runs the daemon until a signal ends it.
-pub fn run_serve(config: Config) -> anyhow::Result<()> {
+pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let chain = match config.chain.source {
             SourceKind::None => None,
             SourceKind::Dev => Some(DevChain::open(&config.data_dir.join(DEV_CHAIN))?),
         };
-        let daemon = Daemon::start(&config, chain.as_ref())?;
+        let daemon = Daemon::start(config, chain.as_ref())?;
         daemon.log_start();
         wait_for_signal().await?;
         daemon.stop().await
