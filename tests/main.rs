@@ -7,6 +7,9 @@
 
 mod common;
 
+/// What somebody sees who starts `bnsd demo` and nothing else.
+mod demo;
+
 /// Golden data of the reference implementation.
 mod vectors;
 
