@@ -10,6 +10,9 @@ mod common;
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 
+/// A name on the chain from its preorder to its revocation, expiry or renewal.
+mod life;
+
 /// Golden data of the reference implementation.
 mod vectors;
 

@@ -90,9 +90,12 @@ impl World {
     /// Waits until the index is where the chain is, by hash.
     pub fn settle(&self) {
         let names = self.daemon().names();
+        let first_block = names.params.first_block;
         until("the index to follow the chain", || {
-            let tip = names.store.snapshot().tip()?;
-            (tip.hash == self.chain.tip().hash && names.progress.has_ever_synced()).then_some(())
+            let (indexed, tip) = (names.store.snapshot().tip(), self.chain.tip());
+            let wanted = (tip.height >= first_block).then_some(tip.hash);
+            let follows = indexed.map(|block| block.hash) == wanted;
+            (follows && names.progress.has_ever_synced()).then_some(())
         });
     }
 
