@@ -7,6 +7,9 @@
 
 mod common;
 
+/// Errors that a newcomer can meet, exit codes, and what a daemon gives away.
+mod cli;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 
