@@ -7,7 +7,7 @@
 
 mod common;
 
-/// Errors that a newcomer can meet, exit codes, and what a daemon gives away.
+/// Wrong commands and wrong configurations.
 mod cli;
 
 /// What somebody sees who starts `bnsd demo` and nothing else.
@@ -16,8 +16,14 @@ mod demo;
 /// Zone files in watched folders.
 mod folder;
 
+/// Zone files that their owner wrote badly or with bad intent.
+mod hostile;
+
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
+
+/// The first minute of a daemon, on machines that are ready for it and on others.
+mod serve;
 
 /// Zone files that were changed on disk.
 mod tamper;

@@ -1,6 +1,7 @@
 //! What several test modules share.
 
 pub mod chain_file;
+pub mod demo;
 pub mod dns;
 pub mod home;
 pub mod process;
