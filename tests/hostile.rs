@@ -59,6 +59,27 @@ fn private_addresses_are_left_out() {
     }
 }
 
+/// The owner of a machine may want them, for names that lead into the own network.
+#[test]
+fn private_addresses_are_served_where_they_are_allowed() {
+    let text =
+        |name: &str| format!("$ORIGIN {name}\n$TTL 60\n@ A 192.168.1.1\nprinter A 192.168.1.2\n");
+    let mut first = demo(&[("home.id", &text("home.id")), ("evil.id", &text("evil.id"))]);
+    assert!(first.process.terminate().success());
+    let home = first.home;
+    let folder = home.path().join("zones").display().to_string();
+    let mut command = home.bnsd(&["demo", "--listen", "127.0.0.1:0", "--zonefiles", &folder]);
+    command.env("BNSD_DNS_ALLOW_PRIVATE", "home.id");
+    let demo = Demo::run(home, command);
+    assert!(see(demo.server, "home.id", RecordType::A).has_address("192.168.1.1"));
+    assert!(see(demo.server, "printer.home.id", RecordType::A).has_address("192.168.1.2"));
+    assert!(
+        see(demo.server, "evil.id", RecordType::A)
+            .answers
+            .is_empty()
+    );
+}
+
 #[test]
 fn names_of_others_and_directives_are_ignored() {
     let evil = "$ORIGIN evil.id\n$TTL 60\n@ A 198.51.100.7\nvictim.id. A 198.51.100.66\n\

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use super::home::Home;
@@ -27,6 +28,11 @@ impl Demo {
     pub fn start_in(directory: &Path, home: Home, arguments: &[&str]) -> Self {
         let mut command = home.bnsd(&["demo", "--listen", "127.0.0.1:0"]);
         command.args(arguments).current_dir(directory);
+        Self::run(home, command)
+    }
+
+    /// Starts a command that is a demo.
+    pub fn run(home: Home, command: Command) -> Self {
         let started = Instant::now();
         let mut process = Process::start(&home, command);
         let server = until("the demo to say where it answers", || {
