@@ -7,5 +7,7 @@
 
 mod common;
 
+/// A second state machine on the engine of the name system.
+mod notary;
 /// Golden data of the reference implementation.
 mod vectors;

@@ -2,7 +2,7 @@
 //!
 //! `BNSD_VECTORS` names the folder; by default it is `../shared/vectors`, and where that is absent the
 //! selection committed under `tests/vectors`. The vectors of the specification are looked for in
-//! `../spec/vectors` beside it, then in `spec` below it. `cargo test --release vectors` runs just these.
+//! `../spec/vectors` beside it, then in `spec/vectors` and `spec` below it. `cargo test --release vectors` runs just these.
 //!
 //! What a file holds is seen from its content, so that more files of the same formats can be added in any of
 //! the folders or in new ones. A folder that is missing is named and passed over; a folder without a case,
@@ -15,6 +15,8 @@ mod recorded;
 mod rows;
 mod states;
 mod wire;
+
+use std::path::Path;
 
 use folders::{FOLDERS, Folders, say};
 use recorded::recorded_chain;
@@ -65,7 +67,10 @@ fn prices() {
 #[test]
 fn folders_with_other_names() {
     for folder in Folders::find().others() {
-        check_folder(&folder);
+        fail_if_any(
+            &folder,
+            &check_files(&folder, &Folders::find().path(&folder)),
+        );
     }
 }
 
@@ -101,7 +106,7 @@ struct Tally {
 
 impl Tally {
     fn cases(&self) -> usize {
-        self.blocks + self.wire_cases + self.prices
+        self.blocks + self.wire_cases + self.prices + self.light_walks
     }
 
     fn summary(&self) -> String {
@@ -133,8 +138,18 @@ fn check_folder(folder: &str) {
         ));
         return;
     }
+    let tally = check_files(folder, &path);
+    fail_if_any(folder, &tally);
+    assert!(
+        tally.cases() > 0,
+        "{} is there but yields no case",
+        path.display()
+    );
+}
+
+fn check_files(folder: &str, path: &Path) -> Tally {
     let mut tally = Tally::default();
-    for file in folders::files(&path) {
+    for file in folders::files(path) {
         if !check_file(&read_json(&file), &mut tally) {
             say(&format!(
                 "vectors: {folder}: {} holds nothing to check",
@@ -146,13 +161,12 @@ fn check_folder(folder: &str) {
     for explained in &tally.explained {
         say(&format!("vectors: {folder}: {explained}"));
     }
+    tally
+}
+
+fn fail_if_any(folder: &str, tally: &Tally) {
     let failures = &tally.failures;
     assert!(failures.is_empty(), "{folder}:\n{}", failures.join("\n"));
-    assert!(
-        tally.cases() > 0,
-        "{} is there but yields no case",
-        path.display()
-    );
 }
 
 /// Checks what a file holds; `false` if that is no vector.

@@ -31,12 +31,11 @@ impl Folders {
             None if shared.is_dir() => shared,
             None => project.join("tests/vectors"),
         };
-        let beside = vectors.join("../spec/vectors");
-        let spec = if beside.is_dir() {
-            beside
-        } else {
-            vectors.join("spec")
-        };
+        let places = ["../spec/vectors", "spec/vectors", "spec"];
+        let mut places = places.iter().map(|place| vectors.join(place));
+        let spec = places
+            .find(|place| place.is_dir())
+            .unwrap_or_else(|| vectors.join("spec"));
         Self { vectors, spec }
     }
 
