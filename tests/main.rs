@@ -9,5 +9,7 @@ mod common;
 
 /// A second state machine on the engine of the name system.
 mod notary;
+/// Laws of the engine: undo, reorganisations, parsers.
+mod properties;
 /// Golden data of the reference implementation.
 mod vectors;

@@ -87,6 +87,33 @@ fn something_is_found() {
     );
 }
 
+/// Every chain of the golden data.
+pub fn golden_chains() -> Vec<ChainFile> {
+    let folders = Folders::find();
+    let names = [
+        "scenarios",
+        "scenarios-stacks",
+        "consensus",
+        "history",
+        "spec",
+    ];
+    let files = names
+        .iter()
+        .flat_map(|name| folders::files(&folders.path(name)));
+    let files = files.map(|file| read_json(&file));
+    files.filter_map(|file| chain_of(&file)).collect()
+}
+
+/// The chain that a file holds.
+fn chain_of(file: &Value) -> Option<ChainFile> {
+    let first = array(&file["blocks"]).first()?;
+    Some(if first["transactions"].is_array() {
+        ChainFile::of_spec(file)
+    } else {
+        ChainFile::of_vectors(file)
+    })
+}
+
 /// What a folder's files held and where they differ from us.
 #[derive(Debug, Default)]
 struct Tally {
@@ -171,12 +198,7 @@ fn fail_if_any(folder: &str, tally: &Tally) {
 
 /// Checks what a file holds; `false` if that is no vector.
 fn check_file(file: &Value, tally: &mut Tally) -> bool {
-    if let Some(first) = array(&file["blocks"]).first() {
-        let chain = if first["transactions"].is_array() {
-            ChainFile::of_spec(file)
-        } else {
-            ChainFile::of_vectors(file)
-        };
+    if let Some(chain) = chain_of(file) {
         if let Err(mismatch) = chains::replay(&chain, tally) {
             tally.failures.push(mismatch.text);
         }
