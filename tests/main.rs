@@ -13,3 +13,6 @@ mod notary;
 mod properties;
 /// Golden data of the reference implementation.
 mod vectors;
+
+/// The zone files that the demo serves.
+mod zonefiles;

@@ -84,6 +84,20 @@ pub fn expiry(
     })
 }
 
+/// First height at which the name is no longer LIVE by the rules in force at `height`; `None` while its
+/// namespace is not ready (sm §2, LIVE).
+pub fn end(
+    params: &Params,
+    record: &NameRecord,
+    namespace: &NamespaceRecord,
+    height: u32,
+) -> Option<u64> {
+    let term = term(params, namespace, height) + grace(params, height);
+    let from_ready = u64::from(namespace.ready_block) + term;
+    let from_renewal = u64::from(record.last_renewed) + term + 1; // history §5, EXPIRY-SKEW
+    is_ready(namespace).then_some(from_ready.max(from_renewal))
+}
+
 /// `lifetime·mult(height)`: evaluated at the height asked about, so a new epoch can revive names (sm §8).
 pub fn term(params: &Params, namespace: &NamespaceRecord, height: u32) -> u64 {
     let multiplier = params.epoch(height).namespace_lifetime_multiplier;

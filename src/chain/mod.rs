@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use bitcoin::{BlockHash, OutPoint, TxOut};
 
+#[cfg(test)]
+mod battery;
 pub mod blockfile;
 pub mod dev;
 pub mod header;
+pub mod tree;
 
 /// A place in a chain of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -1,1 +1,231 @@
-//! Placeholder head.
+//! The command line: one file per subcommand, each with its arguments and its output.
+//!
+//! `demo` and `serve` become the daemon; `lookup`, `explain` and `status` ask a running one over the control
+//! socket; `config show` asks nobody. What a person reads goes to the standard output, errors and the
+//! log go to the standard error. The exit code is 0 for success, 1 for "no" (no such name), 2 for wrong use and
+//! 3 for trouble on the way; an error is one sentence that says what to do next.
+
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::api::client;
+use crate::api::message::{Reply, Request};
+use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
+
+mod config;
+mod demo;
+mod error;
+mod explain;
+mod log;
+mod lookup;
+mod output;
+mod serve;
+mod status;
+
+pub use error::{CliError, Exit};
+
+use output::Output;
+
+/// A local DNS resolver and name service for the Blockchain Name System.
+#[derive(Debug, Parser)]
+#[command(name = "bnsd", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show a working resolver with names on an embedded chain; needs no node, no root, no network.
+    Demo(demo::Demo),
+    /// Run the daemon.
+    Serve(serve::Serve),
+    /// Ask the running daemon for the records of a name.
+    Lookup(lookup::Lookup),
+    /// Ask the running daemon why an answer is what it is.
+    Explain(explain::Explain),
+    /// Ask the running daemon how it is.
+    Status(status::Status),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// Options that every command has.
+#[derive(Debug, Args)]
+struct Global {
+    /// Read the configuration from this file, which has to be there.
+    #[arg(long, global = true, value_name = "FILE", env = "BNSD_CONFIG")]
+    config: Option<PathBuf>,
+    /// Keep the daemon's data in this directory [env: BNSD_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Unix socket on which the daemon is asked [env: BNSD_CONTROL_SOCKET]
+    #[arg(long, global = true, value_name = "PATH")]
+    control_socket: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true, env = "BNSD_JSON", value_parser = FalseyValueParser::new())]
+    json: bool,
+    /// How much is logged: off, error, warn, info, debug or trace [env: BNSD_LOG]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+}
+
+impl Cli {
+    /// Does what the arguments ask for.
+    pub fn run(self) -> Result<Exit, CliError> {
+        let context = Context {
+            output: Output::of_terminal(self.global.json),
+            global: self.global,
+            places: Places::of_platform(),
+        };
+        match self.command {
+            Command::Demo(demo) => demo.run(&context),
+            Command::Serve(serve) => serve.run(&context),
+            Command::Lookup(lookup) => lookup.run(&context),
+            Command::Explain(explain) => explain.run(&context),
+            Command::Status(status) => status.run(&context),
+            Command::Config(config) => config.run(&context),
+        }
+    }
+}
+
+/// What every command works with.
+struct Context {
+    global: Global,
+    places: Places,
+    output: Output,
+}
+
+impl Context {
+    /// The configuration with the flags of this command on top.
+    fn load(&self, profile: Profile, flags: Vec<Flag>) -> Result<Config, CliError> {
+        let file = match (&self.global.config, profile) {
+            (Some(path), _) => FileChoice::Named(path.clone()),
+            (None, Profile::Serve) => FileChoice::AtItsPlace,
+            // The demo is the same for everybody, whatever a real daemon on this machine is told.
+            (None, Profile::Demo) => FileChoice::Nothing,
+        };
+        let mut all = self.global.flags();
+        all.extend(flags);
+        let sources = Sources {
+            profile,
+            file,
+            environment: environment(),
+            flags: all,
+            places: self.places.clone(),
+        };
+        Ok(Config::load(&sources)?)
+    }
+
+    /// Asks the running daemon; an error reply is an error.
+    fn ask(&self, request: &Request) -> Result<Reply, CliError> {
+        let config = self.load(Profile::Serve, Vec::new())?;
+        let sockets = config.control_candidates(&self.places);
+        match client::ask(&sockets, request)? {
+            Reply::Error(error) => Err(CliError::Refused(error)),
+            reply => Ok(reply),
+        }
+    }
+}
+
+impl Global {
+    fn flags(&self) -> Vec<Flag> {
+        [
+            flag("data-dir", "--data-dir", self.data_dir.as_slice()),
+            flag(
+                "control-socket",
+                "--control-socket",
+                self.control_socket.as_slice(),
+            ),
+            flag("log.level", "--log", self.log.as_slice()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// A flag with its key, if it was given.
+fn flag(key: &'static str, flag: &'static str, values: &[String]) -> Option<Flag> {
+    let values = values.to_vec();
+    (!values.is_empty()).then_some(Flag { key, flag, values })
+}
+
+/// Variables that are no text cannot be ours.
+fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_sets_a_key_that_exists() {
+        let cli = Cli::parse_from([
+            "bnsd",
+            "--data-dir=/d",
+            "serve",
+            "--listen=127.0.0.1:1",
+            "--upstream=9.9.9.9",
+            "--control-socket=/c",
+            "--log=debug",
+        ]);
+        let mut flags = cli.global.flags();
+        let Command::Serve(serve) = cli.command else {
+            panic!("another command");
+        };
+        flags.extend(serve.flags());
+        let sources = Sources {
+            profile: Profile::Serve,
+            file: FileChoice::Nothing,
+            environment: Vec::new(),
+            flags,
+            places: Places::default(),
+        };
+        let config = Config::load(&sources).expect("a configuration");
+        let set = config
+            .settings
+            .iter()
+            .filter(|s| s.origin.to_string().starts_with("--"));
+        assert_eq!(set.count(), 5);
+    }
+
+    #[test]
+    fn the_unit_files_name_only_flags_that_exist() {
+        let unit = include_str!("../../systemd/bnsd.service");
+        let line = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("ExecStart="));
+        let words: Vec<&str> = line.expect("a command").split_whitespace().collect();
+        let plist = include_str!("../../launchd/org.bnsd.bnsd.plist");
+        let arguments = plist.split("<key>ProgramArguments</key>").nth(1);
+        let arguments = arguments.and_then(|rest| rest.split("</array>").next());
+        let strings: Vec<&str> = arguments
+            .expect("a command")
+            .lines()
+            .filter_map(|line| {
+                line.trim()
+                    .strip_prefix("<string>")?
+                    .strip_suffix("</string>")
+            })
+            .collect();
+        for command in [words, strings] {
+            assert!(Cli::try_parse_from(&command).is_ok(), "{command:?}");
+        }
+    }
+}

@@ -1,1 +1,37 @@
-//! Placeholder head.
+//! DNS on sockets: queries in, answers out, and upstreams for everything that is not ours.
+//!
+//! ```text
+//! udp --\                                      /--> resolver --> answer
+//!        handler: query --> (cache seam) --> decide            \
+//! tcp --/                                      \--> forward --> rebind --> encode
+//! ```
+//!
+//! The sockets are our own (one UDP socket per core, no task per query) and hickory-proto reads and writes
+//! messages; upstreams are asked through hickory-resolver's `NameServerPool`. What can be answered without an
+//! upstream is answered where it was read. Everything from a socket is hostile: sizes, times and numbers
+//! are bounded by the constants beside the code that they bound. Names that are asked for are never logged.
+//!
+//! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
+//! errors).
+
+mod chain;
+mod counters;
+mod encode;
+mod forward;
+mod handler;
+pub mod names;
+mod query;
+mod rebind;
+mod server;
+mod tcp;
+mod udp;
+
+pub use counters::Counters;
+pub use forward::{ForwardError, UpstreamConfig, Upstreams, system_upstreams};
+pub use handler::{Handled, Handler, Pending, Snapshots, Transport};
+pub use server::{BindError, Options, Server};
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod peer_tests;

@@ -59,14 +59,12 @@ impl Candidate {
 /// The payload of a transaction (wf §1 steps 1 and 2): the data of its *last* nulldata output, if that
 /// output is well formed and the data begins with `magic`. What follows the magic is returned.
 pub fn payload(transaction: &Transaction, magic: [u8; 2]) -> Option<&[u8]> {
-    let scripts = transaction
+    let mut scripts = transaction
         .output
         .iter()
         .map(|output| output.script_pubkey.as_bytes());
     // History §5, LAST-NULLDATA: a malformed or foreign last one cancels an earlier good one.
-    let last = scripts
-        .filter(|script| script.first() == Some(&OP_RETURN))
-        .next_back()?;
+    let last = scripts.rfind(|script| script.first() == Some(&OP_RETURN))?;
     script::null_data(last)?.strip_prefix(&magic)
 }
 

@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn the_first_blocks_without_operations_have_the_known_hashes() {
         // ch §3
-        let empty = merkle::ops_hash(&[]);
+        let empty = merkle::ops_hash(&[] as &[&str]);
         let first = consensus_hash(empty, &[]);
         assert_eq!(first.to_string(), "2a9148d8b13939723d2aca16c75c6d68");
         let second = consensus_hash(empty, &[first]);

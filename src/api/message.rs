@@ -1,0 +1,175 @@
+//! The lines on the control socket: requests and replies in their envelope.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::explain::{ExplainReply, ExplainRequest};
+use super::lookup::{LookupReply, LookupRequest};
+use super::status::{StatusReply, StatusRequest};
+
+/// Version of the protocol. It changes only when an old reader would misread a new line.
+pub const VERSION: u32 = 1;
+/// Longest request in bytes, line end included. The longest name has 255 bytes; this leaves room for more.
+pub const REQUEST_MAX: usize = 64 * 1024;
+/// Longest reply in bytes, line end included: a zone's worth of records (65,535 bytes of message) as text with
+/// every byte escaped stays below 1 MiB, the history of a name comes on top.
+pub const REPLY_MAX: usize = 4 * 1024 * 1024;
+
+/// What can be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Request {
+    /// The records of a name.
+    Lookup(LookupRequest),
+    /// An answer with its provenance.
+    Explain(ExplainRequest),
+    /// How the daemon is.
+    Status(StatusRequest),
+}
+
+/// What is replied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reply {
+    /// To [`Request::Lookup`].
+    Lookup(LookupReply),
+    /// To [`Request::Explain`].
+    Explain(Box<ExplainReply>),
+    /// To [`Request::Status`].
+    Status(Box<StatusReply>),
+    /// To any request that got no other.
+    Error(ErrorReply),
+}
+
+/// Why there is no other reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorReply {
+    /// Who has to do something about it.
+    pub kind: ErrorKind,
+    /// One sentence that says what.
+    pub message: String,
+}
+
+/// Sorts errors by who can do something about them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ErrorKind {
+    /// The request makes no sense: no such type, no such height.
+    Usage,
+    /// The daemon could not do it.
+    Trouble,
+}
+
+impl Reply {
+    /// The request makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::error(ErrorKind::Usage, message)
+    }
+
+    /// The daemon could not do it.
+    pub fn trouble(message: impl Into<String>) -> Self {
+        Self::error(ErrorKind::Trouble, message)
+    }
+
+    fn error(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self::Error(ErrorReply { kind, message })
+    }
+}
+
+/// Why a line is no message.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    /// No JSON, or not what the version prescribes.
+    #[error("not a message of the control protocol: {0}")]
+    Malformed(serde_json::Error),
+    /// Another version.
+    #[error(
+        "the other side speaks version {theirs} of the control protocol and this one {VERSION}: \
+         restart the daemon after an upgrade"
+    )]
+    Version {
+        /// What the line says.
+        theirs: u32,
+    },
+}
+
+/// A message as one line, line end included.
+pub fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    let envelope = Envelope { v: VERSION, body };
+    let mut line =
+        serde_json::to_vec(&envelope).expect("messages have text keys and no failing parts");
+    line.push(b'\n');
+    line
+}
+
+/// The message in a line.
+pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, MessageError> {
+    let version: Version = serde_json::from_slice(line).map_err(MessageError::Malformed)?;
+    if version.v != VERSION {
+        return Err(MessageError::Version { theirs: version.v });
+    }
+    let envelope: Envelope<T> = serde_json::from_slice(line).map_err(MessageError::Malformed)?;
+    Ok(envelope.body)
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u32,
+    #[serde(flatten)]
+    body: T,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_the_documented_lines() {
+        let request = Request::Lookup(LookupRequest {
+            name: "werner.id".to_owned(),
+            record_type: "A".to_owned(),
+            at: Some(7),
+        });
+        let line = encode(&request);
+        let text = String::from_utf8_lossy(&line);
+        assert_eq!(
+            text,
+            "{\"v\":1,\"lookup\":{\"name\":\"werner.id\",\"type\":\"A\",\"at\":7}}\n"
+        );
+        assert_eq!(decode::<Request>(&line).expect("a request"), request);
+        let status: Request = decode(b"{\"v\":1,\"status\":{}}").expect("a request");
+        assert_eq!(status, Request::Status(StatusRequest {}));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        let cases: [&[u8]; 6] = [
+            b"",
+            b"{}",
+            b"{\"v\":1}",
+            b"{\"v\":1,\"drop\":{}}",
+            b"{\"v\":1,\"lookup\":{\"name\":\"a.id\",\"type\":\"A\",\"force\":true}}",
+            b"\xff\xfe",
+        ];
+        for line in cases {
+            let error = decode::<Request>(line).expect_err("no request");
+            assert!(matches!(error, MessageError::Malformed(_)));
+        }
+        let newer = decode::<Request>(b"{\"v\":2,\"status\":{}}");
+        assert!(matches!(newer, Err(MessageError::Version { theirs: 2 })));
+    }
+
+    #[test]
+    fn replies_survive_the_way() {
+        let reply = Reply::trouble("the disk is full: make room");
+        assert_eq!(decode::<Reply>(&encode(&reply)).expect("a reply"), reply);
+        let reply = Reply::Explain(Box::default());
+        assert_eq!(decode::<Reply>(&encode(&reply)).expect("a reply"), reply);
+    }
+}

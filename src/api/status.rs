@@ -1,0 +1,87 @@
+//! The endpoint `status`: how the daemon is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Most entries of each list in a reply; the counts beside them are always complete.
+pub const LIST_MAX: usize = 100;
+
+/// Asks how the daemon is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatusRequest {}
+
+/// How the daemon is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReply {
+    /// Version of the program.
+    pub version: String,
+    /// Which chain's rules apply: `mainnet`, `regtest`, `dev`.
+    pub network: String,
+    /// One line about the block source.
+    pub source: String,
+    /// Height of the indexed tip; `null` before the first block.
+    pub height: Option<u32>,
+    /// Height of the best block that the source knows.
+    pub best_height: Option<u32>,
+    /// Header time of the indexed tip, seconds since 1970.
+    pub block_time: Option<u32>,
+    /// Seconds by which the index is behind.
+    pub lag_seconds: Option<u64>,
+    /// Consensus hash of the indexed tip.
+    pub consensus_hash: Option<String>,
+    /// Names in the database.
+    pub names: u64,
+    /// Namespaces in the database.
+    pub namespaces: u64,
+    /// Open preorders.
+    pub preorders: u64,
+    /// The zone files.
+    pub zonefiles: ZonefilesStatus,
+    /// Who answers for other names, as ADDRESS:PORT.
+    pub upstreams: Vec<String>,
+    /// Where DNS is served, as ADDRESS:PORT.
+    pub listeners: Vec<String>,
+    /// How many questions ended how; the keys are the names of the resolver's outcomes.
+    pub queries: BTreeMap<String, u64>,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Resident memory in bytes, where the system says it.
+    pub memory_bytes: Option<u64>,
+    /// What somebody should know or do, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// How many zone files are there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZonefilesStatus {
+    /// Announced on the chain and stored.
+    pub present: u64,
+    /// Announced on the chain and not stored.
+    pub missing_count: u64,
+    /// The first of those, at most [`LIST_MAX`].
+    pub missing: Vec<MissingZonefile>,
+    /// In a watched folder and not announced on the chain.
+    pub waiting_count: u64,
+    /// The first of those, at most [`LIST_MAX`].
+    pub waiting: Vec<WaitingZonefile>,
+}
+
+/// A zone file that nobody has supplied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingZonefile {
+    /// Whose it is.
+    pub name: String,
+    /// Its hash on the chain.
+    pub hash: String,
+}
+
+/// A file that is served as soon as the chain announces it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingZonefile {
+    /// Its path.
+    pub file: String,
+    /// Its hash, for which it waits.
+    pub hash: String,
+}

@@ -1,0 +1,134 @@
+//! What every [`ChainSource`] promises, written once and run on each kind.
+//!
+//! A kind takes part by giving a [`Stage`]: a chain that the tests can make longer and reorganise, and a
+//! source that follows it.
+
+use std::time::Duration;
+
+use bitcoin::consensus::deserialize;
+use bitcoin::{OutPoint, Target};
+
+use super::{Block, BlockRef, ChainSource, Event, header};
+
+/// A chain under the tests' control.
+pub(super) trait Stage {
+    /// A source that follows the chain; blocks are given at once, without confirmations.
+    fn source(&self) -> Box<dyn ChainSource>;
+
+    /// Mines `count` blocks, of which some spend outputs.
+    fn grow(&mut self, count: u32);
+
+    /// Replaces the topmost `depth` blocks by `depth + 1` others.
+    fn reorganise(&mut self, depth: u32);
+}
+
+/// The whole battery, on stages that start with the genesis block.
+pub(super) fn run<S: Stage>(mut new_stage: impl FnMut() -> S) {
+    blocks_come_in_order_from_the_first(new_stage());
+    spent_outputs_are_those_of_earlier_blocks(new_stage());
+    a_reorganisation_is_followed(new_stage());
+    the_same_question_has_the_same_answer(new_stage());
+    waiting_ends_with_the_patience(&new_stage());
+}
+
+fn blocks_come_in_order_from_the_first(mut stage: impl Stage) {
+    stage.grow(8);
+    let mut source = stage.source();
+    assert_eq!(source.best_height().expect("readable"), 8);
+    let blocks = follow(source.as_mut(), &mut Vec::new(), 3);
+    let heights: Vec<u32> = blocks.iter().map(|block| block.at.height).collect();
+    assert_eq!(heights, [3, 4, 5, 6, 7, 8]);
+    for block in &blocks {
+        check_bytes(block);
+    }
+    assert!(blocks.windows(2).all(|w| w[1].previous == w[0].at.hash));
+    let beyond = source.next(None, 9).expect("readable");
+    assert_eq!(beyond, Event::Idle, "the first block is not mined yet");
+}
+
+fn spent_outputs_are_those_of_earlier_blocks(mut stage: impl Stage) {
+    stage.grow(110);
+    let mut source = stage.source();
+    let blocks = follow(source.as_mut(), &mut Vec::new(), 0);
+    let (mut outputs, mut asked) = (std::collections::HashMap::new(), 0);
+    for block in &blocks {
+        let decoded = check_bytes(block);
+        for transaction in &decoded.txdata {
+            let txid = transaction.compute_txid();
+            let created = (0..).zip(&transaction.output);
+            outputs.extend(created.map(|(vout, out)| (OutPoint { txid, vout }, out.clone())));
+        }
+        let spends = decoded.txdata.iter().skip(1).flat_map(|tx| &tx.input);
+        let mut wanted: Vec<OutPoint> = spends.map(|input| input.previous_output).collect();
+        wanted.reverse();
+        let given = source.prevouts(block, &wanted).expect("all are spent here");
+        let expected: Vec<_> = wanted
+            .iter()
+            .map(|wanted| outputs[wanted].clone())
+            .collect();
+        assert_eq!(given, expected);
+        asked += wanted.len();
+    }
+    assert!(asked > 0, "the stage spends something");
+    let last = blocks.last().expect("110 blocks");
+    assert!(source.prevouts(last, &[OutPoint::null()]).is_err());
+}
+
+fn a_reorganisation_is_followed(mut stage: impl Stage) {
+    stage.grow(6);
+    let mut source = stage.source();
+    let mut index = Vec::new();
+    follow(source.as_mut(), &mut index, 0);
+    stage.reorganise(2);
+    let connected = follow(source.as_mut(), &mut index, 0);
+    let heights: Vec<u32> = connected.iter().map(|block| block.at.height).collect();
+    assert_eq!(heights, [5, 6, 7]);
+    assert_eq!(connected[0].previous, index[4].hash);
+    assert_eq!(index.len(), 8);
+}
+
+fn the_same_question_has_the_same_answer(mut stage: impl Stage) {
+    stage.grow(2);
+    let (mut one, mut other) = (stage.source(), stage.source());
+    let first = one.next(None, 1).expect("readable");
+    assert_eq!(one.next(None, 1).expect("readable"), first);
+    assert_eq!(other.next(None, 1).expect("readable"), first);
+}
+
+fn waiting_ends_with_the_patience(stage: &impl Stage) {
+    let mut source = stage.source();
+    assert_eq!(source.next(None, 1).expect("readable"), Event::Idle);
+    source.wait(Duration::from_millis(1));
+    assert!(!source.describe().is_empty());
+}
+
+/// Does what an indexer does until there is nothing to do; gives the blocks that were connected.
+fn follow(source: &mut dyn ChainSource, index: &mut Vec<BlockRef>, first_block: u32) -> Vec<Block> {
+    let mut connected = Vec::new();
+    loop {
+        match source
+            .next(index.last().copied(), first_block)
+            .expect("readable")
+        {
+            Event::Connect(block) => {
+                index.push(block.at);
+                connected.push(block);
+            }
+            Event::Disconnect => {
+                index.pop().expect("there is something to undo");
+            }
+            Event::Idle => return connected,
+        }
+    }
+}
+
+/// The raw bytes are the block that the rest describes.
+fn check_bytes(block: &Block) -> bitcoin::Block {
+    let decoded: bitcoin::Block = deserialize(&block.raw).expect("a whole block");
+    let hash = header::check_work(&decoded.header, Target::MAX_ATTAINABLE_REGTEST);
+    assert_eq!(hash, Ok(block.at.hash));
+    assert_eq!(decoded.header.prev_blockhash, block.previous);
+    assert_eq!(decoded.header.time, block.time);
+    assert!(decoded.check_merkle_root());
+    decoded
+}

@@ -1,0 +1,275 @@
+//! Records in block files: where one begins, how long it is, and what a file's end may look like.
+//!
+//! A reader meets three kinds of end. *Nothing more*: the file ends, or goes on with the zeros that Bitcoin
+//! Core preallocates. *Torn*: a record has begun and its length runs past the end, because the writer is
+//! at work or was interrupted. *Damaged*: bytes that are no record. The first two are ordinary, and
+//! reading may go on from the same offset when the file has grown; what to do about the third is for the caller.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use bitcoin::BlockHash;
+use bitcoin::p2p::Magic;
+
+use super::{FileKind, ObfuscationKey, undo};
+
+/// Magic and length in front of every payload, in bytes.
+pub const HEADER_LENGTH: u64 = 8;
+
+/// Length in bytes of the checksum behind an undo record's payload.
+pub const CHECKSUM_LENGTH: usize = 32;
+
+/// How many bytes are searched at once for the next record.
+const SEARCH_CHUNK: u64 = 64 << 10;
+
+/// The bytes of a `blk` record.
+pub fn encode_block(magic: Magic, block: &[u8]) -> Vec<u8> {
+    encode(magic, block, &[])
+}
+
+/// The bytes of a `rev` record for a block on top of `previous`.
+pub fn encode_undo(magic: Magic, previous: BlockHash, undo: &[u8]) -> Vec<u8> {
+    encode(magic, undo, &undo::checksum(previous, undo))
+}
+
+fn encode(magic: Magic, payload: &[u8], trailer: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("blocks and their undo data are below 4 GiB");
+    [
+        &magic.to_bytes()[..],
+        &length.to_le_bytes(),
+        payload,
+        trailer,
+    ]
+    .concat()
+}
+
+/// A record that is there to its last byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where the payload begins in its file.
+    pub offset: u64,
+    /// The block or the undo data.
+    pub payload: Vec<u8>,
+    /// Behind undo data its checksum, behind a block nothing.
+    pub trailer: Vec<u8>,
+}
+
+impl Record {
+    /// Where the record begins in its file.
+    pub fn start(&self) -> u64 {
+        self.offset.saturating_sub(HEADER_LENGTH)
+    }
+
+    /// Whether this undo data belongs to a block on top of `previous`.
+    pub fn belongs_above(&self, previous: BlockHash) -> bool {
+        self.trailer == undo::checksum(previous, &self.payload)
+    }
+}
+
+/// What stands at the reader's position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// A whole record; the position is now behind it.
+    Record(Record),
+    /// Nothing more for now: the end of the file or preallocated zeros.
+    End,
+    /// A record of which the end is missing.
+    Torn,
+    /// Bytes that are no record: another network's, another key's, or damaged.
+    Damaged,
+}
+
+/// Reads the records of one file in the order in which they stand there.
+#[derive(Debug)]
+pub struct RecordReader<R> {
+    source: R,
+    kind: FileKind,
+    magic: Magic,
+    key: ObfuscationKey,
+    position: u64,
+}
+
+impl<R: Read + Seek> RecordReader<R> {
+    /// A reader at the start of a file.
+    pub fn new(source: R, kind: FileKind, magic: Magic, key: ObfuscationKey) -> Self {
+        Self {
+            source,
+            kind,
+            magic,
+            key,
+            position: 0,
+        }
+    }
+
+    /// Where the next record is expected.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Goes back, or to where an earlier reader stopped; it must be where a record begins.
+    pub fn seek_to(&mut self, position: u64) {
+        self.position = position;
+    }
+
+    /// What stands at the position; only a whole record moves it.
+    pub fn next_record(&mut self) -> io::Result<Next> {
+        let size = self.source.seek(SeekFrom::End(0))?;
+        let held = size.saturating_sub(self.position);
+        let header = self.read(self.position, held.min(HEADER_LENGTH))?;
+        let expected = self.magic.to_bytes();
+        match header.as_slice() {
+            [] => Ok(Next::End),
+            _ if self.is_preallocated(&header) => Ok(Next::End),
+            [m0, m1, m2, m3, length @ ..] if [*m0, *m1, *m2, *m3] == expected => {
+                match length.try_into().map(u32::from_le_bytes) {
+                    Ok(length) => self.read_record(u64::from(length), held),
+                    Err(_) => Ok(Next::Torn),
+                }
+            }
+            start if expected.starts_with(start) => Ok(Next::Torn),
+            _ => Ok(Next::Damaged),
+        }
+    }
+
+    /// Moves on to the next place where the magic bytes stand, as Bitcoin Core's reindex does; `false` and
+    /// the position unchanged if there is none.
+    pub fn skip_to_magic(&mut self) -> io::Result<bool> {
+        let expected = self.magic.to_bytes();
+        let size = self.source.seek(SeekFrom::End(0))?;
+        let mut at = self.position.saturating_add(1);
+        while at < size {
+            let chunk = self.read(at, SEARCH_CHUNK.min(size - at))?;
+            if let Some(found) = chunk.windows(expected.len()).position(|w| w == expected) {
+                self.position = at + found as u64;
+                return Ok(true);
+            }
+            at += SEARCH_CHUNK - (expected.len() as u64 - 1);
+        }
+        Ok(false)
+    }
+
+    fn read_record(&mut self, length: u64, held: u64) -> io::Result<Next> {
+        if length == 0 || length > self.kind.max_payload() {
+            return Ok(Next::Damaged);
+        }
+        let whole = HEADER_LENGTH + length + self.kind.trailer();
+        if held < whole {
+            return Ok(Next::Torn);
+        }
+        let offset = self.position + HEADER_LENGTH;
+        let payload = self.read(offset, length)?;
+        let trailer = self.read(offset + length, self.kind.trailer())?;
+        self.position += whole;
+        Ok(Next::Record(Record {
+            offset,
+            payload,
+            trailer,
+        }))
+    }
+
+    /// Preallocated bytes are zeros as they stand on disk, before the key is applied.
+    fn is_preallocated(&self, header: &[u8]) -> bool {
+        let mut zeros = vec![0; header.len()];
+        self.key.apply(self.position, &mut zeros);
+        header == zeros
+    }
+
+    /// Reads `length` bytes, which the caller has found to be in the file.
+    fn read(&mut self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length as usize];
+        self.source.seek(SeekFrom::Start(offset))?;
+        self.source.read_exact(&mut bytes)?;
+        self.key.apply(offset, &mut bytes);
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use bitcoin::hashes::Hash as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: ObfuscationKey = ObfuscationKey([9, 8, 7, 6, 5, 4, 3, 2]);
+
+    fn reader(bytes: &[u8], kind: FileKind, key: ObfuscationKey) -> RecordReader<Cursor<&[u8]>> {
+        RecordReader::new(Cursor::new(bytes), kind, Magic::REGTEST, key)
+    }
+
+    fn payload(next: Next) -> Vec<u8> {
+        match next {
+            Next::Record(record) => record.payload,
+            other => panic!("expected a record, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn records_are_read_through_the_key_up_to_the_preallocated_zeros() {
+        let mut bytes = [
+            encode_block(Magic::REGTEST, b"first"),
+            encode_block(Magic::REGTEST, b"second"),
+        ]
+        .concat();
+        KEY.apply(0, &mut bytes);
+        bytes.extend([0; 100]);
+        let mut reader = reader(&bytes, FileKind::Blocks, KEY);
+        assert_eq!(payload(reader.next_record().expect("in memory")), b"first");
+        assert_eq!(payload(reader.next_record().expect("in memory")), b"second");
+        assert_eq!(reader.next_record().expect("in memory"), Next::End);
+    }
+
+    #[test]
+    fn undo_records_are_tied_to_the_block_below() {
+        let below = BlockHash::from_byte_array([1; 32]);
+        let bytes = encode_undo(Magic::REGTEST, below, &[0]);
+        let next = reader(&bytes, FileKind::Undo, ObfuscationKey::NONE).next_record();
+        let Ok(Next::Record(record)) = next else {
+            panic!("expected a record, found {next:?}");
+        };
+        assert!(record.belongs_above(below));
+        assert!(!record.belongs_above(BlockHash::all_zeros()));
+    }
+
+    #[test]
+    fn a_record_cut_anywhere_is_torn_and_read_once_it_is_whole() {
+        let bytes = encode_block(Magic::REGTEST, b"block");
+        for length in 1..bytes.len() {
+            let mut reader = reader(&bytes[..length], FileKind::Blocks, ObfuscationKey::NONE);
+            assert_eq!(
+                reader.next_record().expect("in memory"),
+                Next::Torn,
+                "{length}"
+            );
+            assert_eq!(reader.position(), 0);
+        }
+    }
+
+    #[test]
+    fn damage_is_told_and_can_be_skipped() {
+        let bytes = [b"garbage".to_vec(), encode_block(Magic::REGTEST, b"block")].concat();
+        let mut reader = reader(&bytes, FileKind::Blocks, ObfuscationKey::NONE);
+        assert_eq!(reader.next_record().expect("in memory"), Next::Damaged);
+        assert!(reader.skip_to_magic().expect("in memory"));
+        assert_eq!(payload(reader.next_record().expect("in memory")), b"block");
+        assert!(!reader.skip_to_magic().expect("in memory"));
+    }
+
+    #[test]
+    fn an_impossible_length_is_damage() {
+        let mut bytes = Magic::REGTEST.to_bytes().to_vec();
+        bytes.extend(u32::MAX.to_le_bytes());
+        let next = reader(&bytes, FileKind::Blocks, ObfuscationKey::NONE).next_record();
+        assert_eq!(next.expect("in memory"), Next::Damaged);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut reader = reader(&bytes, FileKind::Undo, KEY);
+            while let Next::Record(_) = reader.next_record().expect("in memory") {}
+            let _ = reader.skip_to_magic();
+        }
+    }
+}

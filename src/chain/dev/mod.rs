@@ -1,0 +1,250 @@
+//! An embedded regtest chain that mines on demand: real blocks, real transactions, real signatures, and
+//! next to no work. It lets the whole program run without a node, and it is what the demo and the tests use.
+//!
+//! Its blocks are valid for Bitcoin Core in regtest, and its files are Core's ([`super::blockfile`]). It is
+//! no node: it has no peers and no mempool, runs no scripts (see [`spend`]), and must never be used for
+//! anything that is worth money.
+//!
+//! **One process per directory**, guarded by a lock file. Within the process a [`DevChain`] is cloned
+//! freely; [`DevChain::source`] gives what the indexer follows.
+//!
+//! **What survives a crash.** A block is appended to `blk`, then what it spent to `rev`; then `blk` is synced,
+//! once per call, and only then do others see the block. When the directory is opened, a torn block at the
+//! end is cut off (nobody has seen it), and everything else is derived from the blocks again: tree, best
+//! branch, coins, and whatever undo data is missing or torn. So no block that anyone has seen is lost, and
+//! a killed process leaves nothing to repair by hand. A block that was rewound is noted in `invalid` first, so
+//! that the choice holds after a restart.
+//!
+//! **Branches.** The branch with most work is the best, the first seen among equals. Rewound blocks
+//! ([`DevChain::rewind`]) stay in the files and out of the choice, as with Core's `invalidateblock`.
+
+mod coins;
+mod files;
+mod source;
+pub mod spend;
+mod state;
+mod template;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use bitcoin::{BlockHash, OutPoint, Script, Transaction, TxOut};
+
+pub use coins::{COINBASE_MATURITY, Refused, TransactionError};
+pub use source::DevSource;
+
+use self::state::State;
+use super::BlockRef;
+use super::tree::UnknownParent;
+
+/// Why a chain cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("another process uses the chain in {0}: stop it, or choose another directory")]
+    Locked(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Sound blocks follow bytes that are none.
+    #[error(
+        "{path} is damaged at byte {offset}, before its end: restore the file, or remove the chain's directory to start a new chain"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damage begins.
+        offset: u64,
+    },
+    /// The blocks do not build on each other.
+    #[error(
+        "the blocks in {directory} do not form a chain ({reason}): remove the directory to start a new chain"
+    )]
+    Replay {
+        /// The chain's directory.
+        directory: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    fn io(path: &Path, error: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            error,
+        }
+    }
+}
+
+/// Why a block was not mined.
+#[derive(Debug, thiserror::Error)]
+pub enum MineError {
+    /// A transaction breaks a rule; nothing has changed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The transactions do not fit into one block; nothing has changed.
+    #[error("the transactions do not fit into one block: mine them in several")]
+    TooLarge,
+    /// The block would be more than two hours ahead of the given time; nothing has changed.
+    #[error("the chain's clock is ahead: the next block's time is at least {0}")]
+    Time(u32),
+    /// No such block, or one that was rewound; nothing has changed.
+    #[error("block {0} is unknown or was rewound")]
+    UnknownBlock(BlockHash),
+    /// A file cannot be read or written. Open the chain again before going on.
+    #[error("the chain's files cannot be used: {0}")]
+    Files(#[from] io::Error),
+}
+
+impl From<UnknownParent> for MineError {
+    fn from(unknown: UnknownParent) -> Self {
+        Self::UnknownBlock(unknown.0)
+    }
+}
+
+/// A handle on the chain; clones share it.
+#[derive(Debug, Clone)]
+pub struct DevChain {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    guarded: Mutex<Guarded>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Guarded {
+    state: State,
+    /// Counts the changes of the best branch, so that nobody sleeps through one.
+    changes: u64,
+}
+
+impl DevChain {
+    /// Opens the chain in `directory`; if nothing is there, a new one begins with regtest's genesis block.
+    pub fn open(directory: &Path) -> Result<Self, OpenError> {
+        let guarded = Guarded {
+            state: State::open(directory)?,
+            changes: 0,
+        };
+        Ok(Self {
+            shared: Arc::new(Shared {
+                guarded: Mutex::new(guarded),
+                changed: Condvar::new(),
+            }),
+        })
+    }
+
+    /// What the indexer follows: blocks come once `confirmations` blocks are on top of them.
+    pub fn source(&self, confirmations: u32) -> DevSource {
+        DevSource::new(self.clone(), confirmations)
+    }
+
+    /// The tip of the best branch.
+    pub fn tip(&self) -> BlockRef {
+        self.lock().state.tip()
+    }
+
+    /// The block of the best branch at `height`.
+    pub fn block_at(&self, height: u32) -> Option<BlockRef> {
+        self.lock().state.block_at(height)
+    }
+
+    /// The outputs to `script` that the next block's transactions may spend, oldest first.
+    ///
+    /// Rewards count from [`COINBASE_MATURITY`] blocks on.
+    pub fn spendable(&self, script: &Script) -> Vec<(OutPoint, TxOut)> {
+        self.lock().state.spendable(script)
+    }
+
+    /// Whether the next block could hold these transactions, in this order.
+    pub fn check(&self, transactions: &[Transaction]) -> Result<(), Refused> {
+        self.lock().state.check(transactions)
+    }
+
+    /// Mines a block with these transactions, in this order, on the tip; subsidy and fees go to `reward`.
+    ///
+    /// `time` is the caller's clock in seconds since 1970. A block must be later than the median of the
+    /// last eleven, so in a quick series the header's time runs ahead of it, at most two hours.
+    pub fn mine(
+        &self,
+        reward: &Script,
+        transactions: Vec<Transaction>,
+        time: u32,
+    ) -> Result<BlockRef, MineError> {
+        self.change(|state| state.mine(reward, transactions, time))
+    }
+
+    /// Mines `count` empty blocks, synced to disk together; gives the new tip.
+    ///
+    /// When it fails on the way, the blocks mined before stay.
+    pub fn mine_empty(
+        &self,
+        reward: &Script,
+        count: u32,
+        time: u32,
+    ) -> Result<BlockRef, MineError> {
+        self.change(|state| {
+            for _ in 0..count {
+                state.mine(reward, Vec::new(), time)?;
+            }
+            Ok(state.tip())
+        })
+    }
+
+    /// Mines a block on any block. The best branch changes only if the new one has more work.
+    pub fn mine_on(
+        &self,
+        parent: BlockHash,
+        reward: &Script,
+        transactions: Vec<Transaction>,
+        time: u32,
+    ) -> Result<BlockRef, MineError> {
+        self.change(|state| state.mine_on(parent, reward, transactions, time))
+    }
+
+    /// Refuses a block and all on top of it from now on; the best of the others is followed.
+    pub fn invalidate(&self, block: BlockHash) -> Result<(), MineError> {
+        self.change(|state| state.invalidate(block))
+    }
+
+    /// Refuses all blocks of the best branch above `height`. The tip is then at `height`, unless another
+    /// branch has more work than that.
+    pub fn rewind(&self, height: u32) -> Result<(), MineError> {
+        self.change(|state| match state.block_at(height.saturating_add(1)) {
+            Some(block) => state.invalidate(block.hash),
+            None => Ok(()),
+        })
+    }
+
+    /// Runs a change, makes it last, and only then tells those who wait.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, MineError>,
+    ) -> Result<T, MineError> {
+        let mut guarded = self.lock();
+        let result = change(&mut guarded.state);
+        guarded.state.sync()?;
+        guarded.changes += 1;
+        drop(guarded);
+        self.shared.changed.notify_all();
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Guarded> {
+        self.shared
+            .guarded
+            .lock()
+            .expect("no thread panics while it holds the chain")
+    }
+}

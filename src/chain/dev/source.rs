@@ -1,0 +1,125 @@
+//! The embedded chain as the indexer follows it.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use bitcoin::consensus::deserialize;
+use bitcoin::{OutPoint, TxOut};
+
+use super::DevChain;
+use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
+
+/// Follows a [`DevChain`] that others mine on.
+#[derive(Debug)]
+pub struct DevSource {
+    chain: DevChain,
+    confirmations: u32,
+    seen: u64,
+}
+
+impl DevSource {
+    pub(super) fn new(chain: DevChain, confirmations: u32) -> Self {
+        Self {
+            chain,
+            confirmations,
+            seen: 0,
+        }
+    }
+}
+
+impl ChainSource for DevSource {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+        let guarded = self.chain.lock();
+        self.seen = guarded.changes;
+        let state = &guarded.state;
+        let height = match tip {
+            Some(tip) if state.block_at(tip.height) != Some(tip) => return Ok(Event::Disconnect),
+            Some(tip) => tip.height.saturating_add(1),
+            None => first_block,
+        };
+        let deep_enough = height.saturating_add(self.confirmations) <= state.tip().height;
+        match state.block_at(height) {
+            Some(at) if deep_enough => state
+                .read(at)
+                .map(Event::Connect)
+                .map_err(|error| unreadable(&error)),
+            _ => Ok(Event::Idle),
+        }
+    }
+
+    fn prevouts(
+        &mut self,
+        block: &Block,
+        outpoints: &[OutPoint],
+    ) -> Result<Vec<TxOut>, SourceError> {
+        if outpoints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let spent = self.spent_by(block)?;
+        outpoints
+            .iter()
+            .map(|outpoint| {
+                spent
+                    .get(outpoint)
+                    .cloned()
+                    .ok_or_else(|| not_spent(block, outpoint))
+            })
+            .collect()
+    }
+
+    fn best_height(&mut self) -> Result<u32, SourceError> {
+        Ok(self.chain.tip().height)
+    }
+
+    fn wait(&mut self, patience: Duration) {
+        let guarded = self.chain.lock();
+        // Woken or out of patience, the caller asks again; a poisoned lock will tell there.
+        let _ = self
+            .chain
+            .shared
+            .changed
+            .wait_timeout_while(guarded, patience, |guarded| guarded.changes == self.seen);
+    }
+
+    fn describe(&self) -> String {
+        let guarded = self.chain.lock();
+        format!(
+            "embedded regtest chain in {}",
+            guarded.state.directory().display()
+        )
+    }
+}
+
+impl DevSource {
+    /// Every output that the block spent, from its undo data.
+    fn spent_by(&self, block: &Block) -> Result<HashMap<OutPoint, TxOut>, SourceError> {
+        let undo = self
+            .chain
+            .lock()
+            .state
+            .undo_of(block.at.hash)
+            .map_err(|error| unreadable(&error))?;
+        let decoded: bitcoin::Block = deserialize(&block.raw)
+            .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))?;
+        let inputs = decoded.txdata.iter().skip(1).flat_map(|tx| &tx.input);
+        let coins = undo.transactions.into_iter().flatten();
+        Ok(inputs
+            .zip(coins)
+            .map(|(input, coin)| (input.previous_output, coin.output))
+            .collect())
+    }
+}
+
+fn unreadable(error: &io::Error) -> SourceError {
+    SourceError::Fatal(format!(
+        "the embedded chain's files cannot be read ({error}): restart to open them anew"
+    ))
+}
+
+fn not_spent(block: &Block, outpoint: &OutPoint) -> SourceError {
+    SourceError::Fatal(format!(
+        "block {} does not spend {outpoint}: the index asked for the wrong block",
+        block.at.hash
+    ))
+}

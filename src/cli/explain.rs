@@ -1,0 +1,180 @@
+//! `bnsd explain`: an answer and everything it rests on.
+
+use clap::Args;
+
+use super::lookup::write_answer;
+use super::output::Page;
+use super::{CliError, Context, Exit};
+use crate::api::explain::{ExplainReply, ExplainRequest, NameStatus, Side, ZonefileSource};
+use crate::api::message::{Reply, Request};
+
+/// Arguments of `bnsd explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The domain name.
+    name: String,
+    /// The record type.
+    #[arg(value_name = "TYPE", default_value = "A")]
+    record_type: String,
+}
+
+impl Explain {
+    /// Asks and prints.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let request = Request::Explain(ExplainRequest {
+            name: self.name,
+            record_type: self.record_type.to_ascii_uppercase(),
+        });
+        let Reply::Explain(reply) = context.ask(&request)? else {
+            return Err(CliError::Unexpected);
+        };
+        context.output.print(&reply, || page(&reply))?;
+        Ok(exit(&reply))
+    }
+}
+
+/// A name that the chain says is not there is a no; how its zone file fares is for the reader.
+fn exit(reply: &ExplainReply) -> Exit {
+    match reply.status {
+        None | Some(NameStatus::Registered) => Exit::Success,
+        Some(NameStatus::Revoked | NameStatus::Expired | NameStatus::Unregistered) => Exit::No,
+    }
+}
+
+fn page(reply: &ExplainReply) -> Page {
+    let mut page = Page::default();
+    page.heading(&reply.name);
+    write_decision(reply, &mut page);
+    write_name(reply, &mut page);
+    write_zonefile(reply, &mut page);
+    write_history(reply, &mut page);
+    if let Some(answer) = &reply.answer {
+        page.heading(format!("answer for type {}", answer.record_type));
+        write_answer(answer, &mut page);
+    }
+    page
+}
+
+fn write_decision(reply: &ExplainReply, page: &mut Page) {
+    let decision = &reply.decision;
+    let side = match decision.side {
+        Side::Bns => "the chain",
+        Side::Legacy => "an upstream",
+        Side::Local => "bnsd itself",
+    };
+    page.entry("answered by", side);
+    page.entry("because", &decision.reason);
+    page.entry_if("namespace mode", decision.mode.as_ref());
+    if decision.protected {
+        page.entry("protected", "yes, this label is never shadowed");
+    }
+    if decision.alias {
+        page.entry("alias", "yes, asked for under bns.alt");
+    }
+}
+
+fn write_name(reply: &ExplainReply, page: &mut Page) {
+    page.entry_if("registered name", reply.registered_name.as_ref());
+    page.entry_if("status", reply.status.map(status_text));
+    page.entry_if("owner", reply.owner.as_ref());
+    page.entry_if("last operation", reply.operation.as_ref());
+    page.entry_if("at height", reply.height);
+    page.entry_if("transaction", reply.txid.as_ref());
+    page.entry_if("vtxindex", reply.vtxindex);
+    page.entry_if("confirmations", reply.confirmations);
+    page.entry_if("consensus hash", reply.consensus_hash.as_ref());
+    page.entry_if("registered at", reply.first_registered);
+    page.entry_if("renewed at", reply.last_renewed);
+    page.entry_if("expires at", reply.expires_at);
+    page.entry_if("renew before", reply.renewal_deadline);
+}
+
+fn status_text(status: NameStatus) -> &'static str {
+    match status {
+        NameStatus::Registered => "registered",
+        NameStatus::Revoked => "revoked by its owner",
+        NameStatus::Expired => "expired, nobody renewed it in time",
+        NameStatus::Unregistered => "never registered",
+    }
+}
+
+fn write_zonefile(reply: &ExplainReply, page: &mut Page) {
+    page.entry_if("zone file hash", reply.zonefile_hash.as_ref());
+    page.entry_if("zone file", reply.zonefile_source.as_ref().map(source_text));
+    for problem in &reply.zonefile_problems {
+        page.entry("left out", problem);
+    }
+}
+
+fn source_text(source: &ZonefileSource) -> String {
+    match source {
+        ZonefileSource::Archive => "in the archive, its hash is right".to_owned(),
+        ZonefileSource::Folder { path } => format!("from {path}, its hash is right"),
+        ZonefileSource::Missing => {
+            "missing: put a file with this hash into a watched folder".to_owned()
+        }
+        ZonefileSource::Tampered => {
+            "the stored file does not have this hash and is not used: supply it again".to_owned()
+        }
+    }
+}
+
+fn write_history(reply: &ExplainReply, page: &mut Page) {
+    if reply.history.is_empty() {
+        return;
+    }
+    page.heading("history");
+    for entry in &reply.history {
+        page.row([
+            format!("  {}", entry.height),
+            entry.vtxindex.to_string(),
+            entry.operation.clone(),
+            entry.txid.clone(),
+        ]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::explain::{Decision, HistoryEntry};
+
+    #[test]
+    fn only_what_is_known_is_shown() {
+        let reply = ExplainReply {
+            name: "example.com".to_owned(),
+            decision: Decision {
+                reason: "com is no namespace".to_owned(),
+                ..Decision::default()
+            },
+            ..ExplainReply::default()
+        };
+        let expected =
+            "example.com\n  answered by  an upstream\n  because      com is no namespace\n";
+        assert_eq!(page(&reply).plain(), expected);
+        assert_eq!(exit(&reply), Exit::Success);
+    }
+
+    #[test]
+    fn a_revoked_name_is_a_no_with_its_history() {
+        let reply = ExplainReply {
+            name: "werner.id".to_owned(),
+            status: Some(NameStatus::Revoked),
+            zonefile_source: Some(ZonefileSource::Missing),
+            history: vec![HistoryEntry {
+                height: 7,
+                vtxindex: 1,
+                txid: "ab".to_owned(),
+                operation: "NAME_REVOKE".to_owned(),
+            }],
+            ..ExplainReply::default()
+        };
+        let shown = page(&reply).plain();
+        assert!(shown.contains("revoked by its owner"), "{shown}");
+        assert!(
+            shown.ends_with("history\n  7  1  NAME_REVOKE  ab\n"),
+            "{shown}"
+        );
+        assert_eq!(exit(&reply), Exit::No);
+    }
+}

@@ -1,0 +1,199 @@
+//! Printing: JSON for programs, aligned text for people, colours on a terminal only.
+//!
+//! Much of what is shown was written by strangers (names, zone files, errors of other servers). A control
+//! character in it could rewrite what the terminal shows, so none is ever printed as text.
+
+use std::borrow::Cow;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::CliError;
+
+/// Where and how results are printed.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    format: Format,
+    colours: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Output {
+    /// For the standard output of this process.
+    pub fn of_terminal(json: bool) -> Self {
+        Self {
+            format: if json { Format::Json } else { Format::Text },
+            colours: colours_are_wanted(io::stdout().is_terminal()),
+        }
+    }
+
+    /// Prints `value` as JSON if that was asked for, otherwise the page that `page` makes.
+    pub fn print<T: Serialize>(
+        self,
+        value: &T,
+        page: impl FnOnce() -> Page,
+    ) -> Result<(), CliError> {
+        let text = match self.format {
+            Format::Json => {
+                let json = serde_json::to_string_pretty(value);
+                json.expect("results have text keys and no failing parts") + "\n"
+            }
+            Format::Text => page().render(self.colours),
+        };
+        write(&text).map_err(CliError::Output)
+    }
+}
+
+/// Whether colours go there: it is a terminal, and nobody objects (<https://no-color.org>).
+pub fn colours_are_wanted(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
+}
+
+/// A reader that has seen enough (`bnsd status | head`) is no trouble.
+fn write(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Lines for a person; columns of neighbouring lines are aligned.
+#[derive(Debug, Default)]
+pub struct Page {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+enum Line {
+    Heading(String),
+    Note(String),
+    Row(Vec<String>),
+}
+
+impl Page {
+    /// A line that stands out.
+    pub fn heading(&mut self, text: impl Into<String>) {
+        self.lines.push(Line::Heading(text.into()));
+    }
+
+    /// A line that stands back.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.lines.push(Line::Note(text.into()));
+    }
+
+    /// A line with columns.
+    pub fn row(&mut self, columns: impl IntoIterator<Item = String>) {
+        self.lines.push(Line::Row(columns.into_iter().collect()));
+    }
+
+    /// A line `label value`.
+    pub fn entry(&mut self, label: &str, value: &(impl ToString + ?Sized)) {
+        self.row([format!("  {label}"), value.to_string()]);
+    }
+
+    /// A line `label value`, if there is a value.
+    pub fn entry_if(&mut self, label: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.entry(label, &value);
+        }
+    }
+
+    fn render(&self, colours: bool) -> String {
+        let is_row = |line: &Line| matches!(line, Line::Row(_));
+        let blocks = self.lines.chunk_by(|a, b| is_row(a) == is_row(b));
+        blocks
+            .flat_map(|block| render_block(block, colours))
+            .collect()
+    }
+}
+
+fn render_block(block: &[Line], colours: bool) -> Vec<String> {
+    let widths = widths(block);
+    let paint = |code: &str, text: &str| {
+        let text = printable(text);
+        if colours {
+            format!("\x1b[{code}m{text}\x1b[0m\n")
+        } else {
+            format!("{text}\n")
+        }
+    };
+    let lines = block.iter().map(|line| match line {
+        Line::Heading(text) => paint("1", text),
+        Line::Note(text) => paint("2", text),
+        Line::Row(columns) => align(columns, &widths) + "\n",
+    });
+    lines.collect()
+}
+
+fn widths(block: &[Line]) -> Vec<usize> {
+    let mut widths = Vec::new();
+    for line in block {
+        let Line::Row(columns) = line else { continue };
+        widths.resize(widths.len().max(columns.len()), 0);
+        for (width, column) in widths.iter_mut().zip(columns) {
+            *width = (*width).max(printable(column).chars().count());
+        }
+    }
+    widths
+}
+
+fn align(columns: &[String], widths: &[usize]) -> String {
+    let cells = columns.iter().zip(widths);
+    let line: String = cells
+        .map(|(column, width)| format!("{:width$}  ", printable(column)))
+        .collect();
+    line.trim_end().to_owned()
+}
+
+/// The text with control characters and those that turn the direction of writing replaced.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let is_harmful = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.contains(is_harmful) {
+        Cow::Owned(text.replace(is_harmful, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+#[cfg(test)]
+impl Page {
+    /// What a terminal without colours shows.
+    pub fn plain(&self) -> String {
+        self.render(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_of_neighbouring_rows_are_aligned() {
+        let mut page = Page::default();
+        page.heading("two");
+        page.entry("a", "1");
+        page.entry("longer", "2");
+        page.note("end");
+        assert_eq!(page.plain(), "two\n  a       1\n  longer  2\nend\n");
+        assert!(page.render(true).starts_with("\u{1b}[1mtwo\u{1b}[0m\n"));
+    }
+
+    #[test]
+    fn strangers_cannot_control_the_terminal() {
+        let mut page = Page::default();
+        page.entry("name", "a\u{1b}[2Jb\u{202e}c\nd");
+        assert_eq!(page.plain(), "  name  a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\n");
+    }
+}

@@ -1,0 +1,75 @@
+//! `bnsd serve`: the daemon.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::output::Page;
+use super::{CliError, Context, Exit, flag, log};
+use crate::config::{Config, Flag, Profile};
+use crate::daemon;
+
+/// Arguments of `bnsd serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Only check the configuration: print OK or what is wrong with it.
+    #[arg(long)]
+    check_config: bool,
+    /// Serve DNS here; can be repeated [env: BNSD_LISTEN]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// Ask this resolver for all other names; can be repeated [env: BNSD_DNS_UPSTREAMS]
+    #[arg(long, value_name = "ADDR")]
+    upstream: Vec<String>,
+}
+
+/// What `--check-config` prints with `--json`.
+#[derive(Debug, Serialize)]
+struct Checked<'a> {
+    ok: bool,
+    file: Option<&'a std::path::Path>,
+    warnings: &'a [String],
+}
+
+impl Serve {
+    /// Runs until a signal ends it.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let config = context.load(Profile::Serve, self.flags())?;
+        if self.check_config {
+            return report(&config, context);
+        }
+        log::start(config.log);
+        warn(&config);
+        daemon::run_serve(&config).map_err(CliError::Daemon)?;
+        Ok(Exit::Success)
+    }
+
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let listen = flag("listen", "--listen", &self.listen);
+        let upstream = flag("dns.upstreams", "--upstream", &self.upstream);
+        listen.into_iter().chain(upstream).collect()
+    }
+}
+
+/// Says in the log what was probably not meant.
+pub(super) fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn report(config: &Config, context: &Context) -> Result<Exit, CliError> {
+    let checked = Checked {
+        ok: true,
+        file: config.file.as_deref(),
+        warnings: &config.warnings,
+    };
+    context.output.print(&checked, || {
+        let mut page = Page::default();
+        page.heading("OK");
+        for warning in &config.warnings {
+            page.note(format!("warning: {warning}"));
+        }
+        page
+    })?;
+    Ok(Exit::Success)
+}

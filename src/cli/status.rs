@@ -1,0 +1,158 @@
+//! `bnsd status`: how the daemon is, on one short page.
+
+use clap::Args;
+
+use super::output::Page;
+use super::{CliError, Context, Exit};
+use crate::api::message::{Reply, Request};
+use crate::api::status::{StatusReply, StatusRequest, ZonefilesStatus};
+
+/// Arguments of `bnsd status`.
+#[derive(Debug, Args)]
+pub struct Status {}
+
+impl Status {
+    /// Asks and prints.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let Reply::Status(reply) = context.ask(&Request::Status(StatusRequest {}))? else {
+            return Err(CliError::Unexpected);
+        };
+        context.output.print(&reply, || page(&reply))?;
+        Ok(Exit::Success)
+    }
+}
+
+fn page(reply: &StatusReply) -> Page {
+    let mut page = Page::default();
+    page.heading(format!(
+        "bnsd {}, up {}",
+        reply.version,
+        duration(reply.uptime_seconds)
+    ));
+    write_chain(reply, &mut page);
+    write_service(reply, &mut page);
+    write_zonefiles(&reply.zonefiles, &mut page);
+    for warning in &reply.warnings {
+        page.heading(format!("warning: {warning}"));
+    }
+    page
+}
+
+fn write_chain(reply: &StatusReply, page: &mut Page) {
+    page.entry("chain", &format!("{}, {}", reply.network, reply.source));
+    page.entry("height", &height(reply));
+    page.entry_if("behind", reply.lag_seconds.map(duration));
+    page.entry_if("consensus hash", reply.consensus_hash.as_ref());
+    page.entry("names", &reply.names);
+    page.entry("namespaces", &reply.namespaces);
+    page.entry("preorders", &reply.preorders);
+}
+
+fn height(reply: &StatusReply) -> String {
+    match (reply.height, reply.best_height) {
+        (None, _) => "none yet".to_owned(),
+        (Some(height), Some(best)) if best > height => format!("{height} of {best}"),
+        (Some(height), _) => height.to_string(),
+    }
+}
+
+fn write_service(reply: &StatusReply, page: &mut Page) {
+    page.entry("listening on", &list(&reply.listeners));
+    page.entry("upstreams", &list(&reply.upstreams));
+    let counts = reply.queries.iter().filter(|(_, count)| **count > 0);
+    let counts: Vec<String> = counts
+        .map(|(outcome, count)| format!("{count} {outcome}"))
+        .collect();
+    page.entry("questions", &list(&counts));
+    let mebibytes = reply
+        .memory_bytes
+        .map(|bytes| format!("{} MiB", bytes >> 20));
+    page.entry_if("memory", mebibytes);
+}
+
+fn write_zonefiles(zonefiles: &ZonefilesStatus, page: &mut Page) {
+    let ZonefilesStatus {
+        present,
+        missing_count,
+        waiting_count,
+        ..
+    } = zonefiles;
+    let counts = format!("{present} present, {missing_count} missing, {waiting_count} waiting");
+    page.entry("zone files", &counts);
+    for missing in &zonefiles.missing {
+        page.entry("missing", &format!("{} of {}", missing.hash, missing.name));
+    }
+    for waiting in &zonefiles.waiting {
+        page.entry("waiting", &format!("{} for {}", waiting.file, waiting.hash));
+    }
+}
+
+fn list(texts: &[String]) -> String {
+    match texts {
+        [] => "none".to_owned(),
+        texts => texts.join(", "),
+    }
+}
+
+/// The two largest units of a span of time.
+fn duration(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::status::MissingZonefile;
+
+    #[test]
+    fn the_page_says_what_counts() {
+        let reply = StatusReply {
+            version: "0.1.0".to_owned(),
+            network: "dev".to_owned(),
+            source: "embedded chain".to_owned(),
+            height: Some(120),
+            best_height: Some(130),
+            queries: [("answered".to_owned(), 3), ("failed".to_owned(), 0)].into(),
+            uptime_seconds: 3_700,
+            zonefiles: ZonefilesStatus {
+                missing_count: 1,
+                missing: vec![MissingZonefile {
+                    name: "werner.id".to_owned(),
+                    hash: "ab".to_owned(),
+                }],
+                ..ZonefilesStatus::default()
+            },
+            warnings: vec!["no upstream".to_owned()],
+            ..StatusReply::default()
+        };
+        let shown = page(&reply).plain();
+        for line in [
+            "bnsd 0.1.0, up 1 h 1 min\n",
+            "  height        120 of 130\n",
+            "  questions     3 answered\n",
+            "  missing       ab of werner.id\n",
+            "warning: no upstream\n",
+        ] {
+            assert!(shown.contains(line), "{line:?} is not in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn spans_of_time_have_two_units() {
+        let cases = [
+            (5, "5 s"),
+            (65, "1 min 5 s"),
+            (7_260, "2 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The configuration: what is in force, and where every value came from.
+//!
+//! Four layers, each overriding the one before:
+//!
+//! ```text
+//! built in  <  bnsd.toml  <  environment (BNSD_...)  <  command line
+//! ```
+//!
+//! One table, [`key::KEYS`], names every key, its variable and its shape; file, environment, flags and
+//! `bnsd config show` all read it, so that none of them can know a key that the others lack. The layers are
+//! texts until [`Config::load`] parses them once into types that cannot be wrong; a built-in value goes
+//! through the same parser as a given one.
+//!
+//! A key that nobody knows is an error, because a misspelt `listen` would otherwise silently leave the old
+//! one in force. Nothing here opens a socket or creates a directory, and only the configuration file is read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hickory_proto::rr;
+
+use crate::bns::name::NamespaceId;
+use crate::resolver::Mode;
+
+mod error;
+mod file;
+pub mod key;
+mod layer;
+mod place;
+mod reader;
+mod secret;
+mod value;
+
+pub use error::ConfigError;
+pub use layer::{Origin, Setting};
+pub use place::Places;
+pub use secret::Secret;
+
+use layer::Layers;
+use reader::Reader;
+
+/// Everything that can be set, parsed and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the daemon keeps its database and its archive of zone files; absolute.
+    pub data_dir: PathBuf,
+    /// The unix socket on which the daemon answers `lookup`, `explain` and `status`; absolute.
+    pub control_socket: PathBuf,
+    /// Where DNS is served, over UDP and TCP; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// The chain that carries the names.
+    pub chain: ChainConfig,
+    /// How questions are answered.
+    pub dns: DnsConfig,
+    /// What happens where a namespace may also be a top-level domain; namespaces not listed have the mode
+    /// that the resolver chooses.
+    pub namespaces: BTreeMap<NamespaceId, Mode>,
+    /// Zone files that are watched for.
+    pub zonefiles: ZonefilesConfig,
+    /// How much is logged.
+    pub log: LogLevel,
+    /// The configuration file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    /// Every key with its value as text and where it came from, in the order of [`key::KEYS`].
+    pub settings: Vec<Setting>,
+    /// What is allowed but probably not meant, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Section `[chain]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainConfig {
+    /// Where blocks come from.
+    pub source: SourceKind,
+    /// Which chain's rules and constants apply.
+    pub network: Network,
+    /// How many blocks must be on top of a block before it is indexed.
+    pub confirmations: u32,
+    /// First height to look at; `None` for the network's own.
+    pub first_block: Option<u32>,
+    /// How many blocks can be undone when the chain reorganises.
+    pub undo_depth: u32,
+}
+
+/// Section `[dns]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Who answers for all other names; empty for the system's resolvers.
+    pub upstreams: Vec<SocketAddr>,
+    /// Upper bound for the TTL of records from zone files, in seconds.
+    pub max_ttl: u32,
+    /// How far the index may be behind before names are refused rather than answered.
+    pub max_lag: Duration,
+    /// Names that may have private addresses, lower case and fully qualified.
+    pub allow_private: Vec<rr::Name>,
+}
+
+/// Section `[zonefiles]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZonefilesConfig {
+    /// Directories in which files are served as soon as the chain announces their hash; absolute.
+    pub folders: Vec<PathBuf>,
+}
+
+/// Kinds of block source that can be configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// No chain: names of the system cannot be answered, everything else is forwarded.
+    None,
+    /// The embedded chain on disk.
+    Dev,
+}
+
+/// Chains whose constants are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// Bitcoin's main network with the historical constants.
+    Mainnet,
+    /// A private test network.
+    Regtest,
+    /// The embedded chain.
+    Dev,
+}
+
+impl Network {
+    /// Its name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mainnet => "mainnet",
+            Self::Regtest => "regtest",
+            Self::Dev => "dev",
+        }
+    }
+}
+
+/// How much is logged. Only this crate's messages are, since those of the libraries can name queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What needs somebody to act.
+    Error,
+    /// What may need somebody to act.
+    Warn,
+    /// Starts, stops, blocks and changes of state.
+    Info,
+    /// Why something was decided.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+/// Which built-in values apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// `bnsd serve`, and the commands that ask a daemon.
+    Serve,
+    /// `bnsd demo`: the embedded chain, a high port, its own directory.
+    Demo,
+}
+
+/// Which configuration file is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileChoice {
+    /// The one at the platform's place, if it is there.
+    AtItsPlace,
+    /// This one, which has to be there.
+    Named(PathBuf),
+    /// None at all.
+    Nothing,
+}
+
+/// Where [`Config::load`] looks: everything from outside is handed in.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Which built-in values apply.
+    pub profile: Profile,
+    /// Which file is read.
+    pub file: FileChoice,
+    /// Environment variables; those that do not begin with `BNSD_` are ignored.
+    pub environment: Vec<(String, String)>,
+    /// Values given on the command line.
+    pub flags: Vec<Flag>,
+    /// The platform's directories.
+    pub places: Places,
+}
+
+/// A value given on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The key that it sets, as in [`key::KEYS`].
+    pub key: &'static str,
+    /// How the flag is spelt, with its dashes.
+    pub flag: &'static str,
+    /// Its values; several for a list.
+    pub values: Vec<String>,
+}
+
+/// Name of the control socket in the data directory.
+pub const CONTROL_SOCKET: &str = "control.sock";
+
+impl Config {
+    /// Reads all layers, checks every value and settles what is left open.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut layers = Layers::default();
+        let file = file::read(&sources.file, &sources.places)?;
+        if let Some(text) = &file {
+            layers.add_file(text)?;
+        }
+        layers.add_environment(&sources.environment);
+        layers.add_flags(&sources.flags);
+        let mut config = Self::settle(Reader::new(layers), sources.profile, &sources.places)?;
+        config.file = file.map(|file| file.path);
+        Ok(config)
+    }
+
+    /// Where a client looks for a daemon, in this order: the socket that was named, or else the one in the
+    /// data directory, that of a running demo and that of the system's service.
+    pub fn control_candidates(&self, places: &Places) -> Vec<PathBuf> {
+        let mut candidates = vec![self.control_socket.clone()];
+        let settled = |key: &str| {
+            self.settings
+                .iter()
+                .any(|setting| setting.key == key && setting.origin != Origin::Default)
+        };
+        if !settled("control-socket") && !settled("data-dir") {
+            candidates.extend(places.demo_dir().map(|dir| dir.join(CONTROL_SOCKET)));
+            candidates.push(place::SYSTEM_CONTROL_SOCKET.into());
+        }
+        candidates
+    }
+
+    fn settle(mut reader: Reader, profile: Profile, places: &Places) -> Result<Self, ConfigError> {
+        let data_dir = settle_data_dir(&mut reader, profile, places)?;
+        let control_socket = settle_control_socket(&mut reader, &data_dir)?;
+        let listen = settle_listen(&mut reader, profile)?;
+        let chain = settle_chain(&mut reader, profile)?;
+        let dns = settle_dns(&mut reader, &listen)?;
+        let namespaces = settle_namespaces(&mut reader, profile)?;
+        let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
+        let log = reader.one("log.level", "info", value::log_level)?;
+        let (settings, mut warnings) = reader.finish();
+        warnings.extend(listen.iter().filter_map(warn_of_exposure));
+        Ok(Self {
+            data_dir,
+            control_socket,
+            listen,
+            chain,
+            dns,
+            namespaces,
+            zonefiles: ZonefilesConfig { folders },
+            log,
+            file: None,
+            settings,
+            warnings,
+        })
+    }
+}
+
+fn settle_data_dir(
+    reader: &mut Reader,
+    profile: Profile,
+    places: &Places,
+) -> Result<PathBuf, ConfigError> {
+    let built_in = match profile {
+        Profile::Serve => places.state.clone(),
+        Profile::Demo => places.demo_dir(),
+    };
+    match built_in.as_deref().and_then(Path::to_str) {
+        Some(text) => reader.one("data-dir", text, value::path),
+        None if reader.is_given("data-dir") => reader.one("data-dir", "", value::path),
+        None => Err(ConfigError::NoHome),
+    }
+}
+
+fn settle_control_socket(reader: &mut Reader, data_dir: &Path) -> Result<PathBuf, ConfigError> {
+    let built_in = data_dir.join(CONTROL_SOCKET);
+    reader.one("control-socket", &built_in.to_string_lossy(), value::path)
+}
+
+fn settle_listen(reader: &mut Reader, profile: Profile) -> Result<Vec<SocketAddr>, ConfigError> {
+    let built_in: &[&str] = match profile {
+        Profile::Serve => &["127.0.0.1:53", "[::1]:53"],
+        Profile::Demo => &["127.0.0.1:5300"],
+    };
+    let listen = reader.many("listen", built_in, "none", value::listener)?;
+    if listen.is_empty() {
+        return Err(reader.refuse(
+            "listen",
+            "the list is empty; name at least one address, for example 127.0.0.1:53",
+        ));
+    }
+    Ok(listen)
+}
+
+fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, ConfigError> {
+    let (source, network) = match profile {
+        Profile::Serve => ("none", "mainnet"),
+        Profile::Demo => ("dev", "dev"),
+    };
+    let source = reader.one("chain.source", source, value::source)?;
+    let network = match source {
+        SourceKind::Dev => "dev",
+        SourceKind::None => network,
+    };
+    let network = reader.one("chain.network", network, value::network)?;
+    if source == SourceKind::Dev && network != Network::Dev {
+        return Err(reader.refuse(
+            "chain.network",
+            "the source \"dev\" has only the network \"dev\"; change one of the two",
+        ));
+    }
+    let confirmations = match network {
+        Network::Mainnet => "6", // as the reference (virtualchain's NUM_CONFIRMATIONS)
+        Network::Regtest | Network::Dev => "0",
+    };
+    Ok(ChainConfig {
+        source,
+        network,
+        confirmations: reader.one("chain.confirmations", confirmations, value::confirmations)?,
+        first_block: reader.optional("chain.first-block", "the network's", value::height)?,
+        undo_depth: reader.one("chain.undo-depth", "100", value::undo_depth)?,
+    })
+}
+
+fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, ConfigError> {
+    let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
+    if let Some(own) = upstreams.iter().find(|upstream| listen.contains(upstream)) {
+        let problem = format!("{own} is where bnsd itself listens; name another resolver");
+        return Err(reader.refuse("dns.upstreams", &problem));
+    }
+    let max_lag = reader.one("dns.max-lag", "7200", value::lag)?;
+    Ok(DnsConfig {
+        upstreams,
+        max_ttl: reader.one("dns.max-ttl", "600", value::ttl)?,
+        max_lag: Duration::from_secs(max_lag.into()),
+        allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
+    })
+}
+
+fn settle_namespaces(
+    reader: &mut Reader,
+    profile: Profile,
+) -> Result<BTreeMap<NamespaceId, Mode>, ConfigError> {
+    let built_in: &[(&str, &str)] = match profile {
+        Profile::Serve => &[],
+        Profile::Demo => &[("id", "only")], // its chain is the only one that knows its names
+    };
+    let open = "id exact, other top-level domains off, the rest only";
+    reader.namespaces(built_in, open)
+}
+
+fn warn_of_exposure(listener: &SocketAddr) -> Option<String> {
+    (!listener.ip().is_loopback()).then(|| {
+        format!(
+            "DNS on {listener} answers everybody who can reach this machine, not only this machine"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

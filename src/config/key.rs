@@ -1,0 +1,104 @@
+//! The table of all keys. A new option is one line here and one in [`super::Config`].
+
+/// The shape of a key's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A text.
+    Text,
+    /// A whole number.
+    Number,
+    /// A path; relative ones in the file start at the file's directory.
+    Path,
+    /// A list of texts; separated by commas in the environment.
+    List,
+    /// A list of paths; separated by commas in the environment.
+    PathList,
+    /// A section whose keys are free: `KEY = "VALUE"`; `KEY=VALUE,...` in the environment.
+    Map,
+}
+
+/// A key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name with its section, as in `dns.max-ttl`.
+    pub name: &'static str,
+    /// The environment variable that sets it.
+    pub variable: &'static str,
+    /// The shape of its value.
+    pub shape: Shape,
+}
+
+const fn key(name: &'static str, variable: &'static str, shape: Shape) -> Key {
+    Key {
+        name,
+        variable,
+        shape,
+    }
+}
+
+/// Every key that there is, in the order in which they are shown.
+pub const KEYS: &[Key] = &[
+    key("data-dir", "BNSD_DATA_DIR", Shape::Path),
+    key("control-socket", "BNSD_CONTROL_SOCKET", Shape::Path),
+    key("listen", "BNSD_LISTEN", Shape::List),
+    key("chain.source", "BNSD_CHAIN_SOURCE", Shape::Text),
+    key("chain.network", "BNSD_CHAIN_NETWORK", Shape::Text),
+    key(
+        "chain.confirmations",
+        "BNSD_CHAIN_CONFIRMATIONS",
+        Shape::Number,
+    ),
+    key("chain.first-block", "BNSD_CHAIN_FIRST_BLOCK", Shape::Number),
+    key("chain.undo-depth", "BNSD_CHAIN_UNDO_DEPTH", Shape::Number),
+    key("dns.upstreams", "BNSD_DNS_UPSTREAMS", Shape::List),
+    key("dns.max-ttl", "BNSD_DNS_MAX_TTL", Shape::Number),
+    key("dns.max-lag", "BNSD_DNS_MAX_LAG", Shape::Number),
+    key("dns.allow-private", "BNSD_DNS_ALLOW_PRIVATE", Shape::List),
+    key("namespaces", "BNSD_NAMESPACES", Shape::Map),
+    key(
+        "zonefiles.folders",
+        "BNSD_ZONEFILES_FOLDERS",
+        Shape::PathList,
+    ),
+    key("log.level", "BNSD_LOG", Shape::Text),
+];
+
+/// Variables that the command line reads itself.
+pub const OTHER_VARIABLES: &[&str] = &["BNSD_CONFIG", "BNSD_JSON"];
+
+/// The key of that name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether any key stands in the section `name`.
+pub fn is_section(name: &str) -> bool {
+    sections().any(|section| section == name)
+}
+
+/// The known key or section that is most like `name`, if one is alike enough to be meant.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .map(|key| key.name)
+        .chain(sections())
+        .map(|known| (likeness(known, name), known))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}
+
+/// Jaro-Winkler similarity from which on a misspelling is supposed: `listn`, `maxttl` and `upstream` are
+/// above it, unrelated words below.
+const ALIKE: f64 = 0.84;
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    let names = KEYS.iter().map(|key| key.name);
+    names.filter_map(|name| name.split_once('.').map(|(section, _)| section))
+}
+
+/// `max-ttl` at the top level means `dns.max-ttl`, so the last parts count alone as well, a little less.
+fn likeness(known: &str, asked: &str) -> f64 {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let alone = strsim::jaro_winkler(&last(known), &last(asked)) - 0.01;
+    strsim::jaro_winkler(known, asked).max(alone)
+}

@@ -1,0 +1,48 @@
+//! The platform's directories: state and configuration (XDG base directories, Apple's library folders).
+
+use std::path::{Path, PathBuf};
+
+use directories::{BaseDirs, ProjectDirs};
+
+/// Where a daemon that the system started has its control socket; systemd/ and launchd/ name the same.
+#[cfg(not(target_os = "macos"))]
+pub const SYSTEM_CONTROL_SOCKET: &str = "/run/bnsd/control.sock";
+/// Where a daemon that the system started has its control socket; systemd/ and launchd/ name the same.
+#[cfg(target_os = "macos")]
+pub const SYSTEM_CONTROL_SOCKET: &str = "/var/run/bnsd/control.sock";
+
+/// The directories that apply to whoever runs the program.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Places {
+    /// For the daemon's data: `$XDG_STATE_HOME/bnsd`, by default `~/.local/state/bnsd`.
+    pub state: Option<PathBuf>,
+    /// The configuration file: `$XDG_CONFIG_HOME/bnsd/bnsd.toml`, by default in `~/.config`.
+    pub config_file: Option<PathBuf>,
+}
+
+impl Places {
+    /// Asks the platform.
+    pub fn of_platform() -> Self {
+        let project = ProjectDirs::from("org", "bnsd", "bnsd");
+        Self {
+            state: project.as_ref().map(|project| {
+                let state = project.state_dir();
+                state.unwrap_or_else(|| project.data_local_dir()).to_owned()
+            }),
+            config_file: project.map(|project| project.config_dir().join("bnsd.toml")),
+        }
+    }
+
+    /// Where the demo keeps its chain, apart from a real daemon's data.
+    pub fn demo_dir(&self) -> Option<PathBuf> {
+        self.state.as_ref().map(|state| state.join("demo"))
+    }
+}
+
+/// `~/x` as the shell would read it, since no shell reads a configuration file.
+pub fn expand_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), BaseDirs::new()) {
+        (Ok(rest), Some(base)) => base.home_dir().join(rest),
+        _ => path.to_owned(),
+    }
+}

@@ -1,0 +1,298 @@
+//! The layers and their messages, through [`Config::load`] with real files.
+
+use std::fs;
+
+use super::*;
+
+struct Bench {
+    directory: tempfile::TempDir,
+    sources: Sources,
+}
+
+fn bench() -> Bench {
+    let directory = tempfile::tempdir().expect("a scratch directory");
+    let places = Places {
+        state: Some(directory.path().join("state")),
+        config_file: Some(directory.path().join("bnsd.toml")),
+    };
+    Bench {
+        directory,
+        sources: Sources {
+            profile: Profile::Serve,
+            file: FileChoice::AtItsPlace,
+            environment: Vec::new(),
+            flags: Vec::new(),
+            places,
+        },
+    }
+}
+
+impl Bench {
+    fn file(self, text: &str) -> Self {
+        fs::write(self.directory.path().join("bnsd.toml"), text).expect("a written file");
+        self
+    }
+
+    fn environment(mut self, variable: &str, text: &str) -> Self {
+        let pair = (variable.to_owned(), text.to_owned());
+        self.sources.environment.push(pair);
+        self
+    }
+
+    fn flag(mut self, key: &'static str, flag: &'static str, values: &[&str]) -> Self {
+        let values = values.iter().map(|value| (*value).to_owned()).collect();
+        self.sources.flags.push(Flag { key, flag, values });
+        self
+    }
+
+    fn load(&self) -> Config {
+        Config::load(&self.sources).expect("a valid configuration")
+    }
+
+    /// The message of the error, with the scratch directory taken out.
+    fn error(&self) -> String {
+        let error = Config::load(&self.sources).expect_err("an error");
+        let scratch = format!("{}/", self.directory.path().display());
+        error.to_string().replace(&scratch, "")
+    }
+}
+
+fn origin_of(config: &Config, key: &str) -> String {
+    let setting = config.settings.iter().find(|setting| setting.key == key);
+    setting.expect("every key is shown").origin.to_string()
+}
+
+#[test]
+fn without_anything_the_built_in_values_are_in_force() {
+    let bench = bench();
+    let config = bench.load();
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:53", "[::1]:53"]);
+    assert_eq!(config.data_dir, bench.directory.path().join("state"));
+    assert_eq!(config.control_socket, config.data_dir.join(CONTROL_SOCKET));
+    assert_eq!(config.chain.confirmations, 6);
+    assert_eq!(config.chain.undo_depth, 100);
+    assert_eq!(config.dns.max_ttl, 600);
+    assert_eq!(config.dns.max_lag, Duration::from_secs(7200));
+    assert!(config.dns.upstreams.is_empty());
+    assert!(config.namespaces.is_empty(), "the resolver knows the rest");
+    assert!(config.warnings.is_empty());
+    assert!(
+        config
+            .settings
+            .iter()
+            .all(|setting| setting.origin == Origin::Default)
+    );
+    assert_eq!(config.settings.len(), key::KEYS.len());
+}
+
+#[test]
+fn every_key_is_shown_in_the_order_of_the_table() {
+    let config = bench().file("[namespaces]\nfoo = \"only\"\n").load();
+    let shown: Vec<&str> = config.settings.iter().map(|s| s.key.as_str()).collect();
+    let known: Vec<&str> = key::KEYS
+        .iter()
+        .flat_map(|key| match key.name {
+            "namespaces" => vec!["namespaces", "namespaces.foo"],
+            name => vec![name],
+        })
+        .collect();
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn later_layers_win_and_each_value_knows_its_origin() {
+    let bench = bench()
+        .file("listen = [\"127.0.0.1:1053\"]\n\n[dns]\nmax-ttl = 60\nmax-lag = 90\n")
+        .environment("BNSD_DNS_MAX_LAG", "30")
+        .environment("BNSD_DNS_UPSTREAMS", "9.9.9.9, [::1]:5353")
+        .environment("HOME", "/somewhere")
+        .flag("listen", "--listen", &["127.0.0.1:2053"]);
+    let config = bench.load();
+    assert_eq!(
+        config.listen,
+        ["127.0.0.1:2053".parse().expect("an address")]
+    );
+    assert_eq!(config.dns.max_ttl, 60);
+    assert_eq!(config.dns.max_lag, Duration::from_secs(30));
+    let upstreams: Vec<String> = config
+        .dns
+        .upstreams
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(upstreams, ["9.9.9.9:53", "[::1]:5353"]);
+    assert_eq!(origin_of(&config, "listen"), "--listen");
+    assert_eq!(
+        origin_of(&config, "dns.max-lag"),
+        "environment variable BNSD_DNS_MAX_LAG"
+    );
+    assert!(origin_of(&config, "dns.max-ttl").ends_with("bnsd.toml:4"));
+    assert_eq!(origin_of(&config, "chain.source"), "default");
+}
+
+#[test]
+fn unknown_keys_name_their_line_and_what_was_probably_meant() {
+    let cases = [
+        (
+            "\nlistn = []\n",
+            "bnsd.toml:2: unknown key `listn`; did you mean `listen`?",
+        ),
+        (
+            "[dns]\nmaxttl = 5\n",
+            "bnsd.toml:2: unknown key `dns.maxttl`; did you mean `dns.max-ttl`?",
+        ),
+        (
+            "max-ttl = 5\n",
+            "bnsd.toml:1: unknown key `max-ttl`; did you mean `dns.max-ttl`?",
+        ),
+        (
+            "[chian]\nsource = \"dev\"\n",
+            "bnsd.toml:1: unknown key `chian`; did you mean `chain`?",
+        ),
+        (
+            "[quux]\n",
+            "bnsd.toml:1: unknown key `quux`; `bnsd config show` lists all keys",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(bench().file(text).error(), message);
+    }
+}
+
+#[test]
+fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
+    let cases = [
+        (
+            "listen = \"127.0.0.1:53\"",
+            "bnsd.toml:1: `listen`: expected a list of texts in quotes, for example [\"one\", \"two\"]",
+        ),
+        (
+            "listen = []",
+            "bnsd.toml:1: `listen`: the list is empty; name at least one address, for example 127.0.0.1:53",
+        ),
+        (
+            "listen = [\"127.0.0.1\"]",
+            "bnsd.toml:1: `listen`: \"127.0.0.1\" has no port; write for example 127.0.0.1:53",
+        ),
+        (
+            "data-dir = \"\"",
+            "bnsd.toml:1: `data-dir`: the path is empty; name a file or directory",
+        ),
+        (
+            "[chain]\nsource = \"bitcoin\"",
+            "bnsd.toml:2: `chain.source`: \"bitcoin\" is not possible; write one of none, dev",
+        ),
+        (
+            "[chain]\nsource = \"dev\"\nnetwork = \"mainnet\"",
+            "bnsd.toml:3: `chain.network`: the source \"dev\" has only the network \"dev\"; change one of the two",
+        ),
+        (
+            "[dns]\nmax-ttl = -1",
+            "bnsd.toml:2: `dns.max-ttl`: \"-1\" is no whole number from 0 to 604800",
+        ),
+        (
+            "[dns]\nmax-ttl = \"1\"",
+            "bnsd.toml:2: `dns.max-ttl`: expected a whole number without quotes",
+        ),
+        (
+            "[dns]\nupstreams = [\"127.0.0.1:53\"]",
+            "bnsd.toml:2: `dns.upstreams`: 127.0.0.1:53 is where bnsd itself listens; name another resolver",
+        ),
+        (
+            "[namespaces]\nid = \"all\"",
+            "bnsd.toml:2: `namespaces.id`: \"all\" is not possible; write one of exact, only, legacy-first, off",
+        ),
+        (
+            "[namespaces]\nID = \"off\"",
+            "bnsd.toml:2: `namespaces.ID`: \"ID\" is no namespace: only the characters a-z, 0-9, '-' and '_' are allowed",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(bench().file(text).error(), message, "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_toml_names_its_line() {
+    let message = bench().file("listen = [\n\"a\n").error();
+    assert!(
+        message.starts_with("bnsd.toml:2: not valid TOML: "),
+        "{message}"
+    );
+    assert!(!message.contains('\n'), "{message:?}");
+}
+
+#[test]
+fn a_named_file_has_to_be_there_and_readable() {
+    let mut bench = bench();
+    bench.sources.file = FileChoice::Named(bench.directory.path().join("other.toml"));
+    let message = bench.error();
+    assert_eq!(
+        message,
+        "there is no configuration file other.toml: create it, or leave out --config"
+    );
+    bench.sources.file = FileChoice::Named(bench.directory.path().to_owned());
+    let error = Config::load(&bench.sources).expect_err("a directory is no file");
+    assert!(!error.is_wrong_use());
+}
+
+#[test]
+fn relative_paths_in_the_file_start_at_the_file() {
+    let bench = bench().file("data-dir = \"data\"\n[zonefiles]\nfolders = [\"zones\", \"/z\"]\n");
+    let config = bench.load();
+    assert_eq!(config.data_dir, bench.directory.path().join("data"));
+    assert_eq!(
+        config.zonefiles.folders,
+        [bench.directory.path().join("zones"), "/z".into()]
+    );
+}
+
+#[test]
+fn listening_beyond_loopback_is_said() {
+    let config = bench().file("listen = [\"0.0.0.0:53\"]\n").load();
+    assert_eq!(config.warnings.len(), 1);
+}
+
+#[test]
+fn a_misspelt_variable_is_a_warning() {
+    let config = bench().environment("BNSD_LISTN", "x").load();
+    assert_eq!(
+        config.warnings,
+        [
+            "the environment variable BNSD_LISTN sets nothing: `bnsd config show` lists those that do"
+        ]
+    );
+}
+
+#[test]
+fn namespaces_of_all_layers_add_up() {
+    let config = bench()
+        .file("[namespaces]\nfoo = \"only\"\nbar = \"off\"\n")
+        .environment("BNSD_NAMESPACES", "bar=exact,id=off")
+        .load();
+    let modes: Vec<_> = config.namespaces.iter().collect();
+    let shown = format!("{modes:?}");
+    assert_eq!(shown, "[(bar, Exact), (foo, Only), (id, Off)]");
+}
+
+#[test]
+fn clients_try_other_sockets_only_when_none_is_named() {
+    let bench = bench();
+    let candidates = bench.load().control_candidates(&bench.sources.places);
+    assert_eq!(candidates.len(), 3);
+    let bench = bench.flag("data-dir", "--data-dir", &["/d"]);
+    let candidates = bench.load().control_candidates(&bench.sources.places);
+    assert_eq!(candidates, [PathBuf::from("/d/control.sock")]);
+}
+
+#[test]
+fn a_user_without_home_is_told_to_name_a_directory() {
+    let mut bench = bench();
+    bench.sources.places = Places::default();
+    assert!(matches!(
+        Config::load(&bench.sources),
+        Err(ConfigError::NoHome)
+    ));
+    assert!(Config::load(&bench.flag("data-dir", "--data-dir", &["/d"]).sources).is_ok());
+}

@@ -1,0 +1,160 @@
+//! Texts to typed values. An error is the rest of a sentence: what is wrong and what to write instead.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use hickory_proto::rr;
+
+use super::{LogLevel, Network, SourceKind};
+use crate::bns::name::NamespaceId;
+use crate::resolver::Mode;
+
+/// The port of DNS (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
+
+/// An absolute path; a relative one starts at the current directory.
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    std::path::absolute(text).map_err(|_| "the path is empty; name a file or directory".to_owned())
+}
+
+/// An address to listen on; its port has to be said.
+pub fn listener(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match text.parse::<IpAddr>() {
+        Ok(ip) => {
+            let example = SocketAddr::new(ip, DNS_PORT);
+            format!("{text:?} has no port; write for example {example}")
+        }
+        Err(_) => {
+            format!("{text:?} is no ADDRESS:PORT; write for example 127.0.0.1:53 or [::1]:53")
+        }
+    })
+}
+
+/// The address of a resolver, with port 53 unless it names another.
+pub fn upstream(text: &str) -> Result<SocketAddr, String> {
+    let address = match text.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, DNS_PORT),
+        Err(_) => text.parse().map_err(|_| {
+            format!(
+                "{text:?} is no address of a resolver; write for example 9.9.9.9 or 127.0.0.1:5353"
+            )
+        })?,
+    };
+    if address.ip().is_unspecified() || address.port() == 0 {
+        return Err(format!(
+            "{text:?} is no address that can be asked; name one resolver"
+        ));
+    }
+    Ok(address)
+}
+
+/// A domain name, lower case and fully qualified.
+pub fn domain(text: &str) -> Result<rr::Name, String> {
+    let problem = || format!("{text:?} is no domain name; write for example home.example");
+    let mut name = rr::Name::from_ascii(text).map_err(|_| problem())?;
+    if name.num_labels() == 0 {
+        return Err(problem());
+    }
+    name.set_fqdn(true);
+    Ok(name.to_lowercase())
+}
+
+/// The id of a namespace.
+pub fn namespace(text: &str) -> Result<NamespaceId, String> {
+    text.parse()
+        .map_err(|error| format!("{text:?} is no namespace: {error}"))
+}
+
+/// What happens to the names of a namespace.
+pub fn mode(text: &str) -> Result<Mode, String> {
+    choose(
+        text,
+        &[
+            ("exact", Mode::Exact),
+            ("only", Mode::Only),
+            ("legacy-first", Mode::LegacyFirst),
+            ("off", Mode::Off),
+        ],
+    )
+}
+
+/// Where blocks come from.
+pub fn source(text: &str) -> Result<SourceKind, String> {
+    choose(
+        text,
+        &[("none", SourceKind::None), ("dev", SourceKind::Dev)],
+    )
+}
+
+/// Which chain is followed.
+pub fn network(text: &str) -> Result<Network, String> {
+    choose(
+        text,
+        &[
+            ("mainnet", Network::Mainnet),
+            ("regtest", Network::Regtest),
+            ("dev", Network::Dev),
+        ],
+    )
+}
+
+/// How much is logged.
+pub fn log_level(text: &str) -> Result<LogLevel, String> {
+    choose(
+        text,
+        &[
+            ("off", LogLevel::Off),
+            ("error", LogLevel::Error),
+            ("warn", LogLevel::Warn),
+            ("info", LogLevel::Info),
+            ("debug", LogLevel::Debug),
+            ("trace", LogLevel::Trace),
+        ],
+    )
+}
+
+/// Blocks on top of an indexed one; more than a week of them is a slip of the pen.
+pub fn confirmations(text: &str) -> Result<u32, String> {
+    number(text, 0..=1_000)
+}
+
+/// A block's height; the bound is that of lock times (BIP 65), five hundred million.
+pub fn height(text: &str) -> Result<u32, String> {
+    number(text, 0..=499_999_999)
+}
+
+/// Blocks that can be undone; each costs space in the database.
+pub fn undo_depth(text: &str) -> Result<u32, String> {
+    number(text, 1..=10_000)
+}
+
+/// A TTL in seconds, up to the week that RFC 8767 §4 suggests as a cap.
+pub fn ttl(text: &str) -> Result<u32, String> {
+    number(text, 0..=604_800)
+}
+
+/// A delay in seconds, up to thirty days.
+pub fn lag(text: &str) -> Result<u32, String> {
+    number(text, 1..=2_592_000)
+}
+
+fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
+    let digits = text.replace('_', "");
+    let parsed = digits.parse().ok().filter(|number| range.contains(number));
+    parsed.ok_or_else(|| {
+        let (low, high) = (range.start(), range.end());
+        format!("{text:?} is no whole number from {low} to {high}")
+    })
+}
+
+fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        format!(
+            "{text:?} is not possible; write one of {}",
+            names.join(", ")
+        )
+    })
+}

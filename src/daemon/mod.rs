@@ -1,0 +1,279 @@
+//! The running daemon: builds the adapters, names their threads and tasks, handles signals, stops in order.
+//!
+//! ```text
+//! thread "indexer": chain source -> rules -> store      thread "folders": watched folders -> archive
+//! tokio tasks:      UDP and TCP loops, forwarded queries, control socket
+//! ```
+//!
+//! DNS sockets are bound first, so that a taken port is said before anything is created, and they answer
+//! legacy names from the first moment, whatever the chain does. An index that cannot go on is logged and shown
+//! by `status`; it never takes the resolver with it.
+
+mod demo;
+mod service;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use demo::{DemoOptions, run_demo};
+
+use crate::api::control;
+use crate::bns::Params;
+use crate::chain::ChainSource;
+use crate::chain::dev::DevChain;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{ChainConfig, Config, Network, SourceKind};
+use crate::dns::names::NameStore;
+use crate::dns::{Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
+use crate::folder::Folders;
+use crate::indexer::Indexer;
+use crate::resolver::Policy;
+use crate::status::Progress;
+use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use service::Service;
+
+/// Where the system says which resolvers to ask.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Folder of the embedded chain in the data directory.
+const DEV_CHAIN: &str = "chain";
+/// Folder of the zone files in the data directory.
+const ARCHIVE: &str = "zonefiles";
+/// Database memory: a name's row is about 300 bytes, so this holds the pages of 100,000 names.
+const DATABASE_CACHE: usize = 32 << 20;
+/// How long tasks may take to end.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// Runs the daemon until a signal ends it.
+pub fn run_serve(config: &Config) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let chain = match config.chain.source {
+            SourceKind::None => None,
+            SourceKind::Dev => Some(DevChain::open(&config.data_dir.join(DEV_CHAIN))?),
+        };
+        let daemon = Daemon::start(config, chain.as_ref())?;
+        daemon.log_start();
+        wait_for_signal().await?;
+        daemon.stop().await
+    })
+}
+
+/// A running daemon.
+pub struct Daemon {
+    service: Arc<Service>,
+    stop_indexer: Arc<AtomicBool>,
+    indexer: Option<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Daemon {
+    /// Starts everything that `config` asks for, following `chain` if there is one. Must be called inside
+    /// of a tokio runtime.
+    pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
+        let listen = Options {
+            listen: config.listen.clone(),
+            ..Options::default()
+        };
+        let server = Server::bind(&listen)?;
+        let params = Arc::new(params(&config.chain));
+        let store = Arc::new(open_store(config, &params)?);
+        let archive = Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?);
+        let control = control::Server::bind(&config.control_socket)?;
+        let folders = Folders::watch(&config.zonefiles.folders, &store, &archive)?;
+        let progress = Arc::new(Progress::default());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        restore_progress(&progress, &store);
+
+        let upstreams = upstreams(config, &server);
+        let names = Arc::new(NameStore {
+            params: Arc::clone(&params),
+            store: Arc::clone(&store),
+            archive: Arc::clone(&archive),
+            progress: Arc::clone(&progress),
+            clock: Arc::clone(&clock),
+        });
+        let handler = Handler::new(
+            Arc::clone(&names),
+            policy(config),
+            Upstreams::new(&upstreams),
+        );
+        let source = chain.map(|chain| chain.source(config.chain.confirmations));
+        let service = Arc::new(Service {
+            handler: Arc::new(handler),
+            names,
+            folders,
+            listeners: server.local_addrs(),
+            upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
+            network: config.chain.network,
+            source: source.as_ref().map(ChainSource::describe),
+        });
+
+        let stop_indexer = Arc::new(AtomicBool::new(false));
+        let indexer = source.map(|source| {
+            let indexer = Indexer::new(source, (*params).clone(), store, progress, clock);
+            spawn_indexer(indexer, Arc::clone(&stop_indexer))
+        });
+        let (stop, mut stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let handler = Arc::clone(&service.handler);
+        tasks.spawn(server.run(handler, async move {
+            let _ = stopped.wait_for(|stop| *stop).await; // an error is a daemon that is gone
+        }));
+        tasks.spawn(control.serve(Arc::clone(&service)));
+        Ok(Self {
+            service,
+            stop_indexer,
+            indexer: indexer.transpose()?,
+            stop,
+            tasks,
+        })
+    }
+
+    /// The state of names, as it is served.
+    pub fn names(&self) -> &Arc<NameStore> {
+        &self.service.names
+    }
+
+    /// Where DNS is served, with the ports that port 0 became.
+    pub fn listeners(&self) -> &[std::net::SocketAddr] {
+        &self.service.listeners
+    }
+
+    /// Stops answering, then indexing. The database is durable at every moment, so nothing is flushed here.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop_indexer.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        let ended = tokio::time::timeout(STOP_TIME, self.tasks.join_next()).await;
+        ended.context("DNS did not stop in time")?;
+        self.tasks.shutdown().await;
+        if let Some(indexer) = self.indexer.take() {
+            let joined = tokio::task::spawn_blocking(move || indexer.join()).await?;
+            joined.map_err(|_| anyhow!("the indexer panicked"))?;
+        }
+        Ok(())
+    }
+
+    fn log_start(&self) {
+        for listener in self.listeners() {
+            tracing::info!("answering DNS on {listener}");
+        }
+        if self.service.upstreams.is_empty() {
+            tracing::warn!(
+                "no upstream: other names cannot be resolved; set `dns.upstreams` or --upstream"
+            );
+        }
+        match &self.service.source {
+            Some(source) => tracing::info!("following {source}"),
+            None => tracing::warn!(
+                "no chain source is configured: names of the chain cannot be answered; set `chain.source`"
+            ),
+        }
+    }
+}
+
+/// The runtime for sockets and tasks.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("dns")
+        .build();
+    runtime.context("cannot start threads: the system's limits are too tight")
+}
+
+/// Returns when the user or the system wants the daemon to end.
+async fn wait_for_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    Ok(())
+}
+
+fn spawn_indexer(
+    indexer: Indexer<impl ChainSource + 'static>,
+    stop: Arc<AtomicBool>,
+) -> anyhow::Result<JoinHandle<()>> {
+    let thread = std::thread::Builder::new().name("indexer".to_owned());
+    let run = move || {
+        if let Err(error) = indexer.run(&stop) {
+            tracing::error!("the index stopped: {error}");
+        }
+    };
+    thread
+        .spawn(run)
+        .context("cannot start the indexer's thread")
+}
+
+/// The constants of the configured chain.
+fn params(chain: &ChainConfig) -> Params {
+    let mut params = match chain.network {
+        Network::Mainnet => Params::mainnet(),
+        Network::Regtest | Network::Dev => Params::regtest(),
+    };
+    if let Some(first_block) = chain.first_block {
+        params.first_block = first_block;
+    }
+    params
+}
+
+fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
+    let chain = ChainIdentity {
+        network: config.chain.network.as_str().to_owned(),
+        magic: params.magic,
+        first_block: params.first_block,
+    };
+    let options = StoreOptions {
+        cache_bytes: DATABASE_CACHE,
+        undo_depth: config.chain.undo_depth,
+    };
+    Ok(Store::open(&config.data_dir, &chain, options)?)
+}
+
+/// What earlier runs are known to have reached.
+fn restore_progress(progress: &Progress, store: &Store) {
+    if let Some(tip) = store.snapshot().tip() {
+        progress.set_tip(tip.height, tip.time);
+        progress.set_best_height(tip.height);
+    }
+    if crate::indexer::was_synced(store.directory()) {
+        progress.set_ever_synced();
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        modes: config.namespaces.clone().into_iter().collect(),
+        max_ttl: config.dns.max_ttl,
+        max_lag: config.dns.max_lag,
+        allow_private: config.dns.allow_private.clone(),
+        ..Policy::default()
+    }
+}
+
+/// The configured upstreams, or else the system's, without ourselves.
+fn upstreams(config: &Config, server: &Server) -> Vec<UpstreamConfig> {
+    if !config.dns.upstreams.is_empty() {
+        return config
+            .dns
+            .upstreams
+            .iter()
+            .map(|&address| UpstreamConfig { address })
+            .collect();
+    }
+    system_upstreams(Path::new(RESOLV_CONF), &server.local_addrs()).unwrap_or_else(|error| {
+        tracing::warn!("cannot read {RESOLV_CONF}: {error}");
+        Vec::new()
+    })
+}

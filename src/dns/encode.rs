@@ -1,0 +1,240 @@
+//! An answer as bytes: header, the client's own question, whole RRsets, and OPT (conformance rows 1, 20, 44).
+//!
+//! The space of OPT is set aside first, so that a truncated answer keeps it. What does not fit is left out by
+//! whole RRsets: missing answers or authorities set TC, missing additionals do not (RFC 2181 §9). The text of an
+//! extended error is the first to go.
+
+use hickory_proto::ProtoError;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name as DnsName, Record};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
+
+use super::query::{ClientEdns, Query};
+use crate::resolver::{Answer, ExtendedError, Provenance};
+
+/// Largest UDP answer, whatever the client takes: fits into every path (DNS flag day 2020).
+pub const UDP_MAX: u16 = 1232;
+/// Largest UDP answer to a client without EDNS (RFC 1035 §4.2.1).
+const UDP_PLAIN: u16 = 512;
+/// Length of an OPT record without options.
+const OPT: u16 = 11;
+
+/// An answer with everything that a message has room for.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// Response code, extended ones included.
+    pub rcode: ResponseCode,
+    /// AA.
+    pub authoritative: bool,
+    /// Whether the data is verified; AD is set for clients that ask.
+    pub verified: bool,
+    /// Answer section.
+    pub answers: Vec<Record>,
+    /// Authority section.
+    pub authorities: Vec<Record>,
+    /// Additional section without OPT.
+    pub additionals: Vec<Record>,
+    /// Extended error, for clients with EDNS.
+    pub ede: Option<ExtendedError>,
+}
+
+impl Reply {
+    /// A response code and nothing else.
+    pub fn bare(rcode: ResponseCode) -> Self {
+        Self {
+            rcode,
+            authoritative: false,
+            verified: false,
+            answers: Vec::new(),
+            authorities: Vec::new(),
+            additionals: Vec::new(),
+            ede: None,
+        }
+    }
+}
+
+impl From<Answer> for Reply {
+    fn from(answer: Answer) -> Self {
+        let found = matches!(answer.rcode, ResponseCode::NoError | ResponseCode::NXDomain);
+        Self {
+            rcode: answer.rcode,
+            authoritative: found && answer.provenance != Provenance::Upstream,
+            verified: found && answer.provenance == Provenance::Chain,
+            answers: answer.answers,
+            authorities: answer.authorities,
+            additionals: Vec::new(),
+            ede: answer.ede,
+        }
+    }
+}
+
+/// The largest UDP answer that a client gets.
+pub fn udp_limit(query: &Query) -> u16 {
+    query
+        .edns
+        .map_or(UDP_PLAIN, |edns| edns.payload.clamp(UDP_PLAIN, UDP_MAX))
+}
+
+/// Writes `reply` into `out`, at most `limit` bytes.
+pub fn encode(query: &Query, reply: &Reply, limit: u16, out: &mut Vec<u8>) {
+    if try_encode(query, reply, limit, out).is_err() {
+        // Only a record that no message can hold gets here; the client is told that we failed.
+        let failure = Reply::bare(ResponseCode::ServFail);
+        if try_encode(query, &failure, limit, out).is_err() {
+            out.clear();
+        }
+    }
+}
+
+fn try_encode(
+    query: &Query,
+    reply: &Reply,
+    limit: u16,
+    out: &mut Vec<u8>,
+) -> Result<(), ProtoError> {
+    out.clear();
+    let opt = query.edns.map_or(0, |_| OPT);
+    let mut encoder = BinEncoder::new(out);
+    encoder.set_max_size(limit.saturating_sub(opt));
+    encoder.emit_vec(&[0; 12])?;
+    if let Some(question) = &query.question {
+        question.emit(&mut encoder)?;
+    }
+    let asked = query.question.as_ref().map(|question| question.name());
+    let emitted = emit_sections(&mut encoder, reply, asked)?;
+    write_header(out, query, reply, &emitted);
+    if let Some(edns) = query.edns {
+        write_opt(out, edns, reply, limit);
+    }
+    Ok(())
+}
+
+/// What of a reply is in the message.
+#[derive(Default)]
+struct Emitted {
+    /// Records per section.
+    counts: [u16; 3],
+    /// An answer or an authority is missing.
+    truncated: bool,
+}
+
+/// Emits the three sections until one does not fit.
+fn emit_sections(
+    encoder: &mut BinEncoder<'_>,
+    reply: &Reply,
+    asked: Option<&DnsName>,
+) -> Result<Emitted, ProtoError> {
+    let sections = [&reply.answers, &reply.authorities, &reply.additionals];
+    let mut emitted = Emitted::default();
+    for (index, records) in sections.into_iter().enumerate() {
+        let count = emit_records(encoder, records, asked)?;
+        emitted.counts[index] = count as u16;
+        if count < records.len() {
+            emitted.truncated = index < 2;
+            break;
+        }
+    }
+    Ok(emitted)
+}
+
+/// Emits whole RRsets as long as they fit; returns the number of records.
+fn emit_records(
+    encoder: &mut BinEncoder<'_>,
+    records: &[Record],
+    asked: Option<&DnsName>,
+) -> Result<usize, ProtoError> {
+    let mut emitted = 0;
+    for set in records.chunk_by(same_rrset) {
+        let start = encoder.offset();
+        let fits = set
+            .iter()
+            .all(|record| emit_record(encoder, record, asked).is_ok());
+        if !fits {
+            encoder.set_offset(start);
+            encoder.trim();
+            break;
+        }
+        emitted += set.len();
+    }
+    Ok(emitted)
+}
+
+fn same_rrset(a: &Record, b: &Record) -> bool {
+    a.record_type() == b.record_type() && a.name == b.name
+}
+
+/// The owner takes the letters of the question, so that the two are one name to compression.
+fn emit_record(
+    encoder: &mut BinEncoder<'_>,
+    record: &Record,
+    asked: Option<&DnsName>,
+) -> Result<(), ProtoError> {
+    match asked {
+        Some(asked) if *asked == record.name && !asked.eq_case(&record.name) => {
+            let mut record = record.clone();
+            record.name = asked.clone();
+            record.emit(encoder)
+        }
+        _ => record.emit(encoder),
+    }
+}
+
+fn write_header(out: &mut [u8], query: &Query, reply: &Reply, emitted: &Emitted) {
+    let set = |condition: bool, bit: u16| if condition { bit } else { 0 };
+    let flags = 0x8000
+        | u16::from(query.opcode) << 11
+        | set(reply.authoritative, 0x0400)
+        | set(emitted.truncated, 0x0200)
+        | set(query.recursion_desired, 0x0100)
+        | set(query.opcode == 0, 0x0080)
+        | set(reply.verified && query.wants_authentic_data(), 0x0020)
+        | set(query.checking_disabled, 0x0010)
+        | u16::from(reply.rcode) & 0x000f;
+    let questions = u16::from(query.question.is_some());
+    let [answers, authorities, additionals] = emitted.counts;
+    let additionals = additionals + u16::from(query.edns.is_some());
+    let fields = [
+        query.id,
+        flags,
+        questions,
+        answers,
+        authorities,
+        additionals,
+    ];
+    for (place, field) in out.chunks_exact_mut(2).zip(fields) {
+        place.copy_from_slice(&field.to_be_bytes());
+    }
+}
+
+/// The OPT record (RFC 6891 §6.1), with the extended error if there is room for it.
+fn write_opt(out: &mut Vec<u8>, edns: ClientEdns, reply: &Reply, limit: u16) {
+    let extended_rcode = (u16::from(reply.rcode) >> 4) as u8;
+    let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
+    out.extend([0, 0, 41]);
+    out.extend(UDP_MAX.to_be_bytes());
+    out.extend([extended_rcode, 0, dnssec_ok, 0]);
+    let room = usize::from(limit).saturating_sub(out.len() + 2);
+    let option = reply.ede.as_ref().map(ede_option).unwrap_or_default();
+    let option = if option.len() <= room {
+        option
+    } else {
+        Vec::new()
+    };
+    out.extend((option.len() as u16).to_be_bytes());
+    out.extend(option);
+}
+
+/// Option 15 (RFC 8914 §2), its text cut to ASCII of bounded length.
+fn ede_option(ede: &ExtendedError) -> Vec<u8> {
+    let text: Vec<u8> = ede
+        .text
+        .bytes()
+        .filter(|byte| (0x20..0x7f).contains(byte))
+        .take(ExtendedError::TEXT_MAX)
+        .collect();
+    let mut option = vec![0, 15];
+    option.extend((text.len() as u16 + 2).to_be_bytes());
+    option.extend(ede.code.to_be_bytes());
+    option.extend(text);
+    option
+}

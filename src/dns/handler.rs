@@ -1,0 +1,325 @@
+//! From the bytes of a query to the bytes of its answer.
+//!
+//! [`Handler::handle`] decides at once whatever needs no upstream, so that the loop that read a query can
+//! send its answer without a task in between. What needs one is handed back as [`Pending`], to be finished
+//! by [`Handler::finish`] on a task; their number is bounded.
+//!
+//! An answer cache in wire form belongs between `decode` and `decide` in [`Handler::handle`], keyed by the
+//! lower-case name, the type and the class of EDNS; both sides already have that shape.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::chain::Chain;
+use super::counters::Counters;
+use super::encode::{Reply, encode, udp_limit};
+use super::forward::{ForwardError, Upstreams};
+use super::query::{Decoded, Query, decode};
+use super::rebind;
+use crate::resolver::{
+    Answer, BnsRoute, ExtendedError, MAX_CHAIN, NameSource, Outcome, Policy, Provenance, Question,
+    Resolution, Route, answer_bns, resolve, route,
+};
+
+/// Queries that may wait for an upstream at the same time.
+const IN_FLIGHT_MAX: usize = 2_000;
+
+/// Where a handler takes the state of names from: one snapshot per decision.
+pub trait Snapshots: Send + Sync + 'static {
+    /// A moment of the state.
+    type Source: NameSource;
+
+    /// The newest moment.
+    fn snapshot(&self) -> Self::Source;
+}
+
+/// How a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Answers are short, or say that they were cut.
+    Udp,
+    /// Answers may take what a length prefix can say.
+    Tcp,
+}
+
+/// What became of a packet.
+pub enum Handled {
+    /// It gets no answer.
+    Silence,
+    /// The answer is in the buffer.
+    Ready,
+    /// An upstream has to be asked.
+    Pending(Box<Pending>),
+}
+
+/// A query that waits for an upstream.
+pub struct Pending {
+    query: Query,
+    limit: u16,
+    chain: Chain,
+    fallback: Option<BnsRoute>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Answers queries.
+pub struct Handler<P> {
+    snapshots: P,
+    policy: ArcSwap<Policy>,
+    upstreams: ArcSwap<Upstreams>,
+    counters: Counters,
+    in_flight: Arc<Semaphore>,
+}
+
+/// One step of a decision.
+enum Step {
+    Done(Answer),
+    Ask(Option<BnsRoute>),
+}
+
+impl<P: Snapshots> Handler<P> {
+    /// A handler over a source of state.
+    pub fn new(snapshots: P, policy: Policy, upstreams: Upstreams) -> Self {
+        Self {
+            snapshots,
+            policy: ArcSwap::from_pointee(policy),
+            upstreams: ArcSwap::from_pointee(upstreams),
+            counters: Counters::default(),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+        }
+    }
+
+    /// How queries ended.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Puts another policy in force.
+    pub fn set_policy(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// Puts other upstreams in force; queries under way finish with the old ones.
+    pub fn set_upstreams(&self, upstreams: Upstreams) {
+        self.upstreams.store(Arc::new(upstreams));
+    }
+
+    /// Answers a packet into `out`, or says what it takes to answer it.
+    pub fn handle(&self, bytes: &[u8], transport: Transport, out: &mut Vec<u8>) -> Handled {
+        let (query, question) = match decode(bytes) {
+            Decoded::Silence => {
+                self.counters.count_dropped();
+                return Handled::Silence;
+            }
+            Decoded::Rejected(query, rcode) => {
+                self.counters.count(Outcome::Refused);
+                encode(&query, &Reply::bare(rcode), limit(&query, transport), out);
+                return Handled::Ready;
+            }
+            Decoded::Asked(query, question) => (query, question),
+        };
+        let limit = limit(&query, transport);
+        let mut chain = Chain::new(question);
+        match self.decide(&mut chain) {
+            Step::Done(answer) => self.reply(&query, answer, limit, out),
+            Step::Ask(fallback) => return self.pend(query, limit, chain, fallback, out),
+        }
+        Handled::Ready
+    }
+
+    /// Asks upstreams and writes the answer into `out`.
+    pub async fn finish(&self, pending: Pending, out: &mut Vec<u8>) {
+        let Pending {
+            query,
+            limit,
+            mut chain,
+            mut fallback,
+            _permit,
+        } = pending;
+        loop {
+            let upstreams = self.upstreams.load_full();
+            let response = upstreams.ask(&query, &chain.question).await;
+            let step = match response {
+                Err(error) => Step::Done(chain.merge(forward_failure(&error))),
+                Ok(message) => match self.relay(&mut chain, message, fallback.take()) {
+                    Relayed::Reply(reply) => {
+                        self.counters.count(Outcome::Forwarded);
+                        return encode(&query, &reply, limit, out);
+                    }
+                    Relayed::GoOn(step) => step,
+                },
+            };
+            match step {
+                Step::Done(answer) => return self.reply(&query, answer, limit, out),
+                Step::Ask(next) => fallback = next,
+            }
+        }
+    }
+
+    fn pend(
+        &self,
+        query: Query,
+        limit: u16,
+        chain: Chain,
+        fallback: Option<BnsRoute>,
+        out: &mut Vec<u8>,
+    ) -> Handled {
+        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+            let text = "too many queries wait for upstreams; try again";
+            let busy = ExtendedError::new(ExtendedError::OTHER, text);
+            self.reply(&query, Answer::failure(Outcome::Failed, busy), limit, out);
+            return Handled::Ready;
+        };
+        Handled::Pending(Box::new(Pending {
+            query,
+            limit,
+            chain,
+            fallback,
+            _permit: permit,
+        }))
+    }
+
+    fn reply(&self, query: &Query, answer: Answer, limit: u16, out: &mut Vec<u8>) {
+        self.counters.count(answer.outcome);
+        encode(query, &Reply::from(answer), limit, out);
+    }
+
+    /// Follows a question as far as that needs no upstream.
+    fn decide(&self, chain: &mut Chain) -> Step {
+        let policy = self.policy.load();
+        let source = self.snapshots.snapshot();
+        while chain.hops <= MAX_CHAIN {
+            let answer = match resolve(&chain.question, &policy, &source) {
+                Ok(Resolution::Answer(answer)) => answer,
+                Ok(Resolution::Forward) => return Step::Ask(None),
+                Ok(Resolution::ForwardFirst(bns)) => return Step::Ask(Some(bns)),
+                Err(error) => return Step::Done(database_failure(&error)),
+            };
+            if let Some(answer) = chain.advance(answer, &policy) {
+                return Step::Done(answer);
+            }
+        }
+        Step::Done(Answer::endless_chain())
+    }
+
+    /// What an upstream's response means for the question.
+    fn relay(
+        &self,
+        chain: &mut Chain,
+        mut message: Message,
+        fallback: Option<BnsRoute>,
+    ) -> Relayed {
+        let policy = self.policy.load();
+        if let Some(bns) = fallback
+            && message.metadata.response_code == ResponseCode::NXDomain
+        {
+            return Relayed::GoOn(self.decide_bns(&bns, chain));
+        }
+        if let Some((kept, target)) = self.handed_back(&message, chain, &policy) {
+            chain.move_to(target, kept, Provenance::Upstream);
+            return Relayed::GoOn(self.decide(chain));
+        }
+        let filtered = rebind::filter(&mut message, &chain.asked, &policy);
+        Relayed::Reply(chain.relayed(message, filtered))
+    }
+
+    fn decide_bns(&self, bns: &BnsRoute, chain: &mut Chain) -> Step {
+        let policy = self.policy.load();
+        let source = self.snapshots.snapshot();
+        match answer_bns(bns, &chain.question, &policy, &source) {
+            Ok(answer) => match chain.advance(answer, &policy) {
+                Some(answer) => Step::Done(answer),
+                None => self.decide(chain),
+            },
+            Err(error) => Step::Done(database_failure(&error)),
+        }
+    }
+
+    /// A CNAME in an upstream's answer can lead to a name that is ours. What the upstream says about that name
+    /// is then left out, and the question goes on here.
+    fn handed_back(
+        &self,
+        message: &Message,
+        chain: &Chain,
+        policy: &Policy,
+    ) -> Option<(Vec<Record>, DnsName)> {
+        let mut owner = chain.question.name.clone();
+        let mut kept = Vec::new();
+        for _ in 0..MAX_CHAIN {
+            let (record, target) =
+                message
+                    .answers
+                    .iter()
+                    .find_map(|record| match &record.data {
+                        RData::CNAME(target) if record.name == owner => {
+                            Some((record, target.0.clone()))
+                        }
+                        _ => None,
+                    })?;
+            if chain.question.rtype == RecordType::CNAME {
+                return None;
+            }
+            kept.push(record.clone());
+            owner = target.to_lowercase();
+            if self.is_ours(&owner, chain, policy) {
+                return Some((kept, owner));
+            }
+        }
+        None
+    }
+
+    fn is_ours(&self, name: &DnsName, chain: &Chain, policy: &Policy) -> bool {
+        let question = Question {
+            name: name.clone(),
+            ..chain.question.clone()
+        };
+        if !matches!(route(&question, policy), Route::Bns(_)) {
+            return false;
+        }
+        let source = self.snapshots.snapshot();
+        matches!(
+            resolve(&question, policy, &source),
+            Ok(Resolution::Answer(_))
+        )
+    }
+}
+
+/// What an upstream's response led to.
+enum Relayed {
+    Reply(Reply),
+    GoOn(Step),
+}
+
+fn limit(query: &Query, transport: Transport) -> u16 {
+    match transport {
+        Transport::Udp => udp_limit(query),
+        Transport::Tcp => u16::MAX,
+    }
+}
+
+fn forward_failure(error: &ForwardError) -> Answer {
+    let mut answer = Answer::failure(Outcome::Failed, error.extended());
+    if let ForwardError::Rejected(rcode @ (ResponseCode::Refused | ResponseCode::YXDomain)) = error
+    {
+        answer.rcode = *rcode;
+    }
+    answer.provenance = Provenance::Upstream;
+    answer
+}
+
+fn database_failure(error: &impl std::fmt::Display) -> Answer {
+    tracing::error!("names cannot be read from the database: {error}");
+    let text = "bns: the database cannot be read; see the log";
+    Answer::failure(
+        Outcome::Failed,
+        ExtendedError::new(ExtendedError::OTHER, text),
+    )
+}

@@ -1,0 +1,206 @@
+//! The resolver's view of names, read from the store and the archive.
+//!
+//! A [`Names`] is one moment: a snapshot of the store and a height in it, usually the tip. Everything is read
+//! from the history at that height, so that a question about the past is the same question. A zone file's
+//! bytes are hashed on every read; what does not fit its hash is never parsed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_proto::rr::Name as DnsName;
+
+use super::handler::Snapshots;
+use crate::bns::life;
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::params::Params;
+use crate::bns::record::NamespaceRecord;
+use crate::clock::Clock;
+use crate::hash::ZonefileHash;
+use crate::resolver::{
+    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
+};
+use crate::status::Progress;
+use crate::store::{Archive, ArchiveError, HistoryEntry, Lookup, Store, StoreError, StoreSnapshot};
+use crate::zonefile;
+
+/// An index that reached its source's tip this recently is at the tip.
+const AT_TIP: Duration = Duration::from_secs(10);
+
+/// Where moments come from.
+pub struct NameStore {
+    /// The constants of the chain.
+    pub params: Arc<Params>,
+    /// Its state.
+    pub store: Arc<Store>,
+    /// The zone files.
+    pub archive: Arc<Archive>,
+    /// How far the index is.
+    pub progress: Arc<Progress>,
+    /// For the lag.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl NameStore {
+    /// The names at an indexed height; `None` if it is not indexed.
+    pub fn at(&self, height: u32) -> Option<Names> {
+        let names = self.snapshot();
+        let tip = names.at?;
+        (height <= tip && height >= self.params.first_block).then(|| Names {
+            at: Some(height),
+            ..names
+        })
+    }
+}
+
+impl Snapshots for NameStore {
+    type Source = Names;
+
+    fn snapshot(&self) -> Names {
+        let snapshot = self.store.snapshot();
+        Names {
+            at: snapshot.tip().map(|tip| tip.height),
+            sync: self.progress.sync_state(
+                &*self.clock,
+                snapshot.tip().map(|tip| tip.time),
+                AT_TIP,
+            ),
+            snapshot,
+            params: Arc::clone(&self.params),
+            archive: Arc::clone(&self.archive),
+        }
+    }
+}
+
+/// Shared by the handler and by those who explain its answers.
+impl Snapshots for Arc<NameStore> {
+    type Source = Names;
+
+    fn snapshot(&self) -> Names {
+        (**self).snapshot()
+    }
+}
+
+/// The names at one height.
+pub struct Names {
+    snapshot: Arc<StoreSnapshot>,
+    at: Option<u32>,
+    sync: SyncState,
+    params: Arc<Params>,
+    archive: Arc<Archive>,
+}
+
+/// Why names cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NamesError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl Names {
+    /// The state that they are read from.
+    pub fn snapshot(&self) -> &StoreSnapshot {
+        &self.snapshot
+    }
+
+    /// The last operation on a name up to this height, with the record after it.
+    pub fn entry(&self, name: &Name) -> Result<Option<HistoryEntry>, StoreError> {
+        match self.at {
+            Some(height) => self.snapshot.name_at(name, height),
+            None => Ok(None),
+        }
+    }
+
+    /// The namespace of a name at this height.
+    pub fn namespace_record(
+        &self,
+        id: &NamespaceId,
+    ) -> Result<Option<NamespaceRecord>, StoreError> {
+        let Some(height) = self.at else {
+            return Ok(None);
+        };
+        Ok(self
+            .snapshot
+            .namespace_at(id, height)?
+            .map(|entry| entry.record))
+    }
+
+    fn zone(&self, name: &Name, hash: Option<ZonefileHash>) -> Result<ZoneStatus, ArchiveError> {
+        let Some(hash) = hash else {
+            return Ok(ZoneStatus::NoHash);
+        };
+        let bytes = match self.archive.get(&hash)? {
+            Lookup::Found(bytes) => bytes,
+            Lookup::Absent => return Ok(ZoneStatus::Missing(hash)),
+            Lookup::Tampered { .. } => return Ok(ZoneStatus::Tampered(hash)),
+        };
+        let origin = DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]);
+        let zone = origin
+            .map_err(|error| error.to_string())
+            .and_then(|origin| zonefile::parse(&origin, &bytes).map_err(|error| error.to_string()));
+        Ok(match zone {
+            Ok(zone) => ZoneStatus::Loaded(Arc::new(zone)),
+            Err(reason) => ZoneStatus::Unreadable(hash, reason),
+        })
+    }
+}
+
+impl NameSource for Names {
+    type Error = NamesError;
+
+    fn height(&self) -> Option<u32> {
+        self.at
+    }
+
+    fn sync(&self) -> SyncState {
+        self.sync
+    }
+
+    fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, NamesError> {
+        let Some(height) = self.at else {
+            return Ok(NamespaceStatus::Absent);
+        };
+        Ok(match self.snapshot.namespace_at(id, height)? {
+            Some(entry) if life::is_ready(&entry.record) => NamespaceStatus::Ready {
+                last_change_height: entry.height,
+            },
+            Some(entry) if life::is_revealed(&self.params, &entry.record, height) => {
+                NamespaceStatus::Revealed
+            }
+            _ => NamespaceStatus::Absent,
+        })
+    }
+
+    fn name(&self, name: &Name) -> Result<NameStatus, NamesError> {
+        let (Some(height), Some(id)) = (self.at, name.namespace_id()) else {
+            return Ok(NameStatus::Unregistered);
+        };
+        let (Some(entry), Some(namespace)) = (self.entry(name)?, self.namespace_record(&id)?)
+        else {
+            return Ok(NameStatus::Unregistered);
+        };
+        let record = &entry.record;
+        let end = life::end(&self.params, record, &namespace, height);
+        if !life::is_live(&self.params, record, Some(&namespace), height) {
+            let end = end.and_then(|end| u32::try_from(end).ok());
+            return Ok(
+                end.map_or(NameStatus::Unregistered, |height| NameStatus::Expired {
+                    height,
+                }),
+            );
+        }
+        if record.revoked {
+            return Ok(NameStatus::Revoked {
+                height: entry.height,
+            });
+        }
+        Ok(NameStatus::Registered(RegisteredName {
+            last_change_height: entry.height,
+            expires_at: end.and_then(|end| u32::try_from(end).ok()),
+            zone: self.zone(name, record.value_hash)?,
+        }))
+    }
+}

@@ -1,0 +1,213 @@
+//! Bytes of a query, judged: what is asked, or how to turn it down (conformance rows 1 to 7, 20 and 21).
+
+use hickory_proto::op::{Message, Query as WireQuestion, ResponseCode};
+use hickory_proto::rr::RecordType;
+
+use crate::resolver::Question;
+
+/// Length of a DNS header.
+const HEADER: usize = 12;
+/// Bits of the third byte of a header.
+const QR: u8 = 0x80;
+const TC: u8 = 0x02;
+
+/// What came in.
+#[derive(Debug)]
+pub enum Decoded {
+    /// Not a query: no answer, because an answer could start a loop.
+    Silence,
+    /// A query that is turned down whatever it asks.
+    Rejected(Query, ResponseCode),
+    /// A question.
+    Asked(Query, Question),
+}
+
+/// What an answer needs to know of its query.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// ID, echoed.
+    pub id: u16,
+    /// OPCODE, echoed.
+    pub opcode: u8,
+    /// RD, echoed for questions.
+    pub recursion_desired: bool,
+    /// CD, echoed.
+    pub checking_disabled: bool,
+    /// Whether AD was set: the client understands the bit (RFC 6840 §5.7).
+    pub authentic_data: bool,
+    /// The question in the client's own letters; absent where none could be read.
+    pub question: Option<WireQuestion>,
+    /// What the client's OPT record says, if it sent one.
+    pub edns: Option<ClientEdns>,
+}
+
+/// The client's side of EDNS. Options are ignored, and never echoed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientEdns {
+    /// Largest UDP answer it takes, at least 512.
+    pub payload: u16,
+    /// DO.
+    pub dnssec_ok: bool,
+}
+
+impl Query {
+    /// Whether the client wants to know if data is verified.
+    pub fn wants_authentic_data(&self) -> bool {
+        self.authentic_data || self.dnssec_ok()
+    }
+
+    /// Whether the client wants DNSSEC records.
+    pub fn dnssec_ok(&self) -> bool {
+        self.edns.is_some_and(|edns| edns.dnssec_ok)
+    }
+}
+
+/// Judges a packet.
+pub fn decode(bytes: &[u8]) -> Decoded {
+    let Some(header) = bytes.first_chunk::<HEADER>() else {
+        return Decoded::Silence;
+    };
+    if header[2] & QR != 0 {
+        return Decoded::Silence;
+    }
+    let query = bare(header);
+    if query.opcode != 0 {
+        return reject_bare(query, ResponseCode::NotImp);
+    }
+    let questions = u16::from_be_bytes([header[4], header[5]]);
+    if header[2] & TC != 0 || questions != 1 {
+        return reject_bare(query, ResponseCode::FormErr);
+    }
+    match Message::from_vec(bytes) {
+        Ok(message) => judge(query, &message),
+        Err(_) => reject_bare(query, ResponseCode::FormErr),
+    }
+}
+
+/// A query of which only the header is known.
+fn bare(header: &[u8; HEADER]) -> Query {
+    Query {
+        id: u16::from_be_bytes([header[0], header[1]]),
+        opcode: header[2] >> 3 & 0x0f,
+        recursion_desired: header[2] & 1 != 0,
+        checking_disabled: header[3] & 0x10 != 0,
+        authentic_data: header[3] & 0x20 != 0,
+        question: None,
+        edns: None,
+    }
+}
+
+/// RFC 8906 §3.1.4: an unknown opcode gives nothing of the header a meaning, so nothing is copied.
+fn reject_bare(query: Query, rcode: ResponseCode) -> Decoded {
+    let plain = Query {
+        recursion_desired: query.recursion_desired && query.opcode == 0,
+        checking_disabled: false,
+        authentic_data: false,
+        ..query
+    };
+    Decoded::Rejected(plain, rcode)
+}
+
+fn judge(mut query: Query, message: &Message) -> Decoded {
+    let Some(asked) = message.queries.first() else {
+        return Decoded::Rejected(query, ResponseCode::FormErr);
+    };
+    query.question = Some(asked.clone());
+    query.edns = message.edns.as_ref().map(|edns| ClientEdns {
+        payload: edns.max_payload(),
+        dnssec_ok: edns.flags().dnssec_ok,
+    });
+    if message.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
+        return Decoded::Rejected(query, ResponseCode::BADVERS);
+    }
+    if is_meta(asked.query_type()) {
+        return Decoded::Rejected(query, ResponseCode::FormErr);
+    }
+    let question = Question::new(asked.name(), asked.query_type(), asked.query_class());
+    Decoded::Asked(query, question)
+}
+
+/// Types that are parts of a message and never the question (RFC 6895 §3.1).
+fn is_meta(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::OPT | RecordType::TSIG | RecordType::ZERO)
+        || u16::from(rtype) == 249
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::fixture::query_bytes;
+
+    fn rcode(bytes: &[u8]) -> ResponseCode {
+        match decode(bytes) {
+            Decoded::Rejected(_, rcode) => rcode,
+            other => panic!("expected a rejection, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_no_query_gets_no_answer() {
+        assert!(matches!(decode(&[0; 11]), Decoded::Silence));
+        let mut response = query_bytes("good.id.", RecordType::A);
+        response[2] |= QR;
+        assert!(matches!(decode(&response), Decoded::Silence));
+    }
+
+    #[test]
+    fn malformed_queries_are_turned_down() {
+        let good = query_bytes("good.id.", RecordType::A);
+        let with = |index: usize, value: u8| {
+            let mut bytes = good.clone();
+            bytes[index] = value;
+            bytes
+        };
+        assert_eq!(rcode(&with(2, TC)), ResponseCode::FormErr);
+        assert_eq!(rcode(&with(5, 0)), ResponseCode::FormErr);
+        assert_eq!(rcode(&with(5, 2)), ResponseCode::FormErr);
+        assert_eq!(rcode(&with(12, 0x44)), ResponseCode::FormErr);
+        assert_eq!(rcode(&with(12, 0x84)), ResponseCode::FormErr);
+        assert_eq!(rcode(&with(2, 2 << 3)), ResponseCode::NotImp);
+        assert_eq!(rcode(&good[..good.len() - 1]), ResponseCode::FormErr);
+        // A pointer to itself.
+        let mut pointer = good[..12].to_vec();
+        pointer.extend([0xc0, 12, 0, 1, 0, 1]);
+        assert_eq!(rcode(&pointer), ResponseCode::FormErr);
+        assert_eq!(
+            rcode(&query_bytes("good.id.", RecordType::OPT)),
+            ResponseCode::FormErr
+        );
+    }
+
+    #[test]
+    fn a_foreign_opcode_is_echoed_without_the_rest() {
+        let mut bytes = query_bytes("good.id.", RecordType::A);
+        bytes[2] = 15 << 3 | 1;
+        let Decoded::Rejected(query, ResponseCode::NotImp) = decode(&bytes) else {
+            panic!("expected NOTIMP");
+        };
+        assert_eq!((query.opcode, query.recursion_desired), (15, false));
+    }
+
+    #[test]
+    fn edns_is_read_and_two_of_it_are_refused() {
+        let mut bytes = query_bytes("good.id.", RecordType::A);
+        let opt = [0, 0, 41, 0x10, 0, 0, 0, 0x80, 0, 0, 0];
+        bytes.extend(opt);
+        bytes[11] = 1;
+        let Decoded::Asked(query, _) = decode(&bytes) else {
+            panic!("expected a question");
+        };
+        let expected = ClientEdns {
+            payload: 4096,
+            dnssec_ok: true,
+        };
+        assert_eq!(query.edns, Some(expected));
+        let version = bytes.len() - 5; // the second byte of the TTL field
+        bytes[version] = 100;
+        assert_eq!(rcode(&bytes), ResponseCode::BADVERS);
+        bytes[version] = 0;
+        bytes.extend(opt);
+        bytes[11] = 2;
+        assert_eq!(rcode(&bytes), ResponseCode::FormErr);
+    }
+}

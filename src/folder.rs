@@ -1,0 +1,290 @@
+//! Watched folders: a zone file that lies there is served as soon as the chain announces its hash.
+//!
+//! Every file of a folder is read once and again when it changes. If the chain has announced its hash, it
+//! goes into the archive; if not, it waits, and [`Folders::waiting`] says so. Files are a stranger's input
+//! like any other: too large ones are passed over, names mean nothing, only bytes and their hash count.
+//! Nothing in a folder is ever written or removed.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::hash::ZonefileHash;
+use crate::store::{Archive, ArchiveError, Store, StoreError};
+use crate::zonefile::ZONEFILE_MAX;
+
+/// Editors write a file in several steps; changes this close together are looked at once.
+const SETTLE: Duration = Duration::from_millis(50);
+/// Most files of all folders; more are passed over and said so.
+const FILES_MAX: usize = 100_000;
+
+/// Why folders cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// The folder is not there or cannot be read.
+    #[error("cannot watch the zone file folder {}: {reason}; create it or correct `zonefiles.folders`", path.display())]
+    Watch {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+}
+
+/// A file that waits for its hash to be announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The file.
+    pub path: PathBuf,
+    /// Hash of its bytes.
+    pub hash: ZonefileHash,
+}
+
+/// What a turn can fail at.
+#[derive(Debug, thiserror::Error)]
+enum TurnError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// News for the thread that looks after the folders.
+enum News {
+    Files,
+    Commit,
+    Stop,
+}
+
+/// The folders and what lies in them.
+pub struct Folders {
+    news: Sender<News>,
+    files: Arc<Mutex<Files>>,
+    _watcher: RecommendedWatcher,
+}
+
+type Files = HashMap<PathBuf, Seen>;
+
+/// What is known of a file.
+#[derive(Debug, Clone)]
+struct Seen {
+    modified: Option<SystemTime>,
+    length: u64,
+    hash: ZonefileHash,
+    archived: bool,
+}
+
+impl Folders {
+    /// Begins to watch `folders`; what lies there already is looked at before this returns.
+    pub fn watch(
+        folders: &[PathBuf],
+        store: &Arc<Store>,
+        archive: &Arc<Archive>,
+    ) -> Result<Self, FolderError> {
+        let (news, inbox) = channel();
+        let mut watcher =
+            watcher(news.clone()).map_err(|error| failed(Path::new(""), &error.to_string()))?;
+        for folder in folders {
+            let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
+            watched.map_err(|error| failed(folder, &reason(&error)))?;
+        }
+        let on_commit = news.clone();
+        store.subscribe(move |_| {
+            let _ = on_commit.send(News::Commit); // the thread is gone when the daemon stops
+        });
+        let files = Arc::new(Mutex::new(Files::new()));
+        let keeper = Keeper {
+            folders: folders.to_vec(),
+            store: Arc::clone(store),
+            archive: Arc::clone(archive),
+            files: Arc::clone(&files),
+        };
+        keeper.turn(&News::Files);
+        let thread = std::thread::Builder::new().name("folders".to_owned());
+        thread
+            .spawn(move || keeper.run(&inbox))
+            .map_err(|error| failed(Path::new(""), &error.to_string()))?;
+        Ok(Self {
+            news,
+            files,
+            _watcher: watcher,
+        })
+    }
+
+    /// The files whose hash the chain has not announced, by path.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let files = lock(&self.files);
+        let waiting = files.iter().filter(|(_, seen)| !seen.archived);
+        let mut waiting: Vec<Waiting> = waiting
+            .map(|(path, seen)| Waiting {
+                path: path.clone(),
+                hash: seen.hash,
+            })
+            .collect();
+        waiting.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        waiting
+    }
+
+    /// A file whose bytes have this hash.
+    pub fn path_of(&self, hash: &ZonefileHash) -> Option<PathBuf> {
+        let files = lock(&self.files);
+        files
+            .iter()
+            .filter(|(_, seen)| seen.hash == *hash)
+            .map(|(path, _)| path.clone())
+            .min()
+    }
+}
+
+impl Drop for Folders {
+    fn drop(&mut self) {
+        let _ = self.news.send(News::Stop);
+    }
+}
+
+/// The thread's side.
+struct Keeper {
+    folders: Vec<PathBuf>,
+    store: Arc<Store>,
+    archive: Arc<Archive>,
+    files: Arc<Mutex<Files>>,
+}
+
+impl Keeper {
+    fn run(&self, inbox: &Receiver<News>) {
+        while let Ok(mut news) = inbox.recv() {
+            let end = Instant::now() + SETTLE;
+            while !matches!(news, News::Stop)
+                && let Ok(next) = inbox.recv_timeout(end.saturating_duration_since(Instant::now()))
+            {
+                // Changed files are more than a commit: they make for both.
+                if !(matches!(next, News::Commit) && matches!(news, News::Files)) {
+                    news = next;
+                }
+            }
+            if matches!(news, News::Stop) {
+                return;
+            }
+            self.turn(&news);
+        }
+    }
+
+    /// Looks at the files if they changed, then hands over what is announced.
+    fn turn(&self, news: &News) {
+        if matches!(news, News::Files) {
+            self.scan();
+        }
+        if let Err(error) = self.hand_over() {
+            tracing::warn!("zone files of the watched folders wait: {error}");
+        }
+    }
+
+    fn scan(&self) {
+        let mut found = Files::new();
+        let known = lock(&self.files).clone();
+        for folder in &self.folders {
+            let Ok(entries) = fs::read_dir(folder) else {
+                tracing::warn!(folder = %folder.display(), "a watched folder cannot be read");
+                continue;
+            };
+            for entry in entries.flatten() {
+                if found.len() >= FILES_MAX {
+                    tracing::warn!(
+                        "more than {FILES_MAX} zone files in watched folders, the rest is passed over"
+                    );
+                    break;
+                }
+                let path = entry.path();
+                if let Some(seen) = look(&path, known.get(&path)) {
+                    found.insert(path, seen);
+                }
+            }
+        }
+        *lock(&self.files) = found;
+    }
+
+    fn hand_over(&self) -> Result<(), TurnError> {
+        let waiting: Vec<(PathBuf, ZonefileHash)> = lock(&self.files)
+            .iter()
+            .filter(|(_, seen)| !seen.archived)
+            .map(|(path, seen)| (path.clone(), seen.hash))
+            .collect();
+        let snapshot = self.store.snapshot();
+        for (path, hash) in waiting {
+            if !snapshot.is_announced(&hash)? {
+                continue;
+            }
+            // Read again: what is archived is what its hash was checked against.
+            match read(&path) {
+                Ok(Some(bytes)) if ZonefileHash::of(&bytes) == hash => {
+                    self.archive.put(&bytes)?;
+                    if let Some(seen) = lock(&self.files).get_mut(&path) {
+                        seen.archived = true;
+                    }
+                    tracing::debug!(file = %path.display(), %hash, "archived an announced zone file");
+                }
+                _ => {} // it changed meanwhile and will be looked at again
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is there to know of a file; `None` if it is no zone file that could be served.
+fn look(path: &Path, known: Option<&Seen>) -> Option<Seen> {
+    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let (modified, length) = (metadata.modified().ok(), metadata.len());
+    if let Some(seen) = known.filter(|seen| seen.modified == modified && seen.length == length) {
+        return Some(seen.clone());
+    }
+    let bytes = read(path).ok()??;
+    Some(Seen {
+        modified,
+        length,
+        hash: ZonefileHash::of(&bytes),
+        archived: false,
+    })
+}
+
+/// The bytes of a file that is neither empty nor too large.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(ZONEFILE_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok((!bytes.is_empty() && bytes.len() <= ZONEFILE_MAX).then_some(bytes))
+}
+
+fn watcher(news: Sender<News>) -> notify::Result<RecommendedWatcher> {
+    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file is an event too, and would make us read it for ever.
+        if event.map_or(true, |event| !event.kind.is_access()) {
+            let _ = news.send(News::Files);
+        }
+    })
+}
+
+fn failed(path: &Path, reason: &str) -> FolderError {
+    FolderError::Watch {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    }
+}
+
+fn reason(error: &notify::Error) -> String {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => "there is no such folder".to_owned(),
+        notify::ErrorKind::Io(error) => error.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+fn lock(files: &Mutex<Files>) -> MutexGuard<'_, Files> {
+    files.lock().unwrap_or_else(PoisonError::into_inner)
+}

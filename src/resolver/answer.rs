@@ -1,0 +1,191 @@
+//! What is answered: records, response code, and how the query ended.
+
+use std::borrow::Cow;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name as DnsName, Record};
+
+/// A decided answer, ready to be put into a message.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Response code.
+    pub rcode: ResponseCode,
+    /// Where the data comes from; decides the AA and AD bits.
+    pub provenance: Provenance,
+    /// Answer section.
+    pub answers: Vec<Record>,
+    /// Authority section.
+    pub authorities: Vec<Record>,
+    /// Why the answer is what it is, for those who ask with EDNS.
+    pub ede: Option<ExtendedError>,
+    /// How the query ended.
+    pub outcome: Outcome,
+    /// Set where a CNAME or DNAME leads out of the zone: the question goes on with this name.
+    pub chase: Option<DnsName>,
+}
+
+/// Where the data of an answer comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provenance {
+    /// Verified from the chain: AA is set, and AD for those who ask.
+    Chain,
+    /// Answered locally without the chain: AA is set.
+    Local,
+    /// At least one record comes from an upstream: neither is set.
+    Upstream,
+}
+
+/// How a query ended. Log and counters know nothing finer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Records were found.
+    Answered,
+    /// The name exists, without records of that type.
+    NoData,
+    /// The name does not exist.
+    NoSuchName,
+    /// The name has a zone file that we do not have, or that is not what it should be.
+    ZoneFileMissing,
+    /// An upstream answered.
+    Forwarded,
+    /// Not something that we answer, or no question at all.
+    Refused,
+    /// Trouble here or on the way.
+    Failed,
+}
+
+impl Outcome {
+    /// All of them, in the order of their counters.
+    pub const ALL: [Self; 7] = [
+        Self::Answered,
+        Self::NoData,
+        Self::NoSuchName,
+        Self::ZoneFileMissing,
+        Self::Forwarded,
+        Self::Refused,
+        Self::Failed,
+    ];
+
+    /// The name under which it is counted.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::NoData => "no data",
+            Self::NoSuchName => "no such name",
+            Self::ZoneFileMissing => "zone file missing",
+            Self::Forwarded => "forwarded",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// An extended DNS error (RFC 8914).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtendedError {
+    /// INFO-CODE.
+    pub code: u16,
+    /// EXTRA-TEXT: ASCII, at most [`ExtendedError::TEXT_MAX`] bytes when sent.
+    pub text: Cow<'static, str>,
+}
+
+impl ExtendedError {
+    /// Longest text that is sent, in bytes (conformance, "EDE goals").
+    pub const TEXT_MAX: usize = 80;
+    /// Anything without a code of its own.
+    pub const OTHER: u16 = 0;
+    /// Our data is too old to be vouched for.
+    pub const NOT_READY: u16 = 14;
+    /// Withheld by policy.
+    pub const BLOCKED: u16 = 15;
+    /// Nobody who should know could be asked.
+    pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+    /// Trouble between us and an upstream.
+    pub const NETWORK_ERROR: u16 = 23;
+    /// The data is there, and is not what it should be.
+    pub const INVALID_DATA: u16 = 24;
+
+    /// An error with its text.
+    pub fn new(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            text: text.into(),
+        }
+    }
+}
+
+impl Answer {
+    /// NOERROR without any records yet.
+    pub fn empty(provenance: Provenance) -> Self {
+        Self {
+            rcode: ResponseCode::NoError,
+            provenance,
+            answers: Vec::new(),
+            authorities: Vec::new(),
+            ede: None,
+            outcome: Outcome::NoData,
+            chase: None,
+        }
+    }
+
+    /// Records that answer the question.
+    pub fn records(provenance: Provenance, answers: Vec<Record>) -> Self {
+        Self {
+            answers,
+            outcome: Outcome::Answered,
+            ..Self::empty(provenance)
+        }
+    }
+
+    /// The name exists, the type does not (RFC 2308 §2.2).
+    pub fn no_data(provenance: Provenance, soa: Record) -> Self {
+        Self {
+            authorities: vec![soa],
+            ..Self::empty(provenance)
+        }
+    }
+
+    /// The name does not exist (RFC 2308 §2.1).
+    pub fn no_such_name(provenance: Provenance, soa: Record) -> Self {
+        Self {
+            rcode: ResponseCode::NXDomain,
+            outcome: Outcome::NoSuchName,
+            ..Self::no_data(provenance, soa)
+        }
+    }
+
+    /// SERVFAIL, with what the reader can do about it.
+    pub fn failure(outcome: Outcome, ede: ExtendedError) -> Self {
+        Self {
+            rcode: ResponseCode::ServFail,
+            outcome,
+            ede: Some(ede),
+            ..Self::empty(Provenance::Local)
+        }
+    }
+
+    /// A chain of CNAMEs or DNAMEs that is longer than [`super::MAX_CHAIN`] or bites its tail.
+    pub fn endless_chain() -> Self {
+        let text = "CNAME chain too long or circular";
+        Self::failure(
+            Outcome::Failed,
+            ExtendedError::new(ExtendedError::OTHER, text),
+        )
+    }
+
+    /// REFUSED.
+    pub fn refused() -> Self {
+        Self {
+            rcode: ResponseCode::Refused,
+            outcome: Outcome::Refused,
+            ..Self::empty(Provenance::Local)
+        }
+    }
+
+    /// The same answer with an extended error.
+    #[must_use]
+    pub fn explained(mut self, ede: ExtendedError) -> Self {
+        self.ede = Some(ede);
+        self
+    }
+}

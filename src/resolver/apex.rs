@@ -1,0 +1,82 @@
+//! Records of a zone's top that nobody wrote: SOA and NS of names, namespaces and local zones.
+//!
+//! The server of all of them is this machine, so NS and MNAME say `localhost.`; RNAME is RFC 6303's
+//! `nobody.invalid.`.
+
+use hickory_proto::rr::rdata::{NS, SOA};
+use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
+
+use super::answer::{Answer, Provenance};
+
+/// SOA MINIMUM in seconds: how long "not found" may be believed (conformance row 10).
+pub const NEGATIVE_TTL: u32 = 60;
+/// SOA REFRESH and RETRY in seconds; only a secondary would use them.
+const REFRESH: i32 = 3600;
+const RETRY: i32 = 600;
+/// SOA EXPIRE in seconds: one week.
+const EXPIRE: i32 = 604_800;
+
+/// A zone whose apex records are synthesised.
+#[derive(Debug, Clone)]
+pub struct Apex {
+    /// The owner of SOA and NS.
+    pub name: DnsName,
+    /// SOA SERIAL.
+    pub serial: u32,
+    /// TTL of the apex records in seconds.
+    pub ttl: u32,
+    /// Where the zone comes from.
+    pub provenance: Provenance,
+}
+
+impl Apex {
+    /// The SOA record as an answer.
+    pub fn soa(&self) -> Record {
+        let soa = SOA::new(
+            localhost(),
+            DnsName::from_labels([&b"nobody"[..], b"invalid"]).expect("two short labels"),
+            self.serial,
+            REFRESH,
+            RETRY,
+            EXPIRE,
+            NEGATIVE_TTL,
+        );
+        Record::from_rdata(self.name.clone(), self.ttl, RData::SOA(soa))
+    }
+
+    /// The SOA record for the authority section of a negative answer (RFC 2308 §3).
+    pub fn negative_soa(&self) -> Record {
+        let mut soa = self.soa();
+        soa.ttl = self.ttl.min(NEGATIVE_TTL);
+        soa
+    }
+
+    /// The NS record.
+    pub fn ns(&self) -> Record {
+        Record::from_rdata(self.name.clone(), self.ttl, RData::NS(NS(localhost())))
+    }
+
+    /// The answer to a question at the apex of a zone that has nothing else.
+    pub fn answer(&self, rtype: RecordType) -> Answer {
+        match rtype {
+            // One RRset is enough for ANY (RFC 8482 §4.1).
+            RecordType::SOA | RecordType::ANY => Answer::records(self.provenance, vec![self.soa()]),
+            RecordType::NS => Answer::records(self.provenance, vec![self.ns()]),
+            _ => self.no_data(),
+        }
+    }
+
+    /// NODATA in this zone.
+    pub fn no_data(&self) -> Answer {
+        Answer::no_data(self.provenance, self.negative_soa())
+    }
+
+    /// NXDOMAIN in this zone.
+    pub fn no_such_name(&self) -> Answer {
+        Answer::no_such_name(self.provenance, self.negative_soa())
+    }
+}
+
+fn localhost() -> DnsName {
+    DnsName::from_labels([&b"localhost"[..]]).expect("one short label")
+}

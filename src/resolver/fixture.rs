@@ -1,0 +1,128 @@
+//! Names for tests: a source of state in memory, its zone files parsed from text.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use hickory_proto::rr::Name as DnsName;
+
+use super::source::{
+    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
+};
+use crate::bns::name::{Name, NamespaceId};
+use crate::hash::ZonefileHash;
+
+/// Names at height 100; namespaces `id` and `podcast` are ready.
+#[derive(Debug, Clone)]
+pub(crate) struct Names {
+    pub(crate) sync: SyncState,
+    pub(crate) names: HashMap<String, NameStatus>,
+}
+
+impl Names {
+    /// The names that tests ask for.
+    pub(crate) fn new() -> Self {
+        let mut names = Self {
+            sync: SyncState::Synced,
+            names: HashMap::new(),
+        };
+        names.register(
+            "good.id",
+            ZoneStatus::Loaded(Arc::new(zone("good.id", GOOD))),
+        );
+        names.register(
+            "wild.podcast",
+            ZoneStatus::Loaded(Arc::new(zone("wild.podcast", WILD))),
+        );
+        let big: String = (0..60).map(|n| format!("@ A 198.51.100.{n}\n")).collect();
+        names.register(
+            "big.podcast",
+            ZoneStatus::Loaded(Arc::new(zone("big.podcast", &big))),
+        );
+        names.register("nozf.podcast", ZoneStatus::NoHash);
+        let hash = ZonefileHash::of(b"");
+        names.register("missing.podcast", ZoneStatus::Missing(hash));
+        names.register("badhash.podcast", ZoneStatus::Tampered(hash));
+        names.set("expired.podcast", NameStatus::Expired { height: 90 });
+        names.set("expired.id", NameStatus::Expired { height: 90 });
+        names.set("revoked.podcast", NameStatus::Revoked { height: 91 });
+        names
+    }
+
+    pub(crate) fn set(&mut self, name: &str, status: NameStatus) {
+        self.names.insert(name.into(), status);
+    }
+
+    pub(crate) fn register(&mut self, name: &str, zone: ZoneStatus) {
+        let registered = RegisteredName {
+            last_change_height: 77,
+            expires_at: None,
+            zone,
+        };
+        self.set(name, NameStatus::Registered(registered));
+    }
+}
+
+fn zone(name: &str, text: &str) -> crate::zonefile::Zone {
+    let mut origin = DnsName::from_ascii(name).expect("a domain name");
+    origin.set_fqdn(true);
+    let zone = crate::zonefile::parse(&origin, text.as_bytes()).expect("a zone file");
+    assert_eq!(zone.ignored_count(), 0, "{:?}", zone.ignored());
+    zone
+}
+
+const GOOD: &str = "$TTL 3600
+@ A 192.0.2.1
+@ URI 10 1 \"https://example.com/\"
+www 60 CNAME @
+deep.er.sub TXT \"below\"
+private A 10.0.0.1
+mixed A 10.0.0.1
+mixed A 192.0.2.2
+out CNAME www.example.com.
+other CNAME foo.wild.podcast.
+a CNAME b
+b CNAME a
+home CNAME localhost.
+round CNAME round.wild.podcast.
+short DNAME target
+x.target A 192.0.2.3
+leave DNAME example.com.
+t TYPE65280 \\# 4 DEADBEEF
+t TYPE65281 \\# 0
+";
+
+const WILD: &str = "@ SOA ns.wild.podcast. h.wild.podcast. 5 3600 600 86400 30
+* A 192.0.2.7
+*.sub TXT \"two\"
+host.ent TXT \"x\"
+exact TXT \"y\"
+round CNAME round.good.id.
+";
+
+impl NameSource for Names {
+    type Error = Infallible;
+
+    fn height(&self) -> Option<u32> {
+        Some(100)
+    }
+
+    fn sync(&self) -> SyncState {
+        self.sync
+    }
+
+    fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, Infallible> {
+        Ok(match id.as_str() {
+            "id" | "podcast" => NamespaceStatus::Ready {
+                last_change_height: 10,
+            },
+            "early" => NamespaceStatus::Revealed,
+            _ => NamespaceStatus::Absent,
+        })
+    }
+
+    fn name(&self, name: &Name) -> Result<NameStatus, Infallible> {
+        let status = self.names.get(name.as_str()).cloned();
+        Ok(status.unwrap_or(NameStatus::Unregistered))
+    }
+}

@@ -1,0 +1,187 @@
+//! What a person can choose about answers: modes of namespaces, limits, exceptions.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use hickory_proto::rr::Name as DnsName;
+use serde::{Deserialize, Serialize};
+
+use crate::bns::name::{Name, NamespaceId};
+
+/// Labels of `.id` under which Indonesia registers names; never shadowed (design, "When a namespace is
+/// also an ICANN TLD").
+const PROTECTED_ID: [&str; 12] = [
+    "co", "go", "ac", "or", "web", "sch", "mil", "net", "my", "biz", "desa", "ponpes",
+];
+
+/// The ICANN top-level domains, dated in the file's head.
+const TLDS: &str = include_str!("tlds.txt");
+
+/// How a namespace and an ICANN TLD of the same name share it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// BNS if the name is registered and unexpired and its label is not protected; else forwarded.
+    Exact,
+    /// BNS or NXDOMAIN; never leaves the machine.
+    Only,
+    /// Forwarded; BNS when the answer is NXDOMAIN.
+    LegacyFirst,
+    /// Forwarded.
+    Off,
+}
+
+/// The mode of a namespace, and who chose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffectiveMode {
+    /// A person's configuration.
+    Configured(Mode),
+    /// The default. [`Mode::Only`] then holds only while the namespace is ready, because any top-level
+    /// name could be meant otherwise.
+    Default(Mode),
+}
+
+impl EffectiveMode {
+    /// The mode, whoever chose it.
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Configured(mode) | Self::Default(mode) => mode,
+        }
+    }
+}
+
+/// A person's choice for one colliding name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preference {
+    /// The name on the chain.
+    Bns,
+    /// The name in the legacy tree.
+    Legacy,
+}
+
+/// What decides answers beside the chain.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Modes that differ from the default.
+    pub modes: HashMap<NamespaceId, Mode>,
+    /// Choices for single names.
+    pub preferences: HashMap<Name, Preference>,
+    /// Longest TTL of an answer from the chain, in seconds.
+    pub max_ttl: u32,
+    /// Beyond this lag, answers from the chain are refused.
+    pub max_lag: Duration,
+    /// Names at and below which private addresses are passed on.
+    pub allow_private: Vec<DnsName>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            modes: HashMap::new(),
+            preferences: HashMap::new(),
+            max_ttl: 600,
+            max_lag: Duration::from_secs(2 * 60 * 60),
+            allow_private: Vec::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// The mode of a namespace.
+    pub fn mode(&self, id: &NamespaceId) -> EffectiveMode {
+        if let Some(&mode) = self.modes.get(id) {
+            return EffectiveMode::Configured(mode);
+        }
+        EffectiveMode::Default(match id.as_str() {
+            "id" => Mode::Exact,
+            other if is_icann_tld(other) => Mode::Off,
+            _ => Mode::Only,
+        })
+    }
+
+    /// The mode of one name: its namespace's, unless someone chose or the label is protected.
+    pub fn mode_of_name(&self, name: &Name, namespace: &NamespaceId) -> EffectiveMode {
+        let mode = self.mode(namespace);
+        match self.preferences.get(name) {
+            Some(Preference::Bns) => EffectiveMode::Configured(Mode::Exact),
+            Some(Preference::Legacy) => EffectiveMode::Configured(Mode::Off),
+            None if mode.mode() == Mode::Exact && is_protected(name) => {
+                EffectiveMode::Default(Mode::Off)
+            }
+            None => mode,
+        }
+    }
+
+    /// Whether private addresses of `name` are passed on.
+    pub fn allows_private(&self, name: &DnsName) -> bool {
+        self.allow_private.iter().any(|zone| zone.zone_of(name))
+    }
+}
+
+/// Whether ICANN delegates this top-level domain, as of the date in `tlds.txt`.
+pub fn is_icann_tld(label: &str) -> bool {
+    static SET: LazyLock<HashSet<&'static str>> =
+        LazyLock::new(|| TLDS.lines().filter(|line| !line.starts_with('#')).collect());
+    SET.contains(label)
+}
+
+fn is_protected(name: &Name) -> bool {
+    name.namespace() == "id" && PROTECTED_ID.contains(&name.label())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn namespace(id: &str) -> NamespaceId {
+        id.parse().expect("a namespace id")
+    }
+
+    #[test]
+    fn namespaces_that_are_icann_tlds_are_off_except_id() {
+        let policy = Policy::default();
+        for (id, mode) in [
+            ("id", Mode::Exact),
+            ("com", Mode::Off),
+            ("xyz", Mode::Off),
+            ("podcast", Mode::Only),
+            ("helloworld", Mode::Only),
+        ] {
+            assert_eq!(
+                policy.mode(&namespace(id)),
+                EffectiveMode::Default(mode),
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_configured_mode_beats_the_default() {
+        let mut policy = Policy::default();
+        policy.modes.insert(namespace("id"), Mode::Only);
+        assert_eq!(
+            policy.mode(&namespace("id")),
+            EffectiveMode::Configured(Mode::Only)
+        );
+    }
+
+    #[test]
+    fn protected_labels_are_never_shadowed_and_a_person_settles_one_name() {
+        let mut policy = Policy::default();
+        let id = namespace("id");
+        let mode = |policy: &Policy, name: &str| {
+            policy
+                .mode_of_name(&name.parse().expect("a name"), &id)
+                .mode()
+        };
+        assert_eq!(mode(&policy, "co.id"), Mode::Off);
+        assert_eq!(mode(&policy, "ponpes.id"), Mode::Off);
+        assert_eq!(mode(&policy, "werner.id"), Mode::Exact);
+        policy
+            .preferences
+            .insert("werner.id".parse().expect("a name"), Preference::Legacy);
+        assert_eq!(mode(&policy, "werner.id"), Mode::Off);
+    }
+}

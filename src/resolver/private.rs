@@ -1,0 +1,160 @@
+//! Addresses that a name on the network must not point to, because a web page could then reach into this
+//! machine or its network (DNS rebinding; conformance row 49).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hickory_proto::rr::RecordType;
+
+/// SvcParamKey `ipv4hint` (RFC 9460 §14.3.2).
+const IPV4_HINT: u16 = 4;
+/// SvcParamKey `ipv6hint`.
+const IPV6_HINT: u16 = 6;
+
+/// Whether `address` is private, loopback, link-local, unspecified or broadcast, directly or inside of a
+/// v4-mapped, v4-compatible, NAT64 or 6to4 address.
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => is_private_v4(v4),
+        IpAddr::V6(v6) => is_private_v6(v6),
+    }
+}
+
+/// Whether RDATA in wire form carries a private address: A, AAAA, and the hints of SVCB and HTTPS.
+pub fn carries_private(rtype: RecordType, rdata: &[u8]) -> bool {
+    match rtype {
+        RecordType::A => array(rdata).is_some_and(|bytes: [u8; 4]| is_private(bytes.into())),
+        RecordType::AAAA => array(rdata).is_some_and(|bytes: [u8; 16]| is_private(bytes.into())),
+        RecordType::SVCB | RecordType::HTTPS => hints(rdata).is_some_and(|found| found),
+        _ => false,
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    address.octets()[0] == 0
+        || address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_broadcast()
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    address.is_loopback()
+        || address.is_unspecified()
+        || address.is_unique_local()
+        || address.is_unicast_link_local()
+        || is_site_local(address)
+        || embedded_v4(address).is_some_and(is_private_v4)
+}
+
+/// fec0::/10, deprecated by RFC 3879 and still routed by some systems.
+fn is_site_local(address: Ipv6Addr) -> bool {
+    address.segments()[0] & 0xffc0 == 0xfec0
+}
+
+/// The IPv4 address that a translation prefix carries.
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, g, h] = address.segments();
+    let join = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
+    match [a, b, c, d, e, f] {
+        // ::/96 and ::ffff:0:0/96 (RFC 4291 §2.5.5), ::ffff:0:0:0/96 (RFC 2765)
+        [0, 0, 0, 0, 0, 0 | 0xffff] | [0, 0, 0, 0, 0xffff, 0] => Some(join(g, h)),
+        // 64:ff9b::/96 and 64:ff9b:1::/48 with a /96 inside (RFC 6052, RFC 8215)
+        [0x64, 0xff9b, 0 | 1, _, _, _] => Some(join(g, h)),
+        // 2002::/16 (RFC 3056)
+        [0x2002, ..] => Some(join(b, c)),
+        _ => None,
+    }
+}
+
+/// Walks the parameters after SvcPriority and TargetName (RFC 9460 §2.2); `None` where they break off.
+fn hints(rdata: &[u8]) -> Option<bool> {
+    let mut rest = rdata.get(2..)?;
+    loop {
+        let (&length, after) = rest.split_first()?;
+        rest = after.get(usize::from(length)..)?;
+        if length == 0 {
+            break;
+        }
+    }
+    while !rest.is_empty() {
+        let (key, after) = take_u16(rest)?;
+        let (length, after) = take_u16(after)?;
+        let value = after.get(..usize::from(length))?;
+        rest = after.get(usize::from(length)..)?;
+        if hint_is_private(key, value) {
+            return Some(true);
+        }
+    }
+    Some(false)
+}
+
+fn hint_is_private(key: u16, value: &[u8]) -> bool {
+    match key {
+        IPV4_HINT => value
+            .chunks(4)
+            .filter_map(array::<4>)
+            .any(|bytes| is_private(bytes.into())),
+        IPV6_HINT => value
+            .chunks(16)
+            .filter_map(array::<16>)
+            .any(|bytes| is_private(bytes.into())),
+        _ => false,
+    }
+}
+
+fn take_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<2>()?;
+    Some((u16::from_be_bytes(*head), rest))
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_addresses_are_found_in_every_disguise() {
+        for text in [
+            "0.0.0.0",
+            "10.0.0.1",
+            "127.0.0.1",
+            "169.254.1.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::",
+        ] {
+            assert!(is_private(text.parse().expect("an address")), "{text}");
+        }
+        for text in [
+            "1.1.1.1",
+            "172.32.0.1",
+            "192.0.2.1",
+            "2606:4700::1111",
+            "64:ff9b::101:101",
+        ] {
+            assert!(!is_private(text.parse().expect("an address")), "{text}");
+        }
+    }
+
+    #[test]
+    fn hints_of_https_records_count() {
+        // priority 1, target ".", ipv4hint=10.0.0.1
+        let private = [0, 1, 0, 0, 4, 0, 4, 10, 0, 0, 1];
+        let public = [0, 1, 0, 0, 4, 0, 4, 1, 1, 1, 1];
+        assert!(carries_private(RecordType::HTTPS, &private));
+        assert!(!carries_private(RecordType::HTTPS, &public));
+        assert!(!carries_private(RecordType::HTTPS, &private[..9]));
+        assert!(!carries_private(RecordType::A, &[10, 0, 0]));
+    }
+}

@@ -1,0 +1,362 @@
+//! Who answers a question, as far as its name, type and class alone can tell.
+
+use hickory_proto::rr::{DNSClass, Name as DnsName, RecordType};
+
+use super::policy::{EffectiveMode, Mode, Policy};
+use crate::bns::name::{Name, NamespaceId};
+
+/// A question, its name in lower case (RFC 4343).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The name asked for, lower case.
+    pub name: DnsName,
+    /// QTYPE.
+    pub rtype: RecordType,
+    /// QCLASS.
+    pub class: DNSClass,
+}
+
+impl Question {
+    /// A question of class IN; the name is put into lower case.
+    pub fn new(name: &DnsName, rtype: RecordType, class: DNSClass) -> Self {
+        Self {
+            name: name.to_lowercase(),
+            rtype,
+            class,
+        }
+    }
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// The chain, if its mode and its state say so.
+    Bns(BnsRoute),
+    /// A name that is answered locally for everyone, everywhere.
+    SpecialUse(SpecialUse),
+    /// An upstream.
+    Forward,
+    /// Nobody: a zone transfer, or a class that we do not serve.
+    Refused,
+}
+
+/// A question about something that the chain may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BnsRoute {
+    /// What it is about.
+    pub target: Target,
+    /// The name under which it is served: `werner.id.`, or `werner.id.bns.alt.` for the alias.
+    pub apex: DnsName,
+    /// Who decides between chain and legacy.
+    pub mode: EffectiveMode,
+}
+
+/// What a question is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `bns.alt.` itself, the parent of all aliases.
+    Root,
+    /// A namespace itself.
+    Namespace(NamespaceId),
+    /// A name, or something below it.
+    Name(Name, NamespaceId),
+    /// Something in a namespace (or directly below `bns.alt.`) that can never be registered.
+    Impossible(Option<NamespaceId>),
+}
+
+/// Names with a meaning of their own (conformance rows 18, 19 and 38).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialUse {
+    /// `localhost` and below (RFC 6761 §6.3).
+    Localhost,
+    /// Never exists: `invalid`, `test`, `onion`, `alt`, `local` (RFC 6761, 7686, 9476, 6762). The value is
+    /// the number of labels of the apex.
+    Nonexistent(u8),
+    /// A zone without content: `home.arpa`, private reverse zones, `resolver.arpa` (RFC 8375, 6303, 9462). The
+    /// value is the number of labels of the apex.
+    Empty(u8),
+    /// The reverse name of 127.0.0.1 or ::1 (RFC 6303 §4.2).
+    LoopbackReverse,
+}
+
+/// Decides who answers `question`.
+pub fn route(question: &Question, policy: &Policy) -> Route {
+    if is_refused(question) {
+        return Route::Refused;
+    }
+    let labels: Vec<&[u8]> = question.name.iter().collect();
+    if let [below @ .., b"bns", b"alt"] = labels.as_slice() {
+        return Route::Bns(alias(below, &question.name));
+    }
+    if let Some(special) = special_use(&labels) {
+        return Route::SpecialUse(special);
+    }
+    plain(&labels, &question.name, policy)
+}
+
+/// Zone transfers would hand out whole zone files over TCP; classes other than IN are no longer used but for
+/// asking a server about itself (conformance rows 7 and 45).
+fn is_refused(question: &Question) -> bool {
+    matches!(question.rtype, RecordType::AXFR | RecordType::IXFR)
+        || !matches!(question.class, DNSClass::IN)
+}
+
+/// `x.id.bns.alt` is the unambiguous form of `x.id`, in every mode.
+fn alias(below: &[&[u8]], name: &DnsName) -> BnsRoute {
+    let (target, apex_labels) = match below {
+        [] => (Target::Root, 2),
+        [.., label, namespace] => name_target(label, namespace)
+            .map_or((Target::Impossible(None), 2), |target| (target, 4)),
+        [namespace] => NamespaceId::from_bytes(namespace)
+            .map_or((Target::Impossible(None), 2), |id| {
+                (Target::Namespace(id), 3)
+            }),
+    };
+    let apex_labels = if matches!(target, Target::Impossible(Some(_))) {
+        3
+    } else {
+        apex_labels
+    };
+    BnsRoute {
+        target,
+        apex: suffix(name, apex_labels),
+        mode: EffectiveMode::Configured(Mode::Only),
+    }
+}
+
+fn plain(labels: &[&[u8]], name: &DnsName, policy: &Policy) -> Route {
+    let target = match labels {
+        [] => None,
+        [.., label, namespace] => name_target(label, namespace),
+        [namespace] => NamespaceId::from_bytes(namespace)
+            .ok()
+            .map(Target::Namespace),
+    };
+    let Some(target) = target else {
+        return Route::Forward;
+    };
+    let (mode, apex_labels) = match &target {
+        Target::Name(bns, namespace) => (policy.mode_of_name(bns, namespace), 2),
+        Target::Namespace(id) | Target::Impossible(Some(id)) => (policy.mode(id), 1),
+        Target::Root | Target::Impossible(None) => return Route::Forward,
+    };
+    if mode.mode() == Mode::Off {
+        return Route::Forward;
+    }
+    Route::Bns(BnsRoute {
+        target,
+        apex: suffix(name, apex_labels),
+        mode,
+    })
+}
+
+/// What the last two labels name; `None` if no namespace can have that id.
+fn name_target(label: &[u8], namespace: &[u8]) -> Option<Target> {
+    let id = NamespaceId::from_bytes(namespace).ok()?;
+    // A dot inside a label would make another name of it.
+    let whole = [label, b".", namespace].concat();
+    Some(match Name::from_bytes(&whole) {
+        Ok(name) => Target::Name(name, id),
+        Err(_) => Target::Impossible(Some(id)),
+    })
+}
+
+/// The last `count` labels of `name`.
+pub(super) fn suffix(name: &DnsName, count: usize) -> DnsName {
+    let total = name.iter().count();
+    let labels = name.iter().skip(total.saturating_sub(count));
+    DnsName::from_labels(labels).expect("the end of a valid name is a valid name")
+}
+
+fn special_use(labels: &[&[u8]]) -> Option<SpecialUse> {
+    let (last, rest) = labels.split_last()?;
+    match *last {
+        b"localhost" => Some(SpecialUse::Localhost),
+        b"invalid" | b"test" | b"onion" | b"alt" | b"local" => Some(SpecialUse::Nonexistent(1)),
+        b"arpa" => special_arpa(rest),
+        _ => None,
+    }
+}
+
+fn special_arpa(below: &[&[u8]]) -> Option<SpecialUse> {
+    match below {
+        [.., b"home"] | [.., b"resolver"] => Some(SpecialUse::Empty(2)),
+        [.., b"in-addr"] => reverse_v4(below),
+        [nibbles @ .., b"ip6"] => reverse_v6(nibbles),
+        _ => None,
+    }
+}
+
+/// RFC 6303 §4.1 and §4.2, with 100.64/10 of RFC 7793. `below` ends in `in-addr`.
+fn reverse_v4(below: &[&[u8]]) -> Option<SpecialUse> {
+    // Octets in the order of the address.
+    let octets: Vec<Option<u8>> = below
+        .iter()
+        .rev()
+        .skip(1)
+        .map(|label| octet(label))
+        .collect();
+    match octets.as_slice() {
+        [Some(127), Some(0), Some(0), Some(1)] => Some(SpecialUse::LoopbackReverse),
+        [Some(0 | 10 | 127), ..] => Some(SpecialUse::Empty(3)),
+        [Some(172), Some(16..=31), ..]
+        | [Some(192), Some(168), ..]
+        | [Some(169), Some(254), ..]
+        | [Some(100), Some(64..=127), ..] => Some(SpecialUse::Empty(4)),
+        [Some(192), Some(0), Some(2), ..]
+        | [Some(198), Some(51), Some(100), ..]
+        | [Some(203), Some(0), Some(113), ..] => Some(SpecialUse::Empty(5)),
+        [Some(255), Some(255), Some(255), Some(255), ..] => Some(SpecialUse::Empty(6)),
+        _ => None,
+    }
+}
+
+/// RFC 6303 §4.3 to §4.6: `::`, `::1`, fc00::/7, fe80::/10, 2001:db8::/32.
+fn reverse_v6(nibbles: &[&[u8]]) -> Option<SpecialUse> {
+    let digits: Vec<u8> = nibbles
+        .iter()
+        .rev()
+        .map(|label| nibble(label))
+        .collect::<Option<_>>()?;
+    match digits.as_slice() {
+        [0xf, 0xc | 0xd, ..] => Some(SpecialUse::Empty(4)),
+        [0xf, 0xe, 8..=0xb, ..] => Some(SpecialUse::Empty(5)),
+        [2, 0, 0, 1, 0, 0xd, 0xb, 8, ..] => Some(SpecialUse::Empty(10)),
+        [zeros @ .., last @ (0 | 1)] if zeros.len() == 31 && zeros.iter().all(|&d| d == 0) => {
+            Some(if *last == 1 {
+                SpecialUse::LoopbackReverse
+            } else {
+                SpecialUse::Empty(34)
+            })
+        }
+        _ => None,
+    }
+}
+
+fn octet(label: &[u8]) -> Option<u8> {
+    std::str::from_utf8(label).ok()?.parse().ok()
+}
+
+fn nibble(label: &[u8]) -> Option<u8> {
+    match label {
+        [digit] => char::from(*digit).to_digit(16).map(|value| value as u8),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decide(name: &str, policy: &Policy) -> Route {
+        let name = DnsName::from_ascii(name).expect("a domain name");
+        route(&Question::new(&name, RecordType::A, DNSClass::IN), policy)
+    }
+
+    fn bns(route: Route) -> (Target, String) {
+        match route {
+            Route::Bns(found) => (found.target, found.apex.to_string()),
+            other => panic!("expected the chain, got {other:?}"),
+        }
+    }
+
+    fn name_of(text: &str) -> Target {
+        let name: Name = text.parse().expect("a name");
+        let id = name.namespace_id().expect("its namespace");
+        Target::Name(name, id)
+    }
+
+    #[test]
+    fn the_last_two_labels_decide() {
+        let policy = Policy::default();
+        for asked in ["werner.id.", "www.werner.id.", "_443._TCP.Werner.iD."] {
+            assert_eq!(
+                bns(decide(asked, &policy)),
+                (name_of("werner.id"), "werner.id.".into())
+            );
+        }
+        assert_eq!(decide("www.example.com.", &policy), Route::Forward);
+        assert_eq!(decide("www.pertamina.co.id.", &policy), Route::Forward);
+        assert_eq!(decide(".", &policy), Route::Forward);
+    }
+
+    #[test]
+    fn the_alias_answers_in_every_mode() {
+        let mut policy = Policy::default();
+        policy.modes.insert("id".parse().expect("an id"), Mode::Off);
+        assert_eq!(decide("werner.id.", &policy), Route::Forward);
+        assert_eq!(
+            bns(decide("www.co.id.bns.alt.", &policy)),
+            (name_of("co.id"), "co.id.bns.alt.".into())
+        );
+        assert_eq!(bns(decide("bns.alt.", &policy)).0, Target::Root);
+        let (target, apex) = bns(decide("id.bns.alt.", &policy));
+        assert_eq!(apex, "id.bns.alt.");
+        assert!(matches!(target, Target::Namespace(_)));
+    }
+
+    #[test]
+    fn what_can_never_be_registered_belongs_to_its_namespace() {
+        let policy = Policy::default();
+        let long = format!("{}.podcast.", "a".repeat(40));
+        let (target, apex) = bns(decide(&long, &policy));
+        assert_eq!(apex, "podcast.");
+        assert!(matches!(target, Target::Impossible(Some(_))));
+        // A dot inside a label is not the separator of a name.
+        let dotted = DnsName::from_labels([&b"a.b"[..], b"podcast"]).expect("two labels");
+        let question = Question::new(&dotted, RecordType::A, DNSClass::IN);
+        let (target, _) = bns(route(&question, &policy));
+        assert!(matches!(target, Target::Impossible(Some(_))));
+    }
+
+    #[test]
+    fn special_names_stay_here() {
+        let policy = Policy::default();
+        let cases = [
+            ("localhost.", SpecialUse::Localhost),
+            ("foo.localhost.", SpecialUse::Localhost),
+            ("foo.test.", SpecialUse::Nonexistent(1)),
+            ("alt.", SpecialUse::Nonexistent(1)),
+            ("printer.local.", SpecialUse::Nonexistent(1)),
+            ("x.home.arpa.", SpecialUse::Empty(2)),
+            ("_dns.resolver.arpa.", SpecialUse::Empty(2)),
+            ("1.0.0.127.in-addr.arpa.", SpecialUse::LoopbackReverse),
+            ("2.0.0.127.in-addr.arpa.", SpecialUse::Empty(3)),
+            ("1.1.168.192.in-addr.arpa.", SpecialUse::Empty(4)),
+            ("9.20.172.in-addr.arpa.", SpecialUse::Empty(4)),
+            ("c.f.ip6.arpa.", SpecialUse::Empty(4)),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(decide(name, &policy), Route::SpecialUse(expected), "{name}");
+        }
+        let loopback = format!("1.{}ip6.arpa.", "0.".repeat(31));
+        assert_eq!(
+            decide(&loopback, &policy),
+            Route::SpecialUse(SpecialUse::LoopbackReverse)
+        );
+        for forwarded in ["8.8.8.8.in-addr.arpa.", "1.32.172.in-addr.arpa.", "arpa."] {
+            assert!(
+                !matches!(decide(forwarded, &policy), Route::SpecialUse(_)),
+                "{forwarded}"
+            );
+        }
+    }
+
+    #[test]
+    fn transfers_and_other_classes_are_refused() {
+        let name = DnsName::from_ascii("version.bind.").expect("a domain name");
+        let policy = Policy::default();
+        for (rtype, class) in [
+            (RecordType::TXT, DNSClass::CH),
+            (RecordType::A, DNSClass::NONE),
+            (RecordType::A, DNSClass::ANY),
+            (RecordType::AXFR, DNSClass::IN),
+            (RecordType::IXFR, DNSClass::IN),
+        ] {
+            assert_eq!(
+                route(&Question::new(&name, rtype, class), &policy),
+                Route::Refused
+            );
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the resolver needs to know about names, as a trait that the store implements.
+//!
+//! One value is one moment: everything that it returns belongs to the same height.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bns::name::{Name, NamespaceId};
+use crate::hash::ZonefileHash;
+use crate::zonefile::Zone;
+
+/// The names as they were at one height.
+pub trait NameSource {
+    /// Why a read failed. Never shown to a client.
+    type Error: std::fmt::Display;
+
+    /// The indexed height; `None` before the first block.
+    fn height(&self) -> Option<u32>;
+
+    /// How far the index is behind its chain.
+    fn sync(&self) -> SyncState;
+
+    /// How far a namespace has come.
+    fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, Self::Error>;
+
+    /// What is known of a name, its zone file included.
+    fn name(&self, name: &Name) -> Result<NameStatus, Self::Error>;
+}
+
+/// How far the index is behind its chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncState {
+    /// At the tip, as far as anyone knows.
+    Synced,
+    /// It has been at the tip before.
+    Behind {
+        /// The height that answers come from.
+        indexed: u32,
+        /// The height that the source of blocks reports, or reported last.
+        tip: u32,
+        /// Age of the newest indexed block beyond what is usual.
+        lag: Duration,
+    },
+    /// The first synchronisation has not finished.
+    NeverSynced {
+        /// The height that was reached.
+        indexed: u32,
+        /// The height that the source of blocks reports; 0 if it was never reached.
+        tip: u32,
+    },
+}
+
+/// How far a namespace has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespaceStatus {
+    /// Nobody revealed it, or the reveal lapsed.
+    Absent,
+    /// Its rules are public; its names are not served yet.
+    Revealed,
+    /// Its names are served.
+    Ready {
+        /// Height of the last operation on the namespace itself.
+        last_change_height: u32,
+    },
+}
+
+/// What is known of a name.
+#[derive(Debug, Clone)]
+pub enum NameStatus {
+    /// Never registered, or its namespace is not ready.
+    Unregistered,
+    /// Its time ran out.
+    Expired {
+        /// First height at which it no longer counted.
+        height: u32,
+    },
+    /// Its owner gave it up.
+    Revoked {
+        /// Height of the revocation.
+        height: u32,
+    },
+    /// Alive.
+    Registered(RegisteredName),
+}
+
+/// A living name.
+#[derive(Debug, Clone)]
+pub struct RegisteredName {
+    /// Height of its last operation; the serial of its zone.
+    pub last_change_height: u32,
+    /// First height at which it will no longer count, if it can expire.
+    pub expires_at: Option<u32>,
+    /// Its zone file.
+    pub zone: ZoneStatus,
+}
+
+/// What is there of a name's zone file.
+#[derive(Debug, Clone)]
+pub enum ZoneStatus {
+    /// The name has no zone file hash.
+    NoHash,
+    /// The hash is on the chain, the file has not arrived.
+    Missing(ZonefileHash),
+    /// The stored bytes do not have the hash.
+    Tampered(ZonefileHash),
+    /// The bytes have the hash, and cannot be read as a zone file, for the reason given.
+    Unreadable(ZonefileHash, String),
+    /// Read and checked.
+    Loaded(Arc<Zone>),
+}

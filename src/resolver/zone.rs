@@ -1,0 +1,270 @@
+//! Looking a question up in a name's zone file (RFC 1034 §4.3.2, RFC 4592, RFC 6672).
+//!
+//! The zone may be served under another name than its own: `werner.id` also answers as
+//! `werner.id.bns.alt`. Owners are then rewritten, and so are CNAME and DNAME targets inside of the zone, so
+//! that a chain stays under the name that was asked for. All other record data stays as it was written.
+//!
+//! NS records below the apex are served as data; nothing is ever delegated, so a zone file cannot decide
+//! whom this machine talks to.
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::rdata::{CNAME, NULL};
+use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable};
+
+use super::MAX_CHAIN;
+use super::answer::{Answer, ExtendedError, Outcome, Provenance};
+use super::apex::Apex;
+use super::private::carries_private;
+use super::route::Question;
+use crate::zonefile::{Found, Node, RrSet, Zone};
+
+/// What happens to private addresses in a zone file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrivateAddresses {
+    /// They are left out.
+    Filtered,
+    /// They are served: someone listed the name in `allow-private`.
+    Served,
+}
+
+/// A zone and how it is served.
+pub struct ServedZone<'a> {
+    /// The zone file.
+    pub zone: &'a Zone,
+    /// The name under which it is served, and its apex records where the file has none.
+    pub apex: Apex,
+    /// The zone above: answers questions about the delegation (DS).
+    pub parent: Apex,
+    /// Longest TTL in seconds.
+    pub max_ttl: u32,
+    /// What happens to private addresses.
+    pub private: PrivateAddresses,
+}
+
+/// What one name in the zone contributes.
+enum Step {
+    Records(Vec<Record>),
+    Follow(Vec<Record>, DnsName),
+    /// A DNAME makes a name that is too long (RFC 6672 §2.2).
+    TooLong(Vec<Record>),
+    /// There were records, all with private addresses.
+    Filtered,
+    NoData,
+    Absent,
+}
+
+impl ServedZone<'_> {
+    /// The answer to a question at or below the apex.
+    pub fn answer(&self, question: &Question) -> Answer {
+        let mut answer = Answer::empty(Provenance::Chain);
+        let mut owners = vec![question.name.clone()];
+        while let Some(owner) = owners.last() {
+            let (records, target) = match self.step(owner, question.rtype) {
+                Step::Follow(records, target) => (records, target),
+                end => return self.finish(answer, end, question.rtype, owner),
+            };
+            answer.answers.extend(records);
+            answer.outcome = Outcome::Answered;
+            if !self.apex.name.zone_of(&target) {
+                answer.chase = Some(target);
+                return answer;
+            }
+            if owners.contains(&target) || owners.len() >= MAX_CHAIN {
+                break;
+            }
+            owners.push(target);
+        }
+        Answer::endless_chain()
+    }
+
+    fn finish(&self, mut answer: Answer, end: Step, rtype: RecordType, owner: &DnsName) -> Answer {
+        match end {
+            Step::Records(records) => {
+                answer.answers.extend(records);
+                answer.outcome = Outcome::Answered;
+                return answer;
+            }
+            Step::TooLong(records) => {
+                answer.answers.extend(records);
+                answer.rcode = ResponseCode::YXDomain;
+                answer.outcome = Outcome::Failed;
+                return answer;
+            }
+            Step::Absent => {
+                answer.rcode = ResponseCode::NXDomain;
+                answer.outcome = Outcome::NoSuchName;
+            }
+            Step::Filtered => {
+                answer.outcome = Outcome::NoData;
+                answer.ede = Some(ExtendedError::new(
+                    ExtendedError::BLOCKED,
+                    "bns: private address left out; list the name in allow-private",
+                ));
+            }
+            Step::NoData | Step::Follow(..) => answer.outcome = Outcome::NoData,
+        }
+        answer.authorities.push(self.authority(rtype, owner));
+        answer
+    }
+
+    /// The SOA that vouches for a negative answer. That there is no DS is the parent's to say (RFC 4035 §3.1.4.1).
+    fn authority(&self, rtype: RecordType, owner: &DnsName) -> Record {
+        if rtype == RecordType::DS && *owner == self.apex.name {
+            self.parent.negative_soa()
+        } else {
+            self.negative_soa()
+        }
+    }
+
+    fn step(&self, owner: &DnsName, rtype: RecordType) -> Step {
+        let Some(inside) = reroot(owner, &self.apex.name, self.zone.origin()) else {
+            return Step::Absent;
+        };
+        if let Some(step) = self.dname_above(&inside, owner) {
+            return step;
+        }
+        match self.zone.find(&inside) {
+            Found::Exact(node) | Found::Wildcard(node) => self.at_node(node, owner, rtype),
+            // Without a single record the apex is there all the same: the name is registered.
+            _ if *owner == self.apex.name => self.synthesised(rtype),
+            Found::EmptyNonTerminal => Step::NoData,
+            Found::Absent { .. } | Found::OutOfZone => Step::Absent,
+        }
+    }
+
+    fn at_node(&self, node: &Node, owner: &DnsName, rtype: RecordType) -> Step {
+        let matching = match rtype {
+            // One RRset is enough for ANY (RFC 8482 §4.1).
+            RecordType::ANY => node.rrsets().first(),
+            _ => node.rrset(rtype),
+        };
+        if let Some(set) = matching {
+            return self.records(set, owner);
+        }
+        if let Some(set) = node.rrset(RecordType::CNAME) {
+            return self.follow_cname(set, owner);
+        }
+        if *owner == self.apex.name {
+            return self.synthesised(rtype);
+        }
+        Step::NoData
+    }
+
+    fn synthesised(&self, rtype: RecordType) -> Step {
+        match rtype {
+            RecordType::SOA | RecordType::ANY => Step::Records(vec![self.apex.soa()]),
+            RecordType::NS => Step::Records(vec![self.apex.ns()]),
+            _ => Step::NoData,
+        }
+    }
+
+    fn records(&self, set: &RrSet, owner: &DnsName) -> Step {
+        let records: Vec<Record> = set
+            .rdata()
+            .filter(|rdata| self.may_serve(set.rtype(), rdata))
+            .map(|rdata| self.record(set, owner, rdata))
+            .collect();
+        if records.is_empty() {
+            Step::Filtered
+        } else {
+            Step::Records(records)
+        }
+    }
+
+    fn may_serve(&self, rtype: RecordType, rdata: &[u8]) -> bool {
+        self.private == PrivateAddresses::Served || !carries_private(rtype, rdata)
+    }
+
+    fn record(&self, set: &RrSet, owner: &DnsName, rdata: &[u8]) -> Record {
+        let rtype = set.rtype();
+        let rdata = match rtype {
+            RecordType::CNAME | RecordType::DNAME => self
+                .target(rdata)
+                .and_then(|target| target.to_bytes().ok())
+                .unwrap_or_else(|| rdata.to_vec()),
+            _ => rdata.to_vec(),
+        };
+        let ttl = set.ttl().min(self.max_ttl);
+        Record::from_rdata(owner.clone(), ttl, raw(rtype, rdata))
+    }
+
+    fn follow_cname(&self, set: &RrSet, owner: &DnsName) -> Step {
+        let Some(rdata) = set.rdata().next() else {
+            return Step::NoData;
+        };
+        match self.target(rdata) {
+            Some(target) => Step::Follow(vec![self.record(set, owner, rdata)], target),
+            None => Step::NoData,
+        }
+    }
+
+    /// The name in the data of a CNAME or DNAME, lower case, moved along if it lies inside of the zone.
+    fn target(&self, rdata: &[u8]) -> Option<DnsName> {
+        let target = DnsName::read(&mut BinDecoder::new(rdata))
+            .ok()?
+            .to_lowercase();
+        Some(reroot(&target, self.zone.origin(), &self.apex.name).unwrap_or(target))
+    }
+
+    /// A DNAME strictly above `inside` redirects everything below it (RFC 6672 §2.3).
+    fn dname_above(&self, inside: &DnsName, owner: &DnsName) -> Option<Step> {
+        let node = self.zone.dname_above(inside)?;
+        self.follow_dname(node.rrset(RecordType::DNAME)?, node.name(), owner)
+    }
+
+    fn follow_dname(&self, set: &RrSet, inside: &DnsName, owner: &DnsName) -> Option<Step> {
+        let rdata = set.rdata().next()?;
+        let target = self.target(rdata)?;
+        let redirected = reroot(inside, self.zone.origin(), &self.apex.name)?;
+        let dname = self.record(set, &redirected, rdata);
+        let Some(new_name) = reroot(owner, &redirected, &target) else {
+            return Some(Step::TooLong(vec![dname]));
+        };
+        let cname = RData::CNAME(CNAME(new_name.clone()));
+        let cname = Record::from_rdata(owner.clone(), dname.ttl, cname);
+        Some(Step::Follow(vec![dname, cname], new_name))
+    }
+
+    /// The zone's own SOA where the file has one, the synthesised one otherwise.
+    fn negative_soa(&self) -> Record {
+        let own = self.zone.soa();
+        let Some((set, rdata)) = own.and_then(|set| Some((set, set.rdata().next()?))) else {
+            return self.apex.negative_soa();
+        };
+        let mut soa = self.record(set, &self.apex.name, rdata);
+        soa.ttl = soa.ttl.min(soa_minimum(rdata));
+        soa
+    }
+}
+
+/// Record data as it stands in the zone file: never compressed, never looked into (RFC 3597).
+fn raw(rtype: RecordType, rdata: Vec<u8>) -> RData {
+    if rdata.is_empty() {
+        // hickory's form of no data at all.
+        return RData::Update0(rtype);
+    }
+    RData::Unknown {
+        code: rtype,
+        rdata: NULL::with(rdata),
+    }
+}
+
+/// SOA MINIMUM, the last field (RFC 1035 §3.3.13).
+fn soa_minimum(rdata: &[u8]) -> u32 {
+    rdata
+        .last_chunk()
+        .map_or(0, |bytes| u32::from_be_bytes(*bytes))
+}
+
+/// `name` with its ending `from` replaced by `to`; `None` if it has another ending or the result is too long.
+fn reroot(name: &DnsName, from: &DnsName, to: &DnsName) -> Option<DnsName> {
+    if !from.zone_of(name) {
+        return None;
+    }
+    if from == to {
+        return Some(name.clone());
+    }
+    let keep = name.iter().count() - from.iter().count();
+    DnsName::from_labels(name.iter().take(keep).chain(to.iter())).ok()
+}

@@ -1,0 +1,111 @@
+//! What the index shows of itself while it runs.
+//!
+//! Every figure is one atomic, so that readers never make the index wait. They get figures that are each
+//! true, but not all of the same instant.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::clock::Clock;
+use crate::resolver::SyncState;
+
+/// How far the index is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    height: AtomicU32,
+    best_height: AtomicU32,
+    block_time: AtomicU32,
+    ever_synced: AtomicBool,
+    synced_at: AtomicU64,
+    trouble: ArcSwapOption<String>,
+}
+
+impl Progress {
+    /// A block was connected or disconnected: the tip is now at `height`, its header says `block_time`
+    /// (seconds since 1970).
+    pub fn set_tip(&self, height: u32, block_time: u32) {
+        self.block_time.store(block_time, Ordering::Relaxed);
+        self.height.store(height, Ordering::Relaxed);
+    }
+
+    /// The source knows blocks up to `height`.
+    pub fn set_best_height(&self, height: u32) {
+        self.best_height.store(height, Ordering::Relaxed);
+    }
+
+    /// The tip of the source was reached, `now` on the monotonic clock.
+    pub fn set_synced(&self, now: Duration) {
+        self.synced_at.store(now.as_secs() + 1, Ordering::Relaxed);
+        self.ever_synced.store(true, Ordering::Relaxed);
+    }
+
+    /// The database has been at the tip of its source in an earlier run.
+    pub fn set_ever_synced(&self) {
+        self.ever_synced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the database has been at the tip of its source, now or in an earlier run.
+    pub fn has_ever_synced(&self) -> bool {
+        self.ever_synced.load(Ordering::Relaxed)
+    }
+
+    /// How far the index is behind. Within `at_tip` of the last time that the source had nothing new it
+    /// counts as synced; in a run that has not come so far, the age of the tip (`tip_time`, seconds since
+    /// 1970) is the lag.
+    pub fn sync_state(
+        &self,
+        clock: &dyn Clock,
+        tip_time: Option<u32>,
+        at_tip: Duration,
+    ) -> SyncState {
+        let (indexed, tip) = (self.height(), self.best_height());
+        if !self.has_ever_synced() {
+            return SyncState::NeverSynced { indexed, tip };
+        }
+        let lag = match self.synced_at.load(Ordering::Relaxed) {
+            0 => Duration::from_secs(
+                clock
+                    .unix_time()
+                    .saturating_sub(tip_time.unwrap_or(0).into()),
+            ),
+            synced_at => clock
+                .elapsed()
+                .saturating_sub(Duration::from_secs(synced_at - 1)),
+        };
+        if lag <= at_tip {
+            SyncState::Synced
+        } else {
+            SyncState::Behind { indexed, tip, lag }
+        }
+    }
+
+    /// What keeps the index from going on, as one sentence.
+    pub fn set_trouble(&self, trouble: Option<String>) {
+        if trouble.is_some() || self.trouble.load().is_some() {
+            self.trouble.store(trouble.map(Arc::new));
+        }
+    }
+
+    /// What keeps the index from going on.
+    pub fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
+    }
+
+    /// Height of the indexed tip, 0 before the first block.
+    pub fn height(&self) -> u32 {
+        self.height.load(Ordering::Relaxed)
+    }
+
+    /// Height of the best block that the source knows.
+    pub fn best_height(&self) -> u32 {
+        self.best_height.load(Ordering::Relaxed)
+    }
+
+    /// Header time of the indexed tip, seconds since 1970.
+    pub fn block_time(&self) -> u32 {
+        self.block_time.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,284 @@
+//! Zone files on disk, by the hash of their bytes (za §1).
+//!
+//! A file is `<h[0:2]>/<h[2:4]>/<h>.txt`, `h` being its hash in hex, as in the reference implementation. It is
+//! written under `.new/`, synced, renamed, and its directory synced: under its final name a file is complete
+//! or not there. Whoever can write to the disk can still change it, so every read hashes what it
+//! read, and bytes of another hash are never given out.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::hash::ZonefileHash;
+use crate::zonefile::ZONEFILE_MAX;
+
+use super::lock::create_private;
+
+/// Where files are written before they get their name.
+const INCOMING: &str = ".new";
+
+/// A directory of zone files.
+#[derive(Debug)]
+pub struct Archive {
+    directory: PathBuf,
+    written: AtomicU64,
+}
+
+/// What the archive holds for a hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// The zone file; its bytes have the hash.
+    Found(Vec<u8>),
+    /// No file, or an empty one.
+    Absent,
+    /// A file whose bytes are others; never to be served.
+    Tampered {
+        /// What they hash to; `None` if the file is larger than a zone file may be.
+        found: Option<ZonefileHash>,
+    },
+}
+
+/// Why the archive failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// A file or directory cannot be read or written.
+    #[error("cannot use {path} of the zone file archive: {source}; check its permissions and the free space", path = .path.display())]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing can be that large.
+    #[error(
+        "a zone file has at most {ZONEFILE_MAX} bytes, this one has {size}: split it or leave records out"
+    )]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// An empty file counts as absent everywhere.
+    #[error("an empty zone file cannot be stored: give it at least a $ORIGIN")]
+    Empty,
+}
+
+impl Archive {
+    /// Opens the archive in `directory`, creates it where it is missing, and removes what a crash left half
+    /// written. At most one process may write to an archive.
+    pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
+        let incoming = directory.join(INCOMING);
+        create_private(&incoming).map_err(at(&incoming))?;
+        for entry in fs::read_dir(&incoming).map_err(at(&incoming))? {
+            let path = entry.map_err(at(&incoming))?.path();
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            written: AtomicU64::new(0),
+        })
+    }
+
+    /// Stores a zone file and returns its hash. Once this returns, the file survives a crash. What is stored
+    /// already stays; a tampered file is replaced.
+    pub fn put(&self, bytes: &[u8]) -> Result<ZonefileHash, ArchiveError> {
+        if bytes.is_empty() {
+            return Err(ArchiveError::Empty);
+        }
+        if bytes.len() > ZONEFILE_MAX {
+            return Err(ArchiveError::TooLarge { size: bytes.len() });
+        }
+        let hash = ZonefileHash::of(bytes);
+        if !matches!(self.get(&hash)?, Lookup::Found(_)) {
+            self.write(&hash, bytes)?;
+        }
+        Ok(hash)
+    }
+
+    /// The zone file with this hash. Reads at most one byte more than a zone file may have.
+    pub fn get(&self, hash: &ZonefileHash) -> Result<Lookup, ArchiveError> {
+        let path = self.path(hash);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lookup::Absent),
+            opened => opened.map_err(at(&path))?,
+        };
+        let mut bytes = Vec::new();
+        file.take(ZONEFILE_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(at(&path))?;
+        Ok(judge(hash, bytes))
+    }
+
+    /// Whether there is a file for this hash that is not empty. Its bytes are not looked at.
+    pub fn contains(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
+        let path = self.path(hash);
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            metadata => Ok(metadata.map_err(at(&path))?.len() > 0),
+        }
+    }
+
+    /// Where the zone file with this hash is or would be.
+    pub fn path(&self, hash: &ZonefileHash) -> PathBuf {
+        let text = hash.to_string();
+        let [first, second, ..] = hash.0;
+        self.directory
+            .join(format!("{first:02x}"))
+            .join(format!("{second:02x}"))
+            .join(format!("{text}.txt"))
+    }
+
+    fn write(&self, hash: &ZonefileHash, bytes: &[u8]) -> Result<(), ArchiveError> {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let temporary = self
+            .directory
+            .join(INCOMING)
+            .join(format!("{hash}-{number}"));
+        write_synced(&temporary, bytes).map_err(at(&temporary))?;
+        let path = self.path(hash);
+        self.make_parents(&path)?;
+        fs::rename(&temporary, &path).map_err(at(&path))?;
+        path.parent().map_or(Ok(()), sync_directory)
+    }
+
+    /// Creates the two directories above a file, each durable before the next.
+    fn make_parents(&self, path: &Path) -> Result<(), ArchiveError> {
+        let mut missing: Vec<&Path> = path
+            .ancestors()
+            .skip(1)
+            .take_while(|parent| *parent != self.directory && !parent.is_dir())
+            .collect();
+        while let Some(directory) = missing.pop() {
+            create_private(directory).map_err(at(directory))?;
+            directory.parent().map_or(Ok(()), sync_directory)?;
+        }
+        Ok(())
+    }
+}
+
+fn judge(wanted: &ZonefileHash, bytes: Vec<u8>) -> Lookup {
+    if bytes.is_empty() {
+        return Lookup::Absent;
+    }
+    if bytes.len() > ZONEFILE_MAX {
+        return Lookup::Tampered { found: None };
+    }
+    match ZonefileHash::of(&bytes) {
+        found if found == *wanted => Lookup::Found(bytes),
+        found => Lookup::Tampered { found: Some(found) },
+    }
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn sync_directory(directory: &Path) -> Result<(), ArchiveError> {
+    File::open(directory)
+        .and_then(|handle| handle.sync_all())
+        .map_err(at(directory))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
+    move |source| ArchiveError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZONE: &[u8] = b"$ORIGIN foo.test\n$TTL 3600\n_http._tcp URI 10 1 \"https://example.com/foo.test/0/profile.json\"\n";
+
+    fn archive() -> (tempfile::TempDir, Archive) {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let archive = Archive::open(&scratch.path().join("zonefiles")).expect("it can be made");
+        (scratch, archive)
+    }
+
+    #[test]
+    fn what_is_put_is_found_under_the_references_path() {
+        let (_scratch, archive) = archive();
+        let hash = archive.put(ZONE).expect("it fits");
+        // za §1, example
+        assert_eq!(hash.to_string(), "087dcea832e706022a1fd3fa723cf3261e5b5e2f");
+        assert!(
+            archive
+                .path(&hash)
+                .ends_with("08/7d/087dcea832e706022a1fd3fa723cf3261e5b5e2f.txt")
+        );
+        assert_eq!(
+            archive.get(&hash).expect("readable"),
+            Lookup::Found(ZONE.to_vec())
+        );
+        assert!(archive.contains(&hash).expect("readable"));
+        assert_eq!(archive.put(ZONE).expect("again"), hash);
+        let left = fs::read_dir(archive.directory.join(INCOMING))
+            .expect("it exists")
+            .count();
+        assert_eq!(left, 0);
+    }
+
+    #[test]
+    fn no_changed_file_is_found() {
+        let (_scratch, archive) = archive();
+        let hash = archive.put(ZONE).expect("it fits");
+        let mut flipped = ZONE.to_vec();
+        flipped[20] ^= 1;
+        let crlf = String::from_utf8_lossy(ZONE)
+            .replace('\n', "\r\n")
+            .into_bytes();
+        let extended = [ZONE, b"\n"].concat();
+        let with_mark = [b"\xef\xbb\xbf", ZONE].concat();
+        for changed in [flipped, ZONE[..50].to_vec(), extended, crlf, with_mark] {
+            fs::write(archive.path(&hash), &changed).expect("writable");
+            let found = Some(ZonefileHash::of(&changed));
+            assert_eq!(
+                archive.get(&hash).expect("readable"),
+                Lookup::Tampered { found }
+            );
+        }
+        fs::write(archive.path(&hash), vec![b'a'; ZONEFILE_MAX * 2]).expect("writable");
+        assert_eq!(
+            archive.get(&hash).expect("readable"),
+            Lookup::Tampered { found: None }
+        );
+        fs::write(archive.path(&hash), b"").expect("writable");
+        assert_eq!(archive.get(&hash).expect("readable"), Lookup::Absent);
+        assert!(!archive.contains(&hash).expect("readable"));
+        archive.put(ZONE).expect("it heals");
+        assert_eq!(
+            archive.get(&hash).expect("readable"),
+            Lookup::Found(ZONE.to_vec())
+        );
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let (_scratch, archive) = archive();
+        assert!(matches!(archive.put(b""), Err(ArchiveError::Empty)));
+        let largest = vec![b';'; ZONEFILE_MAX];
+        let hash = archive.put(&largest).expect("it just fits");
+        assert_eq!(
+            archive.get(&hash).expect("readable"),
+            Lookup::Found(largest)
+        );
+        let error = archive
+            .put(&vec![b';'; ZONEFILE_MAX + 1])
+            .expect_err("one byte too many");
+        assert!(matches!(error, ArchiveError::TooLarge { size: 40_961 }));
+    }
+
+    #[test]
+    fn half_written_files_are_gone_after_the_next_start() {
+        let (_scratch, archive) = archive();
+        let left_over = archive.directory.join(INCOMING).join("087dcea8-0");
+        fs::write(&left_over, b"$ORIG").expect("writable");
+        Archive::open(&archive.directory).expect("it opens");
+        assert!(!left_over.exists());
+    }
+}

@@ -1,0 +1,131 @@
+//! Replacing rows and keeping their indexes in step; applying and undoing a block both go through here.
+
+use std::collections::BTreeMap;
+
+use crate::bns::changes::Change;
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::record::{NameRecord, NamespaceRecord};
+
+use super::codec::{Row, write_length};
+use super::error::StoreError;
+use super::key;
+use super::table::{Rows, Tables, WriteTable};
+use super::undo::{Earlier, write_earlier};
+use super::view::StateReader;
+
+/// Replaces the rows of one table, checks what was there, and notes it in `undo`.
+pub(super) fn exchange<R: Row>(
+    rows: &mut Rows<WriteTable<'_>>,
+    height: u32,
+    changes: &BTreeMap<R::Key, Change<R>>,
+    undo: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    write_length(changes.len(), undo);
+    let (mut key, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
+    for (record_key, change) in changes {
+        key.clear();
+        R::write_key(record_key, &mut key);
+        let expected = encode(change.before.as_ref(), &mut before);
+        write_earlier(&key, expected.as_deref().map(Vec::as_slice), undo);
+        let expected = expected.map(|row| row.as_slice());
+        let wanted = encode(change.after.as_ref(), &mut after);
+        if !rows.replace(&key, expected, wanted)? {
+            return Err(rows.stale(height, &key));
+        }
+    }
+    Ok(())
+}
+
+fn encode<'a, R: Row>(record: Option<&R>, row: &'a mut Vec<u8>) -> Option<&'a mut Vec<u8>> {
+    record.map(|record| {
+        row.clear();
+        record.write(row);
+        row
+    })
+}
+
+/// The stored rows as the old ones, the earlier rows as the new ones.
+pub(super) fn back<R: Row<Key: Clone>>(
+    rows: &Rows<WriteTable<'_>>,
+    earlier: Earlier<R>,
+) -> Result<BTreeMap<R::Key, Change<R>>, StoreError> {
+    earlier
+        .into_iter()
+        .map(|(key, after)| {
+            let before = StateReader::row(rows, key.clone())?;
+            Ok((key, Change { before, after }))
+        })
+        .collect()
+}
+
+pub(super) fn index_names(
+    tables: &mut Tables<WriteTable<'_>>,
+    changes: &BTreeMap<Name, Change<NameRecord>>,
+) -> Result<(), StoreError> {
+    for (name, Change { before, after }) in changes {
+        let (before, after) = (before.as_ref(), after.as_ref());
+        let by_owner = |record: &NameRecord, key: &mut Vec<u8>| {
+            key::owner(key, &record.sender, name.as_str());
+        };
+        move_entry(&mut tables.owners, before, after, by_owner)?;
+        let by_preorder = |record: &NameRecord, key: &mut Vec<u8>| {
+            key::committed(key, &record.preorder_hash, name.as_str());
+        };
+        move_entry(&mut tables.name_preorders, before, after, by_preorder)?;
+        match (before, after) {
+            (None, Some(_)) => {
+                let mut row = name.as_str().as_bytes().to_vec();
+                tables
+                    .name_hashes
+                    .put(name.hash128().as_bytes(), &mut row)?;
+            }
+            (Some(_), None) => tables.name_hashes.remove(name.hash128().as_bytes())?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn index_namespaces(
+    tables: &mut Tables<WriteTable<'_>>,
+    changes: &BTreeMap<NamespaceId, Change<NamespaceRecord>>,
+) -> Result<(), StoreError> {
+    for (id, Change { before, after }) in changes {
+        let by_preorder = |record: &NamespaceRecord, key: &mut Vec<u8>| {
+            key::committed(key, &record.preorder_hash, id.as_str());
+        };
+        move_entry(
+            &mut tables.namespace_preorders,
+            before.as_ref(),
+            after.as_ref(),
+            by_preorder,
+        )?;
+    }
+    Ok(())
+}
+
+/// Moves the index entry of a record whose indexed field may have changed.
+fn move_entry<R>(
+    index: &mut Rows<WriteTable<'_>>,
+    before: Option<&R>,
+    after: Option<&R>,
+    write_key: impl Fn(&R, &mut Vec<u8>),
+) -> Result<(), StoreError> {
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    if let Some(record) = before {
+        write_key(record, &mut old);
+    }
+    if let Some(record) = after {
+        write_key(record, &mut new);
+    }
+    if old == new {
+        return Ok(());
+    }
+    if before.is_some() {
+        index.remove(&old)?;
+    }
+    if after.is_some() {
+        index.put(&new, &mut Vec::new())?;
+    }
+    Ok(())
+}

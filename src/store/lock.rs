@@ -1,0 +1,108 @@
+//! One instance per data directory.
+//!
+//! The lock is the system's (`flock` on Unix), held on the file `lock` for as long as the process lives,
+//! so that a crash leaves no stale lock. The process id in the file is only for the message.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use super::error::OpenError;
+
+/// Name of the lock file in the data directory.
+const FILE_NAME: &str = "lock";
+
+/// A data directory that is ours until this is dropped.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Creates `directory` for its owner alone (0700) where it is missing, and takes its lock.
+    pub(super) fn take(directory: &Path) -> Result<Self, OpenError> {
+        create_private(directory).map_err(|source| OpenError::Io {
+            path: directory.to_owned(),
+            source,
+        })?;
+        let path = directory.join(FILE_NAME);
+        let broken = |source| OpenError::Io {
+            path: path.clone(),
+            source,
+        };
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false) // the other instance's process id is in there
+            .open(&path)
+            .map_err(broken)?;
+        match file.try_lock() {
+            Ok(()) => {
+                write_holder(&mut file).map_err(broken)?;
+                Ok(Self { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+                directory: directory.to_owned(),
+                holder: read_holder(&mut file),
+            }),
+            Err(TryLockError::Error(source)) => Err(broken(source)),
+        }
+    }
+}
+
+/// Creates a directory, parents included, that only its owner can enter. An existing one stays as it is.
+pub(super) fn create_private(directory: &Path) -> io::Result<()> {
+    if fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn read_holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_holder_is_told_who_the_first_is() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let directory = scratch.path().join("data");
+        let first = DirectoryLock::take(&directory).expect("the directory is free");
+        let error = DirectoryLock::take(&directory).expect_err("it is taken");
+        let message = error.to_string();
+        assert!(message.contains(&directory.display().to_string()));
+        assert!(message.contains(&format!("(process {})", std::process::id())));
+        drop(first);
+        DirectoryLock::take(&directory).expect("it is free again");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_new_directory_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let directory = scratch.path().join("state").join("bnsd");
+        DirectoryLock::take(&directory).expect("the directory can be made");
+        let mode = fs::metadata(&directory)
+            .expect("it exists")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,179 @@
+//! Opening the database file: whose it is, and in which format.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction,
+};
+
+use super::ChainIdentity;
+use super::codec::{Field, Input};
+use super::error::{OpenError, StoreError};
+use super::table::{Tables, open_meta};
+use super::view::StoreSnapshot;
+
+/// The database file in the data directory.
+const FILE_NAME: &str = "names.redb";
+/// The format that this program writes, as the head of [`super`] specifies it.
+const FORMAT: u32 = 1;
+const FORMAT_KEY: &[u8] = b"format";
+const CHAIN_KEY: &[u8] = b"chain";
+
+/// What is in a database file.
+enum Found {
+    Nothing,
+    Chain(ChainIdentity),
+}
+
+/// Opens the database of a data directory whose lock is held, and its first snapshot.
+///
+/// redb 4.4 asserts where it loads a damaged allocator state, so a panic on the way is a damaged file.
+pub(super) fn open(
+    directory: &Path,
+    chain: &ChainIdentity,
+    cache_bytes: usize,
+) -> Result<(Database, StoreSnapshot), OpenError> {
+    let path = directory.join(FILE_NAME);
+    catch_unwind(|| open_file(path.clone(), chain, cache_bytes)).unwrap_or_else(|_| {
+        Err(OpenError::Damaged {
+            path,
+            detail: "redb cannot make sense of it".to_owned(),
+        })
+    })
+}
+
+fn open_file(
+    path: PathBuf,
+    chain: &ChainIdentity,
+    cache_bytes: usize,
+) -> Result<(Database, StoreSnapshot), OpenError> {
+    let database = Database::builder()
+        .set_cache_size(cache_bytes)
+        .create(&path)
+        .map_err(|error| refuse(&path, error))?;
+    let damaged = |error: StoreError| OpenError::Damaged {
+        path: path.clone(),
+        detail: error.to_string(),
+    };
+    match identify(&path, &database)? {
+        Found::Nothing => initialise(&database, chain).map_err(damaged)?,
+        Found::Chain(found) if found != *chain => {
+            return Err(OpenError::WrongChain {
+                path,
+                found,
+                wanted: chain.clone(),
+            });
+        }
+        Found::Chain(_) => {}
+    }
+    let snapshot = first_snapshot(&database).map_err(damaged)?;
+    Ok((database, snapshot))
+}
+
+/// Closes a database. A damaged allocator state makes redb 4.4 panic when it is saved on closing; what was
+/// committed is not affected, and the next opening reports the damage.
+pub(super) fn close(database: Database) {
+    if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+        tracing::error!("the database could not be closed in order: its file is damaged");
+    }
+}
+
+/// What every write transaction is set to; the head of [`super`] says why.
+pub(super) fn make_durable(transaction: &mut WriteTransaction) {
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+}
+
+fn refuse(path: &Path, error: DatabaseError) -> OpenError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
+            directory: path.parent().unwrap_or(path).to_owned(),
+            holder: None,
+        },
+        DatabaseError::Storage(StorageError::Io(source))
+            if source.kind() != std::io::ErrorKind::InvalidData =>
+        {
+            OpenError::Io {
+                path: path.to_owned(),
+                source,
+            }
+        }
+        error => OpenError::Damaged {
+            path: path.to_owned(),
+            detail: error.to_string(),
+        },
+    }
+}
+
+fn identify(path: &Path, database: &Database) -> Result<Found, OpenError> {
+    let damaged = |detail: String| OpenError::Damaged {
+        path: path.to_owned(),
+        detail,
+    };
+    let read = || -> Result<_, StoreError> {
+        let transaction = database.begin_read()?;
+        if transaction.list_tables()?.next().is_none() {
+            return Ok(None);
+        }
+        Ok(Some(read_meta(&transaction)?))
+    };
+    match read().map_err(|error| damaged(error.to_string()))? {
+        None => Ok(Found::Nothing),
+        Some((Some(found), _)) if found > FORMAT => Err(OpenError::NewerFormat {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        Some((Some(FORMAT), Some(chain))) => Ok(Found::Chain(chain)),
+        Some((format, _)) => Err(damaged(format!("format {format:?} was never written"))),
+    }
+}
+
+fn read_meta(
+    transaction: &ReadTransaction,
+) -> Result<(Option<u32>, Option<ChainIdentity>), StoreError> {
+    let meta = open_meta(transaction)?;
+    let format = meta.get(FORMAT_KEY, |row| {
+        row.try_into().ok().map(u32::from_be_bytes)
+    })?;
+    if format != Some(FORMAT) {
+        return Ok((format, None)); // another format may say the chain in another way
+    }
+    Ok((format, meta.get(CHAIN_KEY, read_chain)?))
+}
+
+fn initialise(database: &Database, chain: &ChainIdentity) -> Result<(), StoreError> {
+    let mut transaction = database.begin_write()?;
+    make_durable(&mut transaction);
+    let mut tables = Tables::of_write(&transaction)?;
+    tables
+        .meta
+        .put(FORMAT_KEY, &mut FORMAT.to_be_bytes().to_vec())?;
+    tables.meta.put(CHAIN_KEY, &mut write_chain(chain))?;
+    drop(tables);
+    Ok(transaction.commit()?)
+}
+
+fn first_snapshot(database: &Database) -> Result<StoreSnapshot, StoreError> {
+    let transaction = database.begin_read()?;
+    StoreSnapshot::new(Tables::of_snapshot(&transaction)?)
+}
+
+fn write_chain(chain: &ChainIdentity) -> Vec<u8> {
+    let mut row = Vec::new();
+    chain.network.write(&mut row);
+    chain.magic.write(&mut row);
+    chain.first_block.write(&mut row);
+    row
+}
+
+fn read_chain(row: &[u8]) -> Option<ChainIdentity> {
+    let mut input = Input::new(row);
+    let chain = ChainIdentity {
+        network: Field::read(&mut input)?,
+        magic: Field::read(&mut input)?,
+        first_block: Field::read(&mut input)?,
+    };
+    input.finish(chain)
+}

@@ -1,0 +1,319 @@
+//! What people and protocols ask beyond the rules' own reads: blocks, history, operations, announcements.
+
+use std::fmt::Write as _;
+use std::ops::Bound;
+
+use bitcoin::Txid;
+use redb::ReadableTable;
+
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
+use crate::hash::ZonefileHash;
+
+use super::archive::{Archive, ArchiveError};
+use super::codec::Row;
+use super::error::StoreError;
+use super::key;
+use super::row::{Announcement, IndexedBlock, StoredOperation};
+use super::table::{Bytes, Rows};
+use super::view::StateReader;
+
+/// What an operation made of a name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistoryEntry {
+    /// Height of the operation.
+    pub height: u32,
+    /// Its place in the block.
+    pub vtxindex: u32,
+    /// Its transaction.
+    pub txid: Txid,
+    /// What it was.
+    pub op: NameOp,
+    /// The name's record after it.
+    pub record: NameRecord,
+}
+
+/// What a reveal or ready made of a namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceHistoryEntry {
+    /// Height of the operation.
+    pub height: u32,
+    /// Its place in the block.
+    pub vtxindex: u32,
+    /// The namespace's record after it.
+    pub record: NamespaceRecord,
+}
+
+/// How many rows there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Names that were ever registered or imported.
+    pub names: u64,
+    /// Namespaces that were ever revealed.
+    pub namespaces: u64,
+    /// Unspent preorders.
+    pub preorders: u64,
+    /// Announced zone files; a hash counts each time.
+    pub announcements: u64,
+}
+
+/// A zone file that a name's current record asks for and the archive lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingZonefile {
+    /// The name.
+    pub name: Name,
+    /// Its zone file's hash.
+    pub hash: ZonefileHash,
+}
+
+/// The zone files that current records ask for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Zonefiles {
+    /// How many names' zone files the archive has.
+    pub present: u64,
+    /// Those that it lacks, by name.
+    pub missing: Vec<MissingZonefile>,
+}
+
+/// Why the list of missing zone files cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MissingError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
+    /// The block at a height.
+    pub fn block(&self, height: u32) -> Result<Option<IndexedBlock>, StoreError> {
+        self.tables
+            .blocks
+            .get(&key::height(height), |row| IndexedBlock::read(height, row))
+    }
+
+    pub(super) fn last_block(&self) -> Result<Option<IndexedBlock>, StoreError> {
+        self.tables
+            .blocks
+            .last((Bound::Unbounded, Bound::Unbounded), |key, row| {
+                IndexedBlock::read(key::number(key)?, row)
+            })
+    }
+
+    /// Everything that ever happened to a name, oldest first.
+    pub fn name_history(&self, name: &Name) -> Result<Vec<HistoryEntry>, StoreError> {
+        let mut prefix = Vec::new();
+        key::history_of(&mut prefix, name.as_str());
+        self.tables
+            .name_history
+            .prefixed(&prefix, |place, row| read_name_entry(name, place, row))
+    }
+
+    /// The last thing that happened to a name up to and including a height.
+    pub fn name_at(&self, name: &Name, height: u32) -> Result<Option<HistoryEntry>, StoreError> {
+        last_up_to(
+            &self.tables.name_history,
+            name.as_str(),
+            height,
+            |place, row| read_name_entry(name, place, row),
+        )
+    }
+
+    /// The last thing that happened to a namespace up to and including a height.
+    pub fn namespace_at(
+        &self,
+        id: &NamespaceId,
+        height: u32,
+    ) -> Result<Option<NamespaceHistoryEntry>, StoreError> {
+        last_up_to(
+            &self.tables.namespace_history,
+            id.as_str(),
+            height,
+            |place, row| {
+                let (height, vtxindex) = key::read_place(place)?;
+                Some(NamespaceHistoryEntry {
+                    height,
+                    vtxindex,
+                    record: NamespaceRecord::read(id.clone(), row)?,
+                })
+            },
+        )
+    }
+
+    /// Every namespace that was ever revealed, in ascending order.
+    pub fn namespaces(&self) -> Result<Vec<NamespaceRecord>, StoreError> {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        self.tables
+            .namespaces
+            .range(everything, usize::MAX, read_row)
+    }
+
+    /// At most `limit` names in ascending order, those behind `after`; dead ones are among them.
+    pub fn names(&self, after: Option<&Name>, limit: usize) -> Result<Vec<NameRecord>, StoreError> {
+        let start = after.map_or(Bound::Unbounded, |name| {
+            Bound::Excluded(name.as_str().as_bytes())
+        });
+        self.tables
+            .names
+            .range((start, Bound::Unbounded), limit, read_row)
+    }
+
+    /// How many rows there are; takes constant time.
+    pub fn counts(&self) -> Result<Counts, StoreError> {
+        Ok(Counts {
+            names: self.tables.names.len()?,
+            namespaces: self.tables.namespaces.len()?,
+            preorders: self.tables.preorders.len()?,
+            announcements: self.tables.announcements.len()?,
+        })
+    }
+
+    /// The candidates of a block in block order, and what became of each.
+    pub fn operations_at(&self, height: u32) -> Result<Vec<StoredOperation>, StoreError> {
+        self.tables
+            .operations
+            .prefixed(&key::height(height), |rest, row| {
+                StoredOperation::read(key::number(rest)?, row)
+            })
+    }
+
+    /// Every announcement of a zone file hash, oldest first; empty if it is not on the chain.
+    pub fn announcements(&self, hash: &ZonefileHash) -> Result<Vec<Announcement>, StoreError> {
+        let indexes = self
+            .tables
+            .announced_hashes
+            .prefixed(hash.as_bytes(), |rest, _| key::number(rest))?;
+        let mut announcements = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            announcements.extend(self.announcement(index)?);
+        }
+        Ok(announcements)
+    }
+
+    /// Whether a zone file hash is on the chain.
+    pub fn is_announced(&self, hash: &ZonefileHash) -> Result<bool, StoreError> {
+        let first = (
+            Bound::Included(&key::announced(hash, 0)[..]),
+            Bound::Included(&key::announced(hash, u32::MAX)[..]),
+        );
+        let found = self
+            .tables
+            .announced_hashes
+            .range(first, 1, |_, _| Some(()))?;
+        Ok(!found.is_empty())
+    }
+
+    /// The announcement with an inventory index.
+    pub fn announcement(&self, inventory_index: u32) -> Result<Option<Announcement>, StoreError> {
+        self.tables
+            .announcements
+            .get(&key::height(inventory_index), |row| {
+                Announcement::read(inventory_index, row)
+            })
+    }
+
+    /// At most `limit` announcements from an inventory index on, in ascending order.
+    pub fn announced_from(
+        &self,
+        inventory_index: u32,
+        limit: usize,
+    ) -> Result<Vec<Announcement>, StoreError> {
+        let start = key::height(inventory_index);
+        self.tables.announcements.range(
+            (Bound::Included(&start), Bound::Unbounded),
+            limit,
+            |key, row| Announcement::read(key::number(key)?, row),
+        )
+    }
+
+    /// Which of the zone files that current records ask for the archive has. Looks at every name.
+    ///
+    /// Revoked names have no zone file. Names that have expired are listed: when a name expires is the
+    /// rules' business.
+    pub fn zonefiles(&self, archive: &Archive) -> Result<Zonefiles, MissingError> {
+        let mut zonefiles = Zonefiles::default();
+        for wanted in self.current_zonefiles()? {
+            if archive.contains(&wanted.hash)? {
+                zonefiles.present += 1;
+            } else {
+                zonefiles.missing.push(wanted);
+            }
+        }
+        Ok(zonefiles)
+    }
+
+    fn current_zonefiles(&self) -> Result<Vec<MissingZonefile>, StoreError> {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let rows = self
+            .tables
+            .names
+            .range(everything, usize::MAX, |key, row| {
+                let record: NameRecord = read_row(key, row)?;
+                let hash = record.value_hash.filter(|_| !record.revoked);
+                Some(hash.map(|hash| MissingZonefile {
+                    name: record.name,
+                    hash,
+                }))
+            })?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// Every row of every table but the undo data as a line of text, tables and rows in order.
+    ///
+    /// Two databases that index the same chain to the same height dump the same text, whatever
+    /// reorganisations each went through on the way: undo data, which may differ in depth, is left out.
+    pub fn dump(&self) -> Result<String, StoreError> {
+        let mut text = String::new();
+        for rows in self.tables.all() {
+            if rows.name() != self.tables.undo.name() {
+                dump_rows(rows, &mut text)?;
+            }
+        }
+        Ok(text)
+    }
+}
+
+pub(super) fn dump_rows<T: ReadableTable<Bytes, Bytes>>(
+    rows: &Rows<T>,
+    text: &mut String,
+) -> Result<(), StoreError> {
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    rows.range(everything, usize::MAX, |key, row| {
+        let (key, row) = (key.escape_ascii(), row.escape_ascii());
+        writeln!(text, "{} {key} {row}", rows.name()).ok()
+    })?;
+    Ok(())
+}
+
+fn read_row<R: Row>(key: &[u8], row: &[u8]) -> Option<R> {
+    R::read(R::read_key(key)?, row)
+}
+
+fn read_name_entry(name: &Name, place: &[u8], row: &[u8]) -> Option<HistoryEntry> {
+    let (height, vtxindex) = key::read_place(place)?;
+    let record = NameRecord::read(name.clone(), row)?;
+    Some(HistoryEntry {
+        height,
+        vtxindex,
+        txid: record.txid,
+        op: record.op,
+        record,
+    })
+}
+
+fn last_up_to<T: ReadableTable<Bytes, Bytes>, R>(
+    rows: &Rows<T>,
+    text: &str,
+    height: u32,
+    read: impl Fn(&[u8], &[u8]) -> Option<R>,
+) -> Result<Option<R>, StoreError> {
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    key::history_of(&mut first, text);
+    key::history(&mut last, text, height, u32::MAX);
+    rows.last(
+        (Bound::Included(&first), Bound::Included(&last)),
+        |key, row| read(key.get(first.len()..)?, row),
+    )
+}

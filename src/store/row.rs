@@ -1,0 +1,259 @@
+//! The rows that the store itself adds to those of the name system: blocks, operations, announcements.
+
+use std::fmt::Display;
+
+use bitcoin::consensus::{Decodable as _, Encodable as _};
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Amount, BlockHash, ScriptBuf, Transaction, TxOut, Txid};
+
+use crate::bns::name::Name;
+use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
+use crate::virtualchain::{Decision, VirtualTransaction};
+
+use super::codec::{Field, Input, read_length, write_length, write_script};
+
+/// A connected block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexedBlock {
+    /// Its height.
+    pub height: u32,
+    /// Hash of its header.
+    pub hash: BlockHash,
+    /// Hash of the block below.
+    pub previous: BlockHash,
+    /// Header time, seconds since 1970.
+    pub time: u32,
+    /// Hash over its accepted operations.
+    pub ops_hash: OpsHash,
+    /// Hash over it and its past.
+    pub consensus_hash: ConsensusHash,
+}
+
+/// A candidate transaction of an indexed block and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredOperation {
+    /// The transaction, as the rules saw it.
+    pub candidate: VirtualTransaction,
+    /// What became of it.
+    pub decision: StoredDecision,
+}
+
+/// What became of a candidate; [`crate::virtualchain::Decision`] with its reason as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoredDecision {
+    /// No operation of this virtualchain.
+    Ignored,
+    /// It changed the state.
+    Accepted {
+        /// The text that enters the ops hash; `None` without consensus effect.
+        serialized: Option<String>,
+    },
+    /// A rule refused it.
+    Rejected {
+        /// Which one, in words.
+        reason: String,
+    },
+    /// It could not be read.
+    Unparseable {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// A zone file hash that an accepted operation put on the chain (za §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// Position among all announcements, from 1 (za §3, `inv_index`).
+    pub inventory_index: u32,
+    /// The name whose record carries it.
+    pub name: Name,
+    /// The hash.
+    pub hash: ZonefileHash,
+    /// Height of the operation.
+    pub height: u32,
+    /// Its transaction.
+    pub txid: Txid,
+}
+
+impl StoredDecision {
+    /// The stored form of a decision; `None` for a candidate that is no operation.
+    pub(super) fn of<R: Display>(decision: Option<&Decision<R>>) -> Self {
+        match decision {
+            None => Self::Ignored,
+            Some(Decision::Accepted(accepted)) => Self::Accepted {
+                serialized: accepted.serialized.clone(),
+            },
+            Some(Decision::Rejected(reason)) => Self::Rejected {
+                reason: reason.to_string(),
+            },
+            Some(Decision::Unparseable(reason)) => Self::Unparseable {
+                reason: reason.to_string(),
+            },
+        }
+    }
+}
+
+impl IndexedBlock {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.hash.as_byte_array().write(out);
+        self.previous.as_byte_array().write(out);
+        self.time.write(out);
+        self.ops_hash.write(out);
+        self.consensus_hash.write(out);
+    }
+
+    pub(super) fn read(height: u32, bytes: &[u8]) -> Option<Self> {
+        let mut input = Input::new(bytes);
+        let block = Self {
+            height,
+            hash: Field::read(&mut input).map(BlockHash::from_byte_array)?,
+            previous: Field::read(&mut input).map(BlockHash::from_byte_array)?,
+            time: Field::read(&mut input)?,
+            ops_hash: Field::read(&mut input)?,
+            consensus_hash: Field::read(&mut input)?,
+        };
+        input.finish(block)
+    }
+}
+
+impl Announcement {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.hash.write(out);
+        self.height.write(out);
+        self.txid.write(out);
+        self.name.write(out);
+    }
+
+    pub(super) fn read(inventory_index: u32, bytes: &[u8]) -> Option<Self> {
+        let mut input = Input::new(bytes);
+        let announcement = Self {
+            inventory_index,
+            hash: Field::read(&mut input)?,
+            height: Field::read(&mut input)?,
+            txid: Field::read(&mut input)?,
+            name: Field::read(&mut input)?,
+        };
+        input.finish(announcement)
+    }
+}
+
+/// Appends a candidate: txid, spent outputs, and the transaction in Bitcoin's serialisation at
+/// the end. The decision stands before it and is the caller's to write.
+pub(super) fn write_candidate(candidate: &VirtualTransaction, out: &mut Vec<u8>) {
+    candidate.txid.write(out);
+    write_length(candidate.prevouts.len(), out);
+    for prevout in &candidate.prevouts {
+        prevout.value.to_sat().write(out);
+        write_script(prevout.script_pubkey.as_bytes(), out);
+    }
+    candidate
+        .transaction
+        .consensus_encode(out)
+        .expect("a vector takes all bytes");
+}
+
+impl StoredOperation {
+    pub(super) fn read(vtxindex: u32, bytes: &[u8]) -> Option<Self> {
+        let mut input = Input::new(bytes);
+        let decision = StoredDecision::read(&mut input)?;
+        let txid = Field::read(&mut input)?;
+        let prevouts = read_prevouts(&mut input)?;
+        let mut rest = input.rest();
+        let transaction = Transaction::consensus_decode_from_finite_reader(&mut rest).ok()?;
+        rest.is_empty().then_some(Self {
+            candidate: VirtualTransaction {
+                vtxindex,
+                txid,
+                transaction,
+                prevouts,
+            },
+            decision,
+        })
+    }
+}
+
+fn read_prevouts(input: &mut Input<'_>) -> Option<Vec<TxOut>> {
+    let count = read_length(input)?;
+    let mut prevouts = Vec::new(); // The count is not trusted; each output takes input.
+    for _ in 0..count {
+        prevouts.push(TxOut {
+            value: u64::read(input).map(Amount::from_sat)?,
+            script_pubkey: Vec::read(input).map(ScriptBuf::from_bytes)?,
+        });
+    }
+    Some(prevouts)
+}
+
+impl Field for StoredDecision {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ignored => out.push(0),
+            Self::Accepted { serialized } => {
+                out.push(1);
+                serialized.write(out);
+            }
+            Self::Rejected { reason } => {
+                out.push(2);
+                reason.write(out);
+            }
+            Self::Unparseable { reason } => {
+                out.push(3);
+                reason.write(out);
+            }
+        }
+    }
+
+    fn read(input: &mut Input<'_>) -> Option<Self> {
+        match u8::read(input)? {
+            0 => Some(Self::Ignored),
+            1 => Field::read(input).map(|serialized| Self::Accepted { serialized }),
+            2 => Field::read(input).map(|reason| Self::Rejected { reason }),
+            3 => Field::read(input).map(|reason| Self::Unparseable { reason }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::super::arbitrary;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn operations_come_back(
+            candidate in arbitrary::candidate(),
+            decision in arbitrary::decision(),
+        ) {
+            let mut row = Vec::new();
+            decision.write(&mut row);
+            write_candidate(&candidate, &mut row);
+            let operation = StoredOperation { candidate, decision };
+            prop_assert_eq!(StoredOperation::read(0, &row), Some(operation));
+        }
+
+        #[test]
+        fn announcements_come_back(name in arbitrary::name(), bytes in any::<[u8; 32]>()) {
+            let announcement = Announcement {
+                inventory_index: 7,
+                name,
+                hash: ZonefileHash([bytes[0]; 20]),
+                height: u32::from(bytes[1]),
+                txid: Txid::from_byte_array(bytes),
+            };
+            let mut row = Vec::new();
+            announcement.write(&mut row);
+            prop_assert_eq!(Announcement::read(7, &row), Some(announcement));
+        }
+
+        #[test]
+        fn no_bytes_panic(row in vec(prop_oneof![0u8..4, any::<u8>()], 0..300)) {
+            let _ = StoredOperation::read(0, &row);
+            let _ = Announcement::read(0, &row);
+            let _ = IndexedBlock::read(0, &row);
+        }
+    }
+}

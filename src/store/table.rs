@@ -1,0 +1,289 @@
+//! The tables, and the seal that every row carries.
+//!
+//! redb checks its own pages only when it repairs a file, so each value ends in four bytes of SipHash-2-4
+//! over key and value, keyed by the table's name. A flipped bit, or a row that strayed into another
+//! table, is then an error that names the row, and never a wrong answer. It is no protection against
+//! someone who writes the file on purpose.
+
+use std::ops::Bound;
+
+use bitcoin::hashes::{HashEngine as _, siphash24};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
+};
+
+use super::error::StoreError;
+
+/// Keys and values as redb sees them.
+pub(super) type Bytes = &'static [u8];
+/// A table of a read snapshot.
+pub(super) type SnapshotTable = ReadOnlyTable<Bytes, Bytes>;
+/// A table of an open write transaction.
+pub(super) type WriteTable<'t> = Table<'t, Bytes, Bytes>;
+
+/// Bytes of the seal at the end of a value.
+const SEAL_LEN: usize = 4;
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// All tables, opened in one transaction. What their rows are is said in the head of [`super`].
+        pub(super) struct Tables<T> {
+            $($(#[$doc])* pub(super) $name: Rows<T>,)*
+        }
+
+        impl Tables<SnapshotTable> {
+            /// Opens the tables of a snapshot; they outlive the transaction value.
+            pub(super) fn of_snapshot(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+                Ok(Self {
+                    $($name: {
+                        let definition = TableDefinition::new(stringify!($name));
+                        Rows::new(stringify!($name), transaction.open_table(definition)?)
+                    },)*
+                })
+            }
+        }
+
+        impl<'t> Tables<WriteTable<'t>> {
+            /// Opens the tables for writing; creates those that are missing.
+            pub(super) fn of_write(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+                Ok(Self {
+                    $($name: {
+                        let definition = TableDefinition::new(stringify!($name));
+                        Rows::new(stringify!($name), transaction.open_table(definition)?)
+                    },)*
+                })
+            }
+        }
+
+        impl<T> Tables<T> {
+            /// Every table, in the order of the specification.
+            pub(super) fn all(&self) -> Vec<&Rows<T>> {
+                vec![$(&self.$name),*]
+            }
+        }
+    };
+}
+
+tables! {
+    /// Format and chain.
+    meta,
+    /// Indexed blocks.
+    blocks,
+    /// Name records.
+    names,
+    /// Name by hash128.
+    name_hashes,
+    /// Names by owner.
+    owners,
+    /// Names by preorder hash.
+    name_preorders,
+    /// Namespace records.
+    namespaces,
+    /// Namespaces by preorder hash.
+    namespace_preorders,
+    /// Unspent preorders.
+    preorders,
+    /// Import keychains.
+    keychains,
+    /// Token accounts.
+    accounts,
+    /// Name records over time.
+    name_history,
+    /// Namespace records over time.
+    namespace_history,
+    /// Candidates and decisions.
+    operations,
+    /// Announced zone files by inventory index.
+    announcements,
+    /// Inventory indexes by zone file hash.
+    announced_hashes,
+    /// The way back, per block.
+    undo,
+}
+
+/// Opens the one table that every format has, past and future: rows of `meta` are sealed like this for ever.
+pub(super) fn open_meta(transaction: &ReadTransaction) -> Result<Rows<SnapshotTable>, StoreError> {
+    let table = transaction.open_table(TableDefinition::new("meta"))?;
+    Ok(Rows::new("meta", table))
+}
+
+/// One table whose values are sealed.
+pub(super) struct Rows<T> {
+    name: &'static str,
+    seed: u64,
+    table: T,
+}
+
+impl<T> Rows<T> {
+    fn new(name: &'static str, table: T) -> Self {
+        let seed = siphash24::Hash::hash_to_u64_with_keys(0, 0, name.as_bytes());
+        Self { name, seed, table }
+    }
+
+    /// The table's name.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The error for a row that is not what was written.
+    pub(super) fn corrupt(&self, key: &[u8]) -> StoreError {
+        StoreError::Corrupt {
+            table: self.name,
+            key: key.escape_ascii().to_string(),
+        }
+    }
+
+    /// The error for a change that does not start from the stored row.
+    pub(super) fn stale(&self, height: u32, key: &[u8]) -> StoreError {
+        StoreError::StaleChanges {
+            height,
+            table: self.name,
+            key: key.escape_ascii().to_string(),
+        }
+    }
+
+    fn seal(&self, key: &[u8], payload: &[u8]) -> [u8; SEAL_LEN] {
+        let mut engine = siphash24::HashEngine::with_keys(self.seed, key.len() as u64);
+        engine.input(key);
+        engine.input(payload);
+        let [a, b, c, d, ..] = siphash24::Hash::from_engine_to_u64(engine).to_be_bytes();
+        [a, b, c, d]
+    }
+
+    fn unseal<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
+        value
+            .split_last_chunk::<SEAL_LEN>()
+            .filter(|(payload, seal)| self.seal(key, payload) == **seal)
+            .map(|(payload, _)| payload)
+            .ok_or_else(|| self.corrupt(key))
+    }
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
+    /// The row at `key`, as `read` understands it; `None` from `read` is a damaged row.
+    pub(super) fn get<R>(
+        &self,
+        key: &[u8],
+        read: impl FnOnce(&[u8]) -> Option<R>,
+    ) -> Result<Option<R>, StoreError> {
+        let Some(value) = self.table.get(key)? else {
+            return Ok(None);
+        };
+        let payload = self.unseal(key, value.value())?;
+        read(payload).map(Some).ok_or_else(|| self.corrupt(key))
+    }
+
+    /// How many rows there are; takes constant time.
+    pub(super) fn len(&self) -> Result<u64, StoreError> {
+        Ok(self.table.len()?)
+    }
+
+    /// At most `limit` rows between two keys, ascending, as `read` understands key and payload.
+    pub(super) fn range<R>(
+        &self,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        limit: usize,
+        mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
+    ) -> Result<Vec<R>, StoreError> {
+        let mut found = Vec::new();
+        for row in self.table.range::<&[u8]>(bounds)?.take(limit) {
+            let (key, value) = row?;
+            found.push(self.read_row(key.value(), value.value(), &mut read)?);
+        }
+        Ok(found)
+    }
+
+    /// Every row whose key begins with `prefix`, ascending; `read` sees the rest of the key.
+    pub(super) fn prefixed<R>(
+        &self,
+        prefix: &[u8],
+        mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
+    ) -> Result<Vec<R>, StoreError> {
+        let mut found = Vec::new();
+        for row in self.table.range::<&[u8]>(prefix..)? {
+            let (key, value) = row?;
+            let Some(rest) = key.value().strip_prefix(prefix) else {
+                break;
+            };
+            let payload = self.unseal(key.value(), value.value())?;
+            found.push(read(rest, payload).ok_or_else(|| self.corrupt(key.value()))?);
+        }
+        Ok(found)
+    }
+
+    /// The last row between two keys.
+    pub(super) fn last<R>(
+        &self,
+        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
+    ) -> Result<Option<R>, StoreError> {
+        let Some(row) = self.table.range::<&[u8]>(bounds)?.next_back() else {
+            return Ok(None);
+        };
+        let (key, value) = row?;
+        self.read_row(key.value(), value.value(), &mut read)
+            .map(Some)
+    }
+
+    fn read_row<R>(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        read: &mut impl FnMut(&[u8], &[u8]) -> Option<R>,
+    ) -> Result<R, StoreError> {
+        let payload = self.unseal(key, value)?;
+        read(key, payload).ok_or_else(|| self.corrupt(key))
+    }
+}
+
+impl Rows<WriteTable<'_>> {
+    /// Writes a row over whatever is there. `payload` is left with the seal at its end.
+    pub(super) fn put(&mut self, key: &[u8], payload: &mut Vec<u8>) -> Result<(), StoreError> {
+        payload.extend(self.seal(key, payload));
+        self.table.insert(key, payload.as_slice())?;
+        Ok(())
+    }
+
+    /// Writes a value as it is, as a disk that lies would.
+    #[cfg(test)]
+    pub(super) fn put_unsealed(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.table.insert(key, value)?;
+        Ok(())
+    }
+
+    /// Takes a row away, if it is there.
+    pub(super) fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
+        self.table.remove(key)?;
+        Ok(())
+    }
+
+    /// Writes or takes away a row, and says whether the old one was as expected (`None`: no row).
+    pub(super) fn replace(
+        &mut self,
+        key: &[u8],
+        expected: Option<&[u8]>,
+        payload: Option<&mut Vec<u8>>,
+    ) -> Result<bool, StoreError> {
+        let expected_seal = expected.map(|payload| self.seal(key, payload));
+        let as_expected = |old: Option<&[u8]>| match (old, expected, expected_seal) {
+            (None, None, _) => true,
+            (Some(old), Some(payload), Some(seal)) => {
+                old.split_last_chunk() == Some((payload, &seal))
+            }
+            _ => false,
+        };
+        let old = match payload {
+            Some(payload) => {
+                payload.extend(self.seal(key, payload));
+                self.table.insert(key, payload.as_slice())?
+            }
+            None => self.table.remove(key)?,
+        };
+        Ok(as_expected(old.as_ref().map(|guard| guard.value())))
+    }
+
+    /// Takes away every row between two keys.
+    pub(super) fn clear(&mut self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<(), StoreError> {
+        Ok(self.table.retain_in::<&[u8], _>(bounds, |_, _| false)?)
+    }
+}

@@ -1,0 +1,115 @@
+//! Reading the state: on a snapshot that stays as it is, or inside an open write transaction.
+//!
+//! [`StateReader`] is both, so that rules see the rows of the blocks before them even while several blocks
+//! share one transaction. It implements [`View`] and [`SnapshotView`]; what people and protocols ask beyond
+//! that (history, operations, announcements) is in [`super::query`].
+
+use redb::ReadableTable;
+
+use crate::bns::address::Address;
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder};
+use crate::bns::view::View;
+use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
+use crate::virtualchain::SnapshotView;
+
+use super::codec::Row;
+use super::error::StoreError;
+use super::key;
+use super::row::IndexedBlock;
+use super::table::{Bytes, Rows, SnapshotTable, Tables, WriteTable};
+
+/// The state after one block, for as long as it is held.
+///
+/// A lookup opens nothing and takes no lock. Holding one keeps redb from reusing the pages of that state, so
+/// the file grows while blocks arrive: hold it for a question, not for a session.
+pub type StoreSnapshot = StateReader<SnapshotTable>;
+
+/// The state as an open write transaction has it, blocks applied so far included.
+pub type OpenState<'t> = StateReader<WriteTable<'t>>;
+
+/// Reads the tables of one transaction.
+pub struct StateReader<T> {
+    pub(super) tables: Tables<T>,
+    pub(super) tip: Option<IndexedBlock>,
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
+    pub(super) fn new(tables: Tables<T>) -> Result<Self, StoreError> {
+        let mut reader = Self { tables, tip: None };
+        reader.tip = reader.last_block()?;
+        Ok(reader)
+    }
+
+    /// The last indexed block.
+    pub fn tip(&self) -> Option<IndexedBlock> {
+        self.tip
+    }
+
+    pub(super) fn row<R: Row>(rows: &Rows<T>, key: R::Key) -> Result<Option<R>, StoreError> {
+        let mut bytes = Vec::with_capacity(64);
+        R::write_key(&key, &mut bytes);
+        rows.get(&bytes, |payload| R::read(key, payload))
+    }
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> SnapshotView for StateReader<T> {
+    type Error = StoreError;
+
+    fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>, StoreError> {
+        Ok(self.block(height)?.map(|block| block.consensus_hash))
+    }
+}
+
+impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
+    fn name(&self, name: &Name) -> Result<Option<NameRecord>, StoreError> {
+        Self::row(&self.tables.names, name.clone())
+    }
+
+    fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, StoreError> {
+        self.tables.name_hashes.get(hash.as_bytes(), key::read_name)
+    }
+
+    fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, StoreError> {
+        let mut prefix = Vec::new();
+        key::owner(&mut prefix, sender, "");
+        self.tables
+            .owners
+            .prefixed(&prefix, |rest, _| key::read_name(rest))
+    }
+
+    fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, StoreError> {
+        self.tables
+            .name_preorders
+            .prefixed(hash.as_bytes(), |rest, _| key::read_name(rest))
+    }
+
+    fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, StoreError> {
+        Self::row(&self.tables.namespaces, id.clone())
+    }
+
+    fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool, StoreError> {
+        let namespaces = self
+            .tables
+            .namespace_preorders
+            .prefixed(hash.as_bytes(), |rest, _| key::read_namespace(rest))?;
+        Ok(!namespaces.is_empty())
+    }
+
+    fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, StoreError> {
+        self.tables
+            .preorders
+            .prefixed(hash.as_bytes(), |rest, payload| {
+                let key = Preorder::read_key(&[hash.as_bytes(), rest].concat())?;
+                Preorder::read(key, payload)
+            })
+    }
+
+    fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, StoreError> {
+        Self::row(&self.tables.keychains, id.clone())
+    }
+
+    fn account(&self, address: &Address) -> Result<Option<Account>, StoreError> {
+        Self::row(&self.tables.accounts, *address)
+    }
+}

@@ -1,0 +1,414 @@
+//! Connecting and disconnecting blocks inside one write transaction.
+//!
+//! A [`Writer`] lives inside [`super::Store::write`], which commits once when the work is done, so that one
+//! block, or a run of blocks during the first sync, becomes durable at once or not at all. In between,
+//! [`Writer::state`] shows the rows of the blocks applied so far. Undoing reads what the block left as undo data
+//! and goes through the same code as applying: the earlier rows are the new ones.
+//!
+//! Every old row that a change names is compared with the stored one. A block that was processed against
+//! another state therefore fails here instead of spoiling the indexes.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::iter::Peekable;
+use std::ops::Bound;
+use std::slice::Iter;
+
+use bitcoin::BlockHash;
+
+use crate::bns::changes::{Changes, Event, EventRow};
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::record::{NameOp, NameRecord};
+use crate::virtualchain::{BlockOutcome, Decision, Located, VirtualTransaction};
+
+use super::ChangeNotice;
+use super::change::{back, exchange, index_names, index_namespaces};
+use super::codec::{Field as _, Row as _};
+use super::error::StoreError;
+use super::key;
+use super::row::{Announcement, IndexedBlock, StoredDecision, write_candidate};
+use super::table::{Tables, WriteTable};
+use super::undo::{HistoryKey, Undo, write_history};
+use super::view::{OpenState, StateReader};
+
+/// The row of `meta` that says that the rows before the first block are there.
+const SEEDED_KEY: &[u8] = b"seeded";
+
+/// A processed block on its way into the database. Its height is the outcome's.
+#[derive(Debug)]
+pub struct ConnectedBlock<'a, R> {
+    /// Hash of its header.
+    pub hash: BlockHash,
+    /// Hash of the block below.
+    pub previous: BlockHash,
+    /// Header time, seconds since 1970.
+    pub time: u32,
+    /// Every transaction that was shown to the rules, in block order.
+    pub candidates: &'a [VirtualTransaction],
+    /// What the rules made of them.
+    pub outcome: &'a BlockOutcome<R, Changes>,
+}
+
+/// What was undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Disconnected {
+    /// The block that is gone.
+    pub undone: IndexedBlock,
+    /// The tip now.
+    pub tip: Option<IndexedBlock>,
+}
+
+/// Applies blocks to an open write transaction.
+pub struct Writer<'t> {
+    state: OpenState<'t>,
+    first_block: u32,
+    undo_depth: u32,
+    progress: Progress,
+    names: BTreeSet<Name>,
+    namespaces: BTreeSet<NamespaceId>,
+    key: Vec<u8>,
+    row: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Untouched,
+    Changed,
+    Broken,
+}
+
+impl<'t> Writer<'t> {
+    pub(super) fn new(
+        tables: Tables<WriteTable<'t>>,
+        first_block: u32,
+        undo_depth: u32,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            state: StateReader::new(tables)?,
+            first_block,
+            undo_depth,
+            progress: Progress::Untouched,
+            names: BTreeSet::new(),
+            namespaces: BTreeSet::new(),
+            key: Vec::new(),
+            row: Vec::new(),
+        })
+    }
+
+    /// The state with the blocks applied so far.
+    pub fn state(&self) -> &OpenState<'t> {
+        &self.state
+    }
+
+    /// Connects the block that follows the tip.
+    pub fn apply<R: Display>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
+        self.check_follows(block)?;
+        self.attempt(|writer| writer.write_block(block))
+    }
+
+    /// Writes the rows that exist before the first block, once: later calls change nothing.
+    pub(super) fn seed(&mut self, genesis: &Changes) -> Result<(), StoreError> {
+        if self
+            .state
+            .tables
+            .meta
+            .get(SEEDED_KEY, |_| Some(()))?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let first_block = self.first_block;
+        self.attempt(|writer| {
+            writer.change_rows(first_block, genesis, &mut Vec::new())?;
+            writer.state.tables.meta.put(SEEDED_KEY, &mut Vec::new())
+        })
+    }
+
+    /// Disconnects the tip: everything that it wrote is taken back.
+    pub fn undo_tip(&mut self) -> Result<Disconnected, StoreError> {
+        let undone = self.state.tip.ok_or(StoreError::NothingToUndo)?;
+        self.attempt(|writer| writer.undo_block(undone.height))?;
+        Ok(Disconnected {
+            undone,
+            tip: self.state.tip,
+        })
+    }
+
+    /// What changed since the beginning; `None` if nothing was done, an error if something went wrong.
+    pub(super) fn finish(self) -> Result<Option<ChangeNotice>, StoreError> {
+        match self.progress {
+            Progress::Untouched => Ok(None),
+            Progress::Broken => Err(StoreError::Abandoned),
+            Progress::Changed => Ok(Some(ChangeNotice {
+                height: self.state.tip.map(|tip| tip.height),
+                names: self.names.into_iter().collect(),
+                namespaces: self.namespaces.into_iter().collect(),
+            })),
+        }
+    }
+
+    /// Does something that must not be kept if it fails half-way.
+    fn attempt(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if self.progress == Progress::Broken {
+            return Err(StoreError::Abandoned);
+        }
+        self.progress = Progress::Broken;
+        work(self)?;
+        self.progress = Progress::Changed;
+        Ok(())
+    }
+
+    fn check_follows<R>(&self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
+        let found = block.outcome.height;
+        let expected = match self.state.tip {
+            None => self.first_block,
+            Some(tip) => tip.height.saturating_add(1),
+        };
+        if found != expected {
+            return Err(StoreError::NotNext { expected, found });
+        }
+        match self.state.tip {
+            Some(tip) if tip.hash != block.previous => Err(StoreError::OtherBranch {
+                height: found,
+                previous: block.previous,
+                tip: tip.hash,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_block<R: Display>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
+        let height = block.outcome.height;
+        let changes = &block.outcome.changes;
+        let mut undo = Vec::new();
+        self.change_rows(height, changes, &mut undo)?;
+        write_history(&changes.events, &mut undo);
+        let tables = &mut self.state.tables;
+        tables.undo.put(&key::height(height), &mut undo)?;
+        self.prune_undo(height)?;
+        self.write_events(height, &changes.events)?;
+        self.write_operations(block)?;
+        self.write_tip(block)
+    }
+
+    /// Writes the new state of every changed row and its index entries; the old state goes to `undo`.
+    fn change_rows(
+        &mut self,
+        height: u32,
+        changes: &Changes,
+        undo: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        let tables = &mut self.state.tables;
+        exchange(&mut tables.names, height, &changes.names, undo)?;
+        exchange(&mut tables.namespaces, height, &changes.namespaces, undo)?;
+        exchange(&mut tables.preorders, height, &changes.preorders, undo)?;
+        exchange(&mut tables.keychains, height, &changes.keychains, undo)?;
+        exchange(&mut tables.accounts, height, &changes.accounts, undo)?;
+        index_names(tables, &changes.names)?;
+        index_namespaces(tables, &changes.namespaces)?;
+        self.names.extend(changes.names.keys().cloned());
+        self.namespaces.extend(changes.namespaces.keys().cloned());
+        Ok(())
+    }
+
+    fn prune_undo(&mut self, height: u32) -> Result<(), StoreError> {
+        let Some(oldest_gone) = height.checked_sub(self.undo_depth) else {
+            return Ok(());
+        };
+        let last = key::height(oldest_gone);
+        self.state
+            .tables
+            .undo
+            .clear((Bound::Unbounded, Bound::Included(&last)))
+    }
+
+    /// Writes the history rows of the block and the announcements among them.
+    fn write_events(&mut self, height: u32, events: &[Event]) -> Result<(), StoreError> {
+        let mut inventory_index = self.next_inventory_index()?;
+        let tables = &mut self.state.tables;
+        for event in events {
+            self.row.clear();
+            match &event.row {
+                EventRow::Name(record) => {
+                    record.write(&mut self.row);
+                    key::history(&mut self.key, record.name.as_str(), height, event.vtxindex);
+                    tables.name_history.put(&self.key, &mut self.row)?;
+                    if let Some(announcement) = announced(record, inventory_index, height) {
+                        write_announcement(tables, &announcement, &mut self.row)?;
+                        inventory_index = inventory_index.saturating_add(1);
+                    }
+                }
+                EventRow::Namespace(record) => {
+                    record.write(&mut self.row);
+                    let id = record.namespace_id.as_str();
+                    key::history(&mut self.key, id, height, event.vtxindex);
+                    tables.namespace_history.put(&self.key, &mut self.row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next_inventory_index(&self) -> Result<u32, StoreError> {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let announcements = &self.state.tables.announcements;
+        let last = announcements.last(everything, |key, _| key::number(key))?;
+        Ok(last.unwrap_or(0).saturating_add(1))
+    }
+
+    fn write_operations<R: Display>(
+        &mut self,
+        block: &ConnectedBlock<'_, R>,
+    ) -> Result<(), StoreError> {
+        let height = block.outcome.height;
+        let mut decisions = block.outcome.decisions.iter().peekable();
+        for candidate in block.candidates {
+            self.row.clear();
+            let decision = next_decision(&mut decisions, candidate);
+            StoredDecision::of(decision).write(&mut self.row);
+            write_candidate(candidate, &mut self.row);
+            let key = key::operation(height, candidate.vtxindex);
+            self.state.tables.operations.put(&key, &mut self.row)?;
+        }
+        match decisions.next() {
+            None => Ok(()),
+            Some(stray) => Err(StoreError::StrayDecision {
+                height,
+                vtxindex: stray.vtxindex,
+            }),
+        }
+    }
+
+    fn write_tip<R>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
+        let tip = IndexedBlock {
+            height: block.outcome.height,
+            hash: block.hash,
+            previous: block.previous,
+            time: block.time,
+            ops_hash: block.outcome.snapshot.ops_hash,
+            consensus_hash: block.outcome.snapshot.consensus_hash,
+        };
+        self.row.clear();
+        tip.write(&mut self.row);
+        let key = key::height(tip.height);
+        self.state.tables.blocks.put(&key, &mut self.row)?;
+        self.state.tip = Some(tip);
+        Ok(())
+    }
+
+    fn undo_block(&mut self, height: u32) -> Result<(), StoreError> {
+        let block = key::height(height);
+        let undo = self
+            .state
+            .tables
+            .undo
+            .get(&block, Undo::read)?
+            .ok_or(StoreError::UndoGone {
+                height,
+                depth: self.undo_depth,
+            })?;
+        self.remove_history(height, &undo.history)?;
+        let changes = self.changes_back(undo)?;
+        self.change_rows(height, &changes, &mut Vec::new())?;
+        self.remove_announcements(height)?;
+        let tables = &mut self.state.tables;
+        let (first, last) = (key::operation(height, 0), key::operation(height, u32::MAX));
+        tables
+            .operations
+            .clear((Bound::Included(&first), Bound::Included(&last)))?;
+        tables.undo.remove(&block)?;
+        tables.blocks.remove(&block)?;
+        self.state.tip = self.state.last_block()?;
+        Ok(())
+    }
+
+    /// The changes that lead from the stored rows to the earlier ones.
+    fn changes_back(&self, undo: Undo) -> Result<Changes, StoreError> {
+        let tables = &self.state.tables;
+        Ok(Changes {
+            names: back(&tables.names, undo.names)?,
+            namespaces: back(&tables.namespaces, undo.namespaces)?,
+            preorders: back(&tables.preorders, undo.preorders)?,
+            keychains: back(&tables.keychains, undo.keychains)?,
+            accounts: back(&tables.accounts, undo.accounts)?,
+            events: Vec::new(),
+        })
+    }
+
+    fn remove_history(&mut self, height: u32, rows: &[HistoryKey]) -> Result<(), StoreError> {
+        let tables = &mut self.state.tables;
+        for row in rows {
+            match row {
+                HistoryKey::Name(name, vtxindex) => {
+                    key::history(&mut self.key, name.as_str(), height, *vtxindex);
+                    tables.name_history.remove(&self.key)?;
+                }
+                HistoryKey::Namespace(id, vtxindex) => {
+                    key::history(&mut self.key, id.as_str(), height, *vtxindex);
+                    tables.namespace_history.remove(&self.key)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the announcements of the newest block: they are the last ones.
+    fn remove_announcements(&mut self, height: u32) -> Result<(), StoreError> {
+        let everything = (Bound::Unbounded, Bound::Unbounded);
+        let tables = &mut self.state.tables;
+        while let Some(last) = tables.announcements.last(everything, |key, row| {
+            Announcement::read(key::number(key)?, row)
+        })? {
+            if last.height != height {
+                break;
+            }
+            let index = last.inventory_index;
+            tables.announcements.remove(&key::height(index))?;
+            let key = key::announced(&last.hash, index);
+            tables.announced_hashes.remove(&key)?;
+        }
+        Ok(())
+    }
+}
+
+/// The announcement that an accepted operation makes: creations, renewals, updates and imports whose record
+/// has a zone file hash (za §3). Transfers and revocations make none.
+fn announced(record: &NameRecord, inventory_index: u32, height: u32) -> Option<Announcement> {
+    let announces = match record.op {
+        NameOp::Register | NameOp::Renew | NameOp::Update | NameOp::Import => true,
+        NameOp::TransferKeep | NameOp::TransferDrop | NameOp::Revoke => false,
+    };
+    let hash = record.value_hash.filter(|_| announces)?;
+    Some(Announcement {
+        inventory_index,
+        name: record.name.clone(),
+        hash,
+        height,
+        txid: record.txid,
+    })
+}
+
+fn write_announcement(
+    tables: &mut Tables<WriteTable<'_>>,
+    announcement: &Announcement,
+    row: &mut Vec<u8>,
+) -> Result<(), StoreError> {
+    let index = announcement.inventory_index;
+    row.clear();
+    announcement.write(row);
+    tables.announcements.put(&key::height(index), row)?;
+    let key = key::announced(&announcement.hash, index);
+    tables.announced_hashes.put(&key, &mut Vec::new())
+}
+
+fn next_decision<'a, R>(
+    decisions: &mut Peekable<Iter<'a, Located<Decision<R>>>>,
+    candidate: &VirtualTransaction,
+) -> Option<&'a Decision<R>> {
+    decisions
+        .next_if(|decision| decision.vtxindex == candidate.vtxindex)
+        .map(|decision| &decision.operation)
+}

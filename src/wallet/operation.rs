@@ -1,0 +1,358 @@
+//! The transactions of the name system's operations, with their outputs in conventional order (wf §4).
+//!
+//! Some positions are consensus: a preorder has exactly three outputs with the burn last, a renewal has four
+//! or more, an import names its zone file in the third. The rest follows what the historical clients
+//! produced. Output 0 is always the `OP_RETURN` with magic bytes and payload.
+//!
+//! Whether an operation will be *accepted* is not known here: that takes the state at the block it lands in.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, opcodes};
+
+use super::coins::{self, ChangeOutput, DUST, Funding, FundingError, Selection};
+use crate::bns::address::{Address, AddressVersions};
+use crate::bns::commitment;
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::price::PriceFunction;
+use crate::bns::wire::{Payload, TokenBurn};
+use crate::hash::{ConsensusHash, ZonefileHash};
+
+/// Longest `OP_RETURN` data that nodes relay, in bytes.
+const MAX_DATA: usize = 80;
+
+/// What is paid to a burn address, or to the namespace's creator where the namespace says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fee {
+    /// Whom it is paid to.
+    pub to: Address,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What a transfer does with the name's zone file hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTransfer {
+    /// The name goes on resolving as it does.
+    KeepZonefile,
+    /// The new owner starts without one.
+    ClearZonefile,
+}
+
+/// An operation: what it says, and what stands behind the `OP_RETURN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    payload: Payload,
+    outputs: Vec<Output>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Output {
+    Pay(TxOut),
+    Change(ChangeOutput),
+}
+
+/// Why an operation cannot become a transaction.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The coins do not suffice.
+    #[error(transparent)]
+    Funding(#[from] FundingError),
+    /// The payload is longer than nodes relay.
+    #[error("the operation takes {0} bytes, and Bitcoin nodes relay at most 80")]
+    TooLong(usize),
+}
+
+/// A transaction that lacks only its signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsigned {
+    /// The transaction, its scriptSigs empty.
+    pub transaction: Transaction,
+    /// The output that each input spends.
+    pub prevouts: Vec<TxOut>,
+    /// What miners get.
+    pub fee: Amount,
+}
+
+impl Unsigned {
+    /// A plain payment of `outputs`, with change at the end.
+    pub fn payment(funding: &Funding<'_>, mut outputs: Vec<TxOut>) -> Result<Self, BuildError> {
+        let selection = coins::select(funding, &outputs, ChangeOutput::Optional)?;
+        outputs.extend(selection.change.map(|value| TxOut {
+            value,
+            script_pubkey: funding.change.to_owned(),
+        }));
+        Ok(Self::spending(selection, outputs))
+    }
+
+    fn spending(selection: Selection, output: Vec<TxOut>) -> Self {
+        let inputs = selection.coins.iter().map(|coin| TxIn {
+            previous_output: coin.outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        });
+        Self {
+            transaction: Transaction {
+                version: Version::ONE,
+                lock_time: LockTime::ZERO,
+                input: inputs.collect(),
+                output,
+            },
+            prevouts: selection
+                .coins
+                .into_iter()
+                .map(|coin| coin.output)
+                .collect(),
+            fee: selection.fee,
+        }
+    }
+}
+
+impl Operation {
+    /// Commits to a name without saying which: `OP_RETURN`, change, burn.
+    ///
+    /// The registration must come from the same `sender` and name the same `owner`.
+    pub fn name_preorder(
+        name: &Name,
+        sender: &Script,
+        owner: (Address, AddressVersions),
+        consensus_hash: ConsensusHash,
+        tokens: Option<TokenBurn>,
+        burn: Fee,
+    ) -> Self {
+        let owner = owner.0.encode(owner.1);
+        let payload = Payload::NamePreorder {
+            preorder_hash: commitment::name_preorder_hash(name, sender.as_bytes(), &owner),
+            consensus_hash,
+            tokens,
+        };
+        Self::new(payload, [Output::needed_change(), Output::burn(burn)])
+    }
+
+    /// Says which name was preordered: `OP_RETURN`, owner, change.
+    pub fn name_register(name: &Name, owner: Address, value_hash: Option<ZonefileHash>) -> Self {
+        let payload = Payload::NameRegistration {
+            name: name.clone(),
+            value_hash,
+            tokens: None,
+        };
+        Self::new(payload, [Output::dust(owner), Output::change()])
+    }
+
+    /// Prolongs a registration: `OP_RETURN`, owner, change, burn.
+    ///
+    /// `tokens` is for epochs in which names are paid in tokens; they want it, even if zero, as soon as there is
+    /// a `value_hash` (wf §6).
+    pub fn name_renew(
+        name: &Name,
+        owner: Address,
+        value_hash: Option<ZonefileHash>,
+        tokens: Option<u64>,
+        burn: Fee,
+    ) -> Self {
+        let payload = Payload::NameRegistration {
+            name: name.clone(),
+            value_hash,
+            tokens,
+        };
+        let outputs = [
+            Output::dust(owner),
+            Output::needed_change(),
+            Output::burn(burn),
+        ];
+        Self::new(payload, outputs)
+    }
+
+    /// Announces a new zone file: `OP_RETURN`, owner, change. The consensus hash is at most 24 blocks old.
+    pub fn name_update(
+        name: &Name,
+        owner: Address,
+        consensus_hash: ConsensusHash,
+        value_hash: ZonefileHash,
+    ) -> Self {
+        let payload = Payload::NameUpdate {
+            update_hash: commitment::update_hash(name, consensus_hash),
+            value_hash,
+        };
+        Self::new(payload, [Output::dust(owner), Output::change()])
+    }
+
+    /// Gives a name away: `OP_RETURN`, new owner, old owner, change.
+    pub fn name_transfer(
+        name: &Name,
+        old_owner: Address,
+        new_owner: Address,
+        consensus_hash: ConsensusHash,
+        zonefile: OnTransfer,
+    ) -> Self {
+        let payload = Payload::NameTransfer {
+            keep_data: zonefile == OnTransfer::KeepZonefile,
+            name_hash128: name.hash128(),
+            consensus_hash,
+        };
+        let outputs = [
+            Output::dust(new_owner),
+            Output::dust(old_owner),
+            Output::change(),
+        ];
+        Self::new(payload, outputs)
+    }
+
+    /// Ends a name's use until it expires: `OP_RETURN`, owner, change.
+    pub fn name_revoke(name: &Name, owner: Address) -> Self {
+        let payload = Payload::NameRevoke { name: name.clone() };
+        Self::new(payload, [Output::dust(owner), Output::change()])
+    }
+
+    /// Puts a name into a namespace that is not ready yet: `OP_RETURN`, owner, zone file hash, change.
+    ///
+    /// The hash travels as if it were an address; what is paid to it is lost.
+    pub fn name_import(name: &Name, owner: Address, value_hash: ZonefileHash) -> Self {
+        let payload = Payload::NameImport { name: name.clone() };
+        let carrier = Address::P2pkh(value_hash.0);
+        let outputs = [Output::dust(owner), Output::dust(carrier), Output::change()];
+        Self::new(payload, outputs)
+    }
+
+    /// Commits to a namespace without saying which: `OP_RETURN`, change, burn.
+    ///
+    /// The reveal must come from the same `sender` and name the same `revealer`.
+    pub fn namespace_preorder(
+        id: &NamespaceId,
+        sender: &Script,
+        revealer: (Address, AddressVersions),
+        consensus_hash: ConsensusHash,
+        tokens: Option<u64>,
+        burn: Fee,
+    ) -> Self {
+        let revealer = revealer.0.encode(revealer.1);
+        let payload = Payload::NamespacePreorder {
+            preorder_hash: commitment::namespace_preorder_hash(id, sender.as_bytes(), &revealer),
+            consensus_hash,
+            tokens,
+        };
+        Self::new(payload, [Output::needed_change(), Output::burn(burn)])
+    }
+
+    /// Says which namespace was preordered and by which rules it works: `OP_RETURN`, revealer, change.
+    ///
+    /// `lifetime` is that of its names in blocks, `u32::MAX` for ever; `version` is 1, 2 or 3 (wf §6).
+    pub fn namespace_reveal(
+        id: &NamespaceId,
+        revealer: Address,
+        lifetime: u32,
+        price: PriceFunction,
+        version: u16,
+    ) -> Self {
+        let payload = Payload::NamespaceReveal {
+            lifetime,
+            price,
+            version,
+            namespace_id: id.clone(),
+        };
+        Self::new(payload, [Output::dust(revealer), Output::needed_change()])
+    }
+
+    /// Opens a namespace for everybody: `OP_RETURN`, revealer, change.
+    pub fn namespace_ready(id: &NamespaceId, revealer: Address) -> Self {
+        let payload = Payload::NamespaceReady {
+            namespace_id: id.clone(),
+        };
+        Self::new(payload, [Output::dust(revealer), Output::change()])
+    }
+
+    /// Points at a message by its hash: `OP_RETURN`, sender, change.
+    pub fn announce(message_hash: ZonefileHash, sender: Address) -> Self {
+        let payload = Payload::Announce { message_hash };
+        Self::new(payload, [Output::dust(sender), Output::change()])
+    }
+
+    /// What the operation says.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The transaction that carries the operation, in a virtualchain with these magic bytes.
+    pub fn build(&self, magic: [u8; 2], funding: &Funding<'_>) -> Result<Unsigned, BuildError> {
+        let data = self.data_output(magic)?;
+        let fixed: Vec<TxOut> = std::iter::once(&data)
+            .chain(self.outputs.iter().filter_map(Output::paid))
+            .cloned()
+            .collect();
+        let selection = coins::select(funding, &fixed, self.change_output())?;
+        let change = selection.change.map(|value| TxOut {
+            value,
+            script_pubkey: funding.change.to_owned(),
+        });
+        let slots = self.outputs.iter().filter_map(|output| match output {
+            Output::Pay(output) => Some(output.clone()),
+            Output::Change(_) => change.clone(),
+        });
+        let outputs = std::iter::once(data).chain(slots).collect();
+        Ok(Unsigned::spending(selection, outputs))
+    }
+
+    fn new<const N: usize>(payload: Payload, outputs: [Output; N]) -> Self {
+        Self {
+            payload,
+            outputs: outputs.into(),
+        }
+    }
+
+    fn data_output(&self, magic: [u8; 2]) -> Result<TxOut, BuildError> {
+        let data = [&magic[..], &self.payload.encode()].concat();
+        if data.len() > MAX_DATA {
+            return Err(BuildError::TooLong(data.len()));
+        }
+        let push = PushBytesBuf::try_from(data).expect("80 bytes can be pushed");
+        Ok(TxOut {
+            value: Amount::ZERO,
+            script_pubkey: Builder::new()
+                .push_opcode(opcodes::all::OP_RETURN)
+                .push_slice(push)
+                .into_script(),
+        })
+    }
+
+    fn change_output(&self) -> ChangeOutput {
+        let change = self.outputs.iter().find_map(|output| match output {
+            Output::Change(change) => Some(*change),
+            Output::Pay(_) => None,
+        });
+        change.unwrap_or(ChangeOutput::Optional)
+    }
+}
+
+impl Output {
+    fn dust(to: Address) -> Self {
+        Self::pay(to, DUST)
+    }
+
+    fn burn(fee: Fee) -> Self {
+        Self::pay(fee.to, fee.amount)
+    }
+
+    fn pay(to: Address, value: Amount) -> Self {
+        Self::Pay(TxOut {
+            value,
+            script_pubkey: ScriptBuf::from_bytes(to.script()),
+        })
+    }
+
+    fn change() -> Self {
+        Self::Change(ChangeOutput::Optional)
+    }
+
+    fn needed_change() -> Self {
+        Self::Change(ChangeOutput::Required)
+    }
+
+    fn paid(&self) -> Option<&TxOut> {
+        match self {
+            Self::Pay(output) => Some(output),
+            Self::Change(_) => None,
+        }
+    }
+}

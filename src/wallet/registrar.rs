@@ -1,0 +1,404 @@
+//! Puts names on an embedded chain the way their owners would: funded, preordered, registered, updated.
+//!
+//! There is no shortcut: every step is a signed transaction in a mined block, and the registrar keeps a state
+//! of its own by running the rules over the chain's blocks, since a preorder has to quote a consensus hash and
+//! an operation that was refused must not go unnoticed. Keys follow from names ([`SigningKey::dev_only_from_label`]),
+//! so a chain that is opened again can be continued. For worthless chains only.
+
+use std::convert::Infallible;
+
+use bitcoin::{Amount, FeeRate, Transaction, TxOut};
+
+use super::coins::{Coin, Funding};
+use super::keys::SigningKey;
+use super::operation::{BuildError, Fee, Operation, Unsigned};
+use super::sign::{MissingKey, sign};
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::price::{self, PriceFunction};
+use crate::bns::record::{NameRecord, TokenUnits};
+use crate::bns::state::State;
+use crate::bns::view::View;
+use crate::bns::{Bns, life};
+use crate::chain::dev::{COINBASE_MATURITY, DevChain, DevSource, MineError};
+use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
+use crate::hash::{ConsensusHash, ZonefileHash};
+use crate::virtualchain::scan;
+use crate::virtualchain::{Decision, SnapshotView, connect_block};
+
+/// What miners get; nobody competes for space.
+const RATE: u64 = 10;
+/// What an owner is given: enough for the dearest name and years of operations.
+const ALLOWANCE: Amount = Amount::from_sat(100_000_000);
+/// What the payer of a namespace is given on top of its price.
+const MARGIN: Amount = Amount::from_sat(10_000_000);
+/// The price function of the historical `.id` (history §1).
+const PRICES: PriceFunction = PriceFunction {
+    coeff: 250,
+    base: 4,
+    buckets: [6, 5, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    nonalpha_discount: 4,
+    no_vowel_discount: 4,
+};
+/// Blocks that a name lives before the epoch's multiplier: a year.
+const LIFETIME: u32 = 52_595;
+
+/// Why a name did not get onto the chain.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrarError {
+    /// The chain refuses the block.
+    #[error(transparent)]
+    Mine(#[from] MineError),
+    /// The chain cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The transaction cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The transaction cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] MissingKey),
+    /// A rule refused the operation.
+    #[error("the chain refused an operation at block {height}: {reason}")]
+    Refused {
+        /// The block.
+        height: u32,
+        /// The rule, in words.
+        reason: String,
+    },
+    /// A block of the chain cannot be read.
+    #[error(
+        "block {0} of the embedded chain is malformed: remove its directory to start a new one"
+    )]
+    Malformed(u32),
+    /// The name cannot be registered here.
+    #[error("{0} can belong to no namespace: a namespace has at most 19 characters")]
+    NoNamespace(Name),
+}
+
+/// Registers names on one embedded chain.
+pub struct Registrar {
+    chain: DevChain,
+    source: DevSource,
+    bns: Bns,
+    state: State,
+    tip: Option<BlockRef>,
+    treasury: SigningKey,
+}
+
+impl Registrar {
+    /// Reads what is on the chain already.
+    pub fn open(chain: DevChain, bns: Bns) -> Result<Self, RegistrarError> {
+        let mut registrar = Self {
+            source: chain.source(0),
+            state: State::genesis(bns.params()),
+            treasury: SigningKey::dev_only_from_label("treasury"),
+            tip: None,
+            chain,
+            bns,
+        };
+        registrar.follow()?;
+        Ok(registrar)
+    }
+
+    /// The key that owns a name.
+    pub fn owner(name: &Name) -> SigningKey {
+        SigningKey::dev_only_from_label(name.as_str())
+    }
+
+    /// The rows as of the chain's tip.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The chain's tip, as far as it was read.
+    pub fn tip(&self) -> Option<BlockRef> {
+        self.tip
+    }
+
+    /// The consensus hash to quote.
+    pub fn consensus_hash(&self) -> ConsensusHash {
+        let tip = self
+            .tip
+            .and_then(|tip| in_memory(self.state.consensus_hash(tip.height)));
+        tip.unwrap_or(self.bns.params().initial_consensus_hash)
+    }
+
+    /// Makes the chain say what `zonefiles` say: namespaces are opened, new names preordered and registered,
+    /// changed zone files announced. `time` is in seconds since 1970. Each step is one block for all names.
+    pub fn publish(
+        &mut self,
+        zonefiles: &[(Name, ZonefileHash)],
+        time: u32,
+    ) -> Result<(), RegistrarError> {
+        let mut namespaces = Vec::new();
+        let mut new = Vec::new();
+        let mut changed = Vec::new();
+        for (name, hash) in zonefiles {
+            let id = name
+                .namespace_id()
+                .ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
+            if in_memory(self.state.namespace(&id)).is_none() && !namespaces.contains(&id) {
+                namespaces.push(id);
+            }
+            match self.record(name) {
+                None => new.push((name, *hash)),
+                Some(record) if record.value_hash != Some(*hash) => changed.push((name, *hash)),
+                Some(_) => {}
+            }
+        }
+        if !namespaces.is_empty() || !new.is_empty() {
+            self.fund(&namespaces, &new, time)?;
+        }
+        self.open_namespaces(&namespaces, time)?;
+        self.register(&new, time)?;
+        self.update(&changed, time)
+    }
+
+    /// Mines a block with these transactions and reads it.
+    pub fn mine(
+        &mut self,
+        transactions: Vec<Transaction>,
+        time: u32,
+    ) -> Result<BlockRef, RegistrarError> {
+        let block = self
+            .chain
+            .mine(&self.treasury.script(), transactions, time)?;
+        match self.follow()? {
+            Some(refusal) => Err(refusal),
+            None => Ok(block),
+        }
+    }
+
+    /// A signed transaction of an operation that `key` sends and pays.
+    pub fn transaction(
+        &self,
+        operation: &Operation,
+        key: &SigningKey,
+    ) -> Result<Transaction, RegistrarError> {
+        let script = key.script();
+        let coins: Vec<Coin> = self
+            .chain
+            .spendable(&script)
+            .into_iter()
+            .map(Coin::from)
+            .collect();
+        let funding = Funding {
+            sender: &script,
+            coins: &coins,
+            change: &script,
+            rate: rate(),
+        };
+        Ok(sign(
+            &operation.build(self.bns.params().magic, &funding)?,
+            &[key],
+        )?)
+    }
+
+    /// The preorder of a name by its owner's key.
+    pub fn preorder(&self, name: &Name) -> Result<Transaction, RegistrarError> {
+        let key = Self::owner(name);
+        let params = self.bns.params();
+        let epoch = params.epoch(self.next_height());
+        let id = name
+            .namespace_id()
+            .ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
+        let function =
+            in_memory(self.state.namespace(&id)).map_or(PRICES, |namespace| namespace.price);
+        let price = price::name_price(&function, name.label(), params, epoch).least_fee();
+        let burn = Fee {
+            to: params.burn_address,
+            amount: Amount::from_sat(price.unwrap_or(u64::MAX)),
+        };
+        let owner = (key.address(), params.addresses);
+        let hash = self.consensus_hash();
+        self.transaction(
+            &Operation::name_preorder(name, &key.script(), owner, hash, None, burn),
+            &key,
+        )
+    }
+
+    /// Gives `amount` to each of `scripts`, in one transaction of the treasury.
+    pub fn give(&mut self, outputs: Vec<TxOut>, time: u32) -> Result<(), RegistrarError> {
+        let needed: Amount = outputs.iter().map(|output| output.value).sum();
+        let script = self.treasury.script();
+        let mut coins = self.chain.spendable(&script);
+        while coins.iter().map(|(_, output)| output.value).sum::<Amount>() < needed + MARGIN {
+            // The first reward can be spent a hundred blocks later, then one more with every block.
+            let blocks = if coins.is_empty() {
+                COINBASE_MATURITY
+            } else {
+                1
+            };
+            self.chain.mine_empty(&script, blocks, time)?;
+            coins = self.chain.spendable(&script);
+        }
+        let coins: Vec<Coin> = coins.into_iter().map(Coin::from).collect();
+        let funding = Funding {
+            sender: &script,
+            coins: &coins,
+            change: &script,
+            rate: rate(),
+        };
+        let payment = Unsigned::payment(&funding, outputs)?;
+        let transaction = sign(&payment, &[&self.treasury])?;
+        self.mine(vec![transaction], time)?;
+        Ok(())
+    }
+
+    fn fund(
+        &mut self,
+        namespaces: &[NamespaceId],
+        names: &[(&Name, ZonefileHash)],
+        time: u32,
+    ) -> Result<(), RegistrarError> {
+        let payers = namespaces.iter().map(|id| TxOut {
+            value: self.namespace_price(id) + MARGIN,
+            script_pubkey: revealer(id).script(),
+        });
+        let owners = names.iter().map(|(name, _)| TxOut {
+            value: ALLOWANCE,
+            script_pubkey: Self::owner(name).script(),
+        });
+        let outputs = payers.chain(owners).collect();
+        self.give(outputs, time)
+    }
+
+    /// Preorder, reveal and ready, a block each. The payer is the revealer too.
+    fn open_namespaces(&mut self, ids: &[NamespaceId], time: u32) -> Result<(), RegistrarError> {
+        let params = self.bns.params().clone();
+        self.each(ids, time, |registrar, id| {
+            let key = revealer(id);
+            let burn = Fee {
+                to: params.burn_address,
+                amount: registrar.namespace_price(id),
+            };
+            let revealer = (key.address(), params.addresses);
+            let quoted = registrar.consensus_hash();
+            let operation =
+                Operation::namespace_preorder(id, &key.script(), revealer, quoted, None, burn);
+            registrar.transaction(&operation, &key)
+        })?;
+        self.each(ids, time, |registrar, id| {
+            let key = revealer(id);
+            let operation = Operation::namespace_reveal(id, key.address(), LIFETIME, PRICES, 1);
+            registrar.transaction(&operation, &key)
+        })?;
+        self.each(ids, time, |registrar, id| {
+            let key = revealer(id);
+            registrar.transaction(&Operation::namespace_ready(id, key.address()), &key)
+        })
+    }
+
+    fn register(
+        &mut self,
+        names: &[(&Name, ZonefileHash)],
+        time: u32,
+    ) -> Result<(), RegistrarError> {
+        self.each(names, time, |registrar, (name, _)| registrar.preorder(name))?;
+        self.each(names, time, |registrar, (name, hash)| {
+            let key = Self::owner(name);
+            registrar.transaction(
+                &Operation::name_register(name, key.address(), Some(*hash)),
+                &key,
+            )
+        })
+    }
+
+    fn update(&mut self, names: &[(&Name, ZonefileHash)], time: u32) -> Result<(), RegistrarError> {
+        self.each(names, time, |registrar, (name, hash)| {
+            let key = Self::owner(name);
+            let quoted = registrar.consensus_hash();
+            registrar.transaction(
+                &Operation::name_update(name, key.address(), quoted, *hash),
+                &key,
+            )
+        })
+    }
+
+    /// One transaction for each item, all in one block.
+    fn each<T>(
+        &mut self,
+        items: &[T],
+        time: u32,
+        transaction: impl Fn(&Self, &T) -> Result<Transaction, RegistrarError>,
+    ) -> Result<(), RegistrarError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let transactions = items
+            .iter()
+            .map(|item| transaction(self, item))
+            .collect::<Result<_, _>>()?;
+        self.mine(transactions, time)?;
+        Ok(())
+    }
+
+    fn record(&self, name: &Name) -> Option<NameRecord> {
+        let record = in_memory(self.state.name(name))?;
+        let namespace = in_memory(self.state.namespace(&name.namespace_id()?));
+        let height = self.tip?.height;
+        life::is_live(self.bns.params(), &record, namespace.as_ref(), height).then_some(record)
+    }
+
+    fn namespace_price(&self, id: &NamespaceId) -> Amount {
+        let epoch = self.bns.params().epoch(self.next_height());
+        Amount::from_sat(price::namespace_price(id, epoch, TokenUnits::Btc).unwrap_or(0))
+    }
+
+    fn next_height(&self) -> u32 {
+        self.chain.tip().height + 1
+    }
+
+    /// Runs the rules over what is new on the chain; the last refusal on the way, if there was one.
+    fn follow(&mut self) -> Result<Option<RegistrarError>, RegistrarError> {
+        let first_block = self.bns.params().first_block;
+        let mut refusal = None;
+        while let Event::Connect(block) = self.source.next(self.tip, first_block)? {
+            refusal = self.connect(&block)?.or(refusal);
+            self.tip = Some(block.at);
+        }
+        Ok(refusal)
+    }
+
+    fn connect(&mut self, block: &Block) -> Result<Option<RegistrarError>, RegistrarError> {
+        let height = block.at.height;
+        let candidates = scan::scan(&block.raw, self.bns.params().magic);
+        let mut transactions = Vec::new();
+        for candidate in candidates.map_err(|_| RegistrarError::Malformed(height))? {
+            let outpoints: Vec<_> = candidate.outpoints().collect();
+            transactions.push(candidate.with_prevouts(self.source.prevouts(block, &outpoints)?));
+        }
+        let outcome = in_memory(connect_block(&self.bns, height, &transactions, &self.state));
+        self.state
+            .connect(height, &outcome.changes, outcome.snapshot);
+        Ok(outcome
+            .decisions
+            .iter()
+            .find_map(|located| match &located.operation {
+                Decision::Accepted(_) => None,
+                Decision::Rejected(reject) | Decision::Unparseable(reject) => {
+                    Some(RegistrarError::Refused {
+                        height,
+                        reason: reject.to_string(),
+                    })
+                }
+            }))
+    }
+}
+
+/// The key that pays for, reveals and readies a namespace.
+fn revealer(id: &NamespaceId) -> SigningKey {
+    SigningKey::dev_only_from_label(id.as_str())
+}
+
+fn rate() -> FeeRate {
+    FeeRate::from_sat_per_vb(RATE).unwrap_or(FeeRate::BROADCAST_MIN)
+}
+
+/// Reading from memory cannot fail.
+fn in_memory<T>(result: Result<T, Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}
