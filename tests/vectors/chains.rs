@@ -16,7 +16,7 @@ pub struct Mismatch {
     /// The height.
     pub height: u32,
     /// Ours and the golden one, if the difference is about one operation.
-    pub decisions: Option<[GoldenDecision; 2]>,
+    pub decisions: Option<Box<[GoldenDecision; 2]>>,
     /// The state before the block.
     pub before: State,
 }
@@ -94,7 +94,7 @@ fn decisions(
     decisions.iter().map(decision).collect()
 }
 
-type Difference = (String, Option<[GoldenDecision; 2]>);
+type Difference = (String, Option<Box<[GoldenDecision; 2]>>);
 
 fn compare(block: &GoldenBlock, ours: &[GoldenDecision]) -> Result<(), Difference> {
     let Some(golden) = &block.decisions else {
@@ -118,7 +118,7 @@ fn compare(block: &GoldenBlock, ours: &[GoldenDecision]) -> Result<(), Differenc
             && opcodes.is_none_or(|(ours, golden)| ours == golden);
         if !same {
             let text = format!("\n  ours   {}\n  golden {}", show(ours), show(golden));
-            return Err((text, Some([ours.clone(), golden.clone()])));
+            return Err((text, Some(Box::new([ours.clone(), golden.clone()]))));
         }
     }
     Ok(())

@@ -59,7 +59,7 @@ fn hash_difference(chain: &ChainFile, block: &GoldenBlock) -> Option<String> {
 
 /// The rule that 0.13 did not have, if that is what made the difference.
 fn explanation(chain: &ChainFile, mismatch: &Mismatch) -> Option<&'static str> {
-    let [ours, golden] = mismatch.decisions.as_ref()?;
+    let [ours, golden] = mismatch.decisions.as_deref()?;
     let old = chain.name.starts_with("0.13 ");
     let accepted_update =
         golden.status == "accepted" && golden.opcode.as_deref() == Some("NAME_UPDATE");
