@@ -1,6 +1,7 @@
 //! The block under way: the state as its next operation sees it, and the questions that rules ask (sm §2).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::changes::Changes;
 use super::epoch::Epoch;
@@ -148,8 +149,19 @@ impl<'a, V: View> Block<'a, V> {
     /// OWNED: names of `sender` that are live and not revoked (sm §2).
     pub fn owned_names(&self, sender: &[u8]) -> Result<Vec<NameRecord>, V::Error> {
         let mut owned = Vec::new();
+        let mut namespaces = BTreeMap::new(); // most of an owner's names are in one namespace
         for name in self.state.names_of_sender(sender)? {
-            owned.extend(self.live_name(&name)?.filter(|record| !record.revoked));
+            let row = self.state.name(&name)?;
+            let Some(record) = row.filter(|record| !record.revoked) else {
+                continue;
+            };
+            let namespace = match namespaces.entry(record.name.namespace().to_owned()) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.namespace_of(&name)?),
+            };
+            if life::is_live(self.params, &record, namespace.as_ref(), self.last) {
+                owned.push(record);
+            }
         }
         Ok(owned)
     }
