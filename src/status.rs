@@ -9,9 +9,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use crate::clock::Clock;
-use crate::resolver::SyncState;
-
 /// How far the index is.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -19,6 +16,7 @@ pub struct Progress {
     best_height: AtomicU32,
     block_time: AtomicU32,
     ever_synced: AtomicBool,
+    /// Seconds plus one; 0 is "not in this run".
     synced_at: AtomicU64,
     trouble: ArcSwapOption<String>,
 }
@@ -52,34 +50,10 @@ impl Progress {
         self.ever_synced.load(Ordering::Relaxed)
     }
 
-    /// How far the index is behind. Within `at_tip` of the last time that the source had nothing new it
-    /// counts as synced; in a run that has not come so far, the age of the tip (`tip_time`, seconds since
-    /// 1970) is the lag.
-    pub fn sync_state(
-        &self,
-        clock: &dyn Clock,
-        tip_time: Option<u32>,
-        at_tip: Duration,
-    ) -> SyncState {
-        let (indexed, tip) = (self.height(), self.best_height());
-        if !self.has_ever_synced() {
-            return SyncState::NeverSynced { indexed, tip };
-        }
-        let lag = match self.synced_at.load(Ordering::Relaxed) {
-            0 => Duration::from_secs(
-                clock
-                    .unix_time()
-                    .saturating_sub(tip_time.unwrap_or(0).into()),
-            ),
-            synced_at => clock
-                .elapsed()
-                .saturating_sub(Duration::from_secs(synced_at - 1)),
-        };
-        if lag <= at_tip {
-            SyncState::Synced
-        } else {
-            SyncState::Behind { indexed, tip, lag }
-        }
+    /// When the tip of the source was last reached in this run, on the monotonic clock, in whole seconds.
+    pub fn synced_at(&self) -> Option<Duration> {
+        let seconds = self.synced_at.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(Duration::from_secs(seconds))
     }
 
     /// What keeps the index from going on, as one sentence.

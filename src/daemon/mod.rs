@@ -238,7 +238,9 @@ fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
         cache_bytes: DATABASE_CACHE,
         undo_depth: config.chain.undo_depth,
     };
-    Ok(Store::open(&config.data_dir, &chain, options)?)
+    let store = Store::open(&config.data_dir, &chain, options)?;
+    store.seed(&params.genesis_changes())?;
+    Ok(store)
 }
 
 /// What earlier runs are known to have reached.

@@ -59,15 +59,37 @@ impl Snapshots for NameStore {
         let snapshot = self.store.snapshot();
         Names {
             at: snapshot.tip().map(|tip| tip.height),
-            sync: self.progress.sync_state(
+            sync: sync_state(
+                &self.progress,
                 &*self.clock,
                 snapshot.tip().map(|tip| tip.time),
-                AT_TIP,
             ),
             snapshot,
             params: Arc::clone(&self.params),
             archive: Arc::clone(&self.archive),
         }
+    }
+}
+
+/// How far the index is behind. Within [`AT_TIP`] of the last time that the source had nothing new it counts as
+/// synced; in a run that has not come so far, the age of the tip (`tip_time`, seconds since 1970) is the lag.
+fn sync_state(progress: &Progress, clock: &dyn Clock, tip_time: Option<u32>) -> SyncState {
+    let (indexed, tip) = (progress.height(), progress.best_height());
+    if !progress.has_ever_synced() {
+        return SyncState::NeverSynced { indexed, tip };
+    }
+    let lag = match progress.synced_at() {
+        Some(at) => clock.elapsed().saturating_sub(at),
+        None => Duration::from_secs(
+            clock
+                .unix_time()
+                .saturating_sub(tip_time.unwrap_or(0).into()),
+        ),
+    };
+    if lag <= AT_TIP {
+        SyncState::Synced
+    } else {
+        SyncState::Behind { indexed, tip, lag }
     }
 }
 

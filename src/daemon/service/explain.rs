@@ -1,0 +1,205 @@
+//! Explanations: an answer and everything it rests on.
+
+use super::lookup::question;
+use super::{Answered, Service, trouble};
+use crate::api::explain::{self, Decision, ExplainReply, Side, ZonefileSource};
+use crate::bns::record::{NameOp, NameRecord};
+use crate::bns::{Name, life};
+use crate::dns::Snapshots as _;
+use crate::dns::names::{Names, NamesError};
+use crate::resolver::policy::{EffectiveMode, Mode};
+use crate::resolver::{
+    self, NameSource as _, NameStatus, Question, Resolution, Route, Target, ZoneStatus,
+};
+
+impl Service {
+    pub(super) async fn explain(
+        &self,
+        request: &explain::ExplainRequest,
+    ) -> Answered<ExplainReply> {
+        let question = question(&request.name, &request.record_type)?;
+        let answer = self.ask(&question).await?;
+        let names = self.names.snapshot();
+        let mut reply = ExplainReply {
+            name: answer.name.clone(),
+            decision: self.decision(&question, &names)?,
+            answer: Some(answer),
+            consensus_hash: names
+                .snapshot()
+                .tip()
+                .map(|tip| tip.consensus_hash.to_string()),
+            ..ExplainReply::default()
+        };
+        if let Route::Bns(bns) = resolver::route(&question, &self.handler.policy())
+            && let Target::Name(name, _) = &bns.target
+        {
+            self.describe(name, &names, &mut reply).map_err(trouble)?;
+        }
+        Ok(reply)
+    }
+
+    fn decision(&self, question: &Question, names: &Names) -> Answered<Decision> {
+        let policy = self.handler.policy();
+        let bns = match resolver::route(question, &policy) {
+            Route::Bns(bns) => bns,
+            Route::Forward => {
+                return Ok(decision(Side::Legacy, "it is in no namespace of the chain"));
+            }
+            Route::SpecialUse(_) => {
+                return Ok(decision(
+                    Side::Local,
+                    "the name has a special use and never leaves the machine",
+                ));
+            }
+            Route::Refused => return Ok(decision(Side::Local, "such questions are not answered")),
+        };
+        let resolution = resolver::resolve(question, &policy, names).map_err(trouble)?;
+        let from_chain = matches!(resolution, Resolution::Answer(_));
+        let alias = question.name.iter().next_back() == Some(b"alt".as_slice());
+        let protected = bns.mode == EffectiveMode::Default(Mode::Off)
+            && matches!(&bns.target, Target::Name(_, id) if policy.mode(id).mode() != Mode::Off);
+        Ok(Decision {
+            side: if from_chain { Side::Bns } else { Side::Legacy },
+            reason: reason(bns.mode.mode(), from_chain, alias, protected).to_owned(),
+            mode: serde_json::to_value(bns.mode.mode())
+                .ok()
+                .and_then(|mode| Some(mode.as_str()?.to_owned())),
+            protected,
+            alias,
+        })
+    }
+
+    /// What the chain says about a name.
+    fn describe(
+        &self,
+        name: &Name,
+        names: &Names,
+        reply: &mut ExplainReply,
+    ) -> Result<(), NamesError> {
+        reply.registered_name = Some(name.to_string());
+        let status = names.name(name)?;
+        reply.status = Some(match &status {
+            NameStatus::Unregistered => explain::NameStatus::Unregistered,
+            NameStatus::Expired { .. } => explain::NameStatus::Expired,
+            NameStatus::Revoked { .. } => explain::NameStatus::Revoked,
+            NameStatus::Registered(_) => explain::NameStatus::Registered,
+        });
+        let Some(entry) = names.entry(name)? else {
+            return Ok(());
+        };
+        let versions = self.names.params.addresses;
+        reply.height = Some(entry.height);
+        reply.txid = Some(entry.txid.to_string());
+        reply.vtxindex = Some(entry.vtxindex);
+        reply.operation = Some(operation(entry.op).to_owned());
+        reply.owner = entry
+            .record
+            .address()
+            .map(|address| address.encode(versions));
+        reply.first_registered = Some(entry.record.first_registered);
+        reply.last_renewed = Some(entry.record.last_renewed);
+        reply.zonefile_hash = entry.record.value_hash.map(|hash| hash.to_string());
+        if let NameStatus::Registered(registered) = &status {
+            self.describe_zonefile(&entry.record, &registered.zone, reply);
+        }
+        if let Some(tip) = names.height() {
+            // The index itself is `confirmations` blocks behind its source.
+            let best = self.names.progress.best_height().max(tip);
+            reply.confirmations = Some(best.saturating_sub(entry.height).saturating_add(1));
+            self.describe_term(name, &entry.record, names, tip, reply)?;
+        }
+        let history = names.snapshot().name_history(name)?;
+        reply.history = history
+            .iter()
+            .map(|entry| explain::HistoryEntry {
+                height: entry.height,
+                vtxindex: entry.vtxindex,
+                txid: entry.txid.to_string(),
+                operation: operation(entry.op).to_owned(),
+            })
+            .collect();
+        Ok(())
+    }
+
+    fn describe_term(
+        &self,
+        name: &Name,
+        record: &NameRecord,
+        names: &Names,
+        tip: u32,
+        reply: &mut ExplainReply,
+    ) -> Result<(), NamesError> {
+        let Some(id) = name.namespace_id() else {
+            return Ok(());
+        };
+        let Some(namespace) = names.namespace_record(&id)? else {
+            return Ok(());
+        };
+        let params = &self.names.params;
+        let height = |height: u64| u32::try_from(height).ok();
+        reply.expires_at =
+            life::expiry(params, record, &namespace, tip).and_then(|end| height(end.expire_block));
+        reply.renewal_deadline = life::end(params, record, &namespace, tip).and_then(height);
+        Ok(())
+    }
+
+    fn describe_zonefile(&self, record: &NameRecord, zone: &ZoneStatus, reply: &mut ExplainReply) {
+        let folder = record
+            .value_hash
+            .and_then(|hash| self.folders.path_of(&hash));
+        let present = match folder {
+            Some(path) => ZonefileSource::Folder {
+                path: path.display().to_string(),
+            },
+            None => ZonefileSource::Archive,
+        };
+        reply.zonefile_source = match zone {
+            ZoneStatus::NoHash => None,
+            ZoneStatus::Missing(_) => Some(ZonefileSource::Missing),
+            ZoneStatus::Tampered(_) => Some(ZonefileSource::Tampered),
+            ZoneStatus::Unreadable(..) | ZoneStatus::Loaded(_) => Some(present),
+        };
+        reply.zonefile_problems = match zone {
+            ZoneStatus::Loaded(zone) => zone.ignored().iter().map(ToString::to_string).collect(),
+            ZoneStatus::Unreadable(_, reason) => vec![reason.clone()],
+            _ => Vec::new(),
+        };
+    }
+}
+
+fn decision(side: Side, reason: &str) -> Decision {
+    Decision {
+        side,
+        reason: reason.to_owned(),
+        ..Decision::default()
+    }
+}
+
+fn reason(mode: Mode, from_chain: bool, alias: bool, protected: bool) -> &'static str {
+    match (mode, from_chain) {
+        _ if alias => "names under bns.alt are always the chain's",
+        _ if protected => "the label is protected: the legacy name is never shadowed",
+        (Mode::Only, true) => "all names of this namespace are the chain's",
+        (Mode::Only, false) => "no such namespace is ready on the chain",
+        (Mode::Exact, true) => "the name is registered on the chain",
+        (Mode::Exact, false) => {
+            "the name is not registered on the chain, or the chain is not synced yet"
+        }
+        (Mode::LegacyFirst, _) => {
+            "the legacy name comes first, the chain answers where there is none"
+        }
+        (Mode::Off, _) => "this namespace is left to the legacy names",
+    }
+}
+
+/// The reference's name of an operation.
+fn operation(op: NameOp) -> &'static str {
+    match op {
+        NameOp::Register => "NAME_REGISTRATION",
+        NameOp::Renew => "NAME_RENEWAL",
+        NameOp::Update => "NAME_UPDATE",
+        NameOp::TransferKeep | NameOp::TransferDrop => "NAME_TRANSFER",
+        NameOp::Revoke => "NAME_REVOKE",
+        NameOp::Import => "NAME_IMPORT",
+    }
+}

@@ -1,0 +1,51 @@
+//! What the daemon answers on its control socket: lookups, explanations, its status.
+
+mod explain;
+mod lookup;
+mod status;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::api::control::Control;
+use crate::api::message::{Reply, Request};
+use crate::config::Network;
+use crate::dns::Handler;
+use crate::dns::names::NameStore;
+use crate::folder::Folders;
+
+/// What the answers are made from.
+pub struct Service {
+    pub(super) handler: Arc<Handler<Arc<NameStore>>>,
+    pub(super) names: Arc<NameStore>,
+    pub(super) folders: Folders,
+    pub(super) listeners: Vec<SocketAddr>,
+    pub(super) upstreams: Vec<SocketAddr>,
+    pub(super) network: Network,
+    pub(super) source: Option<String>,
+}
+
+impl Control for Service {
+    async fn handle(&self, request: Request) -> Reply {
+        let reply = match request {
+            Request::Lookup(request) => self.lookup(&request).await.map(Reply::Lookup),
+            Request::Explain(request) => self
+                .explain(&request)
+                .await
+                .map(|reply| Reply::Explain(Box::new(reply))),
+            Request::Status(_) => self.status().map(|reply| Reply::Status(Box::new(reply))),
+        };
+        reply.unwrap_or_else(|reply| *reply)
+    }
+}
+
+/// An error is a reply too.
+type Answered<T> = Result<T, Box<Reply>>;
+
+fn usage(message: impl Into<String>) -> Box<Reply> {
+    Box::new(Reply::usage(message))
+}
+
+fn trouble(message: impl std::fmt::Display) -> Box<Reply> {
+    Box::new(Reply::trouble(message.to_string()))
+}

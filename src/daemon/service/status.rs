@@ -1,0 +1,114 @@
+//! The status: how the daemon is.
+
+use std::net::SocketAddr;
+
+use super::{Answered, Service, trouble};
+use crate::api::status::{
+    LIST_MAX, MissingZonefile, StatusReply, WaitingZonefile, ZonefilesStatus,
+};
+use crate::dns::Snapshots as _;
+use crate::dns::names::Names;
+use crate::resolver::{NameSource as _, Outcome, SyncState};
+
+impl Service {
+    pub(super) fn status(&self) -> Answered<StatusReply> {
+        let names = self.names.snapshot();
+        let tip = names.snapshot().tip();
+        let counts = names.snapshot().counts().map_err(trouble)?;
+        let progress = &self.names.progress;
+        let addresses = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect();
+        Ok(StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: self.network.as_str().to_owned(),
+            source: self.source.clone().unwrap_or_else(|| "none".to_owned()),
+            height: tip.map(|tip| tip.height),
+            best_height: self.source.is_some().then(|| progress.best_height()),
+            block_time: tip.map(|tip| tip.time),
+            lag_seconds: match names.sync() {
+                SyncState::Synced => Some(0),
+                SyncState::Behind { lag, .. } => Some(lag.as_secs()),
+                SyncState::NeverSynced { .. } => None,
+            },
+            consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
+            names: counts.names,
+            namespaces: counts.namespaces,
+            preorders: counts.preorders,
+            zonefiles: self.zonefiles(&names)?,
+            upstreams: addresses(&self.upstreams),
+            listeners: addresses(&self.listeners),
+            queries: Outcome::ALL
+                .iter()
+                .map(|outcome| {
+                    (
+                        outcome.as_str().to_owned(),
+                        self.handler.counters().get(*outcome),
+                    )
+                })
+                .collect(),
+            uptime_seconds: self.names.clock.elapsed().as_secs(),
+            memory_bytes: resident_memory(),
+            warnings: self.warnings(&names),
+        })
+    }
+
+    fn zonefiles(&self, names: &Names) -> Answered<ZonefilesStatus> {
+        let zonefiles = names
+            .snapshot()
+            .zonefiles(&self.names.archive)
+            .map_err(trouble)?;
+        let missing = &zonefiles.missing;
+        let waiting = self.folders.waiting();
+        Ok(ZonefilesStatus {
+            present: zonefiles.present,
+            missing_count: missing.len() as u64,
+            missing: missing
+                .iter()
+                .take(LIST_MAX)
+                .map(|missing| MissingZonefile {
+                    name: missing.name.to_string(),
+                    hash: missing.hash.to_string(),
+                })
+                .collect(),
+            waiting_count: waiting.len() as u64,
+            waiting: waiting
+                .iter()
+                .take(LIST_MAX)
+                .map(|waiting| WaitingZonefile {
+                    file: waiting.path.display().to_string(),
+                    hash: waiting.hash.to_string(),
+                })
+                .collect(),
+        })
+    }
+
+    fn warnings(&self, names: &Names) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.source.is_none() {
+            warnings.push("no chain source is configured, so names of the chain cannot be answered: set `chain.source`".to_owned());
+        } else if let SyncState::NeverSynced { .. } = names.sync() {
+            warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
+        }
+        if self.upstreams.is_empty() {
+            warnings.push(
+                "no upstream is known, so other names cannot be resolved: set `dns.upstreams`"
+                    .to_owned(),
+            );
+        }
+        warnings.extend(
+            self.names
+                .progress
+                .trouble()
+                .map(|trouble| trouble.to_string()),
+        );
+        warnings
+    }
+}
+
+/// Resident memory in bytes, where Linux says it (proc(5), `statm`).
+fn resident_memory() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    // SAFETY: sysconf takes a number and touches no memory (POSIX).
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Some(pages * u64::try_from(page).ok()?)
+}
