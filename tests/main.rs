@@ -7,6 +7,9 @@
 
 mod common;
 
+/// Derives stored chains again.
+mod verify;
+
 /// Golden data of the reference implementation.
 mod vectors;
 
