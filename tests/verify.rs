@@ -41,7 +41,7 @@ const INDEXES: [&str; 6] = [
 
 #[test]
 fn a_long_random_chain_is_what_its_operations_make_it() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = golden::scratch();
     let chain = golden::chain("consensus", "walk-all-epochs-seed3");
     let bns = Bns::new(chain.params.clone());
     let store = golden::open(scratch.path(), &chain.params, 100);
@@ -68,7 +68,7 @@ fn a_long_random_chain_is_what_its_operations_make_it() {
 
 #[test]
 fn an_empty_database_is_sound() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = golden::scratch();
     let chain = golden::chain("spec", "chain-epochs");
     let bns = Bns::new(chain.params.clone());
     let store = golden::open(scratch.path(), &chain.params, 100);
@@ -98,7 +98,7 @@ fn a_byte_flipped_among_transfers_is_found() {
 
 #[test]
 fn rows_that_are_taken_away_or_added_are_found() {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = golden::scratch();
     let subject = Subject::new(scratch.path(), "spec", "chain-epochs");
     for table in TABLES.iter().chain(&INDEXES) {
         let rows = read_rows(scratch.path(), table);
@@ -132,7 +132,7 @@ fn rows_that_are_taken_away_or_added_are_found() {
 /// Flips single bytes of operations, records and indexes, half of them with a seal that fits, so that only
 /// deriving the chain again can tell.
 fn flip_bytes(folder: &str, name: &str, seed: u64) {
-    let scratch = tempfile::tempdir().unwrap();
+    let scratch = golden::scratch();
     let subject = Subject::new(scratch.path(), folder, name);
     let rows: Vec<(&str, Vec<(Vec<u8>, Vec<u8>)>)> = TABLES
         .iter()

@@ -140,6 +140,15 @@ impl Default for StoreOptions {
     }
 }
 
+/// What a database is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be there after a crash.
+    Lasting,
+    /// To be removed soon: nothing waits for the disk.
+    Scratch,
+}
+
 /// What a commit changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeNotice {
@@ -161,6 +170,7 @@ pub struct Store {
     database: Option<Database>, // Taken when dropped.
     chain: ChainIdentity,
     options: StoreOptions,
+    purpose: Purpose,
     directory: PathBuf,
     _lock: DirectoryLock, // Released last, after the snapshot and the database.
 }
@@ -173,6 +183,15 @@ impl Store {
         chain: &ChainIdentity,
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
+        Self::open_for(Purpose::Lasting, directory, chain, options)
+    }
+
+    fn open_for(
+        purpose: Purpose,
+        directory: &Path,
+        chain: &ChainIdentity,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
         let lock = DirectoryLock::take(directory)?;
         let (database, snapshot) = open::open(directory, chain, options.cache_bytes)?;
         Ok(Self {
@@ -181,6 +200,7 @@ impl Store {
             database: Some(database),
             chain: chain.clone(),
             options,
+            purpose,
             directory: directory.to_owned(),
             _lock: lock,
         })
@@ -275,7 +295,10 @@ impl Store {
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.database().begin_write()?;
-        open::make_durable(&mut transaction);
+        match self.purpose {
+            Purpose::Lasting => open::make_durable(&mut transaction),
+            Purpose::Scratch => open::make_fleeting(&mut transaction)?,
+        }
         Ok(transaction)
     }
 

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction,
+    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, StorageError,
+    WriteTransaction,
 };
 
 use super::ChainIdentity;
@@ -94,6 +95,12 @@ pub(super) fn close(database: Database) {
 pub(super) fn make_durable(transaction: &mut WriteTransaction) {
     transaction.set_two_phase_commit(true);
     transaction.set_quick_repair(true);
+}
+
+/// What write transactions are set to whose result nobody will open again.
+pub(super) fn make_fleeting(transaction: &mut WriteTransaction) -> Result<(), StoreError> {
+    let set = transaction.set_durability(Durability::None);
+    set.map_err(|error| StoreError::Database(Box::new(error.into())))
 }
 
 fn refuse(path: &Path, error: DatabaseError) -> OpenError {

@@ -28,7 +28,7 @@ use super::row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};
 use super::table::{Differing, Missing};
 use super::view::StoreSnapshot;
 use super::writer::{ConnectedBlock, Writer};
-use super::{Store, StoreOptions};
+use super::{Purpose, Store, StoreOptions};
 
 /// Directory of the second database in the data directory.
 const SCRATCH: &str = "verify";
@@ -132,7 +132,12 @@ impl Scratch {
             undo_depth: beside.options.undo_depth,
             ..StoreOptions::default()
         };
-        scratch.store = Some(Store::open(&scratch.path, beside.chain(), options)?);
+        scratch.store = Some(Store::open_for(
+            Purpose::Scratch,
+            &scratch.path,
+            beside.chain(),
+            options,
+        )?);
         Ok(scratch)
     }
 
