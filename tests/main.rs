@@ -9,12 +9,7 @@ mod common;
 
 /// Which module may use which, and what pure ones must not name.
 mod architecture;
-/// A second state machine on the engine of the name system.
-mod notary;
-/// Laws of the engine: undo, reorganisations, parsers.
-mod properties;
-/// Golden data of the reference implementation.
-mod vectors;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 
@@ -24,14 +19,23 @@ mod folder;
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
 
+/// A second state machine on the engine of the name system.
+mod notary;
+
+/// Laws of the engine: undo, reorganisations, parsers.
+mod properties;
+
+/// A daemon that is killed during a sync.
+mod restart;
+
 /// Zone files that were changed on disk.
 mod tamper;
 
 /// Golden data of the reference implementation.
 mod vectors;
 
-/// A daemon that is killed during a sync.
-mod restart;
+/// Derives stored chains again.
+mod verify;
 
 /// The zone files that the demo serves.
 mod zonefiles;

@@ -7,3 +7,5 @@ pub mod process;
 pub mod python;
 pub mod unbound;
 pub mod world;
+pub mod golden;
+pub mod random;
