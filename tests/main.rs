@@ -7,6 +7,9 @@
 
 mod common;
 
+/// Which module may use which, and what pure ones must not name.
+mod architecture;
+
 /// Wrong commands and wrong configurations.
 mod cli;
 
@@ -22,6 +25,15 @@ mod hostile;
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
 
+/// A second state machine on the engine of the name system.
+mod notary;
+
+/// Laws of the engine: undo, reorganisations, parsers.
+mod properties;
+
+/// A daemon that is killed during a sync.
+mod restart;
+
 /// The first minute of a daemon, on machines that are ready for it and on others.
 mod serve;
 
@@ -31,8 +43,8 @@ mod tamper;
 /// Golden data of the reference implementation.
 mod vectors;
 
-/// A daemon that is killed during a sync.
-mod restart;
+/// Derives stored chains again.
+mod verify;
 
 /// The zone files that the demo serves.
 mod zonefiles;

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -232,8 +232,23 @@ fn spawn_indexer(
         .context("cannot start the indexer's thread")
 }
 
+/// The configured source of blocks, for work without a daemon.
+pub fn open_source(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
+    match config.chain.source {
+        SourceKind::None => Ok(None),
+        SourceKind::Dev => {
+            let directory = config.data_dir.join(DEV_CHAIN);
+            if !directory.is_dir() {
+                bail!("there is no embedded chain in {}", directory.display());
+            }
+            let chain = DevChain::open(&directory)?;
+            Ok(Some(Box::new(chain.source(config.chain.confirmations))))
+        }
+    }
+}
+
 /// The constants of the configured chain.
-fn params(chain: &ChainConfig) -> Params {
+pub fn params(chain: &ChainConfig) -> Params {
     let mut params = match chain.network {
         Network::Mainnet => Params::mainnet(),
         Network::Regtest | Network::Dev => Params::regtest(),
@@ -244,7 +259,8 @@ fn params(chain: &ChainConfig) -> Params {
     params
 }
 
-fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
+/// The database of the data directory; the lock is held for as long as it is open.
+pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
     let chain = ChainIdentity {
         network: config.chain.network.as_str().to_owned(),
         magic: params.magic,
