@@ -7,6 +7,9 @@
 
 mod common;
 
+/// Reorganisations and undo.
+mod reorg;
+
 /// Derives stored chains again.
 mod verify;
 

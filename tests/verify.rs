@@ -13,6 +13,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition}
 
 use crate::common::golden;
 use crate::common::random::Random;
+use crate::common::scratch::scratch;
 
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
@@ -41,7 +42,7 @@ const INDEXES: [&str; 6] = [
 
 #[test]
 fn a_long_random_chain_is_what_its_operations_make_it() {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let chain = golden::chain("consensus", "walk-all-epochs-seed3");
     let bns = Bns::new(chain.params.clone());
     let store = golden::open(scratch.path(), &chain.params, 100);
@@ -68,7 +69,7 @@ fn a_long_random_chain_is_what_its_operations_make_it() {
 
 #[test]
 fn an_empty_database_is_sound() {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let chain = golden::chain("spec", "chain-epochs");
     let bns = Bns::new(chain.params.clone());
     let store = golden::open(scratch.path(), &chain.params, 100);
@@ -98,7 +99,7 @@ fn a_byte_flipped_among_transfers_is_found() {
 
 #[test]
 fn rows_that_are_taken_away_or_added_are_found() {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let subject = Subject::new(scratch.path(), "spec", "chain-epochs");
     for table in TABLES.iter().chain(&INDEXES) {
         let rows = read_rows(scratch.path(), table);
@@ -132,7 +133,7 @@ fn rows_that_are_taken_away_or_added_are_found() {
 /// Flips single bytes of operations, records and indexes, half of them with a seal that fits, so that only
 /// deriving the chain again can tell.
 fn flip_bytes(folder: &str, name: &str, seed: u64) {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let subject = Subject::new(scratch.path(), folder, name);
     let rows: Vec<(&str, Vec<(Vec<u8>, Vec<u8>)>)> = TABLES
         .iter()

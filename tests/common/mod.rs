@@ -3,3 +3,4 @@
 pub mod chain_file;
 pub mod golden;
 pub mod random;
+pub mod scratch;
