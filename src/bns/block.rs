@@ -1,6 +1,6 @@
 //! The block under way: the state as its next operation sees it, and the questions that rules ask (sm §2).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::changes::Changes;
 use super::epoch::Epoch;
@@ -53,10 +53,10 @@ pub struct Block<'a, V: View> {
     pub last: u32,
     /// State before the block with what its operations changed so far.
     pub state: Pending<'a, V>,
-    /// Consensus hashes that may be quoted, newest first.
+    /// Consensus hashes that may be quoted, newest first, without repetition.
     recent: Vec<ConsensusHash>,
-    /// New owners of the names that this block registered so far (sm §2, QUOTA).
-    registered_to: Vec<Script>,
+    /// How many names this block registered so far, by their new owner (sm §2, QUOTA).
+    registered_to: HashMap<Script, usize>,
     /// Names and namespace ids whose creation a later one of the same block must not repeat (sm §4).
     created: HashSet<String>,
     /// Preorder hashes accepted in this block (sm §4.3).
@@ -73,7 +73,7 @@ impl<'a, V: View> Block<'a, V> {
             last: height.saturating_sub(1),
             state: Pending::new(view),
             recent: recent_consensus_hashes(params, height, view)?,
-            registered_to: Vec::new(),
+            registered_to: HashMap::new(),
             created: HashSet::new(),
             preordered: HashSet::new(),
         })
@@ -97,13 +97,8 @@ impl<'a, V: View> Block<'a, V> {
     }
 
     /// The consensus hashes that may be quoted, newest first, without repetition.
-    pub fn recent_consensus_hashes(&self) -> Vec<ConsensusHash> {
-        let mut seen = HashSet::new();
-        self.recent
-            .iter()
-            .copied()
-            .filter(|hash| seen.insert(hash.0))
-            .collect()
+    pub fn recent_consensus_hashes(&self) -> &[ConsensusHash] {
+        &self.recent
     }
 
     /// The namespace's row, if names can be registered in it.
@@ -156,21 +151,19 @@ impl<'a, V: View> Block<'a, V> {
 
     /// QUOTA: the script may receive one more name (sm §2).
     pub fn ensure_quota(&self, sender: &[u8]) -> Check<V::Error> {
-        let here = self
-            .registered_to
-            .iter()
-            .filter(|script| *script == sender)
-            .count();
+        let here = self.registered_to.get(sender).copied().unwrap_or(0);
+        let most = self.params.max_names_per_sender;
+        // Few have so many rows that it matters which of them are live.
+        if self.state.names_of_sender(sender)?.len() + here < most {
+            return Ok(());
+        }
         let quota = self.owned_names(sender)?.len() + here;
-        ensure(
-            quota < self.params.max_names_per_sender,
-            Reject::QuotaExceeded,
-        )
+        ensure(quota < most, Reject::QuotaExceeded)
     }
 
     /// Counts a registration of this block against its owner's quota (sm §2, QUOTA).
     pub fn count_registration(&mut self, owner: &[u8]) {
-        self.registered_to.push(owner.to_vec());
+        *self.registered_to.entry(owner.to_vec()).or_default() += 1;
     }
 
     /// Notes that this block creates a name or namespace; refuses if it did already (sm §4).
@@ -233,7 +226,8 @@ impl<'a, V: View> Block<'a, V> {
     }
 }
 
-/// Consensus hashes at `height - 24` to `height - 1`, newest first, the pre-seeded ones included (sm §2).
+/// Consensus hashes at `height - 24` to `height - 1`, newest first, the pre-seeded ones included (sm §2), each
+/// once.
 fn recent_consensus_hashes<V: View>(
     params: &Params,
     height: u32,
@@ -250,5 +244,7 @@ fn recent_consensus_hashes<V: View>(
             hashes.extend(view.consensus_hash(height)?);
         }
     }
+    let mut seen = HashSet::new();
+    hashes.retain(|hash| seen.insert(hash.0));
     Ok(hashes)
 }

@@ -1,13 +1,16 @@
 //! The state as the operations of a block see it: what the block changed so far, on top of a view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bitcoin::Txid;
+use bitcoin::hashes::Hash as _;
 
 use super::address::Address;
 use super::changes::{Change, Changes, Event, EventRow};
 use super::name::{Name, NamespaceId};
-use super::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder};
+use super::record::{
+    Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder, PreorderKey, Script,
+};
 use super::view::View;
 use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
 use crate::virtualchain::SnapshotView;
@@ -17,6 +20,17 @@ use crate::virtualchain::SnapshotView;
 pub struct Pending<'v, V> {
     base: &'v V,
     changes: Changes,
+    index: Index,
+}
+
+/// Where to look for the names of the block. An entry says that a name had such a row at some moment of it;
+/// whether it still has is up to the row.
+#[derive(Debug, Default)]
+struct Index {
+    by_sender: HashMap<Script, Vec<Name>>,
+    by_preorder: HashMap<PreorderHash, Vec<Name>>,
+    /// Names without a row before the block.
+    created: HashMap<NameHash128, Name>,
 }
 
 impl<'v, V: View> Pending<'v, V> {
@@ -25,6 +39,7 @@ impl<'v, V: View> Pending<'v, V> {
         Self {
             base,
             changes: Changes::default(),
+            index: Index::default(),
         }
     }
 
@@ -36,10 +51,16 @@ impl<'v, V: View> Pending<'v, V> {
     /// Inserts or replaces a name's row and notes it in the history.
     pub fn put_name(&mut self, record: NameRecord) -> Result<(), V::Error> {
         self.note(record.vtxindex, record.txid, EventRow::Name(record.clone()));
-        let (base, key) = (self.base, record.name.clone());
-        put(&mut self.changes.names, key, Some(record), |key| {
+        self.index.note(&record);
+        let (base, name) = (self.base, record.name.clone());
+        put(&mut self.changes.names, name.clone(), Some(record), |key| {
             base.name(key)
-        })
+        })?;
+        let change = self.changes.names.get(&name);
+        if change.is_some_and(|change| change.before.is_none()) {
+            self.index.created.insert(name.hash128(), name);
+        }
+        Ok(())
     }
 
     /// Inserts or replaces a namespace's row and notes it in the history.
@@ -72,6 +93,9 @@ impl<'v, V: View> Pending<'v, V> {
         for preorder in self.preorders(hash)? {
             let key = preorder.key();
             match self.changes.preorders.get_mut(&key) {
+                Some(change) if change.before.is_none() => {
+                    self.changes.preorders.remove(&key);
+                }
                 Some(change) => change.after = None,
                 None => {
                     self.changes.preorders.insert(
@@ -84,9 +108,6 @@ impl<'v, V: View> Pending<'v, V> {
                 }
             }
         }
-        self.changes
-            .preorders
-            .retain(|_, change| change.before.is_some() || change.after.is_some());
         Ok(())
     }
 
@@ -115,18 +136,33 @@ impl<'v, V: View> Pending<'v, V> {
     }
 
     /// Names that an index of the base lists, plus those of this block, if their row still fits.
-    fn names_that(&self, listed: Vec<Name>, fits: impl Fn(&NameRecord) -> bool) -> Vec<Name> {
+    fn names_that(
+        &self,
+        listed: Vec<Name>,
+        touched: Option<&Vec<Name>>,
+        fits: impl Fn(&NameRecord) -> bool,
+    ) -> Vec<Name> {
         let changed = &self.changes.names;
-        let mut names: Vec<Name> = listed
-            .into_iter()
-            .filter(|name| !changed.contains_key(name))
-            .collect();
-        let fitting = changed
-            .iter()
-            .filter(|(_, change)| change.after.as_ref().is_some_and(&fits));
-        names.extend(fitting.map(|(name, _)| name.clone()));
+        let mut names = listed;
+        names.retain(|name| !changed.contains_key(name));
+        let touched = touched.into_iter().flatten().filter(|name| {
+            let row = changed.get(name).and_then(|change| change.after.as_ref());
+            row.is_some_and(&fits)
+        });
+        names.extend(touched.cloned());
         names.sort_unstable();
+        names.dedup();
         names
+    }
+}
+
+impl Index {
+    fn note(&mut self, record: &NameRecord) {
+        let name = &record.name;
+        let of_sender = self.by_sender.entry(record.sender.clone()).or_default();
+        of_sender.push(name.clone());
+        let of_preorder = self.by_preorder.entry(record.preorder_hash).or_default();
+        of_preorder.push(name.clone());
     }
 }
 
@@ -162,12 +198,7 @@ impl<V: View> View for Pending<'_, V> {
     }
 
     fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, V::Error> {
-        let created = self
-            .changes
-            .names
-            .keys()
-            .find(|name| name.hash128() == *hash);
-        match created {
+        match self.index.created.get(hash) {
             Some(name) => Ok(Some(name.clone())),
             None => self.base.name_by_hash128(hash),
         }
@@ -175,12 +206,14 @@ impl<V: View> View for Pending<'_, V> {
 
     fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, V::Error> {
         let listed = self.base.names_of_sender(sender)?;
-        Ok(self.names_that(listed, |record| record.sender == sender))
+        let touched = self.index.by_sender.get(sender);
+        Ok(self.names_that(listed, touched, |record| record.sender == sender))
     }
 
     fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, V::Error> {
         let listed = self.base.names_of_preorder(hash)?;
-        Ok(self.names_that(listed, |record| record.preorder_hash == *hash))
+        let touched = self.index.by_preorder.get(hash);
+        Ok(self.names_that(listed, touched, |record| record.preorder_hash == *hash))
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, V::Error> {
@@ -208,8 +241,15 @@ impl<V: View> View for Pending<'_, V> {
         let changed = &self.changes.preorders;
         let mut rows = self.base.preorders(hash)?;
         rows.retain(|row| !changed.contains_key(&row.key()));
-        let inserted = changed.values().filter_map(|change| change.after.as_ref());
-        rows.extend(inserted.filter(|row| row.preorder_hash == *hash).cloned());
+        let first = PreorderKey {
+            preorder_hash: *hash,
+            block_number: 0,
+            txid: Txid::all_zeros(),
+        };
+        let inserted = changed
+            .range(first..)
+            .take_while(|(key, _)| key.preorder_hash == *hash);
+        rows.extend(inserted.filter_map(|(_, change)| change.after.clone()));
         rows.sort_unstable_by_key(Preorder::key);
         Ok(rows)
     }
