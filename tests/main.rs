@@ -31,6 +31,9 @@ mod notary;
 /// Laws of the engine: undo, reorganisations, parsers.
 mod properties;
 
+/// Reorganisations and undo.
+mod reorg;
+
 /// A daemon that is killed during a sync.
 mod restart;
 

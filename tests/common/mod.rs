@@ -8,5 +8,6 @@ pub mod home;
 pub mod process;
 pub mod python;
 pub mod random;
+pub mod scratch;
 pub mod unbound;
 pub mod world;
