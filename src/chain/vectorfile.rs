@@ -120,6 +120,10 @@ fn read_bounded(reader: impl io::Read) -> Result<Vec<u8>, VectorError> {
     Ok(bytes)
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "callers give up errors and texts"
+)]
 fn content(place: impl Into<String>, problem: impl ToString) -> VectorError {
     VectorError::Content {
         place: place.into(),

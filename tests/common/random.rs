@@ -1,5 +1,10 @@
 //! Numbers that look random and are the same in every run (splitmix64, Steele, Lea and Flood 2014).
 
+#![allow(
+    dead_code,
+    reason = "not every program that includes this needs all of it"
+)]
+
 /// A generator.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
