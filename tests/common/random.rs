@@ -30,6 +30,7 @@ impl Random {
     }
 
     /// One of several.
+    #[allow(dead_code, reason = "not everybody who includes this file picks")]
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
