@@ -34,7 +34,7 @@ def result(busy=""):
     classes["bns"] = {"bnsd": cell(3.0), "nsd": cell(3.2), "echo": cell(2.8)}
     classes["dot"] = {"bnsd": {"not_offered": "no <DoT> & so"}, "unbound": cell(9.0)}
     machine = {"date": "2026-01-02", "cpu": "A <CPU>", "cores": 2, "kernel": "6", "workers": 2, "rounds": 5, "names": 10, "busy": busy}
-    return {"machine": machine, "classes": classes, "start": {"bnsd": {"first_ms": 50.0, "memory_mb": 9.0}}, "scale": []}
+    return {"machine": machine, "classes": classes, "start": {"bnsd": {"first_ms": 50.0, "memory_mb": 9.0}}, "scale": [], "answer_bytes": {"bnsd": 51, "nsd": 51}}
 
 
 class Wire(unittest.TestCase):
@@ -96,7 +96,7 @@ class Servers(unittest.TestCase):
         del servers.PACKAGES["no-such-program"]
 
     def test_every_placeholder_of_every_configuration_is_filled(self):
-        values = dict.fromkeys(("DATA", "RUN", "TABLE", "PORT", "TLSPORT", "WORKERS", "UPSTREAM"), "1")
+        values = dict.fromkeys(("DATA", "RUN", "PORT", "TLSPORT", "WORKERS", "UPSTREAM"), "1")
         with tempfile.TemporaryDirectory() as directory:
             for template in os.listdir(servers.CONFIGS):
                 with open(servers.fill_in(template, f"{directory}/{template}", values)) as file:
@@ -124,6 +124,10 @@ class Report(unittest.TestCase):
         text = report.text(result())
         self.assertRegex(text, r"BNS answer +nsd +100,000 +3\.20 .* 0\.94 +1\.00")
         self.assertIn("not offered: no <DoT> & so", text)
+
+    def test_answers_of_different_length_are_said(self):
+        self.assertIn("every answer has 51 bytes", report.text(result()))
+        self.assertEqual(report.lengths({"a": 51, "b": 62}), "answers have 51 bytes (a), 62 bytes (b)")
 
     def test_goals_are_met_missed_or_not_measured(self):
         lines = "\n".join(report.goal_lines(result()))
