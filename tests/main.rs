@@ -9,6 +9,8 @@ mod common;
 
 /// Which module may use which, and what pure ones must not name.
 mod architecture;
+/// What the comparison with other servers computes itself.
+mod compare;
 /// A second state machine on the engine of the name system.
 mod notary;
 /// Laws of the engine: undo, reorganisations, parsers.

@@ -145,5 +145,19 @@ class Report(unittest.TestCase):
         self.assertEqual(len(picture.getElementsByTagName("rect")), 5)  # the ground and four bars
 
 
+class Command(unittest.TestCase):
+    def run_with(self, *arguments):
+        return subprocess.run([sys.executable, f"{HERE}/run", *arguments], capture_output=True, text=True)
+
+    def test_help_names_every_option_of_the_readme(self):
+        shown = self.run_with("--help").stdout
+        for option in "quick rounds seconds names scale only server-cpus client-cpus rate bnsd refill out".split():
+            self.assertIn(f"--{option}", shown)
+
+    def test_unknown_classes_and_too_few_names_are_errors(self):
+        self.assertIn("no such class: doq; choose from bns", self.run_with("--only", "doq").stderr)
+        self.assertIn("at least 10,000 names", self.run_with("--names", "99").stderr)
+
+
 if __name__ == "__main__":
     unittest.main()
