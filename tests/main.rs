@@ -13,6 +13,9 @@ mod architecture;
 /// Wrong commands and wrong configurations.
 mod cli;
 
+/// What the comparison with other servers computes itself.
+mod compare;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 
