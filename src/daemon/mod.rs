@@ -10,6 +10,7 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
+mod source;
 mod service;
 
 use std::path::Path;
@@ -27,9 +28,8 @@ pub use demo::{DemoOptions, run_demo};
 use crate::api::control;
 use crate::bns::Params;
 use crate::chain::ChainSource;
-use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ChainConfig, Config, Network, SourceKind};
+use crate::config::{ChainConfig, Config, Network};
 use crate::dns::names::NameStore;
 use crate::dns::{Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
 use crate::folder::Folders;
@@ -54,11 +54,7 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let chain = match config.chain.source {
-            SourceKind::None => None,
-            SourceKind::Dev => Some(DevChain::open(&config.data_dir.join(DEV_CHAIN))?),
-        };
-        let daemon = Daemon::start(config, chain.as_ref())?;
+        let daemon = Daemon::start(config, source::open(config)?)?;
         daemon.log_start();
         wait_for_signal().await?;
         daemon.stop().await
@@ -75,9 +71,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts everything that `config` asks for, following `chain` if there is one. Must be called inside
+    /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
-    pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
+    pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
             ..Options::default()
@@ -105,7 +101,6 @@ impl Daemon {
             policy(config),
             Upstreams::new(&upstreams),
         );
-        let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
@@ -113,7 +108,7 @@ impl Daemon {
             listeners: server.local_addrs(),
             upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
             network: config.chain.network,
-            source: source.as_ref().map(ChainSource::describe),
+            source: source.as_ref().map(|source| source.describe()),
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));
