@@ -10,8 +10,8 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
-mod source;
 mod service;
+mod source;
 
 use std::path::Path;
 use std::sync::Arc;

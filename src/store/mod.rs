@@ -251,6 +251,11 @@ impl Store {
         &self.chain
     }
 
+    /// For how many of the newest blocks undo data is kept.
+    pub fn undo_depth(&self) -> u32 {
+        self.options.undo_depth
+    }
+
     /// The data directory.
     pub fn directory(&self) -> &Path {
         &self.directory

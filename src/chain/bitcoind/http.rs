@@ -393,7 +393,11 @@ fn base64(bytes: &[u8]) -> String {
         });
         for digit in 0..4 {
             let at = (bits >> (18 - 6 * digit)) as usize % DIGITS.len();
-            let symbol = if digit <= chunk.len() { DIGITS[at] } else { b'=' };
+            let symbol = if digit <= chunk.len() {
+                DIGITS[at]
+            } else {
+                b'='
+            };
             text.push(char::from(symbol));
         }
     }
@@ -410,7 +414,12 @@ mod tests {
     #[test]
     fn base64_is_that_of_the_rfc() {
         // RFC 4648 §10.
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }

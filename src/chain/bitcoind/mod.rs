@@ -79,11 +79,7 @@ impl BitcoindSource {
         }
     }
 
-    fn try_next(
-        &mut self,
-        tip: Option<BlockRef>,
-        first_block: u32,
-    ) -> Result<Event, SourceError> {
+    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
         self.greet()?;
         let height = tip.map_or(first_block, |tip| tip.height.saturating_add(1));
         if !self.is_deep_enough(height) {
@@ -170,7 +166,11 @@ impl BitcoindSource {
     fn take(&mut self, height: u32) -> Result<Option<Block>, SourceError> {
         let last = self.best.map_or(0, |best| best.height);
         let last = last.saturating_sub(self.confirmations);
-        if !self.pipeline.as_ref().is_some_and(|pipeline| pipeline.is_at(height)) {
+        if !self
+            .pipeline
+            .as_ref()
+            .is_some_and(|pipeline| pipeline.is_at(height))
+        {
             self.pipeline = None;
             if last.saturating_sub(height) >= LONG {
                 let node = self.node.another();

@@ -185,10 +185,7 @@ impl Node {
     }
 
     /// Everything that a block spends, from its undo data; `None` if the node is too old to tell.
-    pub fn spent_by(
-        &self,
-        at: BlockRef,
-    ) -> Result<Option<HashMap<OutPoint, TxOut>>, SourceError> {
+    pub fn spent_by(&self, at: BlockRef) -> Result<Option<HashMap<OutPoint, TxOut>>, SourceError> {
         #[derive(Deserialize)]
         struct Block {
             tx: Vec<Spender>,
@@ -278,7 +275,10 @@ impl Node {
     /// The node knows the block and cannot give it.
     fn missing_block(&self, at: BlockRef, error: CallError) -> SourceError {
         match error {
-            CallError::Refused { code: code::MISC, message } if message.contains("pruned") || message.contains("Undo data") => {
+            CallError::Refused {
+                code: code::MISC,
+                message,
+            } if message.contains("pruned") || message.contains("Undo data") => {
                 SourceError::Fatal(format!(
                     "{} has pruned block {}, which the index needs next: run a node that keeps blocks from height {} on (prune=0, then -reindex), or copy a newer index",
                     self.describe(),
@@ -374,9 +374,9 @@ fn classify(name: &str, error: bitcoincore_rpc::Error) -> CallError {
             message: printable(&refusal.message),
         },
         Error::JsonRpc(jsonrpc::Error::Transport(error)) => CallError::Failed(error.to_string()),
-        Error::JsonRpc(jsonrpc::Error::Json(_)) | Error::Json(_) => {
-            CallError::Failed(format!("its reply to {name} is not what Bitcoin Core sends"))
-        }
+        Error::JsonRpc(jsonrpc::Error::Json(_)) | Error::Json(_) => CallError::Failed(format!(
+            "its reply to {name} is not what Bitcoin Core sends"
+        )),
         _ => CallError::Failed(format!("it gave no proper reply to {name}")),
     }
 }

@@ -71,7 +71,9 @@ impl Files {
         let walked = scanned.0.len();
         let next = scanned.0.last().map_or(0, |(number, _)| *number + 1);
         if walked == 0 {
-            scanned.0.extend(self.numbers()?.into_iter().map(|number| (number, 0)));
+            scanned
+                .0
+                .extend(self.numbers()?.into_iter().map(|number| (number, 0)));
         } else if self.path(FileKind::Blocks, next).exists() {
             scanned.0.push((next, 0));
         }
@@ -161,7 +163,10 @@ impl Files {
     ) -> Result<u64, SourceError> {
         let path = self.path(FileKind::Blocks, number);
         let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        if file.metadata().is_ok_and(|metadata| metadata.len() == offset) {
+        if file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == offset)
+        {
             return Ok(offset);
         }
         let mut reader = RecordReader::new(file, FileKind::Blocks, self.magic, self.key);

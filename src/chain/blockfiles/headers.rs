@@ -277,10 +277,7 @@ mod tests {
         assert_eq!(add(rival), first.block_hash(), "the first among equals");
         let winner = grow(rival.block_hash(), 3);
         assert_eq!(add(winner), winner.block_hash());
-        assert_eq!(
-            headers.at(1).map(|at| at.hash),
-            Some(rival.block_hash())
-        );
+        assert_eq!(headers.at(1).map(|at| at.hash), Some(rival.block_hash()));
         assert_eq!(headers.at(3), None);
     }
 }

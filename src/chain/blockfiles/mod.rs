@@ -72,18 +72,16 @@ impl BlockFilesSource {
         if opened.files.was_replaced(&opened.scanned) {
             opened = Opened::new(&self.directory, self.network)?;
         }
-        opened.files.scan(&mut opened.scanned, &mut opened.headers)?;
+        opened
+            .files
+            .scan(&mut opened.scanned, &mut opened.headers)?;
         if opened.headers.best().height > 0 {
             opened.files.require_undo()?;
         }
         Ok(self.opened.insert(opened))
     }
 
-    fn try_next(
-        &mut self,
-        tip: Option<BlockRef>,
-        first_block: u32,
-    ) -> Result<Event, SourceError> {
+    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
         let confirmations = self.confirmations;
         let opened = self.refresh()?;
         let best = opened.headers.best();
@@ -103,7 +101,9 @@ impl BlockFilesSource {
             }
             return Ok(Event::Idle);
         }
-        opened.take(height, best.height - confirmations).map(Event::Connect)
+        opened
+            .take(height, best.height - confirmations)
+            .map(Event::Connect)
     }
 }
 
@@ -121,7 +121,11 @@ impl Opened {
     }
 
     fn take(&mut self, height: u32, last: u32) -> Result<Block, SourceError> {
-        if !self.pipeline.as_ref().is_some_and(|pipeline| pipeline.is_at(height)) {
+        if !self
+            .pipeline
+            .as_ref()
+            .is_some_and(|pipeline| pipeline.is_at(height))
+        {
             self.pipeline = (last.saturating_sub(height) >= LONG)
                 .then(|| self.start_pipeline(height, last))
                 .flatten();

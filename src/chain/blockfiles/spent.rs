@@ -97,8 +97,7 @@ impl SpentOutputs {
         let count = kept.records.len();
         for step in 0..count {
             let at = (kept.cursor + step) % count;
-            let Some(&(start, _)) = kept.records.get(at).filter(|(_, n)| *n == transactions)
-            else {
+            let Some(&(start, _)) = kept.records.get(at).filter(|(_, n)| *n == transactions) else {
                 continue;
             };
             reader.seek_to(start);
@@ -142,9 +141,8 @@ impl Kept {
         reader: &mut RecordReader<R>,
         path: &Path,
     ) -> Result<(), SourceError> {
-        let unreadable = |error| {
-            SourceError::Unavailable(format!("cannot read {}: {error}", path.display()))
-        };
+        let unreadable =
+            |error| SourceError::Unavailable(format!("cannot read {}: {error}", path.display()));
         reader.seek_to(self.end);
         loop {
             let start = reader.position();
