@@ -15,5 +15,23 @@ mod notary;
 mod properties;
 /// Golden data of the reference implementation.
 mod vectors;
+/// What somebody sees who starts `bnsd demo` and nothing else.
+mod demo;
+
+/// Zone files in watched folders.
+mod folder;
+
+/// A name on the chain from its preorder to its revocation, expiry or renewal.
+mod life;
+
+/// Zone files that were changed on disk.
+mod tamper;
+
+/// Golden data of the reference implementation.
+mod vectors;
+
+/// A daemon that is killed during a sync.
+mod restart;
+
 /// The zone files that the demo serves.
 mod zonefiles;
