@@ -12,12 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::bns::{Bns, Params};
-use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
+use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates};
 use crate::clock::Clock;
 use crate::status::Progress;
 use crate::store::{ConnectedBlock, Store, StoreError, Writer};
-use crate::virtualchain::scan::{self, Candidate, ScanError};
-use crate::virtualchain::{VirtualTransaction, connect_block};
+use crate::virtualchain::connect_block;
 
 /// Longest wait for news from the source; it also bounds how long a stop takes.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -55,14 +54,6 @@ pub enum IndexError {
         depth: u32,
         /// How many could be undone.
         undo_depth: u32,
-    },
-    /// The source handed out something that is no block.
-    #[error("block {height} from the chain source cannot be read: {error}; check the node's files")]
-    Malformed {
-        /// Height of the block.
-        height: u32,
-        /// Where reading stopped.
-        error: ScanError,
     },
 }
 
@@ -283,7 +274,7 @@ impl<S: ChainSource> Indexer<S> {
                 };
                 match self.connect(writer, &block) {
                     Ok(()) => last = (block.at, block.time),
-                    Err(IndexError::Source(_) | IndexError::Malformed { .. }) => break,
+                    Err(IndexError::Source(_)) => break,
                     Err(error) => return Err(error),
                 }
             }
@@ -293,9 +284,7 @@ impl<S: ChainSource> Indexer<S> {
 
     fn connect(&mut self, writer: &mut Writer<'_>, block: &Block) -> Result<(), IndexError> {
         let height = block.at.height;
-        let candidates = scan::scan(&block.raw, self.bns.params().magic)
-            .map_err(|error| IndexError::Malformed { height, error })?;
-        let transactions = with_prevouts(&mut self.source, block, candidates)?;
+        let transactions = candidates(&mut self.source, block, self.bns.params().magic)?;
         let outcome = connect_block(&self.bns, height, &transactions, writer.state())?;
         let connected = ConnectedBlock {
             hash: block.at.hash,
@@ -306,31 +295,6 @@ impl<S: ChainSource> Indexer<S> {
         };
         Ok(writer.apply(&connected)?)
     }
-}
-
-/// Attaches to each candidate what it spends.
-fn with_prevouts(
-    source: &mut impl ChainSource,
-    block: &Block,
-    candidates: Vec<Candidate>,
-) -> Result<Vec<VirtualTransaction>, SourceError> {
-    let outpoints: Vec<_> = candidates.iter().flat_map(Candidate::outpoints).collect();
-    if outpoints.is_empty() && candidates.is_empty() {
-        return Ok(Vec::new());
-    }
-    let prevouts = source.prevouts(block, &outpoints)?;
-    if prevouts.len() != outpoints.len() {
-        return Err(SourceError::Fatal(format!(
-            "the chain source lacks spent outputs of block {}",
-            block.at.height
-        )));
-    }
-    let mut prevouts = prevouts.into_iter();
-    let joined = candidates.into_iter().map(|candidate| {
-        let count = candidate.outpoints().count();
-        candidate.with_prevouts(prevouts.by_ref().take(count).collect())
-    });
-    Ok(joined.collect())
 }
 
 /// Whether the database in this data directory has been at the tip of its source before.

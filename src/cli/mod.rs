@@ -14,6 +14,7 @@ use crate::api::client;
 use crate::api::message::{Reply, Request};
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
+mod chain;
 mod config;
 mod demo;
 mod error;
@@ -50,6 +51,9 @@ enum Command {
     Explain(explain::Explain),
     /// Ask the running daemon how it is.
     Status(status::Status),
+    /// Derive the chain of names again and compare.
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -89,6 +93,7 @@ impl Cli {
             Command::Lookup(lookup) => lookup.run(&context),
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
+            Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }
     }

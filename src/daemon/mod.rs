@@ -38,6 +38,7 @@ use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
 use service::Service;
+pub use source::open_existing as open_source;
 
 /// Where the system says which resolvers to ask.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -212,7 +213,7 @@ fn spawn_indexer(
 }
 
 /// The constants of the configured chain.
-fn params(chain: &ChainConfig) -> Params {
+pub fn params(chain: &ChainConfig) -> Params {
     let mut params = match chain.network {
         Network::Mainnet => Params::mainnet(),
         Network::Regtest | Network::Dev => Params::regtest(),
@@ -223,7 +224,8 @@ fn params(chain: &ChainConfig) -> Params {
     params
 }
 
-fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
+/// The database of the data directory; the lock is held for as long as it is open.
+pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
     let chain = ChainIdentity {
         network: config.chain.network.as_str().to_owned(),
         magic: params.magic,

@@ -1,5 +1,6 @@
 //! What several test modules share.
 
+pub mod bitcoind;
 pub mod chain_file;
 pub mod dns;
 pub mod home;
@@ -7,3 +8,5 @@ pub mod process;
 pub mod python;
 pub mod unbound;
 pub mod world;
+pub mod golden;
+pub mod random;
