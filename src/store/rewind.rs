@@ -115,7 +115,9 @@ impl Store {
         let mut next = self.chain.first_block;
         while next <= height {
             let last = height.min(next.saturating_add(BATCH - 1));
-            second.write(|writer| (next..=last).try_for_each(|at| derive(writer, bns, &stored, at)))?;
+            second.write(|writer| {
+                (next..=last).try_for_each(|at| derive(writer, bns, &stored, at))
+            })?;
             progress(last);
             next = last.saturating_add(1);
         }

@@ -35,7 +35,14 @@ const PARTS: [(&str, &[&str]); 5] = [
     ("g++", &["c++", "--version"]),
     ("pkg-config", &["pkg-config", "--version"]),
     ("libevent-dev", &["pkg-config", "--exists", "libevent"]),
-    ("libboost-dev", &["sh", "-c", "echo '#include <boost/multi_index_container.hpp>' | c++ -E -x c++ -"]),
+    (
+        "libboost-dev",
+        &[
+            "sh",
+            "-c",
+            "echo '#include <boost/multi_index_container.hpp>' | c++ -E -x c++ -",
+        ],
+    ),
 ];
 /// The crate that carries the source, as tests/bitcoind/Cargo.toml names it.
 const CRATE: &str = "libbitcoinkernel-sys";
@@ -86,7 +93,12 @@ fn build(source: &Path, cache: &Path) {
     );
     let build = cache.join("build");
     let mut configure = Command::new("cmake");
-    configure.arg("-S").arg(source).arg("-B").arg(&build).args(CONFIGURATION);
+    configure
+        .arg("-S")
+        .arg(source)
+        .arg("-B")
+        .arg(&build)
+        .args(CONFIGURATION);
     run(configure, &log);
     let mut compile = Command::new("cmake");
     compile.arg("--build").arg(&build).arg("--parallel");
@@ -106,7 +118,9 @@ fn build(source: &Path, cache: &Path) {
 fn run(mut command: Command, log: &Path) {
     let out = File::options().create(true).append(true).open(log);
     let out = out.expect("the cache directory can be written");
-    command.stdout(out.try_clone().expect("a handle")).stderr(out);
+    command
+        .stdout(out.try_clone().expect("a handle"))
+        .stderr(out);
     let status = command.status().expect("cmake starts");
     assert!(
         status.success(),
@@ -127,14 +141,21 @@ fn missing_parts() -> Vec<&'static str> {
 }
 
 fn cores() -> String {
-    std::thread::available_parallelism().map_or(1, usize::from).to_string()
+    std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .to_string()
 }
 
 /// Version and source directory of the crate, fetched through cargo.
 fn locate_source() -> (String, PathBuf) {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bitcoind/Cargo.toml");
     let mut command = Command::new(env!("CARGO"));
-    command.args(["metadata", "--format-version=1", "--locked", "--manifest-path"]);
+    command.args([
+        "metadata",
+        "--format-version=1",
+        "--locked",
+        "--manifest-path",
+    ]);
     let output = command.arg(manifest).output().expect("cargo starts");
     assert!(
         output.status.success(),
@@ -147,7 +168,10 @@ fn locate_source() -> (String, PathBuf) {
     let package = package.expect("the manifest names it");
     let manifest = Path::new(package["manifest_path"].as_str().expect("a path"));
     let source = manifest.parent().expect("a directory").join("bitcoin");
-    (package["version"].as_str().expect("a version").to_owned(), source)
+    (
+        package["version"].as_str().expect("a version").to_owned(),
+        source,
+    )
 }
 
 fn cache_directory() -> PathBuf {
@@ -199,8 +223,19 @@ impl Node {
             .arg(network)
             .arg(format!("-datadir={}", self.directory.display()))
             .arg(format!("-rpcport={}", self.port))
-            .args(["-server=1", "-listen=0", "-dnsseed=0", "-fixedseeds=0", "-connect=0"])
-            .args(["-printtoconsole=0", "-minrelaytxfee=0", "-dbcache=16", "-par=1"])
+            .args([
+                "-server=1",
+                "-listen=0",
+                "-dnsseed=0",
+                "-fixedseeds=0",
+                "-connect=0",
+            ])
+            .args([
+                "-printtoconsole=0",
+                "-minrelaytxfee=0",
+                "-dbcache=16",
+                "-par=1",
+            ])
             .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(log);
@@ -263,7 +298,10 @@ impl Node {
     pub fn mine(&self, count: u32, tag: u8) {
         let script = format!("raw(51{})", format!("{:02x}", 0x50 + tag % 16 + 1));
         let info: Value = self.call("getdescriptorinfo", &[json!(script)]);
-        let descriptor = info["descriptor"].as_str().expect("a descriptor").to_owned();
+        let descriptor = info["descriptor"]
+            .as_str()
+            .expect("a descriptor")
+            .to_owned();
         let _: Value = self.call("generatetodescriptor", &[json!(count), json!(descriptor)]);
     }
 

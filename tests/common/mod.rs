@@ -3,10 +3,10 @@
 pub mod bitcoind;
 pub mod chain_file;
 pub mod dns;
+pub mod golden;
 pub mod home;
 pub mod process;
 pub mod python;
+pub mod random;
 pub mod unbound;
 pub mod world;
-pub mod golden;
-pub mod random;

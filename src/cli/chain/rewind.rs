@@ -75,7 +75,9 @@ impl Rewind {
             let reached = |height| progress.reached(height, self.height);
             how = store.rewind(&bns, self.height, reached).map_err(trouble)?;
         }
-        context.output.print(&report, || page(&report, how, self.dry_run))?;
+        context
+            .output
+            .print(&report, || page(&report, how, self.dry_run))?;
         Ok(Exit::Success)
     }
 
