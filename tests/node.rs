@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use crate::common::bitcoind::Node;
 use crate::common::home::Home;
-use crate::common::process::Process;
+use crate::common::process::{Process, status};
 
 /// The embedded chain's blocks on a real node.
 mod accepted;
@@ -142,6 +142,15 @@ impl Mirror {
     }
 }
 
+/// What a daemon says that keeps its index from going on.
+fn trouble(socket: &Path) -> Option<String> {
+    let warnings = status(socket)?.warnings.into_iter();
+    let mut about_chain = warnings.filter(|text| {
+        text.starts_with("Bitcoin Core at") || text.contains("parted from the index")
+    });
+    about_chain.next()
+}
+
 fn open_registrar(dev: &DevChain) -> Registrar {
     Registrar::open(dev.clone(), Bns::new(Params::regtest())).expect("a readable chain")
 }
@@ -189,6 +198,7 @@ impl Index {
             ..StoreOptions::default()
         };
         let store = Arc::new(Store::open(directory, &chain, options).expect("a database"));
+        store.seed(&params.genesis_changes()).expect("a database");
         let source: Box<dyn ChainSource> = Box::new(source);
         let indexer = Indexer::new(
             source,

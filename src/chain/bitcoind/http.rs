@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -105,6 +106,7 @@ pub struct Http {
     credentials: Credentials,
     limits: Limits,
     connection: Mutex<Connection>,
+    connections: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -121,12 +123,18 @@ impl Http {
             credentials,
             limits,
             connection: Mutex::default(),
+            connections: AtomicU64::new(0),
         }
     }
 
     /// Where the node is.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// How many connections were made: behind a new one may be another node.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Another connection to the same node.
@@ -194,6 +202,7 @@ impl Http {
             match TcpStream::connect_timeout(&address, remaining(deadline)?) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
+                    self.connections.fetch_add(1, Ordering::Relaxed);
                     return Ok(stream);
                 }
                 Err(error) => last = error,
