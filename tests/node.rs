@@ -96,7 +96,11 @@ impl Mirror {
             let reply: Value =
                 bitcoincore_rpc::RpcApi::call(&client, "submitblock", &[json!(raw)]).unwrap();
             let is_side_branch = reply == "inconclusive" || reply == "duplicate";
-            assert!(reply.is_null() || is_side_branch, "{}: {reply}", block.at.height);
+            assert!(
+                reply.is_null() || is_side_branch,
+                "{}: {reply}",
+                block.at.height
+            );
             height = block.at.height;
         }
     }

@@ -68,6 +68,9 @@ def main(address, port, folder):
             kind = f"dnspython cannot read it ({type(error).__name__}: {error})"[:100]
             unusual[kind].append(f"{path.name}: bnsd says {described(ask(server, apex, 'TXT'))}")
             continue
+        shape = sorted(f"{len(r)} {dns.rdatatype.to_text(r.rdtype)}" for _, r in rdatasets)
+        if shape != ["1 URI"]:
+            unusual[f"not one URI but {', '.join(shape)}"].append(f"{path.name}: compared like the others")
         if not rdatasets:
             answer = described(ask(server, apex, "TXT"))
             unusual["no records"].append(f"{path.name}: bnsd says {answer}")

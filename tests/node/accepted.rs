@@ -39,11 +39,17 @@ fn block_files_are_followed_while_they_grow() {
 
     // A branch that loses stays in the files.
     mirror.rewind(3);
-    mirror.registrar.mine(Vec::new(), TIME + 7).expect("a block");
+    mirror
+        .registrar
+        .mine(Vec::new(), TIME + 7)
+        .expect("a block");
     mirror.mine(3);
     index.catch_up().expect("blocks");
     assert_eq!(index.tip(), mirror.dev.tip());
-    assert_eq!(index.tip().hash.to_string(), mirror.node.hash_at(index.tip().height));
+    assert_eq!(
+        index.tip().hash.to_string(),
+        mirror.node.hash_at(index.tip().height)
+    );
 }
 
 #[test]
@@ -91,7 +97,10 @@ fn index(mirror: &Mirror, folder: &str, source: impl ChainSource + 'static) -> V
 /// The records of a block file that is not obfuscated.
 fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut records = Vec::new();
-    while let Some(length) = bytes.get(4..8).map(|l| u32::from_le_bytes(l.try_into().unwrap())) {
+    while let Some(length) = bytes
+        .get(4..8)
+        .map(|l| u32::from_le_bytes(l.try_into().unwrap()))
+    {
         if length == 0 {
             break;
         }

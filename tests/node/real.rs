@@ -68,7 +68,11 @@ fn imported_names_answer_what_their_zone_files_say() {
         complete.then_some(())
     });
     let folder = mirror.home.folder("zones").display().to_string();
-    let arguments = [&server.ip().to_string(), &server.port().to_string(), &folder];
+    let arguments = [
+        &server.ip().to_string(),
+        &server.port().to_string(),
+        &folder,
+    ];
     let compared = python::run(
         &mirror.home,
         "real_zones.py",
@@ -80,8 +84,8 @@ fn imported_names_answer_what_their_zone_files_say() {
 
 /// Lines alternate between hash and zone file, whose line feeds are written `\n`.
 fn historical() -> Option<Vec<File>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/vectors/zonefiles-real.txt.gz");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/zonefiles-real.txt.gz");
     let path = match std::env::var_os("BNSD_VECTORS") {
         Some(folder) => PathBuf::from(folder).join("zonefiles-real.txt.gz"),
         None => path,
@@ -98,7 +102,10 @@ fn historical() -> Option<Vec<File>> {
         let origin = pair[1].split("$ORIGIN ").nth(1).expect("an origin");
         let end = origin.find(['\\', ' ', '\t', '\r']).unwrap_or(origin.len());
         let name = origin[..end].trim_end_matches('.').parse();
-        (name.unwrap_or_else(|_| panic!("no name: {}", pair[1])), bytes)
+        (
+            name.unwrap_or_else(|_| panic!("no name: {}", pair[1])),
+            bytes,
+        )
     });
     Some(files.collect())
 }
@@ -159,10 +166,14 @@ fn each(
     let transactions = ids.iter().map(|id| {
         let key = revealer(id);
         let operation = operation(registrar, id, &key);
-        registrar.transaction(&operation, &key).expect("a transaction")
+        registrar
+            .transaction(&operation, &key)
+            .expect("a transaction")
     });
     let transactions = transactions.collect();
-    registrar.mine(transactions, TIME).expect("accepted operations");
+    registrar
+        .mine(transactions, TIME)
+        .expect("accepted operations");
 }
 
 /// One coin of the revealer for each import, so that all fit into one block.
@@ -177,9 +188,10 @@ fn import_batch(registrar: &mut Registrar, dev: &DevChain, batch: &[File]) {
     let transactions = batch.iter().map(|(name, text)| {
         let key = key_of(name);
         let script = key.script();
-        let coin = dev.spendable(&script).into_iter().find(|(outpoint, output)| {
-            output.value == IMPORT_COIN && spent.insert(*outpoint)
-        });
+        let coin = dev
+            .spendable(&script)
+            .into_iter()
+            .find(|(outpoint, output)| output.value == IMPORT_COIN && spent.insert(*outpoint));
         let coins = [Coin::from(coin.expect("one for each"))];
         let funding = Funding {
             sender: &script,
@@ -193,7 +205,9 @@ fn import_batch(registrar: &mut Registrar, dev: &DevChain, batch: &[File]) {
         sign(&unsigned.expect("a transaction"), &[&key]).expect("signed")
     });
     let transactions = transactions.collect();
-    registrar.mine(transactions, TIME).expect("accepted imports");
+    registrar
+        .mine(transactions, TIME)
+        .expect("accepted imports");
 }
 
 fn revealer(id: &NamespaceId) -> SigningKey {

@@ -86,7 +86,9 @@ fn a_node_of_another_network_is_refused_even_in_place_of_the_right_one() {
     mirror.node.stop();
     mirror.node.spawn("-testnet4");
     let cookie = mirror.home.path().join("bitcoin/testnet4/.cookie");
-    until("the other network's cookie", || fs::copy(&cookie, &right).ok());
+    until("the other network's cookie", || {
+        fs::copy(&cookie, &right).ok()
+    });
     let error = until("the refusal", || {
         let error = index.catch_up().expect_err("refused").to_string();
         let is_early = error.contains("is starting") || error.contains("cannot be reached");
@@ -99,23 +101,37 @@ fn a_node_of_another_network_is_refused_even_in_place_of_the_right_one() {
 #[test]
 fn a_starting_node_is_waited_for() {
     let (address, _) = fake(|_| {
-        reply(500, r#"{"result":null,"error":{"code":-28,"message":"Loading block index…"},"id":1}"#)
+        reply(
+            500,
+            r#"{"result":null,"error":{"code":-28,"message":"Loading block index…"},"id":1}"#,
+        )
     });
-    let error = ask(address, Duration::from_secs(5)).expect_err("not yet").to_string();
-    assert!(error.contains("is starting (Loading block index…)"), "{error}");
+    let error = ask(address, Duration::from_secs(5))
+        .expect_err("not yet")
+        .to_string();
+    assert!(
+        error.contains("is starting (Loading block index…)"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_node_that_hangs_or_floods_costs_little() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let error = ask(address, Duration::from_millis(200)).expect_err("no reply").to_string();
+    let error = ask(address, Duration::from_millis(200))
+        .expect_err("no reply")
+        .to_string();
     assert!(error.contains("did not reply within"), "{error}");
     let (address, _) = fake(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n".to_vec());
-    let error = ask(address, Duration::from_secs(5)).expect_err("refused").to_string();
+    let error = ask(address, Duration::from_secs(5))
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("larger than"), "{error}");
     let (address, _) = fake(|_| reply(200, "[1,2"));
-    let error = ask(address, Duration::from_secs(5)).expect_err("refused").to_string();
+    let error = ask(address, Duration::from_secs(5))
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("not what Bitcoin Core sends"), "{error}");
 }
 
@@ -136,11 +152,19 @@ fn a_lying_node_is_not_believed() {
         } else {
             format!("\"{raw}\"")
         };
-        reply(200, &format!("{{\"result\":{result},\"error\":null,\"id\":{id}}}"))
+        reply(
+            200,
+            &format!("{{\"result\":{result},\"error\":null,\"id\":{id}}}"),
+        )
     });
-    let error = ask(address, Duration::from_secs(5)).expect_err("refused").to_string();
+    let error = ask(address, Duration::from_secs(5))
+        .expect_err("refused")
+        .to_string();
     assert!(error.contains("sent something else for block 0"), "{error}");
-    assert!(error.contains("not those that its header commits to"), "{error}");
+    assert!(
+        error.contains("not those that its header commits to"),
+        "{error}"
+    );
 }
 
 /// Asks for block 0 of whatever listens there.
@@ -162,9 +186,7 @@ fn ask(address: String, timeout: Duration) -> Result<Event, bnsd::chain::SourceE
 }
 
 /// Something that listens and replies as it likes, once per connection.
-fn fake(
-    reply: impl Fn(&str) -> Vec<u8> + Send + 'static,
-) -> (String, std::thread::JoinHandle<()>) {
+fn fake(reply: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (String, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let thread = std::thread::spawn(move || {
