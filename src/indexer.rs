@@ -100,8 +100,7 @@ impl<S: ChainSource> Indexer<S> {
         let at = self.tip();
         match self.source.next(at, self.bns.params().first_block)? {
             Event::Connect(block) => {
-                self.check_depths()?;
-                let (at, time) = self.connect_run(block)?;
+                let (at, time) = self.connect_run(&block)?;
                 self.progress.set_tip(at.height, time);
                 Ok(Turn::Connected(at))
             }
@@ -159,8 +158,9 @@ impl<S: ChainSource> Indexer<S> {
         })
     }
 
-    /// Compares the blocks at depths 1, 2, 4, 8 ... below the tip with the source's: a fork that cannot be
-    /// undone is found before anything is undone, and one that nobody has noticed is found at all.
+    /// Compares the blocks at depths 1, 2, 4, 8 ... below the tip with the source's, so that a fork that cannot
+    /// be undone is found before anything is undone. A block that connects to the tip makes this comparison by
+    /// itself, at all depths: its hash covers every block below.
     fn check_depths(&mut self) -> Result<(), IndexError> {
         let Some(tip) = self.tip() else {
             return Ok(());
@@ -256,13 +256,13 @@ impl<S: ChainSource> Indexer<S> {
     /// Connects a block, and while the index is far behind those that follow it, in one transaction: syncing a
     /// disk costs more than most blocks. Whatever keeps a later block from being connected is left for the
     /// next turn; what was connected before it stays.
-    fn connect_run(&mut self, first: Block) -> Result<(BlockRef, u32), IndexError> {
+    fn connect_run(&mut self, first: &Block) -> Result<(BlockRef, u32), IndexError> {
         let best = self.source.best_height()?;
         let started = Instant::now();
         let store = Arc::clone(&self.store);
         store.write(|writer| {
             let mut last = (first.at, first.time);
-            self.connect(writer, &first)?;
+            self.connect(writer, first)?;
             for _ in 1..RUN_BLOCKS {
                 let behind = best.saturating_sub(last.0.height);
                 if behind < FAR_BEHIND || started.elapsed() > RUN_TIME {

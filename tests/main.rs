@@ -9,25 +9,36 @@ mod common;
 
 /// Which module may use which, and what pure ones must not name.
 mod architecture;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
+
 /// Zone files in watched folders.
 mod folder;
+
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
+
 /// Following a real Bitcoin Core in regtest.
 mod node;
+
 /// A second state machine on the engine of the name system.
 mod notary;
+
 /// Laws of the engine: undo, reorganisations, parsers.
 mod properties;
+
 /// A daemon that is killed during a sync.
 mod restart;
+
 /// Zone files that were changed on disk.
 mod tamper;
+
 /// Golden data of the reference implementation.
 mod vectors;
-/// `bnsd chain replay` and `bnsd chain verify`.
+
+/// Derives stored chains again.
 mod verify;
+
 /// The zone files that the demo serves.
 mod zonefiles;

@@ -263,11 +263,6 @@ impl Node {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// The port alone.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     /// The cookie file.
     pub fn cookie(&self) -> PathBuf {
         self.directory.join("regtest/.cookie")
@@ -292,17 +287,6 @@ impl Node {
     /// Hash of the best chain's block at a height.
     pub fn hash_at(&self, height: u32) -> String {
         self.call("getblockhash", &[json!(height)])
-    }
-
-    /// Mines empty blocks; `tag` makes their reward, so that branches differ.
-    pub fn mine(&self, count: u32, tag: u8) {
-        let script = format!("raw(51{})", format!("{:02x}", 0x50 + tag % 16 + 1));
-        let info: Value = self.call("getdescriptorinfo", &[json!(script)]);
-        let descriptor = info["descriptor"]
-            .as_str()
-            .expect("a descriptor")
-            .to_owned();
-        let _: Value = self.call("generatetodescriptor", &[json!(count), json!(descriptor)]);
     }
 
     /// A client with the cookie of now.

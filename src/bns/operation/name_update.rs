@@ -49,16 +49,16 @@ impl NameUpdate {
             owned.len() <= block.params.max_names_per_sender,
             Reject::QuotaExceeded,
         )?;
-        let recent = block.recent_consensus_hashes();
-        let quoted = |record: &NameRecord| {
-            recent
-                .iter()
-                .copied()
-                .find(|hash| update_hash(&record.name, *hash) == self.update_hash)
-        };
-        let found = owned
+        // Newest first: almost every update quotes one of the last few.
+        let found = block
+            .recent_consensus_hashes()
             .into_iter()
-            .find_map(|record| quoted(&record).map(|hash| (record, hash)));
+            .find_map(|hash| {
+                let means =
+                    |record: &&NameRecord| update_hash(&record.name, hash) == self.update_hash;
+                let record = owned.iter().find(means)?;
+                Some((record.clone(), hash))
+            });
         let (record, consensus_hash) = found.ok_or(Refusal::Reject(Reject::UnknownNameHash))?;
         let namespace = block.ready_namespace(record.name.namespace_id().as_ref())?;
         block.ensure_not_in_grace(&record, &namespace)?;
