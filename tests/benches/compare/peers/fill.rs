@@ -235,7 +235,7 @@ impl Imports {
 }
 
 impl ChainSource for Imports {
-    fn holds(&mut self, _: BlockRef) -> Result<bool, SourceError> {
+    fn holds(&mut self, _: BlockRef) -> std::result::Result<bool, SourceError> {
         Ok(true) // it never reorganises
     }
 
