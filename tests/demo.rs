@@ -1,74 +1,31 @@
 //! What somebody sees who starts `bnsd demo` and nothing else: every name under `zonefiles/` answers, as a DNS
 //! implementation that is not ours reads it; what is not there is said so; all other names come from the upstream.
 
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use crate::common::demo::Demo;
 use crate::common::dns::{self, query, see, tcp, udp};
 use crate::common::home::{Home, ended};
-use crate::common::process::{Process, until};
 use crate::common::python;
 use crate::common::unbound::Unbound;
 
 /// The goal for the first answer; a test asserts ten times as much.
 const START_GOAL: Duration = Duration::from_secs(2);
 
-/// A running demo.
-struct Demo {
-    process: Process,
-    server: SocketAddr,
-    started: Instant,
-    home: Home,
-}
-
-impl Demo {
-    fn start(arguments: &[&str]) -> Self {
-        Self::start_in(
-            Path::new(env!("CARGO_MANIFEST_DIR")),
-            Home::new(),
-            arguments,
-        )
-    }
-
-    fn start_in(directory: &Path, home: Home, arguments: &[&str]) -> Self {
-        let mut command = home.bnsd(&["demo", "--listen", "127.0.0.1:0"]);
-        command.args(arguments).current_dir(directory);
-        let started = Instant::now();
-        let mut process = Process::start(&home, command);
-        let server = until("the demo to say where it answers", || {
-            assert!(!process.has_ended(), "the demo ended: {}", process.stderr());
-            announced(&process.stdout())
-        });
-        Self {
-            process,
-            server,
-            started,
-            home,
-        }
-    }
-
-    /// Compares every zone file of the project with what is served.
-    fn compare_zones(&self) {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/zonefiles");
-        let (ip, port) = (self.server.ip().to_string(), self.server.port().to_string());
-        let ended = python::run(&self.home, "compare_zones.py", &[&ip, &port, folder]);
-        println!("{}", ended.stdout);
-        assert_eq!(ended.code, 0, "{}", ended.stderr);
-        assert!(count(&ended.stdout, "zones") >= 22);
-        assert!(count(&ended.stdout, "rrsets") > 100);
-        assert!(count(&ended.stdout, "absent") > 1000);
-    }
-}
-
-/// The address in "bnsd answers 26 names on 127.0.0.1:5300, registered ...".
-fn announced(stdout: &str) -> Option<SocketAddr> {
-    let (_, rest) = stdout.split_once(" names on ")?;
-    rest.split_once(", ")?.0.parse().ok()
+/// Compares every zone file of the project with what is served.
+fn compare_zones(demo: &Demo) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/zonefiles");
+    let (ip, port) = (demo.server.ip().to_string(), demo.server.port().to_string());
+    let ended = python::run(&demo.home, "compare_zones.py", &[&ip, &port, folder]);
+    println!("{}", ended.stdout);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(count(&ended.stdout, "zones") >= 22);
+    assert!(count(&ended.stdout, "rrsets") > 100);
+    assert!(count(&ended.stdout, "absent") > 1000);
 }
 
 fn count(stdout: &str, what: &str) -> u32 {
@@ -84,7 +41,7 @@ fn every_record_of_every_zone_file_comes_back() {
     println!("the demo answered {elapsed:.2?} after its start, the goal is {START_GOAL:?}");
     assert!(first.has_address("192.0.2.10"), "{first:?}");
     assert!(elapsed < START_GOAL * 10);
-    demo.compare_zones();
+    compare_zones(&demo);
 }
 
 /// Without the project's directory, and killed in between: it goes on where it was.
@@ -93,7 +50,7 @@ fn the_names_come_with_the_program() {
     let home = Home::new();
     let elsewhere = home.folder("elsewhere");
     let mut demo = Demo::start_in(&elsewhere, home, &[]);
-    demo.compare_zones();
+    compare_zones(&demo);
     let blocks = demo.process.stdout();
     demo.process.kill();
     let Demo { home, .. } = demo;

@@ -25,7 +25,7 @@ fn zonefiles(world: &World) -> ZonefilesStatus {
 fn a_dropped_file_is_served_as_soon_as_its_hash_is_announced() {
     let home = Home::new();
     let folder = home.folder("drop");
-    let mut world = World::start(home.path(), &[folder.clone()]);
+    let mut world = World::start(home.path(), std::slice::from_ref(&folder));
     let old = world.archive(&zonefile(NAME, "192.0.2.1"));
     world.publish(&[(NAME, old)]);
 
@@ -82,7 +82,7 @@ fn a_dropped_file_is_served_as_soon_as_its_hash_is_announced() {
 fn a_missing_zone_file_is_listed_until_it_arrives() {
     let home = Home::new();
     let folder = home.folder("drop");
-    let mut world = World::start(home.path(), &[folder.clone()]);
+    let mut world = World::start(home.path(), std::slice::from_ref(&folder));
     let bytes = zonefile(NAME, "192.0.2.1");
     let hash = ZonefileHash::of(&bytes);
     world.publish(&[(NAME, hash)]);

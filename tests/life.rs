@@ -6,7 +6,7 @@ use std::path::Path;
 use bitcoin::Amount;
 use bnsd::api::explain::{ExplainReply, NameStatus, ZonefileSource};
 use bnsd::api::lookup::LookupReply;
-use bnsd::bns::address::{Address, AddressVersions};
+use bnsd::bns::address::AddressVersions;
 use bnsd::bns::name::NamespaceId;
 use bnsd::bns::{Name, Params, price::PriceFunction};
 use bnsd::hash::ZonefileHash;
@@ -37,10 +37,6 @@ struct Watched {
 }
 
 impl Watched {
-    fn key(name: &str) -> SigningKey {
-        SigningKey::dev_only_from_label(name)
-    }
-
     /// Checks everything after a block that did nothing to the name's answer.
     fn absent(&mut self, status: NameStatus, ede: Option<&str>) {
         let seen = self.world.see(NAME, RecordType::A);
@@ -68,6 +64,30 @@ impl Watched {
         check(&explained, height, &txid, expected);
         self.same_as_the_command(&explained);
         self.remember();
+    }
+
+    fn revoke(&mut self, owner: &SigningKey) {
+        let revoke = Operation::name_revoke(&name(NAME), owner.address());
+        let (height, txid) = self.world.act(&revoke, owner);
+        let text = format!("bns: revoked at block {height}");
+        self.absent(NameStatus::Revoked, Some(&text));
+        let explained = self.world.explain(NAME);
+        assert_eq!(explained.operation.as_deref(), Some("NAME_REVOKE"));
+        assert_eq!(explained.height, Some(height));
+        assert_eq!(explained.txid, Some(txid));
+        self.same_as_the_command(&explained);
+    }
+
+    /// The history has every operation; registration and last renewal are those of the history.
+    fn remembers_its_life(&self) {
+        let explained = self.world.explain(NAME);
+        let history = &explained.history;
+        let operations: Vec<&str> = history.iter().map(|entry| &*entry.operation).collect();
+        let expected = "NAME_REGISTRATION NAME_UPDATE NAME_TRANSFER NAME_RENEWAL NAME_RENEWAL \
+                        NAME_TRANSFER NAME_UPDATE NAME_REVOKE";
+        assert_eq!(operations.join(" "), expected);
+        assert_eq!(explained.first_registered, Some(history[0].height));
+        assert_eq!(explained.last_renewed, Some(history[4].height));
     }
 
     /// `bnsd explain --json` prints what the control socket says.
@@ -119,10 +139,6 @@ fn burn(satoshi: u64) -> Fee {
     }
 }
 
-fn address(key: &SigningKey) -> Address {
-    key.address()
-}
-
 /// A world in which the namespace `id` is open.
 fn world(directory: &Path) -> World {
     let mut world = World::start(directory, &[]);
@@ -135,132 +151,93 @@ fn world(directory: &Path) -> World {
 fn a_name_lives_from_preorder_to_revocation() {
     let home = Home::new();
     let mut world = world(home.path());
-    let anna = name(NAME);
-    let (a, b, c) = (
-        Watched::key(NAME),
-        Watched::key("bert"),
-        Watched::key("clara"),
-    );
-    world.give(&[&a, &b, &c]);
-    let files = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
-        .map(|address| world.archive(&zonefile(NAME, address)));
+    let owners = [NAME, "bert", "clara"].map(SigningKey::dev_only_from_label);
+    world.give(&owners.each_ref());
+    let hashes = ADDRESSES.map(|address| world.archive(&zonefile(NAME, address)));
     let mut watched = Watched {
         world,
         seen: Vec::new(),
     };
     watched.absent(NameStatus::Unregistered, None);
-
-    let preorder = watched.world.registrar.preorder(&anna).unwrap();
+    let preorder = watched.world.registrar.preorder(&name(NAME)).unwrap();
     watched.world.mine(vec![preorder]);
     watched.absent(NameStatus::Unregistered, None);
-
-    let register = Operation::name_register(&anna, address(&a), Some(files[0]));
-    let mut expected = Expected {
-        operation: "NAME_REGISTRATION",
-        owner: &a,
-        hash: Some(files[0]),
-        address: Some("192.0.2.1"),
-    };
-    let registered = watched.world.act(&register, &a);
-    let first_height = registered.0;
-    watched.after(registered, &expected);
-
-    let update = update(&watched.world, &anna, &a, files[1]);
-    expected = Expected {
-        operation: "NAME_UPDATE",
-        hash: Some(files[1]),
-        address: Some("192.0.2.2"),
-        ..expected
-    };
-    let updated = watched.world.act(&update, &a);
-    watched.after(updated, &expected);
-
-    let give = transfer(&watched.world, &anna, (&a, &b), OnTransfer::KeepZonefile);
-    expected = Expected {
-        operation: "NAME_TRANSFER",
-        owner: &b,
-        ..expected
-    };
-    let given = watched.world.act(&give, &a);
-    watched.after(given, &expected);
-
-    let renew = Operation::name_renew(&anna, address(&b), None, None, burn(1_000_000));
-    expected = Expected {
-        operation: "NAME_RENEWAL",
-        ..expected
-    };
-    let renewed = watched.world.act(&renew, &b);
-    let renewed_at = renewed.0;
-    watched.after(renewed, &expected);
-    let explained = watched.world.explain(NAME);
-    assert_eq!(explained.first_registered, Some(first_height));
-    assert_eq!(explained.last_renewed, Some(renewed_at));
-
-    let renew = Operation::name_renew(&anna, address(&b), Some(files[2]), None, burn(1_000_000));
-    expected = Expected {
-        hash: Some(files[2]),
-        address: Some("192.0.2.3"),
-        ..expected
-    };
-    let renewed = watched.world.act(&renew, &b);
-    watched.after(renewed, &expected);
-
-    let give = transfer(&watched.world, &anna, (&b, &c), OnTransfer::ClearZonefile);
-    expected = Expected {
-        operation: "NAME_TRANSFER",
-        owner: &c,
-        hash: None,
-        address: None,
-    };
-    let given = watched.world.act(&give, &b);
-    watched.after(given, &expected);
-
-    let update = self::update(&watched.world, &anna, &c, files[0]);
-    expected = Expected {
-        operation: "NAME_UPDATE",
-        hash: Some(files[0]),
-        address: Some("192.0.2.1"),
-        ..expected
-    };
-    let updated = watched.world.act(&update, &c);
-    watched.after(updated, &expected);
-
-    let (height, txid) = watched
-        .world
-        .act(&Operation::name_revoke(&anna, address(&c)), &c);
-    watched.absent(
-        NameStatus::Revoked,
-        Some(&format!("bns: revoked at block {height}")),
-    );
-    let explained = watched.world.explain(NAME);
-    assert_eq!(explained.operation.as_deref(), Some("NAME_REVOKE"));
-    assert_eq!(explained.txid, Some(txid));
-    watched.same_as_the_command(&explained);
-    let operations: Vec<&str> = explained
-        .history
-        .iter()
-        .map(|entry| entry.operation.as_str())
-        .collect();
-    assert_eq!(
-        operations,
-        [
-            "NAME_REGISTRATION",
-            "NAME_UPDATE",
-            "NAME_TRANSFER",
-            "NAME_RENEWAL",
-            "NAME_RENEWAL",
-            "NAME_TRANSFER",
-            "NAME_UPDATE",
-            "NAME_REVOKE"
-        ]
-    );
+    for step in steps(&owners, &hashes) {
+        let operation = (step.operation)(&watched.world);
+        let done = watched.world.act(&operation, step.sender);
+        watched.after(done, &step.expected);
+    }
+    watched.revoke(&owners[2]);
+    watched.remembers_its_life();
     every_height_before_has_no_such_name(&watched);
-    assert!(
-        watched
-            .world
-            .see("first.id", RecordType::A)
-            .has_address("192.0.2.99")
-    );
+    let other = watched.world.see("first.id", RecordType::A);
+    assert!(other.has_address("192.0.2.99"), "{other:?}");
+}
+
+/// What the name's zone files say, one after the other.
+const ADDRESSES: [&str; 3] = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+
+/// An operation, made when its turn comes because it quotes a consensus hash, and what follows from it.
+struct Step<'a> {
+    sender: &'a SigningKey,
+    operation: Box<dyn Fn(&World) -> Operation + 'a>,
+    expected: Expected<'a>,
+}
+
+/// Everything between preorder and revocation; zone files are given by their number.
+fn steps<'a>([a, b, c]: &'a [SigningKey; 3], hashes: &'a [ZonefileHash; 3]) -> Vec<Step<'a>> {
+    let anna = name(NAME);
+    let step = |sender,
+                operation: Box<dyn Fn(&World) -> Operation + 'a>,
+                what,
+                owner,
+                file: Option<usize>| Step {
+        sender,
+        operation,
+        expected: Expected {
+            operation: what,
+            owner,
+            hash: file.map(|file| hashes[file]),
+            address: file.map(|file| ADDRESSES[file]),
+        },
+    };
+    let register = Operation::name_register(&anna, a.address(), Some(hashes[0]));
+    let prolong = Operation::name_renew(&anna, b.address(), None, None, burn(1_000_000));
+    let replace = Operation::name_renew(&anna, b.address(), Some(hashes[2]), None, burn(1_000_000));
+    let announce = |key: &'a SigningKey, file: usize| {
+        Box::new(move |world: &World| update(world, &name(NAME), key, hashes[file]))
+    };
+    let give = |from: &'a SigningKey, to: &'a SigningKey, zonefile| {
+        Box::new(move |world: &World| transfer(world, &name(NAME), (from, to), zonefile))
+    };
+    let (keep, clear) = (OnTransfer::KeepZonefile, OnTransfer::ClearZonefile);
+    vec![
+        step(
+            a,
+            Box::new(move |_| register.clone()),
+            "NAME_REGISTRATION",
+            a,
+            Some(0),
+        ),
+        step(a, announce(a, 1), "NAME_UPDATE", a, Some(1)),
+        step(a, give(a, b, keep), "NAME_TRANSFER", b, Some(1)),
+        step(
+            b,
+            Box::new(move |_| prolong.clone()),
+            "NAME_RENEWAL",
+            b,
+            Some(1),
+        ),
+        step(
+            b,
+            Box::new(move |_| replace.clone()),
+            "NAME_RENEWAL",
+            b,
+            Some(2),
+        ),
+        step(b, give(b, c, clear), "NAME_TRANSFER", c, None),
+        step(c, announce(c, 0), "NAME_UPDATE", c, Some(0)),
+    ]
 }
 
 /// From the chain's first block to the first observation.

@@ -203,7 +203,7 @@ fn the_past_is_not_made_up_either() {
 fn a_watched_folder_cannot_change_an_answer() {
     let home = Home::new();
     let folder = home.folder("drop");
-    let victim = Victim::register(home.path(), &[folder.clone()]);
+    let victim = Victim::register(home.path(), std::slice::from_ref(&folder));
     let file = folder.join("anna.id.zone");
     for (what, bytes) in changes(&victim.bytes) {
         let waits = bytes.len() <= ZONEFILE_MAX;
@@ -227,7 +227,7 @@ fn a_watched_folder_cannot_change_an_answer() {
 fn the_right_file_in_a_folder_mends_the_archive() {
     let home = Home::new();
     let folder = home.folder("drop");
-    let mut victim = Victim::register(home.path(), &[folder.clone()]);
+    let mut victim = Victim::register(home.path(), std::slice::from_ref(&folder));
     fs::write(&victim.path, b"$ORIGIN anna.id\n@ A 192.0.2.66\n")
         .expect("the archive can be written");
     victim.is_tampered("overwritten");

@@ -2,18 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 
 use bitcoin::hashes::{Hash as _, HashEngine as _, siphash24};
-use bnsd::bns::Bns;
 use bnsd::bns::address::Address;
 use bnsd::bns::changes::Changes;
+use bnsd::bns::{Bns, Params};
+use bnsd::chain::dev::DevChain;
 use bnsd::chain::vectorfile::VectorFile;
-use bnsd::store::{Store, StoreOptions, VerifyError};
+use bnsd::clock::SystemClock;
+use bnsd::hash::ZonefileHash;
+use bnsd::indexer::{Indexer, Turn};
+use bnsd::status::Progress;
+use bnsd::store::{ChainIdentity, Store, StoreOptions, VerifyError};
+use bnsd::wallet::registrar::Registrar;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use crate::common::golden;
 use crate::common::random::Random;
+use crate::common::scratch::scratch;
 
+/// Key and value, seal included.
+type Row = (Vec<u8>, Vec<u8>);
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// Flips per chain; there are four chains.
@@ -41,7 +52,7 @@ const INDEXES: [&str; 6] = [
 
 #[test]
 fn a_long_random_chain_is_what_its_operations_make_it() {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let chain = golden::chain("consensus", "walk-all-epochs-seed3");
     let bns = Bns::new(chain.params.clone());
     let store = golden::open(scratch.path(), &chain.params, 100);
@@ -68,7 +79,7 @@ fn a_long_random_chain_is_what_its_operations_make_it() {
 
 #[test]
 fn an_empty_database_is_sound() {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let chain = golden::chain("spec", "chain-epochs");
     let bns = Bns::new(chain.params.clone());
     let store = golden::open(scratch.path(), &chain.params, 100);
@@ -98,7 +109,7 @@ fn a_byte_flipped_among_transfers_is_found() {
 
 #[test]
 fn rows_that_are_taken_away_or_added_are_found() {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let subject = Subject::new(scratch.path(), "spec", "chain-epochs");
     for table in TABLES.iter().chain(&INDEXES) {
         let rows = read_rows(scratch.path(), table);
@@ -129,12 +140,129 @@ fn rows_that_are_taken_away_or_added_are_found() {
     subject.open().verify(&bns, |_| {}).unwrap();
 }
 
+/// Runs `bnsd chain` on a data directory of the embedded chain; exit code, output, errors.
+fn bnsd_chain(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_bnsd"))
+        .arg("chain")
+        .args(arguments)
+        .arg("--data-dir")
+        .arg(directory)
+        .env_clear()
+        .env("BNSD_CHAIN_SOURCE", "dev")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn the_commands_say_yes_no_or_why_not() {
+    let scratch = scratch();
+    let chain = DevChain::open(&scratch.path().join("chain")).unwrap();
+    let mut registrar = Registrar::open(chain.clone(), Bns::new(Params::regtest())).unwrap();
+    let name = "werner.id".parse().unwrap();
+    registrar
+        .publish(&[(name, ZonefileHash([7; 20]))], 1_700_000_000)
+        .unwrap();
+    let tip = registrar.tip().unwrap().height;
+    let hash = registrar.consensus_hash();
+    index_dev_chain(scratch.path(), &chain);
+    drop((registrar, chain));
+
+    let (code, lines, errors) = bnsd_chain(scratch.path(), &["replay"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert_eq!(lines.lines().count() as u32, tip);
+    assert_eq!(lines.lines().last(), Some(&*format!("{tip} {hash}")));
+    let (_, json, _) = bnsd_chain(scratch.path(), &["replay", "dev", "--until", "1", "--json"]);
+    assert!(
+        json.starts_with("{\"height\":1,\"consensus_hash\":\"2a91"),
+        "{json}"
+    );
+
+    let list = scratch.path().join("list");
+    std::fs::write(&list, &lines).unwrap();
+    let expect = ["replay", "--expect", list.to_str().unwrap()];
+    assert_eq!(bnsd_chain(scratch.path(), &expect).0, Some(0));
+    let wrong = lines.replace(&hash.to_string(), &"0".repeat(32));
+    std::fs::write(&list, wrong).unwrap();
+    let (code, _, errors) = bnsd_chain(scratch.path(), &expect);
+    let zeros = "0".repeat(32);
+    let message = format!("error: block {tip}: expected consensus hash {zeros}, found {hash}\n");
+    assert_eq!((code, errors), (Some(1), message));
+    std::fs::write(&list, format!("{lines}{} {hash}\n", tip + 1)).unwrap();
+    let (code, _, errors) = bnsd_chain(scratch.path(), &expect);
+    assert_eq!(code, Some(1));
+    assert!(errors.contains("the chain has no such block"), "{errors}");
+
+    let (code, json, errors) = bnsd_chain(scratch.path(), &["verify", "--json"]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert!(
+        json.contains("\"ok\": true") && json.contains(&hash.to_string()),
+        "{json}"
+    );
+    let rows = read_rows(scratch.path(), "names");
+    let (key, value) = &rows[0];
+    let mut random = Random::new(5);
+    write(
+        scratch.path(),
+        "names",
+        key,
+        Some(&flipped("names", key, value, &mut random)),
+    );
+    let (code, _, errors) = bnsd_chain(scratch.path(), &["verify"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        errors.starts_with(&format!("error: block {tip}: the row \"werner.id\"")),
+        "{errors}"
+    );
+    let (code, json, _) = bnsd_chain(scratch.path(), &["verify", "--json"]);
+    assert_eq!(code, Some(1));
+    assert!(json.contains("\"ok\": false"), "{json}");
+
+    let _chain = DevChain::open(&scratch.path().join("chain")).unwrap();
+    let (code, _, errors) = bnsd_chain(scratch.path(), &["replay"]);
+    assert_eq!(code, Some(3));
+    assert!(
+        errors.contains("another process uses the chain"),
+        "{errors}"
+    );
+    let _store = open_dev_store(scratch.path());
+    let (code, _, errors) = bnsd_chain(scratch.path(), &["verify"]);
+    assert_eq!(code, Some(3));
+    assert!(errors.contains("is in use by another bnsd"), "{errors}");
+}
+
+fn open_dev_store(directory: &Path) -> Store {
+    let params = Params::regtest();
+    let identity = ChainIdentity {
+        network: "dev".to_owned(),
+        magic: params.magic,
+        first_block: params.first_block,
+    };
+    Store::open(directory, &identity, StoreOptions::default()).unwrap()
+}
+
+fn index_dev_chain(directory: &Path, chain: &DevChain) {
+    let mut indexer = Indexer::new(
+        chain.source(0),
+        Params::regtest(),
+        Arc::new(open_dev_store(directory)),
+        Arc::new(Progress::default()),
+        Arc::new(SystemClock::start()),
+    );
+    while indexer.turn().unwrap() != Turn::Idle {}
+}
+
 /// Flips single bytes of operations, records and indexes, half of them with a seal that fits, so that only
 /// deriving the chain again can tell.
 fn flip_bytes(folder: &str, name: &str, seed: u64) {
-    let scratch = golden::scratch();
+    let scratch = scratch();
     let subject = Subject::new(scratch.path(), folder, name);
-    let rows: Vec<(&str, Vec<(Vec<u8>, Vec<u8>)>)> = TABLES
+    let rows: Vec<(&str, Vec<Row>)> = TABLES
         .iter()
         .chain(&INDEXES)
         .map(|table| (*table, read_rows(scratch.path(), table)))
@@ -259,7 +387,7 @@ fn database(directory: &Path) -> Database {
     Database::create(directory.join("names.redb")).unwrap()
 }
 
-fn read_rows(directory: &Path, table: &'static str) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn read_rows(directory: &Path, table: &'static str) -> Vec<Row> {
     let database = database(directory);
     let transaction = database.begin_read().unwrap();
     let rows = transaction.open_table(Rows::new(table)).unwrap();

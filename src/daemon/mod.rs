@@ -20,6 +20,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -55,9 +56,12 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let daemon = Daemon::start(config, source::open(config)?)?;
+        let source = source::open(config)?;
+        // Before anybody can see that the daemon is there and ask it to end.
+        let signals = EndSignals::register()?;
+        let daemon = Daemon::start(config, source)?;
         daemon.log_start();
-        wait_for_signal().await?;
+        signals.wait().await;
         daemon.stop().await
     })
 }
@@ -184,17 +188,30 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     runtime.context("cannot start threads: the system's limits are too tight")
 }
 
-/// Returns when the user or the system wants the daemon to end.
-async fn wait_for_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The wish of the user or the system that the daemon end.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// From now on such a signal no longer ends the process at once.
+    fn register() -> anyhow::Result<Self> {
+        let register = |kind| signal(kind).context("cannot wait for signals");
+        Ok(Self {
+            terminate: register(SignalKind::terminate())?,
+            interrupt: register(SignalKind::interrupt())?,
+        })
     }
-    tracing::info!("stopping");
-    Ok(())
+
+    /// Returns when one has come.
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    }
 }
 
 fn spawn_indexer(

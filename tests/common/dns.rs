@@ -1,6 +1,6 @@
 //! A small DNS client.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -37,18 +37,23 @@ pub fn udp(server: SocketAddr, message: &Message) -> Message {
     try_udp(server, message, PATIENCE).expect("an answer over UDP")
 }
 
-/// Asks over UDP; `None` if there is no answer in time.
-pub fn try_udp(server: SocketAddr, message: &Message, patience: Duration) -> Option<Message> {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
-    socket.set_read_timeout(Some(patience)).expect("a timeout");
-    socket.connect(server).ok()?;
-    socket.send(&message.to_vec().expect("a message")).ok()?;
+/// Asks over UDP; fails if there is no answer in time, or nobody there.
+pub fn try_udp(server: SocketAddr, message: &Message, patience: Duration) -> io::Result<Message> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(patience))?;
+    socket.connect(server)?;
+    socket.send(&message.to_vec().expect("a message"))?;
     let mut bytes = [0; 65_535];
-    let length = socket.recv(&mut bytes).ok()?;
+    let length = loop {
+        match socket.recv(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => break received?,
+        }
+    };
     let answer = Message::from_vec(&bytes[..length]).expect("a well-formed answer");
     assert_eq!(answer.metadata.id, message.metadata.id);
     assert!(length <= usize::from(PAYLOAD), "{length} bytes over UDP");
-    Some(answer)
+    Ok(answer)
 }
 
 /// Asks over TCP.

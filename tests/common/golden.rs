@@ -32,18 +32,6 @@ pub fn chain(folder: &str, name: &str) -> VectorFile {
     VectorFile::open(&path).expect("a golden chain file")
 }
 
-/// A directory that is gone in the end; in memory where the system offers that, since what is tested here is
-/// content, and every commit waits for a disk.
-pub fn scratch() -> tempfile::TempDir {
-    let memory = Path::new("/dev/shm");
-    let made = if memory.is_dir() {
-        tempfile::tempdir_in(memory)
-    } else {
-        tempfile::tempdir()
-    };
-    made.expect("a scratch directory")
-}
-
 /// A database for a chain.
 pub fn open(directory: &Path, params: &Params, undo_depth: u32) -> Store {
     let chain = ChainIdentity {

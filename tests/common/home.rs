@@ -76,3 +76,16 @@ pub fn ended(command: &mut Command) -> Ended {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }
+
+/// Exit code, one sentence on the standard error with all of `parts`, nothing on the standard output.
+pub fn is_one_sentence(ended: &Ended, code: i32, parts: &[&str]) {
+    assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{ended:?}");
+    let line = ended.stderr.strip_suffix('\n').expect("a line");
+    assert!(
+        line.starts_with("error: ") && !line.contains('\n'),
+        "{ended:?}"
+    );
+    for part in parts {
+        assert!(line.contains(part), "{part:?} is not in {line:?}");
+    }
+}

@@ -102,6 +102,13 @@ impl Drop for Process {
     }
 }
 
+/// A `bnsd serve` on a free port, with `environment` on top.
+pub fn serve(home: &Home, environment: &[(&str, &str)]) -> Process {
+    let mut command = home.bnsd(&["serve", "--listen", "127.0.0.1:0"]);
+    command.envs(environment.iter().copied());
+    Process::start(home, command)
+}
+
 /// Whether the program ended by itself rather than by a signal.
 pub fn ended_by_itself(status: ExitStatus) -> bool {
     status.signal().is_none()

@@ -11,7 +11,9 @@ use bnsd::bns::{Bns, Name, Params};
 use bnsd::chain::dev::DevChain;
 use bnsd::config::{Config, FileChoice, Places, Profile, Sources};
 use bnsd::daemon::Daemon;
+use bnsd::dns::Snapshots as _;
 use bnsd::hash::ZonefileHash;
+use bnsd::resolver::{NameSource as _, SyncState};
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::Operation;
 use bnsd::wallet::registrar::Registrar;
@@ -101,7 +103,8 @@ impl World {
             let (indexed, tip) = (names.store.snapshot().tip(), self.chain.tip());
             let wanted = (tip.height >= first_block).then_some(tip.hash);
             let follows = indexed.map(|block| block.hash) == wanted;
-            (follows && names.progress.has_ever_synced()).then_some(())
+            let synced = matches!(names.snapshot().sync(), SyncState::Synced);
+            (follows && synced).then_some(())
         });
     }
 

@@ -49,16 +49,15 @@ impl NameUpdate {
             owned.len() <= block.params.max_names_per_sender,
             Reject::QuotaExceeded,
         )?;
-        // Newest first: almost every update quotes one of the last few.
-        let found = block
-            .recent_consensus_hashes()
-            .into_iter()
-            .find_map(|hash| {
-                let means =
-                    |record: &&NameRecord| update_hash(&record.name, hash) == self.update_hash;
-                let record = owned.iter().find(means)?;
-                Some((record.clone(), hash))
-            });
+        // The newest hashes are quoted most; no two pairs of name and hash give the same update hash.
+        let recent = block.recent_consensus_hashes().iter();
+        let found = recent.copied().find_map(|hash| {
+            let meant = |record: &&NameRecord| update_hash(&record.name, hash) == self.update_hash;
+            owned
+                .iter()
+                .find(meant)
+                .map(|record| (record.clone(), hash))
+        });
         let (record, consensus_hash) = found.ok_or(Refusal::Reject(Reject::UnknownNameHash))?;
         let namespace = block.ready_namespace(record.name.namespace_id().as_ref())?;
         block.ensure_not_in_grace(&record, &namespace)?;
