@@ -28,6 +28,9 @@ mod hostile;
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
 
+/// Following a real Bitcoin Core in regtest.
+mod node;
+
 /// A second state machine on the engine of the name system.
 mod notary;
 

@@ -11,6 +11,7 @@
 
 mod demo;
 mod service;
+mod source;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -28,9 +29,8 @@ pub use demo::{DemoOptions, run_demo};
 use crate::api::control;
 use crate::bns::Params;
 use crate::chain::ChainSource;
-use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ChainConfig, Config, Network, SourceKind};
+use crate::config::{ChainConfig, Config, Network};
 use crate::dns::names::NameStore;
 use crate::dns::{Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
 use crate::folder::Folders;
@@ -39,6 +39,7 @@ use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
 use service::Service;
+pub use source::open_existing as open_source;
 
 /// Where the system says which resolvers to ask.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -55,13 +56,10 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let chain = match config.chain.source {
-            SourceKind::None => None,
-            SourceKind::Dev => Some(DevChain::open(&config.data_dir.join(DEV_CHAIN))?),
-        };
+        let source = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let daemon = Daemon::start(config, chain.as_ref())?;
+        let daemon = Daemon::start(config, source)?;
         daemon.log_start();
         signals.wait().await;
         daemon.stop().await
@@ -78,9 +76,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts everything that `config` asks for, following `chain` if there is one. Must be called inside
+    /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
-    pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
+    pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
             ..Options::default()
@@ -108,7 +106,6 @@ impl Daemon {
             policy(config),
             Upstreams::new(&upstreams),
         );
-        let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
@@ -116,7 +113,7 @@ impl Daemon {
             listeners: server.local_addrs(),
             upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
             network: config.chain.network,
-            source: source.as_ref().map(ChainSource::describe),
+            source: source.as_ref().map(|source| source.describe()),
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));
@@ -230,21 +227,6 @@ fn spawn_indexer(
     thread
         .spawn(run)
         .context("cannot start the indexer's thread")
-}
-
-/// The configured source of blocks, for work without a daemon.
-pub fn open_source(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
-    match config.chain.source {
-        SourceKind::None => Ok(None),
-        SourceKind::Dev => {
-            let directory = config.data_dir.join(DEV_CHAIN);
-            if !directory.is_dir() {
-                bail!("there is no embedded chain in {}", directory.display());
-            }
-            let chain = DevChain::open(&directory)?;
-            Ok(Some(Box::new(chain.source(config.chain.confirmations))))
-        }
-    }
 }
 
 /// The constants of the configured chain.

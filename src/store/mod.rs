@@ -67,6 +67,7 @@ mod key;
 mod lock;
 mod open;
 mod query;
+mod rewind;
 mod row;
 mod table;
 #[cfg(test)]
@@ -81,6 +82,7 @@ pub use error::{OpenError, StoreError};
 pub use query::{
     Counts, HistoryEntry, MissingError, MissingZonefile, NamespaceHistoryEntry, Zonefiles,
 };
+pub use rewind::{RewindError, Rewound};
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};
 pub use verify::{Verified, VerifyError};
 pub use view::{OpenState, StateReader, StoreSnapshot};
@@ -277,6 +279,11 @@ impl Store {
     /// The chain that the database belongs to.
     pub fn chain(&self) -> &ChainIdentity {
         &self.chain
+    }
+
+    /// For how many of the newest blocks undo data is kept.
+    pub fn undo_depth(&self) -> u32 {
+        self.options.undo_depth
     }
 
     /// The data directory.

@@ -1,5 +1,6 @@
 //! What several test modules share.
 
+pub mod bitcoind;
 pub mod chain_file;
 pub mod demo;
 pub mod dns;

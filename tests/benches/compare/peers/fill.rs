@@ -241,6 +241,10 @@ impl Imports {
 }
 
 impl ChainSource for Imports {
+    fn holds(&mut self, _: BlockRef) -> std::result::Result<bool, SourceError> {
+        Ok(true) // it never reorganises
+    }
+
     fn next(
         &mut self,
         tip: Option<BlockRef>,
