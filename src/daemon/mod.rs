@@ -10,6 +10,8 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
+mod node;
+mod own;
 mod service;
 
 use std::path::Path;
@@ -37,6 +39,7 @@ use crate::indexer::Indexer;
 use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use node::DevNode;
 use service::Service;
 
 /// Where the system says which resolvers to ask.
@@ -114,6 +117,12 @@ impl Daemon {
             upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
             network: config.chain.network,
             source: source.as_ref().map(ChainSource::describe),
+            source_kind: match config.chain.source {
+                SourceKind::None => "none",
+                SourceKind::Dev => "dev",
+            },
+            confirmations: config.chain.confirmations,
+            node: chain.map(|chain| DevNode::new(chain.clone(), config.chain.confirmations)),
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));

@@ -279,6 +279,7 @@ fn coin(script: &Script, satoshi: u64) -> Coin {
             value: Amount::from_sat(satoshi),
             script_pubkey: script.to_owned(),
         },
+        input_size: super::coins::KEY_HASH_SIZE,
     }
 }
 
