@@ -7,8 +7,13 @@
 
 mod common;
 
+/// Which module may use which, and what pure ones must not name.
+mod architecture;
+/// A second state machine on the engine of the name system.
+mod notary;
+/// Laws of the engine: undo, reorganisations, parsers.
+mod properties;
 /// Golden data of the reference implementation.
 mod vectors;
-
 /// The zone files that the demo serves.
 mod zonefiles;

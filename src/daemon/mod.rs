@@ -13,6 +13,7 @@ mod demo;
 mod node;
 mod own;
 mod service;
+pub(crate) mod source;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ use crate::bns::Params;
 use crate::chain::ChainSource;
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ChainConfig, Config, Network, SourceKind};
+use crate::config::{ChainConfig, Config, Network};
 use crate::dns::names::NameStore;
 use crate::dns::{Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
 use crate::folder::Folders;
@@ -57,11 +58,8 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let chain = match config.chain.source {
-            SourceKind::None => None,
-            SourceKind::Dev => Some(DevChain::open(&config.data_dir.join(DEV_CHAIN))?),
-        };
-        let daemon = Daemon::start(config, chain.as_ref())?;
+        let opened = source::open(config)?;
+        let daemon = Daemon::start(config, opened.source, opened.embedded)?;
         daemon.log_start();
         wait_for_signal().await?;
         daemon.stop().await
@@ -78,9 +76,13 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts everything that `config` asks for, following `chain` if there is one. Must be called inside
-    /// of a tokio runtime.
-    pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
+    /// Starts everything that `config` asks for, following `source` if there is one; `chain` is the embedded
+    /// chain behind it. Must be called inside of a tokio runtime.
+    pub fn start(
+        config: &Config,
+        source: Option<Box<dyn ChainSource>>,
+        chain: Option<DevChain>,
+    ) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
             ..Options::default()
@@ -108,7 +110,6 @@ impl Daemon {
             policy(config),
             Upstreams::new(&upstreams),
         );
-        let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
@@ -116,13 +117,10 @@ impl Daemon {
             listeners: server.local_addrs(),
             upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
             network: config.chain.network,
-            source: source.as_ref().map(ChainSource::describe),
-            source_kind: match config.chain.source {
-                SourceKind::None => "none",
-                SourceKind::Dev => "dev",
-            },
+            source: source.as_ref().map(|source| source.describe()),
+            source_kind: config.chain.source,
             confirmations: config.chain.confirmations,
-            node: chain.map(|chain| DevNode::new(chain.clone(), config.chain.confirmations)),
+            node: chain.map(|chain| DevNode::new(chain, config.chain.confirmations)),
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));

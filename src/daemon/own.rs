@@ -17,6 +17,7 @@ use crate::bns::address::Address;
 use crate::bns::record::{NameRecord, NamespaceRecord, TokenUnits};
 use crate::bns::view::View as _;
 use crate::bns::{Bns, Name, NamespaceId, life, price};
+use crate::config::SourceKind;
 use crate::dns::Snapshots as _;
 use crate::hash::{PreorderHash, ZonefileHash, decode_hex, encode_hex};
 use crate::resolver::{NameSource as _, SyncState};
@@ -103,7 +104,7 @@ impl Service {
             .max(tip.map_or(0, |tip| tip.height));
         Ok(ChainReply {
             network: self.network.as_str().to_owned(),
-            source: self.source_kind.to_owned(),
+            source: source(self.source_kind).to_owned(),
             magic: encode_hex(&params.magic),
             p2pkh_version: params.addresses.p2pkh,
             p2sh_version: params.addresses.p2sh,
@@ -119,6 +120,15 @@ impl Service {
             confirmations: self.confirmations,
             listeners: self.listeners.iter().map(ToString::to_string).collect(),
         })
+    }
+}
+
+fn source(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::None => "none",
+        SourceKind::Dev => "dev",
+        SourceKind::Bitcoind => "bitcoind",
+        SourceKind::Blockfiles => "blockfiles",
     }
 }
 

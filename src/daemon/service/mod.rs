@@ -11,7 +11,7 @@ pub(super) use explain::operation;
 
 use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
-use crate::config::Network;
+use crate::config::{Network, SourceKind};
 use crate::dns::Handler;
 use crate::dns::names::NameStore;
 use crate::folder::Folders;
@@ -25,7 +25,7 @@ pub struct Service {
     pub(super) upstreams: Vec<SocketAddr>,
     pub(super) network: Network,
     pub(super) source: Option<String>,
-    pub(super) source_kind: &'static str,
+    pub(super) source_kind: SourceKind,
     pub(super) confirmations: u32,
     pub(super) node: Option<super::node::DevNode>,
 }
