@@ -133,6 +133,7 @@ impl DevNode {
             coins: &coins,
             change: &script,
             rate: FeeRate::from_sat_per_vb_u32(5),
+            first: None,
         };
         let unsigned = Unsigned::payment(&funding, vec![output]).map_err(trouble)?;
         let signed = sign(&unsigned, &[&treasury]).map_err(trouble)?;

@@ -46,6 +46,8 @@ pub struct Funding<'a> {
     pub change: &'a Script,
     /// Fee for the miners.
     pub rate: FeeRate,
+    /// The sender's coin that has to be input 0: that of the transaction which this one replaces.
+    pub first: Option<OutPoint>,
 }
 
 /// Whether a transaction can do without a change output.
@@ -124,7 +126,10 @@ fn in_order(funding: &Funding<'_>) -> Result<Vec<Coin>, FundingError> {
     coins.sort_by_key(|coin| (std::cmp::Reverse(coin.output.value), coin.outpoint));
     let first = coins
         .iter()
-        .position(|coin| *coin.output.script_pubkey == *funding.sender)
+        .position(|coin| {
+            let is_wanted = funding.first.is_none_or(|first| coin.outpoint == first);
+            is_wanted && *coin.output.script_pubkey == *funding.sender
+        })
         .ok_or(FundingError::NoSenderCoin)?;
     let sender = coins.remove(first);
     coins.insert(0, sender);
@@ -244,6 +249,7 @@ mod tests {
             coins,
             change: &script(2),
             rate: FeeRate::from_sat_per_vb_u32(10),
+            first: None,
         };
         select(&funding, outputs, change_output)
     }

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bitcoin::consensus::{deserialize, serialize};
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
 use serde::{Deserialize, Serialize};
 
 use super::vault::{VaultError, make_private_directory, read_private, write_over};
@@ -76,6 +76,20 @@ pub struct Attempt {
     pub rate: u64,
     /// The transactions in hex, each after those that it depends on.
     pub transactions: Vec<String>,
+    /// The outputs that the first one spends, in input order.
+    pub spent: Vec<SpentCoin>,
+}
+
+/// An output that is spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpentCoin {
+    /// Where it is, as TXID:VOUT.
+    pub outpoint: OutPoint,
+    /// Its worth in satoshi.
+    pub satoshi: u64,
+    /// Its script in hex.
+    pub script: String,
 }
 
 impl Attempt {
@@ -85,7 +99,14 @@ impl Attempt {
         expires: Option<u32>,
         rate: bitcoin::FeeRate,
         transactions: &[Transaction],
+        prevouts: &[TxOut],
     ) -> Self {
+        let inputs = transactions.iter().take(1).flat_map(|first| &first.input);
+        let spent = inputs.zip(prevouts).map(|(input, prevout)| SpentCoin {
+            outpoint: input.previous_output,
+            satoshi: prevout.value.to_sat(),
+            script: encode_hex(prevout.script_pubkey.as_bytes()),
+        });
         let hex = transactions
             .iter()
             .map(|transaction| encode_hex(&serialize(transaction)));
@@ -94,7 +115,20 @@ impl Attempt {
             expires,
             rate: rate.to_sat_per_kwu(),
             transactions: hex.collect(),
+            spent: spent.collect(),
         }
+    }
+
+    /// The outputs that the first transaction spends, in input order.
+    pub fn coins(&self) -> Vec<(OutPoint, TxOut)> {
+        let coin = |spent: &SpentCoin| {
+            let output = TxOut {
+                value: Amount::from_sat(spent.satoshi),
+                script_pubkey: ScriptBuf::from_bytes(decode_hex(&spent.script)?),
+            };
+            Some((spent.outpoint, output))
+        };
+        self.spent.iter().filter_map(coin).collect()
     }
 
     /// Its transactions; what cannot be read is left out.

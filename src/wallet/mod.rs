@@ -10,12 +10,13 @@
 //! - [`operation`]: the operations with their outputs in conventional order (wire-format.md §4).
 //! - [`judge`]: whether the rules would accept them.
 //! - [`sign`]: signatures for the inputs; [`psbt`]: the same for transactions that travel.
-//! - [`node`]: who supplies coins and takes transactions.
+//! - [`node`]: who supplies coins and takes transactions; [`bitcoind`]: a Bitcoin Core node.
 //! - [`journal`]: what is under way, on disk before it is sent.
 //! - [`registrar`]: names onto an embedded chain, for the demo and tests.
 //!
 //! The daemon never opens a key: commands that sign run in the process of the command.
 
+pub mod bitcoind;
 pub mod coins;
 pub mod fee;
 pub mod harden;

@@ -187,6 +187,7 @@ impl Registrar {
             coins: &coins,
             change: &script,
             rate: rate(),
+            first: None,
         };
         Ok(sign(
             &operation.build(self.bns.params().magic, &funding)?,
@@ -238,6 +239,7 @@ impl Registrar {
             coins: &coins,
             change: &script,
             rate: rate(),
+            first: None,
         };
         let payment = Unsigned::payment(&funding, outputs)?;
         let transaction = sign(&payment, &[&self.treasury])?;

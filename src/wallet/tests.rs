@@ -305,6 +305,7 @@ impl OwnedFunding<'_> {
             coins: self.coins,
             change: &self.change,
             rate: FeeRate::from_sat_per_vb_u32(10),
+            first: None,
         }
     }
 }
