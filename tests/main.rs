@@ -11,6 +11,8 @@ mod common;
 mod architecture;
 /// A second state machine on the engine of the name system.
 mod notary;
+/// A person's life with names, on the embedded chain.
+mod own;
 /// Laws of the engine: undo, reorganisations, parsers.
 mod properties;
 /// Golden data of the reference implementation.

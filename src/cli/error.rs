@@ -44,6 +44,9 @@ pub enum CliError {
     /// The daemon that this command became ended badly.
     #[error("{0:#}")]
     Daemon(anyhow::Error),
+    /// An operation was not done.
+    #[error(transparent)]
+    Own(#[from] super::own::OwnError),
     /// The output went nowhere.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
@@ -55,6 +58,7 @@ impl CliError {
         match self {
             Self::Config(error) if error.is_wrong_use() => Exit::WrongUse,
             Self::Refused(error) if error.kind == ErrorKind::Usage => Exit::WrongUse,
+            Self::Own(error) => error.exit(),
             _ => Exit::Trouble,
         }
     }

@@ -13,7 +13,7 @@ mod demo;
 mod node;
 mod own;
 mod service;
-pub(crate) mod source;
+mod source;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use demo::{DemoOptions, run_demo};
+pub use source::credentials as node_credentials;
 
 use crate::api::control;
 use crate::bns::Params;

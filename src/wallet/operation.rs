@@ -86,6 +86,21 @@ impl Unsigned {
         Ok(Self::spending(selection, outputs))
     }
 
+    /// Spends these coins on these outputs, as they are; the rest is the fee.
+    pub fn exactly(coins: &[coins::Coin], outputs: Vec<TxOut>) -> Self {
+        let sum = |outputs: &mut dyn Iterator<Item = Amount>| {
+            outputs.fold(0_u64, |sum, value| sum.saturating_add(value.to_sat()))
+        };
+        let spent = sum(&mut coins.iter().map(|coin| coin.output.value));
+        let given = sum(&mut outputs.iter().map(|output| output.value));
+        let selection = Selection {
+            coins: coins.to_vec(),
+            change: None,
+            fee: Amount::from_sat(spent.saturating_sub(given)),
+        };
+        Self::spending(selection, outputs)
+    }
+
     fn spending(selection: Selection, output: Vec<TxOut>) -> Self {
         let inputs = selection.coins.iter().map(|coin| TxIn {
             previous_output: coin.outpoint,
@@ -301,7 +316,8 @@ impl Operation {
         }
     }
 
-    fn data_output(&self, magic: [u8; 2]) -> Result<TxOut, BuildError> {
+    /// The output that carries it.
+    pub fn data_output(&self, magic: [u8; 2]) -> Result<TxOut, BuildError> {
         let data = [&magic[..], &self.payload.encode()].concat();
         if data.len() > MAX_DATA {
             return Err(BuildError::TooLong(data.len()));
