@@ -82,8 +82,8 @@ pub struct Reveal {
     #[arg(long, default_value_t = 52_595)]
     lifetime: u32,
     /// 1: fees are burnt; 2: paid to the creator for a year; 3: paid in tokens
-    #[arg(long, default_value_t = 1)]
-    version: u16,
+    #[arg(long, value_name = "VERSION", default_value_t = 1)]
+    rules: u16,
     /// TOML file with coeff, base, buckets, nonalpha-discount and no-vowel-discount
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
@@ -282,7 +282,7 @@ impl Reveal {
         page.say();
         let sender = desk.sender(self.options.key.as_ref(), None)?;
         let revealer = revealer(&desk, self.revealer.as_deref(), &sender)?;
-        let (lifetime, version, revealed) = (self.lifetime, self.version, &id);
+        let (lifetime, version, revealed) = (self.lifetime, self.rules, &id);
         let plan = Plan {
             operation: "NAMESPACE_REVEAL",
             quotes: false,

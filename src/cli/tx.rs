@@ -12,7 +12,6 @@ use super::own::{Desk, KeyOptions, OwnError};
 use super::{CliError, Context, Exit};
 use crate::api::message::{Reply, Request};
 use crate::api::own::{FaucetRequest, MineRequest, MinedReply};
-use crate::bns::address::Address;
 use crate::hash::{decode_hex, encode_hex};
 use crate::wallet::harden;
 use crate::wallet::lock::Lock;
@@ -287,9 +286,4 @@ fn read(path: &PathBuf) -> Result<Found, OwnError> {
         return Ok(Found::Raw(transaction));
     }
     Ok(Found::Psbt(Box::new(psbt::parse(&bytes)?)))
-}
-
-/// The address that an output pays, as text.
-pub(super) fn paid(desk: &Desk<'_>, output: &TxOut) -> Option<String> {
-    Address::of_script(output.script_pubkey.as_bytes()).map(|address| desk.text(address))
 }

@@ -39,7 +39,7 @@ impl World {
         let port = free_port();
         let root = directory.path().display();
         let configuration = format!(
-            "data-dir = \"{root}/data\"\nlisten = [\"127.0.0.1:{port}\"]\n{chain}\n[dns]\nupstreams = [\"127.0.0.1:9\"]\n[log]\nlevel = \"trace\"\n"
+            "data-dir = \"{root}/data\"\nlisten = [\"127.0.0.1:{port}\"]\n{chain}\n[namespaces]\nid = \"only\"\n[dns]\nupstreams = [\"127.0.0.1:9\"]\n[log]\nlevel = \"trace\"\n"
         );
         std::fs::write(directory.path().join("bnsd.toml"), &configuration).unwrap();
         let passphrase = directory.path().join("passphrase");

@@ -17,13 +17,10 @@ use crate::wallet::lock::Lock;
 use crate::wallet::node::Node;
 use crate::wallet::operation::{BuildError, Operation, Unsigned};
 use crate::wallet::psbt;
-use crate::wallet::vault::Reference;
 
 /// Who sends an operation.
 #[derive(Debug, Clone)]
 pub struct Sender {
-    /// Which of our addresses.
-    pub reference: Reference,
     /// What opens it.
     pub lock: Lock,
 }

@@ -202,7 +202,7 @@ fn advice(verdict: &Verdict) -> &'static str {
         "InsufficientPayment" => "Preorder or renew again with the price that `bnsd name price` says.",
         "SenderRecipientMismatch" => "In this epoch a renewal cannot change the owner: transfer it afterwards.",
         "TransferToSelf" => "Name another address with --to.",
-        "VersionNotSupported" => "Choose version 1.",
+        "VersionNotSupported" => "Choose --rules 1.",
         "FirstImportNotFromRevealer" | "ImporterNotInKeychain" => {
             "Import with the key that revealed the namespace."
         }

@@ -129,18 +129,14 @@ impl<'c> Desk<'c> {
     ) -> Result<Sender, CliError> {
         if let Some(reference) = named {
             let lock = self.vault.lock(reference).map_err(OwnError::from)?;
-            return Ok(Sender {
-                reference: reference.clone(),
-                lock,
-            });
+            return Ok(Sender { lock });
         }
         if let Some(script) = script.and_then(decode_hex) {
             let script = ScriptBuf::from_bytes(script);
             let found = self.vault.find(&script).map_err(OwnError::from)?;
             let owner = Address::of_script(script.as_bytes()).map(|owner| self.text(owner));
-            let (reference, lock) =
-                found.ok_or_else(|| OwnError::NotOurs(owner.unwrap_or_default()))?;
-            return Ok(Sender { reference, lock });
+            let (_, lock) = found.ok_or_else(|| OwnError::NotOurs(owner.unwrap_or_default()))?;
+            return Ok(Sender { lock });
         }
         let files = self.vault.list().map_err(OwnError::from)?;
         let [file] = files.as_slice() else {
