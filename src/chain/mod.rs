@@ -7,6 +7,8 @@
 //! - [`bitcoind`]: a Bitcoin Core node, over RPC.
 //! - [`blockfiles`]: the block directory of a Bitcoin Core node, without the node.
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
+//!
+//! [`vectorfile`] reads golden chains, which are no source: they bring their own constants.
 
 use std::time::Duration;
 
@@ -17,11 +19,15 @@ mod battery;
 pub mod bitcoind;
 pub mod blockfile;
 pub mod blockfiles;
+mod candidates;
 pub mod checked;
 pub mod dev;
 pub mod header;
 mod pipeline;
 pub mod tree;
+pub mod vectorfile;
+
+pub use candidates::candidates;
 
 /// A place in a chain of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

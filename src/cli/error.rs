@@ -47,6 +47,12 @@ pub enum CliError {
     /// An operation was not done.
     #[error(transparent)]
     Own(#[from] super::own::OwnError),
+    /// The answer is no, for this reason.
+    #[error("{0}")]
+    No(String),
+    /// Something that the command works with cannot be used.
+    #[error("{0:#}")]
+    Trouble(anyhow::Error),
     /// The output went nowhere.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
@@ -59,6 +65,7 @@ impl CliError {
             Self::Config(error) if error.is_wrong_use() => Exit::WrongUse,
             Self::Refused(error) if error.kind == ErrorKind::Usage => Exit::WrongUse,
             Self::Own(error) => error.exit(),
+            Self::No(_) => Exit::No,
             _ => Exit::Trouble,
         }
     }

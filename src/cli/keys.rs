@@ -55,7 +55,12 @@ pub struct Import {
     #[arg(long, value_name = "FILE", required_unless_present = "multisig")]
     file: Option<PathBuf>,
     /// Make an address that takes so many signatures of the members
-    #[arg(long, value_name = "REQUIRED", conflicts_with = "file", requires = "member")]
+    #[arg(
+        long,
+        value_name = "REQUIRED",
+        conflicts_with = "file",
+        requires = "member"
+    )]
     multisig: Option<usize>,
     /// A member: a public key in hex, or the name of a key here; in the order of the script
     #[arg(long, value_name = "KEY")]
@@ -125,7 +130,10 @@ impl New {
         let vault = vault_without_daemon(context, &self.keys)?;
         let phrase = Phrase::generate(self.words).map_err(OwnError::from)?;
         let words = phrase.text();
-        let passphrase = self.keys.passphrase().choose("Passphrase for the new key: ");
+        let passphrase = self
+            .keys
+            .passphrase()
+            .choose("Passphrase for the new key: ");
         let passphrase = passphrase.map_err(OwnError::from)?;
         let file = vault
             .create(&self.name, &Secret::Phrase(phrase), &passphrase)
@@ -145,7 +153,10 @@ impl Import {
         let vault = vault_without_daemon(context, &self.keys)?;
         let file = match (self.multisig, &self.file) {
             (Some(required), _) => {
-                let members = self.member.iter().map(|member| self.public_key(&vault, member));
+                let members = self
+                    .member
+                    .iter()
+                    .map(|member| self.public_key(&vault, member));
                 let members = members.collect::<Result<Vec<_>, _>>()?;
                 vault.create_multisig(&self.name, required, members)
             }
@@ -157,7 +168,9 @@ impl Import {
             (None, None) => return Err(usage("name a file with --file").into()),
         };
         let shown = shown(&file.map_err(OwnError::from)?, 1, None);
-        context.output.print(&shown, || page(std::slice::from_ref(&shown)))?;
+        context
+            .output
+            .print(&shown, || page(std::slice::from_ref(&shown)))?;
         Ok(Exit::Success)
     }
 
@@ -168,7 +181,9 @@ impl Import {
         let reference: Reference = member.parse()?;
         match vault.lock(&reference)? {
             Lock::KeyHash(key) => Ok(key),
-            _ => Err(usage("a member is a public key or a key with a single signature")),
+            _ => Err(usage(
+                "a member is a public key or a key with a single signature",
+            )),
         }
     }
 }
@@ -177,7 +192,10 @@ impl List {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let vault = vault_without_daemon(context, &self.keys)?;
         let files = vault.list().map_err(OwnError::from)?;
-        let keys: Vec<Shown> = files.iter().map(|file| shown(file, self.addresses, None)).collect();
+        let keys: Vec<Shown> = files
+            .iter()
+            .map(|file| shown(file, self.addresses, None))
+            .collect();
         context.output.print(&keys, || page(&keys))?;
         Ok(Exit::Success)
     }
@@ -192,11 +210,15 @@ impl Export {
         } else {
             let passphrase = self.keys.passphrase().read("Passphrase: ");
             let passphrase = passphrase.map_err(OwnError::from)?;
-            let opened = vault.open(&self.name, &passphrase).map_err(OwnError::from)?;
+            let opened = vault
+                .open(&self.name, &passphrase)
+                .map_err(OwnError::from)?;
             Some(text_of(&opened, vault.network()))
         };
         let shown = shown(&file, 1, secret);
-        context.output.print(&shown, || page(std::slice::from_ref(&shown)))?;
+        context
+            .output
+            .print(&shown, || page(std::slice::from_ref(&shown)))?;
         Ok(Exit::Success)
     }
 }
@@ -220,17 +242,26 @@ fn read_secret(path: &PathBuf, network: NetworkKind) -> Result<Secret, OwnError>
     };
     let mut text = Zeroizing::new(String::new());
     if path.as_os_str() == "-" {
-        std::io::stdin().take(SECRET_MAX).read_to_string(&mut text).map_err(failed)?;
+        std::io::stdin()
+            .take(SECRET_MAX)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
     } else {
         let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(SECRET_MAX).read_to_string(&mut text).map_err(failed)?;
+        file.take(SECRET_MAX)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
     }
     if let Ok(key) = PrivateKey::from_wif(text.trim()) {
         if key.network != network {
-            return Err(usage("the key is for another network: choose it with --network"));
+            return Err(usage(
+                "the key is for another network: choose it with --network",
+            ));
         }
         if !key.compressed {
-            return Err(usage("keys with uncompressed public keys are not supported: transfer their names with the wallet that made them"));
+            return Err(usage(
+                "keys with uncompressed public keys are not supported: transfer their names with the wallet that made them",
+            ));
         }
         let bytes = Zeroizing::new(key.inner.secret_bytes());
         let key = SigningKey::from_bytes(&bytes).map_err(|error| usage(&error.to_string()))?;
@@ -252,7 +283,9 @@ fn shown(file: &KeyFile, count: u32, secret: Option<String>) -> Shown {
     let mut addresses = Vec::new();
     for purpose in [Purpose::Owner, Purpose::Payer] {
         for index in 0..count {
-            let Ok(lock) = file.lock(purpose, index) else { break };
+            let Ok(lock) = file.lock(purpose, index) else {
+                break;
+            };
             let reference = Reference {
                 name: file.name().to_owned(),
                 purpose,

@@ -14,6 +14,7 @@ use crate::api::client;
 use crate::api::message::{Reply, Request};
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
+mod chain;
 mod config;
 mod demo;
 mod error;
@@ -71,6 +72,9 @@ enum Command {
     /// Write and publish zone files.
     #[command(subcommand)]
     Zonefile(Box<zonefile::ZonefileCommand>),
+    /// Derive the chain of names again and compare.
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -115,6 +119,7 @@ impl Cli {
             Command::Keys(keys) => keys.run(&context),
             Command::Tx(tx) => tx.run(&context),
             Command::Zonefile(zonefile) => zonefile.run(&context),
+            Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }
     }

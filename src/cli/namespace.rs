@@ -153,7 +153,9 @@ fn parse(id: &str) -> Result<NamespaceId, OwnError> {
 impl One {
     fn ask(&self, context: &Context) -> Result<NamespaceReply, CliError> {
         let id = parse(&self.id)?.to_string();
-        match context.ask(&Request::Namespace(crate::api::own::NamespaceRequest { id }))? {
+        match context.ask(&Request::Namespace(crate::api::own::NamespaceRequest {
+            id,
+        }))? {
             Reply::Namespace(reply) => Ok(*reply),
             _ => Err(CliError::Unexpected),
         }
@@ -164,8 +166,20 @@ impl One {
         context.output.print(&reply.price, || {
             let mut page = Page::default();
             page.heading(&reply.id);
-            page.entry_if("price", reply.price.satoshi.map(|satoshi| format!("{satoshi} satoshi")));
-            page.entry_if("or", reply.price.micro_stacks.map(|amount| format!("{amount} µSTX")));
+            page.entry_if(
+                "price",
+                reply
+                    .price
+                    .satoshi
+                    .map(|satoshi| format!("{satoshi} satoshi")),
+            );
+            page.entry_if(
+                "or",
+                reply
+                    .price
+                    .micro_stacks
+                    .map(|amount| format!("{amount} µSTX")),
+            );
             page.entry("paid to", &reply.price.pay_to);
             page
         })?;
@@ -190,7 +204,11 @@ fn list(context: &Context) -> Result<Exit, CliError> {
         let mut page = Page::default();
         for namespace in &reply.namespaces {
             let revealer = namespace.revealer.clone().unwrap_or_default();
-            page.row([namespace.id.clone(), state(namespace.state).to_owned(), revealer]);
+            page.row([
+                namespace.id.clone(),
+                state(namespace.state).to_owned(),
+                revealer,
+            ]);
         }
         page
     })?;
@@ -227,7 +245,17 @@ fn write_prices(page: &mut Page, function: &PriceFunction) {
     page.heading("prices in satoshi, by today's arithmetic");
     let params = crate::bns::Params::regtest();
     let epoch = params.epoch(params.first_block);
-    for label in ["a", "ab", "abc", "name", "names", "surname", "longername", "a1b2c3", "bcdfg"] {
+    for label in [
+        "a",
+        "ab",
+        "abc",
+        "name",
+        "names",
+        "surname",
+        "longername",
+        "a1b2c3",
+        "bcdfg",
+    ] {
         let price = price::name_price(function, label, &params, epoch).least_fee();
         let price = price.map_or("beyond all money".to_owned(), |price| price.to_string());
         page.entry(label, &price);
@@ -249,20 +277,31 @@ impl Preorder {
             make: Box::new(move |chain| {
                 let price = desk_again.namespace(preordered)?.price;
                 let amount = price.satoshi.ok_or_else(|| {
-                    OwnError::No("namespaces are paid in tokens in this epoch, which this command cannot do".to_owned())
+                    OwnError::No(
+                        "namespaces are paid in tokens in this epoch, which this command cannot do"
+                            .to_owned(),
+                    )
                 })?;
                 let burn = Fee {
                     to: desk_again.address(&price.pay_to)?,
                     amount: Amount::from_sat(amount),
                 };
-                let quoted = chain.consensus_hash.parse().map_err(|_| CliError::Unexpected)?;
+                let quoted = chain
+                    .consensus_hash
+                    .parse()
+                    .map_err(|_| CliError::Unexpected)?;
                 let revealer = (revealer, desk_again.versions);
-                Ok(Operation::namespace_preorder(preordered, &script, revealer, quoted, None, burn))
+                Ok(Operation::namespace_preorder(
+                    preordered, &script, revealer, quoted, None, burn,
+                ))
             }),
             then: None,
         };
         let subject = format!("{id}.preorder");
-        let terms = [("revealer", desk.text(revealer)), ("sender", desk.text(sender.address()))];
+        let terms = [
+            ("revealer", desk.text(revealer)),
+            ("sender", desk.text(sender.address())),
+        ];
         let progress = desk.single(&subject, "preorder", &terms, &plan, &self.options)?;
         report_on(&desk, id.as_str(), progress)
     }
@@ -288,7 +327,9 @@ impl Reveal {
             quotes: false,
             sender,
             make: Box::new(move |_| {
-                Ok(Operation::namespace_reveal(revealed, revealer, lifetime, function, version))
+                Ok(Operation::namespace_reveal(
+                    revealed, revealer, lifetime, function, version,
+                ))
             }),
             then: None,
         };
@@ -322,14 +363,21 @@ impl Reveal {
         if text.buckets.iter().any(|bucket| *bucket > 15) {
             return Err(OwnError::Usage("an exponent is 0 to 15".to_owned()));
         }
-        if discounts.iter().any(|discount| !(1..=15).contains(discount)) {
+        if discounts
+            .iter()
+            .any(|discount| !(1..=15).contains(discount))
+        {
             return Err(OwnError::Usage("a discount is 1 to 15".to_owned()));
         }
         Ok(text.into())
     }
 
     fn buckets(&self) -> Result<[u8; 16], OwnError> {
-        let last = self.buckets.last().filter(|_| self.buckets.len() <= 16).copied();
+        let last = self
+            .buckets
+            .last()
+            .filter(|_| self.buckets.len() <= 16)
+            .copied();
         let last = last.ok_or_else(|| OwnError::Usage("name 1 to 16 exponents".to_owned()))?;
         let mut buckets = [last; 16];
         for (bucket, given) in buckets.iter_mut().zip(&self.buckets) {
@@ -364,7 +412,9 @@ fn revealers_key(
     options: &SendOptions,
 ) -> Result<Sender, CliError> {
     let revealer = desk.namespace(id)?.revealer.ok_or_else(|| {
-        OwnError::No(format!("{id} was never revealed: `bnsd namespace reveal {id}`"))
+        OwnError::No(format!(
+            "{id} was never revealed: `bnsd namespace reveal {id}`"
+        ))
     })?;
     let script = crate::hash::encode_hex(&desk.address(&revealer)?.script());
     desk.sender(options.key.as_ref(), Some(&script))
@@ -384,6 +434,7 @@ impl Import {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let desk = Desk::open(context, &self.options.keys)?;
         let id = parse(&self.id)?;
+        desk.synced_chain()?;
         let sender = revealers_key(&desk, &id, &self.options)?;
         let wanted = self.wanted(&desk, &id, &sender)?;
         let total = wanted.len();
@@ -402,11 +453,13 @@ impl Import {
             done += batch.len();
             eprintln!("{done} of {total} names are imported");
         }
-        context.output.print(&serde_json::json!({"imported": total}), || {
-            let mut page = Page::default();
-            page.heading(format!("{total} names are in {id}"));
-            page
-        })?;
+        context
+            .output
+            .print(&serde_json::json!({"imported": total}), || {
+                let mut page = Page::default();
+                page.heading(format!("{total} names are in {id}"));
+                page
+            })?;
         Ok(Exit::Success)
     }
 
@@ -489,7 +542,9 @@ impl Import {
         let locks = [sender.lock.clone()];
         let fitting = |desk: &Desk<'_>| -> Result<(Vec<Coin>, Vec<Coin>), CliError> {
             let coins = desk.coins(&*node, &locks, &self.options, subject, None)?;
-            Ok(coins.into_iter().partition(|coin| coin.output.value == value))
+            Ok(coins
+                .into_iter()
+                .partition(|coin| coin.output.value == value))
         };
         let (mut fit, larger) = fitting(desk)?;
         if fit.len() < count {
@@ -499,7 +554,6 @@ impl Import {
                 coins: &larger,
                 change: &script,
                 rate: desk.rate(&*node, &self.options, None)?,
-                first: None,
             };
             let output = TxOut {
                 value,
@@ -538,7 +592,10 @@ impl Import {
         } else {
             from_csv(desk, &self.from)?
         };
-        if let Some(foreign) = wanted.iter().find(|wish| wish.name.namespace_id().as_ref() != Some(id)) {
+        if let Some(foreign) = wanted
+            .iter()
+            .find(|wish| wish.name.namespace_id().as_ref() != Some(id))
+        {
             let text = format!("{} does not belong into {id}", foreign.name);
             return Err(OwnError::Usage(text).into());
         }
@@ -561,8 +618,12 @@ fn from_folder(folder: &Path, owner: Address) -> Result<Vec<Wanted>, OwnError> {
     let mut wanted = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(ENDING));
-        let Some(name) = name.and_then(|name| name.parse().ok()) else { continue };
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_suffix(ENDING));
+        let Some(name) = name.and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         let bytes = name::read_zonefile(&path)?;
         wanted.push(Wanted {
             name,
@@ -586,13 +647,16 @@ fn from_csv(desk: &Desk<'_>, path: &Path) -> Result<Vec<Wanted>, CliError> {
         if line.is_empty() || line.starts_with('#') || (number == 1 && line.starts_with("name,")) {
             continue;
         }
-        let wrong = |what: &str| OwnError::Usage(format!("{}, line {number}: {what}", path.display()));
+        let wrong =
+            |what: &str| OwnError::Usage(format!("{}, line {number}: {what}", path.display()));
         let fields: Vec<&str> = line.split(',').map(str::trim).collect();
         let [name, owner, zonefile] = fields.as_slice() else {
             return Err(wrong("write NAME,OWNER,ZONEFILE").into());
         };
         let name = name.parse().map_err(|_| wrong("no name"))?;
-        let owner = desk.address(owner).map_err(|error| wrong(&error.to_string()))?;
+        let owner = desk
+            .address(owner)
+            .map_err(|error| wrong(&error.to_string()))?;
         let (hash, zonefile) = match zonefile.parse::<ZonefileHash>() {
             Ok(hash) => (hash, None),
             Err(_) => {

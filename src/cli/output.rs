@@ -32,6 +32,11 @@ impl Output {
         }
     }
 
+    /// Whether JSON was asked for.
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Prints `value` as JSON if that was asked for, otherwise the page that `page` makes.
     pub fn print<T: Serialize>(
         self,
@@ -114,7 +119,10 @@ impl Page {
 
     /// Writes it to the standard error, beside the result of a command.
     pub fn say(&self) {
-        eprint!("{}", self.render(colours_are_wanted(io::stderr().is_terminal())));
+        eprint!(
+            "{}",
+            self.render(colours_are_wanted(io::stderr().is_terminal()))
+        );
     }
 
     fn render(&self, colours: bool) -> String {

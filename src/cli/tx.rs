@@ -134,7 +134,11 @@ fn decode(named: &Named, context: &Context) -> Result<Exit, CliError> {
     let shown = shown(&transaction, complete, 0);
     context.output.print(&shown, || {
         let mut page = Page::default();
-        page.heading(if complete { "signed" } else { "not fully signed" });
+        page.heading(if complete {
+            "signed"
+        } else {
+            "not fully signed"
+        });
         page.entry("txid", &shown.txid);
         desk.write_transaction(&mut page, &transaction, &prevouts);
         page
@@ -175,7 +179,11 @@ impl Sign {
             });
             page
         })?;
-        Ok(if added > 0 || complete { Exit::Success } else { Exit::No })
+        Ok(if added > 0 || complete {
+            Exit::Success
+        } else {
+            Exit::No
+        })
     }
 }
 
@@ -183,7 +191,10 @@ impl Sign {
 pub(super) fn locks(desk: &Desk<'_>, prevouts: &[TxOut]) -> Result<Vec<Lock>, CliError> {
     let mut locks = Vec::new();
     for prevout in prevouts {
-        let found = desk.vault.find(&prevout.script_pubkey).map_err(OwnError::from)?;
+        let found = desk
+            .vault
+            .find(&prevout.script_pubkey)
+            .map_err(OwnError::from)?;
         locks.extend(found.map(|(_, lock)| lock));
     }
     Ok(locks)
@@ -195,7 +206,9 @@ fn send(named: &Named, context: &Context) -> Result<Exit, CliError> {
         Found::Raw(transaction) => transaction,
         Found::Psbt(found) => psbt::finish(&found).map_err(OwnError::from)?,
     };
-    desk.node()?.send(std::slice::from_ref(&transaction)).map_err(OwnError::from)?;
+    desk.node()?
+        .send(std::slice::from_ref(&transaction))
+        .map_err(OwnError::from)?;
     let shown = shown(&transaction, true, 0);
     context.output.print(&shown, || {
         let mut page = Page::default();
@@ -280,7 +293,9 @@ fn read(path: &PathBuf) -> Result<Found, OwnError> {
         return Err(psbt::PsbtError::Malformed.into());
     }
     let bytes = std::fs::read(path).map_err(failed)?;
-    if let Some(raw) = std::str::from_utf8(&bytes).ok().and_then(|text| decode_hex(text.trim()))
+    if let Some(raw) = std::str::from_utf8(&bytes)
+        .ok()
+        .and_then(|text| decode_hex(text.trim()))
         && let Ok(transaction) = deserialize(&raw)
     {
         return Ok(Found::Raw(transaction));

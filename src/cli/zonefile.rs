@@ -153,13 +153,15 @@ impl New {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let name = parse_name(&self.name)?;
         let text = self.text(&name);
-        context.output.print(&serde_json::json!({"zonefile": text}), || {
-            let mut page = Page::default();
-            for line in text.lines() {
-                page.heading(line);
-            }
-            page
-        })?;
+        context
+            .output
+            .print(&serde_json::json!({"zonefile": text}), || {
+                let mut page = Page::default();
+                for line in text.lines() {
+                    page.heading(line);
+                }
+                page
+            })?;
         Ok(Exit::Success)
     }
 
@@ -194,7 +196,11 @@ impl New {
     fn push_addresses(&self, text: &mut String) {
         let example = ["192.0.2.1".to_owned(), "2001:db8::1".to_owned()];
         let given: Vec<String> = self.address.iter().map(ToString::to_string).collect();
-        let addresses = if given.is_empty() { example.to_vec() } else { given };
+        let addresses = if given.is_empty() {
+            example.to_vec()
+        } else {
+            given
+        };
         for address in addresses {
             let kind = if address.contains(':') { "AAAA" } else { "A" };
             text.push_str(&format!("@ {kind} {address}\n"));
@@ -263,18 +269,24 @@ impl File {
         let bytes = name::read_zonefile(&self.file)?;
         let checked = Checked::of(&parse_name(&self.name)?, &bytes)?;
         context.output.print(&checked, || checked.page())?;
-        Ok(if checked.problem_count == 0 { Exit::Success } else { Exit::No })
+        Ok(if checked.problem_count == 0 {
+            Exit::Success
+        } else {
+            Exit::No
+        })
     }
 }
 
 impl Bare {
     fn hash(self, context: &Context) -> Result<Exit, CliError> {
         let hash = ZonefileHash::of(&name::read_zonefile(&self.file)?).to_string();
-        context.output.print(&serde_json::json!({"hash": hash}), || {
-            let mut page = Page::default();
-            page.heading(&hash);
-            page
-        })?;
+        context
+            .output
+            .print(&serde_json::json!({"hash": hash}), || {
+                let mut page = Page::default();
+                page.heading(&hash);
+                page
+            })?;
         Ok(Exit::Success)
     }
 }
@@ -284,14 +296,17 @@ impl Bare {
 impl Edit {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let name = parse_name(&self.name)?;
-        let path = self.file.unwrap_or_else(|| PathBuf::from(format!("{name}.zone")));
+        let path = self
+            .file
+            .unwrap_or_else(|| PathBuf::from(format!("{name}.zone")));
         let failed = |source| OwnError::File {
             path: path.clone(),
             source,
         };
         if !path.exists() {
             let before = current(context, &name)?;
-            let start = before.unwrap_or_else(|| format!("$ORIGIN {name}\n$TTL 3600\n").into_bytes());
+            let start =
+                before.unwrap_or_else(|| format!("$ORIGIN {name}\n$TTL 3600\n").into_bytes());
             std::fs::write(&path, start).map_err(failed)?;
         }
         let before = std::fs::read(&path).map_err(failed)?;
@@ -304,17 +319,26 @@ impl Edit {
                 page.row([line]);
             }
             let mut shown = checked.page();
-            shown.note(format!("Publish it with `bnsd zonefile publish {name} {}`.", path.display()));
+            shown.note(format!(
+                "Publish it with `bnsd zonefile publish {name} {}`.",
+                path.display()
+            ));
             page.append(shown);
             page
         })?;
-        Ok(if checked.problem_count == 0 { Exit::Success } else { Exit::No })
+        Ok(if checked.problem_count == 0 {
+            Exit::Success
+        } else {
+            Exit::No
+        })
     }
 }
 
 /// Runs $VISUAL or $EDITOR, which may have arguments.
 fn edit(path: &PathBuf) -> Result<(), OwnError> {
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(|variable| std::env::var(variable).ok());
+    let editor = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|variable| std::env::var(variable).ok());
     let editor = editor.unwrap_or_else(|| "vi".to_owned());
     let mut words = editor.split_whitespace();
     let program = words.next().unwrap_or("vi");
@@ -322,22 +346,35 @@ fn edit(path: &PathBuf) -> Result<(), OwnError> {
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(OwnError::Trouble(format!("{editor} ended with {status}"))),
-        Err(error) => Err(OwnError::Trouble(format!("cannot start {editor}: {error}; set $EDITOR"))),
+        Err(error) => Err(OwnError::Trouble(format!(
+            "cannot start {editor}: {error}; set $EDITOR"
+        ))),
     }
 }
 
 /// Lines that only one side has, with `-` and `+`.
 fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
-    let (before, after) = (String::from_utf8_lossy(before), String::from_utf8_lossy(after));
+    let (before, after) = (
+        String::from_utf8_lossy(before),
+        String::from_utf8_lossy(after),
+    );
     let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let gone = old.iter().filter(|line| !new.contains(line)).map(|line| format!("- {line}"));
-    let come = new.iter().filter(|line| !old.contains(line)).map(|line| format!("+ {line}"));
+    let gone = old
+        .iter()
+        .filter(|line| !new.contains(line))
+        .map(|line| format!("- {line}"));
+    let come = new
+        .iter()
+        .filter(|line| !old.contains(line))
+        .map(|line| format!("+ {line}"));
     gone.chain(come).collect()
 }
 
 /// The zone file that the chain announces, if it is there.
 fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> {
-    let Some(hash) = name_of(context, name)?.zonefile_hash else { return Ok(None) };
+    let Some(hash) = name_of(context, name)?.zonefile_hash else {
+        return Ok(None);
+    };
     let Reply::Zonefile(reply) = context.ask(&Request::Zonefile(ZonefileRequest { hash }))? else {
         return Err(CliError::Unexpected);
     };
@@ -353,12 +390,17 @@ impl Publish {
         let checked = Checked::of(&name, &name::read_zonefile(&self.file)?)?;
         if checked.problem_count > 0 && !self.with_problems {
             checked.page().say();
-            let text = format!("{} problems: mend them, or insist with --with-problems. Nothing was sent.", checked.problem_count);
+            let text = format!(
+                "{} problems: mend them, or insist with --with-problems. Nothing was sent.",
+                checked.problem_count
+            );
             return Err(OwnError::No(text).into());
         }
         let desk = Desk::open(context, &self.options.keys)?;
         let choice = ZonefileChoice::of_file(self.file);
-        let hash = choice.publish(context, &self.options)?.ok_or(CliError::Unexpected)?;
+        let hash = choice
+            .publish(context, &self.options)?
+            .ok_or(CliError::Unexpected)?;
         let progress = name::update(&desk, &name, hash, &self.options)?;
         if let Progress::Done(_) = progress {
             wait_for_dns(context, &name, &hash)?;
@@ -386,7 +428,9 @@ fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(
             return Ok(());
         }
         if Instant::now() > end {
-            let text = format!("{name} is announced, but DNS does not answer with it yet: see `bnsd explain {name}`");
+            let text = format!(
+                "{name} is announced, but DNS does not answer with it yet: see `bnsd explain {name}`"
+            );
             return Err(OwnError::Trouble(text).into());
         }
         sleep(PACE);
@@ -398,10 +442,14 @@ impl Export {
         let name = parse_name(&self.name)?;
         let bytes = current(context, &name)?;
         let bytes = bytes.ok_or_else(|| {
-            OwnError::No(format!("there is no zone file of {name} here: see `bnsd explain {name}`"))
+            OwnError::No(format!(
+                "there is no zone file of {name} here: see `bnsd explain {name}`"
+            ))
         })?;
         use std::io::Write as _;
-        std::io::stdout().write_all(&bytes).map_err(CliError::Output)?;
+        std::io::stdout()
+            .write_all(&bytes)
+            .map_err(CliError::Output)?;
         Ok(Exit::Success)
     }
 }

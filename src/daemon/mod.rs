@@ -22,6 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -43,6 +44,7 @@ use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
 use node::DevNode;
 use service::Service;
+pub use source::open_existing as open_source;
 
 /// Where the system says which resolvers to ask.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -60,9 +62,11 @@ pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
         let opened = source::open(config)?;
-        let daemon = Daemon::start(config, opened.source, opened.embedded)?;
+        // Before anybody can see that the daemon is there and ask it to end.
+        let signals = EndSignals::register()?;
+        let daemon = Daemon::start_with(config, opened.source, opened.embedded)?;
         daemon.log_start();
-        wait_for_signal().await?;
+        signals.wait().await;
         daemon.stop().await
     })
 }
@@ -77,9 +81,14 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts everything that `config` asks for, following `source` if there is one; `chain` is the embedded
-    /// chain behind it. Must be called inside of a tokio runtime.
-    pub fn start(
+    /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
+    /// of a tokio runtime.
+    pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
+        Self::start_with(config, source, None)
+    }
+
+    /// The same with the embedded chain behind `source`, so that it takes transactions.
+    pub fn start_with(
         config: &Config,
         source: Option<Box<dyn ChainSource>>,
         chain: Option<DevChain>,
@@ -196,17 +205,30 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     runtime.context("cannot start threads: the system's limits are too tight")
 }
 
-/// Returns when the user or the system wants the daemon to end.
-async fn wait_for_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The wish of the user or the system that the daemon end.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// From now on such a signal no longer ends the process at once.
+    fn register() -> anyhow::Result<Self> {
+        let register = |kind| signal(kind).context("cannot wait for signals");
+        Ok(Self {
+            terminate: register(SignalKind::terminate())?,
+            interrupt: register(SignalKind::interrupt())?,
+        })
     }
-    tracing::info!("stopping");
-    Ok(())
+
+    /// Returns when one has come.
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    }
 }
 
 fn spawn_indexer(
@@ -225,7 +247,7 @@ fn spawn_indexer(
 }
 
 /// The constants of the configured chain.
-fn params(chain: &ChainConfig) -> Params {
+pub fn params(chain: &ChainConfig) -> Params {
     let mut params = match chain.network {
         Network::Mainnet => Params::mainnet(),
         Network::Regtest | Network::Dev => Params::regtest(),
@@ -236,7 +258,8 @@ fn params(chain: &ChainConfig) -> Params {
     params
 }
 
-fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
+/// The database of the data directory; the lock is held for as long as it is open.
+pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
     let chain = ChainIdentity {
         network: config.chain.network.as_str().to_owned(),
         magic: params.magic,

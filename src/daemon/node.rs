@@ -58,6 +58,11 @@ impl DevNode {
         }
     }
 
+    /// Height of the best block, whether it is indexed or not.
+    pub(super) fn height(&self) -> u32 {
+        self.chain.tip().height
+    }
+
     /// Coins that the next block's transactions may spend; those that waiting ones spend are left out.
     pub(super) fn coins(&self, request: &CoinsRequest) -> Answered<CoinsReply> {
         let pool = self.pool();
@@ -133,7 +138,6 @@ impl DevNode {
             coins: &coins,
             change: &script,
             rate: FeeRate::from_sat_per_vb_u32(5),
-            first: None,
         };
         let unsigned = Unsigned::payment(&funding, vec![output]).map_err(trouble)?;
         let signed = sign(&unsigned, &[&treasury]).map_err(trouble)?;

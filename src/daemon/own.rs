@@ -97,11 +97,10 @@ impl Service {
         let tip = names.snapshot().tip();
         let features = &params.epoch(self.next()).features;
         let hash = tip.map_or(params.initial_consensus_hash, |tip| tip.consensus_hash);
-        let best_height = self
-            .names
-            .progress
-            .best_height()
-            .max(tip.map_or(0, |tip| tip.height));
+        let indexed = tip.map_or(0, |tip| tip.height);
+        let known = self.names.progress.best_height();
+        let newest = self.node.as_ref().map_or(0, super::node::DevNode::height);
+        let best_height = known.max(indexed).max(newest);
         Ok(ChainReply {
             network: self.network.as_str().to_owned(),
             source: source(self.source_kind).to_owned(),
@@ -114,7 +113,8 @@ impl Service {
             namespaces_cost_tokens: features.stacks_buy_namespaces,
             height: tip.map(|tip| tip.height),
             best_height,
-            synced: names.sync() == SyncState::Synced,
+            synced: names.sync() == SyncState::Synced
+                && indexed.saturating_add(self.confirmations) >= best_height,
             consensus_hash: hash.to_string(),
             consensus_hash_lifetime: params.consensus_hash_lifetime,
             confirmations: self.confirmations,

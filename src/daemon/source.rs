@@ -2,15 +2,24 @@
 
 use std::fs;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 
 use super::DEV_CHAIN;
 use crate::chain::ChainSource;
-use crate::chain::bitcoind::http::{Credentials, Limits};
+use crate::chain::bitcoind::http::{Credentials, Limits, UserPassword};
 use crate::chain::bitcoind::{BitcoindSource, NodeOptions};
 use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::dev::DevChain;
-use crate::config::{Config, Network, NodeConfig, Secret, SourceKind};
+use crate::config::{Config, Network, NodeConfig, SourceKind};
+
+/// The configured source of blocks, for work without a daemon: an embedded chain is not begun by it.
+pub fn open_existing(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
+    let directory = config.data_dir.join(DEV_CHAIN);
+    if config.chain.source == SourceKind::Dev && !directory.is_dir() {
+        bail!("there is no embedded chain in {}", directory.display());
+    }
+    Ok(open(config)?.source)
+}
 
 /// A source, and the embedded chain if that is what it follows.
 pub struct Opened {
@@ -68,7 +77,7 @@ pub fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
                 )
             })?;
             let password = text.lines().next().unwrap_or_default().to_owned();
-            Some((user.clone(), Secret::new(password)))
+            Some(UserPassword::new(user, &password))
         }
         _ => None,
     };

@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction,
+    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, StorageError,
+    WriteTransaction,
 };
 
 use super::ChainIdentity;
@@ -34,13 +35,18 @@ pub(super) fn open(
     chain: &ChainIdentity,
     cache_bytes: usize,
 ) -> Result<(Database, StoreSnapshot), OpenError> {
-    let path = directory.join(FILE_NAME);
+    let path = file(directory);
     catch_unwind(|| open_file(path.clone(), chain, cache_bytes)).unwrap_or_else(|_| {
         Err(OpenError::Damaged {
             path,
             detail: "redb cannot make sense of it".to_owned(),
         })
     })
+}
+
+/// The database file of a data directory.
+pub(super) fn file(directory: &Path) -> PathBuf {
+    directory.join(FILE_NAME)
 }
 
 fn open_file(
@@ -83,6 +89,12 @@ pub(super) fn close(database: Database) {
 pub(super) fn make_durable(transaction: &mut WriteTransaction) {
     transaction.set_two_phase_commit(true);
     transaction.set_quick_repair(true);
+}
+
+/// What write transactions are set to whose result nobody will open again.
+pub(super) fn make_fleeting(transaction: &mut WriteTransaction) -> Result<(), StoreError> {
+    let set = transaction.set_durability(Durability::None);
+    set.map_err(|error| StoreError::Database(Box::new(error.into())))
 }
 
 fn refuse(path: &Path, error: DatabaseError) -> OpenError {

@@ -74,9 +74,13 @@ impl Bitcoind {
     fn try_call(&self, name: &str, arguments: &Value) -> Result<Result<Value, Refusal>, NodeError> {
         let request = json!({"jsonrpc": "1.0", "id": "bnsd", "method": name, "params": arguments});
         let body = serde_json::to_vec(&request).expect("a request has text keys");
-        let reply = self.http.post(&body).map_err(|error| self.unavailable(error))?;
-        let reply: Reply = serde_json::from_slice(&reply.body)
-            .map_err(|_| self.unavailable(format!("it replied with HTTP status {}", reply.status)))?;
+        let reply = self
+            .http
+            .post(&body)
+            .map_err(|error| self.unavailable(error))?;
+        let reply: Reply = serde_json::from_slice(&reply.body).map_err(|_| {
+            self.unavailable(format!("it replied with HTTP status {}", reply.status))
+        })?;
         Ok(match reply.error {
             Some(refusal) => Err(refusal),
             None => Ok(reply.result),
@@ -87,8 +91,9 @@ impl Bitcoind {
         let value = self
             .try_call(name, arguments)?
             .map_err(|refusal| self.unavailable(refusal.message))?;
-        serde_json::from_value(value)
-            .map_err(|error| self.unavailable(format!("its reply to {name} makes no sense: {error}")))
+        serde_json::from_value(value).map_err(|error| {
+            self.unavailable(format!("its reply to {name} makes no sense: {error}"))
+        })
     }
 
     /// Whether an output is unspent, waiting transactions included.
@@ -159,7 +164,9 @@ impl Node for Bitcoind {
     }
 
     fn send(&self, transactions: &[Transaction]) -> Result<(), NodeError> {
-        transactions.iter().try_for_each(|transaction| self.send_one(transaction))
+        transactions
+            .iter()
+            .try_for_each(|transaction| self.send_one(transaction))
     }
 
     fn transaction(&self, txid: &Txid) -> Result<Option<Transaction>, NodeError> {

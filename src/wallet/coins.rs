@@ -46,8 +46,6 @@ pub struct Funding<'a> {
     pub change: &'a Script,
     /// Fee for the miners.
     pub rate: FeeRate,
-    /// The sender's coin that has to be input 0: that of the transaction which this one replaces.
-    pub first: Option<OutPoint>,
 }
 
 /// Whether a transaction can do without a change output.
@@ -93,11 +91,21 @@ pub fn select(
     outputs: &[TxOut],
     change_output: ChangeOutput,
 ) -> Result<Selection, FundingError> {
+    select_first(funding, None, outputs, change_output)
+}
+
+/// The same with a coin of the sender that has to be input 0: that of a transaction which is replaced.
+pub fn select_first(
+    funding: &Funding<'_>,
+    first: Option<OutPoint>,
+    outputs: &[TxOut],
+    change_output: ChangeOutput,
+) -> Result<Selection, FundingError> {
     let need = Need::of(funding, outputs, change_output)?;
     let mut chosen = Vec::new();
     let mut total = Amount::ZERO;
     let mut size = 0;
-    for coin in in_order(funding)? {
+    for coin in in_order(funding, first)? {
         total = sum(total, coin.output.value)?;
         size += coin.input_size;
         chosen.push(coin);
@@ -116,7 +124,7 @@ pub fn select(
 }
 
 /// The sender's largest coin, then all others by worth; outpoints decide between equals.
-fn in_order(funding: &Funding<'_>) -> Result<Vec<Coin>, FundingError> {
+fn in_order(funding: &Funding<'_>, first: Option<OutPoint>) -> Result<Vec<Coin>, FundingError> {
     let mut coins: Vec<Coin> = funding
         .coins
         .iter()
@@ -127,7 +135,7 @@ fn in_order(funding: &Funding<'_>) -> Result<Vec<Coin>, FundingError> {
     let first = coins
         .iter()
         .position(|coin| {
-            let is_wanted = funding.first.is_none_or(|first| coin.outpoint == first);
+            let is_wanted = first.is_none_or(|first| coin.outpoint == first);
             is_wanted && *coin.output.script_pubkey == *funding.sender
         })
         .ok_or(FundingError::NoSenderCoin)?;
@@ -249,7 +257,6 @@ mod tests {
             coins,
             change: &script(2),
             rate: FeeRate::from_sat_per_vb_u32(10),
-            first: None,
         };
         select(&funding, outputs, change_output)
     }

@@ -187,7 +187,6 @@ impl Registrar {
             coins: &coins,
             change: &script,
             rate: rate(),
-            first: None,
         };
         Ok(sign(
             &operation.build(self.bns.params().magic, &funding)?,
@@ -239,7 +238,6 @@ impl Registrar {
             coins: &coins,
             change: &script,
             rate: rate(),
-            first: None,
         };
         let payment = Unsigned::payment(&funding, outputs)?;
         let transaction = sign(&payment, &[&self.treasury])?;

@@ -3,19 +3,19 @@
 use bitcoin::{Amount, FeeRate, Script, ScriptBuf, Transaction, TxOut};
 
 use super::coins::{Coin, Funding};
+use super::judge::judge;
 use super::keys::SigningKey;
 use super::operation::{Fee, OnTransfer, Operation};
 use super::sign::{MissingKey, sign};
-use super::judge::judge;
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::operation as rules;
 use crate::bns::params::Params;
+use crate::bns::price::PriceFunction;
 use crate::bns::state::State;
 use crate::bns::view::View as _;
-use crate::bns::{Bns, Reject};
-use crate::bns::price::PriceFunction;
 use crate::bns::wire::Payload;
+use crate::bns::{Bns, Reject};
 use crate::chain::dev::DevChain;
 use crate::chain::{ChainSource as _, Event};
 use crate::hash::{ConsensusHash, ZonefileHash};
@@ -309,7 +309,6 @@ impl OwnedFunding<'_> {
             coins: self.coins,
             change: &self.change,
             rate: FeeRate::from_sat_per_vb_u32(10),
-            first: None,
         }
     }
 }
@@ -375,7 +374,11 @@ fn examples() -> Vec<(u8, Operation, String)> {
 fn payloads_are_those_of_the_specification() {
     for (number, operation, expected) in examples() {
         let payload = [&b"id"[..], &operation.payload().encode()].concat();
-        assert_eq!(crate::hash::encode_hex(&payload), expected, "example {number}");
+        assert_eq!(
+            crate::hash::encode_hex(&payload),
+            expected,
+            "example {number}"
+        );
     }
 }
 
@@ -412,7 +415,9 @@ impl Rehearsal {
     fn does(&mut self, operation: &Operation) -> Option<Reject> {
         let coins = [coin(&self.key.script(), 200_000_000_000)];
         let funding = funding(&self.key, &coins, self.key.script());
-        let unsigned = operation.build(*b"id", &funding.borrowed()).expect("enough");
+        let unsigned = operation
+            .build(*b"id", &funding.borrowed())
+            .expect("enough");
         let transaction = sign(&unsigned, &[&self.key]).expect("our key");
         let candidate = crate::virtualchain::VirtualTransaction {
             vtxindex: 1,
@@ -421,14 +426,24 @@ impl Rehearsal {
             prevouts: unsigned.prevouts,
         };
         let block = vec![candidate];
-        let Ok(judged) = judge(&self.bns, &self.state, self.height - 1, self.height, std::slice::from_ref(&block));
+        let Ok(judged) = judge(
+            &self.bns,
+            &self.state,
+            self.height - 1,
+            self.height,
+            std::slice::from_ref(&block),
+        );
         let Ok(outcome) = connect_block(&self.bns, self.height, &block, &self.state);
         let judgement = judged.first().expect("an operation");
         if let Err(reject) = judgement.outcome {
             return Some(reject);
         }
-        assert!(matches!(outcome.decisions[0].operation, Decision::Accepted(_)));
-        self.state.connect(self.height, &outcome.changes, outcome.snapshot);
+        assert!(matches!(
+            outcome.decisions[0].operation,
+            Decision::Accepted(_)
+        ));
+        self.state
+            .connect(self.height, &outcome.changes, outcome.snapshot);
         self.height += 1;
         None
     }
@@ -438,7 +453,11 @@ impl Rehearsal {
 fn every_epoch_accepts_every_operation_that_it_allows() {
     for epoch in 1..=6 {
         let mut chain = Rehearsal::new(epoch);
-        let (script, me, other) = (chain.key.script(), chain.key.address(), numbered(8).address());
+        let (script, me, other) = (
+            chain.key.script(),
+            chain.key.address(),
+            numbered(8).address(),
+        );
         let features = chain.bns.params().epoch(1).features.clone();
         let id: NamespaceId = "space".parse().expect("an id");
         let name: Name = "name.space".parse().expect("a name");
@@ -452,7 +471,9 @@ fn every_epoch_accepts_every_operation_that_it_allows() {
         let value = features.register_with_value_hash.then_some(VALUE_HASH);
         let token_field = value.and(features.nameops_cost_tokens.then_some(0));
         let steps: Vec<Box<dyn Fn(ConsensusHash) -> Operation>> = vec![
-            Box::new(|ch| Operation::namespace_preorder(&id, &script, (me, versions), ch, tokens, burn)),
+            Box::new(|ch| {
+                Operation::namespace_preorder(&id, &script, (me, versions), ch, tokens, burn)
+            }),
             Box::new(|_| Operation::namespace_reveal(&id, me, 1_000, price(), 1)),
             Box::new(|_| Operation::name_import(&imported, other, VALUE_HASH)),
             Box::new(|_| Operation::namespace_ready(&id, me)),
@@ -474,6 +495,10 @@ fn every_epoch_accepts_every_operation_that_it_allows() {
         let revoke = Operation::name_revoke(&name, me);
         assert_eq!(chain.does(&revoke), Some(Reject::NotOwner), "epoch {epoch}");
         let again = Operation::name_register(&name, me, None);
-        assert_eq!(chain.does(&again), Some(Reject::NameRegistered), "epoch {epoch}");
+        assert_eq!(
+            chain.does(&again),
+            Some(Reject::NameRegistered),
+            "epoch {epoch}"
+        );
     }
 }

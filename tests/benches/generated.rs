@@ -19,7 +19,7 @@ pub const NAMES_PER_OWNER: usize = 20;
 /// What is paid for a name; it costs less.
 const FEE: u64 = 1_000;
 /// What an id of four to seven letters costs from epoch 3 on.
-const NAMESPACE_FEE: u64 = 4_000_000;
+const NAMESPACE_FEE: u64 = 40_000_000;
 
 /// Somebody with a key.
 #[derive(Clone)]

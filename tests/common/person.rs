@@ -64,14 +64,20 @@ impl World {
             .open(self.path("daemon.log"))
             .unwrap();
         let mut command = Command::new(binary());
-        command.args(["serve", "--config"]).arg(self.path("bnsd.toml"));
+        command
+            .args(["serve", "--config"])
+            .arg(self.path("bnsd.toml"));
         command.stdout(Stdio::null()).stderr(log);
         self.daemon = Some(command.spawn().unwrap());
         let end = Instant::now() + Duration::from_secs(60);
         while self.path("data/control.sock").symlink_metadata().is_err()
             || self.run(&["status"]).code != 0
         {
-            assert!(Instant::now() < end, "the daemon does not start: {}", self.log());
+            assert!(
+                Instant::now() < end,
+                "the daemon does not start: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -131,7 +137,9 @@ impl World {
         query.extend_from_slice(&rtype.to_be_bytes());
         query.extend_from_slice(&[0, 1]);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
         socket.send_to(&query, ("127.0.0.1", self.port)).unwrap();
         let mut reply = [0; 4096];
         let length = socket.recv(&mut reply).unwrap();
@@ -156,7 +164,9 @@ impl World {
     }
 
     pub fn height(&self) -> u64 {
-        self.run(&["--json", "status"]).json()["height"].as_u64().unwrap_or(0)
+        self.run(&["--json", "status"]).json()["height"]
+            .as_u64()
+            .unwrap_or(0)
     }
 
     /// What the chain says about a name.
@@ -195,13 +205,19 @@ impl Person<'_> {
     pub fn cannot(&self, arguments: &[&str], why: &str) {
         let ran = self.tries(arguments);
         assert_ne!(ran.code, 0, "{arguments:?}: {ran:?}");
-        assert!(ran.stderr.contains(why), "{arguments:?}: {why:?} is not in {ran:?}");
+        assert!(
+            ran.stderr.contains(why),
+            "{arguments:?}: {why:?} is not in {ran:?}"
+        );
     }
 
     /// The address of key `me`.
     pub fn address(&self) -> String {
         let keys = self.does(&["keys", "list"]);
-        keys[0]["addresses"][0]["address"].as_str().unwrap().to_owned()
+        keys[0]["addresses"][0]["address"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Gives coins of the embedded chain.

@@ -13,10 +13,9 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use crate::config::Secret;
 
 /// Longest status line with all headers, in bytes.
 const HEAD_BYTES: u64 = 16 << 10;
@@ -48,7 +47,24 @@ pub struct Credentials {
     /// The node's cookie file, tried first where it is there.
     pub cookie: Option<PathBuf>,
     /// User and password, tried second.
-    pub user: Option<(String, Secret)>,
+    pub user: Option<UserPassword>,
+}
+
+/// A user and a password; never shown.
+#[derive(Clone)]
+pub struct UserPassword(String);
+
+impl UserPassword {
+    /// Joins the two as the node wants them.
+    pub fn new(user: &str, password: &str) -> Self {
+        Self(format!("{user}:{password}"))
+    }
+}
+
+impl std::fmt::Debug for UserPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UserPassword(not shown)")
+    }
 }
 
 /// Why there is no reply.
@@ -90,6 +106,7 @@ pub struct Http {
     credentials: Credentials,
     limits: Limits,
     connection: Mutex<Connection>,
+    connections: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -106,12 +123,18 @@ impl Http {
             credentials,
             limits,
             connection: Mutex::default(),
+            connections: AtomicU64::new(0),
         }
     }
 
     /// Where the node is.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// How many connections were made: behind a new one may be another node.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Another connection to the same node.
@@ -179,6 +202,7 @@ impl Http {
             match TcpStream::connect_timeout(&address, remaining(deadline)?) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
+                    self.connections.fetch_add(1, Ordering::Relaxed);
                     return Ok(stream);
                 }
                 Err(error) => last = error,
@@ -348,8 +372,7 @@ impl Credentials {
     /// Values of the `Authorization` header, best first.
     fn offers(&self) -> Vec<String> {
         let cookie = self.cookie.as_deref().and_then(read_cookie);
-        let user = self.user.as_ref();
-        let user = user.map(|(name, password)| format!("{name}:{}", password.reveal()));
+        let user = self.user.as_ref().map(|user| user.0.clone());
         let texts = cookie.into_iter().chain(user);
         texts
             .map(|text| format!("Basic {}", base64(text.as_bytes())))
@@ -510,7 +533,7 @@ mod tests {
         let (address, requests) = scripted(vec![refusal(), reply("200 OK", "{}")]);
         let credentials = Credentials {
             cookie: Some(cookie),
-            user: Some(("me".to_owned(), Secret::new("pass".to_owned()))),
+            user: Some(UserPassword::new("me", "pass")),
         };
         let http = client(address, credentials);
         http.lock().authorization = Some("Basic old".to_owned());

@@ -50,7 +50,8 @@ pub struct NodeOptions {
 pub struct BitcoindSource {
     node: Node,
     confirmations: u32,
-    is_greeted: bool,
+    /// The connection over which the node was last asked for its network.
+    greeted: Option<u64>,
     best: Option<BlockRef>,
     /// A tip that was found on the best chain, and the best block at that time.
     judged: Option<(BlockRef, BlockRef)>,
@@ -72,7 +73,7 @@ impl BitcoindSource {
         Self {
             node: Node::new(http, options.network),
             confirmations: options.confirmations,
-            is_greeted: false,
+            greeted: None,
             best: None,
             judged: None,
             pipeline: None,
@@ -184,16 +185,21 @@ impl BitcoindSource {
     }
 
     fn greet(&mut self) -> Result<(), SourceError> {
-        if !self.is_greeted {
+        if !self.is_same_node() {
             self.node.greet()?;
-            self.is_greeted = true;
+            self.greeted = Some(self.node.connections());
         }
         Ok(())
     }
 
+    /// Behind a new connection may be another node, of another network even.
+    fn is_same_node(&self) -> bool {
+        self.greeted == Some(self.node.connections())
+    }
+
     /// After any trouble nothing that was known of the node counts.
     fn forget(&mut self) {
-        self.is_greeted = false;
+        self.greeted = None;
         self.best = None;
         self.judged = None;
         self.pipeline = None;
@@ -247,7 +253,11 @@ impl BitcoindSource {
 
 impl ChainSource for BitcoindSource {
     fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
-        let event = self.try_next(tip, first_block);
+        let mut event = self.try_next(tip, first_block);
+        if self.greeted.is_some() && !self.is_same_node() {
+            self.forget();
+            event = self.try_next(tip, first_block);
+        }
         self.noting(event)
     }
 
@@ -278,7 +288,7 @@ impl ChainSource for BitcoindSource {
     fn wait(&mut self, patience: Duration) {
         let started = std::time::Instant::now();
         let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        if !self.is_greeted || !self.node.wait_for_block(milliseconds.max(1)) {
+        if !self.is_same_node() || !self.node.wait_for_block(milliseconds.max(1)) {
             std::thread::sleep(patience.saturating_sub(started.elapsed()));
         }
     }

@@ -88,6 +88,11 @@ impl Node {
         format!("Bitcoin Core at {}", self.http.address())
     }
 
+    /// How many connections were made so far.
+    pub fn connections(&self) -> u64 {
+        self.http.connections()
+    }
+
     /// Refuses a node of another network, and finds out what it offers.
     pub fn greet(&mut self) -> Result<(), SourceError> {
         let genesis = bitcoin::constants::genesis_block(self.network).block_hash();

@@ -125,7 +125,13 @@ impl Transfer {
             sender,
             make: Box::new(move |chain| {
                 let quoted = quoted(chain)?;
-                Ok(Operation::name_transfer(transferred, from, to, quoted, zonefile))
+                Ok(Operation::name_transfer(
+                    transferred,
+                    from,
+                    to,
+                    quoted,
+                    zonefile,
+                ))
             }),
             then: None,
         };
@@ -202,7 +208,10 @@ impl Import {
             make: Box::new(move |_| Ok(Operation::name_import(imported, to, hash))),
             then: None,
         };
-        let terms = [("owner", self.owner.clone()), ("zone file", hash.to_string())];
+        let terms = [
+            ("owner", self.owner.clone()),
+            ("zone file", hash.to_string()),
+        ];
         let progress = desk.single(name.as_str(), "import", &terms, &plan, &self.options)?;
         report(&desk, name.as_str(), progress)
     }
@@ -220,7 +229,9 @@ pub(super) fn owner(
 ) -> Result<Sender, CliError> {
     let reply = desk.name(name)?;
     let script = reply.owner_script.ok_or_else(|| {
-        OwnError::No(format!("{name} was never registered: `bnsd name register {name}`"))
+        OwnError::No(format!(
+            "{name} was never registered: `bnsd name register {name}`"
+        ))
     })?;
     desk.sender(options.key.as_ref(), Some(&script))
 }

@@ -118,7 +118,9 @@ impl ZonefileChoice {
             let wrong = |_| OwnError::Usage("a zone file hash is 40 hex digits".to_owned());
             return Ok(Some(hash.map_err(wrong)?));
         }
-        let Some(path) = &self.zonefile else { return Ok(None) };
+        let Some(path) = &self.zonefile else {
+            return Ok(None);
+        };
         let bytes = read_zonefile(path)?;
         if !options.dry_run {
             store(context, &bytes)?;

@@ -79,14 +79,23 @@ impl One {
     pub fn price(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
         let Some(price) = &reply.price else {
-            let text = format!("{} has no price: its namespace was never revealed", reply.name);
+            let text = format!(
+                "{} has no price: its namespace was never revealed",
+                reply.name
+            );
             return Err(OwnError::No(text).into());
         };
         context.output.print(price, || {
             let mut page = Page::default();
             page.heading(&reply.name);
-            page.entry_if("price", price.satoshi.map(|satoshi| format!("{satoshi} satoshi")));
-            page.entry_if("or", price.micro_stacks.map(|amount| format!("{amount} µSTX")));
+            page.entry_if(
+                "price",
+                price.satoshi.map(|satoshi| format!("{satoshi} satoshi")),
+            );
+            page.entry_if(
+                "or",
+                price.micro_stacks.map(|amount| format!("{amount} µSTX")),
+            );
             page.entry("paid to", &price.pay_to);
             page
         })?;
@@ -128,18 +137,29 @@ impl One {
                     format!("  {}", event.height),
                     event.operation.clone(),
                     event.owner.clone().unwrap_or_default(),
-                    event.zonefile_hash.clone().unwrap_or_else(|| "no zone file".to_owned()),
+                    event
+                        .zonefile_hash
+                        .clone()
+                        .unwrap_or_else(|| "no zone file".to_owned()),
                     event.txid.clone(),
                 ]);
             }
             page
         })?;
-        Ok(if reply.history.is_empty() { Exit::No } else { Exit::Success })
+        Ok(if reply.history.is_empty() {
+            Exit::No
+        } else {
+            Exit::Success
+        })
     }
 }
 
 fn exit(reply: &NameReply) -> Exit {
-    if reply.state == NameState::Free { Exit::No } else { Exit::Success }
+    if reply.state == NameState::Free {
+        Exit::No
+    } else {
+        Exit::Success
+    }
 }
 
 fn state(state: NameState) -> &'static str {
@@ -158,7 +178,14 @@ fn page(reply: &NameReply) -> Page {
     page.entry_if("owner", reply.owner.as_ref());
     page.entry_if("zone file hash", reply.zonefile_hash.as_ref());
     if reply.zonefile_hash.is_some() {
-        page.entry("zone file", if reply.zonefile_present { "present" } else { "missing" });
+        page.entry(
+            "zone file",
+            if reply.zonefile_present {
+                "present"
+            } else {
+                "missing"
+            },
+        );
     }
     page.entry_if("last operation", reply.operation.as_ref());
     page.entry_if("at height", reply.height);
@@ -178,7 +205,9 @@ fn own_addresses(desk: &Desk<'_>) -> Result<Vec<String>, CliError> {
     let mut addresses = Vec::new();
     for file in desk.vault.list().map_err(OwnError::from)? {
         for index in 0..SEARCHED {
-            let Ok(lock) = file.lock(Purpose::Owner, index) else { break };
+            let Ok(lock) = file.lock(Purpose::Owner, index) else {
+                break;
+            };
             addresses.push(desk.text(lock.address()));
         }
     }
@@ -272,10 +301,14 @@ impl Pending {
             for task in &tasks {
                 page.heading(format!("{}: {}", task.subject, task.goal));
                 for step in &task.steps {
-                    let txids = step.attempts.last().map(|attempt| attempt.txids().join(" "));
+                    let txids = step
+                        .attempts
+                        .last()
+                        .map(|attempt| attempt.txids().join(" "));
                     page.row([
                         format!("  {}", step.operation),
-                        step.done.map_or("waiting".to_owned(), |height| format!("done at {height}")),
+                        step.done
+                            .map_or("waiting".to_owned(), |height| format!("done at {height}")),
                         txids.unwrap_or_default(),
                     ]);
                 }

@@ -100,7 +100,10 @@ impl Register {
             }
             at = 1;
         } else if steps == 1 {
-            let text = format!("{} is preordered already: go on with `bnsd name register`", wish.name);
+            let text = format!(
+                "{} is preordered already: go on with `bnsd name register`",
+                wish.name
+            );
             return Err(OwnError::No(text).into());
         }
         desk.take(task, at, &wish.register(desk), &self.options)
@@ -131,7 +134,9 @@ impl Wish {
                 let script = self.sender.lock.script();
                 let owner = (self.owner, desk.versions);
                 let quoted = quoted(chain)?;
-                Ok(Operation::name_preorder(&self.name, &script, owner, quoted, None, burn))
+                Ok(Operation::name_preorder(
+                    &self.name, &script, owner, quoted, None, burn,
+                ))
             }),
             then: Some(Box::new(move |draft| self.pretended(desk, draft))),
         }
@@ -157,9 +162,11 @@ impl Wish {
             coins: &[coin],
             change: &script,
             rate: draft.rate,
-            first: None,
         };
-        let unsigned = self.operation().build(desk.magic, &funding).map_err(OwnError::from)?;
+        let unsigned = self
+            .operation()
+            .build(desk.magic, &funding)
+            .map_err(OwnError::from)?;
         let locks = vec![self.sender.lock.clone()];
         let rate = draft.rate;
         Ok(Draft {
@@ -181,7 +188,11 @@ impl Wish {
     }
 
     fn operation(&self) -> Operation {
-        Operation::name_register(&self.name, self.owner, self.hash.filter(|_| self.takes_hash))
+        Operation::name_register(
+            &self.name,
+            self.owner,
+            self.hash.filter(|_| self.takes_hash),
+        )
     }
 }
 
@@ -189,10 +200,14 @@ impl Wish {
 pub(super) fn fee(desk: &Desk<'_>, name: &Name) -> Result<Fee, CliError> {
     let reply = desk.name(name)?;
     let price = reply.price.ok_or_else(|| {
-        OwnError::No(format!("{name} cannot be bought: its namespace was never revealed. See `bnsd namespace list`"))
+        OwnError::No(format!(
+            "{name} cannot be bought: its namespace was never revealed. See `bnsd namespace list`"
+        ))
     })?;
     let amount = price.satoshi.ok_or_else(|| {
-        OwnError::No(format!("{name} is paid in tokens, which this command cannot do"))
+        OwnError::No(format!(
+            "{name} is paid in tokens, which this command cannot do"
+        ))
     })?;
     Ok(Fee {
         to: desk.address(&price.pay_to)?,
@@ -202,5 +217,8 @@ pub(super) fn fee(desk: &Desk<'_>, name: &Name) -> Result<Fee, CliError> {
 
 /// The consensus hash to quote.
 pub(in crate::cli) fn quoted(chain: &ChainReply) -> Result<crate::hash::ConsensusHash, CliError> {
-    chain.consensus_hash.parse().map_err(|_| CliError::Unexpected)
+    chain
+        .consensus_hash
+        .parse()
+        .map_err(|_| CliError::Unexpected)
 }

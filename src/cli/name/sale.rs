@@ -87,10 +87,20 @@ impl Sell {
             address: desk.text(seller.address()),
         })?;
         let buyer = desk.address(&self.to)?;
-        let chain = desk.chain()?;
-        let outputs = outputs(desk, name, seller.address(), buyer, quoted(&chain)?, Amount::from_sat(self.price), coin.output.value)?;
+        let chain = desk.synced_chain()?;
+        let outputs = outputs(
+            desk,
+            name,
+            seller.address(),
+            buyer,
+            quoted(&chain)?,
+            Amount::from_sat(self.price),
+            coin.output.value,
+        )?;
         let unsigned = spending(&[coin], outputs);
-        let psbt = psbt::create(&unsigned, &locks, |txid| node.transaction(txid).ok().flatten());
+        let psbt = psbt::create(&unsigned, &locks, |txid| {
+            node.transaction(txid).ok().flatten()
+        });
         tx::write(&path, &psbt.serialize())?;
         desk.context.output.print(&serde_json::json!({"offer": path, "price": self.price}), || {
             let mut page = Page::default();
@@ -112,6 +122,7 @@ impl Sell {
         let _held = desk.journal.hold(&subject).map_err(OwnError::from)?;
         let mut psbt = tx::read_psbt(path)?;
         let prevouts = psbt::prevouts(&psbt).map_err(OwnError::from)?;
+        desk.synced_chain()?;
         let sale = Sale::read(desk, name, &psbt, &prevouts)?;
         sale.check(desk, seller.address(), desk.address(&self.to)?, self.price)?;
         let node = desk.node()?;
@@ -135,14 +146,24 @@ impl Sell {
         prevouts: &[TxOut],
     ) -> Result<(), CliError> {
         let ours = tx::locks(desk, prevouts)?.len();
-        if ours != 1 || prevouts.first().is_none_or(|first| first.script_pubkey != seller.lock.script()) {
+        if ours != 1
+            || prevouts
+                .first()
+                .is_none_or(|first| first.script_pubkey != seller.lock.script())
+        {
             return Err(usage("the transaction does not spend exactly one coin of the seller, as input 0: do not sign it").into());
         }
-        let coins = node.coins(&[seller.lock.script()]).map_err(OwnError::from)?;
-        let first = psbt.unsigned_tx.input.first().map(|input| input.previous_output);
-        let known = coins.iter().any(|(outpoint, output)| {
-            Some(*outpoint) == first && Some(output) == prevouts.first()
-        });
+        let coins = node
+            .coins(&[seller.lock.script()])
+            .map_err(OwnError::from)?;
+        let first = psbt
+            .unsigned_tx
+            .input
+            .first()
+            .map(|input| input.previous_output);
+        let known = coins
+            .iter()
+            .any(|(outpoint, output)| Some(*outpoint) == first && Some(output) == prevouts.first());
         if known {
             Ok(())
         } else {
@@ -161,7 +182,13 @@ impl Sell {
         let height = chain.height.unwrap_or(0);
         let mut task = Task::new(subject, "sell");
         let rate = bitcoin::FeeRate::BROADCAST_MIN;
-        let attempt = Attempt::new(height, None, rate, std::slice::from_ref(transaction), prevouts);
+        let attempt = Attempt::new(
+            height,
+            None,
+            rate,
+            std::slice::from_ref(transaction),
+            prevouts,
+        );
         task.steps.push(Step {
             operation: "NAME_TRANSFER".to_owned(),
             attempts: vec![attempt],
@@ -184,7 +211,9 @@ impl Buy {
         let buyer = desk.sender(self.options.key.as_ref(), None)?;
         let reply = desk.name(&name)?;
         let owner = reply.owner.filter(|_| reply.state == NameState::Registered);
-        let owner = owner.ok_or_else(|| OwnError::No(format!("{name} is not registered, so nobody can sell it")))?;
+        let owner = owner.ok_or_else(|| {
+            OwnError::No(format!("{name} is not registered, so nobody can sell it"))
+        })?;
         let seller = desk.address(&owner)?;
         let offer = tx::read_psbt(&self.offer)?;
         let prevouts = psbt::prevouts(&offer).map_err(OwnError::from)?;
@@ -214,13 +243,29 @@ impl Buy {
         let ours = [buyer.lock.clone()];
         let free = desk.coins(&*node, &ours, &self.options, name.as_str(), None)?;
         let theirs = Coin {
-            outpoint: offer.unsigned_tx.input.first().map(|input| input.previous_output).unwrap_or_default(),
-            output: prevouts.first().cloned().ok_or_else(|| usage("the offer spends nothing"))?,
+            outpoint: offer
+                .unsigned_tx
+                .input
+                .first()
+                .map(|input| input.previous_output)
+                .unwrap_or_default(),
+            output: prevouts
+                .first()
+                .cloned()
+                .ok_or_else(|| usage("the offer spends nothing"))?,
             input_size: coins::KEY_HASH_SIZE,
         };
-        let chain = desk.chain()?;
+        let chain = desk.synced_chain()?;
         let price = Amount::from_sat(self.price);
-        let mut outputs = outputs(desk, name, seller, buyer.address(), quoted(&chain)?, price, theirs.output.value)?;
+        let mut outputs = outputs(
+            desk,
+            name,
+            seller,
+            buyer.address(),
+            quoted(&chain)?,
+            price,
+            theirs.output.value,
+        )?;
         let all: Vec<Coin> = std::iter::once(theirs.clone()).chain(free).collect();
         let script = ScriptBuf::from_bytes(seller.script());
         let change = buyer.lock.script();
@@ -229,17 +274,27 @@ impl Buy {
             coins: &all,
             change: &change,
             rate: desk.rate(&*node, &self.options, None)?,
-            first: Some(theirs.outpoint),
         };
-        let picked = coins::select(&funding, &outputs, ChangeOutput::Optional).map_err(OwnError::from)?;
+        let picked = coins::select_first(
+            &funding,
+            Some(theirs.outpoint),
+            &outputs,
+            ChangeOutput::Optional,
+        )
+        .map_err(OwnError::from)?;
         outputs.extend(picked.change.map(|value| TxOut {
             value,
             script_pubkey: change.clone(),
         }));
         let unsigned = spending(&picked.coins, outputs);
-        let mut psbt = psbt::create(&unsigned, &ours, |txid| node.transaction(txid).ok().flatten());
+        let mut psbt = psbt::create(&unsigned, &ours, |txid| {
+            node.transaction(txid).ok().flatten()
+        });
         let spent = psbt::prevouts(&psbt).map_err(OwnError::from)?;
-        desk.judge(vec![vec![judged(&unsigned.transaction, &spent)]], name.as_str())?;
+        desk.judge(
+            vec![vec![judged(&unsigned.transaction, &spent)]],
+            name.as_str(),
+        )?;
         let keys = desk.signing_keys(&ours)?;
         let keys: Vec<_> = keys.iter().collect();
         psbt::sign(&mut psbt, &keys).map_err(OwnError::from)?;
@@ -255,24 +310,35 @@ struct Sale {
 }
 
 impl Sale {
-    fn read(desk: &Desk<'_>, name: &Name, psbt: &Psbt, prevouts: &[TxOut]) -> Result<Self, OwnError> {
+    fn read(
+        desk: &Desk<'_>,
+        name: &Name,
+        psbt: &Psbt,
+        prevouts: &[TxOut],
+    ) -> Result<Self, OwnError> {
         let transaction = &psbt.unsigned_tx;
         let features = crate::bns::epoch::Features::default();
-        let payload = scan::payload(transaction, desk.magic).and_then(|bytes| Payload::parse(bytes, &features));
+        let payload = scan::payload(transaction, desk.magic)
+            .and_then(|bytes| Payload::parse(bytes, &features));
         let transfers = matches!(
             payload,
             Some(Ok(Payload::NameTransfer { name_hash128, .. })) if name_hash128 == name.hash128()
         );
         if !transfers {
-            return Err(usage("the PSBT does not transfer this name: do not sign it"));
+            return Err(usage(
+                "the PSBT does not transfer this name: do not sign it",
+            ));
         }
         let new_owner = transaction.output.get(1);
         let (outputs, prevouts) = (transaction.output.clone(), prevouts.to_vec());
         Ok(Self {
-            new_owner: new_owner.and_then(|output| Address::of_script(output.script_pubkey.as_bytes())),
+            new_owner: new_owner
+                .and_then(|output| Address::of_script(output.script_pubkey.as_bytes())),
             to_seller: Box::new(move |script| {
                 let sum = |outputs: &[TxOut]| -> i128 {
-                    let ours = outputs.iter().filter(|output| output.script_pubkey.as_bytes() == script);
+                    let ours = outputs
+                        .iter()
+                        .filter(|output| output.script_pubkey.as_bytes() == script);
                     ours.map(|output| i128::from(output.value.to_sat())).sum()
                 };
                 sum(&outputs) - sum(&prevouts)
@@ -289,12 +355,20 @@ impl Sale {
         price: u64,
     ) -> Result<(), OwnError> {
         if self.new_owner != Some(buyer) {
-            let to = self.new_owner.map(|owner| desk.text(owner)).unwrap_or_default();
-            return Err(usage(&format!("the name would go to {to} and not to {}: do not sign it", desk.text(buyer))));
+            let to = self
+                .new_owner
+                .map(|owner| desk.text(owner))
+                .unwrap_or_default();
+            return Err(usage(&format!(
+                "the name would go to {to} and not to {}: do not sign it",
+                desk.text(buyer)
+            )));
         }
         let paid = (self.to_seller)(&seller.script());
         if paid != i128::from(price) {
-            return Err(usage(&format!("the seller would get {paid} satoshi and not {price}: do not sign it")));
+            return Err(usage(&format!(
+                "the seller would get {paid} satoshi and not {price}: do not sign it"
+            )));
         }
         Ok(())
     }
@@ -319,7 +393,11 @@ fn outputs(
         .checked_add(coin)
         .filter(|total| *total <= Amount::MAX_MONEY && price >= DUST)
         .ok_or_else(|| usage("the price is at least 5500 satoshi, and less than all money"))?;
-    Ok(vec![operation.data_output(desk.magic)?, pay(buyer, DUST), pay(seller, total)])
+    Ok(vec![
+        operation.data_output(desk.magic)?,
+        pay(buyer, DUST),
+        pay(seller, total),
+    ])
 }
 
 fn spending(coins: &[Coin], outputs: Vec<TxOut>) -> Unsigned {
@@ -327,7 +405,11 @@ fn spending(coins: &[Coin], outputs: Vec<TxOut>) -> Unsigned {
 }
 
 /// As the rules look at it: with a placeholder for the seller's signature.
-fn placeholder(seller: &Sender, psbt: &Psbt, prevouts: &[TxOut]) -> crate::api::own::JudgedTransaction {
+fn placeholder(
+    seller: &Sender,
+    psbt: &Psbt,
+    prevouts: &[TxOut],
+) -> crate::api::own::JudgedTransaction {
     let mut transaction = psbt.unsigned_tx.clone();
     if let Some(first) = transaction.input.first_mut() {
         first.script_sig = seller.lock.placeholder();

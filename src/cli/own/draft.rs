@@ -68,15 +68,15 @@ impl Desk<'_> {
         let coins = self.coins(node, &locks, options, subject, replaced)?;
         let rate = self.rate(node, options, replaced)?;
         let (script, change) = (sender.lock.script(), payer.lock.script());
+        let first = replaced.and_then(|replaced| Some(replaced.coins.first()?.0));
         let funding = Funding {
             sender: &script,
             coins: &coins,
             change: &change,
             rate,
-            first: replaced.and_then(|replaced| Some(replaced.coins.first()?.0)),
         };
         let unsigned = operation
-            .build(self.magic, &funding)
+            .build_first(self.magic, &funding, first)
             .map_err(|error| self.explain(error, sender))?;
         check_fee(&unsigned, options)?;
         Ok(Draft {
@@ -120,7 +120,9 @@ impl Desk<'_> {
         Ok(found
             .into_iter()
             .filter_map(|(outpoint, output)| {
-                let lock = locks.iter().find(|lock| lock.script() == output.script_pubkey)?;
+                let lock = locks
+                    .iter()
+                    .find(|lock| lock.script() == output.script_pubkey)?;
                 Some(Coin {
                     outpoint,
                     output,
@@ -182,7 +184,10 @@ impl Desk<'_> {
         let Reply::Judge(reply) = self.context.ask(&Request::Judge(request))? else {
             return Err(CliError::Unexpected);
         };
-        let refused = reply.verdicts.iter().any(|verdict| verdict.reject.is_some());
+        let refused = reply
+            .verdicts
+            .iter()
+            .any(|verdict| verdict.reject.is_some());
         if refused || reply.verdicts.is_empty() {
             return Err(OwnError::WouldFail(Box::new(reply)).into());
         }
@@ -192,13 +197,20 @@ impl Desk<'_> {
     /// What a person should see before anything is signed.
     pub fn show_draft(&self, draft: &Draft, judged: &JudgeReply) -> Page {
         let mut page = Page::default();
-        let operation = judged.verdicts.first().map(|verdict| verdict.operation.as_str());
+        let operation = judged
+            .verdicts
+            .first()
+            .map(|verdict| verdict.operation.as_str());
         page.heading(format!(
             "{}, accepted if it is in block {}",
             operation.unwrap_or("payment"),
             judged.height
         ));
-        self.write_transaction(&mut page, &draft.unsigned.transaction, &draft.unsigned.prevouts);
+        self.write_transaction(
+            &mut page,
+            &draft.unsigned.transaction,
+            &draft.unsigned.prevouts,
+        );
         page
     }
 
@@ -213,10 +225,18 @@ impl Desk<'_> {
         }
         for output in &transaction.output {
             if !output.script_pubkey.is_op_return() {
-                page.entry("output", &format!("{} to {}", output.value, self.who(output)));
+                page.entry(
+                    "output",
+                    &format!("{} to {}", output.value, self.who(output)),
+                );
             }
         }
-        let sum = |outputs: &[TxOut]| outputs.iter().map(|output| output.value.to_sat()).sum::<u64>();
+        let sum = |outputs: &[TxOut]| {
+            outputs
+                .iter()
+                .map(|output| output.value.to_sat())
+                .sum::<u64>()
+        };
         let fee = sum(spent).checked_sub(sum(&transaction.output));
         page.entry_if("fee", fee.map(|fee| format!("{fee} satoshi")));
     }
@@ -252,7 +272,10 @@ impl Draft {
     pub fn judged(&self) -> JudgedTransaction {
         let mut transaction = self.unsigned.transaction.clone();
         for (input, prevout) in transaction.input.iter_mut().zip(&self.unsigned.prevouts) {
-            let lock = self.locks.iter().find(|lock| lock.script() == prevout.script_pubkey);
+            let lock = self
+                .locks
+                .iter()
+                .find(|lock| lock.script() == prevout.script_pubkey);
             input.script_sig = lock.map(Lock::placeholder).unwrap_or_default();
         }
         judged(&transaction, &self.unsigned.prevouts)

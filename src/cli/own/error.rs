@@ -43,7 +43,9 @@ pub enum OwnError {
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The sender has no coins.
-    #[error("{address} has no spendable output, and whoever sends an operation has to spend one: send at least 5500 satoshi to it first")]
+    #[error(
+        "{address} has no spendable output, and whoever sends an operation has to spend one: send at least 5500 satoshi to it first"
+    )]
     NoCoins {
         /// The sender.
         address: String,
@@ -55,7 +57,9 @@ pub enum OwnError {
     #[error("{}", refusal(.0))]
     WouldFail(Box<JudgeReply>),
     /// A rule refused it in a block.
-    #[error("block {height} holds transaction {txid}, but the rules refused it: {reason}. What it paid is spent; run the command again to try once more")]
+    #[error(
+        "block {height} holds transaction {txid}, but the rules refused it: {reason}. What it paid is spent; run the command again to try once more"
+    )]
     Refused {
         /// Height of the block.
         height: u32,
@@ -65,7 +69,9 @@ pub enum OwnError {
         reason: String,
     },
     /// The transaction can never be mined.
-    #[error("transaction {txid} was not mined, and the node does not take it any more ({reason}): its coins may have been spent elsewhere. See `bnsd name pending`; `--forget {subject}` there gives it up")]
+    #[error(
+        "transaction {txid} was not mined, and the node does not take it any more ({reason}): its coins may have been spent elsewhere. See `bnsd name pending`; `--forget {subject}` there gives it up"
+    )]
     Lost {
         /// The transaction.
         txid: String,
@@ -75,7 +81,9 @@ pub enum OwnError {
         subject: String,
     },
     /// Only signed coins of the right kind can be in an operation.
-    #[error("{0} is native segwit, and one such input or owner voids a name operation: use an address that begins with 1, 3, m, n or 2")]
+    #[error(
+        "{0} is native segwit, and one such input or owner voids a name operation: use an address that begins with 1, 3, m, n or 2"
+    )]
     NativeSegwit(String),
     /// The name belongs to somebody else.
     #[error("no key here is the owner {0}: add it with `bnsd keys import`")]
@@ -84,7 +92,9 @@ pub enum OwnError {
     #[error("{}", which_key(*.0))]
     WhichKey(usize),
     /// Something else is under way on the same subject.
-    #[error("{subject} is in the middle of `{goal}`: run that command again to finish it, or give it up with `bnsd name pending --forget {subject}`")]
+    #[error(
+        "{subject} is in the middle of `{goal}`: run that command again to finish it, or give it up with `bnsd name pending --forget {subject}`"
+    )]
     UnderWay {
         /// Name or namespace.
         subject: String,
@@ -92,7 +102,9 @@ pub enum OwnError {
         goal: String,
     },
     /// The same was begun with other terms.
-    #[error("{subject} was begun with {what} {before}: run the command with that, or give it up with `bnsd name pending --forget {subject}`")]
+    #[error(
+        "{subject} was begun with {what} {before}: run the command with that, or give it up with `bnsd name pending --forget {subject}`"
+    )]
     OtherTerms {
         /// Name or namespace.
         subject: String,
@@ -131,9 +143,10 @@ impl OwnError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::WouldFail(_) | Self::Refused { .. } | Self::No(_) => Exit::No,
-            Self::Usage(_) | Self::WhichKey(_) | Self::NativeSegwit(_) | Self::OtherTerms { .. } => {
-                Exit::WrongUse
-            }
+            Self::Usage(_)
+            | Self::WhichKey(_)
+            | Self::NativeSegwit(_)
+            | Self::OtherTerms { .. } => Exit::WrongUse,
             _ => Exit::Trouble,
         }
     }
@@ -148,7 +161,11 @@ fn which_key(count: usize) -> String {
 
 /// The rule, what to do, and when it would pass.
 fn refusal(reply: &JudgeReply) -> String {
-    let Some(verdict) = reply.verdicts.iter().find(|verdict| verdict.reject.is_some()) else {
+    let Some(verdict) = reply
+        .verdicts
+        .iter()
+        .find(|verdict| verdict.reject.is_some())
+    else {
         return "the transaction carries no operation".to_owned();
     };
     let mut text = format!(
@@ -176,9 +193,7 @@ fn advice(verdict: &Verdict) -> &'static str {
             "This preorder is on the chain already: go on with `bnsd name register`, or take another owner address."
         }
         "StaleConsensusHash" => "Build it again: it then quotes the newest consensus hash.",
-        "QuotaExceeded" => {
-            "An address holds at most 25 names: use another one, --key NAME/1."
-        }
+        "QuotaExceeded" => "An address holds at most 25 names: use another one, --key NAME/1.",
         "WrongBurnAddress" => "Build it again: the fee has to go to the burn address.",
         "NoTokenAccount" | "InsufficientTokens" | "TokensLocked" => {
             "Pay in bitcoin where that is taken, or from an address that holds the tokens."
@@ -190,7 +205,9 @@ fn advice(verdict: &Verdict) -> &'static str {
         "NotOwner" | "UnknownNameHash" => {
             "Use the key of the owner; `bnsd name show` says which address that is."
         }
-        "NamespaceNotReady" => "Names can be registered once the namespace is opened with `bnsd namespace ready`.",
+        "NamespaceNotReady" => {
+            "Names can be registered once the namespace is opened with `bnsd namespace ready`."
+        }
         "NamespaceAlreadyReady" | "NamespaceAlreadyRevealed" => "Choose another namespace.",
         "NamespaceNotRevealed" => "Reveal the namespace first: `bnsd namespace reveal`.",
         "MultisigNotEnabled" => "Use a p2pkh address.",
@@ -199,8 +216,12 @@ fn advice(verdict: &Verdict) -> &'static str {
         }
         "PreorderExpired" => "Preorder again.",
         "PreorderedBeforeReady" => "Preorder again, now that the namespace is open.",
-        "InsufficientPayment" => "Preorder or renew again with the price that `bnsd name price` says.",
-        "SenderRecipientMismatch" => "In this epoch a renewal cannot change the owner: transfer it afterwards.",
+        "InsufficientPayment" => {
+            "Preorder or renew again with the price that `bnsd name price` says."
+        }
+        "SenderRecipientMismatch" => {
+            "In this epoch a renewal cannot change the owner: transfer it afterwards."
+        }
         "TransferToSelf" => "Name another address with --to.",
         "VersionNotSupported" => "Choose --rules 1.",
         "FirstImportNotFromRevealer" | "ImporterNotInKeychain" => {

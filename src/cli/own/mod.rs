@@ -27,7 +27,9 @@ pub use run::{Done, Plan, Progress};
 
 use super::{CliError, Context};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{ChainReply, ChainRequest, NameReply, NameRequest, NamespaceReply, NamespaceRequest};
+use crate::api::own::{
+    ChainReply, ChainRequest, NameReply, NameRequest, NamespaceReply, NamespaceRequest,
+};
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::{Name, NamespaceId};
 use crate::config::{Config, Network, Profile};
@@ -39,6 +41,9 @@ use crate::wallet::lock::Lock;
 use crate::wallet::node::Node;
 use crate::wallet::passphrase::PassphraseSource;
 use crate::wallet::vault::{Public, Reference, SEARCHED, Secret, Vault};
+
+/// How long the index may take to reach the tip.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Where a command works: the running daemon, the keys, the node.
 pub struct Desk<'c> {
@@ -84,6 +89,27 @@ impl<'c> Desk<'c> {
         }
     }
 
+    /// The same once the index is at the tip: on an older state, rules would be judged wrongly, and a consensus
+    /// hash that is quoted would be too old.
+    pub fn synced_chain(&self) -> Result<ChainReply, CliError> {
+        let end = std::time::Instant::now() + PATIENCE;
+        loop {
+            let chain = self.chain()?;
+            if chain.synced && chain.height.is_some() {
+                return Ok(chain);
+            }
+            if std::time::Instant::now() > end {
+                let height = chain.height.unwrap_or(0);
+                return Err(OwnError::Trouble(format!(
+                    "the index is at block {height} of {}: wait until `bnsd status` shows that it is synced. Nothing was sent",
+                    chain.best_height
+                ))
+                .into());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
     /// How a name stands.
     pub fn name(&self, name: &Name) -> Result<NameReply, CliError> {
         name_of(self.context, name)
@@ -92,7 +118,10 @@ impl<'c> Desk<'c> {
     /// How a namespace stands.
     pub fn namespace(&self, id: &NamespaceId) -> Result<NamespaceReply, CliError> {
         let id = id.to_string();
-        match self.context.ask(&Request::Namespace(NamespaceRequest { id }))? {
+        match self
+            .context
+            .ask(&Request::Namespace(NamespaceRequest { id }))?
+        {
             Reply::Namespace(namespace) => Ok(*namespace),
             _ => Err(CliError::Unexpected),
         }
@@ -107,7 +136,9 @@ impl<'c> Desk<'c> {
     pub fn address(&self, text: &str) -> Result<Address, CliError> {
         Address::decode(text, self.versions).ok_or_else(|| {
             let lower = text.to_ascii_lowercase();
-            let native = ["bc1", "tb1", "bcrt1"].iter().any(|prefix| lower.starts_with(prefix));
+            let native = ["bc1", "tb1", "bcrt1"]
+                .iter()
+                .any(|prefix| lower.starts_with(prefix));
             CliError::from(if native {
                 OwnError::NativeSegwit(text.to_owned())
             } else {
@@ -162,11 +193,10 @@ impl<'c> Desk<'c> {
                 self.unlock(file.name())?;
                 let opened = self.opened.borrow();
                 let secrets = opened.iter().filter(|(name, _)| name == file.name());
-                found.extend(
-                    secrets.flat_map(|(_, secret)| {
+                found
+                    .extend(secrets.flat_map(|(_, secret)| {
                         secret.signing_keys(self.vault.network(), &wanted)
-                    }),
-                );
+                    }));
             }
         }
         Ok(found)
@@ -188,9 +218,15 @@ impl<'c> Desk<'c> {
     /// The `dig` line that asks this daemon.
     pub fn dig(&self, name: &str, record_type: &str) -> Result<Option<String>, CliError> {
         let listeners = self.chain()?.listeners;
-        let listener = listeners.first().and_then(|text| text.parse::<std::net::SocketAddr>().ok());
+        let listener = listeners
+            .first()
+            .and_then(|text| text.parse::<std::net::SocketAddr>().ok());
         Ok(listener.map(|at| {
-            let port = if at.port() == 53 { String::new() } else { format!(" -p {}", at.port()) };
+            let port = if at.port() == 53 {
+                String::new()
+            } else {
+                format!(" -p {}", at.port())
+            };
             format!("dig @{}{port} {name} {record_type}", at.ip())
         }))
     }
@@ -223,7 +259,11 @@ fn vault(keys: &KeyOptions, network: NetworkKind) -> Result<Vault, CliError> {
 }
 
 fn network_kind(mainnet: bool) -> NetworkKind {
-    if mainnet { NetworkKind::Main } else { NetworkKind::Test }
+    if mainnet {
+        NetworkKind::Main
+    } else {
+        NetworkKind::Test
+    }
 }
 
 fn holds_any(file: &crate::wallet::vault::KeyFile, wanted: &[PublicKey]) -> bool {

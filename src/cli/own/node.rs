@@ -77,7 +77,9 @@ impl Node for Embedded<'_> {
     }
 
     fn send(&self, transactions: &[Transaction]) -> Result<(), NodeError> {
-        let hex = transactions.iter().map(|transaction| encode_hex(&serialize(transaction)));
+        let hex = transactions
+            .iter()
+            .map(|transaction| encode_hex(&serialize(transaction)));
         let request = SubmitRequest {
             transactions: hex.collect(),
         };

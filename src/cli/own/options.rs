@@ -73,7 +73,8 @@ impl KeyOptions {
         let project = directories::ProjectDirs::from("org", "bnsd", "bnsd");
         let place = given.or_else(|| Some(project?.data_local_dir().join("keys")));
         place.ok_or_else(|| {
-            OwnError::Usage("there is no home directory: name one with --keys-dir".to_owned()).into()
+            OwnError::Usage("there is no home directory: name one with --keys-dir".to_owned())
+                .into()
         })
     }
 }
@@ -85,7 +86,11 @@ impl SendOptions {
         FeePolicy {
             fixed: self.fee_rate.and_then(rate),
             cap: rate(self.max_fee_rate).unwrap_or(CAP),
-            high: if self.allow_high_fee { HighFee::Pay } else { HighFee::Refuse },
+            high: if self.allow_high_fee {
+                HighFee::Pay
+            } else {
+                HighFee::Refuse
+            },
         }
     }
 }

@@ -83,7 +83,10 @@ impl Desk<'_> {
             Some(task) => task,
         };
         for (what, value) in terms {
-            let before = task.terms.entry((*what).to_owned()).or_insert_with(|| value.clone());
+            let before = task
+                .terms
+                .entry((*what).to_owned())
+                .or_insert_with(|| value.clone());
             if before != value {
                 return Err(OwnError::OtherTerms {
                     subject: subject.to_owned(),
@@ -173,7 +176,9 @@ impl Desk<'_> {
             coins: newest.coins(),
             rate: FeeRate::from_sat_per_kwu(newest.rate),
         };
-        tracing::info!("the consensus hash that was quoted gets too old: building the operation again");
+        tracing::info!(
+            "the consensus hash that was quoted gets too old: building the operation again"
+        );
         let attempt = self.attempt(node, task, plan, options, Some(&replaced))?;
         if let (Some(attempt), Some(step)) = (attempt, task.steps.get_mut(index)) {
             step.attempts.push(attempt);
@@ -190,9 +195,16 @@ impl Desk<'_> {
         options: &SendOptions,
         replaced: Option<&Replaced>,
     ) -> Result<Option<Attempt>, CliError> {
-        let chain = self.chain()?;
+        let chain = self.synced_chain()?;
         let operation = (plan.make)(&chain)?;
-        let draft = self.draft(node, &operation, &plan.sender, options, &task.subject, replaced)?;
+        let draft = self.draft(
+            node,
+            &operation,
+            &plan.sender,
+            options,
+            &task.subject,
+            replaced,
+        )?;
         let mut blocks = vec![vec![draft.judged()]];
         if let Some(then) = &plan.then {
             blocks.push(vec![then(&draft)?]);
@@ -223,13 +235,23 @@ impl Desk<'_> {
             .quotes
             .then(|| height.saturating_add(chain.consensus_hash_lifetime));
         let prevouts = &draft.unsigned.prevouts;
-        Ok(Some(Attempt::new(height, expires, draft.rate, &[transaction], prevouts)))
+        Ok(Some(Attempt::new(
+            height,
+            expires,
+            draft.rate,
+            &[transaction],
+            prevouts,
+        )))
     }
 
     /// The accepted operation of a step, if the index has it; a refused one is an error.
     fn found(&self, task: &mut Task, index: usize) -> Result<Option<Done>, CliError> {
-        let Some(step) = task.steps.get(index) else { return Ok(None) };
-        let Some(first) = step.attempts.first() else { return Ok(None) };
+        let Some(step) = task.steps.get(index) else {
+            return Ok(None);
+        };
+        let Some(first) = step.attempts.first() else {
+            return Ok(None);
+        };
         let txids = step.attempts.iter().flat_map(Attempt::txids).collect();
         let found = self.operations(txids, first.height)?;
         if let Some(accepted) = found.iter().find(|found| found.reason.is_none()) {
@@ -245,7 +267,9 @@ impl Desk<'_> {
             self.journal.store(task).map_err(OwnError::from)?;
             return Ok(Some(done));
         }
-        let Some(refused) = found.into_iter().next() else { return Ok(None) };
+        let Some(refused) = found.into_iter().next() else {
+            return Ok(None);
+        };
         // What was mined cannot be mined again: the next run begins this step anew.
         task.steps.truncate(index);
         self.journal.store(task).map_err(OwnError::from)?;
@@ -293,7 +317,12 @@ impl Desk<'_> {
             let is_behind = chain.height.unwrap_or(0) < chain.best_height || !chain.synced;
             if Instant::now() > end && !is_behind && !self.any_known(node, task, index) {
                 let subject = task.subject.clone();
-                return Err(OwnError::Lost { txid, reason, subject }.into());
+                return Err(OwnError::Lost {
+                    txid,
+                    reason,
+                    subject,
+                }
+                .into());
             }
             sleep(node.pace().max(Duration::from_millis(100)));
         }
@@ -331,7 +360,9 @@ impl Desk<'_> {
     pub fn await_batch(&self, task: &mut Task) -> Result<(), CliError> {
         let node = self.node()?;
         let attempt = task.steps.last().and_then(|step| step.attempts.last());
-        let Some(attempt) = attempt else { return Ok(()) };
+        let Some(attempt) = attempt else {
+            return Ok(());
+        };
         let (transactions, txids) = (attempt.decoded(), attempt.txids());
         let mut sent: Option<Instant> = None;
         loop {
