@@ -34,6 +34,12 @@ mod node;
 /// A second state machine on the engine of the name system.
 mod notary;
 
+/// A person's life with names, on the embedded chain.
+mod own;
+
+/// The same on Bitcoin Core in regtest.
+mod own_node;
+
 /// Laws of the engine: undo, reorganisations, parsers.
 mod properties;
 

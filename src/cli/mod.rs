@@ -19,11 +19,17 @@ mod config;
 mod demo;
 mod error;
 mod explain;
+mod keys;
 mod log;
 mod lookup;
+mod name;
+mod namespace;
 mod output;
+mod own;
 mod serve;
 mod status;
+mod tx;
+mod zonefile;
 
 pub use error::{CliError, Exit};
 
@@ -51,6 +57,21 @@ enum Command {
     Explain(explain::Explain),
     /// Ask the running daemon how it is.
     Status(status::Status),
+    /// Register names and keep them.
+    #[command(subcommand)]
+    Name(Box<name::NameCommand>),
+    /// Open namespaces.
+    #[command(subcommand)]
+    Namespace(Box<namespace::NamespaceCommand>),
+    /// Make and keep the keys that own names.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Look at, sign and send transactions.
+    #[command(subcommand)]
+    Tx(tx::TxCommand),
+    /// Write and publish zone files.
+    #[command(subcommand)]
+    Zonefile(Box<zonefile::ZonefileCommand>),
     /// Derive the chain of names again and compare.
     #[command(subcommand)]
     Chain(chain::ChainCommand),
@@ -93,6 +114,11 @@ impl Cli {
             Command::Lookup(lookup) => lookup.run(&context),
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
+            Command::Name(name) => name.run(&context),
+            Command::Namespace(namespace) => namespace.run(&context),
+            Command::Keys(keys) => keys.run(&context),
+            Command::Tx(tx) => tx.run(&context),
+            Command::Zonefile(zonefile) => zonefile.run(&context),
             Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }

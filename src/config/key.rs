@@ -73,7 +73,12 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Variables that the command line reads itself.
-pub const OTHER_VARIABLES: &[&str] = &["BNSD_CONFIG", "BNSD_JSON"];
+pub const OTHER_VARIABLES: &[&str] = &[
+    "BNSD_CONFIG",
+    "BNSD_JSON",
+    "BNSD_KEYS_DIR",
+    "BNSD_PASSPHRASE_FILE",
+];
 
 /// The key of that name.
 pub fn find(name: &str) -> Option<&'static Key> {

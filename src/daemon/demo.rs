@@ -57,7 +57,7 @@ pub fn run_demo(mut options: DemoOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let chain = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
         let source = Box::new(chain.source(config.chain.confirmations));
-        let daemon = Daemon::start(&config, Some(source))?;
+        let daemon = Daemon::start_with(&config, Some(source), Some(chain.clone()))?;
         let published = files.clone();
         let (bns, archive) = (
             Bns::new(params(&config.chain)),

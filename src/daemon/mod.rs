@@ -10,6 +10,8 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
+mod node;
+mod own;
 mod service;
 mod source;
 
@@ -25,10 +27,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use demo::{DemoOptions, run_demo};
+pub use source::credentials as node_credentials;
 
 use crate::api::control;
 use crate::bns::Params;
 use crate::chain::ChainSource;
+use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ChainConfig, Config, Network};
 use crate::dns::names::NameStore;
@@ -38,6 +42,7 @@ use crate::indexer::Indexer;
 use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use node::DevNode;
 use service::Service;
 pub use source::open_existing as open_source;
 
@@ -56,10 +61,10 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let source = source::open(config)?;
+        let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let daemon = Daemon::start(config, source)?;
+        let daemon = Daemon::start_with(config, opened.source, opened.embedded)?;
         daemon.log_start();
         signals.wait().await;
         daemon.stop().await
@@ -79,6 +84,15 @@ impl Daemon {
     /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
     pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
+        Self::start_with(config, source, None)
+    }
+
+    /// The same with the embedded chain behind `source`, so that it takes transactions.
+    pub fn start_with(
+        config: &Config,
+        source: Option<Box<dyn ChainSource>>,
+        chain: Option<DevChain>,
+    ) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
             ..Options::default()
@@ -114,6 +128,9 @@ impl Daemon {
             upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
             network: config.chain.network,
             source: source.as_ref().map(|source| source.describe()),
+            source_kind: config.chain.source,
+            confirmations: config.chain.confirmations,
+            node: chain.map(|chain| DevNode::new(chain, config.chain.confirmations)),
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));

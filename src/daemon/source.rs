@@ -18,16 +18,25 @@ pub fn open_existing(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSour
     if config.chain.source == SourceKind::Dev && !directory.is_dir() {
         bail!("there is no embedded chain in {}", directory.display());
     }
-    open(config)
+    Ok(open(config)?.source)
 }
 
-/// Builds the configured source; a node is not asked yet. `None` where there is no chain.
-pub fn open(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
+/// A source, and the embedded chain if that is what it follows.
+pub struct Opened {
+    /// `None` where there is no chain.
+    pub source: Option<Box<dyn ChainSource>>,
+    /// Takes transactions and mines.
+    pub embedded: Option<DevChain>,
+}
+
+/// Builds the configured source; a node is not asked yet.
+pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let chain = &config.chain;
-    Ok(match chain.source {
+    let mut embedded = None;
+    let source: Option<Box<dyn ChainSource>> = match chain.source {
         SourceKind::None => None,
         SourceKind::Dev => {
-            let dev = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
+            let dev = embedded.insert(DevChain::open(&config.data_dir.join(DEV_CHAIN))?);
             Some(Box::new(dev.source(chain.confirmations)))
         }
         SourceKind::Bitcoind => Some(Box::new(BitcoindSource::new(NodeOptions {
@@ -45,18 +54,20 @@ pub fn open(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
             let source = BlockFilesSource::new(directory, network, chain.confirmations);
             Some(Box::new(source))
         }
-    })
+    };
+    Ok(Opened { source, embedded })
 }
 
 /// Bitcoin's own name for the network.
-fn bitcoin_network(network: Network) -> bitcoin::Network {
+pub fn bitcoin_network(network: Network) -> bitcoin::Network {
     match network {
         Network::Mainnet => bitcoin::Network::Bitcoin,
         Network::Regtest | Network::Dev => bitcoin::Network::Regtest,
     }
 }
 
-fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
+/// How the node is shown who we are.
+pub fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
     let user = match (&node.rpc_user, &node.rpc_password_file) {
         (Some(user), Some(path)) => {
             let text = fs::read_to_string(path).with_context(|| {

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod dns;
 pub mod golden;
 pub mod home;
+pub mod person;
 pub mod process;
 pub mod python;
 pub mod random;
