@@ -22,6 +22,7 @@ use std::time::Duration;
 use hickory_proto::rr;
 
 use crate::bns::name::NamespaceId;
+use crate::dns::{UpstreamConfig, forward};
 use crate::resolver::Mode;
 
 mod error;
@@ -88,7 +89,23 @@ pub struct ChainConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsConfig {
     /// Who answers for all other names; empty for the system's resolvers.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Who answers instead at and below a name, lower case and fully qualified.
+    pub routes: Vec<(rr::Name, Vec<UpstreamConfig>)>,
+    /// Who is asked for the addresses of upstreams that are known by name; empty for the system's resolvers.
+    pub bootstrap: Vec<SocketAddr>,
+    /// PEM file with authorities that are trusted besides the system's; absolute.
+    pub ca_file: Option<PathBuf>,
+    /// Whether encrypted upstreams are believed when they call an answer validated.
+    pub trust_ad: bool,
+    /// Most bytes that answers of upstreams occupy.
+    pub cache_bytes: usize,
+    /// Whether these answers are kept in a file while the daemon is not running.
+    pub keep_cache: bool,
+    /// How long after its time an answer may still be used when upstreams fail.
+    pub stale_max: Duration,
+    /// Whether `/etc/hosts` is served.
+    pub hosts: bool,
     /// Upper bound for the TTL of records from zone files, in seconds.
     pub max_ttl: u32,
     /// How far the index may be behind before names are refused rather than answered.
@@ -330,17 +347,56 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
 
 fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, ConfigError> {
     let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
-    if let Some(own) = upstreams.iter().find(|upstream| listen.contains(upstream)) {
-        let problem = format!("{own} is where bnsd itself listens; name another resolver");
-        return Err(reader.refuse("dns.upstreams", &problem));
+    refuse_ourselves(reader, "dns.upstreams", &upstreams, listen)?;
+    if upstreams.iter().any(UpstreamConfig::is_encrypted)
+        && !upstreams.iter().all(UpstreamConfig::is_encrypted)
+    {
+        return Err(reader.refuse(
+            "dns.upstreams",
+            "encrypted and plain upstreams together would mean plain ones when it matters; name one kind",
+        ));
     }
+    let routes = reader.routes("none")?;
+    for (_, upstreams) in &routes {
+        refuse_ourselves(reader, "dns.routes", upstreams, listen)?;
+    }
+    let cache_mebibytes = reader.one("dns.cache-size", "32", value::cache_size)?;
+    let stale = reader.one("dns.stale-max", "86400", value::stale)?;
     let max_lag = reader.one("dns.max-lag", "7200", value::lag)?;
     Ok(DnsConfig {
         upstreams,
+        routes,
+        bootstrap: reader.many("dns.bootstrap", &[], "the system's", value::plain_upstream)?,
+        ca_file: reader.optional("dns.ca-file", "the system's authorities", value::path)?,
+        trust_ad: reader.one("dns.trust-ad", "off", value::switch)?,
+        cache_bytes: (cache_mebibytes as usize) << 20,
+        keep_cache: reader.one("dns.keep-cache", "on", value::switch)?,
+        stale_max: Duration::from_secs(stale.into()),
+        hosts: reader.one("dns.hosts", "on", value::switch)?,
         max_ttl: reader.one("dns.max-ttl", "600", value::ttl)?,
         max_lag: Duration::from_secs(max_lag.into()),
         allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
     })
+}
+
+/// Asking ourselves would never end.
+fn refuse_ourselves(
+    reader: &Reader,
+    key: &str,
+    upstreams: &[UpstreamConfig],
+    listen: &[SocketAddr],
+) -> Result<(), ConfigError> {
+    let ours = |upstream: &&UpstreamConfig| {
+        let address = upstream.address();
+        address.is_some_and(|address| forward::is_ours(address, listen))
+    };
+    match upstreams.iter().find(ours) {
+        Some(own) => {
+            let problem = format!("{own} is where bnsd itself listens; name another resolver");
+            Err(reader.refuse(key, &problem))
+        }
+        None => Ok(()),
+    }
 }
 
 fn settle_namespaces(

@@ -15,6 +15,8 @@ pub enum Shape {
     PathList,
     /// A section whose keys are free: `KEY = "VALUE"`; `KEY=VALUE,...` in the environment.
     Map,
+    /// The same with lists: `"KEY" = ["VALUE", ...]`; `KEY=VALUE VALUE,...` in the environment.
+    ListMap,
 }
 
 /// A key of the configuration.
@@ -51,6 +53,14 @@ pub const KEYS: &[Key] = &[
     key("chain.first-block", "BNSD_CHAIN_FIRST_BLOCK", Shape::Number),
     key("chain.undo-depth", "BNSD_CHAIN_UNDO_DEPTH", Shape::Number),
     key("dns.upstreams", "BNSD_DNS_UPSTREAMS", Shape::List),
+    key("dns.routes", "BNSD_DNS_ROUTES", Shape::ListMap),
+    key("dns.bootstrap", "BNSD_DNS_BOOTSTRAP", Shape::List),
+    key("dns.ca-file", "BNSD_DNS_CA_FILE", Shape::Path),
+    key("dns.trust-ad", "BNSD_DNS_TRUST_AD", Shape::Text),
+    key("dns.cache-size", "BNSD_DNS_CACHE_SIZE", Shape::Number),
+    key("dns.keep-cache", "BNSD_DNS_KEEP_CACHE", Shape::Text),
+    key("dns.stale-max", "BNSD_DNS_STALE_MAX", Shape::Number),
+    key("dns.hosts", "BNSD_DNS_HOSTS", Shape::Text),
     key("dns.max-ttl", "BNSD_DNS_MAX_TTL", Shape::Number),
     key("dns.max-lag", "BNSD_DNS_MAX_LAG", Shape::Number),
     key("dns.allow-private", "BNSD_DNS_ALLOW_PRIVATE", Shape::List),

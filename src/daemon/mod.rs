@@ -12,7 +12,7 @@
 mod demo;
 mod service;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -30,8 +30,11 @@ use crate::chain::ChainSource;
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ChainConfig, Config, Network, SourceKind};
+use crate::dns::forward::Watch;
 use crate::dns::names::NameStore;
-use crate::dns::{Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
+use crate::dns::{
+    ForwardOptions, Forwarder, Handler, Options, Server, UpstreamConfig, system_upstreams,
+};
 use crate::folder::Folders;
 use crate::indexer::Indexer;
 use crate::resolver::Policy;
@@ -43,6 +46,8 @@ use service::Service;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Folder of the embedded chain in the data directory.
 const DEV_CHAIN: &str = "chain";
+/// File of the upstreams' answers in the data directory.
+const CACHE: &str = "cache.bin";
 /// Folder of the zone files in the data directory.
 const ARCHIVE: &str = "zonefiles";
 /// Database memory: a name's row is about 300 bytes, so this holds the pages of 100,000 names.
@@ -72,6 +77,7 @@ pub struct Daemon {
     indexer: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    cache_file: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -92,7 +98,9 @@ impl Daemon {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         restore_progress(&progress, &store);
 
-        let upstreams = upstreams(config, &server);
+        let forwarder = Arc::new(forwarder(config, &server, &clock)?);
+        let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
+        load_cache(&forwarder, cache_file.as_deref());
         let names = Arc::new(NameStore {
             params: Arc::clone(&params),
             store: Arc::clone(&store),
@@ -100,18 +108,13 @@ impl Daemon {
             progress: Arc::clone(&progress),
             clock: Arc::clone(&clock),
         });
-        let handler = Handler::new(
-            Arc::clone(&names),
-            policy(config),
-            Upstreams::new(&upstreams),
-        );
+        let handler = Handler::new(Arc::clone(&names), policy(config), Arc::clone(&forwarder));
         let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
             folders,
             listeners: server.local_addrs(),
-            upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
             network: config.chain.network,
             source: source.as_ref().map(ChainSource::describe),
         });
@@ -128,12 +131,18 @@ impl Daemon {
             let _ = stopped.wait_for(|stop| *stop).await; // an error is a daemon that is gone
         }));
         tasks.spawn(control.serve(Arc::clone(&service)));
+        let watch = Watch {
+            resolv_conf: config.dns.upstreams.is_empty().then(|| RESOLV_CONF.into()),
+            listeners: service.listeners.clone(),
+        };
+        tasks.spawn(watch.run(forwarder));
         Ok(Self {
             service,
             stop_indexer,
             indexer: indexer.transpose()?,
             stop,
             tasks,
+            cache_file,
         })
     }
 
@@ -154,6 +163,11 @@ impl Daemon {
         let ended = tokio::time::timeout(STOP_TIME, self.tasks.join_next()).await;
         ended.context("DNS did not stop in time")?;
         self.tasks.shutdown().await;
+        if let Some(path) = &self.cache_file
+            && let Err(error) = self.service.handler.forwarder().save(path)
+        {
+            tracing::warn!("answers of upstreams are not kept: {error}");
+        }
         if let Some(indexer) = self.indexer.take() {
             let joined = tokio::task::spawn_blocking(move || indexer.join()).await?;
             joined.map_err(|_| anyhow!("the indexer panicked"))?;
@@ -165,7 +179,7 @@ impl Daemon {
         for listener in self.listeners() {
             tracing::info!("answering DNS on {listener}");
         }
-        if self.service.upstreams.is_empty() {
+        if self.service.handler.forwarder().upstreams().is_empty() {
             tracing::warn!(
                 "no upstream: other names cannot be resolved; set `dns.upstreams` or --upstream"
             );
@@ -259,23 +273,60 @@ fn policy(config: &Config) -> Policy {
         modes: config.namespaces.clone().into_iter().collect(),
         max_ttl: config.dns.max_ttl,
         max_lag: config.dns.max_lag,
-        allow_private: config.dns.allow_private.clone(),
+        allow_private: allow_private(config),
         ..Policy::default()
     }
 }
 
-/// The configured upstreams, or else the system's, without ourselves.
-fn upstreams(config: &Config, server: &Server) -> Vec<UpstreamConfig> {
-    if !config.dns.upstreams.is_empty() {
-        return config
-            .dns
-            .upstreams
+/// Whoever routes a domain to a resolver of their own network wants that network's addresses.
+fn allow_private(config: &Config) -> Vec<hickory_proto::rr::Name> {
+    let routes = config.dns.routes.iter().map(|(zone, _)| zone);
+    let named = config.dns.allow_private.iter();
+    named.chain(routes).cloned().collect()
+}
+
+fn forwarder(
+    config: &Config,
+    server: &Server,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Forwarder> {
+    let dns = &config.dns;
+    let system = || system(server);
+    let upstreams = match dns.upstreams.is_empty() {
+        true => system(),
+        false => dns.upstreams.clone(),
+    };
+    let bootstrap = match dns.bootstrap.is_empty() {
+        true => system()
             .iter()
-            .map(|&address| UpstreamConfig { address })
-            .collect();
-    }
+            .filter_map(UpstreamConfig::address)
+            .collect(),
+        false => dns.bootstrap.clone(),
+    };
+    let options = ForwardOptions {
+        upstreams,
+        routes: dns.routes.clone(),
+        bootstrap,
+        ca_file: dns.ca_file.clone(),
+        cache_bytes: dns.cache_bytes,
+        stale_max: dns.stale_max,
+        trust_ad: dns.trust_ad,
+    };
+    Ok(Forwarder::new(options, Arc::clone(clock))?)
+}
+
+/// The system's resolvers without ourselves. Nobody else is ever asked by default.
+fn system(server: &Server) -> Vec<UpstreamConfig> {
     system_upstreams(Path::new(RESOLV_CONF), &server.local_addrs()).unwrap_or_else(|error| {
         tracing::warn!("cannot read {RESOLV_CONF}: {error}");
         Vec::new()
     })
+}
+
+fn load_cache(forwarder: &Forwarder, path: Option<&Path>) {
+    let Some(path) = path else { return };
+    match forwarder.load(path) {
+        Ok(count) => tracing::debug!("{count} answers of upstreams were kept"),
+        Err(error) => tracing::warn!("{error}"),
+    }
 }

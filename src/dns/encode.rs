@@ -9,6 +9,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name as DnsName, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
+use super::forward::{Response, Stamp};
 use super::query::{ClientEdns, Query};
 use crate::resolver::{Answer, ExtendedError, Provenance};
 
@@ -83,6 +84,52 @@ pub fn encode(query: &Query, reply: &Reply, limit: u16, out: &mut Vec<u8>) {
         if try_encode(query, &failure, limit, out).is_err() {
             out.clear();
         }
+    }
+}
+
+/// Writes an upstream's response into `out` as it came, at most `limit` bytes: what does not fit is left out
+/// whole, with TC.
+pub fn encode_raw(query: &Query, response: &Response, limit: u16, out: &mut Vec<u8>) {
+    let question = query.question.as_ref();
+    let question = question.and_then(|question| question.to_bytes().ok());
+    let set = |condition: bool, bit: u16| if condition { bit } else { 0 };
+    let stamp = Stamp {
+        id: query.id,
+        flags: set(query.recursion_desired, 0x0100)
+            | set(query.wants_authentic_data(), 0x0020)
+            | set(query.checking_disabled, 0x0010),
+        question: question.as_deref().unwrap_or_default(),
+    };
+    response.write(stamp, out);
+    let opt = query.edns.map_or(0, |_| OPT);
+    if out.len() + usize::from(opt) > usize::from(limit) {
+        cut_to_question(out, stamp.question.len());
+    }
+    if let Some(edns) = query.edns {
+        let mut reply = Reply::bare(response.rcode());
+        reply.ede = response.extended_error().cloned();
+        add_to_count(out, 1);
+        write_opt(out, edns, &reply, limit);
+    }
+}
+
+/// Leaves header and question, with TC.
+fn cut_to_question(out: &mut Vec<u8>, question: usize) {
+    out.truncate(12 + question);
+    if let Some(flags) = out.get_mut(2) {
+        *flags |= 0x02;
+    }
+    if let Some(counts) = out.get_mut(6..12) {
+        counts.fill(0);
+    }
+}
+
+/// Counts more additional records.
+fn add_to_count(out: &mut [u8], more: u16) {
+    if let Some(count) = out.get_mut(10..).and_then(<[u8]>::first_chunk_mut::<2>) {
+        *count = u16::from_be_bytes(*count)
+            .saturating_add(more)
+            .to_be_bytes();
     }
 }
 

@@ -16,13 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::chain::Chain;
 use super::counters::Counters;
-use super::encode::{Reply, encode, udp_limit};
-use super::forward::{ForwardError, Upstreams};
+use super::encode::{Reply, encode, encode_raw, udp_limit};
+use super::forward::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
 use super::query::{Decoded, Query, decode};
 use super::rebind;
 use crate::resolver::{
-    Answer, BnsRoute, ExtendedError, MAX_CHAIN, NameSource, Outcome, Policy, Provenance, Question,
-    Resolution, Route, answer_bns, resolve, route,
+    Answer, BnsRoute, ExtendedError, MAX_CHAIN, Mode, NameSource, Outcome, Policy, Provenance,
+    Question, Resolution, Route, answer_bns, resolve, route,
 };
 
 /// Queries that may wait for an upstream at the same time.
@@ -69,7 +69,7 @@ pub struct Pending {
 pub struct Handler<P> {
     snapshots: P,
     policy: ArcSwap<Policy>,
-    upstreams: ArcSwap<Upstreams>,
+    forwarder: Arc<Forwarder>,
     counters: Counters,
     in_flight: Arc<Semaphore>,
 }
@@ -82,11 +82,11 @@ enum Step {
 
 impl<P: Snapshots> Handler<P> {
     /// A handler over a source of state.
-    pub fn new(snapshots: P, policy: Policy, upstreams: Upstreams) -> Self {
+    pub fn new(snapshots: P, policy: Policy, forwarder: Arc<Forwarder>) -> Self {
         Self {
             snapshots,
             policy: ArcSwap::from_pointee(policy),
-            upstreams: ArcSwap::from_pointee(upstreams),
+            forwarder,
             counters: Counters::default(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
         }
@@ -107,9 +107,9 @@ impl<P: Snapshots> Handler<P> {
         self.policy.store(Arc::new(policy));
     }
 
-    /// Puts other upstreams in force; queries under way finish with the old ones.
-    pub fn set_upstreams(&self, upstreams: Upstreams) {
-        self.upstreams.store(Arc::new(upstreams));
+    /// Who asks upstreams.
+    pub fn forwarder(&self) -> &Arc<Forwarder> {
+        &self.forwarder
     }
 
     /// Answers a packet into `out`, or says what it takes to answer it.
@@ -130,6 +130,7 @@ impl<P: Snapshots> Handler<P> {
         let mut chain = Chain::new(question);
         match self.decide(&mut chain) {
             Step::Done(answer) => self.reply(&query, answer, limit, out),
+            Step::Ask(None) if self.reply_cached(&query, &chain, limit, out) => {}
             Step::Ask(fallback) => return self.pend(query, limit, chain, fallback, out),
         }
         Handled::Ready
@@ -144,23 +145,72 @@ impl<P: Snapshots> Handler<P> {
             mut fallback,
             _permit,
         } = pending;
+        let mut packets = CHAIN_PACKETS;
         loop {
-            let upstreams = self.upstreams.load_full();
-            let response = upstreams.ask(&query, &chain.question).await;
-            let step = match response {
+            let ask = self.question_for_upstreams(&query, &chain);
+            let step = match self.forwarder.ask(&ask, &mut packets).await {
                 Err(error) => Step::Done(chain.merge(forward_failure(&error))),
-                Ok(message) => match self.relay(&mut chain, message, fallback.take()) {
-                    Relayed::Reply(reply) => {
+                Ok(response) => {
+                    if fallback.is_none() && self.passes(&response, &chain) {
                         self.counters.count(Outcome::Forwarded);
-                        return encode(&query, &reply, limit, out);
+                        return encode_raw(&query, &response, limit, out);
                     }
-                    Relayed::GoOn(step) => step,
-                },
+                    match self.relay(&mut chain, &response, fallback.take()) {
+                        Relayed::Reply(reply) => {
+                            self.counters.count(Outcome::Forwarded);
+                            return encode(&query, &reply, limit, out);
+                        }
+                        Relayed::GoOn(step) => step,
+                    }
+                }
             };
             match step {
                 Step::Done(answer) => return self.reply(&query, answer, limit, out),
                 Step::Ask(next) => fallback = next,
             }
+        }
+    }
+
+    /// Answers from what is kept, if that is at hand and can go out as it is.
+    fn reply_cached(&self, query: &Query, chain: &Chain, limit: u16, out: &mut Vec<u8>) -> bool {
+        let ask = self.question_for_upstreams(query, chain);
+        let response = self.forwarder.cached(&ask);
+        let Some(response) = response.filter(|response| self.passes(response, chain)) else {
+            return false;
+        };
+        self.counters.count(Outcome::Forwarded);
+        encode_raw(query, &response, limit, out);
+        true
+    }
+
+    /// Whether a response answers the client's own question and can go out as it is.
+    fn passes(&self, response: &Response, chain: &Chain) -> bool {
+        let policy = self.policy.load();
+        let leads_to_us = |target| self.is_ours(target, chain, &policy);
+        chain.hops == 0
+            && response.is_whole()
+            && (!response.has_private() || policy.allows_private(&chain.asked))
+            && !response.targets().iter().any(leads_to_us)
+    }
+
+    fn question_for_upstreams(&self, query: &Query, chain: &Chain) -> Ask {
+        Ask {
+            question: chain.question.clone(),
+            dnssec_ok: query.dnssec_ok(),
+            checking_disabled: query.checking_disabled,
+            nxdomain_cut: self.nxdomain_cut(&chain.question.name),
+        }
+    }
+
+    /// A missing name says nothing about names of the chain below it.
+    fn nxdomain_cut(&self, name: &DnsName) -> NxdomainCut {
+        let namespace = name
+            .iter()
+            .next_back()
+            .and_then(|label| std::str::from_utf8(label).ok()?.parse().ok());
+        match namespace.map(|id| self.policy.load().mode(&id).mode()) {
+            Some(Mode::Off) | None => NxdomainCut::Allowed,
+            Some(_) => NxdomainCut::Never,
         }
     }
 
@@ -196,7 +246,14 @@ impl<P: Snapshots> Handler<P> {
     fn decide(&self, chain: &mut Chain) -> Step {
         let policy = self.policy.load();
         let source = self.snapshots.snapshot();
+        if self.forwarder.is_own_probe(&chain.question.name) {
+            return Step::Done(Answer::refused());
+        }
         while chain.hops <= MAX_CHAIN {
+            let routed = self.forwarder.has_route(&chain.question.name);
+            if routed && matches!(route(&chain.question, &policy), Route::SpecialUse(_)) {
+                return Step::Ask(None);
+            }
             let answer = match resolve(&chain.question, &policy, &source) {
                 Ok(Resolution::Answer(answer)) => answer,
                 Ok(Resolution::Forward) => return Step::Ask(None),
@@ -211,24 +268,26 @@ impl<P: Snapshots> Handler<P> {
     }
 
     /// What an upstream's response means for the question.
-    fn relay(
-        &self,
-        chain: &mut Chain,
-        mut message: Message,
-        fallback: Option<BnsRoute>,
-    ) -> Relayed {
+    fn relay(&self, chain: &mut Chain, response: &Response, fallback: Option<BnsRoute>) -> Relayed {
         let policy = self.policy.load();
         if let Some(bns) = fallback
-            && message.metadata.response_code == ResponseCode::NXDomain
+            && response.rcode() == ResponseCode::NXDomain
         {
             return Relayed::GoOn(self.decide_bns(&bns, chain));
         }
+        let Some(mut message) = response.message() else {
+            let text = "the upstream's answer cannot be read";
+            let ede = ExtendedError::new(ExtendedError::INVALID_DATA, text);
+            return Relayed::GoOn(Step::Done(Answer::failure(Outcome::Failed, ede)));
+        };
         if let Some((kept, target)) = self.handed_back(&message, chain, &policy) {
             chain.move_to(target, kept, Provenance::Upstream);
             return Relayed::GoOn(self.decide(chain));
         }
         let filtered = rebind::filter(&mut message, &chain.asked, &policy);
-        Relayed::Reply(chain.relayed(message, filtered))
+        let mut reply = chain.relayed(message, filtered);
+        reply.ede = reply.ede.or_else(|| response.extended_error().cloned());
+        Relayed::Reply(reply)
     }
 
     fn decide_bns(&self, bns: &BnsRoute, chain: &mut Chain) -> Step {
@@ -307,7 +366,12 @@ fn limit(query: &Query, transport: Transport) -> u16 {
 
 fn forward_failure(error: &ForwardError) -> Answer {
     let mut answer = Answer::failure(Outcome::Failed, error.extended());
-    if let ForwardError::Rejected(rcode @ (ResponseCode::Refused | ResponseCode::YXDomain)) = error
+    let first = match error {
+        ForwardError::Cached(first) => first,
+        error => error,
+    };
+    if let ForwardError::Rejected { rcode, .. } = first
+        && *rcode == ResponseCode::Refused
     {
         answer.rcode = *rcode;
     }

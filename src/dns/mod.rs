@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The sockets are our own (one UDP socket per core, no task per query) and hickory-proto reads and writes
-//! messages; upstreams are asked through hickory-resolver's `NameServerPool`. What can be answered without an
+//! messages; upstreams are asked by our own [`forward`], which passes their bytes on. What can be answered without an
 //! upstream is answered where it was read. Everything from a socket is hostile: sizes, times and numbers
 //! are bounded by the constants beside the code that they bound. Names that are asked for are never logged.
 //!
@@ -17,7 +17,7 @@
 mod chain;
 mod counters;
 mod encode;
-mod forward;
+pub mod forward;
 mod handler;
 pub mod names;
 mod query;
@@ -27,7 +27,7 @@ mod tcp;
 mod udp;
 
 pub use counters::Counters;
-pub use forward::{ForwardError, UpstreamConfig, Upstreams, system_upstreams};
+pub use forward::{ForwardError, ForwardOptions, Forwarder, UpstreamConfig, system_upstreams};
 pub use handler::{Handled, Handler, Pending, Snapshots, Transport};
 pub use server::{BindError, Options, Server};
 

@@ -20,7 +20,6 @@ pub struct Service {
     pub(super) names: Arc<NameStore>,
     pub(super) folders: Folders,
     pub(super) listeners: Vec<SocketAddr>,
-    pub(super) upstreams: Vec<SocketAddr>,
     pub(super) network: Network,
     pub(super) source: Option<String>,
 }

@@ -34,7 +34,7 @@ impl Service {
             namespaces: counts.namespaces,
             preorders: counts.preorders,
             zonefiles: self.zonefiles(&names)?,
-            upstreams: addresses(&self.upstreams),
+            upstreams: self.handler.forwarder().describe(),
             listeners: addresses(&self.listeners),
             queries: Outcome::ALL
                 .iter()
@@ -88,7 +88,7 @@ impl Service {
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
-        if self.upstreams.is_empty() {
+        if self.handler.forwarder().upstreams().is_empty() {
             warnings.push(
                 "no upstream is known, so other names cannot be resolved: set `dns.upstreams`"
                     .to_owned(),
