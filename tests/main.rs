@@ -7,6 +7,9 @@
 
 mod common;
 
+/// Names that are not ours: upstreams, cache, forgeries, failures.
+mod forward;
+
 /// Golden data of the reference implementation.
 mod vectors;
 

@@ -187,6 +187,7 @@ mod tests {
                 }),
                 Request::Explain(_) => Reply::usage("nothing to explain"),
                 Request::Status(_) => Reply::Status(Box::default()),
+                Request::Cache(_) => Reply::Cache(crate::api::cache::CacheReply::default()),
             }
         }
     }

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::cache::{CacheReply, CacheRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::status::{StatusReply, StatusRequest};
@@ -25,6 +26,8 @@ pub enum Request {
     Explain(ExplainRequest),
     /// How the daemon is.
     Status(StatusRequest),
+    /// What is kept of upstreams' answers.
+    Cache(CacheRequest),
 }
 
 /// What is replied.
@@ -37,6 +40,8 @@ pub enum Reply {
     Explain(Box<ExplainReply>),
     /// To [`Request::Status`].
     Status(Box<StatusReply>),
+    /// To [`Request::Cache`].
+    Cache(CacheReply),
     /// To any request that got no other.
     Error(ErrorReply),
 }

@@ -14,6 +14,7 @@ use crate::api::client;
 use crate::api::message::{Reply, Request};
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
+mod cache;
 mod config;
 mod demo;
 mod error;
@@ -50,6 +51,9 @@ enum Command {
     Explain(explain::Explain),
     /// Ask the running daemon how it is.
     Status(status::Status),
+    /// Show or forget what is kept of other resolvers' answers.
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -89,6 +93,7 @@ impl Cli {
             Command::Lookup(lookup) => lookup.run(&context),
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
+            Command::Cache(cache) => cache.run(&context),
             Command::Config(config) => config.run(&context),
         }
     }

@@ -33,7 +33,7 @@ use crate::config::{ChainConfig, Config, Network, SourceKind};
 use crate::dns::forward::Watch;
 use crate::dns::names::NameStore;
 use crate::dns::{
-    ForwardOptions, Forwarder, Handler, Options, Server, UpstreamConfig, system_upstreams,
+    ForwardOptions, Forwarder, Handler, Hosts, Options, Server, UpstreamConfig, system_upstreams,
 };
 use crate::folder::Folders;
 use crate::indexer::Indexer;
@@ -46,6 +46,8 @@ use service::Service;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Folder of the embedded chain in the data directory.
 const DEV_CHAIN: &str = "chain";
+/// Where the system names hosts.
+const HOSTS: &str = "/etc/hosts";
 /// File of the upstreams' answers in the data directory.
 const CACHE: &str = "cache.bin";
 /// Folder of the zone files in the data directory.
@@ -108,7 +110,8 @@ impl Daemon {
             progress: Arc::clone(&progress),
             clock: Arc::clone(&clock),
         });
-        let handler = Handler::new(Arc::clone(&names), policy(config), Arc::clone(&forwarder));
+        let handler = Handler::new(Arc::clone(&names), policy(config), Arc::clone(&forwarder))
+            .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
         let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),

@@ -18,6 +18,7 @@ use super::chain::Chain;
 use super::counters::Counters;
 use super::encode::{Reply, encode, encode_raw, udp_limit};
 use super::forward::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
+use super::hosts::Hosts;
 use super::query::{Decoded, Query, decode};
 use super::rebind;
 use crate::resolver::{
@@ -70,6 +71,7 @@ pub struct Handler<P> {
     snapshots: P,
     policy: ArcSwap<Policy>,
     forwarder: Arc<Forwarder>,
+    hosts: Option<Hosts>,
     counters: Counters,
     in_flight: Arc<Semaphore>,
 }
@@ -87,6 +89,7 @@ impl<P: Snapshots> Handler<P> {
             snapshots,
             policy: ArcSwap::from_pointee(policy),
             forwarder,
+            hosts: None,
             counters: Counters::default(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
         }
@@ -105,6 +108,13 @@ impl<P: Snapshots> Handler<P> {
     /// Puts another policy in force.
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
+    }
+
+    /// The same with a file of hosts, which is asked before everybody else.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: Option<Hosts>) -> Self {
+        self.hosts = hosts;
+        self
     }
 
     /// Who asks upstreams.
@@ -250,6 +260,15 @@ impl<P: Snapshots> Handler<P> {
             return Step::Done(Answer::refused());
         }
         while chain.hops <= MAX_CHAIN {
+            // Only the client's own question: no chain of others leads into the file.
+            if chain.hops == 0
+                && let Some(answer) = self
+                    .hosts
+                    .as_ref()
+                    .and_then(|hosts| hosts.answer(&chain.question))
+            {
+                return Step::Done(answer);
+            }
             let routed = self.forwarder.has_route(&chain.question.name);
             if routed && matches!(route(&chain.question, &policy), Route::SpecialUse(_)) {
                 return Step::Ask(None);

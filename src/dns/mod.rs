@@ -19,6 +19,7 @@ mod counters;
 mod encode;
 pub mod forward;
 mod handler;
+mod hosts;
 pub mod names;
 mod query;
 mod rebind;
@@ -29,6 +30,7 @@ mod udp;
 pub use counters::Counters;
 pub use forward::{ForwardError, ForwardOptions, Forwarder, UpstreamConfig, system_upstreams};
 pub use handler::{Handled, Handler, Pending, Snapshots, Transport};
+pub use hosts::Hosts;
 pub use server::{BindError, Options, Server};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the daemon answers on its control socket: lookups, explanations, its status.
 
+mod cache;
 mod explain;
 mod lookup;
 mod status;
@@ -32,6 +33,7 @@ impl Control for Service {
                 .explain(&request)
                 .await
                 .map(|reply| Reply::Explain(Box::new(reply))),
+            Request::Cache(request) => self.cache(&request).map(Reply::Cache),
             Request::Status(_) => self.status().map(|reply| Reply::Status(Box::new(reply))),
         };
         reply.unwrap_or_else(|reply| *reply)

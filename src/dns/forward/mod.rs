@@ -48,7 +48,7 @@ use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name as DnsName;
 
-pub use ask::{Ask, NxdomainCut};
+pub use ask::{Ask, NxdomainCut, split_key};
 pub use cache::Cache;
 pub use entry::{Channel, Entry, Kind, Stamp};
 pub use file::FileError;
