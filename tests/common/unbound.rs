@@ -32,7 +32,7 @@ impl Unbound {
              local-zone: \"example.com.\" static\n \
              local-data: \"example.com. 600 SOA ns.example.com. h.example.com. 1 2 3 4 60\"\n \
              local-data: \"www.example.com. 600 A 198.51.100.80\"\n \
-             local-data: \"www.example.com. 600 TYPE65280 \\\\# 4 DEADBEEF\"\n\
+             local-data: \"www.example.com. 600 TYPE65280 \\# 4 DEADBEEF\"\n\
              remote-control:\n control-enable: no\n",
             directory.path().display(),
             plain.port(),

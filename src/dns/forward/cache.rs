@@ -141,6 +141,11 @@ impl Cache {
         self.entries.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Bytes in use.
     pub fn weight(&self) -> u64 {
         self.entries.weight()

@@ -110,12 +110,12 @@ impl Forwarder {
         while !rest.is_empty() {
             let (taken, after) = take(rest)?;
             rest = after;
-            count += usize::from(self.keep(taken, passed));
+            count += usize::from(self.keep(&taken, passed));
         }
         Some(count)
     }
 
-    fn keep(&self, taken: Taken<'_>, passed: u64) -> bool {
+    fn keep(&self, taken: &Taken<'_>, passed: u64) -> bool {
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         let remaining = taken.remaining.saturating_sub(passed);
         if remaining == 0 || !fits(taken.key, taken.message) {

@@ -38,7 +38,7 @@ impl Https {
         let (requests, conversation) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(connection))
                 .await
-                .map_err(broken)?;
+                .map_err(|error| broken(&error))?;
         tokio::spawn(async move {
             if let Err(error) = conversation.await {
                 tracing::debug!("an HTTPS connection to an upstream ended: {error}");
@@ -79,7 +79,7 @@ impl Https {
     }
 }
 
-fn broken(error: hyper::Error) -> Failed {
+fn broken(error: &hyper::Error) -> Failed {
     Failed::Unreachable(error.to_string())
 }
 
@@ -120,7 +120,7 @@ fn accept(response: &Response<Incoming>) -> Result<u32, Failed> {
 async fn read(mut body: Incoming) -> Result<Vec<u8>, Failed> {
     let mut bytes = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(broken)?.into_data() else {
+        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else {
             continue;
         };
         if bytes.len() + data.len() > BODY_MAX {

@@ -294,7 +294,9 @@ impl Secure {
         &self,
     ) -> Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>, Failed> {
         let stream = self.locator.connect().await?;
-        Ok(self.connector.connect(self.name.clone(), stream).await?)
+        // A handshake's state is large, and rarely there.
+        let handshake = Box::pin(self.connector.connect(self.name.clone(), stream));
+        Ok(handshake.await?)
     }
 
     async fn stream(&self) -> Result<Stream, Failed> {
@@ -302,7 +304,7 @@ impl Secure {
     }
 
     async fn https(&self) -> Result<Https, Failed> {
-        Https::start(self.connect().await?).await
+        Box::pin(Https::start(self.connect().await?)).await
     }
 
     async fn once_https(

@@ -230,7 +230,7 @@ impl Forwarder {
             .filter(|found| found.entry.remaining(now) > 0)
             .or_else(|| self.cache.find_cut(ask, now))?;
         if found.fit == Fit::Own && found.entry.take_refresh(now) {
-            self.refresh(ask.clone(), Arc::clone(&found.entry));
+            self.refresh(ask.clone(), &found.entry);
         }
         Some(Response::fresh(&found, now, self.believes(&found.entry)))
     }
@@ -445,7 +445,7 @@ impl Forwarder {
     }
 
     /// Asks again before an answer is out of date.
-    fn refresh(self: &Arc<Self>, ask: Ask, old: Arc<Entry>) {
+    fn refresh(self: &Arc<Self>, ask: Ask, old: &Entry) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             old.give_refresh_back();
             return;
