@@ -12,7 +12,7 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{RData, RecordType};
 
 use crate::common::resolver::{Resolver, free_address, query, with_edns};
-use crate::common::unbound::Unbound;
+use crate::common::secure_unbound::SecureUnbound;
 use crate::common::upstream::{
     ASKED, COM, Certificate, Over, Seen, Send, Upstream, asked, good, question_end, response, soa,
 };
@@ -714,7 +714,7 @@ fn encrypted_upstreams_have_to_prove_who_they_are_and_are_never_asked_in_the_cle
 #[test]
 fn a_real_unbound_is_asked_over_every_transport() {
     let certificate = Certificate::new("dns.example");
-    let unbound = Unbound::start(&certificate);
+    let unbound = SecureUnbound::start(&certificate);
     let scratch = tempfile::tempdir().unwrap();
     let authorities = scratch.path().join("ca.pem");
     std::fs::write(&authorities, &certificate.pem).unwrap();

@@ -15,6 +15,7 @@ use crate::api::message::{Reply, Request};
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
 mod cache;
+mod chain;
 mod config;
 mod demo;
 mod error;
@@ -54,6 +55,9 @@ enum Command {
     /// Show or forget what is kept of other resolvers' answers.
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    /// Derive the chain of names again and compare.
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -94,6 +98,7 @@ impl Cli {
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
             Command::Cache(cache) => cache.run(&context),
+            Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }
     }

@@ -1,6 +1,16 @@
 //! What several test modules share.
 
 pub mod chain_file;
+pub mod demo;
+pub mod dns;
+pub mod golden;
+pub mod home;
+pub mod process;
+pub mod python;
+pub mod random;
 pub mod resolver;
+pub mod scratch;
+pub mod secure_unbound;
 pub mod unbound;
 pub mod upstream;
+pub mod world;
