@@ -674,6 +674,32 @@ fn asking_ourselves_is_refused_at_start() {
     assert!(error.contains("is where bnsd itself listens"), "{error}");
 }
 
+#[test]
+fn another_network_is_noticed_and_its_answers_are_its_own() {
+    let resolv_conf = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(resolv_conf.path(), "nameserver 192.0.2.1\n").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let options = bnsd::dns::ForwardOptions {
+        upstreams: vec!["192.0.2.1".parse().unwrap()],
+        ..Default::default()
+    };
+    let clock = Arc::new(bnsd::clock::SystemClock::start());
+    let forwarder = Arc::new(bnsd::dns::Forwarder::new(options, clock).unwrap());
+    let watch = bnsd::dns::forward::Watch {
+        resolv_conf: Some(resolv_conf.path().to_owned()),
+        listeners: vec!["127.0.0.1:53".parse().unwrap()],
+    };
+    runtime.spawn(watch.run(Arc::clone(&forwarder)));
+    std::thread::sleep(Duration::from_millis(200));
+    let text = "search lan\nnameserver 127.0.0.1\nnameserver 198.51.100.7\n";
+    std::fs::write(resolv_conf.path(), text).unwrap();
+    let end = Instant::now() + Duration::from_secs(7);
+    while forwarder.describe() != ["198.51.100.7:53"] {
+        assert!(Instant::now() < end, "{:?}", forwarder.describe());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 // ---- encrypted, routed, local ---------------------------------------------------------------------------
 
 #[test]

@@ -111,7 +111,7 @@ impl Default for ForwardOptions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardError {
     /// There is none.
-    #[error("no upstream is known; set dns.upstreams in bnsd.toml, or --upstream")]
+    #[error("no upstream configured; set upstreams in bnsd.toml or --upstream")]
     NoUpstream,
     /// All were silent.
     #[error("no upstream answered in time")]
