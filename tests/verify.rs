@@ -23,6 +23,8 @@ use crate::common::golden;
 use crate::common::random::Random;
 use crate::common::scratch::scratch;
 
+/// Key and value, seal included.
+type Row = (Vec<u8>, Vec<u8>);
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 /// Flips per chain; there are four chains.
@@ -260,7 +262,7 @@ fn index_dev_chain(directory: &Path, chain: &DevChain) {
 fn flip_bytes(folder: &str, name: &str, seed: u64) {
     let scratch = scratch();
     let subject = Subject::new(scratch.path(), folder, name);
-    let rows: Vec<(&str, Vec<(Vec<u8>, Vec<u8>)>)> = TABLES
+    let rows: Vec<(&str, Vec<Row>)> = TABLES
         .iter()
         .chain(&INDEXES)
         .map(|table| (*table, read_rows(scratch.path(), table)))
@@ -385,7 +387,7 @@ fn database(directory: &Path) -> Database {
     Database::create(directory.join("names.redb")).unwrap()
 }
 
-fn read_rows(directory: &Path, table: &'static str) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn read_rows(directory: &Path, table: &'static str) -> Vec<Row> {
     let database = database(directory);
     let transaction = database.begin_read().unwrap();
     let rows = transaction.open_table(Rows::new(table)).unwrap();

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::fmt::Display;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -120,7 +121,11 @@ fn read_bounded(reader: impl io::Read) -> Result<Vec<u8>, VectorError> {
     Ok(bytes)
 }
 
-fn content(place: impl Into<String>, problem: impl ToString) -> VectorError {
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "callers give up errors and texts"
+)]
+fn content(place: impl Into<String>, problem: impl Display) -> VectorError {
     VectorError::Content {
         place: place.into(),
         problem: problem.to_string(),

@@ -12,7 +12,7 @@
 //! `lock` (one process at a time; holds its id), `names.redb` (below), and wherever its user puts it, an
 //! [`Archive`]. The directory is created for its owner alone (0700).
 //!
-//! # Format 2 of `names.redb`
+//! # Format 1 of `names.redb`
 //!
 //! Keys are bytes and sort as bytes; `‖` joins without separator. Every value ends in the four bytes of seal that
 //! `table.rs` explains. Fields are encoded as `codec.rs` says; *name* and *id* at the end of a key or as a
@@ -20,7 +20,7 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `format` | u32, 2 |
+//! | `meta` | `format` | u32, 1 |
 //! | | `chain` | network text, magic (2), first block u32 |
 //! | | `seeded` | nothing; there once the rows before the first block are |
 //! | `blocks` | height u32 | block hash, previous hash, time u32, ops hash, consensus hash, SHA-256 over its rows in `operations`; the last row is the tip |
@@ -44,8 +44,6 @@
 //! `name_preorders`, `namespace_preorders` and `announced_hashes` are indexes and follow from it. `operations` keeps
 //! every candidate with what it spends, so that the chain can be derived again from this file alone
 //! ([`Store::verify`]).
-//!
-//! Format 1 had no hash over the candidates in `blocks`; it is computed when such a file is opened.
 //!
 //! Sources: `sm` is state-machine.md, `za` zonefiles-and-atlas.md.
 
@@ -74,7 +72,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod undo;
-mod upgrade;
 mod verify;
 mod view;
 mod writer;

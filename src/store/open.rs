@@ -11,16 +11,13 @@ use redb::{
 use super::ChainIdentity;
 use super::codec::{Field, Input};
 use super::error::{OpenError, StoreError};
-use super::table::{Tables, WriteTable, open_meta};
-use super::upgrade::hash_candidates;
+use super::table::{Tables, open_meta};
 use super::view::StoreSnapshot;
 
 /// The database file in the data directory.
 const FILE_NAME: &str = "names.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.
-const FORMAT: u32 = 2;
-/// The one before, which is upgraded.
-const FORMER_FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const CHAIN_KEY: &[u8] = b"chain";
 
@@ -28,8 +25,6 @@ const CHAIN_KEY: &[u8] = b"chain";
 enum Found {
     Nothing,
     Chain(ChainIdentity),
-    /// In the former format.
-    Former(ChainIdentity),
 }
 
 /// Opens the database of a data directory whose lock is held, and its first snapshot.
@@ -69,14 +64,13 @@ fn open_file(
     };
     match identify(&path, &database)? {
         Found::Nothing => initialise(&database, chain).map_err(damaged)?,
-        Found::Chain(found) | Found::Former(found) if found != *chain => {
+        Found::Chain(found) if found != *chain => {
             return Err(OpenError::WrongChain {
                 path,
                 found,
                 wanted: chain.clone(),
             });
         }
-        Found::Former(_) => upgrade(&path, &database).map_err(damaged)?,
         Found::Chain(_) => {}
     }
     let snapshot = first_snapshot(&database).map_err(damaged)?;
@@ -144,7 +138,6 @@ fn identify(path: &Path, database: &Database) -> Result<Found, OpenError> {
             known: FORMAT,
         }),
         Some((Some(FORMAT), Some(chain))) => Ok(Found::Chain(chain)),
-        Some((Some(FORMER_FORMAT), Some(chain))) => Ok(Found::Former(chain)),
         Some((format, _)) => Err(damaged(format!("format {format:?} was never written"))),
     }
 }
@@ -156,7 +149,7 @@ fn read_meta(
     let format = meta.get(FORMAT_KEY, |row| {
         row.try_into().ok().map(u32::from_be_bytes)
     })?;
-    if !matches!(format, Some(FORMER_FORMAT | FORMAT)) {
+    if format != Some(FORMAT) {
         return Ok((format, None)); // another format may say the chain in another way
     }
     Ok((format, meta.get(CHAIN_KEY, read_chain)?))
@@ -166,28 +159,10 @@ fn initialise(database: &Database, chain: &ChainIdentity) -> Result<(), StoreErr
     let mut transaction = database.begin_write()?;
     make_durable(&mut transaction);
     let mut tables = Tables::of_write(&transaction)?;
-    write_format(&mut tables)?;
+    tables
+        .meta
+        .put(FORMAT_KEY, &mut FORMAT.to_be_bytes().to_vec())?;
     tables.meta.put(CHAIN_KEY, &mut write_chain(chain))?;
-    drop(tables);
-    Ok(transaction.commit()?)
-}
-
-fn write_format(tables: &mut Tables<WriteTable<'_>>) -> Result<(), StoreError> {
-    let mut row = FORMAT.to_be_bytes().to_vec();
-    tables.meta.put(FORMAT_KEY, &mut row)
-}
-
-/// Brings a file of the former format up to date in one transaction.
-fn upgrade(path: &Path, database: &Database) -> Result<(), StoreError> {
-    tracing::info!(
-        "bringing {} from format {FORMER_FORMAT} to {FORMAT}",
-        path.display()
-    );
-    let mut transaction = database.begin_write()?;
-    make_durable(&mut transaction);
-    let mut tables = Tables::of_write(&transaction)?;
-    hash_candidates(&mut tables)?;
-    write_format(&mut tables)?;
     drop(tables);
     Ok(transaction.commit()?)
 }

@@ -249,7 +249,7 @@ impl World {
         let ready = Operation::namespace_ready(&id, address);
         for operation in [preorder, reveal, ready] {
             let transaction = self.transaction(&operation, 0, 1);
-            self.connect(vec![transaction]);
+            self.connect(&[transaction]);
         }
     }
 
@@ -278,7 +278,7 @@ impl World {
                 waiting.push((name, owner));
             }
             next = count.min(next + BLOCK / 2);
-            spent.add(&self.connect(block));
+            spent.add(&self.connect(&block));
         }
         spent
     }
@@ -296,7 +296,7 @@ impl World {
                     block.push(self.change(name, block.len()));
                 }
             }
-            spent.add(&self.connect(block));
+            spent.add(&self.connect(&block));
         }
         spent
     }
@@ -382,7 +382,7 @@ impl World {
         }
     }
 
-    fn connect(&mut self, candidates: Vec<VirtualTransaction>) -> Spent {
+    fn connect(&mut self, candidates: &[VirtualTransaction]) -> Spent {
         let height = self.height + 1;
         let mut spent = Spent {
             operations: candidates.len(),
@@ -391,13 +391,13 @@ impl World {
         let start = Instant::now();
         let written: Result<_, StoreError> = self.store.write(|writer| {
             let begin = Instant::now();
-            let outcome = connect_block(&self.bns, height, &candidates, writer.state())?;
+            let outcome = connect_block(&self.bns, height, candidates, writer.state())?;
             let ruled = Instant::now();
             writer.apply(&ConnectedBlock {
                 hash: hash(height),
                 previous: hash(height - 1),
                 time: height,
-                candidates: &candidates,
+                candidates,
                 outcome: &outcome,
             })?;
             (spent.rules, spent.rows) = (ruled - begin, ruled.elapsed());

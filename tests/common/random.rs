@@ -1,5 +1,10 @@
 //! Numbers that look random and are the same in every run (splitmix64, Steele, Lea and Flood 2014).
 
+#![allow(
+    dead_code,
+    reason = "not every program that includes this needs all of it"
+)]
+
 /// A generator.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
@@ -25,6 +30,7 @@ impl Random {
     }
 
     /// One of several.
+    #[allow(dead_code, reason = "not everybody who includes this file picks")]
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
