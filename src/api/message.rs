@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
+use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
 
 /// Version of the protocol. It changes only when an old reader would misread a new line.
@@ -25,6 +26,8 @@ pub enum Request {
     Explain(ExplainRequest),
     /// How the daemon is.
     Status(StatusRequest),
+    /// A choice between chain and legacy tree.
+    Prefer(PreferRequest),
 }
 
 /// What is replied.
@@ -37,6 +40,8 @@ pub enum Reply {
     Explain(Box<ExplainReply>),
     /// To [`Request::Status`].
     Status(Box<StatusReply>),
+    /// To [`Request::Prefer`].
+    Prefer(PreferReply),
     /// To any request that got no other.
     Error(ErrorReply),
 }
@@ -144,7 +149,7 @@ mod tests {
         );
         assert_eq!(decode::<Request>(&line).expect("a request"), request);
         let status: Request = decode(b"{\"v\":1,\"status\":{}}").expect("a request");
-        assert_eq!(status, Request::Status(StatusRequest {}));
+        assert_eq!(status, Request::Status(StatusRequest::default()));
     }
 
     #[test]

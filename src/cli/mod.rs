@@ -21,6 +21,7 @@ mod explain;
 mod log;
 mod lookup;
 mod output;
+mod prefer;
 mod serve;
 mod status;
 
@@ -50,6 +51,8 @@ enum Command {
     Explain(explain::Explain),
     /// Ask the running daemon how it is.
     Status(status::Status),
+    /// Settle who answers for a name that is on the chain and in the legacy tree.
+    Prefer(prefer::Prefer),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -89,6 +92,7 @@ impl Cli {
             Command::Lookup(lookup) => lookup.run(&context),
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
+            Command::Prefer(prefer) => prefer.run(&context),
             Command::Config(config) => config.run(&context),
         }
     }

@@ -10,11 +10,12 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
+mod preferences;
 mod service;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -31,12 +32,13 @@ use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ChainConfig, Config, Network, SourceKind};
 use crate::dns::names::NameStore;
-use crate::dns::{Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
+use crate::dns::{Access, Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
 use crate::folder::Folders;
 use crate::indexer::Indexer;
 use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use preferences::Preferences;
 use service::Service;
 
 /// Where the system says which resolvers to ask.
@@ -80,6 +82,9 @@ impl Daemon {
     pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
+            tls: config.dns.tls.clone(),
+            https: config.dns.https.clone(),
+            https_hosts: config.dns.https_hosts.clone(),
             ..Options::default()
         };
         let server = Server::bind(&listen)?;
@@ -87,6 +92,7 @@ impl Daemon {
         let store = Arc::new(open_store(config, &params)?);
         let archive = Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?);
         let control = control::Server::bind(&config.control_socket)?;
+        let (preferences, chosen) = Preferences::open(&config.data_dir)?;
         let folders = Folders::watch(&config.zonefiles.folders, &store, &archive)?;
         let progress = Arc::new(Progress::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
@@ -102,15 +108,22 @@ impl Daemon {
         });
         let handler = Handler::new(
             Arc::clone(&names),
-            policy(config),
+            Policy {
+                preferences: chosen,
+                ..policy(config)
+            },
             Upstreams::new(&upstreams),
-        );
+        )
+        .with_log(config.log_queries);
         let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
             folders,
+            preferences: Mutex::new(preferences),
             listeners: server.local_addrs(),
+            tls_listeners: server.tls_addrs(),
+            https_listeners: server.https_addrs(),
             upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
             network: config.chain.network,
             source: source.as_ref().map(ChainSource::describe),
@@ -124,7 +137,7 @@ impl Daemon {
         let (stop, mut stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let handler = Arc::clone(&service.handler);
-        tasks.spawn(server.run(handler, async move {
+        tasks.spawn(server.run(handler, access(config), async move {
             let _ = stopped.wait_for(|stop| *stop).await; // an error is a daemon that is gone
         }));
         tasks.spawn(control.serve(Arc::clone(&service)));
@@ -147,6 +160,16 @@ impl Daemon {
         &self.service.listeners
     }
 
+    /// Where DNS over TLS is served.
+    pub fn tls_listeners(&self) -> &[std::net::SocketAddr] {
+        &self.service.tls_listeners
+    }
+
+    /// Where DNS over HTTPS is served.
+    pub fn https_listeners(&self) -> &[std::net::SocketAddr] {
+        &self.service.https_listeners
+    }
+
     /// Stops answering, then indexing. The database is durable at every moment, so nothing is flushed here.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop_indexer.store(true, Ordering::Relaxed);
@@ -164,6 +187,12 @@ impl Daemon {
     fn log_start(&self) {
         for listener in self.listeners() {
             tracing::info!("answering DNS on {listener}");
+        }
+        for listener in self.tls_listeners() {
+            tracing::info!("answering DNS over TLS on {listener}");
+        }
+        for listener in self.https_listeners() {
+            tracing::info!("answering DNS over HTTPS on https://{listener}/dns-query");
         }
         if self.service.upstreams.is_empty() {
             tracing::warn!(
@@ -260,8 +289,15 @@ fn policy(config: &Config) -> Policy {
         max_ttl: config.dns.max_ttl,
         max_lag: config.dns.max_lag,
         allow_private: config.dns.allow_private.clone(),
+        ad_for_bns: config.dns.ad_for_bns,
         ..Policy::default()
     }
+}
+
+/// Who may ask.
+fn access(config: &Config) -> Arc<Access> {
+    let networks = config.dns.access.clone();
+    Arc::new(Access::new(networks, config.dns.rate_limit))
 }
 
 /// The configured upstreams, or else the system's, without ourselves.

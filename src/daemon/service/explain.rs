@@ -9,7 +9,7 @@ use crate::dns::Snapshots as _;
 use crate::dns::names::{Names, NamesError};
 use crate::resolver::policy::{EffectiveMode, Mode};
 use crate::resolver::{
-    self, NameSource as _, NameStatus, Question, Resolution, Route, Target, ZoneStatus,
+    self, NameSource as _, NameStatus, Provenance, Question, Resolution, Route, Target, ZoneStatus,
 };
 
 impl Service {
@@ -54,7 +54,10 @@ impl Service {
             Route::Refused => return Ok(decision(Side::Local, "such questions are not answered")),
         };
         let resolution = resolver::resolve(question, &policy, names).map_err(trouble)?;
-        let from_chain = matches!(resolution, Resolution::Answer(_));
+        let from_chain = matches!(
+            &resolution,
+            Resolution::Answer(answer) if answer.provenance != Provenance::Upstream
+        );
         let alias = question.name.iter().next_back() == Some(b"alt".as_slice());
         let protected = bns.mode == EffectiveMode::Default(Mode::Off)
             && matches!(&bns.target, Target::Name(_, id) if policy.mode(id).mode() != Mode::Off);
