@@ -7,6 +7,9 @@
 
 mod common;
 
+/// The conformance checklist of a resolver, row by row.
+mod conformance;
+
 /// Golden data of the reference implementation.
 mod vectors;
 

@@ -8,7 +8,6 @@
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,29 +73,33 @@ pub async fn converse<P: Snapshots>(
     let mut answer = Vec::new();
     let mut last = Instant::now();
     while !(frames.ended && waiting.is_empty()) {
-        let may_read = !frames.ended && waiting.len() < IN_FLIGHT_MAX;
+        let has_room = waiting.len() < IN_FLIGHT_MAX;
+        if has_room && let Some(frame) = frames.take() {
+            let busy = activity.begin();
+            match handler.handle(&frame, client, &mut answer) {
+                Handled::Silence => {}
+                Handled::Ready => write(&mut writer, &answer).await?,
+                Handled::Pending(pending) => waiting.push(Box::pin(async move {
+                    let mut answer = Vec::new();
+                    handler.finish(*pending, &mut answer).await;
+                    drop(busy);
+                    answer
+                })),
+            }
+            last = Instant::now();
+            continue;
+        }
+        let may_read = has_room && !frames.ended;
         let deadline = frames.deadline().unwrap_or(last + IDLE_TIMEOUT);
         let counts = may_read && (frames.deadline().is_some() || waiting.is_empty());
-        let mut patience = pin!(sleep_until(deadline));
         tokio::select! {
-            Some(finished) = waiting.next() => write(&mut writer, &finished).await?,
-            frame = frames.next(), if may_read => {
-                let Some(frame) = frame? else { continue };
-                let busy = activity.begin();
-                match handler.handle(&frame, client, &mut answer) {
-                    Handled::Silence => {}
-                    Handled::Ready => write(&mut writer, &answer).await?,
-                    Handled::Pending(pending) => waiting.push(Box::pin(async move {
-                        let mut answer = Vec::new();
-                        handler.finish(*pending, &mut answer).await;
-                        drop(busy);
-                        answer
-                    })),
-                }
+            Some(finished) = waiting.next() => {
+                write(&mut writer, &finished).await?;
+                last = Instant::now();
             }
-            () = &mut patience, if counts => break,
+            read = frames.read(), if may_read => read?,
+            () = sleep_until(deadline), if counts => break,
         }
-        last = Instant::now();
     }
     patient(writer.shutdown()).await
 }
@@ -147,25 +150,22 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         self.started.map(|started| started + MESSAGE_TIMEOUT)
     }
 
-    /// The next message; `None` when the client has closed its side.
-    async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
-        loop {
-            if let Some(frame) = self.take() {
-                return Ok(Some(frame));
-            }
-            let mut chunk = [0; READ];
-            let count = self.reader.read(&mut chunk).await?;
-            if count == 0 {
-                self.ended = true;
-                self.started = None;
-                return Ok(None);
-            }
-            self.started.get_or_insert_with(Instant::now);
-            self.buffer
-                .extend_from_slice(chunk.get(..count).unwrap_or_default());
+    /// Reads once, so that the deadline is looked at after every byte that dribbles in.
+    async fn read(&mut self) -> io::Result<()> {
+        let mut chunk = [0; READ];
+        let count = self.reader.read(&mut chunk).await?;
+        if count == 0 {
+            self.ended = true;
+            self.started = None;
+            return Ok(());
         }
+        self.started.get_or_insert_with(Instant::now);
+        self.buffer
+            .extend_from_slice(chunk.get(..count).unwrap_or_default());
+        Ok(())
     }
 
+    /// The next complete message.
     fn take(&mut self) -> Option<Vec<u8>> {
         let (length, rest) = self.buffer.split_first_chunk::<2>()?;
         let length = usize::from(u16::from_be_bytes(*length));
