@@ -323,6 +323,7 @@ impl<P: Snapshots> Handler<P> {
         fallback: Option<BnsRoute>,
     ) -> Relayed {
         let policy = self.policy.load();
+        restore_case(&mut message, &chain.question.name);
         if let Some(bns) = fallback
             && message.metadata.response_code == ResponseCode::NXDomain
         {
@@ -416,6 +417,15 @@ pub(super) fn printable(text: &str) -> String {
         other => other.escape_unicode().to_string(),
     };
     text.chars().map(escape).collect()
+}
+
+/// The upstream echoes the letters that it was asked with; those are random (0x20), and nobody's but ours.
+fn restore_case(message: &mut Message, asked: &DnsName) {
+    for record in &mut message.answers {
+        if record.name == *asked {
+            record.name = asked.clone();
+        }
+    }
 }
 
 fn forward_failure(error: &ForwardError) -> Answer {

@@ -150,6 +150,18 @@ fn plain(labels: &[&[u8]], name: &DnsName, policy: &Policy) -> Route {
     })
 }
 
+/// The name of the chain that decides about a domain name, whatever its mode; `None` if there can be none.
+pub fn registrable(name: &DnsName) -> Option<(Name, NamespaceId)> {
+    let labels: Vec<&[u8]> = name.iter().collect();
+    let [.., label, namespace] = labels.as_slice() else {
+        return None;
+    };
+    match name_target(label, namespace)? {
+        Target::Name(name, id) => Some((name, id)),
+        _ => None,
+    }
+}
+
 /// What the last two labels name; `None` if no namespace can have that id.
 fn name_target(label: &[u8], namespace: &[u8]) -> Option<Target> {
     let id = NamespaceId::from_bytes(namespace).ok()?;
