@@ -11,6 +11,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -66,6 +67,7 @@ enum News {
 pub struct Folders {
     news: Sender<News>,
     files: Arc<Mutex<Files>>,
+    thread: Option<JoinHandle<()>>, // Taken when dropped.
     _watcher: RecommendedWatcher,
 }
 
@@ -107,12 +109,13 @@ impl Folders {
         };
         keeper.turn(&News::Files);
         let thread = std::thread::Builder::new().name("folders".to_owned());
-        thread
+        let thread = thread
             .spawn(move || keeper.run(&inbox))
             .map_err(|error| failed(Path::new(""), &error.to_string()))?;
         Ok(Self {
             news,
             files,
+            thread: Some(thread),
             _watcher: watcher,
         })
     }
@@ -143,8 +146,12 @@ impl Folders {
 }
 
 impl Drop for Folders {
+    /// Waits for the thread: it holds the store, and whoever stops a daemon may open the next one at once.
     fn drop(&mut self) {
         let _ = self.news.send(News::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // its panic was reported when it happened
+        }
     }
 }
 

@@ -12,12 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::bns::{Bns, Params};
-use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
+use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates};
 use crate::clock::Clock;
 use crate::status::Progress;
 use crate::store::{ConnectedBlock, Store, StoreError};
-use crate::virtualchain::scan::{self, Candidate, ScanError};
-use crate::virtualchain::{VirtualTransaction, connect_block};
+use crate::virtualchain::connect_block;
 
 /// Longest wait for news from the source; it also bounds how long a stop takes.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -37,14 +36,6 @@ pub enum IndexError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The source handed out something that is no block.
-    #[error("block {height} from the chain source cannot be read: {error}; check the node's files")]
-    Malformed {
-        /// Height of the block.
-        height: u32,
-        /// Where reading stopped.
-        error: ScanError,
-    },
 }
 
 /// What one turn of the loop did.
@@ -170,9 +161,7 @@ impl<S: ChainSource> Indexer<S> {
 
     fn connect(&mut self, block: &Block) -> Result<(), IndexError> {
         let height = block.at.height;
-        let candidates = scan::scan(&block.raw, self.bns.params().magic)
-            .map_err(|error| IndexError::Malformed { height, error })?;
-        let transactions = self.with_prevouts(block, candidates)?;
+        let transactions = candidates(&mut self.source, block, self.bns.params().magic)?;
         let (bns, hash) = (&self.bns, block.at.hash);
         self.store.write(|writer| {
             let outcome = connect_block(bns, height, &transactions, writer.state())?;
@@ -185,31 +174,6 @@ impl<S: ChainSource> Indexer<S> {
             };
             writer.apply(&connected).map_err(IndexError::from)
         })
-    }
-
-    fn with_prevouts(
-        &mut self,
-        block: &Block,
-        candidates: Vec<Candidate>,
-    ) -> Result<Vec<VirtualTransaction>, IndexError> {
-        let outpoints: Vec<_> = candidates.iter().flat_map(Candidate::outpoints).collect();
-        if outpoints.is_empty() {
-            return Ok(Vec::new());
-        }
-        let prevouts = self.source.prevouts(block, &outpoints)?;
-        if prevouts.len() != outpoints.len() {
-            let reason = format!(
-                "the chain source lacks spent outputs of block {}",
-                block.at.height
-            );
-            return Err(SourceError::Fatal(reason).into());
-        }
-        let mut prevouts = prevouts.into_iter();
-        let joined = candidates.into_iter().map(|candidate| {
-            let count = candidate.outpoints().count();
-            candidate.with_prevouts(prevouts.by_ref().take(count).collect())
-        });
-        Ok(joined.collect())
     }
 }
 

@@ -7,11 +7,50 @@
 
 mod common;
 
+/// Which module may use which, and what pure ones must not name.
+mod architecture;
+
+/// Wrong commands and wrong configurations.
+mod cli;
+
 /// The conformance checklist of a resolver, row by row.
 mod conformance;
 
+/// What somebody sees who starts `bnsd demo` and nothing else.
+mod demo;
+
+/// Zone files in watched folders.
+mod folder;
+
+/// Zone files that their owner wrote badly or with bad intent.
+mod hostile;
+
+/// A name on the chain from its preorder to its revocation, expiry or renewal.
+mod life;
+
+/// A second state machine on the engine of the name system.
+mod notary;
+
+/// Laws of the engine: undo, reorganisations, parsers.
+mod properties;
+
+/// Reorganisations and undo.
+mod reorg;
+
+/// A daemon that is killed during a sync.
+mod restart;
+
+/// The first minute of a daemon, on machines that are ready for it and on others.
+mod serve;
+
+/// Zone files that were changed on disk.
+mod tamper;
+
 /// Golden data of the reference implementation.
 mod vectors;
+
+/// Derives stored chains again.
+mod verify;
 
 /// The zone files that the demo serves.
 mod zonefiles;

@@ -1,6 +1,7 @@
 //! The block under way: the state as its next operation sees it, and the questions that rules ask (sm §2).
 
-use std::collections::HashSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::changes::Changes;
 use super::epoch::Epoch;
@@ -53,10 +54,10 @@ pub struct Block<'a, V: View> {
     pub last: u32,
     /// State before the block with what its operations changed so far.
     pub state: Pending<'a, V>,
-    /// Consensus hashes that may be quoted, newest first.
+    /// Consensus hashes that may be quoted, newest first, without repetition.
     recent: Vec<ConsensusHash>,
-    /// New owners of the names that this block registered so far (sm §2, QUOTA).
-    registered_to: Vec<Script>,
+    /// How many names this block registered so far, by their new owner (sm §2, QUOTA).
+    registered_to: HashMap<Script, usize>,
     /// Names and namespace ids whose creation a later one of the same block must not repeat (sm §4).
     created: HashSet<String>,
     /// Preorder hashes accepted in this block (sm §4.3).
@@ -73,7 +74,7 @@ impl<'a, V: View> Block<'a, V> {
             last: height.saturating_sub(1),
             state: Pending::new(view),
             recent: recent_consensus_hashes(params, height, view)?,
-            registered_to: Vec::new(),
+            registered_to: HashMap::new(),
             created: HashSet::new(),
             preordered: HashSet::new(),
         })
@@ -97,13 +98,8 @@ impl<'a, V: View> Block<'a, V> {
     }
 
     /// The consensus hashes that may be quoted, newest first, without repetition.
-    pub fn recent_consensus_hashes(&self) -> Vec<ConsensusHash> {
-        let mut seen = HashSet::new();
-        self.recent
-            .iter()
-            .copied()
-            .filter(|hash| seen.insert(hash.0))
-            .collect()
+    pub fn recent_consensus_hashes(&self) -> &[ConsensusHash] {
+        &self.recent
     }
 
     /// The namespace's row, if names can be registered in it.
@@ -148,29 +144,38 @@ impl<'a, V: View> Block<'a, V> {
     /// OWNED: names of `sender` that are live and not revoked (sm §2).
     pub fn owned_names(&self, sender: &[u8]) -> Result<Vec<NameRecord>, V::Error> {
         let mut owned = Vec::new();
+        let mut namespaces = BTreeMap::new(); // most of an owner's names are in one namespace
         for name in self.state.names_of_sender(sender)? {
-            owned.extend(self.live_name(&name)?.filter(|record| !record.revoked));
+            let row = self.state.name(&name)?;
+            let Some(record) = row.filter(|record| !record.revoked) else {
+                continue;
+            };
+            let namespace = match namespaces.entry(record.name.namespace().to_owned()) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => entry.insert(self.namespace_of(&name)?),
+            };
+            if life::is_live(self.params, &record, namespace.as_ref(), self.last) {
+                owned.push(record);
+            }
         }
         Ok(owned)
     }
 
     /// QUOTA: the script may receive one more name (sm §2).
     pub fn ensure_quota(&self, sender: &[u8]) -> Check<V::Error> {
-        let here = self
-            .registered_to
-            .iter()
-            .filter(|script| *script == sender)
-            .count();
+        let here = self.registered_to.get(sender).copied().unwrap_or(0);
+        let most = self.params.max_names_per_sender;
+        // Few have so many rows that it matters which of them are live.
+        if self.state.names_of_sender(sender)?.len() + here < most {
+            return Ok(());
+        }
         let quota = self.owned_names(sender)?.len() + here;
-        ensure(
-            quota < self.params.max_names_per_sender,
-            Reject::QuotaExceeded,
-        )
+        ensure(quota < most, Reject::QuotaExceeded)
     }
 
     /// Counts a registration of this block against its owner's quota (sm §2, QUOTA).
     pub fn count_registration(&mut self, owner: &[u8]) {
-        self.registered_to.push(owner.to_vec());
+        *self.registered_to.entry(owner.to_vec()).or_default() += 1;
     }
 
     /// Notes that this block creates a name or namespace; refuses if it did already (sm §4).
@@ -233,7 +238,8 @@ impl<'a, V: View> Block<'a, V> {
     }
 }
 
-/// Consensus hashes at `height - 24` to `height - 1`, newest first, the pre-seeded ones included (sm §2).
+/// Consensus hashes at `height - 24` to `height - 1`, newest first, the pre-seeded ones included (sm §2), each
+/// once.
 fn recent_consensus_hashes<V: View>(
     params: &Params,
     height: u32,
@@ -250,5 +256,7 @@ fn recent_consensus_hashes<V: View>(
             hashes.extend(view.consensus_hash(height)?);
         }
     }
+    let mut seen = HashSet::new();
+    hashes.retain(|hash| seen.insert(hash.0));
     Ok(hashes)
 }

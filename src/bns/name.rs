@@ -40,9 +40,7 @@ impl Name {
             return Err(InvalidName::Shape);
         };
         check_charset(label)?;
-        // A namespace longer than any namespace id parses as part of a name; such a name is merely never
-        // registrable, because its namespace cannot exist.
-        check_charset(namespace)?;
+        NamespaceId::from_bytes(namespace)?;
         Ok(Self(String::from_utf8_lossy(bytes).into()))
     }
 
@@ -56,14 +54,14 @@ impl Name {
         self.0.split_once('.').map_or("", |(label, _)| label)
     }
 
-    /// The part after the dot. It can be longer than a [`NamespaceId`] may be.
+    /// The part after the dot.
     pub fn namespace(&self) -> &str {
         self.0
             .split_once('.')
             .map_or("", |(_, namespace)| namespace)
     }
 
-    /// The namespace, if an id of that length can exist.
+    /// The namespace; every name has one.
     pub fn namespace_id(&self) -> Option<NamespaceId> {
         NamespaceId::from_bytes(self.namespace().as_bytes()).ok()
     }
@@ -175,6 +173,7 @@ mod tests {
             ("foo+.id", InvalidName::Charset),
             ("foo.id\n", InvalidName::Charset),
             (long.as_str(), InvalidName::TooLong),
+            ("a.bbbbbbbbbbbbbbbbbbbb", InvalidName::TooLong),
         ];
         for (text, reason) in cases {
             assert_eq!(text.parse::<Name>(), Err(reason), "{text:?}");

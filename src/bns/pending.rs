@@ -1,13 +1,15 @@
 //! The state as the operations of a block see it: what the block changed so far, on top of a view.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::Txid;
 
 use super::address::Address;
 use super::changes::{Change, Changes, Event, EventRow};
 use super::name::{Name, NamespaceId};
-use super::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder};
+use super::record::{
+    Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder, PreorderKey, Script,
+};
 use super::view::View;
 use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
 use crate::virtualchain::SnapshotView;
@@ -17,6 +19,12 @@ use crate::virtualchain::SnapshotView;
 pub struct Pending<'v, V> {
     base: &'v V,
     changes: Changes,
+    /// Names that the block changed, by the owner that their row came to have.
+    by_sender: BTreeMap<Script, BTreeSet<Name>>,
+    /// Names that the block changed, by the commitment that their row came to carry.
+    by_preorder: BTreeMap<PreorderHash, BTreeSet<Name>>,
+    /// Names that had no row before the block.
+    created: BTreeMap<NameHash128, Name>,
 }
 
 impl<'v, V: View> Pending<'v, V> {
@@ -25,6 +33,9 @@ impl<'v, V: View> Pending<'v, V> {
         Self {
             base,
             changes: Changes::default(),
+            by_sender: BTreeMap::new(),
+            by_preorder: BTreeMap::new(),
+            created: BTreeMap::new(),
         }
     }
 
@@ -36,6 +47,16 @@ impl<'v, V: View> Pending<'v, V> {
     /// Inserts or replaces a name's row and notes it in the history.
     pub fn put_name(&mut self, record: NameRecord) -> Result<(), V::Error> {
         self.note(record.vtxindex, record.txid, EventRow::Name(record.clone()));
+        let (name, sender) = (record.name.clone(), record.sender.clone());
+        self.by_sender
+            .entry(sender)
+            .or_default()
+            .insert(name.clone());
+        let under = self.by_preorder.entry(record.preorder_hash).or_default();
+        under.insert(name.clone());
+        if self.name(&name)?.is_none() {
+            self.created.insert(name.hash128(), name);
+        }
         let (base, key) = (self.base, record.name.clone());
         put(&mut self.changes.names, key, Some(record), |key| {
             base.name(key)
@@ -71,22 +92,15 @@ impl<'v, V: View> Pending<'v, V> {
     pub fn remove_preorders(&mut self, hash: &PreorderHash) -> Result<(), V::Error> {
         for preorder in self.preorders(hash)? {
             let key = preorder.key();
-            match self.changes.preorders.get_mut(&key) {
-                Some(change) => change.after = None,
-                None => {
-                    self.changes.preorders.insert(
-                        key,
-                        Change {
-                            before: Some(preorder),
-                            after: None,
-                        },
-                    );
-                }
+            // A row of this very block leaves no trace.
+            if self.changes.preorders.remove(&key).is_none() {
+                let change = Change {
+                    before: Some(preorder),
+                    after: None,
+                };
+                self.changes.preorders.insert(key, change);
             }
         }
-        self.changes
-            .preorders
-            .retain(|_, change| change.before.is_some() || change.after.is_some());
         Ok(())
     }
 
@@ -114,17 +128,22 @@ impl<'v, V: View> Pending<'v, V> {
         });
     }
 
-    /// Names that an index of the base lists, plus those of this block, if their row still fits.
-    fn names_that(&self, listed: Vec<Name>, fits: impl Fn(&NameRecord) -> bool) -> Vec<Name> {
+    /// Names that an index of the base lists, plus those that the block put under the same key, if their row
+    /// still fits.
+    fn names_that(
+        &self,
+        listed: Vec<Name>,
+        put: Option<&BTreeSet<Name>>,
+        fits: impl Fn(&NameRecord) -> bool,
+    ) -> Vec<Name> {
         let changed = &self.changes.names;
-        let mut names: Vec<Name> = listed
-            .into_iter()
-            .filter(|name| !changed.contains_key(name))
-            .collect();
-        let fitting = changed
-            .iter()
-            .filter(|(_, change)| change.after.as_ref().is_some_and(&fits));
-        names.extend(fitting.map(|(name, _)| name.clone()));
+        let mut names = listed;
+        names.retain(|name| !changed.contains_key(name));
+        let fitting = put.into_iter().flatten().filter(|&name| {
+            let row = changed.get(name).and_then(|change| change.after.as_ref());
+            row.is_some_and(&fits)
+        });
+        names.extend(fitting.cloned());
         names.sort_unstable();
         names
     }
@@ -162,12 +181,7 @@ impl<V: View> View for Pending<'_, V> {
     }
 
     fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, V::Error> {
-        let created = self
-            .changes
-            .names
-            .keys()
-            .find(|name| name.hash128() == *hash);
-        match created {
+        match self.created.get(hash) {
             Some(name) => Ok(Some(name.clone())),
             None => self.base.name_by_hash128(hash),
         }
@@ -175,12 +189,20 @@ impl<V: View> View for Pending<'_, V> {
 
     fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, V::Error> {
         let listed = self.base.names_of_sender(sender)?;
-        Ok(self.names_that(listed, |record| record.sender == sender))
+        Ok(
+            self.names_that(listed, self.by_sender.get(sender), |record| {
+                record.sender == sender
+            }),
+        )
     }
 
     fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, V::Error> {
         let listed = self.base.names_of_preorder(hash)?;
-        Ok(self.names_that(listed, |record| record.preorder_hash == *hash))
+        Ok(
+            self.names_that(listed, self.by_preorder.get(hash), |record| {
+                record.preorder_hash == *hash
+            }),
+        )
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, V::Error> {
@@ -208,8 +230,8 @@ impl<V: View> View for Pending<'_, V> {
         let changed = &self.changes.preorders;
         let mut rows = self.base.preorders(hash)?;
         rows.retain(|row| !changed.contains_key(&row.key()));
-        let inserted = changed.values().filter_map(|change| change.after.as_ref());
-        rows.extend(inserted.filter(|row| row.preorder_hash == *hash).cloned());
+        let here = changed.range(PreorderKey::all_of(*hash));
+        rows.extend(here.filter_map(|(_, change)| change.after.clone()));
         rows.sort_unstable_by_key(Preorder::key);
         Ok(rows)
     }

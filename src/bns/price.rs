@@ -3,6 +3,8 @@
 //! Epochs 1 to 3 compute in IEEE-754 doubles and epoch 4 in unbounded integers, as the reference does; the
 //! fee of an imported name is the text of that number, so every bit counts.
 
+use std::fmt;
+
 use super::epoch::{Epoch, NamespacePrices, PriceArithmetic};
 use super::name::NamespaceId;
 use super::params::Params;
@@ -126,9 +128,26 @@ impl Price {
 
     /// The least sufficient integer fee in satoshi, if one fits.
     pub fn least_fee(self) -> Option<u64> {
+        self.least_integer().to_u64()
+    }
+
+    /// The least integer that is not below the price.
+    pub fn least_integer(self) -> Wide {
         match self {
-            Self::Double(price) => (price < u64::MAX as f64).then_some(price.ceil() as u64),
-            Self::Integer(price) => price.to_u64(),
+            Self::Double(price) => Wide::from_whole_double(price.ceil()),
+            Self::Integer(price) => price,
+        }
+    }
+}
+
+/// As the reference prints it: a double, in the fewest digits that spell it, always has a point or an
+/// exponent; an integer has neither.
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(price) => price.fmt(f),
+            Self::Double(price) if *price < 1e16 => write!(f, "{price:?}"),
+            Self::Double(price) => f.write_str(&format!("{price:e}").replace('e', "e+")),
         }
     }
 }
@@ -170,6 +189,16 @@ impl Wide {
         }
     }
 
+    /// A double without fraction; none that a price can be is beyond 2^192.
+    fn from_whole_double(value: f64) -> Self {
+        const TWO_POW_64: f64 = 18_446_744_073_709_551_616.0;
+        let high = (value / TWO_POW_64).floor();
+        Self {
+            high: high as u128,
+            low: (value - high * TWO_POW_64) as u64,
+        }
+    }
+
     /// The value, if it fits.
     pub fn to_u64(self) -> Option<u64> {
         (self.high == 0).then_some(self.low)
@@ -185,6 +214,21 @@ impl Wide {
         let kept = self.high << (64 - shift) | u128::from(self.low >> shift);
         let dropped = self.low & ((1 << shift) - 1) != 0;
         (kept | u128::from(dropped)) as f64 * f64::powi(2.0, shift as i32)
+    }
+}
+
+/// Decimal digits.
+impl fmt::Display for Wide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CHUNK: u64 = 1_000_000_000_000_000_000;
+        let rest = self.divide(CHUNK);
+        // Modulo 2^64 is enough: the difference is below CHUNK.
+        let last = self.low.wrapping_sub(rest.low.wrapping_mul(CHUNK));
+        if rest == Self::from(0) {
+            write!(f, "{last}")
+        } else {
+            write!(f, "{rest}{last:018}")
+        }
     }
 }
 
@@ -225,5 +269,37 @@ mod tests {
         assert_eq!(most.to_double(), u128::MAX as f64 * 1_733.0);
         assert_eq!(most.divide(1_733), Wide::product(u128::MAX, 1));
         assert_eq!(Wide::from(u64::MAX).to_double(), u64::MAX as f64);
+    }
+
+    #[test]
+    fn prices_print_as_in_the_reference() {
+        let cases = [
+            (Price::Double(233.333_333_333_333_34), "233.33333333333334"),
+            (Price::Double(5_163_905_443_290.0), "5163905443290.0"),
+            (
+                Price::Double(2.063_211_398_010_88e16),
+                "2.06321139801088e+16",
+            ),
+            (Price::Integer(Wide::from(u64::MAX)), "18446744073709551615"),
+            (
+                Price::Integer(Wide::product(u128::MAX, 1_000)),
+                "340282366920938463463374607431768211455000",
+            ),
+            (
+                Price::Integer(Wide::product(1 << 60, 1_000_000_000_000_000_000)),
+                "1152921504606846976000000000000000000",
+            ),
+        ];
+        for (price, text) in cases {
+            assert_eq!(price.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_least_fee_of_a_huge_double_is_exact() {
+        let price = Price::Double(2f64.powi(130) + 2f64.powi(90));
+        let exact = Wide::product((1 << 127) + (1 << 87), 8);
+        assert_eq!((price.least_integer(), price.least_fee()), (exact, None));
+        assert_eq!(Price::Double(233.3).least_fee(), Some(234));
     }
 }

@@ -4,7 +4,10 @@
 //! address from its sender. One field is added to the reference's: `update_consensus_hash` keeps what the
 //! transfer quirk would otherwise look up in the name's history (see [`super::quirk`]).
 
+use std::ops::RangeInclusive;
+
 use bitcoin::Txid;
+use bitcoin::hashes::Hash as _;
 
 use super::address::Address;
 use super::name::{Name, NamespaceId};
@@ -245,6 +248,18 @@ pub struct PreorderKey {
     pub block_number: u32,
     /// Transaction.
     pub txid: Txid,
+}
+
+impl PreorderKey {
+    /// The keys of every row with this commitment.
+    pub fn all_of(preorder_hash: PreorderHash) -> RangeInclusive<Self> {
+        let key = |block_number, byte| Self {
+            preorder_hash,
+            block_number,
+            txid: Txid::from_byte_array([byte; 32]),
+        };
+        key(0, 0)..=key(u32::MAX, 0xff)
+    }
 }
 
 /// Who may import names into a namespace: addresses derived once from the revealer's key (sm §6.9 rule 4).

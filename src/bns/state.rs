@@ -166,12 +166,8 @@ impl View for State {
     }
 
     fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, Infallible> {
-        Ok(self
-            .preorders
-            .values()
-            .filter(|row| row.preorder_hash == *hash)
-            .cloned()
-            .collect())
+        let rows = self.preorders.range(PreorderKey::all_of(*hash));
+        Ok(rows.map(|(_, row)| row.clone()).collect())
     }
 
     fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, Infallible> {

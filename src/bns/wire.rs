@@ -102,10 +102,10 @@ pub enum Payload {
         /// Free bytes.
         scratch_area: Vec<u8>,
     },
-    /// A registration, revocation, reveal or ready whose name passes the reference's character check only
-    /// because that tolerates one line feed at the end (wf §5). No state accepts it, but it is an operation.
+    /// A registration, revocation or ready whose name passes the reference's character check only because
+    /// that tolerates one line feed at the end (wf §5). No state accepts it, but it is an operation.
     Unregistrable {
-        /// `:`, `~`, `&` or `!`
+        /// `:`, `~` or `!`
         opcode: u8,
     },
 }
@@ -119,8 +119,6 @@ pub struct Malformed;
 const NAME_FIELD: usize = 37;
 /// Length of a token type field.
 const TOKEN_TYPE_FIELD: usize = 19;
-/// Length of what precedes the id in a namespace reveal.
-const REVEAL_HEAD: usize = 17;
 /// Length of the long form of a registration, without tokens.
 const LONG_REGISTRATION: usize = 57;
 /// The same with tokens.
@@ -417,30 +415,43 @@ fn preorder_head(body: &[u8]) -> Option<(PreorderHash, ConsensusHash, &[u8])> {
     ))
 }
 
-/// Whether a body that does not parse would, without the line feed that ends its name. An import is no
-/// such operation: it stops the reference, and here it is unparseable.
+/// Whether a body that does not parse would, without the line feed that its name or id ends in. Reveals and
+/// imports are no such operations: the reference computes their commitment, which knows no line feed. It
+/// drops the reveal and stops at the import; here both are unparseable.
 fn ends_in_line_feed(opcode: u8, body: &[u8], features: &Features) -> bool {
-    if opcode == b':' && body.len() >= LONG_REGISTRATION {
-        let mut body = body.to_vec();
-        let padded = body.iter().take(NAME_FIELD).rposition(|&byte| byte != 0);
-        let Some(last) = padded
-            .and_then(|last| body.get_mut(last))
-            .filter(|byte| **byte == b'\n')
-        else {
-            return false;
-        };
-        *last = 0;
-        return name_registration(&body, features).is_some();
-    }
-    let Some(rest) = body.strip_suffix(b"\n") else {
-        return false;
-    };
     match opcode {
-        b':' | b'~' => body.len() <= NAME_FIELD && name(rest).is_some(),
-        b'&' => body.len() <= REVEAL_HEAD + NAMESPACE_ID_MAX && namespace_reveal(rest).is_some(),
-        b'!' => body.len() <= 1 + NAMESPACE_ID_MAX && namespace_ready(rest).is_some(),
+        b'~' => is_name_with_line_feed(body),
+        b':' if !features.register_with_value_hash || body.len() < LONG_REGISTRATION => {
+            is_name_with_line_feed(body)
+        }
+        b':' => {
+            let (field, rest) = body.split_at(NAME_FIELD);
+            let padding = field.iter().rev().take_while(|&&byte| byte == 0).count();
+            let mut legal = b"a.a".to_vec();
+            legal.resize(NAME_FIELD, 0);
+            legal.extend_from_slice(rest);
+            is_name_with_line_feed(field.get(..NAME_FIELD - padding).unwrap_or_default())
+                && name_registration(&legal, features).is_some()
+        }
+        b'!' => body.strip_suffix(b"\n").is_some_and(|rest| {
+            body.len() <= 1 + NAMESPACE_ID_MAX && namespace_ready(rest).is_some()
+        }),
         _ => false,
     }
+}
+
+/// The character check looks at label and namespace on their own, so either may end in a line feed.
+fn is_name_with_line_feed(bytes: &[u8]) -> bool {
+    let mut parts = bytes.split(|&byte| byte == b'.');
+    let (Some(label), Some(namespace), None) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let trim = |part| <[u8]>::strip_suffix(part, b"\n").unwrap_or(part);
+    let legal = [trim(label), trim(namespace)].join(&b'.');
+    bytes.len() <= NAME_FIELD
+        && namespace.len() <= NAMESPACE_ID_MAX
+        && legal.len() < bytes.len()
+        && name(&legal).is_some()
 }
 
 fn name(bytes: &[u8]) -> Option<Name> {

@@ -5,6 +5,8 @@
 //! crash could lose: after a restart the same question gets the same answer.
 //!
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
+//!
+//! [`vectorfile`] reads golden chains, which are no source: they bring their own constants.
 
 use std::time::Duration;
 
@@ -13,9 +15,13 @@ use bitcoin::{BlockHash, OutPoint, TxOut};
 #[cfg(test)]
 mod battery;
 pub mod blockfile;
+mod candidates;
 pub mod dev;
 pub mod header;
 pub mod tree;
+pub mod vectorfile;
+
+pub use candidates::candidates;
 
 /// A place in a chain of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

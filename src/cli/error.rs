@@ -44,6 +44,12 @@ pub enum CliError {
     /// The daemon that this command became ended badly.
     #[error("{0:#}")]
     Daemon(anyhow::Error),
+    /// The answer is no, for this reason.
+    #[error("{0}")]
+    No(String),
+    /// Something that the command works with cannot be used.
+    #[error("{0:#}")]
+    Trouble(anyhow::Error),
     /// The output went nowhere.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
@@ -55,6 +61,7 @@ impl CliError {
         match self {
             Self::Config(error) if error.is_wrong_use() => Exit::WrongUse,
             Self::Refused(error) if error.kind == ErrorKind::Usage => Exit::WrongUse,
+            Self::No(_) => Exit::No,
             _ => Exit::Trouble,
         }
     }

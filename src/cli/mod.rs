@@ -14,6 +14,7 @@ use crate::api::client;
 use crate::api::message::{Reply, Request};
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
+mod chain;
 mod config;
 mod demo;
 mod error;
@@ -53,6 +54,9 @@ enum Command {
     Status(status::Status),
     /// Settle who answers for a name that is on the chain and in the legacy tree.
     Prefer(prefer::Prefer),
+    /// Derive the chain of names again and compare.
+    #[command(subcommand)]
+    Chain(chain::ChainCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -93,6 +97,7 @@ impl Cli {
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
             Command::Prefer(prefer) => prefer.run(&context),
+            Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }
     }

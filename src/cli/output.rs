@@ -32,6 +32,11 @@ impl Output {
         }
     }
 
+    /// Whether JSON was asked for.
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
     /// Prints `value` as JSON if that was asked for, otherwise the page that `page` makes.
     pub fn print<T: Serialize>(
         self,

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::{DEV_CHAIN, Daemon, params, runtime, wait_for_signal};
+use super::{DEV_CHAIN, Daemon, EndSignals, params, runtime};
 use crate::bns::{Bns, Name};
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
+use crate::dns::Snapshots as _;
 use crate::hash::ZonefileHash;
+use crate::resolver::{NameSource as _, SyncState};
 use crate::store::Archive;
 use crate::wallet::registrar::Registrar;
 use crate::zonefile::ZONEFILE_MAX;
@@ -63,8 +65,9 @@ pub fn run_demo(mut options: DemoOptions) -> anyhow::Result<()> {
         let height = tokio::task::spawn_blocking(move || publish(chain, bns, &archive, &published))
             .await??;
         wait_for_index(&daemon, height).await?;
+        let signals = EndSignals::register()?;
         welcome(&files, &daemon, &config)?;
-        wait_for_signal().await?;
+        signals.wait().await;
         daemon.stop().await
     })
 }
@@ -92,7 +95,7 @@ async fn wait_for_index(daemon: &Daemon, height: u32) -> anyhow::Result<()> {
     let end = Instant::now() + PATIENCE;
     let names = daemon.names();
     while names.store.snapshot().tip().map_or(0, |tip| tip.height) < height
-        || !names.progress.has_ever_synced()
+        || !matches!(names.snapshot().sync(), SyncState::Synced)
     {
         if Instant::now() > end {
             bail!("the index does not follow the demo's chain: see the log above");

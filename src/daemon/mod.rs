@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -60,9 +61,11 @@ pub fn run_serve(config: &Config) -> anyhow::Result<()> {
             SourceKind::None => None,
             SourceKind::Dev => Some(DevChain::open(&config.data_dir.join(DEV_CHAIN))?),
         };
+        // Before anybody can see that the daemon is there and ask it to end.
+        let signals = EndSignals::register()?;
         let daemon = Daemon::start(config, chain.as_ref())?;
         daemon.log_start();
-        wait_for_signal().await?;
+        signals.wait().await;
         daemon.stop().await
     })
 }
@@ -217,17 +220,30 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     runtime.context("cannot start threads: the system's limits are too tight")
 }
 
-/// Returns when the user or the system wants the daemon to end.
-async fn wait_for_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for signals")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The wish of the user or the system that the daemon end.
+struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// From now on such a signal no longer ends the process at once.
+    fn register() -> anyhow::Result<Self> {
+        let register = |kind| signal(kind).context("cannot wait for signals");
+        Ok(Self {
+            terminate: register(SignalKind::terminate())?,
+            interrupt: register(SignalKind::interrupt())?,
+        })
     }
-    tracing::info!("stopping");
-    Ok(())
+
+    /// Returns when one has come.
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    }
 }
 
 fn spawn_indexer(
@@ -245,8 +261,23 @@ fn spawn_indexer(
         .context("cannot start the indexer's thread")
 }
 
+/// The configured source of blocks, for work without a daemon.
+pub fn open_source(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
+    match config.chain.source {
+        SourceKind::None => Ok(None),
+        SourceKind::Dev => {
+            let directory = config.data_dir.join(DEV_CHAIN);
+            if !directory.is_dir() {
+                bail!("there is no embedded chain in {}", directory.display());
+            }
+            let chain = DevChain::open(&directory)?;
+            Ok(Some(Box::new(chain.source(config.chain.confirmations))))
+        }
+    }
+}
+
 /// The constants of the configured chain.
-fn params(chain: &ChainConfig) -> Params {
+pub fn params(chain: &ChainConfig) -> Params {
     let mut params = match chain.network {
         Network::Mainnet => Params::mainnet(),
         Network::Regtest | Network::Dev => Params::regtest(),
@@ -257,7 +288,8 @@ fn params(chain: &ChainConfig) -> Params {
     params
 }
 
-fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
+/// The database of the data directory; the lock is held for as long as it is open.
+pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
     let chain = ChainIdentity {
         network: config.chain.network.as_str().to_owned(),
         magic: params.magic,

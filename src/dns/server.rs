@@ -21,6 +21,8 @@ use super::{https, tcp, udp};
 
 /// How often port 0 is tried again when UDP cannot have the port that TCP got.
 const PORT_TRIES: usize = 16;
+/// Bytes that wait in a UDP socket, if the system allows as many: a tenth of a second of a flood.
+const RECEIVE_BUFFER: usize = 4 << 20;
 /// Pending TCP connections in the kernel.
 const BACKLOG: i32 = 1024;
 
@@ -382,6 +384,8 @@ fn tcp_socket(address: SocketAddr) -> io::Result<TcpListener> {
 fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;
+    // As much as the system allows: what does not fit is lost before anybody has looked at it.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
 }

@@ -15,7 +15,15 @@ const FILE_NAME: &str = "lock";
 /// A data directory that is ours until this is dropped.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
-    _file: File,
+    file: File,
+}
+
+/// Closing the file alone would leave the lock to a program that this process is just starting: until it
+/// runs, it has a copy of every open file.
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        let _ = self.file.unlock(); // closing it follows, which is all that is left to try
+    }
 }
 
 impl DirectoryLock {
@@ -40,7 +48,7 @@ impl DirectoryLock {
         match file.try_lock() {
             Ok(()) => {
                 write_holder(&mut file).map_err(broken)?;
-                Ok(Self { _file: file })
+                Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
                 directory: directory.to_owned(),

@@ -12,7 +12,7 @@
 //! `lock` (one process at a time; holds its id), `names.redb` (below), and wherever its user puts it, an
 //! [`Archive`]. The directory is created for its owner alone (0700).
 //!
-//! # Format 1 of `names.redb`
+//! # Format 2 of `names.redb`
 //!
 //! Keys are bytes and sort as bytes; `‖` joins without separator. Every value ends in the four bytes of seal that
 //! `table.rs` explains. Fields are encoded as `codec.rs` says; *name* and *id* at the end of a key or as a
@@ -20,10 +20,10 @@
 //!
 //! | table | key | value |
 //! |---|---|---|
-//! | `meta` | `format` | u32, 1 |
+//! | `meta` | `format` | u32, 2 |
 //! | | `chain` | network text, magic (2), first block u32 |
 //! | | `seeded` | nothing; there once the rows before the first block are |
-//! | `blocks` | height u32 | block hash, previous hash, time u32, ops hash, consensus hash; the last row is the tip |
+//! | `blocks` | height u32 | block hash, previous hash, time u32, ops hash, consensus hash, SHA-256 over its rows in `operations`; the last row is the tip |
 //! | `names` | name | [`NameRecord`](crate::bns::record::NameRecord) without its name |
 //! | `name_hashes` | hash128 | name |
 //! | `owners` | script ‖ name | nothing |
@@ -42,7 +42,10 @@
 //!
 //! `names`, `namespaces`, `preorders`, `keychains` and `accounts` are the state (sm §1). `owners`, `name_hashes`,
 //! `name_preorders`, `namespace_preorders` and `announced_hashes` are indexes and follow from it. `operations` keeps
-//! every candidate with what it spends, so that the chain can be derived again from this file alone.
+//! every candidate with what it spends, so that the chain can be derived again from this file alone
+//! ([`Store::verify`]).
+//!
+//! Format 1 had no hash over the candidates in `blocks`; it is computed when such a file is opened.
 //!
 //! Sources: `sm` is state-machine.md, `za` zonefiles-and-atlas.md.
 
@@ -71,6 +74,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod upgrade;
+mod verify;
 mod view;
 mod writer;
 
@@ -80,6 +85,7 @@ pub use query::{
     Counts, HistoryEntry, MissingError, MissingZonefile, NamespaceHistoryEntry, Zonefiles,
 };
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};
+pub use verify::{Verified, VerifyError};
 pub use view::{OpenState, StateReader, StoreSnapshot};
 pub use writer::{ConnectedBlock, Disconnected, Writer};
 
@@ -134,6 +140,15 @@ impl Default for StoreOptions {
     }
 }
 
+/// What a database is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To be there after a crash.
+    Lasting,
+    /// To be removed soon: nothing waits for the disk.
+    Scratch,
+}
+
 /// What a commit changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeNotice {
@@ -155,6 +170,7 @@ pub struct Store {
     database: Option<Database>, // Taken when dropped.
     chain: ChainIdentity,
     options: StoreOptions,
+    purpose: Purpose,
     directory: PathBuf,
     _lock: DirectoryLock, // Released last, after the snapshot and the database.
 }
@@ -167,6 +183,15 @@ impl Store {
         chain: &ChainIdentity,
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
+        Self::open_for(Purpose::Lasting, directory, chain, options)
+    }
+
+    fn open_for(
+        purpose: Purpose,
+        directory: &Path,
+        chain: &ChainIdentity,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
         let lock = DirectoryLock::take(directory)?;
         let (database, snapshot) = open::open(directory, chain, options.cache_bytes)?;
         Ok(Self {
@@ -175,9 +200,15 @@ impl Store {
             database: Some(database),
             chain: chain.clone(),
             options,
+            purpose,
             directory: directory.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Whether there is a database in `directory`; nothing is opened or created.
+    pub fn exists(directory: &Path) -> bool {
+        open::file(directory).is_file()
     }
 
     /// The state after the last committed block. Costs a reference count; see [`StoreSnapshot`] on how long to hold it.
@@ -264,7 +295,10 @@ impl Store {
 
     fn begin(&self) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.database().begin_write()?;
-        open::make_durable(&mut transaction);
+        match self.purpose {
+            Purpose::Lasting => open::make_durable(&mut transaction),
+            Purpose::Scratch => open::make_fleeting(&mut transaction)?,
+        }
         Ok(transaction)
     }
 

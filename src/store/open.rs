@@ -4,19 +4,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, StorageError, WriteTransaction,
+    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, StorageError,
+    WriteTransaction,
 };
 
 use super::ChainIdentity;
 use super::codec::{Field, Input};
 use super::error::{OpenError, StoreError};
-use super::table::{Tables, open_meta};
+use super::table::{Tables, WriteTable, open_meta};
+use super::upgrade::hash_candidates;
 use super::view::StoreSnapshot;
 
 /// The database file in the data directory.
 const FILE_NAME: &str = "names.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The one before, which is upgraded.
+const FORMER_FORMAT: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const CHAIN_KEY: &[u8] = b"chain";
 
@@ -24,6 +28,8 @@ const CHAIN_KEY: &[u8] = b"chain";
 enum Found {
     Nothing,
     Chain(ChainIdentity),
+    /// In the former format.
+    Former(ChainIdentity),
 }
 
 /// Opens the database of a data directory whose lock is held, and its first snapshot.
@@ -34,13 +40,18 @@ pub(super) fn open(
     chain: &ChainIdentity,
     cache_bytes: usize,
 ) -> Result<(Database, StoreSnapshot), OpenError> {
-    let path = directory.join(FILE_NAME);
+    let path = file(directory);
     catch_unwind(|| open_file(path.clone(), chain, cache_bytes)).unwrap_or_else(|_| {
         Err(OpenError::Damaged {
             path,
             detail: "redb cannot make sense of it".to_owned(),
         })
     })
+}
+
+/// The database file of a data directory.
+pub(super) fn file(directory: &Path) -> PathBuf {
+    directory.join(FILE_NAME)
 }
 
 fn open_file(
@@ -58,13 +69,14 @@ fn open_file(
     };
     match identify(&path, &database)? {
         Found::Nothing => initialise(&database, chain).map_err(damaged)?,
-        Found::Chain(found) if found != *chain => {
+        Found::Chain(found) | Found::Former(found) if found != *chain => {
             return Err(OpenError::WrongChain {
                 path,
                 found,
                 wanted: chain.clone(),
             });
         }
+        Found::Former(_) => upgrade(&path, &database).map_err(damaged)?,
         Found::Chain(_) => {}
     }
     let snapshot = first_snapshot(&database).map_err(damaged)?;
@@ -83,6 +95,12 @@ pub(super) fn close(database: Database) {
 pub(super) fn make_durable(transaction: &mut WriteTransaction) {
     transaction.set_two_phase_commit(true);
     transaction.set_quick_repair(true);
+}
+
+/// What write transactions are set to whose result nobody will open again.
+pub(super) fn make_fleeting(transaction: &mut WriteTransaction) -> Result<(), StoreError> {
+    let set = transaction.set_durability(Durability::None);
+    set.map_err(|error| StoreError::Database(Box::new(error.into())))
 }
 
 fn refuse(path: &Path, error: DatabaseError) -> OpenError {
@@ -126,6 +144,7 @@ fn identify(path: &Path, database: &Database) -> Result<Found, OpenError> {
             known: FORMAT,
         }),
         Some((Some(FORMAT), Some(chain))) => Ok(Found::Chain(chain)),
+        Some((Some(FORMER_FORMAT), Some(chain))) => Ok(Found::Former(chain)),
         Some((format, _)) => Err(damaged(format!("format {format:?} was never written"))),
     }
 }
@@ -137,7 +156,7 @@ fn read_meta(
     let format = meta.get(FORMAT_KEY, |row| {
         row.try_into().ok().map(u32::from_be_bytes)
     })?;
-    if format != Some(FORMAT) {
+    if !matches!(format, Some(FORMER_FORMAT | FORMAT)) {
         return Ok((format, None)); // another format may say the chain in another way
     }
     Ok((format, meta.get(CHAIN_KEY, read_chain)?))
@@ -147,10 +166,28 @@ fn initialise(database: &Database, chain: &ChainIdentity) -> Result<(), StoreErr
     let mut transaction = database.begin_write()?;
     make_durable(&mut transaction);
     let mut tables = Tables::of_write(&transaction)?;
-    tables
-        .meta
-        .put(FORMAT_KEY, &mut FORMAT.to_be_bytes().to_vec())?;
+    write_format(&mut tables)?;
     tables.meta.put(CHAIN_KEY, &mut write_chain(chain))?;
+    drop(tables);
+    Ok(transaction.commit()?)
+}
+
+fn write_format(tables: &mut Tables<WriteTable<'_>>) -> Result<(), StoreError> {
+    let mut row = FORMAT.to_be_bytes().to_vec();
+    tables.meta.put(FORMAT_KEY, &mut row)
+}
+
+/// Brings a file of the former format up to date in one transaction.
+fn upgrade(path: &Path, database: &Database) -> Result<(), StoreError> {
+    tracing::info!(
+        "bringing {} from format {FORMER_FORMAT} to {FORMAT}",
+        path.display()
+    );
+    let mut transaction = database.begin_write()?;
+    make_durable(&mut transaction);
+    let mut tables = Tables::of_write(&transaction)?;
+    hash_candidates(&mut tables)?;
+    write_format(&mut tables)?;
     drop(tables);
     Ok(transaction.commit()?)
 }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use bitcoin::consensus::{Decodable as _, Encodable as _};
-use bitcoin::hashes::Hash as _;
+use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
 use bitcoin::{Amount, BlockHash, ScriptBuf, Transaction, TxOut, Txid};
 
 use crate::bns::name::Name;
@@ -27,7 +27,13 @@ pub struct IndexedBlock {
     pub ops_hash: OpsHash,
     /// Hash over it and its past.
     pub consensus_hash: ConsensusHash,
+    /// SHA-256 over the rows of its candidates: [`super::Store::verify`] notices with it what changed in
+    /// them where no rule looks, for example the value of a spent output.
+    pub candidates: [u8; 32],
 }
+
+/// Hashes the rows of a block's candidates.
+pub(super) struct CandidatesHasher(sha256::HashEngine);
 
 /// A candidate transaction of an indexed block and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +106,7 @@ impl IndexedBlock {
         self.time.write(out);
         self.ops_hash.write(out);
         self.consensus_hash.write(out);
+        self.candidates.write(out);
     }
 
     pub(super) fn read(height: u32, bytes: &[u8]) -> Option<Self> {
@@ -111,8 +118,26 @@ impl IndexedBlock {
             time: Field::read(&mut input)?,
             ops_hash: Field::read(&mut input)?,
             consensus_hash: Field::read(&mut input)?,
+            candidates: Field::read(&mut input)?,
         };
         input.finish(block)
+    }
+}
+
+impl CandidatesHasher {
+    pub(super) fn new() -> Self {
+        Self(sha256::Hash::engine())
+    }
+
+    /// Takes the next row of the block, without its seal.
+    pub(super) fn add(&mut self, vtxindex: u32, row: &[u8]) {
+        self.0.input(&vtxindex.to_be_bytes());
+        self.0.input(&(row.len() as u64).to_be_bytes());
+        self.0.input(row);
+    }
+
+    pub(super) fn finish(self) -> [u8; 32] {
+        sha256::Hash::from_engine(self.0).to_byte_array()
     }
 }
 

@@ -101,6 +101,35 @@ tables! {
     undo,
 }
 
+/// Whether a row that is not there is a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is.
+    Counts,
+    /// It is none: the table may hold a part of the other.
+    Allowed,
+}
+
+/// A row in which two tables differ.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Differing {
+    pub(super) key: Vec<u8>,
+    /// What the first table has, seal included.
+    pub(super) ours: Option<Vec<u8>>,
+    /// What the second one has.
+    pub(super) theirs: Option<Vec<u8>>,
+}
+
+impl Differing {
+    fn new(key: &[u8], ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Self {
+        Self {
+            key: key.to_vec(),
+            ours: ours.map(<[u8]>::to_vec),
+            theirs: theirs.map(<[u8]>::to_vec),
+        }
+    }
+}
+
 /// Opens the one table that every format has, past and future: rows of `meta` are sealed like this for ever.
 pub(super) fn open_meta(transaction: &ReadTransaction) -> Result<Rows<SnapshotTable>, StoreError> {
     let table = transaction.open_table(TableDefinition::new("meta"))?;
@@ -223,6 +252,45 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         let (key, value) = row?;
         self.read_row(key.value(), value.value(), &mut read)
             .map(Some)
+    }
+
+    /// The first row in which two tables of the same name differ, seals included, and what each has there. With
+    /// [`Missing::Allowed`] a row that only `other` has is no difference.
+    pub(super) fn first_difference<U: ReadableTable<Bytes, Bytes>>(
+        &self,
+        other: &Rows<U>,
+        missing: Missing,
+    ) -> Result<Option<Differing>, StoreError> {
+        let mut others = other.table.iter()?;
+        let mut theirs = others.next().transpose()?;
+        for ours in self.table.iter()? {
+            let (key, value) = ours?;
+            while let Some((their_key, their_value)) = &theirs
+                && their_key.value() < key.value()
+            {
+                if missing == Missing::Counts {
+                    return Ok(Some(Differing::new(
+                        their_key.value(),
+                        None,
+                        Some(their_value.value()),
+                    )));
+                }
+                theirs = others.next().transpose()?;
+            }
+            match &theirs {
+                Some((their_key, their_value)) if their_key.value() == key.value() => {
+                    if their_value.value() != value.value() {
+                        let both = (Some(value.value()), Some(their_value.value()));
+                        return Ok(Some(Differing::new(key.value(), both.0, both.1)));
+                    }
+                    theirs = others.next().transpose()?;
+                }
+                _ => return Ok(Some(Differing::new(key.value(), Some(value.value()), None))),
+            }
+        }
+        Ok(theirs
+            .filter(|_| missing == Missing::Counts)
+            .map(|(key, value)| Differing::new(key.value(), None, Some(value.value()))))
     }
 
     fn read_row<R>(

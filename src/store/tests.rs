@@ -605,21 +605,50 @@ fn a_newer_format_is_refused_and_left_alone() {
     let (scratch, store) = scratch();
     let transaction = store.begin().expect("writable");
     let mut tables = Tables::of_write(&transaction).expect("writable");
-    let mut newer = 2u32.to_be_bytes().to_vec();
+    let mut newer = 3u32.to_be_bytes().to_vec();
     tables.meta.put(b"format", &mut newer).expect("writable");
     drop(tables);
     transaction.commit().expect("writable");
     drop(store);
     let error = Store::open(scratch.path(), &chain(), StoreOptions::default())
-        .expect_err("format 2 is unknown");
+        .expect_err("format 3 is unknown");
     assert!(matches!(
         error,
         OpenError::NewerFormat {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));
+}
+
+#[test]
+fn the_former_format_is_brought_up_to_date() {
+    use proptest::strategy::ValueTree as _;
+    use proptest::test_runner::TestRunner;
+    let (scratch, store) = scratch();
+    let mut runner = TestRunner::deterministic();
+    for height in FIRST..FIRST + 5 {
+        let wish = arbitrary::wish().new_tree(&mut runner).expect("a wish");
+        connect_wish(&store, height, &wish.current());
+    }
+    let dump = full_dump(&store);
+    let transaction = store.begin().expect("writable");
+    let mut tables = Tables::of_write(&transaction).expect("writable");
+    for height in FIRST..FIRST + 5 {
+        let key = height.to_be_bytes();
+        let row = tables.blocks.get(&key, |row| Some(row.to_vec()));
+        let mut row = row.expect("readable").expect("it was written");
+        row.truncate(row.len() - 32);
+        tables.blocks.put(&key, &mut row).expect("writable");
+    }
+    let mut former = 1u32.to_be_bytes().to_vec();
+    tables.meta.put(b"format", &mut former).expect("writable");
+    drop(tables);
+    transaction.commit().expect("writable");
+    drop(store);
+    let upgraded = open_at(scratch.path(), StoreOptions::default());
+    assert_eq!(full_dump(&upgraded), dump);
 }
 
 /// A copy of the file while the store is open is what a kill leaves behind.

@@ -26,7 +26,7 @@ use super::change::{back, exchange, index_names, index_namespaces};
 use super::codec::{Field as _, Row as _};
 use super::error::StoreError;
 use super::key;
-use super::row::{Announcement, IndexedBlock, StoredDecision, write_candidate};
+use super::row::{Announcement, CandidatesHasher, IndexedBlock, StoredDecision, write_candidate};
 use super::table::{Tables, WriteTable};
 use super::undo::{HistoryKey, Undo, write_history};
 use super::view::{OpenState, StateReader};
@@ -190,8 +190,8 @@ impl<'t> Writer<'t> {
         tables.undo.put(&key::height(height), &mut undo)?;
         self.prune_undo(height)?;
         self.write_events(height, &changes.events)?;
-        self.write_operations(block)?;
-        self.write_tip(block)
+        let candidates = self.write_operations(block)?;
+        self.write_tip(block, candidates)
     }
 
     /// Writes the new state of every changed row and its index entries; the old state goes to `undo`.
@@ -259,22 +259,25 @@ impl<'t> Writer<'t> {
         Ok(last.unwrap_or(0).saturating_add(1))
     }
 
+    /// Writes a row for each candidate; gives the hash over them.
     fn write_operations<R: Display>(
         &mut self,
         block: &ConnectedBlock<'_, R>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<[u8; 32], StoreError> {
         let height = block.outcome.height;
+        let mut hasher = CandidatesHasher::new();
         let mut decisions = block.outcome.decisions.iter().peekable();
         for candidate in block.candidates {
             self.row.clear();
             let decision = next_decision(&mut decisions, candidate);
             StoredDecision::of(decision).write(&mut self.row);
             write_candidate(candidate, &mut self.row);
+            hasher.add(candidate.vtxindex, &self.row);
             let key = key::operation(height, candidate.vtxindex);
             self.state.tables.operations.put(&key, &mut self.row)?;
         }
         match decisions.next() {
-            None => Ok(()),
+            None => Ok(hasher.finish()),
             Some(stray) => Err(StoreError::StrayDecision {
                 height,
                 vtxindex: stray.vtxindex,
@@ -282,7 +285,11 @@ impl<'t> Writer<'t> {
         }
     }
 
-    fn write_tip<R>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
+    fn write_tip<R>(
+        &mut self,
+        block: &ConnectedBlock<'_, R>,
+        candidates: [u8; 32],
+    ) -> Result<(), StoreError> {
         let tip = IndexedBlock {
             height: block.outcome.height,
             hash: block.hash,
@@ -290,6 +297,7 @@ impl<'t> Writer<'t> {
             time: block.time,
             ops_hash: block.outcome.snapshot.ops_hash,
             consensus_hash: block.outcome.snapshot.consensus_hash,
+            candidates,
         };
         self.row.clear();
         tip.write(&mut self.row);

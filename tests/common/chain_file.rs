@@ -33,6 +33,8 @@ pub struct GoldenBlock {
     pub serialized: Vec<String>,
     pub ops_hash: String,
     pub consensus_hash: String,
+    /// Whether every transaction is there; a recording can lack one.
+    pub complete: bool,
 }
 
 /// What the reference decided about one transaction.
@@ -40,10 +42,15 @@ pub struct GoldenBlock {
 pub struct GoldenDecision {
     pub vtxindex: u32,
     pub txid: String,
+    /// The reference's name of the operation; `None` where the file or we do not say.
+    pub opcode: Option<String>,
     /// `accepted`, `rejected` or `unparseable`.
     pub status: String,
     pub serialized: Option<String>,
-    pub what: String,
+    /// Why it was refused; informative.
+    pub reason: String,
+    /// The name that it is about, where the file says so.
+    pub name: Option<String>,
 }
 
 /// Reads JSON, gzipped or not.
@@ -63,9 +70,8 @@ pub fn read_json(path: &Path) -> Value {
 }
 
 impl ChainFile {
-    /// Reads a file of `scenarios`, `scenarios-stacks`, `consensus` or `history`.
-    pub fn read(path: &Path) -> Self {
-        let file = read_json(path);
+    /// A file of `scenarios`, `scenarios-stacks`, `consensus` or `history`.
+    pub fn of_vectors(file: &Value) -> Self {
         let params = params(&file["params"]);
         let blocks = array(&file["blocks"])
             .iter()
@@ -79,10 +85,9 @@ impl ChainFile {
         }
     }
 
-    /// Reads a file of `spec/vectors`.
-    pub fn read_spec(path: &Path) -> Self {
-        let file = read_json(path);
-        let params = spec_params(&file);
+    /// A file of `spec/vectors`.
+    pub fn of_spec(file: &Value) -> Self {
+        let params = spec_params(file);
         let blocks = array(&file["blocks"])
             .iter()
             .map(|block| GoldenBlock {
@@ -105,6 +110,7 @@ impl ChainFile {
                     .collect(),
                 ops_hash: text(&block["ops_hash"]),
                 consensus_hash: text(&block["consensus_hash"]),
+                complete: true,
             })
             .collect();
         Self {
@@ -115,9 +121,8 @@ impl ChainFile {
         }
     }
 
-    /// Reads the scenarios of a recorded run; prevouts are derived from the scriptSigs.
-    pub fn read_recorded(path: &Path) -> Vec<Self> {
-        let file = read_json(path);
+    /// The scenarios of a recorded run; prevouts are derived from the scriptSigs.
+    pub fn of_recorded(file: &Value) -> Vec<Self> {
         array(&file["scenarios"])
             .iter()
             .map(recorded_scenario)
@@ -318,10 +323,12 @@ fn recorded_epochs(version: &str, epoch_1_end: Option<u64>) -> Vec<Epoch> {
 fn recorded_block(block: &Value) -> GoldenBlock {
     let mut decisions = Vec::new();
     let mut candidates = Vec::new();
+    let mut complete = true;
     for (key, status) in [("accepted", "accepted"), ("rejected", "rejected")] {
         for op in array(&block[key]) {
             let vtxindex = number(&op["vtxindex"]) as u32;
             let Some(hex) = op["tx_hex"].as_str() else {
+                complete = false;
                 continue;
             };
             let transaction = transaction(hex);
@@ -342,7 +349,10 @@ fn recorded_block(block: &Value) -> GoldenBlock {
                 txid: text(&op["txid"]),
                 status: status.to_owned(),
                 serialized: op["serialized"].as_str().map(str::to_owned),
-                what: text(&op["opcode"]),
+                // These releases call a renewal a registration, the last two only if they reject it.
+                opcode: Some(text(&op["opcode"])).filter(|op| op != "NAME_REGISTRATION"),
+                reason: op["reasons"].to_string(),
+                name: op["fields"]["name"].as_str().map(str::to_owned),
             });
         }
     }
@@ -358,6 +368,7 @@ fn recorded_block(block: &Value) -> GoldenBlock {
             .collect(),
         ops_hash: text(&block["ops_merkle_root"]),
         consensus_hash: text(&block["consensus_hash"]),
+        complete,
     }
 }
 
@@ -408,11 +419,9 @@ fn golden_block(block: &Value, params: &Params) -> GoldenBlock {
         txid: text(&op["txid"]),
         status: text(&op["status"]),
         serialized: op["serialized"].as_str().map(str::to_owned),
-        what: format!(
-            "{} {}",
-            op["opcode"].as_str().unwrap_or("?"),
-            op["reason"].as_str().unwrap_or("")
-        ),
+        opcode: op["opcode"].as_str().map(str::to_owned),
+        reason: text(&op["reason"]),
+        name: op["fields"]["name"].as_str().map(str::to_owned),
     });
     let decisions: Vec<GoldenDecision> = decisions.collect();
     GoldenBlock {
@@ -425,6 +434,7 @@ fn golden_block(block: &Value, params: &Params) -> GoldenBlock {
         decisions: Some(decisions),
         ops_hash: text(&block["ops_hash"]),
         consensus_hash: text(&block["consensus_hash"]),
+        complete: true,
     }
 }
 

@@ -250,7 +250,7 @@ impl Operation {
                 message_hash,
             }),
             Payload::Unregistrable { opcode } => {
-                if opcode == b':' || opcode == b'&' {
+                if opcode == b':' {
                     outputs.typed(2)?.recipient(1)?;
                 }
                 Self::Unregistrable(origin)

@@ -108,7 +108,7 @@ impl NameImport {
             importer_address: Some(self.origin.address),
             consensus_hash: None,
             update_consensus_hash: None,
-            token_fee: 0,
+            token_fee: self.price_in_tokens(namespace),
         };
         Ok(match block.live_name(&self.name)? {
             None => fresh,
@@ -135,5 +135,15 @@ impl NameImport {
             block.epoch,
         )
         .to_double()
+    }
+
+    /// What the name would cost in µSTX; 2^64 or more, which nobody could pay, is kept as the greatest.
+    fn price_in_tokens(&self, namespace: &NamespaceRecord) -> u64 {
+        if namespace.version != 3 {
+            return 0;
+        }
+        price::name_price_in_version_3(&namespace.price, self.name.label())
+            .to_u64()
+            .unwrap_or(u64::MAX)
     }
 }

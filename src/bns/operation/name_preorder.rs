@@ -30,24 +30,10 @@ impl NamePreorder {
         block: &mut Block<'_, V>,
     ) -> Result<String, Refusal<V::Error>> {
         self.check(block)?;
-        block.ensure_preordered_once(self.burn.preorder_hash)?; // sm §4.3
-        let units = if self.tokens.is_some() {
-            TokenUnits::Stacks
-        } else {
-            TokenUnits::Btc
-        };
-        let token_fee = self.tokens.as_ref().map_or(0, |burn| burn.amount);
-        let preorder = preorder(
-            PreorderKind::Name,
-            &self.origin,
-            &self.burn,
-            units,
-            token_fee,
-            block.height,
-        );
-        block.debit(&self.origin.address, token_fee)?;
-        let text = text(&preorder, block.params.addresses);
-        block.state.put_preorder(preorder);
+        let tokens = self.tokens.as_ref().map(|burn| burn.amount);
+        let row = preorder(block, PreorderKind::Name, &self.origin, &self.burn, tokens)?;
+        let text = text(&row, block.params.addresses);
+        block.state.put_preorder(row);
         Ok(text)
     }
 
@@ -78,30 +64,37 @@ impl NamePreorder {
     }
 }
 
-/// The row that a preorder of either kind leaves (sm §5).
-pub(super) fn preorder(
+/// Spends the tokens of a preorder of either kind and returns the row that it leaves (sm §5). The same hash is
+/// accepted once in a block (sm §4.3).
+pub(super) fn preorder<V: View>(
+    block: &mut Block<'_, V>,
     kind: PreorderKind,
     origin: &Origin,
     burn: &Burn,
-    token_units: TokenUnits,
-    token_fee: u64,
-    height: u32,
-) -> Preorder {
-    Preorder {
+    tokens: Option<u64>,
+) -> Result<Preorder, Refusal<V::Error>> {
+    block.ensure_preordered_once(burn.preorder_hash)?;
+    let token_fee = tokens.unwrap_or(0);
+    block.debit(&origin.address, token_fee)?;
+    Ok(Preorder {
         kind,
         preorder_hash: burn.preorder_hash,
         consensus_hash: burn.consensus_hash,
         sender: origin.sender.clone(),
         sender_pubkey: origin.sender_pubkey.clone(),
         address: origin.address,
-        block_number: height,
+        block_number: block.height,
         txid: origin.txid,
         vtxindex: origin.vtxindex,
         op_fee: burn.op_fee,
         burn_address: burn.burn_address,
         token_fee,
-        token_units,
-    }
+        token_units: if tokens.is_some() {
+            TokenUnits::Stacks
+        } else {
+            TokenUnits::Btc
+        },
+    })
 }
 
 /// ch §1, `?`. Tokens and burn address are not in it (history §5, ZERO-TOKEN-HASH).

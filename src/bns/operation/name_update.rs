@@ -49,16 +49,15 @@ impl NameUpdate {
             owned.len() <= block.params.max_names_per_sender,
             Reject::QuotaExceeded,
         )?;
-        let recent = block.recent_consensus_hashes();
-        let quoted = |record: &NameRecord| {
-            recent
+        // The newest hashes are quoted most; no two pairs of name and hash give the same update hash.
+        let recent = block.recent_consensus_hashes().iter();
+        let found = recent.copied().find_map(|hash| {
+            let meant = |record: &&NameRecord| update_hash(&record.name, hash) == self.update_hash;
+            owned
                 .iter()
-                .copied()
-                .find(|hash| update_hash(&record.name, *hash) == self.update_hash)
-        };
-        let found = owned
-            .into_iter()
-            .find_map(|record| quoted(&record).map(|hash| (record, hash)));
+                .find(meant)
+                .map(|record| (record.clone(), hash))
+        });
         let (record, consensus_hash) = found.ok_or(Refusal::Reject(Reject::UnknownNameHash))?;
         let namespace = block.ready_namespace(record.name.namespace_id().as_ref())?;
         block.ensure_not_in_grace(&record, &namespace)?;

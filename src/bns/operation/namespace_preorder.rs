@@ -5,7 +5,7 @@ use super::payment::ensure_funded;
 use super::{Burn, Origin};
 use crate::bns::address::AddressVersions;
 use crate::bns::block::{Block, Check, Refusal, ensure};
-use crate::bns::record::{Preorder, PreorderKind, TokenUnits};
+use crate::bns::record::{Preorder, PreorderKind};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::virtualchain::serialize::{Hex, Serializer};
@@ -27,25 +27,15 @@ impl NamespacePreorder {
         block: &mut Block<'_, V>,
     ) -> Result<String, Refusal<V::Error>> {
         self.check(block)?;
-        block.ensure_preordered_once(self.burn.preorder_hash)?; // sm §4.3
-        let units = if self.tokens.is_some() {
-            TokenUnits::Stacks
-        } else {
-            TokenUnits::Btc
-        };
-        let token_fee = self.tokens.unwrap_or(0);
-        let kind = PreorderKind::Namespace;
-        let preorder = preorder(
-            kind,
+        let row = preorder(
+            block,
+            PreorderKind::Namespace,
             &self.origin,
             &self.burn,
-            units,
-            token_fee,
-            block.height,
-        );
-        block.debit(&self.origin.address, token_fee)?;
-        let text = text(&preorder, block.params.addresses);
-        block.state.put_preorder(preorder);
+            self.tokens,
+        )?;
+        let text = text(&row, block.params.addresses);
+        block.state.put_preorder(row);
         Ok(text)
     }
 

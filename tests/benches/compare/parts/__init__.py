@@ -1,0 +1,1 @@
+"""The parts of the comparison; `run` beside this folder puts them together."""

@@ -1,0 +1,425 @@
+//! How fast blocks become state, how much memory that takes, and whether it slows down as names grow.
+//!
+//! `cargo bench --bench index`; with `-- --quick` a fiftieth of everything. The chain is made up as it is
+//! indexed: each block holds a thousand operations, and is connected and committed as the indexer does it, to a
+//! database on disk with the cache of the daemon. Making the transactions up is not counted.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot go on should say where"
+)]
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use bitcoin::hashes::Hash as _;
+use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::{Amount, BlockHash, FeeRate, OutPoint, ScriptBuf, TxOut, Txid};
+use bnsd::bns::name::{Name, NamespaceId};
+use bnsd::bns::price::{self, PriceFunction};
+use bnsd::bns::record::TokenUnits;
+use bnsd::bns::{Bns, Params};
+use bnsd::hash::{ConsensusHash, ZonefileHash};
+use bnsd::store::{ChainIdentity, ConnectedBlock, Store, StoreError, StoreOptions};
+use bnsd::virtualchain::{Decision, VirtualTransaction, connect_block};
+use bnsd::wallet::coins::{Coin, Funding};
+use bnsd::wallet::keys::SigningKey;
+use bnsd::wallet::operation::{Fee, OnTransfer, Operation};
+
+#[path = "../common/random.rs"]
+mod random;
+
+use random::Random;
+
+/// Operations of a block.
+const BLOCK: usize = 1_000;
+/// Owners, each with a few names.
+const NAMES_PER_OWNER: usize = 4;
+/// Database memory of the daemon, in bytes.
+const CACHE: usize = 32 << 20;
+/// Everything costs little and lives for ever.
+const PRICES: PriceFunction = PriceFunction {
+    coeff: 1,
+    base: 1,
+    buckets: [1; 16],
+    nonalpha_discount: 1,
+    no_vowel_discount: 1,
+};
+const NAMESPACE: &[u8] = b"benchmark";
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let scale = if quick { 50 } else { 1 };
+    let (chain, small, large) = (
+        (100_000 / scale, 800_000 / scale),
+        10_000 / scale,
+        1_000_000 / scale,
+    );
+    let sample = 50_000 / scale.min(5);
+
+    println!(
+        "a chain of {} operations with {} names",
+        2 * chain.0 + chain.1,
+        chain.0
+    );
+    let mut world = World::new();
+    let mut spent = world.register(chain.0);
+    spent.add(&world.use_names(chain.1));
+    row(
+        "operations/s, committed",
+        spent.rate(),
+        "100000",
+        spent.rate() >= 100_000.0,
+    );
+    row(
+        "  rules, us/operation",
+        spent.per_operation(spent.rules),
+        "",
+        true,
+    );
+    row(
+        "  rows, us/operation",
+        spent.per_operation(spent.rows),
+        "",
+        true,
+    );
+    row(
+        "  commit, us/operation",
+        spent.per_operation(spent.commit),
+        "",
+        true,
+    );
+    let memory = peak_memory();
+    row("peak memory, MB", memory, "200", memory <= 200.0);
+    row("database, MB", world.size(), "", true);
+    drop(world);
+
+    let cost = |names: usize| {
+        let mut world = World::new();
+        world.register(names);
+        let spent = world.use_names(sample);
+        spent.per_operation(spent.total())
+    };
+    let (at_small, at_large) = (cost(small), cost(large));
+    row(
+        &format!("us/operation at {small} names"),
+        at_small,
+        "",
+        true,
+    );
+    row(
+        &format!("us/operation at {large} names"),
+        at_large,
+        "",
+        true,
+    );
+    row(
+        "  ratio",
+        at_large / at_small,
+        "1.5",
+        at_large <= 1.5 * at_small,
+    );
+}
+
+fn row(what: &str, value: f64, goal: &str, met: bool) {
+    let goal = match (goal, met) {
+        ("", _) => String::new(),
+        (goal, true) => format!("goal {goal}, met"),
+        (goal, false) => format!("goal {goal}, missed"),
+    };
+    println!("{what:36}{value:>14.2}  {goal}");
+}
+
+/// Greatest resident set so far in MB, as the kernel counts it.
+fn peak_memory() -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kilobytes.unwrap_or(f64::NAN) / 1024.0
+}
+
+/// Where the time went.
+#[derive(Debug, Default, Clone, Copy)]
+struct Spent {
+    operations: usize,
+    rules: Duration,
+    rows: Duration,
+    commit: Duration,
+}
+
+impl Spent {
+    fn add(&mut self, other: &Self) {
+        self.operations += other.operations;
+        self.rules += other.rules;
+        self.rows += other.rows;
+        self.commit += other.commit;
+    }
+
+    fn total(&self) -> Duration {
+        self.rules + self.rows + self.commit
+    }
+
+    fn rate(&self) -> f64 {
+        self.operations as f64 / self.total().as_secs_f64()
+    }
+
+    fn per_operation(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / self.operations as f64
+    }
+}
+
+struct Owner {
+    key: SigningKey,
+    script: ScriptBuf,
+    script_sig: ScriptBuf,
+}
+
+impl Owner {
+    fn new(number: usize) -> Self {
+        let key = SigningKey::dev_only_from_label(&format!("owner {number}"));
+        let signature = PushBytesBuf::try_from(vec![0x30; 71]).unwrap();
+        let script_sig = Builder::new()
+            .push_slice(signature)
+            .push_slice(key.public_key());
+        Self {
+            script: key.script(),
+            script_sig: script_sig.into_script(),
+            key,
+        }
+    }
+}
+
+/// A chain that is made up as it is indexed.
+struct World {
+    bns: Bns,
+    store: Store,
+    directory: tempfile::TempDir,
+    random: Random,
+    owners: Vec<Owner>,
+    /// Names with their owners.
+    names: Vec<(Name, usize)>,
+    height: u32,
+    consensus_hash: ConsensusHash,
+    transactions: u64,
+}
+
+impl World {
+    /// A chain with an open namespace.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let params = Params::regtest();
+        let identity = ChainIdentity {
+            network: "benchmark".to_owned(),
+            magic: params.magic,
+            first_block: params.first_block,
+        };
+        let options = StoreOptions {
+            cache_bytes: CACHE,
+            ..StoreOptions::default()
+        };
+        let mut world = Self {
+            store: Store::open(directory.path(), &identity, options).unwrap(),
+            directory,
+            random: Random::new(1),
+            owners: vec![Owner::new(0)],
+            names: Vec::new(),
+            height: 0,
+            consensus_hash: params.initial_consensus_hash,
+            transactions: 0,
+            bns: Bns::new(params),
+        };
+        world.open_namespace();
+        world
+    }
+
+    fn open_namespace(&mut self) {
+        let id = NamespaceId::from_bytes(NAMESPACE).unwrap();
+        let params = self.bns.params().clone();
+        let address = self.owners[0].key.address();
+        let fee = price::namespace_price(&id, params.epoch(1), TokenUnits::Btc).unwrap();
+        let preorder = Operation::namespace_preorder(
+            &id,
+            &self.owners[0].script,
+            (address, params.addresses),
+            self.consensus_hash,
+            None,
+            self.burn(fee),
+        );
+        let reveal = Operation::namespace_reveal(&id, address, u32::MAX, PRICES, 1);
+        let ready = Operation::namespace_ready(&id, address);
+        for operation in [preorder, reveal, ready] {
+            let transaction = self.transaction(&operation, 0, 1);
+            self.connect(vec![transaction]);
+        }
+    }
+
+    /// Preorders and registers so many names, in the same blocks.
+    fn register(&mut self, count: usize) -> Spent {
+        let mut spent = Spent::default();
+        let mut waiting: Vec<(Name, usize)> = Vec::new();
+        let mut next = 0;
+        while next < count || !waiting.is_empty() {
+            let mut block = Vec::with_capacity(BLOCK);
+            for (name, owner) in std::mem::take(&mut waiting) {
+                let address = self.owners[owner].key.address();
+                let hash = ZonefileHash::of(name.as_str().as_bytes());
+                let operation = Operation::name_register(&name, address, Some(hash));
+                block.push(self.transaction(&operation, owner, block.len()));
+                self.names.push((name, owner));
+            }
+            for number in next..count.min(next + BLOCK / 2) {
+                let name: Name = format!("name{number}.benchmark").parse().unwrap();
+                let owner = number / NAMES_PER_OWNER;
+                if owner == self.owners.len() {
+                    self.owners.push(Owner::new(owner));
+                }
+                let operation = self.preorder(&name, owner);
+                block.push(self.transaction(&operation, owner, block.len()));
+                waiting.push((name, owner));
+            }
+            next = count.min(next + BLOCK / 2);
+            spent.add(&self.connect(block));
+        }
+        spent
+    }
+
+    /// Updates, transfers and renews names at random: three, one and one of five.
+    fn use_names(&mut self, count: usize) -> Spent {
+        let mut spent = Spent::default();
+        for start in (0..count).step_by(BLOCK) {
+            let mut block = Vec::with_capacity(BLOCK);
+            // A name once a block, so that every operation is good.
+            let mut used = std::collections::HashSet::new();
+            while block.len() < BLOCK.min(count - start) {
+                let name = self.random.below(self.names.len());
+                if used.insert(name) || used.len() == self.names.len() {
+                    block.push(self.change(name, block.len()));
+                }
+            }
+            spent.add(&self.connect(block));
+        }
+        spent
+    }
+
+    fn change(&mut self, number: usize, place: usize) -> VirtualTransaction {
+        let (name, owner) = self.names[number].clone();
+        let address = self.owners[owner].key.address();
+        let hash = ZonefileHash::of(&self.transactions.to_be_bytes());
+        let operation = match self.random.below(5) {
+            0..=2 => Operation::name_update(&name, address, self.consensus_hash, hash),
+            3 => {
+                let to = self.random.below(self.owners.len());
+                let other = if to == owner {
+                    (to + 1) % self.owners.len()
+                } else {
+                    to
+                };
+                self.names[number].1 = other;
+                Operation::name_transfer(
+                    &name,
+                    address,
+                    self.owners[other].key.address(),
+                    self.consensus_hash,
+                    OnTransfer::KeepZonefile,
+                )
+            }
+            _ => Operation::name_renew(&name, address, Some(hash), None, self.burn(1_000)),
+        };
+        self.transaction(&operation, owner, place)
+    }
+
+    fn preorder(&self, name: &Name, owner: usize) -> Operation {
+        let Owner { key, script, .. } = &self.owners[owner];
+        let versions = self.bns.params().addresses;
+        Operation::name_preorder(
+            name,
+            script,
+            (key.address(), versions),
+            self.consensus_hash,
+            None,
+            self.burn(1_000),
+        )
+    }
+
+    fn burn(&self, satoshi: u64) -> Fee {
+        Fee {
+            to: self.bns.params().burn_address,
+            amount: Amount::from_sat(satoshi),
+        }
+    }
+
+    fn transaction(
+        &mut self,
+        operation: &Operation,
+        owner: usize,
+        place: usize,
+    ) -> VirtualTransaction {
+        let Owner {
+            script, script_sig, ..
+        } = &self.owners[owner];
+        self.transactions += 1;
+        let coin = Coin::from((
+            OutPoint::new(Txid::hash(&self.transactions.to_be_bytes()), 0),
+            TxOut {
+                value: Amount::from_int_btc(10),
+                script_pubkey: script.clone(),
+            },
+        ));
+        let funding = Funding {
+            sender: script,
+            coins: &[coin],
+            change: script,
+            rate: FeeRate::from_sat_per_vb(1).unwrap(),
+        };
+        let unsigned = operation.build(self.bns.params().magic, &funding).unwrap();
+        let mut transaction = unsigned.transaction;
+        transaction.input[0].script_sig = script_sig.clone();
+        VirtualTransaction {
+            vtxindex: place as u32 + 1,
+            txid: transaction.compute_txid(),
+            transaction,
+            prevouts: unsigned.prevouts,
+        }
+    }
+
+    fn connect(&mut self, candidates: Vec<VirtualTransaction>) -> Spent {
+        let height = self.height + 1;
+        let mut spent = Spent {
+            operations: candidates.len(),
+            ..Spent::default()
+        };
+        let start = Instant::now();
+        let written: Result<_, StoreError> = self.store.write(|writer| {
+            let begin = Instant::now();
+            let outcome = connect_block(&self.bns, height, &candidates, writer.state())?;
+            let ruled = Instant::now();
+            writer.apply(&ConnectedBlock {
+                hash: hash(height),
+                previous: hash(height - 1),
+                time: height,
+                candidates: &candidates,
+                outcome: &outcome,
+            })?;
+            (spent.rules, spent.rows) = (ruled - begin, ruled.elapsed());
+            Ok(outcome)
+        });
+        let outcome = written.unwrap();
+        spent.commit = start.elapsed() - spent.rules - spent.rows;
+        for decision in &outcome.decisions {
+            let accepted = matches!(decision.operation, Decision::Accepted(_));
+            assert!(accepted, "block {height}: {:?}", decision.operation);
+        }
+        self.height = height;
+        self.consensus_hash = outcome.snapshot.consensus_hash;
+        spent
+    }
+
+    fn size(&self) -> f64 {
+        let file = self.directory.path().join("names.redb");
+        fs::metadata(file).map_or(f64::NAN, |file| file.len() as f64 / 1e6)
+    }
+}
+
+fn hash(height: u32) -> BlockHash {
+    BlockHash::hash(&height.to_be_bytes())
+}

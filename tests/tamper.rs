@@ -1,0 +1,248 @@
+//! What somebody sees whose zone files were changed on disk, by accident or by an attacker: never a changed answer.
+//! The answer is SERVFAIL with the reason and the hash (RFC 8914: 24 if the bytes are others, 22 if there are none),
+//! until the right file is back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bnsd::api::explain::ZonefileSource;
+use bnsd::hash::ZonefileHash;
+use bnsd::zonefile::ZONEFILE_MAX;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::common::home::Home;
+use crate::common::process::{status, until};
+use crate::common::world::{World, zonefile};
+
+const NAME: &str = "anna.id";
+/// INFO-CODEs of RFC 8914.
+const NO_REACHABLE_AUTHORITY: u16 = 22;
+const INVALID_DATA: u16 = 24;
+/// A bit flip hits every byte in the release build, every fifth in the slower one.
+const STEP: usize = if cfg!(debug_assertions) { 5 } else { 1 };
+
+/// A registered name and its zone file.
+struct Victim {
+    world: World,
+    bytes: Vec<u8>,
+    hash: ZonefileHash,
+    /// Where the archive keeps it.
+    path: PathBuf,
+}
+
+impl Victim {
+    fn register(directory: &Path, folders: &[PathBuf]) -> Self {
+        let mut world = World::start(directory, folders);
+        let bytes = zonefile(NAME, "192.0.2.1");
+        let hash = world.archive(&bytes);
+        world.publish(&[(NAME, hash)]);
+        let victim = Self {
+            path: world.archived(&hash),
+            world,
+            bytes,
+            hash,
+        };
+        victim.is_served();
+        victim
+    }
+
+    fn is_served(&self) {
+        for name in [NAME, "www.anna.id", "anna.id.bns.alt"] {
+            let seen = self.world.see(name, RecordType::A);
+            assert!(seen.has_address("192.0.2.1"), "{name}: {seen:?}");
+        }
+    }
+
+    /// Not one record comes back, at the name or below it; `text` says what happened to which hash.
+    fn is_refused(&self, code: u16, text: &str, what: &str) {
+        for name in [NAME, "www.anna.id", "nosuch.anna.id", "anna.id.bns.alt"] {
+            let seen = self.world.see(name, RecordType::A);
+            assert_eq!(
+                seen.rcode,
+                ResponseCode::ServFail,
+                "{what}, {name}: {seen:?}"
+            );
+            assert!(
+                seen.answers.is_empty() && seen.authorities.is_empty(),
+                "{what}: {seen:?}"
+            );
+            let expected = (code, format!("bns: {text} {}", self.hash));
+            assert_eq!(seen.ede, Some(expected), "{what}, {name}");
+        }
+    }
+
+    fn is_tampered(&self, what: &str) {
+        self.is_refused(INVALID_DATA, "zone file hash mismatch", what);
+    }
+
+    fn is_missing(&self, what: &str) {
+        self.is_refused(NO_REACHABLE_AUTHORITY, "no zone file yet for hash", what);
+    }
+
+    fn restore(&self) {
+        fs::write(&self.path, &self.bytes).expect("the archive can be written");
+        self.is_served();
+    }
+}
+
+/// The ways in which files change, apart from bit flips.
+fn changes(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let with = |parts: &[&[u8]]| parts.concat();
+    let text = String::from_utf8_lossy(bytes);
+    vec![
+        ("one byte less", bytes[..bytes.len() - 1].to_vec()),
+        ("half of it", bytes[..bytes.len() / 2].to_vec()),
+        ("its first byte", bytes[..1].to_vec()),
+        ("a line more", with(&[bytes, b"evil A 192.0.2.66\n"])),
+        ("twice", with(&[bytes, bytes])),
+        ("an empty line more", with(&[bytes, b"\n"])),
+        ("CRLF", text.replace('\n', "\r\n").into_bytes()),
+        ("a byte order mark", with(&[b"\xef\xbb\xbf", bytes])),
+        ("a zero at the end", with(&[bytes, b"\0"])),
+        (
+            "another address",
+            text.replace("192.0.2.1", "192.0.2.6").into_bytes(),
+        ),
+        ("zeros", vec![0; bytes.len()]),
+        (
+            "too large",
+            with(&[bytes, &vec![b'\n'; ZONEFILE_MAX + 1 - bytes.len()]]),
+        ),
+        (
+            "far too large",
+            with(&[bytes, &vec![b';'; 10 * ZONEFILE_MAX]]),
+        ),
+    ]
+}
+
+#[test]
+fn a_flipped_bit_is_never_served() {
+    let home = Home::new();
+    let victim = Victim::register(home.path(), &[]);
+    for position in (0..victim.bytes.len()).step_by(STEP) {
+        let mut bytes = victim.bytes.clone();
+        bytes[position] ^= 1 << (position % 8);
+        fs::write(&victim.path, bytes).expect("the archive can be written");
+        victim.is_tampered(&format!("byte {position}"));
+    }
+    victim.restore();
+}
+
+#[test]
+fn changed_files_are_never_served() {
+    let home = Home::new();
+    let victim = Victim::register(home.path(), &[]);
+    for (what, bytes) in changes(&victim.bytes) {
+        fs::write(&victim.path, bytes).expect("the archive can be written");
+        victim.is_tampered(what);
+        let explained = victim.world.explain(NAME);
+        assert_eq!(
+            explained.zonefile_source,
+            Some(ZonefileSource::Tampered),
+            "{what}"
+        );
+        assert_eq!(explained.zonefile_hash, Some(victim.hash.to_string()));
+        victim.restore();
+    }
+}
+
+#[test]
+fn an_absent_or_empty_file_is_said_to_be_missing() {
+    let home = Home::new();
+    let victim = Victim::register(home.path(), &[]);
+    fs::write(&victim.path, b"").expect("the archive can be written");
+    victim.is_missing("empty");
+    fs::remove_file(&victim.path).expect("the archive can be written");
+    victim.is_missing("absent");
+    let explained = victim.world.explain(NAME);
+    assert_eq!(explained.zonefile_source, Some(ZonefileSource::Missing));
+    let status = status(victim.world.socket()).expect("a status");
+    assert_eq!(
+        (status.zonefiles.present, status.zonefiles.missing_count),
+        (0, 1)
+    );
+    assert_eq!(status.zonefiles.missing[0].name, NAME);
+    victim.restore();
+}
+
+/// The same at the start: what lies in the archive is not believed because it was there before.
+#[test]
+fn files_changed_while_the_daemon_was_down_are_never_served() {
+    let home = Home::new();
+    let mut victim = Victim::register(home.path(), &[]);
+    let mut flipped = victim.bytes.clone();
+    flipped[20] ^= 1;
+    let kinds = [("a flipped bit", flipped)]
+        .into_iter()
+        .chain(changes(&victim.bytes).into_iter().step_by(3));
+    for (what, bytes) in kinds {
+        victim.world.stop_daemon();
+        fs::write(&victim.path, bytes).expect("the archive can be written");
+        victim.world.start_daemon();
+        victim.is_tampered(what);
+    }
+    victim.restore();
+}
+
+/// Past heights are answered from the same files, so they fail in the same way.
+#[test]
+fn the_past_is_not_made_up_either() {
+    let home = Home::new();
+    let mut victim = Victim::register(home.path(), &[]);
+    let then = victim.world.height();
+    victim.world.mine_empty(2);
+    fs::write(&victim.path, zonefile(NAME, "192.0.2.66")).expect("the archive can be written");
+    let reply = victim.world.lookup(NAME, "A", Some(then));
+    assert_eq!((reply.rcode.as_str(), reply.records.len()), ("SERVFAIL", 0));
+    assert_eq!(reply.ede.map(|ede| ede.code), Some(INVALID_DATA));
+}
+
+/// Watched folders are anybody's: what lies there counts by its hash alone.
+#[test]
+fn a_watched_folder_cannot_change_an_answer() {
+    let home = Home::new();
+    let folder = home.folder("drop");
+    let victim = Victim::register(home.path(), std::slice::from_ref(&folder));
+    let file = folder.join("anna.id.zone");
+    for (what, bytes) in changes(&victim.bytes) {
+        let waits = bytes.len() <= ZONEFILE_MAX;
+        fs::write(&file, &bytes).expect("the folder can be written");
+        let expected = waits.then(|| ZonefileHash::of(&bytes).to_string());
+        until("the folder to be read", || {
+            let waiting = status(victim.world.socket())?.zonefiles.waiting;
+            let hash = waiting.first().map(|waiting| waiting.hash.clone());
+            (hash == expected).then_some(())
+        });
+        victim.is_served();
+        assert!(
+            !victim.world.archived(&ZonefileHash::of(&bytes)).exists(),
+            "{what}"
+        );
+    }
+}
+
+/// The right file in a folder mends the archive: when it arrives, and at the start.
+#[test]
+fn the_right_file_in_a_folder_mends_the_archive() {
+    let home = Home::new();
+    let folder = home.folder("drop");
+    let mut victim = Victim::register(home.path(), std::slice::from_ref(&folder));
+    fs::write(&victim.path, b"$ORIGIN anna.id\n@ A 192.0.2.66\n")
+        .expect("the archive can be written");
+    victim.is_tampered("overwritten");
+    fs::write(folder.join("any name will do"), &victim.bytes).expect("the folder can be written");
+    let mended = || {
+        fs::read(&victim.path)
+            .is_ok_and(|bytes| bytes == victim.bytes)
+            .then_some(())
+    };
+    until("the archive to be mended", mended);
+    victim.is_served();
+
+    victim.world.stop_daemon();
+    fs::write(&victim.path, b"$ORIGIN anna.id\n@ A 192.0.2.66\n")
+        .expect("the archive can be written");
+    victim.world.start_daemon();
+    victim.is_served();
+}
