@@ -21,8 +21,9 @@ use super::{https, tcp, udp};
 
 /// How often port 0 is tried again when UDP cannot have the port that TCP got.
 const PORT_TRIES: usize = 16;
-/// Bytes that wait in a UDP socket, if the system allows as many: a tenth of a second of a flood.
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// Bytes that wait in a UDP socket, if the system allows as many: about a thousand small packets. More would only make
+/// everybody wait behind a flood.
+const RECEIVE_BUFFER: usize = 1 << 20;
 /// Pending TCP connections in the kernel.
 const BACKLOG: i32 = 1024;
 

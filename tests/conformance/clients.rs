@@ -1,9 +1,8 @@
 //! Other people's clients, in a network namespace of their own where bnsd has port 53 and is the only resolver.
 //!
-//! The namespace has a loopback interface and nothing else, so a client that resolves a name has asked bnsd. Making
+//! The namespace leads nowhere, so a client that resolves a name has asked bnsd. Making
 //! one takes root; CI and `tests/run` have it.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,7 +39,10 @@ impl Namespace {
             scratch,
         };
         run("ip", &["netns", "add", &namespace.name]);
-        run("ip", &["-n", &namespace.name, "link", "set", "lo", "up"]);
+        let ip = |arguments: &[&str]| run("ip", &[&["-n", &namespace.name], arguments].concat());
+        ip(&["link", "set", "lo", "up"]);
+        // With loopback addresses alone, AI_ADDRCONFIG takes the machine for one without any network.
+        ip(&["address", "add", "10.9.9.9/32", "dev", "lo"]);
         namespace
     }
 
@@ -64,11 +66,8 @@ impl Namespace {
         command
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.scratch.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
-        path.display().to_string()
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.scratch.path().join(name), text).unwrap();
     }
 
     fn spawn(&mut self, program: &str, arguments: &[&str]) {
@@ -151,7 +150,7 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
     }
     let python = "import socket, sys; print(socket.gethostbyname(sys.argv[1]))";
     let node = "require('dns').resolve4(process.argv[1], (e, a) => console.log(e || a[0]))";
-    let lookup = "require('dns').lookup(process.argv[1], (e, a) => console.log(e || a))";
+    let lookup = "require('dns').lookup(process.argv[1], 4, (e, a) => console.log(e || a))";
     let clients: [(&str, &[&str]); 13] = [
         ("dig", &["+short"]),
         ("dig", &["+tcp", "+short"]),
@@ -161,7 +160,7 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
         ("nslookup", &[]),
         ("host", &[]),
         ("getent", &["ahostsv4"]),
-        ("getent", &["hosts"]),
+        ("getent", &["ahosts"]),
         ("python3", &["-c", python]),
         ("node", &["-e", node]),
         ("node", &["-e", lookup]),
