@@ -22,7 +22,7 @@ use std::time::Duration;
 use hickory_proto::rr;
 
 use crate::bns::name::NamespaceId;
-use crate::dns::{UpstreamConfig, forward};
+use crate::dns::{self, Encrypted, Identity, QueryLog, UpstreamConfig, forward};
 use crate::resolver::Mode;
 
 mod error;
@@ -62,6 +62,8 @@ pub struct Config {
     pub zonefiles: ZonefilesConfig,
     /// How much is logged.
     pub log: LogLevel,
+    /// Whether queries are logged, names included.
+    pub log_queries: QueryLog,
     /// The configuration file that was read, if there was one.
     pub file: Option<PathBuf>,
     /// Every key with its value as text and where it came from, in the order of [`key::KEYS`].
@@ -85,7 +87,7 @@ pub struct ChainConfig {
     pub undo_depth: u32,
 }
 
-/// Section `[dns]`.
+/// Section `[dns]`, with `[dns.tls]` and `[dns.https]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsConfig {
     /// Who answers for all other names; empty for the system's resolvers.
@@ -112,6 +114,18 @@ pub struct DnsConfig {
     pub max_lag: Duration,
     /// Names that may have private addresses, lower case and fully qualified.
     pub allow_private: Vec<rr::Name>,
+    /// Whether AD is set on answers from the chain for those who ask for it.
+    pub ad_for_bns: bool,
+    /// Who may ask beside this machine.
+    pub access: Vec<dns::Network>,
+    /// Queries per second from each source beyond this machine.
+    pub rate_limit: u32,
+    /// DNS over TLS.
+    pub tls: Option<Encrypted>,
+    /// DNS over HTTPS.
+    pub https: Option<Encrypted>,
+    /// Names by which DNS over HTTPS may be called.
+    pub https_hosts: Vec<String>,
 }
 
 /// Section `[zonefiles]`.
@@ -257,12 +271,16 @@ impl Config {
         let control_socket = settle_control_socket(&mut reader, &data_dir)?;
         let listen = settle_listen(&mut reader, profile)?;
         let chain = settle_chain(&mut reader, profile)?;
-        let dns = settle_dns(&mut reader, &listen)?;
+        let dns = settle_dns(&mut reader, &listen, &data_dir)?;
         let namespaces = settle_namespaces(&mut reader, profile)?;
         let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
         let log = reader.one("log.level", "info", value::log_level)?;
+        let log_queries = match reader.one("log.queries", "false", value::switch)? {
+            true => QueryLog::On,
+            false => QueryLog::Off,
+        };
         let (settings, mut warnings) = reader.finish();
-        warnings.extend(listen.iter().filter_map(warn_of_exposure));
+        warnings.extend(warnings_of_exposure(&listen, &dns));
         Ok(Self {
             data_dir,
             control_socket,
@@ -272,6 +290,7 @@ impl Config {
             namespaces,
             zonefiles: ZonefilesConfig { folders },
             log,
+            log_queries,
             file: None,
             settings,
             warnings,
@@ -345,7 +364,11 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
     })
 }
 
-fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, ConfigError> {
+fn settle_dns(
+    reader: &mut Reader,
+    listen: &[SocketAddr],
+    data_dir: &Path,
+) -> Result<DnsConfig, ConfigError> {
     let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
     refuse_ourselves(reader, "dns.upstreams", &upstreams, listen)?;
     if upstreams.iter().any(UpstreamConfig::is_encrypted)
@@ -363,19 +386,32 @@ fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, C
     let cache_mebibytes = reader.one("dns.cache-size", "32", value::cache_size)?;
     let stale = reader.one("dns.stale-max", "86400", value::stale)?;
     let max_lag = reader.one("dns.max-lag", "7200", value::lag)?;
+    let identity = settle_identity(reader, data_dir)?;
+    let encrypted = |listen: Vec<SocketAddr>| Encrypted {
+        listen,
+        identity: identity.clone(),
+    };
+    let tls = reader.many("dns.tls.listen", &[], "nowhere", value::listener)?;
+    let https = reader.many("dns.https.listen", &[], "nowhere", value::listener)?;
     Ok(DnsConfig {
         upstreams,
         routes,
         bootstrap: reader.many("dns.bootstrap", &[], "the system's", value::plain_upstream)?,
         ca_file: reader.optional("dns.ca-file", "the system's authorities", value::path)?,
-        trust_ad: reader.one("dns.trust-ad", "off", value::switch)?,
+        trust_ad: reader.one("dns.trust-ad", "false", value::switch)?,
         cache_bytes: (cache_mebibytes as usize) << 20,
-        keep_cache: reader.one("dns.keep-cache", "on", value::switch)?,
+        keep_cache: reader.one("dns.keep-cache", "true", value::switch)?,
         stale_max: Duration::from_secs(stale.into()),
-        hosts: reader.one("dns.hosts", "on", value::switch)?,
+        hosts: reader.one("dns.hosts", "true", value::switch)?,
         max_ttl: reader.one("dns.max-ttl", "600", value::ttl)?,
         max_lag: Duration::from_secs(max_lag.into()),
         allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
+        ad_for_bns: reader.one("dns.ad-for-bns", "true", value::switch)?,
+        access: reader.many("dns.access", &[], "this machine", value::access)?,
+        rate_limit: reader.one("dns.rate-limit", "1000", value::rate)?,
+        tls: (!tls.is_empty()).then(|| encrypted(tls)),
+        https: (!https.is_empty()).then(|| encrypted(https)),
+        https_hosts: reader.many("dns.https.hosts", &[], "localhost", value::host)?,
     })
 }
 
@@ -399,6 +435,25 @@ fn refuse_ourselves(
     }
 }
 
+/// The certificate of DNS over TLS and over HTTPS: given with its key, or made by ourselves.
+fn settle_identity(reader: &mut Reader, data_dir: &Path) -> Result<Identity, ConfigError> {
+    let made = "made by bnsd";
+    let certificate = reader.optional("dns.tls.certificate", made, value::path)?;
+    let key = reader.optional("dns.tls.key", made, value::path)?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Identity::Given { certificate, key }),
+        (None, None) => Ok(Identity::SelfSigned(data_dir.join("tls"))),
+        (Some(_), None) => {
+            let problem = "a certificate needs its key; set dns.tls.key too";
+            Err(reader.refuse("dns.tls.certificate", problem))
+        }
+        (None, Some(_)) => {
+            let problem = "a key needs its certificate; set dns.tls.certificate too";
+            Err(reader.refuse("dns.tls.key", problem))
+        }
+    }
+}
+
 fn settle_namespaces(
     reader: &mut Reader,
     profile: Profile,
@@ -411,12 +466,25 @@ fn settle_namespaces(
     reader.namespaces(built_in, open)
 }
 
-fn warn_of_exposure(listener: &SocketAddr) -> Option<String> {
-    (!listener.ip().is_loopback()).then(|| {
-        format!(
-            "DNS on {listener} answers everybody who can reach this machine, not only this machine"
-        )
-    })
+/// Listening beyond loopback and admitting nobody, or the other way round, is probably not meant.
+fn warnings_of_exposure(listen: &[SocketAddr], dns: &DnsConfig) -> Vec<String> {
+    let encrypted = [&dns.tls, &dns.https];
+    let encrypted = encrypted.into_iter().flatten().flat_map(|one| &one.listen);
+    let all = listen.iter().chain(encrypted);
+    let exposed: Vec<&SocketAddr> = all.filter(|one| !one.ip().is_loopback()).collect();
+    if exposed.is_empty() && !dns.access.is_empty() {
+        let text = "dns.access admits others, but DNS is only served on loopback: set listen too";
+        return vec![text.to_owned()];
+    }
+    let sentence = |listener: &&SocketAddr| match dns.access.as_slice() {
+        [] => {
+            format!(
+                "DNS on {listener} answers only this machine: name who else may ask in dns.access"
+            )
+        }
+        _ => format!("DNS on {listener} answers all whom dns.access names, not only this machine"),
+    };
+    exposed.iter().map(sentence).collect()
 }
 
 #[cfg(test)]

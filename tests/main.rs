@@ -16,6 +16,9 @@ mod architecture;
 /// Wrong commands and wrong configurations.
 mod cli;
 
+/// The conformance checklist of a resolver, row by row.
+mod conformance;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 

@@ -188,6 +188,7 @@ mod tests {
                 Request::Explain(_) => Reply::usage("nothing to explain"),
                 Request::Status(_) => Reply::Status(Box::default()),
                 Request::Cache(_) => Reply::Cache(crate::api::cache::CacheReply::default()),
+                Request::Prefer(_) => Reply::usage("nothing to prefer"),
             }
         }
     }
@@ -236,7 +237,7 @@ mod tests {
             panic!("another reply: {reply:?}");
         };
         assert_eq!((reply.name.as_str(), reply.height), ("werner.id", Some(9)));
-        let status = client::ask(&candidates, &Request::Status(StatusRequest {}));
+        let status = client::ask(&candidates, &Request::Status(StatusRequest::default()));
         assert!(matches!(status, Ok(Reply::Status(_))));
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::cache::{CacheReply, CacheRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
+use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
 
 /// Version of the protocol. It changes only when an old reader would misread a new line.
@@ -28,6 +29,8 @@ pub enum Request {
     Status(StatusRequest),
     /// What is kept of upstreams' answers.
     Cache(CacheRequest),
+    /// A choice between chain and legacy tree.
+    Prefer(PreferRequest),
 }
 
 /// What is replied.
@@ -42,6 +45,8 @@ pub enum Reply {
     Status(Box<StatusReply>),
     /// To [`Request::Cache`].
     Cache(CacheReply),
+    /// To [`Request::Prefer`].
+    Prefer(PreferReply),
     /// To any request that got no other.
     Error(ErrorReply),
 }
@@ -149,7 +154,7 @@ mod tests {
         );
         assert_eq!(decode::<Request>(&line).expect("a request"), request);
         let status: Request = decode(b"{\"v\":1,\"status\":{}}").expect("a request");
-        assert_eq!(status, Request::Status(StatusRequest {}));
+        assert_eq!(status, Request::Status(StatusRequest::default()));
     }
 
     #[test]

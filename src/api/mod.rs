@@ -23,5 +23,6 @@ pub mod control;
 pub mod explain;
 pub mod lookup;
 pub mod message;
+pub mod prefer;
 pub mod socket;
 pub mod status;

@@ -10,8 +10,8 @@
 //! to be well formed.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 

@@ -78,6 +78,7 @@ fn value(setting: &Setting) -> Value {
             text.parse::<u64>()
                 .map_or(Value::from(text.as_str()), Value::from)
         }),
+        Shape::Switch => first.map_or(Value::Null, |text| Value::from(text == "true")),
         Shape::Text | Shape::Path | Shape::Map => Value::from(first.cloned()),
     }
 }

@@ -23,6 +23,7 @@ mod explain;
 mod log;
 mod lookup;
 mod output;
+mod prefer;
 mod serve;
 mod status;
 
@@ -55,6 +56,8 @@ enum Command {
     /// Show or forget what is kept of other resolvers' answers.
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    /// Settle who answers for a name that is on the chain and in the legacy tree.
+    Prefer(prefer::Prefer),
     /// Derive the chain of names again and compare.
     #[command(subcommand)]
     Chain(chain::ChainCommand),
@@ -98,6 +101,7 @@ impl Cli {
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
             Command::Cache(cache) => cache.run(&context),
+            Command::Prefer(prefer) => prefer.run(&context),
             Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }

@@ -126,9 +126,7 @@ impl Walk<'_> {
                 self.given.insert(full, Given { values, origin });
                 Ok(())
             }
-            (None, DeValue::Table(table)) if section.is_empty() && key::is_section(&full) => {
-                self.table(&full, table)
-            }
+            (None, DeValue::Table(table)) if key::is_section(&full) => self.table(&full, table),
             (None, _) => Err(self.unknown(full, line)),
         }
     }
@@ -160,6 +158,7 @@ impl Walk<'_> {
             (Shape::Number, DeValue::Integer(number)) if number.radix() == 10 => {
                 Ok(vec![number.as_str().to_owned()])
             }
+            (Shape::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
             (Shape::List, DeValue::Array(list)) => texts(list.iter()),
             (Shape::PathList, DeValue::Array(list)) => {
                 let paths = texts(list.iter())?;
@@ -213,6 +212,7 @@ fn expectation(shape: Shape) -> &'static str {
     match shape {
         Shape::Text | Shape::Path => "expected a text in quotes",
         Shape::Number => "expected a whole number without quotes",
+        Shape::Switch => "expected true or false without quotes",
         Shape::List | Shape::PathList => {
             "expected a list of texts in quotes, for example [\"one\", \"two\"]"
         }

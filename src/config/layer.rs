@@ -162,7 +162,7 @@ fn environment_origin(key: &Key) -> Origin {
 
 fn split(key: &Key, text: &str) -> Vec<String> {
     match key.shape {
-        Shape::Text | Shape::Number | Shape::Path => vec![text.trim().to_owned()],
+        Shape::Text | Shape::Number | Shape::Switch | Shape::Path => vec![text.trim().to_owned()],
         Shape::List | Shape::PathList | Shape::Map | Shape::ListMap => text
             .split(',')
             .map(|part| part.trim().to_owned())

@@ -8,7 +8,7 @@ use hickory_proto::rr;
 
 use super::{LogLevel, Network, SourceKind};
 use crate::bns::name::NamespaceId;
-use crate::dns::UpstreamConfig;
+use crate::dns::{self, UpstreamConfig};
 use crate::resolver::Mode;
 
 /// The port of DNS (RFC 1035 §4.2).
@@ -45,11 +45,6 @@ pub fn plain_upstream(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is encrypted, and would need a bootstrap resolver itself; write an address"
         )),
     }
-}
-
-/// A switch.
-pub fn switch(text: &str) -> Result<bool, String> {
-    choose(text, &[("on", true), ("off", false)])
 }
 
 /// Mebibytes for the cache.
@@ -125,6 +120,28 @@ pub fn log_level(text: &str) -> Result<LogLevel, String> {
             ("trace", LogLevel::Trace),
         ],
     )
+}
+
+/// On or off.
+pub fn switch(text: &str) -> Result<bool, String> {
+    choose(text, &[("true", true), ("false", false)])
+}
+
+/// Addresses that may ask.
+pub fn access(text: &str) -> Result<dns::Network, String> {
+    text.parse()
+        .map_err(|error: dns::NotANetwork| error.to_string())
+}
+
+/// A name by which this server is called over HTTP, lower case.
+pub fn host(text: &str) -> Result<String, String> {
+    let name = domain(text)?.to_ascii();
+    Ok(name.trim_end_matches('.').to_owned())
+}
+
+/// Queries per second from one source; a million is more than anything that answers can ask for.
+pub fn rate(text: &str) -> Result<u32, String> {
+    number(text, 1..=1_000_000)
 }
 
 /// Blocks on top of an indexed one; more than a week of them is a slip of the pen.

@@ -10,11 +10,12 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
+mod preferences;
 mod service;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -34,13 +35,15 @@ use crate::config::{ChainConfig, Config, Network, SourceKind};
 use crate::dns::forward::Watch;
 use crate::dns::names::NameStore;
 use crate::dns::{
-    ForwardOptions, Forwarder, Handler, Hosts, Options, Server, UpstreamConfig, system_upstreams,
+    Access, ForwardOptions, Forwarder, Handler, Hosts, Options, Server, UpstreamConfig,
+    system_upstreams,
 };
 use crate::folder::Folders;
 use crate::indexer::Indexer;
 use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use preferences::Preferences;
 use service::Service;
 
 /// Where the system says which resolvers to ask.
@@ -91,6 +94,9 @@ impl Daemon {
     pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
+            tls: config.dns.tls.clone(),
+            https: config.dns.https.clone(),
+            https_hosts: config.dns.https_hosts.clone(),
             ..Options::default()
         };
         let server = Server::bind(&listen)?;
@@ -98,6 +104,7 @@ impl Daemon {
         let store = Arc::new(open_store(config, &params)?);
         let archive = Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?);
         let control = control::Server::bind(&config.control_socket)?;
+        let (preferences, chosen) = Preferences::open(&config.data_dir)?;
         let folders = Folders::watch(&config.zonefiles.folders, &store, &archive)?;
         let progress = Arc::new(Progress::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
@@ -113,14 +120,25 @@ impl Daemon {
             progress: Arc::clone(&progress),
             clock: Arc::clone(&clock),
         });
-        let handler = Handler::new(Arc::clone(&names), policy(config), Arc::clone(&forwarder))
-            .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
+        let handler = Handler::new(
+            Arc::clone(&names),
+            Policy {
+                preferences: chosen,
+                ..policy(config)
+            },
+            Arc::clone(&forwarder),
+        )
+        .with_log(config.log_queries)
+        .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
         let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
             folders,
+            preferences: Mutex::new(preferences),
             listeners: server.local_addrs(),
+            tls_listeners: server.tls_addrs(),
+            https_listeners: server.https_addrs(),
             network: config.chain.network,
             source: source.as_ref().map(ChainSource::describe),
         });
@@ -133,7 +151,7 @@ impl Daemon {
         let (stop, mut stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let handler = Arc::clone(&service.handler);
-        tasks.spawn(server.run(handler, async move {
+        tasks.spawn(server.run(handler, access(config), async move {
             let _ = stopped.wait_for(|stop| *stop).await; // an error is a daemon that is gone
         }));
         tasks.spawn(control.serve(Arc::clone(&service)));
@@ -162,6 +180,16 @@ impl Daemon {
         &self.service.listeners
     }
 
+    /// Where DNS over TLS is served.
+    pub fn tls_listeners(&self) -> &[std::net::SocketAddr] {
+        &self.service.tls_listeners
+    }
+
+    /// Where DNS over HTTPS is served.
+    pub fn https_listeners(&self) -> &[std::net::SocketAddr] {
+        &self.service.https_listeners
+    }
+
     /// Stops answering, then indexing. The database is durable at every moment, so nothing is flushed here.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop_indexer.store(true, Ordering::Relaxed);
@@ -184,6 +212,12 @@ impl Daemon {
     fn log_start(&self) {
         for listener in self.listeners() {
             tracing::info!("answering DNS on {listener}");
+        }
+        for listener in self.tls_listeners() {
+            tracing::info!("answering DNS over TLS on {listener}");
+        }
+        for listener in self.https_listeners() {
+            tracing::info!("answering DNS over HTTPS on https://{listener}/dns-query");
         }
         if self.service.handler.forwarder().upstreams().is_empty() {
             tracing::warn!(
@@ -309,8 +343,15 @@ fn policy(config: &Config) -> Policy {
         max_ttl: config.dns.max_ttl,
         max_lag: config.dns.max_lag,
         allow_private: allow_private(config),
+        ad_for_bns: config.dns.ad_for_bns,
         ..Policy::default()
     }
+}
+
+/// Who may ask.
+fn access(config: &Config) -> Arc<Access> {
+    let networks = config.dns.access.clone();
+    Arc::new(Access::new(networks, config.dns.rate_limit))
 }
 
 /// Whoever routes a domain to a resolver of their own network wants that network's addresses.

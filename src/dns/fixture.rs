@@ -95,7 +95,7 @@ impl Running {
                 let shutdown = async {
                     let _ = stopped.await;
                 };
-                server.run(shared, shutdown).await;
+                server.run(shared, Arc::default(), shutdown).await;
             });
         });
         Self {

@@ -14,24 +14,35 @@
 //! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
 //! errors).
 
+mod access;
+mod busiest;
 mod chain;
+mod client;
+mod connections;
+mod cookie;
 mod counters;
 mod encode;
 pub mod forward;
 mod handler;
 mod hosts;
+mod https;
 pub mod names;
 mod query;
 mod rebind;
 mod server;
 mod tcp;
+mod tls;
 mod udp;
 
+pub use access::{Access, Network, NotANetwork, RATE};
+pub use busiest::Busiest;
+pub use client::{Client, Transport};
 pub use counters::Counters;
 pub use forward::{ForwardError, ForwardOptions, Forwarder, UpstreamConfig, system_upstreams};
-pub use handler::{Handled, Handler, Pending, Snapshots, Transport};
+pub use handler::{Handled, Handler, Pending, QueryLog, Snapshots};
 pub use hosts::Hosts;
-pub use server::{BindError, Options, Server};
+pub use server::{BindError, Encrypted, Options, Server};
+pub use tls::{Identity, IdentityError};
 
 #[cfg(test)]
 mod fixture;

@@ -29,7 +29,7 @@ impl Resolver {
 
     /// The same at an address.
     pub fn start_at(address: SocketAddr, dns: &str) -> Self {
-        let config = format!("listen = [\"{address}\"]\n[dns]\nhosts = \"off\"\n{dns}\n");
+        let config = format!("listen = [\"{address}\"]\n[dns]\nhosts = false\n{dns}\n");
         let mut resolver = Self {
             address,
             directory: tempfile::tempdir().unwrap(),

@@ -3,14 +3,16 @@
 mod cache;
 mod explain;
 mod lookup;
+mod prefer;
 mod status;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
 use crate::config::Network;
+use crate::daemon::preferences::Preferences;
 use crate::dns::Handler;
 use crate::dns::names::NameStore;
 use crate::folder::Folders;
@@ -20,7 +22,10 @@ pub struct Service {
     pub(super) handler: Arc<Handler<Arc<NameStore>>>,
     pub(super) names: Arc<NameStore>,
     pub(super) folders: Folders,
+    pub(super) preferences: Mutex<Preferences>,
     pub(super) listeners: Vec<SocketAddr>,
+    pub(super) tls_listeners: Vec<SocketAddr>,
+    pub(super) https_listeners: Vec<SocketAddr>,
     pub(super) network: Network,
     pub(super) source: Option<String>,
 }
@@ -34,7 +39,10 @@ impl Control for Service {
                 .await
                 .map(|reply| Reply::Explain(Box::new(reply))),
             Request::Cache(request) => self.cache(&request).map(Reply::Cache),
-            Request::Status(_) => self.status().map(|reply| Reply::Status(Box::new(reply))),
+            Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
+            Request::Status(request) => self
+                .status(&request)
+                .map(|reply| Reply::Status(Box::new(reply))),
         };
         reply.unwrap_or_else(|reply| *reply)
     }

@@ -4,14 +4,18 @@ use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
 use crate::api::status::{
-    LIST_MAX, MissingZonefile, StatusReply, WaitingZonefile, ZonefilesStatus,
+    BusyName, LIST_MAX, MissingZonefile, StatusReply, StatusRequest, WaitingZonefile,
+    ZonefilesStatus,
 };
 use crate::dns::Snapshots as _;
 use crate::dns::names::Names;
 use crate::resolver::{NameSource as _, Outcome, SyncState};
 
+/// How many of the busiest names are shown.
+const BUSIEST: usize = 10;
+
 impl Service {
-    pub(super) fn status(&self) -> Answered<StatusReply> {
+    pub(super) fn status(&self, request: &StatusRequest) -> Answered<StatusReply> {
         let names = self.names.snapshot();
         let tip = names.snapshot().tip();
         let counts = names.snapshot().counts().map_err(trouble)?;
@@ -36,6 +40,9 @@ impl Service {
             zonefiles: self.zonefiles(&names)?,
             upstreams: self.handler.forwarder().describe(),
             listeners: addresses(&self.listeners),
+            tls_listeners: addresses(&self.tls_listeners),
+            https_listeners: addresses(&self.https_listeners),
+            busiest: request.busiest.then(|| self.busiest()).unwrap_or_default(),
             queries: Outcome::ALL
                 .iter()
                 .map(|outcome| {
@@ -49,6 +56,15 @@ impl Service {
             memory_bytes: resident_memory(),
             warnings: self.warnings(&names),
         })
+    }
+
+    fn busiest(&self) -> Vec<BusyName> {
+        let names = self.handler.busiest().look(BUSIEST);
+        let shown = names.iter().map(|(name, count)| BusyName {
+            name: name.to_ascii().trim_end_matches('.').to_owned(),
+            queries: count.round() as u64,
+        });
+        shown.collect()
     }
 
     fn zonefiles(&self, names: &Names) -> Answered<ZonefilesStatus> {

@@ -115,6 +115,8 @@ impl Entry {
         let chain = alias_chain(walk, &message, &asked);
         let kind = kind(walk, wire::flags(&message) & 15, chain.last()?, &message);
         level_ttls(&mut message, walk, kind, age);
+        let spelt_out = walk.records.iter().filter(|record| record.owner == asked);
+        spelt_out.for_each(|record| lower_labels(&mut message, record.start));
         let lifetime = lifetime(&message, walk, kind, chain.last()?);
         let ttls = walk.records.iter().map(|record| record.ttl_at as u16);
         let targets = chain.iter().skip(1).filter_map(|name| decode_name(name));
@@ -265,6 +267,17 @@ impl Entry {
 
 /// Shortest lifetime that is worth asking early for, in seconds.
 const PREFETCH_MIN: u32 = 10;
+
+/// Takes the letters that we mixed out of an owner that is spelt out.
+fn lower_labels(bytes: &mut [u8], mut at: usize) {
+    while let Some(&length @ 1..=63) = bytes.get(at) {
+        let end = at + 1 + usize::from(length);
+        if let Some(label) = bytes.get_mut(at + 1..end) {
+            label.make_ascii_lowercase();
+        }
+        at = end;
+    }
+}
 
 fn patch(bytes: &mut [u8], at: usize, change: impl FnOnce(u32) -> u32) {
     let place = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
