@@ -98,12 +98,14 @@ fn parse(text: &str) -> Table {
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default();
         let mut words = line.split_whitespace();
-        let Some(address) = words.next().and_then(|word| word.parse().ok()) else {
+        let address = words.next().and_then(|word| word.parse::<IpAddr>().ok());
+        let Some(address) = address else {
             continue;
         };
         for (word, place) in words.zip(0..) {
             let Some(name) = name(word) else { continue };
-            if place == 0 {
+            // What leads back to loopback is answered elsewhere, always the same (RFC 6761 §6.3).
+            if place == 0 && !address.is_loopback() {
                 let reverse = DnsName::from(address).to_lowercase();
                 table.names.entry(reverse).or_insert_with(|| name.clone());
             }

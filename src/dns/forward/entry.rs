@@ -10,7 +10,7 @@ use hickory_proto::rr::Name as DnsName;
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 use rustc_hash::FxHashMap;
 
-use super::message::{Judged, alias_chain};
+use super::message::{Judged, alias_chain, has_strays};
 use super::wire::{self, HEADER, Section, Walk, rtype};
 use crate::dns::rebind;
 use crate::resolver::ExtendedError;
@@ -64,6 +64,7 @@ pub struct Entry {
     /// Names that the aliases in it lead to.
     targets: Box<[DnsName]>,
     has_private: bool,
+    has_strays: bool,
     ede: Option<ExtendedError>,
     refreshing: AtomicBool,
 }
@@ -129,6 +130,7 @@ impl Entry {
             channel,
             targets: targets.collect(),
             has_private: rebind::has_private(walk, &message),
+            has_strays: has_strays(walk, &chain),
             ede,
             refreshing: AtomicBool::new(false),
             message: message.into(),
@@ -179,6 +181,11 @@ impl Entry {
     /// Whether a private address is in it, which must not be passed on unless it is allowed.
     pub fn has_private(&self) -> bool {
         self.has_private
+    }
+
+    /// Whether there are records in it of names that were not asked for, which must not be passed on.
+    pub fn has_strays(&self) -> bool {
+        self.has_strays
     }
 
     /// What the upstream said about its own trouble.

@@ -207,7 +207,7 @@ fn read(sent: &Sent, bytes: &[u8]) -> Option<Judged> {
         .as_ref()
         .and_then(|opt| bytes.get(opt.ttl_at))
         .map_or(0, |high| u16::from(*high) << 4);
-    (same_cookie && is_about(&walk, bytes, &sent.name)).then(|| Judged {
+    (same_cookie && is_about(&walk, &sent.name)).then(|| Judged {
         rcode: extended | wire::flags(bytes) & 15,
         bytes: bytes.to_vec(),
         walk,
@@ -218,14 +218,19 @@ fn read(sent: &Sent, bytes: &[u8]) -> Option<Judged> {
 /// Most names on the way from the question to its records, ours and foreign ones together.
 const CHAIN_MAX: usize = 64;
 
-/// Whether every record of the answer section belongs to the name that was asked for, or to one that its
-/// aliases lead to.
-fn is_about(walk: &Walk, bytes: &[u8], asked: &[u8]) -> bool {
-    let names = alias_chain(walk, bytes, asked);
-    walk.section(Section::Answer).all(|record| {
+/// Whether the answer section, if there is one, says something about the name that was asked for. Records of
+/// others may come along; they are told by [`has_strays`] and never passed on.
+fn is_about(walk: &Walk, asked: &[u8]) -> bool {
+    let mut answers = walk.section(Section::Answer).peekable();
+    answers.peek().is_none() || answers.any(|record| record.owner == asked)
+}
+
+/// Whether the answer section holds records of names that were not asked for, and that no alias leads to.
+pub fn has_strays(walk: &Walk, names: &[Vec<u8>]) -> bool {
+    walk.section(Section::Answer).any(|record| {
         let above = |name: &Vec<u8>| wire::is_within(name, &record.owner);
-        names.contains(&record.owner)
-            || matches!(record.rtype, rtype::DNAME | rtype::RRSIG) && names.iter().any(above)
+        let signed = matches!(record.rtype, rtype::DNAME | rtype::RRSIG);
+        !names.contains(&record.owner) && !(signed && names.iter().any(above))
     })
 }
 

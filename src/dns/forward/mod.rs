@@ -245,7 +245,7 @@ impl Forwarder {
             return false;
         };
         let remaining = entry.remaining(now);
-        let is_simple = entry.targets().is_empty() && !entry.has_private();
+        let is_simple = entry.targets().is_empty() && !entry.has_private() && !entry.has_strays();
         if remaining <= entry.lifetime() / 10 || !is_simple {
             return false;
         }

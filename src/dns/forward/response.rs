@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::Name as DnsName;
+use hickory_proto::rr::{Name as DnsName, RecordType};
 
 use super::cache::{Fit, Found};
 use super::entry::{Entry, Kind, Stamp};
@@ -57,7 +57,7 @@ impl Response {
 
     /// Whether it can be written as it is; otherwise it has to be decoded first.
     pub fn is_whole(&self) -> bool {
-        self.fit == Fit::Own
+        self.fit == Fit::Own && !self.entry.has_strays()
     }
 
     /// Whether a private address is in it.
@@ -100,6 +100,21 @@ impl Response {
             question,
         };
         self.entry.write(stamp, self.now, &mut bytes);
-        Message::from_vec(&bytes).ok()
+        let mut message = Message::from_vec(&bytes).ok()?;
+        if self.entry.has_strays() {
+            self.drop_strays(&mut message);
+        }
+        Some(message)
+    }
+
+    /// Leaves the records of the name that was asked for and of those that its aliases lead to.
+    fn drop_strays(&self, message: &mut Message) {
+        let asked = message.queries.first().map(|query| query.name().clone());
+        message.answers.retain(|record| {
+            let above = |name: &DnsName| record.name.zone_of(name);
+            let signed = matches!(record.record_type(), RecordType::DNAME | RecordType::RRSIG);
+            let mut names = self.entry.targets().iter().chain(asked.as_ref());
+            names.any(|name| *name == record.name || signed && above(name))
+        });
     }
 }
