@@ -180,10 +180,7 @@ impl Imports {
     fn transaction(&mut self, operation: &Operation) -> std::result::Result<Transaction, String> {
         self.spent += 1;
         let script = self.revealer.script();
-        let coin = Coin {
-            outpoint: OutPoint::new(spent_txid(self.spent), 0),
-            output: self.output(),
-        };
+        let coin = Coin::from((OutPoint::new(spent_txid(self.spent), 0), self.output()));
         let funding = Funding {
             sender: &script,
             coins: &[coin],
