@@ -217,6 +217,7 @@ fn a_thousand_names_are_imported_and_a_stopped_import_goes_on() {
 fn what_would_be_refused_costs_nothing() {
     let world = World::embedded();
     let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    world.mine(1);
     alice.cannot(
         &["name", "register", "me.id"],
         "its namespace was never revealed",
