@@ -217,6 +217,7 @@ fn a_thousand_names_are_imported_and_a_stopped_import_goes_on() {
 fn what_would_be_refused_costs_nothing() {
     let world = World::embedded();
     let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    world.mine(1);
     alice.cannot(
         &["name", "register", "me.id"],
         "its namespace was never revealed",
@@ -364,6 +365,7 @@ fn register_survives_being_killed_anywhere() {
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     let mut kills = 0;
     let mut names = 0;
+    let mut scripts = std::collections::BTreeSet::new();
     while kills < KILLS {
         let key = format!("me/{}", names / 20);
         let address = keys[0]["addresses"][names / 20]["address"]
@@ -374,11 +376,42 @@ fn register_survives_being_killed_anywhere() {
         kills += killed_until_registered(&world, &name, &key, &mut random);
         names += 1;
         assert_eq!(world.name(&name)["history"].as_array().unwrap().len(), 1);
+        scripts.insert(
+            world.name(&name)["owner_script"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
     }
+    // 625 satoshi are burnt for a name, and two transactions cost less than 3,000: a third would show.
+    let spent = 2_000_000 * names as u64 - worth(&world, &scripts);
+    assert!(
+        spent < 4_000 * names as u64,
+        "{spent} satoshi for {names} names"
+    );
     let status = world.run(&["--json", "status"]).json();
     assert_eq!(status["preorders"], 0, "a preorder was lost or paid twice");
     assert_eq!(status["names"], names);
     assert_eq!(alice.does(&["name", "pending"]), serde_json::json!([]));
+}
+
+/// What the embedded chain holds for scripts.
+fn worth(world: &World, scripts: &std::collections::BTreeSet<String>) -> u64 {
+    use std::io::{BufRead as _, Write as _};
+    let mut socket =
+        std::os::unix::net::UnixStream::connect(world.path("data/control.sock")).unwrap();
+    let request = serde_json::json!({"v": 1, "coins": {"scripts": scripts}});
+    socket.write_all(format!("{request}\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(socket)
+        .read_line(&mut line)
+        .unwrap();
+    let reply: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let coins = reply["coins"]["coins"].as_array().unwrap();
+    coins
+        .iter()
+        .filter_map(|coin| coin["satoshi"].as_u64())
+        .sum()
 }
 
 /// How often `register` is killed in all.
@@ -406,6 +439,7 @@ fn killed_until_registered(world: &World, name: &str, key: &str, random: &mut u6
             std::thread::sleep(Duration::from_millis(1));
         }
         if let Some(status) = ended {
+            running.wait().unwrap();
             assert!(status.success(), "{name} {status}");
             return kills;
         }

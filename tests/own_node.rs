@@ -78,7 +78,7 @@ fn a_life_with_a_name_on_bitcoin_core() {
     regtest.mine(100);
     for command in [
         &["namespace", "preorder", "id"][..],
-        &["namespace", "reveal", "id", "--lifetime", "20"],
+        &["namespace", "reveal", "id", "--lifetime", "300"],
         &["namespace", "ready", "id"],
     ] {
         regtest.lives(&registry, command);

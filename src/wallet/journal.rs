@@ -159,6 +159,20 @@ impl Task {
         }
     }
 
+    /// Whether it has reached its goal; a registration has two steps, of which the second counts.
+    pub fn is_finished(&self) -> bool {
+        let is_last =
+            |step: &Step| self.goal != "register" || step.operation == "NAME_REGISTRATION";
+        let last = self.steps.last();
+        last.is_some_and(|step| step.done.is_some() && is_last(step))
+    }
+
+    /// Whether it was begun with this goal and these terms.
+    pub fn is_about(&self, goal: &str, terms: &[(&str, String)]) -> bool {
+        let same = |(what, value): &(&str, String)| self.terms.get(*what) == Some(value);
+        self.goal == goal && terms.iter().all(same)
+    }
+
     /// The step that is not finished.
     pub fn open_step(&self) -> Option<&Step> {
         self.steps.last().filter(|step| step.done.is_none())

@@ -458,7 +458,7 @@ fn every_epoch_accepts_every_operation_that_it_allows() {
             chain.key.address(),
             numbered(8).address(),
         );
-        let features = chain.bns.params().epoch(1).features.clone();
+        let features = chain.bns.params().epoch(1).features;
         let id: NamespaceId = "space".parse().expect("an id");
         let name: Name = "name.space".parse().expect("a name");
         let imported: Name = "imported.space".parse().expect("a name");

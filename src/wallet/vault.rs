@@ -722,7 +722,7 @@ mod tests {
         let (_scratch, vault) = vault();
         let secret = secret();
         let file = vault.create("me", &secret, PASSPHRASE).expect("a new file");
-        assert_eq!(vault.list().expect("readable"), [file.clone()]);
+        assert_eq!(vault.list().expect("readable"), std::slice::from_ref(&file));
         assert!(matches!(
             vault.open("me", b"wrong"),
             Err(VaultError::Sealed(_))

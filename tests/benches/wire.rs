@@ -12,6 +12,7 @@ mod fill;
 mod table;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 use bnsd::bns::Params;
 use bnsd::clock::SystemClock;
 use bnsd::dns::names::NameStore;
-use bnsd::dns::{Handled, Handler, Transport, Upstreams};
+use bnsd::dns::{Client, ForwardOptions, Forwarder, Handled, Handler, Transport};
 use bnsd::resolver::Policy;
 use bnsd::status::Progress;
 use bnsd::store::{Archive, ChainIdentity, Store, StoreOptions};
@@ -37,6 +38,12 @@ const TURNS: usize = 100;
 
 /// An OPT record without options: 1232 bytes, no flags.
 const OPT: [u8; 11] = [0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0];
+
+/// Who asks.
+const CLIENT: Client = Client {
+    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    transport: Transport::Udp,
+};
 
 /// Counts allocations.
 struct Counting;
@@ -147,7 +154,7 @@ fn query(name: &str, rtype: u16, edns: bool) -> Vec<u8> {
 fn warm(handler: &Handler<NameStore>, queries: &[Vec<u8>]) {
     let mut answer = Vec::new();
     for query in queries {
-        handler.handle(query, Transport::Udp, &mut answer);
+        handler.handle(query, CLIENT, &mut answer);
     }
 }
 
@@ -158,7 +165,7 @@ fn measure(title: &str, handler: &Handler<NameStore>, queries: &[Vec<u8>], turns
     let allocations = ALLOCATIONS.load(Ordering::Relaxed);
     let start = Instant::now();
     for query in queries.iter().cycle().take(queries.len() * turns) {
-        let handled = handler.handle(query, Transport::Udp, &mut answer);
+        let handled = handler.handle(query, CLIENT, &mut answer);
         pending += usize::from(matches!(handled, Handled::Pending(_)));
     }
     let count = (queries.len() * turns) as u64;
@@ -188,5 +195,7 @@ fn handler(directory: &Path) -> Result<Handler<NameStore>> {
         progress: Arc::new(progress),
         clock: Arc::new(SystemClock::start()),
     };
-    Ok(Handler::new(names, Policy::default(), Upstreams::new(&[])))
+    let clock = Arc::new(SystemClock::start());
+    let forwarder = Forwarder::new(ForwardOptions::default(), clock)?;
+    Ok(Handler::new(names, Policy::default(), Arc::new(forwarder)))
 }

@@ -99,7 +99,7 @@ impl World {
 
     /// A command of somebody without keys.
     pub fn run(&self, arguments: &[&str]) -> Ran {
-        ran(self.command("nobody", arguments).output().unwrap())
+        ran(&self.command("nobody", arguments).output().unwrap())
     }
 
     /// A command of a person, not started yet.
@@ -190,7 +190,7 @@ pub struct Person<'w> {
 impl Person<'_> {
     /// Runs a command.
     pub fn tries(&self, arguments: &[&str]) -> Ran {
-        ran(self.world.command(&self.name, arguments).output().unwrap())
+        ran(&self.world.command(&self.name, arguments).output().unwrap())
     }
 
     /// Runs a command that has to succeed.
@@ -239,7 +239,7 @@ impl Ran {
     }
 }
 
-fn ran(output: Output) -> Ran {
+fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -11,7 +11,7 @@ use crate::cli::own::{Desk, Draft, OwnError, Plan, Progress, SendOptions, Sender
 use crate::cli::{CliError, Context, Exit};
 use crate::hash::ZonefileHash;
 use crate::wallet::coins::{Coin, Funding};
-use crate::wallet::journal::Task;
+use crate::wallet::journal::{Step, Task};
 use crate::wallet::operation::{Fee, Operation};
 
 /// Arguments of `bnsd name preorder` and `bnsd name register`.
@@ -58,7 +58,7 @@ impl Register {
             ("owner", desk.text(wish.owner)),
         ];
         terms.extend(wish.hash.map(|hash| ("zone file", hash.to_string())));
-        let mut task = desk.task(&subject, "register", &terms, 2)?;
+        let mut task = desk.task(&subject, "register", &terms)?;
         let progress = self.steps(&desk, &wish, &mut task, steps)?;
         if matches!(progress, Progress::Done(_)) && steps == 2 {
             desk.journal.remove(&subject).map_err(OwnError::from)?;
@@ -89,16 +89,15 @@ impl Register {
         task: &mut Task,
         steps: usize,
     ) -> Result<Progress, CliError> {
+        let is_registration = |step: &Step| step.operation == "NAME_REGISTRATION";
+        let begun = task.steps.iter().position(is_registration);
         // A preorder that is on the chain is never paid for again, whoever sent it.
-        let is_there = wish.is_preordered(desk)?;
-        let begun = task.steps.len() > 1;
-        let mut at = task.steps.len().min(1);
-        if !begun && !(is_there && task.steps.is_empty()) {
+        let is_foreign = task.steps.is_empty() && wish.is_preordered(desk)?;
+        if begun.is_none() && !is_foreign {
             let progress = desk.take(task, 0, &wish.preorder(desk), &self.options)?;
             if steps == 1 || matches!(progress, Progress::Stopped) {
                 return Ok(progress);
             }
-            at = 1;
         } else if steps == 1 {
             let text = format!(
                 "{} is preordered already: go on with `bnsd name register`",
@@ -106,6 +105,7 @@ impl Register {
             );
             return Err(OwnError::No(text).into());
         }
+        let at = begun.unwrap_or(task.steps.len());
         desk.take(task, at, &wish.register(desk), &self.options)
     }
 }

@@ -305,8 +305,8 @@ impl Buy {
 /// What a transaction does to a name.
 struct Sale {
     new_owner: Option<Address>,
-    /// What the seller's address gets, less what it gives.
-    to_seller: Box<dyn Fn(&[u8]) -> i128>,
+    outputs: Vec<TxOut>,
+    spent: Vec<TxOut>,
 }
 
 impl Sale {
@@ -330,20 +330,24 @@ impl Sale {
             ));
         }
         let new_owner = transaction.output.get(1);
-        let (outputs, prevouts) = (transaction.output.clone(), prevouts.to_vec());
         Ok(Self {
             new_owner: new_owner
                 .and_then(|output| Address::of_script(output.script_pubkey.as_bytes())),
-            to_seller: Box::new(move |script| {
-                let sum = |outputs: &[TxOut]| -> i128 {
-                    let ours = outputs
-                        .iter()
-                        .filter(|output| output.script_pubkey.as_bytes() == script);
-                    ours.map(|output| i128::from(output.value.to_sat())).sum()
-                };
-                sum(&outputs) - sum(&prevouts)
-            }),
+            outputs: transaction.output.clone(),
+            spent: prevouts.to_vec(),
         })
+    }
+
+    /// What an address gets, less what it gives.
+    fn paid_to(&self, address: Address) -> i128 {
+        let script = address.script();
+        let sum = |outputs: &[TxOut]| -> i128 {
+            let its = outputs
+                .iter()
+                .filter(|output| output.script_pubkey.as_bytes() == script);
+            its.map(|output| i128::from(output.value.to_sat())).sum()
+        };
+        sum(&self.outputs) - sum(&self.spent)
     }
 
     /// The name goes to the buyer, and the price, no more and no less, to the seller.
@@ -364,7 +368,7 @@ impl Sale {
                 desk.text(buyer)
             )));
         }
-        let paid = (self.to_seller)(&seller.script());
+        let paid = self.paid_to(seller);
         if paid != i128::from(price) {
             return Err(usage(&format!(
                 "the seller would get {paid} satoshi and not {price}: do not sign it"

@@ -99,7 +99,10 @@ impl<'c> Desk<'c> {
                 return Ok(chain);
             }
             if std::time::Instant::now() > end {
-                let height = chain.height.unwrap_or(0);
+                let Some(height) = chain.height else {
+                    let text = "there is no block yet: mine one with `bnsd tx mine` on the embedded chain, or wait for the node. Nothing was sent";
+                    return Err(OwnError::Trouble(text.to_owned()).into());
+                };
                 return Err(OwnError::Trouble(format!(
                     "the index is at block {height} of {}: wait until `bnsd status` shows that it is synced. Nothing was sent",
                     chain.best_height

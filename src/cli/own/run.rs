@@ -25,6 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// How often a transaction that waits is sent again, should the node have dropped it.
 const RESEND: Duration = Duration::from_secs(60);
 
+/// Makes an operation for the chain as it is.
+type Make<'p> = dyn Fn(&ChainReply) -> Result<Operation, CliError> + 'p;
+/// Makes what the next block is meant to hold.
+type Then<'p> = dyn Fn(&Draft) -> Result<JudgedTransaction, CliError> + 'p;
+
 /// One step: an operation and who sends it.
 pub struct Plan<'p> {
     /// In the reference's words.
@@ -34,9 +39,9 @@ pub struct Plan<'p> {
     /// Who sends it.
     pub sender: Sender,
     /// Makes it for the chain as it is.
-    pub make: Box<dyn Fn(&ChainReply) -> Result<Operation, CliError> + 'p>,
+    pub make: Box<Make<'p>>,
     /// What the block after it is meant to hold, to be judged along.
-    pub then: Option<Box<dyn Fn(&Draft) -> Result<JudgedTransaction, CliError> + 'p>>,
+    pub then: Option<Box<Then<'p>>>,
 }
 
 /// How far a step came.
@@ -62,18 +67,17 @@ pub struct Done {
 }
 
 impl Desk<'_> {
-    /// Begins a task of so many steps, or goes on with the one that was begun with the same terms.
+    /// Begins a task, or goes on with the one that was begun with the same terms. One that had reached its goal
+    /// when the program was killed gives way to other terms.
     pub fn task(
         &self,
         subject: &str,
         goal: &str,
         terms: &[(&str, String)],
-        steps: usize,
     ) -> Result<Task, CliError> {
         let mut task = match self.journal.load(subject).map_err(OwnError::from)? {
             None => Task::new(subject, goal),
-            // Killed between the last step and the end.
-            Some(task) if task.steps.len() >= steps && task.open_step().is_none() => {
+            Some(task) if task.is_finished() && !task.is_about(goal, terms) => {
                 Task::new(subject, goal)
             }
             Some(task) if task.goal != goal => {
@@ -406,7 +410,7 @@ impl Desk<'_> {
         options: &SendOptions,
     ) -> Result<Progress, CliError> {
         let _held = self.journal.hold(subject).map_err(OwnError::from)?;
-        let mut task = self.task(subject, goal, terms, 1)?;
+        let mut task = self.task(subject, goal, terms)?;
         let progress = self.take(&mut task, 0, plan, options)?;
         if let Progress::Done(_) = progress {
             self.journal.remove(subject).map_err(OwnError::from)?;
