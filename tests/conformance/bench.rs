@@ -100,7 +100,7 @@ old 2147483648 TXT \"x\"
 ";
 
 /// What a daemon follows.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Follows {
     Chain,
     Nothing,

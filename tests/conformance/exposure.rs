@@ -92,7 +92,7 @@ fn row_50_beyond_loopback_only_those_who_are_listed() {
                     .metadata
                     .truncation =>
             {
-                slowed += 1
+                slowed += 1;
             }
             Ok(_) => answered += 1,
             Err(_) => dropped += 1,

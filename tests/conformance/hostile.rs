@@ -68,7 +68,7 @@ fn garbage_gets_at_most_one_small_answer_with_its_id() {
         }
         socket.set_nonblocking(true).unwrap();
         while let Ok(length) = socket.recv(&mut answer) {
-            assert!(length >= 12 && length <= 1232);
+            assert!((12..=1232).contains(&length));
             assert_eq!(answer[2] & 0x80, 0x80);
         }
         socket.set_nonblocking(false).unwrap();

@@ -139,7 +139,7 @@ fn row_39_rfc6840_flags_of_forwarded_answers() {
                     .to_string()
                     .starts_with(&label)
             })
-            .last();
+            .next_back();
         let asked = asked.expect("a question upstream");
         assert_eq!(
             asked.metadata.checking_disabled,

@@ -105,7 +105,8 @@ def wait_for(port):
             if client.recv(512)[6:8] != b"\0\0":
                 return
         except OSError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.1)
     sys.exit(f"flood: nobody answers on port {port}")
 
 

@@ -14,7 +14,7 @@ impl Service {
         let file = self.preferences.lock().map_err(trouble)?;
         let mut policy = (*self.handler.policy()).clone();
         if let Some(choice) = request.set {
-            apply(choice, &mut policy)?;
+            apply(&choice, &mut policy)?;
             file.write(&policy.preferences).map_err(trouble)?;
             self.handler.set_policy(policy.clone());
         }
@@ -22,7 +22,7 @@ impl Service {
     }
 }
 
-fn apply(choice: Choice, policy: &mut Policy) -> Answered<()> {
+fn apply(choice: &Choice, policy: &mut Policy) -> Answered<()> {
     let name: Name = choice
         .name
         .trim_end_matches('.')

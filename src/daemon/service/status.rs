@@ -42,7 +42,11 @@ impl Service {
             listeners: addresses(&self.listeners),
             tls_listeners: addresses(&self.tls_listeners),
             https_listeners: addresses(&self.https_listeners),
-            busiest: request.busiest.then(|| self.busiest()).unwrap_or_default(),
+            busiest: if request.busiest {
+                self.busiest()
+            } else {
+                Vec::new()
+            },
             queries: Outcome::ALL
                 .iter()
                 .map(|outcome| {
