@@ -230,8 +230,8 @@ pub fn has_strays(walk: &Walk, names: &[Vec<u8>]) -> bool {
     walk.section(Section::Answer).any(|record| {
         let above = |name: &Vec<u8>| wire::is_within(name, &record.owner);
         let signed = matches!(record.rtype, rtype::DNAME | rtype::RRSIG);
-        let expected = names.contains(&record.owner) || signed && names.iter().any(above);
-        !expected
+        let belongs = names.contains(&record.owner) || signed && names.iter().any(above);
+        !belongs
     })
 }
 
