@@ -1,29 +1,27 @@
 //! Time as a handed-in value. Nothing else asks the machine for the time, so that a test can let an hour pass.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The two times that the daemon needs.
 pub trait Clock: Send + Sync {
     /// Seconds since 1970. It can jump in either direction: only for comparison with block times and for display.
     fn unix_time(&self) -> u64;
 
-    /// Time since the clock was made. It never goes back: for TTLs, deadlines and uptime.
+    /// Time since the clock was made, suspensions included. It never goes back: for TTLs, deadlines and uptime.
     fn elapsed(&self) -> Duration;
 }
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
-    start: Instant,
+    start: Duration,
 }
 
 impl SystemClock {
     /// A clock whose [`Clock::elapsed`] starts now.
     pub fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: boot_time() }
     }
 }
 
@@ -34,8 +32,23 @@ impl Clock for SystemClock {
     }
 
     fn elapsed(&self) -> Duration {
-        self.start.elapsed()
+        boot_time().saturating_sub(self.start)
     }
+}
+
+/// Time since the machine started. What `Instant` measures stands still while it is suspended.
+fn boot_time() -> Duration {
+    #[cfg(target_os = "linux")]
+    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: clock_gettime writes one timespec (POSIX); a clock that is not there leaves it as it is.
+    unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// A clock that only moves when it is told to.

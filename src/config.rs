@@ -22,6 +22,7 @@ use std::time::Duration;
 use hickory_proto::rr;
 
 use crate::bns::name::NamespaceId;
+use crate::dns::{self, Encrypted, Identity, QueryLog, UpstreamConfig, forward};
 use crate::resolver::Mode;
 
 mod error;
@@ -61,6 +62,8 @@ pub struct Config {
     pub zonefiles: ZonefilesConfig,
     /// How much is logged.
     pub log: LogLevel,
+    /// Whether queries are logged, names included.
+    pub log_queries: QueryLog,
     /// The configuration file that was read, if there was one.
     pub file: Option<PathBuf>,
     /// Every key with its value as text and where it came from, in the order of [`key::KEYS`].
@@ -101,17 +104,45 @@ pub struct NodeConfig {
     pub blocks_dir: Option<PathBuf>,
 }
 
-/// Section `[dns]`.
+/// Section `[dns]`, with `[dns.tls]` and `[dns.https]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsConfig {
     /// Who answers for all other names; empty for the system's resolvers.
-    pub upstreams: Vec<SocketAddr>,
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Who answers instead at and below a name, lower case and fully qualified.
+    pub routes: Vec<(rr::Name, Vec<UpstreamConfig>)>,
+    /// Who is asked for the addresses of upstreams that are known by name; empty for the system's resolvers.
+    pub bootstrap: Vec<SocketAddr>,
+    /// PEM file with authorities that are trusted besides the system's; absolute.
+    pub ca_file: Option<PathBuf>,
+    /// Whether encrypted upstreams are believed when they call an answer validated.
+    pub trust_ad: bool,
+    /// Most bytes that answers of upstreams occupy.
+    pub cache_bytes: usize,
+    /// Whether these answers are kept in a file while the daemon is not running.
+    pub keep_cache: bool,
+    /// How long after its time an answer may still be used when upstreams fail.
+    pub stale_max: Duration,
+    /// Whether `/etc/hosts` is served.
+    pub hosts: bool,
     /// Upper bound for the TTL of records from zone files, in seconds.
     pub max_ttl: u32,
     /// How far the index may be behind before names are refused rather than answered.
     pub max_lag: Duration,
     /// Names that may have private addresses, lower case and fully qualified.
     pub allow_private: Vec<rr::Name>,
+    /// Whether AD is set on answers from the chain for those who ask for it.
+    pub ad_for_bns: bool,
+    /// Who may ask beside this machine.
+    pub access: Vec<dns::Network>,
+    /// Queries per second from each source beyond this machine.
+    pub rate_limit: u32,
+    /// DNS over TLS.
+    pub tls: Option<Encrypted>,
+    /// DNS over HTTPS.
+    pub https: Option<Encrypted>,
+    /// Names by which DNS over HTTPS may be called.
+    pub https_hosts: Vec<String>,
 }
 
 /// Section `[zonefiles]`.
@@ -261,12 +292,16 @@ impl Config {
         let control_socket = settle_control_socket(&mut reader, &data_dir)?;
         let listen = settle_listen(&mut reader, profile)?;
         let chain = settle_chain(&mut reader, profile)?;
-        let dns = settle_dns(&mut reader, &listen)?;
+        let dns = settle_dns(&mut reader, &listen, &data_dir)?;
         let namespaces = settle_namespaces(&mut reader, profile)?;
         let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
         let log = reader.one("log.level", "info", value::log_level)?;
+        let log_queries = match reader.one("log.queries", "false", value::switch)? {
+            true => QueryLog::On,
+            false => QueryLog::Off,
+        };
         let (settings, mut warnings) = reader.finish();
-        warnings.extend(listen.iter().filter_map(warn_of_exposure));
+        warnings.extend(warnings_of_exposure(&listen, &dns));
         Ok(Self {
             data_dir,
             control_socket,
@@ -276,6 +311,7 @@ impl Config {
             namespaces,
             zonefiles: ZonefilesConfig { folders },
             log,
+            log_queries,
             file: None,
             settings,
             warnings,
@@ -390,19 +426,94 @@ fn settle_node(reader: &mut Reader, network: Network) -> Result<NodeConfig, Conf
     })
 }
 
-fn settle_dns(reader: &mut Reader, listen: &[SocketAddr]) -> Result<DnsConfig, ConfigError> {
+fn settle_dns(
+    reader: &mut Reader,
+    listen: &[SocketAddr],
+    data_dir: &Path,
+) -> Result<DnsConfig, ConfigError> {
     let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
-    if let Some(own) = upstreams.iter().find(|upstream| listen.contains(upstream)) {
-        let problem = format!("{own} is where bnsd itself listens; name another resolver");
-        return Err(reader.refuse("dns.upstreams", &problem));
+    refuse_ourselves(reader, "dns.upstreams", &upstreams, listen)?;
+    if upstreams.iter().any(UpstreamConfig::is_encrypted)
+        && !upstreams.iter().all(UpstreamConfig::is_encrypted)
+    {
+        return Err(reader.refuse(
+            "dns.upstreams",
+            "encrypted and plain upstreams together would mean plain ones when it matters; name one kind",
+        ));
     }
+    let routes = reader.routes("none")?;
+    for (_, upstreams) in &routes {
+        refuse_ourselves(reader, "dns.routes", upstreams, listen)?;
+    }
+    let cache_mebibytes = reader.one("dns.cache-size", "32", value::cache_size)?;
+    let stale = reader.one("dns.stale-max", "86400", value::stale)?;
     let max_lag = reader.one("dns.max-lag", "7200", value::lag)?;
+    let identity = settle_identity(reader, data_dir)?;
+    let encrypted = |listen: Vec<SocketAddr>| Encrypted {
+        listen,
+        identity: identity.clone(),
+    };
+    let tls = reader.many("dns.tls.listen", &[], "nowhere", value::listener)?;
+    let https = reader.many("dns.https.listen", &[], "nowhere", value::listener)?;
     Ok(DnsConfig {
         upstreams,
+        routes,
+        bootstrap: reader.many("dns.bootstrap", &[], "the system's", value::plain_upstream)?,
+        ca_file: reader.optional("dns.ca-file", "the system's authorities", value::path)?,
+        trust_ad: reader.one("dns.trust-ad", "false", value::switch)?,
+        cache_bytes: (cache_mebibytes as usize) << 20,
+        keep_cache: reader.one("dns.keep-cache", "true", value::switch)?,
+        stale_max: Duration::from_secs(stale.into()),
+        hosts: reader.one("dns.hosts", "true", value::switch)?,
         max_ttl: reader.one("dns.max-ttl", "600", value::ttl)?,
         max_lag: Duration::from_secs(max_lag.into()),
         allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
+        ad_for_bns: reader.one("dns.ad-for-bns", "true", value::switch)?,
+        access: reader.many("dns.access", &[], "this machine", value::access)?,
+        rate_limit: reader.one("dns.rate-limit", "1000", value::rate)?,
+        tls: (!tls.is_empty()).then(|| encrypted(tls)),
+        https: (!https.is_empty()).then(|| encrypted(https)),
+        https_hosts: reader.many("dns.https.hosts", &[], "localhost", value::host)?,
     })
+}
+
+/// Asking ourselves would never end.
+fn refuse_ourselves(
+    reader: &Reader,
+    key: &str,
+    upstreams: &[UpstreamConfig],
+    listen: &[SocketAddr],
+) -> Result<(), ConfigError> {
+    let ours = |upstream: &&UpstreamConfig| {
+        let address = upstream.address();
+        address.is_some_and(|address| forward::is_ours(address, listen))
+    };
+    match upstreams.iter().find(ours) {
+        Some(own) => {
+            let problem = format!("{own} is where bnsd itself listens; name another resolver");
+            Err(reader.refuse(key, &problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The certificate of DNS over TLS and over HTTPS: given with its key, or made by ourselves.
+fn settle_identity(reader: &mut Reader, data_dir: &Path) -> Result<Identity, ConfigError> {
+    let made = "made by bnsd";
+    let certificate = reader.optional("dns.tls.certificate", made, value::path)?;
+    let key = reader.optional("dns.tls.key", made, value::path)?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Identity::Given { certificate, key }),
+        (None, None) => Ok(Identity::SelfSigned(data_dir.join("tls"))),
+        (Some(_), None) => {
+            let problem = "a certificate needs its key; set dns.tls.key too";
+            Err(reader.refuse("dns.tls.certificate", problem))
+        }
+        (None, Some(_)) => {
+            let problem = "a key needs its certificate; set dns.tls.certificate too";
+            Err(reader.refuse("dns.tls.key", problem))
+        }
+    }
 }
 
 fn settle_namespaces(
@@ -417,12 +528,25 @@ fn settle_namespaces(
     reader.namespaces(built_in, open)
 }
 
-fn warn_of_exposure(listener: &SocketAddr) -> Option<String> {
-    (!listener.ip().is_loopback()).then(|| {
-        format!(
-            "DNS on {listener} answers everybody who can reach this machine, not only this machine"
-        )
-    })
+/// Listening beyond loopback and admitting nobody, or the other way round, is probably not meant.
+fn warnings_of_exposure(listen: &[SocketAddr], dns: &DnsConfig) -> Vec<String> {
+    let encrypted = [&dns.tls, &dns.https];
+    let encrypted = encrypted.into_iter().flatten().flat_map(|one| &one.listen);
+    let all = listen.iter().chain(encrypted);
+    let exposed: Vec<&SocketAddr> = all.filter(|one| !one.ip().is_loopback()).collect();
+    if exposed.is_empty() && !dns.access.is_empty() {
+        let text = "dns.access admits others, but DNS is only served on loopback: set listen too";
+        return vec![text.to_owned()];
+    }
+    let sentence = |listener: &&SocketAddr| match dns.access.as_slice() {
+        [] => {
+            format!(
+                "DNS on {listener} answers only this machine: name who else may ask in dns.access"
+            )
+        }
+        _ => format!("DNS on {listener} answers all whom dns.access names, not only this machine"),
+    };
+    exposed.iter().map(sentence).collect()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! The loop that turns blocks into state: chain -> bns -> store.
 //!
 //! One turn asks the source what follows the indexed tip and does it: connect a block, disconnect the tip, or
-//! wait. The tip in the store is the only cursor, and every block is one durable transaction, so the loop
-//! can be stopped or killed anywhere and goes on at a block boundary. It runs on a thread of its own, since
+//! wait. The tip in the store is the only cursor, and every block is one transaction, so the loop can be stopped or
+//! killed anywhere and goes on at a block boundary. It runs on a thread of its own, since
 //! sources and the store block. It must never answer questions or judge operations.
 
 use std::fs;
@@ -27,10 +27,8 @@ const SYNCED: &str = "synced";
 /// How often progress is logged during a long sync.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// Blocks that are connected in one transaction at most, while the index is far behind.
-const RUN_BLOCKS: u32 = 16;
-/// How long such a transaction stays open at most.
-const RUN_TIME: Duration = Duration::from_millis(500);
+/// While the index is far behind, one transaction in this many waits for the disk.
+const UNSYNCED_BLOCKS: u32 = 16;
 /// From this many blocks on the index is far behind.
 const FAR_BEHIND: u32 = 8;
 
@@ -75,6 +73,8 @@ pub struct Indexer<S> {
     store: Arc<Store>,
     progress: Arc<Progress>,
     clock: Arc<dyn Clock>,
+    /// Blocks since the last one that waited for the disk.
+    unsynced: u32,
 }
 
 impl<S: ChainSource> Indexer<S> {
@@ -92,6 +92,7 @@ impl<S: ChainSource> Indexer<S> {
             store,
             progress,
             clock,
+            unsynced: 0,
         }
     }
 
@@ -100,9 +101,9 @@ impl<S: ChainSource> Indexer<S> {
         let at = self.tip();
         match self.source.next(at, self.bns.params().first_block)? {
             Event::Connect(block) => {
-                let (at, time) = self.connect_run(&block)?;
-                self.progress.set_tip(at.height, time);
-                Ok(Turn::Connected(at))
+                self.connect(&block)?;
+                self.progress.set_tip(block.at.height, block.time);
+                Ok(Turn::Connected(block.at))
             }
             Event::Disconnect => {
                 self.check_depths()?;
@@ -253,47 +254,32 @@ impl<S: ChainSource> Indexer<S> {
         self.progress.set_synced(self.clock.elapsed());
     }
 
-    /// Connects a block, and while the index is far behind those that follow it, in one transaction: syncing a
-    /// disk costs more than most blocks. Whatever keeps a later block from being connected is left for the
-    /// next turn; what was connected before it stays.
-    fn connect_run(&mut self, first: &Block) -> Result<(BlockRef, u32), IndexError> {
-        let best = self.source.best_height()?;
-        let started = Instant::now();
-        let store = Arc::clone(&self.store);
-        store.write(|writer| {
-            let mut last = (first.at, first.time);
-            self.connect(writer, first)?;
-            for _ in 1..RUN_BLOCKS {
-                let behind = best.saturating_sub(last.0.height);
-                if behind < FAR_BEHIND || started.elapsed() > RUN_TIME {
-                    break;
-                }
-                let first_block = self.bns.params().first_block;
-                let Ok(Event::Connect(block)) = self.source.next(Some(last.0), first_block) else {
-                    break;
-                };
-                match self.connect(writer, &block) {
-                    Ok(()) => last = (block.at, block.time),
-                    Err(IndexError::Source(_)) => break,
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(last)
-        })
-    }
-
-    fn connect(&mut self, writer: &mut Writer<'_>, block: &Block) -> Result<(), IndexError> {
+    /// Connects a block in a transaction of its own. While the index is far behind, only one in a while waits for
+    /// the disk, since syncing one costs more than most blocks; a crash then costs the blocks since that one, which
+    /// the source still has.
+    fn connect(&mut self, block: &Block) -> Result<(), IndexError> {
         let height = block.at.height;
         let transactions = candidates(&mut self.source, block, self.bns.params().magic)?;
-        let outcome = connect_block(&self.bns, height, &transactions, writer.state())?;
-        let connected = ConnectedBlock {
-            hash: block.at.hash,
-            previous: block.previous,
-            time: block.time,
-            candidates: &transactions,
-            outcome: &outcome,
+        let behind = self.source.best_height()?.saturating_sub(height);
+        let (bns, store) = (&self.bns, &self.store);
+        let apply = |writer: &mut Writer<'_>| {
+            let outcome = connect_block(bns, height, &transactions, writer.state())?;
+            let connected = ConnectedBlock {
+                hash: block.at.hash,
+                previous: block.previous,
+                time: block.time,
+                candidates: &transactions,
+                outcome: &outcome,
+            };
+            writer.apply(&connected).map_err(IndexError::from)
         };
-        Ok(writer.apply(&connected)?)
+        self.unsynced += 1;
+        if behind < FAR_BEHIND || self.unsynced >= UNSYNCED_BLOCKS {
+            store.write(apply)?;
+            self.unsynced = 0;
+            return Ok(());
+        }
+        store.write_unsynced(apply)
     }
 }
 

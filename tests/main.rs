@@ -13,11 +13,20 @@ mod architecture;
 /// Wrong commands and wrong configurations.
 mod cli;
 
+/// What the comparison with other servers computes itself.
+mod compare;
+
+/// The conformance checklist of a resolver, row by row.
+mod conformance;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 
 /// Zone files in watched folders.
 mod folder;
+
+/// Names that are not ours: upstreams, cache, forgeries, failures.
+mod forward;
 
 /// Zone files that their owner wrote badly or with bad intent.
 mod hostile;

@@ -236,7 +236,7 @@ mod tests {
             panic!("another reply: {reply:?}");
         };
         assert_eq!((reply.name.as_str(), reply.height), ("werner.id", Some(9)));
-        let status = client::ask(&candidates, &Request::Status(StatusRequest {}));
+        let status = client::ask(&candidates, &Request::Status(StatusRequest::default()));
         assert!(matches!(status, Ok(Reply::Status(_))));
     }
 

@@ -3,9 +3,11 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::cache::{CacheReply, CacheRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::own;
+use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
 
 /// Version of the protocol. It changes only when an old reader would misread a new line.
@@ -54,6 +56,10 @@ pub enum Request {
     Mine(own::MineRequest),
     /// Worthless coins of the embedded chain.
     Faucet(own::FaucetRequest),
+    /// What is kept of upstreams' answers.
+    Cache(CacheRequest),
+    /// A choice between chain and legacy tree.
+    Prefer(PreferRequest),
 }
 
 /// What is replied.
@@ -88,6 +94,10 @@ pub enum Reply {
     Coins(own::CoinsReply),
     /// To [`Request::Submit`], [`Request::Mine`] and [`Request::Faucet`].
     Mined(own::MinedReply),
+    /// To [`Request::Cache`].
+    Cache(CacheReply),
+    /// To [`Request::Prefer`].
+    Prefer(PreferReply),
     /// To any request that got no other.
     Error(ErrorReply),
 }
@@ -195,7 +205,7 @@ mod tests {
         );
         assert_eq!(decode::<Request>(&line).expect("a request"), request);
         let status: Request = decode(b"{\"v\":1,\"status\":{}}").expect("a request");
-        assert_eq!(status, Request::Status(StatusRequest {}));
+        assert_eq!(status, Request::Status(StatusRequest::default()));
     }
 
     #[test]

@@ -17,11 +17,13 @@
 //! Nothing here knows how an answer is found: the daemon hands in a [`control::Control`]. Nothing that
 //! arrives is trusted: lines, connections and waiting are bounded.
 
+pub mod cache;
 pub mod client;
 pub mod control;
 pub mod explain;
 pub mod lookup;
 pub mod message;
 pub mod own;
+pub mod prefer;
 pub mod socket;
 pub mod status;

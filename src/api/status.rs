@@ -10,7 +10,12 @@ pub const LIST_MAX: usize = 100;
 /// Asks how the daemon is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StatusRequest {}
+pub struct StatusRequest {
+    /// Whether the busiest names are wanted; they are counted from the first such request on, and until nobody
+    /// has asked for ten seconds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub busiest: bool,
+}
 
 /// How the daemon is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,14 +48,32 @@ pub struct StatusReply {
     pub upstreams: Vec<String>,
     /// Where DNS is served, as ADDRESS:PORT.
     pub listeners: Vec<String>,
+    /// Where DNS over TLS is served, as ADDRESS:PORT.
+    #[serde(default)]
+    pub tls_listeners: Vec<String>,
+    /// Where DNS over HTTPS is served, as ADDRESS:PORT.
+    #[serde(default)]
+    pub https_listeners: Vec<String>,
     /// How many questions ended how; the keys are the names of the resolver's outcomes.
     pub queries: BTreeMap<String, u64>,
     /// Seconds since the start.
     pub uptime_seconds: u64,
     /// Resident memory in bytes, where the system says it.
     pub memory_bytes: Option<u64>,
+    /// The names that are asked for most, most first; empty unless they were wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub busiest: Vec<BusyName>,
     /// What somebody should know or do, one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// A name that is asked for often.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BusyName {
+    /// The name, without its last dot.
+    pub name: String,
+    /// Questions of the last seconds, older ones counting less.
+    pub queries: u64,
 }
 
 /// How many zone files are there.

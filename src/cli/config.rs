@@ -73,11 +73,12 @@ impl<'a> Shown<'a> {
 fn value(setting: &Setting) -> Value {
     let first = setting.values.first();
     match setting.shape {
-        Shape::List | Shape::PathList => Value::from(setting.values.clone()),
+        Shape::List | Shape::PathList | Shape::ListMap => Value::from(setting.values.clone()),
         Shape::Number => first.map_or(Value::Null, |text| {
             text.parse::<u64>()
                 .map_or(Value::from(text.as_str()), Value::from)
         }),
+        Shape::Switch => first.map_or(Value::Null, |text| Value::from(text == "true")),
         Shape::Text | Shape::Path | Shape::Map => Value::from(first.cloned()),
     }
 }

@@ -14,6 +14,7 @@ use crate::api::client;
 use crate::api::message::{Reply, Request};
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
+mod cache;
 mod chain;
 mod config;
 mod demo;
@@ -26,6 +27,7 @@ mod name;
 mod namespace;
 mod output;
 mod own;
+mod prefer;
 mod serve;
 mod status;
 mod tx;
@@ -72,6 +74,11 @@ enum Command {
     /// Write and publish zone files.
     #[command(subcommand)]
     Zonefile(Box<zonefile::ZonefileCommand>),
+    /// Show or forget what is kept of other resolvers' answers.
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
+    /// Settle who answers for a name that is on the chain and in the legacy tree.
+    Prefer(prefer::Prefer),
     /// Derive the chain of names again and compare.
     #[command(subcommand)]
     Chain(chain::ChainCommand),
@@ -119,6 +126,8 @@ impl Cli {
             Command::Keys(keys) => keys.run(&context),
             Command::Tx(tx) => tx.run(&context),
             Command::Zonefile(zonefile) => zonefile.run(&context),
+            Command::Cache(cache) => cache.run(&context),
+            Command::Prefer(prefer) => prefer.run(&context),
             Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }

@@ -50,8 +50,38 @@ impl Output {
             }
             Format::Text => page().render(self.colours),
         };
+        // A reader that has seen enough (`bnsd status | head`) is no trouble.
+        write(&text).map(|_| ()).map_err(CliError::Output)
+    }
+
+    /// Prints `value` again: JSON as a line of its own, a page over the one before where that is a terminal.
+    pub fn refresh<T: Serialize>(
+        self,
+        value: &T,
+        page: impl FnOnce() -> Page,
+    ) -> Result<Reader, CliError> {
+        let text = match self.format {
+            Format::Json => {
+                let json = serde_json::to_string(value);
+                json.expect("results have text keys and no failing parts") + "\n"
+            }
+            // Cursor home, and clear from there (ECMA-48 §8.3.21, §8.3.39).
+            Format::Text if io::stdout().is_terminal() => {
+                format!("\x1b[H\x1b[J{}", page().render(self.colours))
+            }
+            Format::Text => page().render(self.colours) + "\n",
+        };
         write(&text).map_err(CliError::Output)
     }
+}
+
+/// Whether somebody still reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// As far as anyone knows.
+    Reading,
+    /// The other end is closed.
+    Gone,
 }
 
 /// Whether colours go there: it is a terminal, and nobody objects (<https://no-color.org>).
@@ -59,15 +89,14 @@ pub fn colours_are_wanted(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
 }
 
-/// A reader that has seen enough (`bnsd status | head`) is no trouble.
-fn write(text: &str) -> io::Result<()> {
+fn write(text: &str) -> io::Result<Reader> {
     let mut stdout = io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
     {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        result => result.map(|()| Reader::Reading),
     }
 }
 

@@ -1,24 +1,52 @@
 //! `bnsd status`: how the daemon is, on one short page.
 
+use std::time::Duration;
+
 use clap::Args;
 
-use super::output::Page;
+use super::output::{Page, Reader};
 use super::{CliError, Context, Exit};
 use crate::api::message::{Reply, Request};
 use crate::api::status::{StatusReply, StatusRequest, ZonefilesStatus};
 
 /// Arguments of `bnsd status`.
 #[derive(Debug, Args)]
-pub struct Status {}
+pub struct Status {
+    /// Show it again every second, with the names that are asked for most, until Ctrl-C.
+    #[arg(long)]
+    watch: bool,
+}
+
+/// Time between two looks.
+const REFRESH: Duration = Duration::from_secs(1);
 
 impl Status {
     /// Asks and prints.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let Reply::Status(reply) = context.ask(&Request::Status(StatusRequest {}))? else {
-            return Err(CliError::Unexpected);
-        };
+        if self.watch {
+            return watch(context);
+        }
+        let reply = ask(context, StatusRequest::default())?;
         context.output.print(&reply, || page(&reply))?;
         Ok(Exit::Success)
+    }
+}
+
+fn ask(context: &Context, request: StatusRequest) -> Result<StatusReply, CliError> {
+    match context.ask(&Request::Status(request))? {
+        Reply::Status(reply) => Ok(*reply),
+        _ => Err(CliError::Unexpected),
+    }
+}
+
+/// Ends with Ctrl-C, with the daemon, or with whoever reads.
+fn watch(context: &Context) -> Result<Exit, CliError> {
+    loop {
+        let reply = ask(context, StatusRequest { busiest: true })?;
+        if context.output.refresh(&reply, || page(&reply))? == Reader::Gone {
+            return Ok(Exit::Success);
+        }
+        std::thread::sleep(REFRESH);
     }
 }
 
@@ -32,6 +60,9 @@ fn page(reply: &StatusReply) -> Page {
     write_chain(reply, &mut page);
     write_service(reply, &mut page);
     write_zonefiles(&reply.zonefiles, &mut page);
+    for busy in &reply.busiest {
+        page.entry("busy", &format!("{} {}", busy.queries, busy.name));
+    }
     for warning in &reply.warnings {
         page.heading(format!("warning: {warning}"));
     }
@@ -58,6 +89,8 @@ fn height(reply: &StatusReply) -> String {
 
 fn write_service(reply: &StatusReply, page: &mut Page) {
     page.entry("listening on", &list(&reply.listeners));
+    page.entry_if("TLS on", some(&reply.tls_listeners));
+    page.entry_if("HTTPS on", some(&reply.https_listeners));
     page.entry("upstreams", &list(&reply.upstreams));
     let counts = reply.queries.iter().filter(|(_, count)| **count > 0);
     let counts: Vec<String> = counts
@@ -85,6 +118,10 @@ fn write_zonefiles(zonefiles: &ZonefilesStatus, page: &mut Page) {
     for waiting in &zonefiles.waiting {
         page.entry("waiting", &format!("{} for {}", waiting.file, waiting.hash));
     }
+}
+
+fn some(texts: &[String]) -> Option<String> {
+    (!texts.is_empty()).then(|| list(texts))
 }
 
 fn list(texts: &[String]) -> String {

@@ -455,7 +455,7 @@ impl Export {
 }
 
 fn missing(context: &Context) -> Result<Exit, CliError> {
-    let Reply::Status(reply) = context.ask(&Request::Status(StatusRequest {}))? else {
+    let Reply::Status(reply) = context.ask(&Request::Status(StatusRequest::default()))? else {
         return Err(CliError::Unexpected);
     };
     let missing = &reply.zonefiles.missing;

@@ -109,22 +109,24 @@ impl Walk<'_> {
         };
         let line = line_of(&self.file.text, &name.span());
         match (key::find(&full), value.get_ref()) {
-            (Some(key), DeValue::Table(map)) if key.shape == Shape::Map => self.map(key, map),
+            (Some(key), DeValue::Table(map))
+                if matches!(key.shape, Shape::Map | Shape::ListMap) =>
+            {
+                self.map(key, map)
+            }
             (Some(key), value) => {
                 let origin = self.origin(line);
-                let values = self
-                    .values(key, value)
-                    .map_err(|problem| ConfigError::Value {
-                        origin: origin.clone(),
-                        key: full.clone(),
-                        problem,
-                    })?;
+                let values =
+                    self.values(key.shape, value)
+                        .map_err(|problem| ConfigError::Value {
+                            origin: origin.clone(),
+                            key: full.clone(),
+                            problem,
+                        })?;
                 self.given.insert(full, Given { values, origin });
                 Ok(())
             }
-            (None, DeValue::Table(table)) if section.is_empty() && key::is_section(&full) => {
-                self.table(&full, table)
-            }
+            (None, DeValue::Table(table)) if key::is_section(&full) => self.table(&full, table),
             (None, _) => Err(self.unknown(full, line)),
         }
     }
@@ -133,26 +135,30 @@ impl Walk<'_> {
         for (name, value) in map {
             let full = format!("{}.{}", key.name, name.get_ref());
             let origin = self.origin(line_of(&self.file.text, &name.span()));
-            let Some(text) = value.get_ref().as_str() else {
-                return Err(ConfigError::Value {
-                    origin,
-                    key: full,
-                    problem: "expected a text in quotes".to_owned(),
-                });
+            let shape = match key.shape {
+                Shape::ListMap => Shape::List,
+                _ => Shape::Text,
             };
-            let values = vec![text.to_owned()];
+            let values =
+                self.values(shape, value.get_ref())
+                    .map_err(|problem| ConfigError::Value {
+                        origin: origin.clone(),
+                        key: full.clone(),
+                        problem,
+                    })?;
             self.given.insert(full, Given { values, origin });
         }
         Ok(())
     }
 
-    fn values(&self, key: &Key, value: &DeValue<'_>) -> Result<Vec<String>, String> {
-        match (key.shape, value) {
+    fn values(&self, shape: Shape, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+        match (shape, value) {
             (Shape::Text, DeValue::String(text)) => Ok(vec![text.to_string()]),
             (Shape::Path, DeValue::String(text)) => Ok(vec![self.path(text)]),
             (Shape::Number, DeValue::Integer(number)) if number.radix() == 10 => {
                 Ok(vec![number.as_str().to_owned()])
             }
+            (Shape::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
             (Shape::List, DeValue::Array(list)) => texts(list.iter()),
             (Shape::PathList, DeValue::Array(list)) => {
                 let paths = texts(list.iter())?;
@@ -206,9 +212,11 @@ fn expectation(shape: Shape) -> &'static str {
     match shape {
         Shape::Text | Shape::Path => "expected a text in quotes",
         Shape::Number => "expected a whole number without quotes",
+        Shape::Switch => "expected true or false without quotes",
         Shape::List | Shape::PathList => {
             "expected a list of texts in quotes, for example [\"one\", \"two\"]"
         }
         Shape::Map => "expected a section with lines of the form KEY = \"VALUE\"",
+        Shape::ListMap => "expected a section with lines of the form \"KEY\" = [\"VALUE\"]",
     }
 }

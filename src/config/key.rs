@@ -7,6 +7,8 @@ pub enum Shape {
     Text,
     /// A whole number.
     Number,
+    /// `true` or `false`.
+    Switch,
     /// A path; relative ones in the file start at the file's directory.
     Path,
     /// A list of texts; separated by commas in the environment.
@@ -15,6 +17,8 @@ pub enum Shape {
     PathList,
     /// A section whose keys are free: `KEY = "VALUE"`; `KEY=VALUE,...` in the environment.
     Map,
+    /// The same with lists: `"KEY" = ["VALUE", ...]`; `KEY=VALUE VALUE,...` in the environment.
+    ListMap,
 }
 
 /// A key of the configuration.
@@ -60,9 +64,29 @@ pub const KEYS: &[Key] = &[
     ),
     key("chain.blocks-dir", "BNSD_CHAIN_BLOCKS_DIR", Shape::Path),
     key("dns.upstreams", "BNSD_DNS_UPSTREAMS", Shape::List),
+    key("dns.routes", "BNSD_DNS_ROUTES", Shape::ListMap),
+    key("dns.bootstrap", "BNSD_DNS_BOOTSTRAP", Shape::List),
+    key("dns.ca-file", "BNSD_DNS_CA_FILE", Shape::Path),
+    key("dns.trust-ad", "BNSD_DNS_TRUST_AD", Shape::Switch),
+    key("dns.cache-size", "BNSD_DNS_CACHE_SIZE", Shape::Number),
+    key("dns.keep-cache", "BNSD_DNS_KEEP_CACHE", Shape::Switch),
+    key("dns.stale-max", "BNSD_DNS_STALE_MAX", Shape::Number),
+    key("dns.hosts", "BNSD_DNS_HOSTS", Shape::Switch),
     key("dns.max-ttl", "BNSD_DNS_MAX_TTL", Shape::Number),
     key("dns.max-lag", "BNSD_DNS_MAX_LAG", Shape::Number),
     key("dns.allow-private", "BNSD_DNS_ALLOW_PRIVATE", Shape::List),
+    key("dns.ad-for-bns", "BNSD_DNS_AD_FOR_BNS", Shape::Switch),
+    key("dns.access", "BNSD_DNS_ACCESS", Shape::List),
+    key("dns.rate-limit", "BNSD_DNS_RATE_LIMIT", Shape::Number),
+    key("dns.tls.listen", "BNSD_DNS_TLS_LISTEN", Shape::List),
+    key(
+        "dns.tls.certificate",
+        "BNSD_DNS_TLS_CERTIFICATE",
+        Shape::Path,
+    ),
+    key("dns.tls.key", "BNSD_DNS_TLS_KEY", Shape::Path),
+    key("dns.https.listen", "BNSD_DNS_HTTPS_LISTEN", Shape::List),
+    key("dns.https.hosts", "BNSD_DNS_HTTPS_HOSTS", Shape::List),
     key("namespaces", "BNSD_NAMESPACES", Shape::Map),
     key(
         "zonefiles.folders",
@@ -70,6 +94,7 @@ pub const KEYS: &[Key] = &[
         Shape::PathList,
     ),
     key("log.level", "BNSD_LOG", Shape::Text),
+    key("log.queries", "BNSD_LOG_QUERIES", Shape::Switch),
 ];
 
 /// Variables that the command line reads itself.
@@ -105,9 +130,13 @@ pub fn nearest(name: &str) -> Option<&'static str> {
 /// above it, unrelated words below.
 const ALIKE: f64 = 0.84;
 
+/// All sections; `dns.tls.listen` stands in two, `dns` and `dns.tls`.
 fn sections() -> impl Iterator<Item = &'static str> {
     let names = KEYS.iter().map(|key| key.name);
-    names.filter_map(|name| name.split_once('.').map(|(section, _)| section))
+    names.flat_map(|name| {
+        let ends = name.match_indices('.');
+        ends.filter_map(move |(end, _)| name.get(..end))
+    })
 }
 
 /// `max-ttl` at the top level means `dns.max-ttl`, so the last parts count alone as well, a little less.

@@ -133,14 +133,18 @@ impl Layers {
     }
 
     fn add(&mut self, key: &Key, values: Vec<String>, origin: &Origin) {
-        if key.shape != Shape::Map {
+        if !matches!(key.shape, Shape::Map | Shape::ListMap) {
             self.insert(key.name.to_owned(), values, origin);
             return;
         }
         for entry in values {
             let (id, value) = entry.split_once('=').unwrap_or((&entry, ""));
             let name = format!("{}.{}", key.name, id.trim());
-            self.insert(name, vec![value.trim().to_owned()], origin);
+            let values = match key.shape {
+                Shape::ListMap => value.split_whitespace().map(str::to_owned).collect(),
+                _ => vec![value.trim().to_owned()],
+            };
+            self.insert(name, values, origin);
         }
     }
 
@@ -158,8 +162,8 @@ fn environment_origin(key: &Key) -> Origin {
 
 fn split(key: &Key, text: &str) -> Vec<String> {
     match key.shape {
-        Shape::Text | Shape::Number | Shape::Path => vec![text.trim().to_owned()],
-        Shape::List | Shape::PathList | Shape::Map => text
+        Shape::Text | Shape::Number | Shape::Switch | Shape::Path => vec![text.trim().to_owned()],
+        Shape::List | Shape::PathList | Shape::Map | Shape::ListMap => text
             .split(',')
             .map(|part| part.trim().to_owned())
             .filter(|part| !part.is_empty())

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use hickory_proto::rr;
+
 use super::key::{self, Shape};
 use super::layer::{Given, Layers, Origin, Setting};
 use super::{ConfigError, value};
 use crate::bns::name::NamespaceId;
+use crate::dns::UpstreamConfig;
 use crate::resolver::Mode;
 
 /// Reads each key once, in the order of the table.
@@ -95,6 +98,38 @@ impl Reader {
         keys.iter().map(|key| self.namespace(key)).collect()
     }
 
+    /// The section `[dns.routes]`: domains, each with its own upstreams.
+    pub fn routes(
+        &mut self,
+        open: &'static str,
+    ) -> Result<Vec<(rr::Name, Vec<UpstreamConfig>)>, ConfigError> {
+        let rest = self.take(ROUTES, &[]);
+        self.note(ROUTES, open, rest);
+        let prefix = format!("{ROUTES}.");
+        let given = self.layers.given.keys();
+        let keys: Vec<String> = given
+            .filter(|key| key.starts_with(&prefix))
+            .cloned()
+            .collect();
+        keys.iter()
+            .map(|key| self.route(key, key.strip_prefix(&prefix).unwrap_or(key)))
+            .collect()
+    }
+
+    fn route(
+        &mut self,
+        key: &str,
+        domain: &str,
+    ) -> Result<(rr::Name, Vec<UpstreamConfig>), ConfigError> {
+        let given = self.take(key, &[]);
+        let upstreams = given.values.iter().map(|text| text.parse());
+        let parsed = value::domain(domain)
+            .and_then(|domain| Ok((domain, upstreams.collect::<Result<Vec<_>, String>>()?)))
+            .map_err(|problem| value_error(key, &given, problem))?;
+        self.note(key, "", given);
+        Ok(parsed)
+    }
+
     /// An error for a value that was read already.
     pub fn refuse(&self, key: &str, problem: &str) -> ConfigError {
         let setting = self.settings.iter().find(|setting| setting.key == key);
@@ -110,7 +145,8 @@ impl Reader {
         let place = |setting: &Setting| {
             let key = setting.key.as_str();
             key::KEYS.iter().position(|known| {
-                known.name == key || known.shape == Shape::Map && key.starts_with(known.name)
+                let free = matches!(known.shape, Shape::Map | Shape::ListMap);
+                known.name == key || free && key.starts_with(known.name)
             })
         };
         self.settings.sort_by_key(place);
@@ -134,7 +170,11 @@ impl Reader {
     }
 
     fn note(&mut self, key: &str, open: &'static str, given: Given) {
-        let known = key::find(key).or_else(|| key::find(NAMESPACES));
+        let section = match key.starts_with(ROUTES) {
+            true => ROUTES,
+            false => NAMESPACES,
+        };
+        let known = key::find(key).or_else(|| key::find(section));
         let known = known.expect("every key that is read stands in the table");
         self.settings.push(Setting {
             key: key.to_owned(),
@@ -149,6 +189,9 @@ impl Reader {
 
 /// The section whose keys are free.
 const NAMESPACES: &str = "namespaces";
+
+/// The section whose keys are domains.
+const ROUTES: &str = "dns.routes";
 
 /// The free part of a key in that section.
 fn entry(key: &str) -> Option<&str> {

@@ -296,3 +296,37 @@ fn a_user_without_home_is_told_to_name_a_directory() {
     ));
     assert!(Config::load(&bench.flag("data-dir", "--data-dir", &["/d"]).sources).is_ok());
 }
+
+#[test]
+fn routes_and_encrypted_upstreams_are_read() {
+    let text = "[dns]\nupstreams = [\"tls://dns.example@192.0.2.1\"]\n[dns.routes]\n\"corp.example\" = [\"10.0.0.53\"]\n";
+    let config = bench().file(text).load();
+    assert_eq!(
+        config.dns.upstreams[0].to_string(),
+        "tls://dns.example@192.0.2.1:853"
+    );
+    assert_eq!(config.dns.routes[0].0.to_string(), "corp.example.");
+    assert_eq!(config.dns.routes[0].1[0].to_string(), "10.0.0.53:53");
+    assert!(origin_of(&config, "dns.routes.corp.example").ends_with("bnsd.toml:4"));
+    let config = bench()
+        .environment(
+            "BNSD_DNS_ROUTES",
+            "a.example=10.0.0.1 10.0.0.2,b.example=10.0.0.3",
+        )
+        .load();
+    let counts: Vec<usize> = config.dns.routes.iter().map(|(_, all)| all.len()).collect();
+    assert_eq!(counts, [2, 1]);
+}
+
+#[test]
+fn encrypted_and_plain_upstreams_do_not_mix() {
+    let text = "[dns]\nupstreams = [\"9.9.9.9\", \"tls://dns.example@192.0.2.1\"]\n";
+    let error = bench().file(text).error();
+    assert!(error.contains("name one kind"), "{error}");
+    let text = "[dns]\nbootstrap = [\"tls://192.0.2.1\"]\n";
+    let error = bench().file(text).error();
+    assert!(
+        error.contains("would need a bootstrap resolver itself"),
+        "{error}"
+    );
+}

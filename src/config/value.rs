@@ -8,6 +8,7 @@ use hickory_proto::rr;
 
 use super::{LogLevel, Network, SourceKind};
 use crate::bns::name::NamespaceId;
+use crate::dns::{self, UpstreamConfig};
 use crate::resolver::Mode;
 
 /// The port of DNS (RFC 1035 §4.2).
@@ -31,22 +32,29 @@ pub fn listener(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// The address of a resolver, with port 53 unless it names another.
-pub fn upstream(text: &str) -> Result<SocketAddr, String> {
-    let address = match text.parse::<IpAddr>() {
-        Ok(ip) => SocketAddr::new(ip, DNS_PORT),
-        Err(_) => text.parse().map_err(|_| {
-            format!(
-                "{text:?} is no address of a resolver; write for example 9.9.9.9 or 127.0.0.1:5353"
-            )
-        })?,
-    };
-    if address.ip().is_unspecified() || address.port() == 0 {
-        return Err(format!(
-            "{text:?} is no address that can be asked; name one resolver"
-        ));
+/// Somebody who answers for other names.
+pub fn upstream(text: &str) -> Result<UpstreamConfig, String> {
+    text.parse()
+}
+
+/// A resolver that is asked in the clear.
+pub fn plain_upstream(text: &str) -> Result<SocketAddr, String> {
+    match text.parse()? {
+        UpstreamConfig::Plain(address) => Ok(address),
+        _ => Err(format!(
+            "{text:?} is encrypted, and would need a bootstrap resolver itself; write an address"
+        )),
     }
-    Ok(address)
+}
+
+/// Mebibytes for the cache.
+pub fn cache_size(text: &str) -> Result<u32, String> {
+    number(text, 1..=4096)
+}
+
+/// How long answers may be used after their time, in seconds, up to the seven days that are anybody's idea of it.
+pub fn stale(text: &str) -> Result<u32, String> {
+    number(text, 0..=604_800)
 }
 
 /// HOST:PORT of a node's RPC interface.
@@ -139,6 +147,28 @@ pub fn log_level(text: &str) -> Result<LogLevel, String> {
             ("trace", LogLevel::Trace),
         ],
     )
+}
+
+/// On or off.
+pub fn switch(text: &str) -> Result<bool, String> {
+    choose(text, &[("true", true), ("false", false)])
+}
+
+/// Addresses that may ask.
+pub fn access(text: &str) -> Result<dns::Network, String> {
+    text.parse()
+        .map_err(|error: dns::NotANetwork| error.to_string())
+}
+
+/// A name by which this server is called over HTTP, lower case.
+pub fn host(text: &str) -> Result<String, String> {
+    let name = domain(text)?.to_ascii();
+    Ok(name.trim_end_matches('.').to_owned())
+}
+
+/// Queries per second from one source; a million is more than anything that answers can ask for.
+pub fn rate(text: &str) -> Result<u32, String> {
+    number(text, 1..=1_000_000)
 }
 
 /// Blocks on top of an indexed one; more than a week of them is a slip of the pen.

@@ -12,12 +12,13 @@
 mod demo;
 mod node;
 mod own;
+mod preferences;
 mod service;
 mod source;
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,14 +36,19 @@ use crate::chain::ChainSource;
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ChainConfig, Config, Network};
+use crate::dns::forward::Watch;
 use crate::dns::names::NameStore;
-use crate::dns::{Handler, Options, Server, UpstreamConfig, Upstreams, system_upstreams};
+use crate::dns::{
+    Access, ForwardOptions, Forwarder, Handler, Hosts, Options, Server, UpstreamConfig,
+    system_upstreams,
+};
 use crate::folder::Folders;
 use crate::indexer::Indexer;
 use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
 use node::DevNode;
+use preferences::Preferences;
 use service::Service;
 pub use source::open_existing as open_source;
 
@@ -50,6 +56,10 @@ pub use source::open_existing as open_source;
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Folder of the embedded chain in the data directory.
 const DEV_CHAIN: &str = "chain";
+/// Where the system names hosts.
+const HOSTS: &str = "/etc/hosts";
+/// File of the upstreams' answers in the data directory.
+const CACHE: &str = "cache.bin";
 /// Folder of the zone files in the data directory.
 const ARCHIVE: &str = "zonefiles";
 /// Database memory: a name's row is about 300 bytes, so this holds the pages of 100,000 names.
@@ -78,6 +88,7 @@ pub struct Daemon {
     indexer: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    cache_file: Option<PathBuf>,
 }
 
 impl Daemon {
@@ -95,6 +106,9 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
+            tls: config.dns.tls.clone(),
+            https: config.dns.https.clone(),
+            https_hosts: config.dns.https_hosts.clone(),
             ..Options::default()
         };
         let server = Server::bind(&listen)?;
@@ -102,12 +116,15 @@ impl Daemon {
         let store = Arc::new(open_store(config, &params)?);
         let archive = Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?);
         let control = control::Server::bind(&config.control_socket)?;
+        let (preferences, chosen) = Preferences::open(&config.data_dir)?;
         let folders = Folders::watch(&config.zonefiles.folders, &store, &archive)?;
         let progress = Arc::new(Progress::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         restore_progress(&progress, &store);
 
-        let upstreams = upstreams(config, &server);
+        let forwarder = Arc::new(forwarder(config, &server, &clock)?);
+        let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
+        load_cache(&forwarder, cache_file.as_deref());
         let names = Arc::new(NameStore {
             params: Arc::clone(&params),
             store: Arc::clone(&store),
@@ -117,15 +134,22 @@ impl Daemon {
         });
         let handler = Handler::new(
             Arc::clone(&names),
-            policy(config),
-            Upstreams::new(&upstreams),
-        );
+            Policy {
+                preferences: chosen,
+                ..policy(config)
+            },
+            Arc::clone(&forwarder),
+        )
+        .with_log(config.log_queries)
+        .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
             folders,
+            preferences: Mutex::new(preferences),
             listeners: server.local_addrs(),
-            upstreams: upstreams.iter().map(|upstream| upstream.address).collect(),
+            tls_listeners: server.tls_addrs(),
+            https_listeners: server.https_addrs(),
             network: config.chain.network,
             source: source.as_ref().map(|source| source.describe()),
             source_kind: config.chain.source,
@@ -141,16 +165,22 @@ impl Daemon {
         let (stop, mut stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let handler = Arc::clone(&service.handler);
-        tasks.spawn(server.run(handler, async move {
+        tasks.spawn(server.run(handler, access(config), async move {
             let _ = stopped.wait_for(|stop| *stop).await; // an error is a daemon that is gone
         }));
         tasks.spawn(control.serve(Arc::clone(&service)));
+        let watch = Watch {
+            resolv_conf: config.dns.upstreams.is_empty().then(|| RESOLV_CONF.into()),
+            listeners: service.listeners.clone(),
+        };
+        tasks.spawn(watch.run(forwarder));
         Ok(Self {
             service,
             stop_indexer,
             indexer: indexer.transpose()?,
             stop,
             tasks,
+            cache_file,
         })
     }
 
@@ -164,6 +194,16 @@ impl Daemon {
         &self.service.listeners
     }
 
+    /// Where DNS over TLS is served.
+    pub fn tls_listeners(&self) -> &[std::net::SocketAddr] {
+        &self.service.tls_listeners
+    }
+
+    /// Where DNS over HTTPS is served.
+    pub fn https_listeners(&self) -> &[std::net::SocketAddr] {
+        &self.service.https_listeners
+    }
+
     /// Stops answering, then indexing. The database is durable at every moment, so nothing is flushed here.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop_indexer.store(true, Ordering::Relaxed);
@@ -171,6 +211,11 @@ impl Daemon {
         let ended = tokio::time::timeout(STOP_TIME, self.tasks.join_next()).await;
         ended.context("DNS did not stop in time")?;
         self.tasks.shutdown().await;
+        if let Some(path) = &self.cache_file
+            && let Err(error) = self.service.handler.forwarder().save(path)
+        {
+            tracing::warn!("answers of upstreams are not kept: {error}");
+        }
         if let Some(indexer) = self.indexer.take() {
             let joined = tokio::task::spawn_blocking(move || indexer.join()).await?;
             joined.map_err(|_| anyhow!("the indexer panicked"))?;
@@ -182,7 +227,13 @@ impl Daemon {
         for listener in self.listeners() {
             tracing::info!("answering DNS on {listener}");
         }
-        if self.service.upstreams.is_empty() {
+        for listener in self.tls_listeners() {
+            tracing::info!("answering DNS over TLS on {listener}");
+        }
+        for listener in self.https_listeners() {
+            tracing::info!("answering DNS over HTTPS on https://{listener}/dns-query");
+        }
+        if self.service.handler.forwarder().upstreams().is_empty() {
             tracing::warn!(
                 "no upstream: other names cannot be resolved; set `dns.upstreams` or --upstream"
             );
@@ -290,23 +341,67 @@ fn policy(config: &Config) -> Policy {
         modes: config.namespaces.clone().into_iter().collect(),
         max_ttl: config.dns.max_ttl,
         max_lag: config.dns.max_lag,
-        allow_private: config.dns.allow_private.clone(),
+        allow_private: allow_private(config),
+        ad_for_bns: config.dns.ad_for_bns,
         ..Policy::default()
     }
 }
 
-/// The configured upstreams, or else the system's, without ourselves.
-fn upstreams(config: &Config, server: &Server) -> Vec<UpstreamConfig> {
-    if !config.dns.upstreams.is_empty() {
-        return config
-            .dns
-            .upstreams
+/// Who may ask.
+fn access(config: &Config) -> Arc<Access> {
+    let networks = config.dns.access.clone();
+    Arc::new(Access::new(networks, config.dns.rate_limit))
+}
+
+/// Whoever routes a domain to a resolver of their own network wants that network's addresses.
+fn allow_private(config: &Config) -> Vec<hickory_proto::rr::Name> {
+    let routes = config.dns.routes.iter().map(|(zone, _)| zone);
+    let named = config.dns.allow_private.iter();
+    named.chain(routes).cloned().collect()
+}
+
+fn forwarder(
+    config: &Config,
+    server: &Server,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<Forwarder> {
+    let dns = &config.dns;
+    let system = || system(server);
+    let upstreams = match dns.upstreams.is_empty() {
+        true => system(),
+        false => dns.upstreams.clone(),
+    };
+    let bootstrap = match dns.bootstrap.is_empty() {
+        true => system()
             .iter()
-            .map(|&address| UpstreamConfig { address })
-            .collect();
-    }
+            .filter_map(UpstreamConfig::address)
+            .collect(),
+        false => dns.bootstrap.clone(),
+    };
+    let options = ForwardOptions {
+        upstreams,
+        routes: dns.routes.clone(),
+        bootstrap,
+        ca_file: dns.ca_file.clone(),
+        cache_bytes: dns.cache_bytes,
+        stale_max: dns.stale_max,
+        trust_ad: dns.trust_ad,
+    };
+    Ok(Forwarder::new(options, Arc::clone(clock))?)
+}
+
+/// The system's resolvers without ourselves. Nobody else is ever asked by default.
+fn system(server: &Server) -> Vec<UpstreamConfig> {
     system_upstreams(Path::new(RESOLV_CONF), &server.local_addrs()).unwrap_or_else(|error| {
         tracing::warn!("cannot read {RESOLV_CONF}: {error}");
         Vec::new()
     })
+}
+
+fn load_cache(forwarder: &Forwarder, path: Option<&Path>) {
+    let Some(path) = path else { return };
+    match forwarder.load(path) {
+        Ok(count) => tracing::debug!("{count} answers of upstreams were kept"),
+        Err(error) => tracing::warn!("{error}"),
+    }
 }

@@ -66,9 +66,11 @@ impl Service {
                 .node()?
                 .faucet(&request, self.names.params.addresses)
                 .map(Reply::Mined),
-            Request::Lookup(_) | Request::Explain(_) | Request::Status(_) => {
-                Err(usage("this request is answered elsewhere"))
-            }
+            Request::Lookup(_)
+            | Request::Explain(_)
+            | Request::Status(_)
+            | Request::Cache(_)
+            | Request::Prefer(_) => Err(usage("this request is answered elsewhere")),
         }
     }
 

@@ -5,11 +5,11 @@
 
 use hickory_proto::op::{Edns, Message, ResponseCode};
 use hickory_proto::rr::rdata::opt::EdnsOption;
-use hickory_proto::rr::{Name as DnsName, Record};
+use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
 use super::encode::Reply;
 use super::rebind::{Filtered, is_private_record};
-use crate::resolver::{Answer, ExtendedError, Policy, Provenance, Question};
+use crate::resolver::{Answer, ExtendedError, MAX_CHAIN, Policy, Provenance, Question};
 
 /// OPTION-CODE of extended errors (RFC 8914 §2).
 const EDE: u16 = 15;
@@ -42,6 +42,9 @@ impl Chain {
 
     /// Takes an answer in; the whole answer if the question ends here, or `None` if it goes on.
     pub(super) fn advance(&mut self, mut answer: Answer, policy: &Policy) -> Option<Answer> {
+        if self.hops + hops(&answer.answers) > MAX_CHAIN {
+            return Some(Answer::endless_chain());
+        }
         let Some(target) = answer.chase.take() else {
             return Some(self.merge_checked(answer, policy));
         };
@@ -51,7 +54,7 @@ impl Chain {
 
     /// Goes on with `target`, to which the records of `way` led.
     pub(super) fn move_to(&mut self, target: DnsName, way: Vec<Record>, provenance: Provenance) {
-        self.hops += way.len().max(1);
+        self.hops += hops(&way).max(1);
         self.answers.extend(way);
         self.provenance = Some(self.least(provenance));
         self.question.name = target;
@@ -102,6 +105,12 @@ impl Chain {
             (Some(Provenance::Chain), Provenance::Chain) => Provenance::Chain,
         }
     }
+}
+
+/// How often a question moved along these records. A DNAME comes with the CNAME that it makes.
+fn hops(way: &[Record]) -> usize {
+    let is_hop = |record: &&Record| record.record_type() == RecordType::CNAME;
+    way.iter().filter(is_hop).count()
 }
 
 /// What an upstream says about its own trouble, passed on (RFC 8914 §3).

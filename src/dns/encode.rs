@@ -9,7 +9,9 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name as DnsName, Record};
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
-use super::query::{ClientEdns, Query};
+use super::cookie::{COOKIE, FullCookie};
+use super::forward::{Response, Stamp};
+use super::query::{ClientEdns, KEEPALIVE, PADDING, Query};
 use crate::resolver::{Answer, ExtendedError, Provenance};
 
 /// Largest UDP answer, whatever the client takes: fits into every path (DNS flag day 2020).
@@ -18,6 +20,53 @@ pub const UDP_MAX: u16 = 1232;
 const UDP_PLAIN: u16 = 512;
 /// Length of an OPT record without options.
 const OPT: u16 = 11;
+/// Length of an option without data.
+const OPTION: usize = 4;
+/// Padded answers have a multiple of this length (RFC 8467 §4.1).
+const PADDING_BLOCK: usize = 468;
+
+/// What an answer has to respect, beside its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// Longest answer, in bytes.
+    pub limit: u16,
+    /// The cookie that the client gets.
+    pub cookie: Option<FullCookie>,
+    /// How long a connection may idle, in units of 100 ms (RFC 7828 §3.1).
+    pub keepalive: Option<u16>,
+    /// Whether the length is hidden.
+    pub padding: bool,
+}
+
+impl Frame {
+    /// Nothing but a limit.
+    pub fn plain(limit: u16) -> Self {
+        Self {
+            limit,
+            cookie: None,
+            keepalive: None,
+            padding: false,
+        }
+    }
+
+    /// Options that every answer has room for.
+    fn options(&self) -> Vec<u8> {
+        let mut options = Vec::new();
+        if let Some(cookie) = &self.cookie {
+            write_option(&mut options, COOKIE, &cookie.0);
+        }
+        if let Some(timeout) = self.keepalive {
+            write_option(&mut options, KEEPALIVE, &timeout.to_be_bytes());
+        }
+        options
+    }
+}
+
+fn write_option(options: &mut Vec<u8>, code: u16, data: &[u8]) {
+    options.extend(code.to_be_bytes());
+    options.extend((data.len() as u16).to_be_bytes());
+    options.extend(data);
+}
 
 /// An answer with everything that a message has room for.
 #[derive(Debug, Clone)]
@@ -75,27 +124,75 @@ pub fn udp_limit(query: &Query) -> u16 {
         .map_or(UDP_PLAIN, |edns| edns.payload.clamp(UDP_PLAIN, UDP_MAX))
 }
 
-/// Writes `reply` into `out`, at most `limit` bytes.
-pub fn encode(query: &Query, reply: &Reply, limit: u16, out: &mut Vec<u8>) {
-    if try_encode(query, reply, limit, out).is_err() {
+/// Writes `reply` into `out`, within its frame.
+pub fn encode(query: &Query, reply: &Reply, frame: &Frame, out: &mut Vec<u8>) {
+    if try_encode(query, reply, frame, out).is_err() {
         // Only a record that no message can hold gets here; the client is told that we failed.
         let failure = Reply::bare(ResponseCode::ServFail);
-        if try_encode(query, &failure, limit, out).is_err() {
+        if try_encode(query, &failure, frame, out).is_err() {
             out.clear();
         }
+    }
+}
+
+/// Writes an upstream's response into `out` as it came, within its frame: what does not fit is left out whole,
+/// with TC.
+pub fn encode_raw(query: &Query, response: &Response, frame: &Frame, out: &mut Vec<u8>) {
+    let question = query.question.as_ref();
+    let question = question.and_then(|question| question.to_bytes().ok());
+    let set = |condition: bool, bit: u16| if condition { bit } else { 0 };
+    let stamp = Stamp {
+        id: query.id,
+        flags: set(query.recursion_desired, 0x0100)
+            | set(query.wants_authentic_data(), 0x0020)
+            | set(query.checking_disabled, 0x0010),
+        question: question.as_deref().unwrap_or_default(),
+    };
+    response.write(stamp, out);
+    let options = frame.options();
+    let opt = query.edns.map_or(0, |_| OPT + options.len() as u16);
+    if out.len() + usize::from(opt) > usize::from(frame.limit) {
+        cut_to_question(out, stamp.question.len());
+    }
+    if let Some(edns) = query.edns {
+        let mut reply = Reply::bare(response.rcode());
+        reply.ede = response.extended_error().cloned();
+        add_to_count(out, 1);
+        write_opt(out, edns, &reply, options, frame);
+    }
+}
+
+/// Leaves header and question, with TC.
+fn cut_to_question(out: &mut Vec<u8>, question: usize) {
+    out.truncate(12 + question);
+    if let Some(flags) = out.get_mut(2) {
+        *flags |= 0x02;
+    }
+    if let Some(counts) = out.get_mut(6..12) {
+        counts.fill(0);
+    }
+}
+
+/// Counts more additional records.
+fn add_to_count(out: &mut [u8], more: u16) {
+    if let Some(count) = out.get_mut(10..).and_then(<[u8]>::first_chunk_mut::<2>) {
+        *count = u16::from_be_bytes(*count)
+            .saturating_add(more)
+            .to_be_bytes();
     }
 }
 
 fn try_encode(
     query: &Query,
     reply: &Reply,
-    limit: u16,
+    frame: &Frame,
     out: &mut Vec<u8>,
 ) -> Result<(), ProtoError> {
     out.clear();
-    let opt = query.edns.map_or(0, |_| OPT);
+    let options = frame.options();
+    let opt = query.edns.map_or(0, |_| OPT + options.len() as u16);
     let mut encoder = BinEncoder::new(out);
-    encoder.set_max_size(limit.saturating_sub(opt));
+    encoder.set_max_size(frame.limit.saturating_sub(opt));
     encoder.emit_vec(&[0; 12])?;
     if let Some(question) = &query.question {
         question.emit(&mut encoder)?;
@@ -104,7 +201,7 @@ fn try_encode(
     let emitted = emit_sections(&mut encoder, reply, asked)?;
     write_header(out, query, reply, &emitted);
     if let Some(edns) = query.edns {
-        write_opt(out, edns, reply, limit);
+        write_opt(out, edns, reply, options, frame);
     }
     Ok(())
 }
@@ -207,21 +304,37 @@ fn write_header(out: &mut [u8], query: &Query, reply: &Reply, emitted: &Emitted)
 }
 
 /// The OPT record (RFC 6891 §6.1), with the extended error if there is room for it.
-fn write_opt(out: &mut Vec<u8>, edns: ClientEdns, reply: &Reply, limit: u16) {
+fn write_opt(
+    out: &mut Vec<u8>,
+    edns: ClientEdns,
+    reply: &Reply,
+    mut options: Vec<u8>,
+    frame: &Frame,
+) {
     let extended_rcode = (u16::from(reply.rcode) >> 4) as u8;
     let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
     out.extend([0, 0, 41]);
     out.extend(UDP_MAX.to_be_bytes());
     out.extend([extended_rcode, 0, dnssec_ok, 0]);
-    let room = usize::from(limit).saturating_sub(out.len() + 2);
-    let option = reply.ede.as_ref().map(ede_option).unwrap_or_default();
-    let option = if option.len() <= room {
-        option
-    } else {
-        Vec::new()
-    };
-    out.extend((option.len() as u16).to_be_bytes());
-    out.extend(option);
+    let room = usize::from(frame.limit).saturating_sub(out.len() + 2);
+    let explanation = reply.ede.as_ref().map(ede_option).unwrap_or_default();
+    if options.len() + explanation.len() <= room {
+        options.extend(explanation);
+    }
+    if frame.padding {
+        pad(&mut options, out.len() + 2, room);
+    }
+    out.extend((options.len() as u16).to_be_bytes());
+    out.extend(options);
+}
+
+/// Appends a padding option that makes the message, `before` bytes so far, a multiple of the block long.
+fn pad(options: &mut Vec<u8>, before: usize, room: usize) {
+    let length = before + options.len() + OPTION;
+    let padding = length.next_multiple_of(PADDING_BLOCK) - length;
+    if options.len() + OPTION + padding <= room {
+        write_option(options, PADDING, &vec![0; padding]);
+    }
 }
 
 /// Option 15 (RFC 8914 §2), its text cut to ASCII of bounded length.

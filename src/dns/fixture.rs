@@ -10,7 +10,8 @@ use hickory_proto::op::{Edns, Message, Query as WireQuestion};
 use hickory_proto::rr::{Name as DnsName, RecordType};
 use tokio::sync::oneshot;
 
-use super::{Handler, Options, Server, Snapshots, UpstreamConfig, Upstreams};
+use super::{ForwardOptions, Forwarder, Handler, Options, Server, Snapshots, UpstreamConfig};
+use crate::clock::SystemClock;
 use crate::resolver::Policy;
 use crate::resolver::fixture::Names;
 
@@ -66,11 +67,17 @@ impl Running {
         upstreams: &[SocketAddr],
         tcp_connections: usize,
     ) -> Self {
-        let configs: Vec<UpstreamConfig> = upstreams
-            .iter()
-            .map(|&address| UpstreamConfig { address })
-            .collect();
-        let handler = Arc::new(Handler::new(Names::new(), policy, Upstreams::new(&configs)));
+        let options = ForwardOptions {
+            upstreams: upstreams
+                .iter()
+                .copied()
+                .map(UpstreamConfig::Plain)
+                .collect(),
+            ..ForwardOptions::default()
+        };
+        let clock = Arc::new(SystemClock::start());
+        let forwarder = Forwarder::new(options, clock).expect("plain upstreams");
+        let handler = Arc::new(Handler::new(Names::new(), policy, Arc::new(forwarder)));
         let shared = Arc::clone(&handler);
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
@@ -88,7 +95,7 @@ impl Running {
                 let shutdown = async {
                     let _ = stopped.await;
                 };
-                server.run(shared, shutdown).await;
+                server.run(shared, Arc::default(), shutdown).await;
             });
         });
         Self {

@@ -14,15 +14,21 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::busiest::Busiest;
 use super::chain::Chain;
+use super::client::{Client, Transport};
+use super::cookie::Cookies;
 use super::counters::Counters;
-use super::encode::{Reply, encode, udp_limit};
-use super::forward::{ForwardError, Upstreams};
+use super::encode::{Frame, Reply, encode, encode_raw, udp_limit};
+use super::forward::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
+use super::hosts::Hosts;
 use super::query::{Decoded, Query, decode};
 use super::rebind;
+use super::tcp::IDLE_TIMEOUT;
+use crate::clock::{Clock as _, SystemClock};
 use crate::resolver::{
-    Answer, BnsRoute, ExtendedError, MAX_CHAIN, NameSource, Outcome, Policy, Provenance, Question,
-    Resolution, Route, answer_bns, resolve, route,
+    Answer, BnsRoute, ExtendedError, MAX_CHAIN, Mode, NameSource, Outcome, Policy, Provenance,
+    Question, Resolution, Route, answer_bns, resolve, route,
 };
 
 /// Queries that may wait for an upstream at the same time.
@@ -37,15 +43,6 @@ pub trait Snapshots: Send + Sync + 'static {
     fn snapshot(&self) -> Self::Source;
 }
 
-/// How a query came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// Answers are short, or say that they were cut.
-    Udp,
-    /// Answers may take what a length prefix can say.
-    Tcp,
-}
-
 /// What became of a packet.
 pub enum Handled {
     /// It gets no answer.
@@ -56,10 +53,16 @@ pub enum Handled {
     Pending(Box<Pending>),
 }
 
+/// A query, and what its answer has to respect.
+struct Asked {
+    query: Query,
+    client: Client,
+    frame: Frame,
+}
+
 /// A query that waits for an upstream.
 pub struct Pending {
-    query: Query,
-    limit: u16,
+    asked: Asked,
     chain: Chain,
     fallback: Option<BnsRoute>,
     _permit: OwnedSemaphorePermit,
@@ -69,9 +72,24 @@ pub struct Pending {
 pub struct Handler<P> {
     snapshots: P,
     policy: ArcSwap<Policy>,
-    upstreams: ArcSwap<Upstreams>,
+    forwarder: Arc<Forwarder>,
+    hosts: Option<Hosts>,
     counters: Counters,
+    busiest: Busiest,
+    cookies: Cookies,
+    clock: SystemClock,
+    log: QueryLog,
     in_flight: Arc<Semaphore>,
+}
+
+/// Whether queries are logged: an explicit choice, because names that are asked for are nobody's business.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum QueryLog {
+    /// They are not.
+    #[default]
+    Off,
+    /// Each with its client and its outcome.
+    On,
 }
 
 /// One step of a decision.
@@ -82,14 +100,30 @@ enum Step {
 
 impl<P: Snapshots> Handler<P> {
     /// A handler over a source of state.
-    pub fn new(snapshots: P, policy: Policy, upstreams: Upstreams) -> Self {
+    pub fn new(snapshots: P, policy: Policy, forwarder: Arc<Forwarder>) -> Self {
         Self {
             snapshots,
             policy: ArcSwap::from_pointee(policy),
-            upstreams: ArcSwap::from_pointee(upstreams),
+            forwarder,
+            hosts: None,
             counters: Counters::default(),
+            busiest: Busiest::default(),
+            cookies: Cookies::new(),
+            clock: SystemClock::start(),
+            log: QueryLog::Off,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
         }
+    }
+
+    /// The same handler with another choice about the log.
+    #[must_use]
+    pub fn with_log(self, log: QueryLog) -> Self {
+        Self { log, ..self }
+    }
+
+    /// The names that are asked for most, while somebody watches.
+    pub fn busiest(&self) -> &Busiest {
+        &self.busiest
     }
 
     /// How queries ended.
@@ -107,67 +141,141 @@ impl<P: Snapshots> Handler<P> {
         self.policy.store(Arc::new(policy));
     }
 
-    /// Puts other upstreams in force; queries under way finish with the old ones.
-    pub fn set_upstreams(&self, upstreams: Upstreams) {
-        self.upstreams.store(Arc::new(upstreams));
+    /// The same with a file of hosts, which is asked before everybody else.
+    #[must_use]
+    pub fn with_hosts(mut self, hosts: Option<Hosts>) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// Who asks upstreams.
+    pub fn forwarder(&self) -> &Arc<Forwarder> {
+        &self.forwarder
     }
 
     /// Answers a packet into `out`, or says what it takes to answer it.
-    pub fn handle(&self, bytes: &[u8], transport: Transport, out: &mut Vec<u8>) -> Handled {
+    pub fn handle(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
         let (query, question) = match decode(bytes) {
             Decoded::Silence => {
                 self.counters.count_dropped();
                 return Handled::Silence;
             }
-            Decoded::Rejected(query, rcode) => {
-                self.counters.count(Outcome::Refused);
-                encode(&query, &Reply::bare(rcode), limit(&query, transport), out);
-                return Handled::Ready;
+            Decoded::Rejected(query, rcode) => return self.turn_down(query, rcode, client, out),
+            Decoded::CookieWanted(query) => {
+                return self.turn_down(query, ResponseCode::NoError, client, out);
             }
             Decoded::Asked(query, question) => (query, question),
         };
-        let limit = limit(&query, transport);
+        let asked = self.frame(query, client);
         let mut chain = Chain::new(question);
         match self.decide(&mut chain) {
-            Step::Done(answer) => self.reply(&query, answer, limit, out),
-            Step::Ask(fallback) => return self.pend(query, limit, chain, fallback, out),
+            Step::Done(answer) => self.reply(&asked, answer, out),
+            Step::Ask(None) if self.reply_cached(&asked, &chain, out) => {}
+            Step::Ask(fallback) => return self.pend(asked, chain, fallback, out),
         }
         Handled::Ready
+    }
+
+    /// Answers a packet with a response code alone, whatever it asks; for those who may not ask.
+    pub fn refuse(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
+        match decode(bytes) {
+            Decoded::Silence => Handled::Silence,
+            Decoded::Rejected(query, _)
+            | Decoded::CookieWanted(query)
+            | Decoded::Asked(query, _) => self.turn_down(query, ResponseCode::Refused, client, out),
+        }
+    }
+
+    /// Answers a packet with TC and nothing else: whoever is there comes back over TCP.
+    pub fn send_to_tcp(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
+        let handled = self.refuse(bytes, client, out);
+        if let (Handled::Ready, Some([flags, rcode])) = (&handled, out.get_mut(2..4)) {
+            *flags |= 0x02;
+            *rcode &= 0xf0;
+        }
+        handled
     }
 
     /// Asks upstreams and writes the answer into `out`.
     pub async fn finish(&self, pending: Pending, out: &mut Vec<u8>) {
         let Pending {
-            query,
-            limit,
+            asked,
             mut chain,
             mut fallback,
             _permit,
         } = pending;
+        let mut packets = CHAIN_PACKETS;
         loop {
-            let upstreams = self.upstreams.load_full();
-            let response = upstreams.ask(&query, &chain.question).await;
-            let step = match response {
+            let ask = self.question_for_upstreams(&asked.query, &chain);
+            let step = match self.forwarder.ask(&ask, &mut packets).await {
                 Err(error) => Step::Done(chain.merge(forward_failure(&error))),
-                Ok(message) => match self.relay(&mut chain, message, fallback.take()) {
-                    Relayed::Reply(reply) => {
-                        self.counters.count(Outcome::Forwarded);
-                        return encode(&query, &reply, limit, out);
+                Ok(response) => {
+                    if fallback.is_none() && self.passes(&response, &chain) {
+                        self.note(&asked, Outcome::Forwarded);
+                        return encode_raw(&asked.query, &response, &asked.frame, out);
                     }
-                    Relayed::GoOn(step) => step,
-                },
+                    match self.relay(&mut chain, &response, fallback.take()) {
+                        Relayed::Reply(reply) => {
+                            self.note(&asked, Outcome::Forwarded);
+                            return encode(&asked.query, &reply, &asked.frame, out);
+                        }
+                        Relayed::GoOn(step) => step,
+                    }
+                }
             };
             match step {
-                Step::Done(answer) => return self.reply(&query, answer, limit, out),
+                Step::Done(answer) => return self.reply(&asked, answer, out),
                 Step::Ask(next) => fallback = next,
             }
         }
     }
 
+    /// Answers from what is kept, if that is at hand and can go out as it is.
+    fn reply_cached(&self, asked: &Asked, chain: &Chain, out: &mut Vec<u8>) -> bool {
+        let ask = self.question_for_upstreams(&asked.query, chain);
+        let response = self.forwarder.cached(&ask);
+        let Some(response) = response.filter(|response| self.passes(response, chain)) else {
+            return false;
+        };
+        self.note(asked, Outcome::Forwarded);
+        encode_raw(&asked.query, &response, &asked.frame, out);
+        true
+    }
+
+    /// Whether a response answers the client's own question and can go out as it is.
+    fn passes(&self, response: &Response, chain: &Chain) -> bool {
+        let policy = self.policy.load();
+        let leads_to_us = |target| self.is_ours(target, chain, &policy);
+        chain.hops == 0
+            && response.is_whole()
+            && (!response.has_private() || policy.allows_private(&chain.asked))
+            && !response.targets().iter().any(leads_to_us)
+    }
+
+    fn question_for_upstreams(&self, query: &Query, chain: &Chain) -> Ask {
+        Ask {
+            question: chain.question.clone(),
+            dnssec_ok: query.dnssec_ok(),
+            checking_disabled: query.checking_disabled,
+            nxdomain_cut: self.nxdomain_cut(&chain.question.name),
+        }
+    }
+
+    /// A missing name says nothing about names of the chain below it.
+    fn nxdomain_cut(&self, name: &DnsName) -> NxdomainCut {
+        let namespace = name
+            .iter()
+            .next_back()
+            .and_then(|label| std::str::from_utf8(label).ok()?.parse().ok());
+        match namespace.map(|id| self.policy.load().mode(&id).mode()) {
+            Some(Mode::Off) | None => NxdomainCut::Allowed,
+            Some(_) => NxdomainCut::Never,
+        }
+    }
+
     fn pend(
         &self,
-        query: Query,
-        limit: u16,
+        asked: Asked,
         chain: Chain,
         fallback: Option<BnsRoute>,
         out: &mut Vec<u8>,
@@ -175,28 +283,101 @@ impl<P: Snapshots> Handler<P> {
         let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
             let text = "too many queries wait for upstreams; try again";
             let busy = ExtendedError::new(ExtendedError::OTHER, text);
-            self.reply(&query, Answer::failure(Outcome::Failed, busy), limit, out);
+            self.reply(&asked, Answer::failure(Outcome::Failed, busy), out);
             return Handled::Ready;
         };
         Handled::Pending(Box::new(Pending {
-            query,
-            limit,
+            asked,
             chain,
             fallback,
             _permit: permit,
         }))
     }
 
-    fn reply(&self, query: &Query, answer: Answer, limit: u16, out: &mut Vec<u8>) {
-        self.counters.count(answer.outcome);
-        encode(query, &Reply::from(answer), limit, out);
+    fn turn_down(
+        &self,
+        query: Query,
+        rcode: ResponseCode,
+        client: Client,
+        out: &mut Vec<u8>,
+    ) -> Handled {
+        let asked = self.frame(query, client);
+        self.note(&asked, Outcome::Refused);
+        encode(&asked.query, &Reply::bare(rcode), &asked.frame, out);
+        Handled::Ready
+    }
+
+    fn reply(&self, asked: &Asked, answer: Answer, out: &mut Vec<u8>) {
+        self.note(asked, answer.outcome);
+        let mut reply = Reply::from(answer);
+        reply.verified &= self.policy.load().ad_for_bns;
+        encode(&asked.query, &reply, &asked.frame, out);
+    }
+
+    /// What the answer to a query has to respect.
+    fn frame(&self, query: Query, client: Client) -> Asked {
+        let limit = match client.transport {
+            Transport::Udp => udp_limit(&query),
+            _ => u16::MAX,
+        };
+        let mut frame = Frame::plain(limit);
+        if let Some(edns) = &query.edns {
+            let cookie = edns.cookie.as_ref();
+            let now = || self.clock.unix_time();
+            frame.cookie = cookie.map(|cookie| self.cookies.answer(cookie, client.address, now()));
+            frame.keepalive = (edns.keepalive && client.transport.is_stream())
+                .then_some((IDLE_TIMEOUT.as_millis() / 100) as u16);
+            frame.padding = edns.padding && client.transport.is_encrypted();
+        }
+        Asked {
+            query,
+            client,
+            frame,
+        }
+    }
+
+    /// Counts the end of a query, and tells those who chose to know.
+    fn note(&self, asked: &Asked, outcome: Outcome) {
+        self.counters.count(outcome);
+        if asked.client.transport == Transport::Control {
+            return;
+        }
+        let Some(question) = &asked.query.question else {
+            return;
+        };
+        self.busiest.count(question.name());
+        if self.log == QueryLog::On {
+            tracing::info!(
+                "query from {} for {} {}: {}",
+                asked.client,
+                printable(&question.name().to_ascii()),
+                question.query_type(),
+                outcome.as_str()
+            );
+        }
     }
 
     /// Follows a question as far as that needs no upstream.
     fn decide(&self, chain: &mut Chain) -> Step {
         let policy = self.policy.load();
         let source = self.snapshots.snapshot();
+        if self.forwarder.is_own_probe(&chain.question.name) {
+            return Step::Done(Answer::refused());
+        }
         while chain.hops <= MAX_CHAIN {
+            // Only the client's own question: no chain of others leads into the file.
+            if chain.hops == 0
+                && let Some(answer) = self
+                    .hosts
+                    .as_ref()
+                    .and_then(|hosts| hosts.answer(&chain.question))
+            {
+                return Step::Done(answer);
+            }
+            let routed = self.forwarder.has_route(&chain.question.name);
+            if routed && matches!(route(&chain.question, &policy), Route::SpecialUse(_)) {
+                return Step::Ask(None);
+            }
             let answer = match resolve(&chain.question, &policy, &source) {
                 Ok(Resolution::Answer(answer)) => answer,
                 Ok(Resolution::Forward) => return Step::Ask(None),
@@ -211,24 +392,27 @@ impl<P: Snapshots> Handler<P> {
     }
 
     /// What an upstream's response means for the question.
-    fn relay(
-        &self,
-        chain: &mut Chain,
-        mut message: Message,
-        fallback: Option<BnsRoute>,
-    ) -> Relayed {
+    fn relay(&self, chain: &mut Chain, response: &Response, fallback: Option<BnsRoute>) -> Relayed {
         let policy = self.policy.load();
         if let Some(bns) = fallback
-            && message.metadata.response_code == ResponseCode::NXDomain
+            && response.rcode() == ResponseCode::NXDomain
         {
             return Relayed::GoOn(self.decide_bns(&bns, chain));
         }
+        let Some(mut message) = response.message() else {
+            let text = "the upstream's answer cannot be read";
+            let ede = ExtendedError::new(ExtendedError::INVALID_DATA, text);
+            return Relayed::GoOn(Step::Done(Answer::failure(Outcome::Failed, ede)));
+        };
+        restore_case(&mut message, &chain.question.name);
         if let Some((kept, target)) = self.handed_back(&message, chain, &policy) {
             chain.move_to(target, kept, Provenance::Upstream);
             return Relayed::GoOn(self.decide(chain));
         }
         let filtered = rebind::filter(&mut message, &chain.asked, &policy);
-        Relayed::Reply(chain.relayed(message, filtered))
+        let mut reply = chain.relayed(message, filtered);
+        reply.ede = reply.ede.or_else(|| response.extended_error().cloned());
+        Relayed::Reply(reply)
     }
 
     fn decide_bns(&self, bns: &BnsRoute, chain: &mut Chain) -> Step {
@@ -267,6 +451,12 @@ impl<P: Snapshots> Handler<P> {
             if chain.question.rtype == RecordType::CNAME {
                 return None;
             }
+            let made_by = |record: &&Record| {
+                record.record_type() == RecordType::DNAME
+                    && record.name != owner
+                    && record.name.zone_of(&owner)
+            };
+            kept.extend(message.answers.iter().find(made_by).cloned());
             kept.push(record.clone());
             owner = target.to_lowercase();
             if self.is_ours(&owner, chain, policy) {
@@ -298,16 +488,32 @@ enum Relayed {
     GoOn(Step),
 }
 
-fn limit(query: &Query, transport: Transport) -> u16 {
-    match transport {
-        Transport::Udp => udp_limit(query),
-        Transport::Tcp => u16::MAX,
+/// A stranger's text without what could drive a terminal.
+pub(super) fn printable(text: &str) -> String {
+    let escape = |c: char| match c {
+        ' '..='~' => c.to_string(),
+        other => other.escape_unicode().to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+/// The upstream echoes the letters that it was asked with; those are random (0x20), and nobody's but ours.
+fn restore_case(message: &mut Message, asked: &DnsName) {
+    for record in &mut message.answers {
+        if record.name == *asked {
+            record.name = asked.clone();
+        }
     }
 }
 
 fn forward_failure(error: &ForwardError) -> Answer {
     let mut answer = Answer::failure(Outcome::Failed, error.extended());
-    if let ForwardError::Rejected(rcode @ (ResponseCode::Refused | ResponseCode::YXDomain)) = error
+    let first = match error {
+        ForwardError::Cached(first) => first,
+        error => error,
+    };
+    if let ForwardError::Rejected { rcode, .. } = first
+        && *rcode == ResponseCode::Refused
     {
         answer.rcode = *rcode;
     }

@@ -7,29 +7,42 @@
 //! ```
 //!
 //! The sockets are our own (one UDP socket per core, no task per query) and hickory-proto reads and writes
-//! messages; upstreams are asked through hickory-resolver's `NameServerPool`. What can be answered without an
+//! messages; upstreams are asked by our own [`forward`], which passes their bytes on. What can be answered without an
 //! upstream is answered where it was read. Everything from a socket is hostile: sizes, times and numbers
 //! are bounded by the constants beside the code that they bound. Names that are asked for are never logged.
 //!
 //! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
 //! errors).
 
+mod access;
+mod busiest;
 mod chain;
+mod client;
+mod connections;
+mod cookie;
 mod counters;
 mod encode;
-mod forward;
+pub mod forward;
 mod handler;
+mod hosts;
+mod https;
 pub mod names;
 mod query;
 mod rebind;
 mod server;
 mod tcp;
+mod tls;
 mod udp;
 
+pub use access::{Access, Network, NotANetwork, RATE};
+pub use busiest::Busiest;
+pub use client::{Client, Transport};
 pub use counters::Counters;
-pub use forward::{ForwardError, UpstreamConfig, Upstreams, system_upstreams};
-pub use handler::{Handled, Handler, Pending, Snapshots, Transport};
-pub use server::{BindError, Options, Server};
+pub use forward::{ForwardError, ForwardOptions, Forwarder, UpstreamConfig, system_upstreams};
+pub use handler::{Handled, Handler, Pending, QueryLog, Snapshots};
+pub use hosts::Hosts;
+pub use server::{BindError, Encrypted, Options, Server};
+pub use tls::{Identity, IdentityError};
 
 #[cfg(test)]
 mod fixture;

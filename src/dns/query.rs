@@ -1,8 +1,10 @@
 //! Bytes of a query, judged: what is asked, or how to turn it down (conformance rows 1 to 7, 20 and 21).
 
-use hickory_proto::op::{Message, Query as WireQuestion, ResponseCode};
+use hickory_proto::op::{Edns, Message, Query as WireQuestion, ResponseCode};
 use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::opt::EdnsOption;
 
+use super::cookie::{COOKIE, ClientCookie};
 use crate::resolver::Question;
 
 /// Length of a DNS header.
@@ -10,6 +12,10 @@ const HEADER: usize = 12;
 /// Bits of the third byte of a header.
 const QR: u8 = 0x80;
 const TC: u8 = 0x02;
+/// OPTION-CODE of edns-tcp-keepalive (RFC 7828 §3.1).
+pub const KEEPALIVE: u16 = 11;
+/// OPTION-CODE of padding (RFC 7830 §3).
+pub const PADDING: u16 = 12;
 
 /// What came in.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub enum Decoded {
     Silence,
     /// A query that is turned down whatever it asks.
     Rejected(Query, ResponseCode),
+    /// No question, only the wish for a server cookie (RFC 7873 §5.4).
+    CookieWanted(Query),
     /// A question.
     Asked(Query, Question),
 }
@@ -41,13 +49,46 @@ pub struct Query {
     pub edns: Option<ClientEdns>,
 }
 
-/// The client's side of EDNS. Options are ignored, and never echoed.
+/// The client's side of EDNS. Options other than these are ignored, and none is ever echoed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientEdns {
     /// Largest UDP answer it takes, at least 512.
     pub payload: u16,
     /// DO.
     pub dnssec_ok: bool,
+    /// Its cookie, if it sent one that is well formed.
+    pub cookie: Option<ClientCookie>,
+    /// Whether it wants to know how long a connection may idle.
+    pub keepalive: bool,
+    /// Whether it hides the length of what it sends.
+    pub padding: bool,
+}
+
+/// The cookie of a query cannot be read (RFC 7873 §5.2.2).
+struct MalformedCookie;
+
+impl ClientEdns {
+    fn read(edns: &Edns) -> Result<Self, MalformedCookie> {
+        let mut found = Self {
+            payload: edns.max_payload(),
+            dnssec_ok: edns.flags().dnssec_ok,
+            cookie: None,
+            keepalive: false,
+            padding: false,
+        };
+        for (_, option) in edns.options().as_ref() {
+            match option {
+                // The first cookie counts (RFC 7873 §5.2).
+                EdnsOption::Unknown(COOKIE, data) if found.cookie.is_none() => {
+                    found.cookie = Some(ClientCookie::parse(data).ok_or(MalformedCookie)?);
+                }
+                EdnsOption::Unknown(KEEPALIVE, _) => found.keepalive = true,
+                EdnsOption::Unknown(PADDING, _) => found.padding = true,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
 }
 
 impl Query {
@@ -75,7 +116,7 @@ pub fn decode(bytes: &[u8]) -> Decoded {
         return reject_bare(query, ResponseCode::NotImp);
     }
     let questions = u16::from_be_bytes([header[4], header[5]]);
-    if header[2] & TC != 0 || questions != 1 {
+    if header[2] & TC != 0 || questions > 1 {
         return reject_bare(query, ResponseCode::FormErr);
     }
     match Message::from_vec(bytes) {
@@ -109,17 +150,20 @@ fn reject_bare(query: Query, rcode: ResponseCode) -> Decoded {
 }
 
 fn judge(mut query: Query, message: &Message) -> Decoded {
-    let Some(asked) = message.queries.first() else {
-        return Decoded::Rejected(query, ResponseCode::FormErr);
-    };
-    query.question = Some(asked.clone());
-    query.edns = message.edns.as_ref().map(|edns| ClientEdns {
-        payload: edns.max_payload(),
-        dnssec_ok: edns.flags().dnssec_ok,
-    });
+    query.question = message.queries.first().cloned();
+    match message.edns.as_ref().map(ClientEdns::read).transpose() {
+        Ok(edns) => query.edns = edns,
+        Err(MalformedCookie) => return Decoded::Rejected(query, ResponseCode::FormErr),
+    }
     if message.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
         return Decoded::Rejected(query, ResponseCode::BADVERS);
     }
+    let Some(asked) = &query.question else {
+        return match query.edns.and_then(|edns| edns.cookie) {
+            Some(_) => Decoded::CookieWanted(query),
+            None => reject_bare(query, ResponseCode::FormErr),
+        };
+    };
     if is_meta(asked.query_type()) {
         return Decoded::Rejected(query, ResponseCode::FormErr);
     }
@@ -200,6 +244,9 @@ mod tests {
         let expected = ClientEdns {
             payload: 4096,
             dnssec_ok: true,
+            cookie: None,
+            keepalive: false,
+            padding: false,
         };
         assert_eq!(query.edns, Some(expected));
         let version = bytes.len() - 5; // the second byte of the TTL field

@@ -2,30 +2,60 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
+use super::access::Access;
+use super::client::{Client, Transport};
+use super::connections::{Activity, Connections};
 use super::handler::{Handler, Snapshots};
-use super::{tcp, udp};
+use super::tls::{Application, Identity, IdentityError};
+use super::{https, tcp, udp};
 
 /// How often port 0 is tried again when UDP cannot have the port that TCP got.
 const PORT_TRIES: usize = 16;
+/// Bytes that wait in a UDP socket, if the system allows as many: about a thousand small packets. More would only make
+/// everybody wait behind a flood.
+const RECEIVE_BUFFER: usize = 1 << 20;
 /// Pending TCP connections in the kernel.
 const BACKLOG: i32 = 1024;
+
+/// Patience with a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Descriptors that we would like to have: connections, and a socket for each query at an upstream.
+const DESCRIPTORS: u64 = 16_384;
 
 /// Where and how to listen.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Addresses, each over UDP and TCP. Port 0 takes any port, the same for both.
     pub listen: Vec<SocketAddr>,
+    /// Addresses of DNS over TLS.
+    pub tls: Option<Encrypted>,
+    /// Addresses of DNS over HTTPS.
+    pub https: Option<Encrypted>,
+    /// Names by which DNS over HTTPS may be called, lower case, beside `localhost` and addresses.
+    pub https_hosts: Vec<String>,
     /// UDP sockets per address; as many as cores is best.
     pub udp_sockets: usize,
     /// TCP connections over all addresses.
     pub tcp_connections: usize,
+}
+
+/// Where something encrypted is served, and who it says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encrypted {
+    /// Addresses; port 0 takes any port.
+    pub listen: Vec<SocketAddr>,
+    /// Certificate and key.
+    pub identity: Identity,
 }
 
 impl Default for Options {
@@ -35,6 +65,9 @@ impl Default for Options {
                 SocketAddr::from(([127, 0, 0, 1], 53)),
                 SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, 1], 53)),
             ],
+            tls: None,
+            https: None,
+            https_hosts: Vec::new(),
             udp_sockets: std::thread::available_parallelism().map_or(1, usize::from),
             tcp_connections: 1000,
         }
@@ -53,6 +86,9 @@ pub enum BindError {
     /// No interface has the address.
     #[error("{} is no address of this machine: choose another with --listen", .0.ip())]
     NoSuchAddress(SocketAddr),
+    /// No certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// Nothing to listen on.
     #[error("no address to listen on: give one with --listen")]
     Nothing,
@@ -97,6 +133,9 @@ impl BindError {
 /// Bound sockets, not yet answering.
 pub struct Server {
     listeners: Vec<Listener>,
+    tls: Vec<(TcpListener, TlsAcceptor)>,
+    https: Vec<(TcpListener, TlsAcceptor)>,
+    https_hosts: Arc<Vec<String>>,
     tcp_connections: usize,
 }
 
@@ -124,37 +163,184 @@ impl Server {
         }
         Ok(Self {
             listeners,
-            tcp_connections: options.tcp_connections,
+            tls: bind_encrypted(options.tls.as_ref(), Application::Dns)?,
+            https: bind_encrypted(options.https.as_ref(), Application::Http)?,
+            https_hosts: Arc::new(options.https_hosts.clone()),
+            tcp_connections: options.tcp_connections.min(connections_possible()),
         })
     }
 
-    /// The addresses in fact, with the ports that port 0 became.
+    /// The addresses of plain DNS in fact, with the ports that port 0 became.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().map(|one| one.address).collect()
     }
 
-    /// Answers until `shutdown` is ready.
+    /// The same for DNS over TLS.
+    pub fn tls_addrs(&self) -> Vec<SocketAddr> {
+        addresses(&self.tls)
+    }
+
+    /// The same for DNS over HTTPS.
+    pub fn https_addrs(&self) -> Vec<SocketAddr> {
+        addresses(&self.https)
+    }
+
+    /// Answers those whom `access` admits until `shutdown` is ready.
     pub async fn run<P: Snapshots>(
         self,
         handler: Arc<Handler<P>>,
+        access: Arc<Access>,
         shutdown: impl Future<Output = ()>,
     ) {
-        let connections = Arc::new(tcp::Connections::new(self.tcp_connections));
+        let connections = Arc::new(Connections::new(self.tcp_connections));
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
             for socket in listener.udp {
-                tasks.spawn(udp::serve(Arc::new(socket), Arc::clone(&handler)));
+                let (handler, access) = (Arc::clone(&handler), Arc::clone(&access));
+                tasks.spawn(udp::serve(Arc::new(socket), handler, access));
             }
-            tasks.spawn(tcp::serve(
+            let (handler, connections) = (Arc::clone(&handler), Arc::clone(&connections));
+            tasks.spawn(tcp::accept(
                 listener.tcp,
-                Arc::clone(&handler),
-                Arc::clone(&connections),
+                Arc::clone(&access),
+                move |stream, peer| {
+                    let handler = Arc::clone(&handler);
+                    connections.start(|activity| plain(stream, peer, handler, activity));
+                },
+            ));
+        }
+        for (listener, acceptor) in self.tls {
+            let (handler, connections) = (Arc::clone(&handler), Arc::clone(&connections));
+            tasks.spawn(tcp::accept(
+                listener,
+                Arc::clone(&access),
+                move |stream, peer| {
+                    let (handler, acceptor) = (Arc::clone(&handler), acceptor.clone());
+                    connections.start(|activity| tls(stream, peer, acceptor, handler, activity));
+                },
+            ));
+        }
+        for (listener, acceptor) in self.https {
+            let (handler, connections) = (Arc::clone(&handler), Arc::clone(&connections));
+            let hosts = Arc::clone(&self.https_hosts);
+            tasks.spawn(tcp::accept(
+                listener,
+                Arc::clone(&access),
+                move |stream, peer| {
+                    let (handler, acceptor) = (Arc::clone(&handler), acceptor.clone());
+                    let hosts = Arc::clone(&hosts);
+                    connections
+                        .start(|activity| web(stream, peer, acceptor, hosts, handler, activity));
+                },
             ));
         }
         shutdown.await;
         tasks.shutdown().await;
         connections.close_all();
     }
+}
+
+async fn plain<P: Snapshots>(
+    stream: TcpStream,
+    peer: IpAddr,
+    handler: Arc<Handler<P>>,
+    activity: Arc<Activity>,
+) {
+    let client = Client {
+        address: peer,
+        transport: Transport::Tcp,
+    };
+    let _ = stream.set_nodelay(true); // without it answers are late, not wrong
+    if let Err(error) = tcp::converse(stream, client, &handler, &activity).await {
+        tracing::debug!("on TCP: {error}");
+    }
+}
+
+async fn tls<P: Snapshots>(
+    stream: TcpStream,
+    peer: IpAddr,
+    acceptor: TlsAcceptor,
+    handler: Arc<Handler<P>>,
+    activity: Arc<Activity>,
+) {
+    let client = Client {
+        address: peer,
+        transport: Transport::Tls,
+    };
+    let _ = stream.set_nodelay(true); // as above
+    let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
+        return;
+    };
+    if let Err(error) = tcp::converse(stream, client, &handler, &activity).await {
+        tracing::debug!("on TLS: {error}");
+    }
+}
+
+async fn web<P: Snapshots>(
+    stream: TcpStream,
+    peer: IpAddr,
+    acceptor: TlsAcceptor,
+    hosts: Arc<Vec<String>>,
+    handler: Arc<Handler<P>>,
+    activity: Arc<Activity>,
+) {
+    let client = Client {
+        address: peer,
+        transport: Transport::Https,
+    };
+    let address = stream.local_addr().map_or(peer, |address| address.ip());
+    let _ = stream.set_nodelay(true); // as above
+    let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
+        return;
+    };
+    let names = https::Names { hosts, address };
+    https::converse(stream, client, names, handler, activity).await;
+}
+
+fn addresses(listeners: &[(TcpListener, TlsAcceptor)]) -> Vec<SocketAddr> {
+    listeners
+        .iter()
+        .filter_map(|(listener, _)| listener.local_addr().ok())
+        .collect()
+}
+
+fn bind_encrypted(
+    encrypted: Option<&Encrypted>,
+    application: Application,
+) -> Result<Vec<(TcpListener, TlsAcceptor)>, BindError> {
+    let Some(encrypted) = encrypted else {
+        return Ok(Vec::new());
+    };
+    let acceptor = encrypted.identity.acceptor(application)?;
+    let bind = |&address: &SocketAddr| {
+        let listener = tcp_socket(address).map_err(|error| BindError::new(address, error))?;
+        Ok((listener, acceptor.clone()))
+    };
+    encrypted.listen.iter().map(bind).collect()
+}
+
+/// Raises the limit of open descriptors as far as it may be, and leaves a fifth of them for everything else.
+fn connections_possible() -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a value of our own that lives across the call (POSIX getrlimit).
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return usize::MAX;
+    }
+    let wanted = limit.rlim_max.min(DESCRIPTORS);
+    if limit.rlim_cur < wanted {
+        let raised = libc::rlimit {
+            rlim_cur: wanted,
+            rlim_max: limit.rlim_max,
+        };
+        // SAFETY: as above; the system copies the value.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
+            limit.rlim_cur = wanted;
+        }
+    }
+    usize::try_from(limit.rlim_cur / 5 * 4).unwrap_or(usize::MAX)
 }
 
 /// TCP goes first: it is not shared between processes, so a second instance is noticed there.
@@ -199,6 +385,8 @@ fn tcp_socket(address: SocketAddr) -> io::Result<TcpListener> {
 fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;
+    // As much as the system allows: what does not fit is lost before anybody has looked at it.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
 }

@@ -30,7 +30,7 @@ pub(crate) mod fixture;
 pub use answer::{Answer, ExtendedError, Outcome, Provenance};
 pub use policy::{Mode, Policy, Preference};
 pub use resolve::{Resolution, answer_bns, resolve};
-pub use route::{BnsRoute, Question, Route, SpecialUse, Target, route};
+pub use route::{BnsRoute, Question, Route, SpecialUse, Target, registrable, route};
 pub use source::{NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus};
 
 /// Longest chain of CNAMEs and DNAMEs that is followed for one question, inside and outside of zone

@@ -15,6 +15,10 @@ const PROTECTED_ID: [&str; 12] = [
     "co", "go", "ac", "or", "web", "sch", "mil", "net", "my", "biz", "desa", "ponpes",
 ];
 
+/// The namespaces of the main chain other than `id` (history §1). Their names stay on the machine even before the
+/// first block is read.
+const HISTORICAL: [&str; 4] = ["blockstack", "graphite", "helloworld", "podcast"];
+
 /// The ICANN top-level domains, dated in the file's head.
 const TLDS: &str = include_str!("tlds.txt");
 
@@ -74,6 +78,8 @@ pub struct Policy {
     pub max_lag: Duration,
     /// Names at and below which private addresses are passed on.
     pub allow_private: Vec<DnsName>,
+    /// Whether AD is set on answers from the chain for those who ask for it.
+    pub ad_for_bns: bool,
 }
 
 impl Default for Policy {
@@ -84,6 +90,7 @@ impl Default for Policy {
             max_ttl: 600,
             max_lag: Duration::from_secs(2 * 60 * 60),
             allow_private: Vec::new(),
+            ad_for_bns: true,
         }
     }
 }
@@ -101,15 +108,16 @@ impl Policy {
         })
     }
 
-    /// The mode of one name: its namespace's, unless someone chose or the label is protected.
+    /// The mode of one name: its namespace's, unless someone chose or the label is protected. A protected label
+    /// shows nothing of the chain beside the legacy tree, whatever anybody chose for it.
     pub fn mode_of_name(&self, name: &Name, namespace: &NamespaceId) -> EffectiveMode {
         let mode = self.mode(namespace);
+        if mode.mode() != Mode::Only && is_protected(name) {
+            return EffectiveMode::Default(Mode::Off);
+        }
         match self.preferences.get(name) {
             Some(Preference::Bns) => EffectiveMode::Configured(Mode::Exact),
             Some(Preference::Legacy) => EffectiveMode::Configured(Mode::Off),
-            None if mode.mode() == Mode::Exact && is_protected(name) => {
-                EffectiveMode::Default(Mode::Off)
-            }
             None => mode,
         }
     }
@@ -127,7 +135,13 @@ pub fn is_icann_tld(label: &str) -> bool {
     SET.contains(label)
 }
 
-fn is_protected(name: &Name) -> bool {
+/// Whether the main chain has this namespace, apart from `id`.
+pub fn is_historical(id: &NamespaceId) -> bool {
+    HISTORICAL.contains(&id.as_str())
+}
+
+/// Whether the legacy tree keeps this name in every mode but `only`.
+pub fn is_protected(name: &Name) -> bool {
     name.namespace() == "id" && PROTECTED_ID.contains(&name.label())
 }
 
@@ -183,5 +197,11 @@ mod tests {
             .preferences
             .insert("werner.id".parse().expect("a name"), Preference::Legacy);
         assert_eq!(mode(&policy, "werner.id"), Mode::Off);
+        policy
+            .preferences
+            .insert("co.id".parse().expect("a name"), Preference::Bns);
+        assert_eq!(mode(&policy, "co.id"), Mode::Off);
+        policy.modes.insert(id.clone(), Mode::LegacyFirst);
+        assert_eq!(mode(&policy, "go.id"), Mode::Off);
     }
 }

@@ -4,11 +4,11 @@
 //! by name alone, whether the mode leaves it to the chain, whether the state can be vouched for, and what the
 //! state says.
 
-use hickory_proto::rr::Name as DnsName;
+use hickory_proto::rr::{Name as DnsName, RecordType};
 
 use super::answer::{Answer, ExtendedError, Outcome, Provenance};
 use super::apex::{Apex, NEGATIVE_TTL};
-use super::policy::{EffectiveMode, Mode, Policy};
+use super::policy::{self, EffectiveMode, Mode, Policy};
 use super::route::{BnsRoute, Question, Route, Target, route, suffix};
 use super::source::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
@@ -39,7 +39,7 @@ pub fn resolve<S: NameSource>(
     source: &S,
 ) -> Result<Resolution, S::Error> {
     let bns = match route(question, policy) {
-        Route::Forward => return Ok(Resolution::Forward),
+        Route::Forward => return Ok(forward(question)),
         Route::Refused => return Ok(Resolution::Answer(Answer::refused())),
         Route::SpecialUse(kind) => {
             return Ok(Resolution::Answer(special::answer(kind, question)));
@@ -48,9 +48,22 @@ pub fn resolve<S: NameSource>(
     };
     match claim(&bns, source)? {
         Claim::Chain => answer_bns(&bns, question, policy, source).map(Resolution::Answer),
-        Claim::Legacy => Ok(Resolution::Forward),
-        Claim::LegacyFirst => Ok(Resolution::ForwardFirst(bns)),
+        Claim::Legacy => Ok(forward(question)),
+        Claim::LegacyFirst => Ok(match forward(question) {
+            Resolution::Forward => Resolution::ForwardFirst(bns),
+            answered => answered,
+        }),
     }
+}
+
+/// What is not ours is an upstream's, except for ANY, which would only make large answers for forged
+/// sources (RFC 8482 §4.2).
+fn forward(question: &Question) -> Resolution {
+    if question.rtype != RecordType::ANY {
+        return Resolution::Forward;
+    }
+    let minimal = vec![special::hinfo(&question.name)];
+    Resolution::Answer(Answer::records(Provenance::Upstream, minimal))
 }
 
 /// Answers from the chain, whatever the mode.
@@ -82,7 +95,11 @@ enum Claim {
 fn claim<S: NameSource>(bns: &BnsRoute, source: &S) -> Result<Claim, S::Error> {
     Ok(match bns.mode {
         EffectiveMode::Configured(Mode::Only) => Claim::Chain,
-        EffectiveMode::Default(Mode::Only) if is_ready(&bns.target, source)? => Claim::Chain,
+        EffectiveMode::Default(Mode::Only)
+            if is_historical(&bns.target) || is_ready(&bns.target, source)? =>
+        {
+            Claim::Chain
+        }
         EffectiveMode::Configured(Mode::Exact) | EffectiveMode::Default(Mode::Exact)
             if is_held(&bns.target, source)? =>
         {
@@ -92,6 +109,16 @@ fn claim<S: NameSource>(bns: &BnsRoute, source: &S) -> Result<Claim, S::Error> {
         | EffectiveMode::Default(Mode::LegacyFirst) => Claim::LegacyFirst,
         _ => Claim::Legacy,
     })
+}
+
+/// The namespaces of the main chain are known before it has been read.
+fn is_historical(target: &Target) -> bool {
+    match target {
+        Target::Namespace(id) | Target::Name(_, id) | Target::Impossible(Some(id)) => {
+            policy::is_historical(id)
+        }
+        Target::Root | Target::Impossible(None) => false,
+    }
 }
 
 fn is_ready<S: NameSource>(target: &Target, source: &S) -> Result<bool, S::Error> {
@@ -284,7 +311,7 @@ mod tests {
     use std::time::Duration;
 
     use hickory_proto::op::ResponseCode;
-    use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+    use hickory_proto::rr::{DNSClass, RData, Record};
 
     use super::*;
     use crate::resolver::fixture::Names;
@@ -326,6 +353,13 @@ mod tests {
         let answer = ask("t.good.id.", RecordType::from(65281));
         assert!(rdata(&answer.answers[0]).is_empty());
         assert_eq!(ask("good.id.", RecordType::ANY).answers.len(), 1);
+        for minimal in ["big.podcast.", "www.example.com."] {
+            let answer = ask(minimal, RecordType::ANY);
+            assert!(
+                matches!(answer.answers[0].data, RData::HINFO(_)),
+                "{minimal}"
+            );
+        }
     }
 
     #[test]

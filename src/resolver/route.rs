@@ -69,8 +69,8 @@ pub enum Target {
 pub enum SpecialUse {
     /// `localhost` and below (RFC 6761 §6.3).
     Localhost,
-    /// Never exists: `invalid`, `test`, `onion`, `alt`, `local` (RFC 6761, 7686, 9476, 6762). The value is
-    /// the number of labels of the apex.
+    /// Never exists: `invalid`, `test`, `onion`, `alt`, `local` (RFC 6761, 7686, 9476, 6762), and
+    /// `use-application-dns.net`. The value is the number of labels of the apex.
     Nonexistent(u8),
     /// A zone without content: `home.arpa`, private reverse zones, `resolver.arpa` (RFC 8375, 6303, 9462). The
     /// value is the number of labels of the apex.
@@ -150,6 +150,18 @@ fn plain(labels: &[&[u8]], name: &DnsName, policy: &Policy) -> Route {
     })
 }
 
+/// The name of the chain that decides about a domain name, whatever its mode; `None` if there can be none.
+pub fn registrable(name: &DnsName) -> Option<(Name, NamespaceId)> {
+    let labels: Vec<&[u8]> = name.iter().collect();
+    let [.., label, namespace] = labels.as_slice() else {
+        return None;
+    };
+    match name_target(label, namespace)? {
+        Target::Name(name, id) => Some((name, id)),
+        _ => None,
+    }
+}
+
 /// What the last two labels name; `None` if no namespace can have that id.
 fn name_target(label: &[u8], namespace: &[u8]) -> Option<Target> {
     let id = NamespaceId::from_bytes(namespace).ok()?;
@@ -170,6 +182,11 @@ pub(super) fn suffix(name: &DnsName, count: usize) -> DnsName {
 
 fn special_use(labels: &[&[u8]]) -> Option<SpecialUse> {
     let (last, rest) = labels.split_last()?;
+    // Firefox asks for this name to learn whether it may go round the system's resolver (Mozilla, "Canary
+    // domain - use-application-dns.net"); that it does not exist says no.
+    if matches!(labels, [.., b"use-application-dns", b"net"]) {
+        return Some(SpecialUse::Nonexistent(2));
+    }
     match *last {
         b"localhost" => Some(SpecialUse::Localhost),
         b"invalid" | b"test" | b"onion" | b"alt" | b"local" => Some(SpecialUse::Nonexistent(1)),
@@ -317,6 +334,7 @@ mod tests {
             ("foo.localhost.", SpecialUse::Localhost),
             ("foo.test.", SpecialUse::Nonexistent(1)),
             ("alt.", SpecialUse::Nonexistent(1)),
+            ("use-application-dns.net.", SpecialUse::Nonexistent(2)),
             ("printer.local.", SpecialUse::Nonexistent(1)),
             ("x.home.arpa.", SpecialUse::Empty(2)),
             ("_dns.resolver.arpa.", SpecialUse::Empty(2)),

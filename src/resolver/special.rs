@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::rr::rdata::{A, AAAA, PTR};
+use hickory_proto::rr::rdata::{A, AAAA, HINFO, PTR};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 
 use super::answer::{Answer, Provenance};
@@ -20,6 +20,13 @@ pub fn answer(kind: SpecialUse, question: &Question) -> Answer {
         SpecialUse::Nonexistent(labels) => apex(question, labels).no_such_name(),
         SpecialUse::Empty(labels) => empty(question, labels),
     }
+}
+
+/// The only record of a minimal answer to ANY (RFC 8482 §4.2), in its wording and with its TTL.
+pub fn hinfo(name: &DnsName) -> Record {
+    const HINFO_TTL: u32 = 3789;
+    let data = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
+    Record::from_rdata(name.clone(), HINFO_TTL, data)
 }
 
 fn localhost(question: &Question) -> Answer {

@@ -17,6 +17,7 @@ use super::answer::{Answer, ExtendedError, Outcome, Provenance};
 use super::apex::Apex;
 use super::private::carries_private;
 use super::route::Question;
+use super::special;
 use crate::zonefile::{Found, Node, RrSet, Zone};
 
 /// What happens to private addresses in a zone file.
@@ -41,6 +42,11 @@ pub struct ServedZone<'a> {
     /// What happens to private addresses.
     pub private: PrivateAddresses,
 }
+
+/// Bytes of a record beside its data, the owner compressed.
+const RECORD: usize = 12;
+/// Longest RRset that answers ANY: the whole answer stays below 512 bytes with the longest name.
+const ANY_MAX: usize = 200;
 
 /// What one name in the zone contributes.
 enum Step {
@@ -70,7 +76,8 @@ impl ServedZone<'_> {
                 answer.chase = Some(target);
                 return answer;
             }
-            if owners.contains(&target) || owners.len() >= MAX_CHAIN {
+            // As many hops as the limit, and one name more.
+            if owners.contains(&target) || owners.len() > MAX_CHAIN {
                 break;
             }
             owners.push(target);
@@ -134,12 +141,10 @@ impl ServedZone<'_> {
     }
 
     fn at_node(&self, node: &Node, owner: &DnsName, rtype: RecordType) -> Step {
-        let matching = match rtype {
-            // One RRset is enough for ANY (RFC 8482 §4.1).
-            RecordType::ANY => node.rrsets().first(),
-            _ => node.rrset(rtype),
-        };
-        if let Some(set) = matching {
+        if rtype == RecordType::ANY {
+            return self.any(node, owner);
+        }
+        if let Some(set) = node.rrset(rtype) {
             return self.records(set, owner);
         }
         if let Some(set) = node.rrset(RecordType::CNAME) {
@@ -149,6 +154,25 @@ impl ServedZone<'_> {
             return self.synthesised(rtype);
         }
         Step::NoData
+    }
+
+    /// One RRset is enough for ANY (RFC 8482 §4.1): the smallest, as long as it is small.
+    fn any(&self, node: &Node, owner: &DnsName) -> Step {
+        let size = |set: &RrSet| set.rdata().map(|rdata| rdata.len() + RECORD).sum::<usize>();
+        let mut sets: Vec<&RrSet> = node.rrsets().iter().collect();
+        sets.sort_by_key(|set| size(set));
+        let mut end = Step::NoData;
+        for set in sets {
+            match self.records(set, owner) {
+                Step::Records(_) if size(set) > ANY_MAX => break,
+                Step::Records(records) => return Step::Records(records),
+                filtered => end = filtered,
+            }
+        }
+        match end {
+            Step::NoData => Step::Records(vec![special::hinfo(owner)]),
+            filtered => filtered,
+        }
     }
 
     fn synthesised(&self, rtype: RecordType) -> Step {

@@ -22,7 +22,7 @@
 //! This module never checks hashes (`hash::ZonefileHash`), never decides what is answered (the
 //! resolver does) and never touches anything outside its arguments.
 
-mod base64;
+pub mod base64;
 mod builder;
 mod field;
 mod key;

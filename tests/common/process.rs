@@ -116,7 +116,7 @@ pub fn ended_by_itself(status: ExitStatus) -> bool {
 
 /// What a daemon says about itself.
 pub fn status(socket: &Path) -> Option<StatusReply> {
-    match ask(socket, &Request::Status(StatusRequest {}))? {
+    match ask(socket, &Request::Status(StatusRequest::default()))? {
         Reply::Status(status) => Some(*status),
         other => panic!("no status: {other:?}"),
     }

@@ -15,7 +15,7 @@
 pub mod http;
 mod node;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bitcoin::{Network, OutPoint, TxOut};
@@ -27,6 +27,8 @@ use super::{Block, BlockRef, ChainSource, Event, SourceError};
 
 /// From this many blocks on, they are fetched ahead.
 const LONG: u32 = 3;
+/// Hashes that are asked for at once.
+const HASHES: u32 = 100;
 /// How far down a branch is followed to find where it left the best chain.
 const BRANCH_MAX: u32 = 1_000;
 
@@ -175,7 +177,15 @@ impl BitcoindSource {
             self.pipeline = None;
             if last.saturating_sub(height) >= LONG {
                 let node = self.node.another();
-                self.pipeline = Pipeline::start(height, last, move |height| node.block_at(height));
+                let mut hashes = VecDeque::new();
+                self.pipeline = Pipeline::start(height, last, move |height| {
+                    if hashes.is_empty() {
+                        let end = last.min(height.saturating_add(HASHES - 1));
+                        hashes.extend(node.hashes(height, end)?);
+                    }
+                    let at = hashes.pop_front();
+                    at.map(|at| node.block(at)).transpose()
+                });
             }
         }
         match &mut self.pipeline {

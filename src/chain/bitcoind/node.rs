@@ -134,6 +134,29 @@ impl Node {
         )
     }
 
+    /// The best chain's blocks from `first` to `last`, in one exchange; fewer if the chain is shorter.
+    pub fn hashes(&self, first: u32, last: u32) -> Result<Vec<BlockRef>, SourceError> {
+        let client = self.rpc.get_jsonrpc_client();
+        let heights: Vec<_> = (first..=last)
+            .map(|height| (height, jsonrpc::arg([height])))
+            .collect();
+        let requests: Vec<_> = heights
+            .iter()
+            .map(|(_, height)| client.build_request("getblockhash", Some(height)))
+            .collect();
+        let replies = client.send_batch(&requests).map_err(|error| {
+            self.failed(classify(
+                "getblockhash",
+                bitcoincore_rpc::Error::JsonRpc(error),
+            ))
+        })?;
+        let hashes = replies.into_iter().map_while(|reply| reply?.result().ok());
+        Ok((first..=last)
+            .zip(hashes)
+            .map(|(height, hash)| BlockRef { height, hash })
+            .collect())
+    }
+
     /// Where a block stands; `None` if the node has never heard of it.
     pub fn place_of(&self, hash: BlockHash) -> Result<Option<Place>, SourceError> {
         #[derive(Deserialize)]
@@ -170,10 +193,15 @@ impl Node {
 
     /// A block of the best chain, checked. `None` if there is none at that height.
     pub fn block_at(&self, height: u32) -> Result<Option<Block>, SourceError> {
-        let Some(hash) = self.hash_at(height)? else {
-            return Ok(None);
-        };
-        let at = BlockRef { height, hash };
+        match self.hash_at(height)? {
+            Some(hash) => self.block(BlockRef { height, hash }).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A block that the node said to be on its best chain, checked.
+    pub fn block(&self, at: BlockRef) -> Result<Block, SourceError> {
+        let BlockRef { height, hash } = at;
         let raw = self.raw_block(at)?;
         let header = checked::check(&raw, hash, self.limit).map_err(|error| {
             SourceError::Unavailable(format!(
@@ -181,12 +209,12 @@ impl Node {
                 self.describe()
             ))
         })?;
-        Ok(Some(Block {
+        Ok(Block {
             at,
             previous: header.prev_blockhash,
             time: header.time,
             raw,
-        }))
+        })
     }
 
     /// Everything that a block spends, from its undo data; `None` if the node is too old to tell.

@@ -7,9 +7,10 @@ use crate::bns::record::{NameOp, NameRecord};
 use crate::bns::{Name, life};
 use crate::dns::Snapshots as _;
 use crate::dns::names::{Names, NamesError};
-use crate::resolver::policy::{EffectiveMode, Mode};
+use crate::resolver::policy::{Mode, is_protected};
 use crate::resolver::{
-    self, NameSource as _, NameStatus, Question, Resolution, Route, Target, ZoneStatus,
+    self, NameSource as _, NameStatus, NamespaceStatus, Policy, Preference, Provenance, Question,
+    Resolution, Route, Target, ZoneStatus,
 };
 
 impl Service {
@@ -30,10 +31,19 @@ impl Service {
                 .map(|tip| tip.consensus_hash.to_string()),
             ..ExplainReply::default()
         };
-        if let Route::Bns(bns) = resolver::route(&question, &self.handler.policy())
-            && let Target::Name(name, _) = &bns.target
-        {
-            self.describe(name, &names, &mut reply).map_err(trouble)?;
+        let asked = match resolver::route(&question, &self.handler.policy()) {
+            Route::Bns(bns) => match bns.target {
+                Target::Name(name, _) => Some(name),
+                _ => None,
+            },
+            // A name that is left to the legacy tree can be on the chain all the same.
+            Route::Forward => resolver::registrable(&question.name)
+                .filter(|(name, _)| matches!(names.entry(name), Ok(Some(_))))
+                .map(|(name, _)| name),
+            _ => None,
+        };
+        if let Some(name) = asked {
+            self.describe(&name, &names, &mut reply).map_err(trouble)?;
         }
         Ok(reply)
     }
@@ -43,7 +53,7 @@ impl Service {
         let bns = match resolver::route(question, &policy) {
             Route::Bns(bns) => bns,
             Route::Forward => {
-                return Ok(decision(Side::Legacy, "it is in no namespace of the chain"));
+                return self.forwarded(question, &policy, names);
             }
             Route::SpecialUse(_) => {
                 return Ok(decision(
@@ -54,18 +64,46 @@ impl Service {
             Route::Refused => return Ok(decision(Side::Local, "such questions are not answered")),
         };
         let resolution = resolver::resolve(question, &policy, names).map_err(trouble)?;
-        let from_chain = matches!(resolution, Resolution::Answer(_));
+        let from_chain = matches!(
+            &resolution,
+            Resolution::Answer(answer) if answer.provenance != Provenance::Upstream
+        );
         let alias = question.name.iter().next_back() == Some(b"alt".as_slice());
-        let protected = bns.mode == EffectiveMode::Default(Mode::Off)
-            && matches!(&bns.target, Target::Name(_, id) if policy.mode(id).mode() != Mode::Off);
+        let preferred =
+            matches!(&bns.target, Target::Name(name, _) if policy.preferences.contains_key(name));
+        let reason = match (alias, preferred, from_chain) {
+            (false, true, true) => "somebody chose the chain's name with `bnsd prefer`",
+            _ => reason(bns.mode.mode(), from_chain, alias),
+        };
         Ok(Decision {
             side: if from_chain { Side::Bns } else { Side::Legacy },
-            reason: reason(bns.mode.mode(), from_chain, alias, protected).to_owned(),
-            mode: serde_json::to_value(bns.mode.mode())
-                .ok()
-                .and_then(|mode| Some(mode.as_str()?.to_owned())),
-            protected,
+            reason: reason.to_owned(),
+            mode: mode_text(bns.mode.mode()),
             alias,
+            ..Decision::default()
+        })
+    }
+
+    /// Why a name is forwarded without asking the chain.
+    fn forwarded(&self, question: &Question, policy: &Policy, names: &Names) -> Answered<Decision> {
+        let Some((name, id)) = resolver::registrable(&question.name) else {
+            return Ok(decision(Side::Legacy, "it is in no namespace of the chain"));
+        };
+        let status = names.namespace(&id).map_err(trouble)?;
+        let is_namespace = matches!(status, NamespaceStatus::Ready { .. });
+        let protected = is_protected(&name) && policy.mode(&id).mode() != Mode::Off;
+        let reason = match policy.preferences.get(&name) {
+            _ if protected => "the label is protected: the legacy name is never shadowed",
+            Some(Preference::Legacy) => "somebody chose the legacy name with `bnsd prefer`",
+            _ if is_namespace => "this namespace is left to the legacy names",
+            _ => "it is in no namespace of the chain",
+        };
+        Ok(Decision {
+            protected,
+            mode: is_namespace
+                .then(|| mode_text(policy.mode(&id).mode()))
+                .flatten(),
+            ..decision(Side::Legacy, reason)
         })
     }
 
@@ -175,10 +213,14 @@ fn decision(side: Side, reason: &str) -> Decision {
     }
 }
 
-fn reason(mode: Mode, from_chain: bool, alias: bool, protected: bool) -> &'static str {
+fn mode_text(mode: Mode) -> Option<String> {
+    let value = serde_json::to_value(mode).ok()?;
+    value.as_str().map(str::to_owned)
+}
+
+fn reason(mode: Mode, from_chain: bool, alias: bool) -> &'static str {
     match (mode, from_chain) {
         _ if alias => "names under bns.alt are always the chain's",
-        _ if protected => "the label is protected: the legacy name is never shadowed",
         (Mode::Only, true) => "all names of this namespace are the chain's",
         (Mode::Only, false) => "no such namespace is ready on the chain",
         (Mode::Exact, true) => "the name is registered on the chain",

@@ -3,6 +3,8 @@
 //! A lookup goes the way of a DNS query, through the same handler and the same bytes. One of the past asks
 //! the same rules with an older state.
 
+use std::net::Ipv4Addr;
+
 use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record};
@@ -10,7 +12,7 @@ use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncodi
 
 use super::{Answered, Service, trouble, usage};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest, RecordText};
-use crate::dns::{Handled, Snapshots as _, Transport};
+use crate::dns::{Client, Handled, Snapshots as _, Transport};
 use crate::resolver::{self, NameSource as _, Question, Resolution};
 use crate::zonefile;
 
@@ -28,7 +30,11 @@ impl Service {
         let height = self.names.snapshot().height();
         let query = query(question).to_vec().map_err(trouble)?;
         let mut bytes = Vec::new();
-        if let Handled::Pending(pending) = self.handler.handle(&query, Transport::Tcp, &mut bytes) {
+        let client = Client {
+            address: Ipv4Addr::LOCALHOST.into(),
+            transport: Transport::Control,
+        };
+        if let Handled::Pending(pending) = self.handler.handle(&query, client, &mut bytes) {
             self.handler.finish(*pending, &mut bytes).await;
         }
         let message = Message::from_vec(&bytes).map_err(trouble)?;

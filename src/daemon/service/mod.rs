@@ -1,17 +1,20 @@
 //! What the daemon answers on its control socket: lookups, explanations, its status.
 
+mod cache;
 mod explain;
 mod lookup;
+mod prefer;
 mod status;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub(super) use explain::operation;
 
 use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
 use crate::config::{Network, SourceKind};
+use crate::daemon::preferences::Preferences;
 use crate::dns::Handler;
 use crate::dns::names::NameStore;
 use crate::folder::Folders;
@@ -21,8 +24,10 @@ pub struct Service {
     pub(super) handler: Arc<Handler<Arc<NameStore>>>,
     pub(super) names: Arc<NameStore>,
     pub(super) folders: Folders,
+    pub(super) preferences: Mutex<Preferences>,
     pub(super) listeners: Vec<SocketAddr>,
-    pub(super) upstreams: Vec<SocketAddr>,
+    pub(super) tls_listeners: Vec<SocketAddr>,
+    pub(super) https_listeners: Vec<SocketAddr>,
     pub(super) network: Network,
     pub(super) source: Option<String>,
     pub(super) source_kind: SourceKind,
@@ -38,7 +43,11 @@ impl Control for Service {
                 .explain(&request)
                 .await
                 .map(|reply| Reply::Explain(Box::new(reply))),
-            Request::Status(_) => self.status().map(|reply| Reply::Status(Box::new(reply))),
+            Request::Cache(request) => self.cache(&request).map(Reply::Cache),
+            Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
+            Request::Status(request) => self
+                .status(&request)
+                .map(|reply| Reply::Status(Box::new(reply))),
             // Mining and forecasts read and write the disk.
             other => tokio::task::block_in_place(|| self.own(other)),
         };

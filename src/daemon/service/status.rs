@@ -4,14 +4,18 @@ use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
 use crate::api::status::{
-    LIST_MAX, MissingZonefile, StatusReply, WaitingZonefile, ZonefilesStatus,
+    BusyName, LIST_MAX, MissingZonefile, StatusReply, StatusRequest, WaitingZonefile,
+    ZonefilesStatus,
 };
 use crate::dns::Snapshots as _;
 use crate::dns::names::Names;
 use crate::resolver::{NameSource as _, Outcome, SyncState};
 
+/// How many of the busiest names are shown.
+const BUSIEST: usize = 10;
+
 impl Service {
-    pub(super) fn status(&self) -> Answered<StatusReply> {
+    pub(super) fn status(&self, request: &StatusRequest) -> Answered<StatusReply> {
         let names = self.names.snapshot();
         let tip = names.snapshot().tip();
         let counts = names.snapshot().counts().map_err(trouble)?;
@@ -34,8 +38,11 @@ impl Service {
             namespaces: counts.namespaces,
             preorders: counts.preorders,
             zonefiles: self.zonefiles(&names)?,
-            upstreams: addresses(&self.upstreams),
+            upstreams: self.handler.forwarder().describe(),
             listeners: addresses(&self.listeners),
+            tls_listeners: addresses(&self.tls_listeners),
+            https_listeners: addresses(&self.https_listeners),
+            busiest: request.busiest.then(|| self.busiest()).unwrap_or_default(),
             queries: Outcome::ALL
                 .iter()
                 .map(|outcome| {
@@ -49,6 +56,15 @@ impl Service {
             memory_bytes: resident_memory(),
             warnings: self.warnings(&names),
         })
+    }
+
+    fn busiest(&self) -> Vec<BusyName> {
+        let names = self.handler.busiest().look(BUSIEST);
+        let shown = names.iter().map(|(name, count)| BusyName {
+            name: name.to_ascii().trim_end_matches('.').to_owned(),
+            queries: count.round() as u64,
+        });
+        shown.collect()
     }
 
     fn zonefiles(&self, names: &Names) -> Answered<ZonefilesStatus> {
@@ -88,7 +104,7 @@ impl Service {
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
-        if self.upstreams.is_empty() {
+        if self.handler.forwarder().upstreams().is_empty() {
             warnings.push(
                 "no upstream is known, so other names cannot be resolved: set `dns.upstreams`"
                     .to_owned(),

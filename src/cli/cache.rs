@@ -1,0 +1,89 @@
+//! `bnsd cache`: what is kept of upstreams' answers.
+
+use clap::Subcommand;
+
+use super::output::Page;
+use super::{CliError, Context, Exit};
+use crate::api::cache::{CacheReply, CacheRequest};
+use crate::api::message::{Reply, Request};
+
+/// Arguments of `bnsd cache`.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Forget all answers, or those for a name and the names below it.
+    Flush {
+        /// The name.
+        name: Option<String>,
+    },
+    /// Show the kept answers and how long they hold.
+    Dump,
+}
+
+impl CacheCommand {
+    /// Asks and prints.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let request = match self {
+            Self::Flush { name } => CacheRequest::Flush { name },
+            Self::Dump => CacheRequest::Dump {},
+        };
+        let page = match request {
+            CacheRequest::Flush { .. } => flushed,
+            CacheRequest::Dump {} => dump,
+        };
+        let Reply::Cache(reply) = context.ask(&Request::Cache(request))? else {
+            return Err(CliError::Unexpected);
+        };
+        context.output.print(&reply, || page(&reply))?;
+        Ok(Exit::Success)
+    }
+}
+
+fn flushed(reply: &CacheReply) -> Page {
+    let mut page = Page::default();
+    page.note(format!(
+        "{} answers forgotten, {} kept",
+        reply.flushed, reply.count
+    ));
+    page
+}
+
+fn dump(reply: &CacheReply) -> Page {
+    let mut page = Page::default();
+    for answer in &reply.answers {
+        let dnssec = if answer.dnssec { "dnssec" } else { "" };
+        page.row([
+            answer.name.clone(),
+            answer.record_type.clone(),
+            format!("{} s", answer.remaining),
+            answer.says.clone(),
+            dnssec.to_owned(),
+        ]);
+    }
+    page.note(format!("{} answers, {} bytes", reply.count, reply.bytes));
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::cache::KeptAnswer;
+
+    #[test]
+    fn a_dump_shows_names_types_and_times() {
+        let reply = CacheReply {
+            count: 1,
+            bytes: 300,
+            answers: vec![KeptAnswer {
+                name: "example.com.".to_owned(),
+                record_type: "A".to_owned(),
+                says: "records".to_owned(),
+                remaining: 60,
+                dnssec: false,
+            }],
+            ..CacheReply::default()
+        };
+        let shown = dump(&reply).plain();
+        assert!(shown.contains("example.com.  A  60 s  records"), "{shown}");
+        assert!(shown.contains("1 answers, 300 bytes"), "{shown}");
+    }
+}

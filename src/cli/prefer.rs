@@ -1,0 +1,61 @@
+//! `bnsd prefer`: who answers for one name that is on the chain and in the legacy tree.
+
+use clap::{Args, ValueEnum};
+
+use super::output::Page;
+use super::{CliError, Context, Exit};
+use crate::api::message::{Reply, Request};
+use crate::api::prefer::{Choice, PreferReply, PreferRequest, Preferred};
+
+/// Arguments of `bnsd prefer`.
+#[derive(Debug, Args)]
+pub struct Prefer {
+    /// The name, for example werner.id; without it, all choices are shown.
+    #[arg(requires = "side")]
+    name: Option<String>,
+    /// Who answers for it; auto leaves it to the mode of the namespace.
+    #[arg(value_enum)]
+    side: Option<Side>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Side {
+    Bns,
+    Legacy,
+    Auto,
+}
+
+impl Prefer {
+    /// Sets or asks, and prints what is in force.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let set = self.name.zip(self.side).map(|(name, side)| Choice {
+            name,
+            side: match side {
+                Side::Bns => Preferred::Bns,
+                Side::Legacy => Preferred::Legacy,
+                Side::Auto => Preferred::Auto,
+            },
+        });
+        let Reply::Prefer(reply) = context.ask(&Request::Prefer(PreferRequest { set }))? else {
+            return Err(CliError::Unexpected);
+        };
+        context.output.print(&reply, || page(&reply))?;
+        Ok(Exit::Success)
+    }
+}
+
+fn page(reply: &PreferReply) -> Page {
+    let mut page = Page::default();
+    for (name, side) in &reply.preferences {
+        let side = match side {
+            Preferred::Bns => "bns",
+            Preferred::Legacy => "legacy",
+            Preferred::Auto => "auto",
+        };
+        page.row([name.clone(), side.to_owned()]);
+    }
+    if reply.preferences.is_empty() {
+        page.note("no choices: the modes of the namespaces decide".to_owned());
+    }
+    page
+}

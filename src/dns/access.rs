@@ -1,0 +1,227 @@
+//! Who may ask, and how much, once DNS is served beyond loopback.
+//!
+//! A socket on a loopback address serves this machine alone: a packet that arrives there from anywhere else was
+//! forged or misrouted and gets no answer. A socket on another address serves this machine and the
+//! networks that the access list names; all others are refused, so that nobody runs an open resolver
+//! by accident. Those who are not on this machine are limited per source; loopback never is, because all
+//! clients of a machine share its address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Sources that are counted at the same time. More than that share what is left of the memory.
+const SOURCES_MAX: usize = 16_384;
+/// Queries per second and source, unless the configuration says otherwise.
+pub const RATE: u32 = 1_000;
+
+/// Addresses with a common beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+/// Why a text is no network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no network; write for example 192.168.0.0/16 or 2001:db8::/32")]
+pub struct NotANetwork(String);
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let problem = || NotANetwork(text.to_owned());
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| problem())?;
+        let longest = width(address);
+        let bits = bits
+            .map_or(Ok(longest), str::parse)
+            .map_err(|_| problem())?;
+        if bits > longest {
+            return Err(problem());
+        }
+        Ok(Self { address, bits })
+    }
+}
+
+impl Network {
+    /// Whether an address begins like the network's.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        width(self.address) == width(address)
+            && masked(self.address, self.bits) == masked(address, self.bits)
+    }
+}
+
+fn width(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(_) => 32,
+        IpAddr::V6(_) => 128,
+    }
+}
+
+/// The first `bits` of an address, the rest 0.
+fn masked(address: IpAddr, bits: u8) -> u128 {
+    let (value, width) = match address {
+        IpAddr::V4(v4) => (u128::from(u32::from(v4)), 32_u32),
+        IpAddr::V6(v6) => (u128::from(v6), 128),
+    };
+    let dropped = width - u32::from(bits).min(width);
+    value.checked_shr(dropped).unwrap_or(0)
+}
+
+/// What is done with somebody's packet or connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It is answered.
+    Welcome,
+    /// It is answered with REFUSED.
+    Refused,
+    /// It gets no answer at all.
+    Dropped,
+    /// It is asked to come back over TCP, which shows that it is where it says it is.
+    Slowed,
+}
+
+/// The access list and what each source has used of its share.
+pub struct Access {
+    networks: Vec<Network>,
+    /// Queries per second and source.
+    rate: u32,
+    used: Mutex<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    second: u64,
+    sources: HashMap<(u8, u128), u32>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self::new(Vec::new(), RATE)
+    }
+}
+
+impl Access {
+    /// This machine and `networks`; `rate` queries per second from each source beyond loopback.
+    pub fn new(networks: Vec<Network>, rate: u32) -> Self {
+        Self {
+            networks,
+            rate: rate.max(1),
+            used: Mutex::default(),
+        }
+    }
+
+    /// What happens to a packet from `client` that arrived at `listener`, `now` on the monotonic clock.
+    pub fn admit(&self, client: IpAddr, listener: IpAddr, now: Duration) -> Admission {
+        let client = client.to_canonical();
+        match self.admit_connection(client, listener) {
+            Admission::Welcome if client.is_loopback() => Admission::Welcome,
+            Admission::Welcome => self.spend(client, now),
+            other => other,
+        }
+    }
+
+    /// The same for a connection, which is not counted.
+    pub fn admit_connection(&self, client: IpAddr, listener: IpAddr) -> Admission {
+        let client = client.to_canonical();
+        if client.is_loopback() {
+            return Admission::Welcome;
+        }
+        if listener.is_loopback() {
+            return Admission::Dropped;
+        }
+        if self.networks.iter().any(|network| network.contains(client)) {
+            Admission::Welcome
+        } else {
+            Admission::Refused
+        }
+    }
+
+    /// Every second packet beyond the rate is dropped, the others are sent to TCP.
+    fn spend(&self, client: IpAddr, now: Duration) -> Admission {
+        // Whoever has an IPv6 address usually has a /64 of them.
+        let source = match client {
+            IpAddr::V4(_) => (4, masked(client, 32)),
+            IpAddr::V6(_) => (6, masked(client, 64)),
+        };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.second != now.as_secs() {
+            used.second = now.as_secs();
+            used.sources.clear();
+        }
+        let source = if used.sources.len() < SOURCES_MAX || used.sources.contains_key(&source) {
+            source
+        } else {
+            (0, 0)
+        };
+        let count = used.sources.entry(source).or_insert(0);
+        *count = count.saturating_add(1);
+        match count.checked_sub(self.rate) {
+            None | Some(0) => Admission::Welcome,
+            Some(over) if over % 2 == 1 => Admission::Slowed,
+            Some(_) => Admission::Dropped,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn networks_are_read_and_contain_what_begins_like_them() {
+        let lan: Network = "192.168.0.0/16".parse().expect("a network");
+        assert!(lan.contains(ip("192.168.7.9")));
+        assert!(!lan.contains(ip("192.169.0.1")) && !lan.contains(ip("::1")));
+        let one: Network = "2001:db8::1".parse().expect("a network");
+        assert!(one.contains(ip("2001:db8::1")) && !one.contains(ip("2001:db8::2")));
+        let all: Network = "0.0.0.0/0".parse().expect("a network");
+        assert!(all.contains(ip("203.0.113.1")));
+        for wrong in ["", "10.0.0.0/33", "10.0.0.0/x", "lan", "10/8"] {
+            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_dropped_at_loopback_and_refused_elsewhere() {
+        let access = Access::new(vec!["10.0.0.0/8".parse().expect("a network")], RATE);
+        let cases = [
+            ("127.0.0.1", "127.0.0.1", Admission::Welcome),
+            ("127.0.0.1", "0.0.0.0", Admission::Welcome),
+            ("::ffff:127.0.0.1", "::", Admission::Welcome),
+            ("10.1.2.3", "127.0.0.1", Admission::Dropped),
+            ("10.1.2.3", "10.0.0.1", Admission::Welcome),
+            ("192.0.2.1", "10.0.0.1", Admission::Refused),
+        ];
+        for (client, listener, expected) in cases {
+            let found = access.admit_connection(ip(client), ip(listener));
+            assert_eq!(found, expected, "{client} at {listener}");
+        }
+    }
+
+    #[test]
+    fn a_source_has_its_share_of_every_second_and_loopback_has_all_of_it() {
+        let access = Access::new(vec!["10.0.0.0/8".parse().expect("a network")], 2);
+        let ask = |client: &str, second| {
+            access.admit(ip(client), ip("10.0.0.1"), Duration::from_secs(second))
+        };
+        assert_eq!(ask("10.0.0.2", 1), Admission::Welcome);
+        assert_eq!(ask("10.0.0.2", 1), Admission::Welcome);
+        assert_eq!(ask("10.0.0.2", 1), Admission::Slowed);
+        assert_eq!(ask("10.0.0.2", 1), Admission::Dropped);
+        assert_eq!(ask("10.0.0.3", 1), Admission::Welcome);
+        assert_eq!(ask("10.0.0.2", 2), Admission::Welcome);
+        assert!((0..100).all(|_| ask("127.0.0.1", 3) == Admission::Welcome));
+    }
+}

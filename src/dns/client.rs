@@ -1,0 +1,53 @@
+//! Who asks, and over what.
+
+use std::fmt;
+use std::net::IpAddr;
+
+/// How a query came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Answers are short, or say that they were cut.
+    Udp,
+    /// Answers may take what a length prefix can say.
+    Tcp,
+    /// DNS over TLS (RFC 7858).
+    Tls,
+    /// DNS over HTTPS (RFC 8484).
+    Https,
+    /// A person at the control socket; neither logged nor counted as a client.
+    Control,
+}
+
+impl Transport {
+    /// Whether a connection of DNS messages can idle (RFC 7828 §3).
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
+    }
+
+    /// Whether the length of an answer is all that others can see (RFC 7830 §6).
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Https)
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// Where the answer goes.
+    pub address: IpAddr,
+    /// How it goes there.
+    pub transport: Transport,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let transport = match self.transport {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Https => "HTTPS",
+            Transport::Control => "the control socket",
+        };
+        write!(formatter, "{} over {transport}", self.address)
+    }
+}

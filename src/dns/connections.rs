@@ -1,0 +1,181 @@
+//! All open connections, whatever they speak: their number is bounded, and when all places are taken the least
+//! useful one goes.
+//!
+//! Least useful is who has nothing under way and has been silent for longest, so slow clients cannot keep new
+//! ones out, and a client that waits for its answer keeps its place as long as there is any other.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::task::AbortHandle;
+
+/// All open connections.
+pub struct Connections {
+    max: usize,
+    /// Counts starts and queries; stands for time, which would have to be asked for.
+    clock: Arc<AtomicU64>,
+    open: Mutex<HashMap<u64, Open>>,
+}
+
+struct Open {
+    activity: Arc<Activity>,
+    task: Option<AbortHandle>,
+}
+
+/// What a connection has done, and does.
+pub struct Activity {
+    clock: Arc<AtomicU64>,
+    /// When it last asked something.
+    last: AtomicU64,
+    /// Queries under way.
+    busy: AtomicUsize,
+}
+
+impl Activity {
+    /// A query has begun; it ends when the value is dropped.
+    pub fn begin(self: &Arc<Self>) -> Busy {
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        self.last.store(now, Ordering::Relaxed);
+        self.busy.fetch_add(1, Ordering::Relaxed);
+        Busy(Arc::clone(self))
+    }
+
+    /// A number that is another one after each query.
+    pub fn progress(&self) -> u64 {
+        self.last.load(Ordering::Relaxed)
+    }
+
+    /// Whether a query is under way.
+    pub fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
+    /// The smaller, the sooner it has to go.
+    fn usefulness(&self) -> (bool, u64) {
+        (self.is_busy(), self.progress())
+    }
+}
+
+/// A query under way.
+pub struct Busy(Arc<Activity>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Connections {
+    /// Room for `max` connections.
+    pub fn new(max: usize) -> Self {
+        Self {
+            max: max.max(1),
+            clock: Arc::default(),
+            open: Mutex::default(),
+        }
+    }
+
+    /// Runs the conversation that `converse` makes on a task of its own, in a place of its own.
+    pub fn start<F, W>(self: &Arc<Self>, converse: F)
+    where
+        F: FnOnce(Arc<Activity>) -> W,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let id = self.clock.fetch_add(1, Ordering::Relaxed);
+        let activity = Arc::new(Activity {
+            clock: Arc::clone(&self.clock),
+            last: AtomicU64::new(id),
+            busy: AtomicUsize::new(0),
+        });
+        self.admit(id, Arc::clone(&activity));
+        let conversation = converse(activity);
+        let leave = Leave {
+            id,
+            connections: Arc::clone(self),
+        };
+        let task = tokio::spawn(async move {
+            conversation.await;
+            drop(leave);
+        });
+        if let Some(open) = self.lock().get_mut(&id) {
+            open.task = Some(task.abort_handle());
+        }
+    }
+
+    /// Ends all connections.
+    pub fn close_all(&self) {
+        for (_, open) in self.lock().drain() {
+            if let Some(task) = open.task {
+                task.abort();
+            }
+        }
+    }
+
+    /// Takes a place, from the least useful connection if there is none.
+    fn admit(&self, id: u64, activity: Arc<Activity>) {
+        let mut open = self.lock();
+        while open.len() >= self.max {
+            let least = open
+                .iter()
+                .min_by_key(|(_, open)| open.activity.usefulness())
+                .map(|(&id, _)| id);
+            let Some(evicted) = least.and_then(|id| open.remove(&id)) else {
+                break;
+            };
+            if let Some(task) = evicted.task {
+                task.abort();
+            }
+        }
+        let task = None;
+        open.insert(id, Open { activity, task });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives the place back, also when the task is aborted.
+struct Leave {
+    id: u64,
+    connections: Arc<Connections>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.connections.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_oldest_idle_connection_goes_first_and_a_busy_one_last() {
+        let connections = Arc::new(Connections::new(3));
+        let mut activities = Vec::new();
+        let mut start = || {
+            connections.start(|activity| {
+                activities.push(activity);
+                std::future::pending()
+            });
+        };
+        (0..3).for_each(|_| start());
+        let open = |activity: &Arc<Activity>| {
+            let all = connections.lock();
+            all.values()
+                .any(|open| Arc::ptr_eq(&open.activity, activity))
+        };
+        let _waits = activities[0].begin();
+        drop(activities[1].begin());
+        connections.start(|_| std::future::pending());
+        let kept: Vec<bool> = activities.iter().map(open).collect();
+        assert_eq!(kept, [true, true, false]);
+        connections.start(|_| std::future::pending());
+        let kept: Vec<bool> = activities.iter().map(open).collect();
+        assert_eq!(kept, [true, false, false]);
+    }
+}

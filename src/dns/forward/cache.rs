@@ -1,0 +1,157 @@
+//! Answers of upstreams, bounded in bytes.
+//!
+//! Nothing of the chain is in here and nothing in here is asked about the chain: whether a name is ours is decided
+//! before anybody looks here. An answer serves exactly the question that it was given for, by name, type, DO
+//! and CD; what came along in other sections is never an answer to anything. A missing name is kept once for all
+//! types, and settles the names below it (RFC 8020) where that is allowed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache as QuickCache;
+
+use super::ask::{ALL_TYPES, Ask, Key, NxdomainCut, key, split_key};
+use super::entry::Entry;
+use super::wire;
+
+/// An answer and the key it has, in bytes; the rest is what the table needs for an entry.
+const OVERHEAD: usize = 64;
+/// What an entry weighs on average, for the size of the tables.
+const ENTRY_AVERAGE: usize = 400;
+
+/// The cache.
+pub struct Cache {
+    entries: QuickCache<Key, Arc<Entry>, Bytes>,
+}
+
+/// A kept answer.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The answer.
+    pub entry: Arc<Entry>,
+    /// Whose it is.
+    pub fit: Fit,
+}
+
+/// How an answer fits a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// It was given for this name.
+    Own,
+    /// A name above it is missing.
+    Cut,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, Arc<Entry>> for Bytes {
+    fn weight(&self, key: &Key, entry: &Arc<Entry>) -> u64 {
+        (OVERHEAD + key.len() + entry.weight()) as u64
+    }
+}
+
+impl Cache {
+    /// A cache of about `capacity` bytes.
+    pub fn new(capacity: usize) -> Self {
+        let items = (capacity / ENTRY_AVERAGE).max(1);
+        Self {
+            entries: QuickCache::with_weighter(items, capacity as u64, Bytes),
+        }
+    }
+
+    /// The answer to a question, in date or not.
+    pub fn find(&self, ask: &Ask) -> Option<Found> {
+        let name = ask.wire_name();
+        let own = |entry| Found {
+            entry,
+            fit: Fit::Own,
+        };
+        self.get(&name, ask.question.rtype.into(), ask.flag_bits())
+            .or_else(|| self.get(&name, ALL_TYPES, ask.flag_bits()))
+            .map(own)
+    }
+
+    /// The answer to a question by its key, for those who made the key from the bytes of the query. Answers
+    /// for the missing name are not found this way.
+    pub fn find_key(&self, key: &[u8]) -> Option<Arc<Entry>> {
+        self.entries.get(key)
+    }
+
+    /// An answer in date that says that a name above this one is missing.
+    pub fn find_cut(&self, ask: &Ask, now: Duration) -> Option<Found> {
+        if ask.nxdomain_cut == NxdomainCut::Never {
+            return None;
+        }
+        let name = ask.wire_name();
+        let mut above = wire::parent(&name);
+        while let Some(shorter) = above.filter(|name| name.len() > 1) {
+            let found = self.get(shorter, ALL_TYPES, ask.flag_bits());
+            if let Some(entry) = found.filter(|entry| entry.remaining(now) > 0) {
+                let fit = Fit::Cut;
+                return Some(Found { entry, fit });
+            }
+            above = wire::parent(shorter);
+        }
+        None
+    }
+
+    /// Keeps an answer, unless it is for the moment only.
+    pub fn insert(&self, ask: &Ask, entry: &Arc<Entry>) {
+        if entry.lifetime() == 0 || !ask.is_cacheable() {
+            return;
+        }
+        let name = ask.wire_name();
+        let rtype = match entry.denies_its_name() {
+            true => ALL_TYPES,
+            false => {
+                // The name is there after all.
+                self.entries.remove(&key(&name, ALL_TYPES, ask.flag_bits()));
+                ask.question.rtype.into()
+            }
+        };
+        self.insert_key(key(&name, rtype, ask.flag_bits()), Arc::clone(entry));
+    }
+
+    /// Keeps an answer under a key that was read from a file.
+    pub fn insert_key(&self, key: Key, entry: Arc<Entry>) {
+        self.entries.insert(key, entry);
+    }
+
+    /// Forgets everything, or everything at and below a name in wire form; gives the number of answers.
+    pub fn flush(&self, zone: Option<&[u8]>) -> usize {
+        let before = self.entries.len();
+        match zone {
+            None => self.entries.clear(),
+            Some(zone) => self.entries.retain(|key, _| {
+                split_key(key).is_none_or(|(name, ..)| !wire::is_within(name, zone))
+            }),
+        }
+        before.saturating_sub(self.entries.len())
+    }
+
+    /// All answers with their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (Key, Arc<Entry>)> + '_ {
+        self.entries.iter()
+    }
+
+    /// How many answers there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes in use.
+    pub fn weight(&self) -> u64 {
+        self.entries.weight()
+    }
+
+    fn get(&self, name: &[u8], rtype: u16, flag_bits: u8) -> Option<Arc<Entry>> {
+        self.entries.get(&*key(name, rtype, flag_bits))
+    }
+}

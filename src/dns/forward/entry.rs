@@ -1,0 +1,385 @@
+//! An upstream's answer in the form in which it is kept and served: bytes, and where they change.
+//!
+//! Serving is a copy, then the client's ID, flags and question over the first bytes, then every TTL less what
+//! has passed. OPT is not kept, since it concerns only the two who talk; everything else stays as it came.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hickory_proto::rr::Name as DnsName;
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
+use rustc_hash::FxHashMap;
+
+use super::message::{Judged, alias_chain, has_strays};
+use super::wire::{self, HEADER, Section, Walk, rtype};
+use crate::dns::rebind;
+use crate::resolver::ExtendedError;
+
+/// Longest that an answer is kept, in seconds.
+const TTL_MAX: u32 = 86_400;
+/// Longest that a missing name is kept, in seconds (RFC 2308 §5 suggests one to three hours).
+const NEGATIVE_TTL_MAX: u32 = 3_600;
+/// TTL of answers that are out of date, in seconds (RFC 8767 §4).
+pub const STALE_TTL: u32 = 30;
+/// OPTION-CODE of extended errors (RFC 8914 §2).
+const EDE: u16 = 15;
+/// Flags of an answer that are the upstream's: AD.
+const AUTHENTIC: u16 = 0x0020;
+
+/// What an answer says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// There are records.
+    Positive,
+    /// The name is there, the type is not.
+    NoData,
+    /// The name is missing.
+    NoSuchName,
+    /// Anything else, kept for nobody.
+    Other,
+}
+
+/// Who vouches for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Anybody on the way.
+    Plain,
+    /// An upstream that proved its name over TLS.
+    Authenticated,
+}
+
+/// An answer of an upstream.
+#[derive(Debug)]
+pub struct Entry {
+    message: Box<[u8]>,
+    /// Where the TTLs stand.
+    ttls: Box<[u16]>,
+    question_end: u16,
+    /// When it came, on the daemon's clock.
+    stored: Duration,
+    /// How long it holds, in seconds; 0 for the moment only.
+    lifetime: u32,
+    kind: Kind,
+    channel: Channel,
+    /// Names that the aliases in it lead to.
+    targets: Box<[DnsName]>,
+    has_private: bool,
+    has_strays: bool,
+    ede: Option<ExtendedError>,
+    refreshing: AtomicBool,
+}
+
+/// What of an answer is the client's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp<'a> {
+    /// ID.
+    pub id: u16,
+    /// RD, CD and, where it is due, AD; other bits are ignored.
+    pub flags: u16,
+    /// Name in the client's letters, type and class.
+    pub question: &'a [u8],
+}
+
+impl Entry {
+    /// Keeps an answer that came at `now` and is `age` seconds old already.
+    pub fn new(judged: &Judged, now: Duration, age: u32, channel: Channel) -> Option<Self> {
+        let ede = extended_error(&judged.walk, &judged.bytes);
+        let (message, walk) = without_opt(judged);
+        Self::from_parts(message, &walk, now, age, channel, ede)
+    }
+
+    /// Takes a message that was kept in a file; `None` if it is none that could have come from there.
+    pub fn restore(
+        message: Vec<u8>,
+        stored: Duration,
+        lifetime: u32,
+        channel: Channel,
+    ) -> Option<Self> {
+        let walk = wire::walk(&message)?;
+        if walk.opt.is_some() || wire::flags(&message) & 0x8000 == 0 {
+            return None;
+        }
+        let mut entry = Self::from_parts(message, &walk, stored, 0, channel, None)?;
+        entry.lifetime = entry.lifetime.min(lifetime);
+        Some(entry)
+    }
+
+    fn from_parts(
+        mut message: Vec<u8>,
+        walk: &Walk,
+        now: Duration,
+        age: u32,
+        channel: Channel,
+        ede: Option<ExtendedError>,
+    ) -> Option<Self> {
+        let (asked, _) = wire::read_name(&message, HEADER)?;
+        let chain = alias_chain(walk, &message, &asked);
+        let kind = kind(walk, wire::flags(&message) & 15, chain.last()?, &message);
+        level_ttls(&mut message, walk, kind, age);
+        let spelt_out = walk.records.iter().filter(|record| record.owner == asked);
+        spelt_out.for_each(|record| lower_labels(&mut message, record.start));
+        let lifetime = lifetime(&message, walk, kind, chain.last()?);
+        let ttls = walk.records.iter().map(|record| record.ttl_at as u16);
+        let targets = chain.iter().skip(1).filter_map(|name| decode_name(name));
+        Some(Self {
+            ttls: ttls.collect(),
+            question_end: walk.question_end as u16,
+            stored: now,
+            lifetime,
+            kind,
+            channel,
+            targets: targets.collect(),
+            has_private: rebind::has_private(walk, &message),
+            has_strays: has_strays(walk, &chain),
+            ede,
+            refreshing: AtomicBool::new(false),
+            message: message.into(),
+        })
+    }
+
+    /// Seconds that it still holds; 0 once it is out of date.
+    pub fn remaining(&self, now: Duration) -> u32 {
+        self.lifetime.saturating_sub(self.age(now))
+    }
+
+    /// Seconds since it came.
+    pub fn age(&self, now: Duration) -> u32 {
+        let age = now.saturating_sub(self.stored).as_secs();
+        u32::try_from(age).unwrap_or(u32::MAX)
+    }
+
+    /// How long it held when it came, in seconds.
+    pub fn lifetime(&self) -> u32 {
+        self.lifetime
+    }
+
+    /// What it says.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Response code.
+    pub fn rcode(&self) -> u16 {
+        wire::flags(&self.message) & 15
+    }
+
+    /// Who vouches for it.
+    pub fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    /// Whether the upstream says that it is validated.
+    pub fn is_authentic(&self) -> bool {
+        wire::flags(&self.message) & AUTHENTIC != 0
+    }
+
+    /// Names that the aliases in it lead to, in lower case. One of them may be ours.
+    pub fn targets(&self) -> &[DnsName] {
+        &self.targets
+    }
+
+    /// Whether a private address is in it, which must not be passed on unless it is allowed.
+    pub fn has_private(&self) -> bool {
+        self.has_private
+    }
+
+    /// Whether there are records in it of names that were not asked for, which must not be passed on.
+    pub fn has_strays(&self) -> bool {
+        self.has_strays
+    }
+
+    /// What the upstream said about its own trouble.
+    pub fn extended_error(&self) -> Option<&ExtendedError> {
+        self.ede.as_ref()
+    }
+
+    /// Whether the missing name has no aliases before it, so that the name itself is what is missing.
+    pub fn denies_its_name(&self) -> bool {
+        self.kind == Kind::NoSuchName && self.targets.is_empty()
+    }
+
+    /// The message as it is kept.
+    pub fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// The message with the TTLs of `now`.
+    pub fn aged(&self, now: Duration) -> Vec<u8> {
+        let mut bytes = self.message.to_vec();
+        let age = self.age(now);
+        for &at in &self.ttls {
+            patch(&mut bytes, at.into(), |ttl| ttl.saturating_sub(age));
+        }
+        bytes
+    }
+
+    /// Lets seconds pass that the daemon was not there for.
+    pub fn lapse(&mut self, seconds: u32) {
+        let mut message = std::mem::take(&mut self.message);
+        for &at in &self.ttls {
+            patch(&mut message, at.into(), |ttl| ttl.saturating_sub(seconds));
+        }
+        self.message = message;
+        self.lifetime = self.lifetime.saturating_sub(seconds);
+    }
+
+    /// Bytes that it occupies, roughly.
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + self.message.len() + self.ttls.len() * 2 + self.targets.len() * 64
+    }
+
+    /// Whether it is time to ask again before it is out of date; true for one caller only.
+    pub fn take_refresh(&self, now: Duration) -> bool {
+        let remaining = self.remaining(now);
+        remaining > 0
+            && self.lifetime >= PREFETCH_MIN
+            && remaining <= self.lifetime / 10
+            && !self.refreshing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Lets the next caller try, after an attempt that failed.
+    pub fn give_refresh_back(&self) {
+        self.refreshing.store(false, Ordering::Relaxed);
+    }
+
+    /// Writes the answer for a client, without OPT. An answer out of date has the TTLs of one.
+    pub fn write(&self, stamp: Stamp<'_>, now: Duration, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(&self.message);
+        let flags = 0x8080 | stamp.flags & 0x0130 | self.rcode();
+        if let Some(head) = out.first_chunk_mut::<4>() {
+            let [i1, i2] = stamp.id.to_be_bytes();
+            let [f1, f2] = flags.to_be_bytes();
+            *head = [i1, i2, f1, f2];
+        }
+        let place = out.get_mut(HEADER..usize::from(self.question_end));
+        if let Some(place) = place.filter(|place| place.len() == stamp.question.len()) {
+            place.copy_from_slice(stamp.question);
+        }
+        let age = self.age(now);
+        let is_stale = self.lifetime > 0 && age >= self.lifetime;
+        for &at in &self.ttls {
+            patch(out, at.into(), |ttl| match is_stale {
+                true => STALE_TTL,
+                false => ttl.saturating_sub(age),
+            });
+        }
+    }
+
+    /// Where the question ends and records begin.
+    pub fn question_end(&self) -> usize {
+        self.question_end.into()
+    }
+}
+
+/// Shortest lifetime that is worth asking early for, in seconds.
+const PREFETCH_MIN: u32 = 10;
+
+/// Takes the letters that we mixed out of an owner that is spelt out.
+fn lower_labels(bytes: &mut [u8], mut at: usize) {
+    while let Some(&length @ 1..=63) = bytes.get(at) {
+        let end = at + 1 + usize::from(length);
+        if let Some(label) = bytes.get_mut(at + 1..end) {
+            label.make_ascii_lowercase();
+        }
+        at = end;
+    }
+}
+
+fn patch(bytes: &mut [u8], at: usize, change: impl FnOnce(u32) -> u32) {
+    let place = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
+    if let Some(place) = place {
+        *place = change(u32::from_be_bytes(*place)).to_be_bytes();
+    }
+}
+
+/// The message without OPT. Records behind OPT may point into each other, so these optional ones go too.
+fn without_opt(judged: &Judged) -> (Vec<u8>, Walk) {
+    let mut bytes = judged.bytes.clone();
+    let mut walk = judged.walk.clone();
+    let Some(opt) = walk.opt.take() else {
+        return (bytes, walk);
+    };
+    bytes.truncate(opt.start);
+    walk.records.retain(|record| record.start < opt.start);
+    let additionals = walk.section(Section::Additional).count() as u16;
+    if let Some(count) = bytes.get_mut(10..12) {
+        count.copy_from_slice(&additionals.to_be_bytes());
+    }
+    (bytes, walk)
+}
+
+/// RFC 2308 §2: a missing name or type is one only with a SOA of a zone that the name is in.
+fn kind(walk: &Walk, rcode: u16, last: &[u8], bytes: &[u8]) -> Kind {
+    let soa = soa_bound(walk, bytes, last).is_some();
+    let about_last = |record: &wire::WireRecord| {
+        record.owner == last && !matches!(record.rtype, rtype::CNAME | rtype::RRSIG)
+    };
+    match rcode {
+        3 if soa => Kind::NoSuchName,
+        0 if walk.section(Section::Answer).any(about_last) => Kind::Positive,
+        // Asked for the alias itself, or for its signature.
+        0 if !soa && walk.section(Section::Answer).next().is_some() => Kind::Positive,
+        0 if soa => Kind::NoData,
+        _ => Kind::Other,
+    }
+}
+
+/// Seconds for which the SOA in the authority section lets a negative answer be kept.
+fn soa_bound(walk: &Walk, bytes: &[u8], name: &[u8]) -> Option<u32> {
+    let soa = walk
+        .section(Section::Authority)
+        .find(|record| record.rtype == rtype::SOA && wire::is_within(name, &record.owner))?;
+    let minimum: &[u8; 4] = bytes.get(soa.data.clone())?.last_chunk()?;
+    Some(soa.ttl.min(u32::from_be_bytes(*minimum)))
+}
+
+/// One TTL for the records of a set (RFC 2181 §5.2), none above the cap, less what caches on the way used up.
+/// The SOA of a negative answer says how long that answer holds (RFC 2308 §5).
+fn level_ttls(bytes: &mut [u8], walk: &Walk, kind: Kind, age: u32) {
+    let mut least: FxHashMap<(&[u8], u16, u16), u32> = FxHashMap::default();
+    for record in &walk.records {
+        let key = (record.owner.as_slice(), record.rtype, record.class);
+        let ttl = least.entry(key).or_insert(TTL_MAX);
+        *ttl = record.ttl.min(*ttl);
+    }
+    let negative = matches!(kind, Kind::NoData | Kind::NoSuchName);
+    for record in &walk.records {
+        let key = (record.owner.as_slice(), record.rtype, record.class);
+        let mut ttl = least.get(&key).copied().unwrap_or_default();
+        if negative && record.section == Section::Authority && record.rtype == rtype::SOA {
+            let minimum = bytes.get(record.data.clone()).and_then(<[u8]>::last_chunk);
+            let minimum = minimum.map_or(0, |minimum| u32::from_be_bytes(*minimum));
+            ttl = ttl.min(minimum).min(NEGATIVE_TTL_MAX);
+        }
+        patch(bytes, record.ttl_at, |_| ttl.saturating_sub(age));
+    }
+}
+
+/// The least TTL of the whole message, as it stands there now.
+fn lifetime(bytes: &[u8], walk: &Walk, kind: Kind, last: &[u8]) -> u32 {
+    let cap = match kind {
+        Kind::Positive => TTL_MAX,
+        Kind::NoData | Kind::NoSuchName => match soa_bound(walk, bytes, last) {
+            Some(_) => NEGATIVE_TTL_MAX,
+            None => return 0,
+        },
+        Kind::Other => return 0,
+    };
+    let ttls = walk.records.iter().filter_map(|record| {
+        let ttl: &[u8; 4] = bytes.get(record.ttl_at..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*ttl))
+    });
+    ttls.min().unwrap_or_default().min(cap)
+}
+
+/// What an upstream says about its own trouble, passed on (RFC 8914 §3).
+pub fn extended_error(walk: &Walk, bytes: &[u8]) -> Option<ExtendedError> {
+    let (code, text) = walk.option(bytes, EDE)?.split_first_chunk()?;
+    let text = String::from_utf8_lossy(text).into_owned();
+    Some(ExtendedError::new(u16::from_be_bytes(*code), text))
+}
+
+fn decode_name(wire: &[u8]) -> Option<DnsName> {
+    DnsName::read(&mut BinDecoder::new(wire)).ok()
+}

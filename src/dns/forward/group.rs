@@ -1,0 +1,137 @@
+//! Upstreams that stand for each other: the fastest that is in service is asked, the others when it fails.
+//!
+//! No question costs more than [`TRIES`] packets, whoever they go to and whatever for; with all patience used up
+//! a stub resolver has not given up yet.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hickory_proto::op::ResponseCode;
+use tokio::time::{Instant, sleep};
+
+use super::ForwardError;
+use super::ask::Ask;
+use super::entry::extended_error;
+use super::link::{Answered, Budget, Upstream};
+use super::transport::Failed;
+use super::upstream::UpstreamConfig;
+use crate::resolver::private::is_private;
+
+/// Packets that one question may cost (conformance row 37).
+pub const TRIES: u8 = 3;
+/// Patience with each try over UDP; together less than the five seconds of stub resolvers.
+const PLAIN: [Duration; 3] = [
+    Duration::from_millis(800),
+    Duration::from_millis(1500),
+    Duration::from_millis(2300),
+];
+/// The same over TLS, where a try can include a handshake.
+const ENCRYPTED: [Duration; 3] = [Duration::from_millis(1550); 3];
+/// Pause before the same upstream is asked again that could not be reached: it may be restarting.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Some upstreams.
+#[derive(Default)]
+pub struct Group {
+    upstreams: Vec<Upstream>,
+}
+
+impl Group {
+    /// A group in the order of preference.
+    pub fn new(upstreams: Vec<Upstream>) -> Self {
+        Self { upstreams }
+    }
+
+    /// All of them.
+    pub fn upstreams(&self) -> &[Upstream] {
+        &self.upstreams
+    }
+
+    /// Those that could lead back to this machine.
+    pub fn suspects(&self) -> impl Iterator<Item = &Upstream> {
+        self.upstreams.iter().filter(|upstream| {
+            let address = upstream.config().address().map(|address| address.ip());
+            address.is_some_and(is_near)
+        })
+    }
+
+    /// Asks until one gives an answer that is one.
+    pub async fn ask(&self, ask: &Ask, budget: &mut Budget) -> Result<Answered, ForwardError> {
+        let mut order = self.order();
+        let mut failure = match (order.is_empty(), self.upstreams.is_empty()) {
+            (_, true) => return Err(ForwardError::NoUpstream),
+            (true, false) => return Err(ForwardError::Loop),
+            (false, false) => ForwardError::Timeout,
+        };
+        let (mut next, mut round) = (0, 0);
+        while budget.0 > 0 && round < PLAIN.len() && !order.is_empty() {
+            next %= order.len();
+            let upstream = order[next];
+            let deadline = Instant::now() + patience(upstream.config(), round);
+            round += 1;
+            match upstream.ask(ask, budget, deadline).await {
+                Ok(answered) if is_answer(answered.judged.rcode) => return Ok(answered),
+                Ok(answered) => {
+                    failure = rejection(&answered);
+                    // It has spoken; another one may know better.
+                    order.remove(next);
+                }
+                Err(failed) => {
+                    let unreachable = matches!(failed, Failed::Unreachable(_));
+                    failure = failure.or(failed);
+                    if unreachable && order.len() == 1 {
+                        sleep(PAUSE).await;
+                    }
+                    next += 1;
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Forgets what belongs to the network that was.
+    pub async fn reset(&self) {
+        for upstream in &self.upstreams {
+            upstream.reset().await;
+        }
+    }
+
+    /// Those that do not lead back to us, best first.
+    fn order(&self) -> Vec<&Upstream> {
+        let mut order: Vec<&Upstream> = self
+            .upstreams
+            .iter()
+            .filter(|upstream| !upstream.health.is_looping())
+            .collect();
+        order.sort_by_key(|upstream| upstream.health.rank());
+        order
+    }
+}
+
+/// A forwarder on this machine or in its network can be configured to ask us.
+fn is_near(ip: IpAddr) -> bool {
+    is_private(ip)
+}
+
+fn patience(config: &UpstreamConfig, round: usize) -> Duration {
+    let all = match config.is_encrypted() {
+        true => ENCRYPTED,
+        false => PLAIN,
+    };
+    all.get(round).copied().unwrap_or_default()
+}
+
+/// NOERROR, NXDOMAIN and YXDOMAIN say something about the name, everything else about the upstream.
+fn is_answer(rcode: u16) -> bool {
+    matches!(rcode, 0 | 3 | 6)
+}
+
+fn rejection(answered: &Answered) -> ForwardError {
+    let judged = &answered.judged;
+    let low = (judged.rcode & 15) as u8;
+    let high = (judged.rcode >> 4) as u8;
+    ForwardError::Rejected {
+        rcode: ResponseCode::from(high, low),
+        ede: extended_error(&judged.walk, &judged.bytes),
+    }
+}

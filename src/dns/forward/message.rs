@@ -1,0 +1,336 @@
+//! The query that goes to an upstream, and the judgement of what comes back.
+//!
+//! The same rules hold on every transport, because a connection only says who speaks and not what the answer is
+//! about: QR, ID and the question must be ours, letter by letter (draft-vixie-dnsext-dns0x20), a cookie that
+//! comes back must be the one that was sent (RFC 7873 §5.3), the message must be whole, and its answer section
+//! must be about the name that was asked for. What fails is dropped, and the wait goes on.
+//!
+//! Of the client's query only the question, DO and CD go along. Client subnet and all other options stay here
+//! (RFC 7871 §12).
+
+use super::ask::Ask;
+use super::random;
+use super::wire::{self, HEADER, Section, Walk, rtype};
+
+/// Our UDP payload size (DNS flag day 2020).
+const PAYLOAD: u16 = 1232;
+/// OPTION-CODE of cookies (RFC 7873 §4).
+const COOKIE: u16 = 10;
+/// OPTION-CODE of padding (RFC 7830 §3).
+const PADDING: u16 = 12;
+/// Queries on encrypted transports are padded to a multiple of this (RFC 8467 §4.1).
+const BLOCK: usize = 128;
+/// Rcode BADCOOKIE (RFC 7873 §8).
+pub const BADCOOKIE: u16 = 23;
+
+/// How the letters of the question are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Letters {
+    /// At random.
+    Mixed,
+    /// In lower case, for an upstream that changes them.
+    Lower,
+}
+
+/// What OPT carries besides DO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Options<'a> {
+    /// No OPT at all, for an upstream that does not know it.
+    NoEdns,
+    /// Our cookie, with the server's behind it if we know it.
+    Cookie(&'a [u8]),
+    /// Padding, for encrypted transports.
+    Padded,
+}
+
+/// A query as it was sent.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// The message.
+    pub bytes: Vec<u8>,
+    /// Where its question ends.
+    question_end: usize,
+    /// The name asked for, in lower case.
+    name: Vec<u8>,
+    /// The client cookie in it.
+    cookie: Option<[u8; 8]>,
+}
+
+impl Sent {
+    /// Builds the query for a question, with an ID of its own.
+    pub fn new(ask: &Ask, letters: Letters, options: Options<'_>) -> Self {
+        let name = ask.wire_name();
+        let mut bytes = Vec::with_capacity(HEADER + name.len() + 64);
+        bytes.extend(random::bytes::<2>());
+        let checking_disabled = if ask.checking_disabled { 0x10 } else { 0 };
+        // RD; AD asks to be told about it (RFC 6840 §5.7).
+        bytes.extend([0x01, 0x20 | checking_disabled, 0, 1, 0, 0, 0, 0, 0, 0]);
+        let mut asked = name.clone();
+        if letters == Letters::Mixed {
+            random::mix_case(&mut asked);
+        }
+        bytes.extend(asked);
+        bytes.extend(u16::from(ask.question.rtype).to_be_bytes());
+        bytes.extend(u16::from(ask.question.class).to_be_bytes());
+        let question_end = bytes.len();
+        let mut sent = Self {
+            bytes,
+            question_end,
+            name,
+            cookie: None,
+        };
+        sent.add_opt(ask.dnssec_ok, options);
+        sent
+    }
+
+    /// The question as it was sent.
+    pub fn question(&self) -> &[u8] {
+        self.bytes
+            .get(HEADER..self.question_end)
+            .unwrap_or_default()
+    }
+
+    /// The ID.
+    pub fn id(&self) -> u16 {
+        wire::id(&self.bytes).unwrap_or_default()
+    }
+
+    /// Puts another ID in: connections give out their own, DoH has 0 (RFC 8484 §4.1).
+    pub fn set_id(&mut self, id: u16) {
+        if let Some(place) = self.bytes.first_chunk_mut() {
+            *place = id.to_be_bytes();
+        }
+    }
+
+    fn add_opt(&mut self, dnssec_ok: bool, options: Options<'_>) {
+        let mut data = Vec::new();
+        match options {
+            Options::NoEdns => return,
+            Options::Cookie(cookie) => {
+                self.cookie = cookie.first_chunk().copied();
+                data.extend(COOKIE.to_be_bytes());
+                data.extend((cookie.len() as u16).to_be_bytes());
+                data.extend(cookie);
+            }
+            Options::Padded => {
+                let length = (self.bytes.len() + 11 + 4).next_multiple_of(BLOCK);
+                let zeros = length - self.bytes.len() - 11 - 4;
+                data.extend(PADDING.to_be_bytes());
+                data.extend((zeros as u16).to_be_bytes());
+                data.resize(data.len() + zeros, 0);
+            }
+        }
+        let flags = if dnssec_ok { 0x80 } else { 0 };
+        self.bytes.extend([0, 0, 41]);
+        self.bytes.extend(PAYLOAD.to_be_bytes());
+        self.bytes.extend([0, 0, flags, 0]);
+        self.bytes.extend((data.len() as u16).to_be_bytes());
+        self.bytes.extend(data);
+        if let Some(count) = self.bytes.get_mut(11) {
+            *count = 1;
+        }
+    }
+}
+
+/// What a packet from an upstream is.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The answer.
+    Answer(Box<Judged>),
+    /// The answer, cut short: ask over TCP.
+    Truncated,
+    /// Not ours, or not sound: dropped, and the wait goes on.
+    Foreign,
+    /// Ours but for the case of its letters: never accepted; TCP will tell.
+    WrongCase,
+    /// A refusal without a question, from a server that may not know EDNS; never accepted.
+    Headless,
+}
+
+/// An answer that passed.
+#[derive(Debug)]
+pub struct Judged {
+    /// The message.
+    pub bytes: Vec<u8>,
+    /// Its parts.
+    pub walk: Walk,
+    /// Its response code, the bits in OPT included.
+    pub rcode: u16,
+    /// The whole cookie, if one came back.
+    pub cookie: Option<Vec<u8>>,
+}
+
+/// Judges a packet that came where the answer to `sent` is expected.
+pub fn judge(sent: &Sent, bytes: &[u8]) -> Verdict {
+    let flags = wire::flags(bytes);
+    let ours = wire::id(bytes) == Some(sent.id()) && flags & 0xf800 == 0x8000;
+    if !ours || bytes.len() < HEADER {
+        return Verdict::Foreign;
+    }
+    if bytes.len() == HEADER && matches!(flags & 15, 1 | 4) {
+        return Verdict::Headless;
+    }
+    if wire::counts(bytes).is_none_or(|counts| counts[0] != 1) {
+        return Verdict::Foreign;
+    }
+    let question = bytes.get(HEADER..sent.question_end).unwrap_or_default();
+    if !question.eq_ignore_ascii_case(sent.question()) {
+        return Verdict::Foreign;
+    }
+    if question != sent.question() {
+        // Type and class hold no letters by chance alone: they are compared as they are.
+        let same_type = question.last_chunk::<4>() == sent.question().last_chunk::<4>();
+        return if same_type {
+            Verdict::WrongCase
+        } else {
+            Verdict::Foreign
+        };
+    }
+    if flags & 0x0200 != 0 {
+        return Verdict::Truncated;
+    }
+    read(sent, bytes).map_or(Verdict::Foreign, |judged| Verdict::Answer(Box::new(judged)))
+}
+
+fn read(sent: &Sent, bytes: &[u8]) -> Option<Judged> {
+    let walk = wire::walk(bytes)?;
+    let cookie = walk.option(bytes, COOKIE);
+    let same_cookie = match (sent.cookie, cookie) {
+        (Some(ours), Some(theirs)) => theirs.starts_with(&ours),
+        _ => true,
+    };
+    let cookie = cookie
+        .filter(|cookie| (16..=40).contains(&cookie.len()))
+        .map(<[u8]>::to_vec);
+    let extended = walk
+        .opt
+        .as_ref()
+        .and_then(|opt| bytes.get(opt.ttl_at))
+        .map_or(0, |high| u16::from(*high) << 4);
+    (same_cookie && is_about(&walk, &sent.name)).then(|| Judged {
+        rcode: extended | wire::flags(bytes) & 15,
+        bytes: bytes.to_vec(),
+        walk,
+        cookie,
+    })
+}
+
+/// Most names on the way from the question to its records, ours and foreign ones together.
+const CHAIN_MAX: usize = 64;
+
+/// Whether the answer section, if there is one, says something about the name that was asked for. Records of
+/// others may come along; they are told by [`has_strays`] and never passed on.
+fn is_about(walk: &Walk, asked: &[u8]) -> bool {
+    let mut answers = walk.section(Section::Answer).peekable();
+    answers.peek().is_none() || answers.any(|record| record.owner == asked)
+}
+
+/// Whether the answer section holds records of names that were not asked for, and that no alias leads to.
+pub fn has_strays(walk: &Walk, names: &[Vec<u8>]) -> bool {
+    walk.section(Section::Answer).any(|record| {
+        let above = |name: &Vec<u8>| wire::is_within(name, &record.owner);
+        let signed = matches!(record.rtype, rtype::DNAME | rtype::RRSIG);
+        !names.contains(&record.owner) && !(signed && names.iter().any(above))
+    })
+}
+
+/// The name that was asked for and those that its aliases in the answer section lead to.
+pub fn alias_chain(walk: &Walk, bytes: &[u8], asked: &[u8]) -> Vec<Vec<u8>> {
+    let mut names = vec![asked.to_vec()];
+    while names.len() < CHAIN_MAX {
+        let Some(last) = names.last() else { break };
+        let next = walk
+            .section(Section::Answer)
+            .find(|record| record.rtype == rtype::CNAME && record.owner == *last)
+            .and_then(|record| wire::read_name(bytes, record.data.start));
+        match next {
+            Some((name, _)) if !names.contains(&name) => names.push(name),
+            _ => break,
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::{DNSClass, Name, RecordType};
+
+    use super::*;
+    use crate::dns::forward::ask::NxdomainCut;
+    use crate::resolver::Question;
+
+    fn ask() -> Ask {
+        let name = Name::from_ascii("www.example.com.").expect("a name");
+        Ask {
+            question: Question::new(&name, RecordType::A, DNSClass::IN),
+            dnssec_ok: true,
+            checking_disabled: false,
+            nxdomain_cut: NxdomainCut::Allowed,
+        }
+    }
+
+    /// The answer to `sent` with one address.
+    fn answer(sent: &Sent) -> Vec<u8> {
+        let mut bytes = sent.bytes[..sent.question_end].to_vec();
+        bytes[2] |= 0x80;
+        bytes[7] = 1;
+        bytes[11] = 0;
+        bytes.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1]);
+        bytes
+    }
+
+    fn is_answer(sent: &Sent, bytes: &[u8]) -> bool {
+        matches!(judge(sent, bytes), Verdict::Answer(_))
+    }
+
+    #[test]
+    fn only_the_answer_to_the_question_is_accepted() {
+        let sent = Sent::new(&ask(), Letters::Mixed, Options::Cookie(b"8 bytes."));
+        let good = answer(&sent);
+        assert!(is_answer(&sent, &good));
+        let with = |at: usize, bits: u8| {
+            let mut bytes = good.clone();
+            bytes[at] ^= bits;
+            bytes
+        };
+        for (at, bits) in [
+            (0, 1),    // ID
+            (2, 0x80), // QR
+            (2, 0x08), // opcode
+            (5, 1),    // no question
+            (14, 1),   // name
+            (30, 1),   // type
+            (32, 2),   // class
+            (7, 2),    // more records than there are
+        ] {
+            assert!(!is_answer(&sent, &with(at, bits)), "{at}");
+        }
+        assert!(matches!(judge(&sent, &with(13, 0x20)), Verdict::WrongCase));
+        assert!(matches!(judge(&sent, &with(2, 2)), Verdict::Truncated));
+        assert!(matches!(judge(&sent, &good[..40]), Verdict::Foreign));
+    }
+
+    #[test]
+    fn records_of_other_names_and_foreign_cookies_are_refused() {
+        let sent = Sent::new(&ask(), Letters::Mixed, Options::Cookie(b"8 bytes."));
+        let mut other = answer(&sent);
+        let owner = sent.question_end + 1;
+        other[owner] = 12 + 4; // `example.com` instead of `www.example.com`
+        assert!(!is_answer(&sent, &other));
+        let mut cookie = answer(&sent);
+        cookie[11] = 1;
+        cookie.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 20, 0, 10, 0, 16]);
+        cookie.extend(b"8 bytes?of one..");
+        assert!(!is_answer(&sent, &cookie));
+        let ours = cookie.len() - 9;
+        cookie[ours] = b'.';
+        assert!(is_answer(&sent, &cookie));
+    }
+
+    #[test]
+    fn encrypted_queries_are_padded_to_blocks() {
+        let sent = Sent::new(&ask(), Letters::Mixed, Options::Padded);
+        assert_eq!(sent.bytes.len() % BLOCK, 0);
+        assert!(wire::walk(&sent.bytes).is_some());
+    }
+}

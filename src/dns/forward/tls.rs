@@ -1,0 +1,153 @@
+//! What an encrypted upstream has to prove before it is asked anything (RFC 8310, strict profile).
+//!
+//! Either its certificate is for the configured name and comes from an authority that the system or the
+//! configuration trusts, or its key is the configured one. There is no third way, and no plain one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bitcoin::hashes::{Hash as _, sha256};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+
+use super::upstream::{Identity, Secured};
+
+/// Why encrypted upstreams cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file of authorities.
+    #[error("cannot read certificates from {path}: {reason}; name a PEM file in `dns.ca-file`")]
+    Authorities {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No authority is trusted.
+    #[error(
+        "no certificate authority to check encrypted upstreams with: {0}; install the system's \
+         (Debian: ca-certificates), set `dns.ca-file`, or pin the upstream's key"
+    )]
+    NoAuthorities(Error),
+}
+
+/// Makes the TLS side of connections. The system's authorities are read once, when first needed.
+pub struct Tls {
+    provider: Arc<CryptoProvider>,
+    extra: Vec<CertificateDer<'static>>,
+}
+
+impl Tls {
+    /// Trusts the system's authorities and those in `ca_file`, a PEM file.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
+        let extra = ca_file.map(read_authorities).transpose()?;
+        Ok(Self {
+            provider: Arc::new(ring::default_provider()),
+            extra: extra.unwrap_or_default(),
+        })
+    }
+
+    /// The configuration for one server; sessions are resumed with it.
+    pub fn client(&self, server: &Secured, alpn: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
+        let verifier: Arc<dyn ServerCertVerifier> = match server.identity {
+            Identity::Name(_) => Arc::new(self.by_name()?),
+            Identity::Pin(pin) => Arc::new(ByPin {
+                pin,
+                provider: Arc::clone(&self.provider),
+            }),
+        };
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .expect("ring has cipher suites for TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        config.enable_sni = matches!(server.identity, Identity::Name(_));
+        Ok(Arc::new(config))
+    }
+
+    fn by_name(&self) -> Result<rustls_platform_verifier::Verifier, TlsError> {
+        rustls_platform_verifier::Verifier::new_with_extra_roots(
+            self.extra.iter().cloned(),
+            Arc::clone(&self.provider),
+        )
+        .map_err(TlsError::NoAuthorities)
+    }
+}
+
+/// The name to give to the handshake; with a pin there is none, and any serves.
+pub fn server_name(server: &Secured) -> ServerName<'static> {
+    match &server.identity {
+        Identity::Name(name) => name.clone(),
+        Identity::Pin(_) => ServerName::try_from("pinned.invalid").expect("a domain name"),
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let problem = |reason: String| TlsError::Authorities {
+        path: path.display().to_string(),
+        reason,
+    };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| problem(error.to_string()))?;
+    match certificates.is_empty() {
+        true => Err(problem("there is no certificate in it".to_owned())),
+        false => Ok(certificates),
+    }
+}
+
+/// Believes one key, whoever certified it.
+#[derive(Debug)]
+struct ByPin {
+    pin: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for ByPin {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
+        if sha256::Hash::hash(&key).to_byte_array() == self.pin {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(CertificateError::ApplicationVerificationFailure.into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

@@ -1,0 +1,272 @@
+//! DNS over HTTPS (RFC 8484) for programs on this machine: GET and POST at `/dns-query`, HTTP/1.1 and HTTP/2.
+//!
+//! Web pages can send requests to loopback too. So a request has to name this server in `Host`, as it is named
+//! in the configuration or by its address (a rebound name does not get through), a foreign `Origin` is turned
+//! away, and no header ever invites one. The freshness of an answer is the smallest TTL in it (RFC 8484 §5.1).
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use hickory_proto::op::Message;
+use hickory_proto::rr::RData;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
+
+use super::client::Client;
+use super::connections::Activity;
+use super::handler::{Handled, Handler, Snapshots};
+use super::tcp::IDLE_TIMEOUT;
+
+/// The path of RFC 8484's examples, which every client takes.
+const PATH: &str = "/dns-query";
+/// The media type of a message (RFC 8484 §6).
+const MEDIA_TYPE: &str = "application/dns-message";
+/// Longest message.
+const MESSAGE_MAX: usize = 65_535;
+/// For a request's head, and again for its body.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests of one connection at the same time.
+const STREAMS_MAX: u32 = 100;
+
+/// How a listener is called.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Names from the configuration, lower case.
+    pub hosts: Arc<Vec<String>>,
+    /// The address at which the connection arrived.
+    pub address: IpAddr,
+}
+
+/// Serves one connection until either side has had enough.
+pub async fn converse<P: Snapshots>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    client: Client,
+    names: Names,
+    handler: Arc<Handler<P>>,
+    activity: Arc<Activity>,
+) {
+    let service = service_fn(|request| {
+        let (handler, names) = (Arc::clone(&handler), names.clone());
+        let busy = activity.begin();
+        async move {
+            let response = answer(request.map(Body::new), client, &names, &handler).await;
+            drop(busy);
+            Ok::<_, Infallible>(response.unwrap_or_else(refusal))
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let http1 = &mut builder.http1();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut seen = activity.progress();
+    loop {
+        tokio::select! {
+            ended = &mut connection => {
+                if let Err(error) = ended {
+                    tracing::debug!("on HTTPS: {error}");
+                }
+                return;
+            }
+            () = sleep(IDLE_TIMEOUT) => match activity.progress() {
+                progress if progress == seen && !activity.is_busy() => return,
+                progress => seen = progress,
+            },
+        }
+    }
+}
+
+/// Why a request gets no DNS answer.
+struct Refusal(StatusCode, &'static str);
+
+async fn answer<P: Snapshots>(
+    request: Request<Body>,
+    client: Client,
+    names: &Names,
+    handler: &Handler<P>,
+) -> Result<Response<Body>, Refusal> {
+    names.check(request.uri(), request.headers())?;
+    if request.uri().path() != PATH {
+        return Err(Refusal(StatusCode::NOT_FOUND, "DNS is at /dns-query"));
+    }
+    let query = query(request).await?;
+    let mut message = Vec::new();
+    match handler.handle(&query, client, &mut message) {
+        Handled::Silence => return Err(Refusal(StatusCode::BAD_REQUEST, "not a DNS query")),
+        Handled::Ready => {}
+        Handled::Pending(pending) => handler.finish(*pending, &mut message).await,
+    }
+    let fresh = format!("max-age={}", freshness(&message));
+    let mut response = Response::new(Body::from(message));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    if let Ok(fresh) = HeaderValue::from_str(&fresh) {
+        headers.insert(CACHE_CONTROL, fresh);
+    }
+    Ok(response)
+}
+
+fn refusal(Refusal(status, text): Refusal) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
+}
+
+impl Names {
+    /// Whether a request means this server, and comes from no stranger's page.
+    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
+        let host = match uri.authority() {
+            Some(authority) => Some(authority.as_str()),
+            None => headers.get(HOST).and_then(|host| host.to_str().ok()),
+        };
+        if !host.is_some_and(|host| self.is_known(host)) {
+            let text = "this server has another name";
+            return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, text));
+        }
+        let same = |origin: &HeaderValue| {
+            let origin = origin.to_str().ok()?.strip_prefix("https://")?;
+            self.is_known(origin).then_some(())
+        };
+        match headers.get(ORIGIN) {
+            Some(origin) if same(origin).is_none() => {
+                Err(Refusal(StatusCode::FORBIDDEN, "not for web pages"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_known(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<hyper::http::uri::Authority>() else {
+            return false;
+        };
+        let host = authority.host().to_ascii_lowercase();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        match bare.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback() || ip == self.address,
+            Err(_) => host == "localhost" || self.hosts.contains(&host),
+        }
+    }
+}
+
+/// The DNS query in a request (RFC 8484 §4.1).
+async fn query(request: Request<Body>) -> Result<Bytes, Refusal> {
+    match *request.method() {
+        Method::GET => from_url(request.uri()),
+        Method::POST => from_body(request).await,
+        _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
+    }
+}
+
+fn from_url(uri: &Uri) -> Result<Bytes, Refusal> {
+    let parameters = uri.query().unwrap_or_default().split('&');
+    let encoded = parameters
+        .filter_map(|parameter| parameter.strip_prefix("dns="))
+        .next();
+    let decoded = encoded.and_then(decode_base64url);
+    decoded
+        .map(Bytes::from)
+        .ok_or(Refusal(StatusCode::BAD_REQUEST, "no message in dns="))
+}
+
+async fn from_body(request: Request<Body>) -> Result<Bytes, Refusal> {
+    let media_type = request.headers().get(CONTENT_TYPE);
+    if media_type.is_none_or(|found| found.as_bytes() != MEDIA_TYPE.as_bytes()) {
+        let text = "only application/dns-message";
+        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    let body = timeout(REQUEST_TIMEOUT, to_bytes(request.into_body(), MESSAGE_MAX)).await;
+    match body {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "too long for DNS")),
+        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "too slow")),
+    }
+}
+
+/// Base64url without padding (RFC 4648 §5). Bits that carry nothing have to be 0.
+fn decode_base64url(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let (mut bits, mut count) = (0_u32, 0_u32);
+    for character in text.bytes() {
+        let value = match character {
+            b'A'..=b'Z' => character - b'A',
+            b'a'..=b'z' => character - b'a' + 26,
+            b'0'..=b'9' => character - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+            bits &= (1 << count) - 1;
+        }
+    }
+    (count < 6 && bits == 0 && bytes.len() <= MESSAGE_MAX).then_some(bytes)
+}
+
+/// Seconds for which an answer may be kept: its smallest TTL; without records that of its SOA, or its MINIMUM if
+/// that is smaller; nothing for failures.
+fn freshness(message: &[u8]) -> u32 {
+    let Ok(message) = Message::from_vec(message) else {
+        return 0;
+    };
+    let records = message.answers.iter().chain(&message.authorities);
+    let lifetimes = records.map(|record| match &record.data {
+        RData::SOA(soa) => record.ttl.min(soa.minimum),
+        _ => record.ttl,
+    });
+    lifetimes.min().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64url_is_decoded_strictly() {
+        // RFC 8484 §4.1.1.
+        let text = "AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB";
+        assert_eq!(decode_base64url(text).expect("a message").len(), 33);
+        assert_eq!(decode_base64url("-_8").as_deref(), Some(&[0xfb, 0xff][..]));
+        for wrong in ["A", "AB", "AA==", "A+/A", "é"] {
+            assert_eq!(decode_base64url(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_requests_that_mean_this_server_are_answered() {
+        let names = Names {
+            hosts: Arc::new(vec!["dns.lan".to_owned()]),
+            address: "10.0.0.1".parse().expect("an address"),
+        };
+        for known in [
+            "localhost:853",
+            "127.0.0.1",
+            "[::1]:443",
+            "10.0.0.1",
+            "DNS.lan",
+        ] {
+            assert!(names.is_known(known), "{known}");
+        }
+        for stranger in ["evil.example", "10.0.0.2", "localhost.evil.example", ""] {
+            assert!(!names.is_known(stranger), "{stranger}");
+        }
+    }
+}
