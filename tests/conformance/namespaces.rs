@@ -126,20 +126,18 @@ fn row_39_rfc6840_flags_of_forwarded_answers() {
         assert_eq!(answer.metadata.checking_disabled, flags & CD != 0);
         assert_eq!(answer.edns.expect("OPT").flags().dnssec_ok, dnssec_ok);
         let label = format!("flags{number}");
-        let asked = shared()
+        let mut asked = shared()
             .upstream
             .queries()
             .into_iter()
             .map(|bytes| Message::from_vec(&bytes).unwrap());
-        let asked = asked
-            .filter(|query| {
-                query.queries[0]
-                    .name()
-                    .to_lowercase()
-                    .to_string()
-                    .starts_with(&label)
-            })
-            .next_back();
+        let asked = asked.rfind(|query| {
+            query.queries[0]
+                .name()
+                .to_lowercase()
+                .to_string()
+                .starts_with(&label)
+        });
         let asked = asked.expect("a question upstream");
         assert_eq!(
             asked.metadata.checking_disabled,
