@@ -422,6 +422,34 @@ fn revealers_key(
 
 // ---- import ---------------------------------------------------------------------------------------------
 
+/// What a dry run shows: the names that are still to be imported, each with its owner and zone file hash.
+fn preview(desk: &Desk<'_>, wanted: &[Wanted]) -> Result<Exit, CliError> {
+    let mut left = Vec::new();
+    for wish in wanted {
+        if !is_imported(desk, wish)? {
+            left.push(wish);
+        }
+    }
+    let rows = left.iter().map(|wish| {
+        serde_json::json!({
+            "name": wish.name.to_string(),
+            "owner": wish.owner.encode(desk.versions),
+            "zonefile_hash": wish.hash.to_string(),
+        })
+    });
+    let reply = serde_json::json!({ "to_import": rows.collect::<Vec<_>>() });
+    desk.context.output.print(&reply, || {
+        let mut page = Page::default();
+        page.heading(format!("{} names would be imported", left.len()));
+        for wish in &left {
+            let owner = wish.owner.encode(desk.versions);
+            page.row([wish.name.to_string(), owner, wish.hash.to_string()]);
+        }
+        page
+    })?;
+    Ok(Exit::Success)
+}
+
 /// A name to be imported.
 struct Wanted {
     name: Name,
@@ -437,6 +465,9 @@ impl Import {
         desk.synced_chain()?;
         let sender = revealers_key(&desk, &id, &self.options)?;
         let wanted = self.wanted(&desk, &id, &sender)?;
+        if self.options.dry_run {
+            return preview(&desk, &wanted);
+        }
         let total = wanted.len();
         let subject = format!("{id}.import");
         let _held = desk.journal.hold(&subject).map_err(OwnError::from)?;
@@ -506,15 +537,13 @@ impl Import {
                 rate,
             };
             blocks.push(draft.judged());
-            if !self.options.dry_run {
-                if keys.is_none() {
-                    keys = Some(desk.signing_keys(&draft.locks)?);
-                }
-                let keys: Vec<_> = keys.iter().flatten().collect();
-                let mut psbt = psbt::create(&draft.unsigned, &draft.locks, |_| None);
-                psbt::sign(&mut psbt, &keys).map_err(OwnError::from)?;
-                transactions.push(psbt::finish(&psbt).map_err(OwnError::from)?);
+            if keys.is_none() {
+                keys = Some(desk.signing_keys(&draft.locks)?);
             }
+            let keys: Vec<_> = keys.iter().flatten().collect();
+            let mut psbt = psbt::create(&draft.unsigned, &draft.locks, |_| None);
+            psbt::sign(&mut psbt, &keys).map_err(OwnError::from)?;
+            transactions.push(psbt::finish(&psbt).map_err(OwnError::from)?);
         }
         desk.judge(vec![blocks], subject)?;
         let mut task = Task::new(subject, "import");
