@@ -85,6 +85,23 @@ pub struct ChainConfig {
     pub first_block: Option<u32>,
     /// How many blocks can be undone when the chain reorganises.
     pub undo_depth: u32,
+    /// The node of the sources `bitcoind` and `blockfiles`.
+    pub node: NodeConfig,
+}
+
+/// A Bitcoin Core node, in section `[chain]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// HOST:PORT of its RPC interface.
+    pub rpc_address: String,
+    /// Its cookie file, absolute; `None` if nobody said and there is no home directory.
+    pub rpc_cookie: Option<PathBuf>,
+    /// The user to be where the cookie is refused.
+    pub rpc_user: Option<String>,
+    /// The file with the user's password, absolute.
+    pub rpc_password_file: Option<PathBuf>,
+    /// The directory with its block files, absolute; `None` as for the cookie.
+    pub blocks_dir: Option<PathBuf>,
 }
 
 /// Section `[dns]`, with `[dns.tls]` and `[dns.https]`.
@@ -141,6 +158,10 @@ pub struct ZonefilesConfig {
 pub enum SourceKind {
     /// No chain: names of the system cannot be answered, everything else is forwarded.
     None,
+    /// A Bitcoin Core node, over RPC.
+    Bitcoind,
+    /// The block files of a Bitcoin Core node.
+    Blockfiles,
     /// The embedded chain on disk.
     Dev,
 }
@@ -342,13 +363,19 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
     let source = reader.one("chain.source", source, value::source)?;
     let network = match source {
         SourceKind::Dev => "dev",
-        SourceKind::None => network,
+        SourceKind::None | SourceKind::Bitcoind | SourceKind::Blockfiles => network,
     };
     let network = reader.one("chain.network", network, value::network)?;
     if source == SourceKind::Dev && network != Network::Dev {
         return Err(reader.refuse(
             "chain.network",
             "the source \"dev\" has only the network \"dev\"; change one of the two",
+        ));
+    }
+    if matches!(source, SourceKind::Bitcoind | SourceKind::Blockfiles) && network == Network::Dev {
+        return Err(reader.refuse(
+            "chain.network",
+            "a Bitcoin Core node follows \"mainnet\" or \"regtest\"; write one of the two",
         ));
     }
     let confirmations = match network {
@@ -361,6 +388,41 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
         confirmations: reader.one("chain.confirmations", confirmations, value::confirmations)?,
         first_block: reader.optional("chain.first-block", "the network's", value::height)?,
         undo_depth: reader.one("chain.undo-depth", "100", value::undo_depth)?,
+        node: settle_node(reader, network)?,
+    })
+}
+
+fn settle_node(reader: &mut Reader, network: Network) -> Result<NodeConfig, ConfigError> {
+    let address = match network {
+        Network::Mainnet => "127.0.0.1:8332", // Bitcoin Core, chainparamsbase.cpp
+        Network::Regtest | Network::Dev => "127.0.0.1:18443",
+    };
+    let place = place::bitcoin_core(network);
+    let in_place = |given: Option<PathBuf>, name: &str| {
+        given.or_else(|| place.as_deref().map(|place| place.join(name)))
+    };
+    let open = "Bitcoin Core's";
+    let cookie = reader.optional("chain.rpc-cookie", open, value::path)?;
+    let blocks_dir = reader.optional("chain.blocks-dir", open, value::path)?;
+    let user = reader.optional("chain.rpc-user", "none", value::user)?;
+    let password_file = reader.optional("chain.rpc-password-file", "none", value::path)?;
+    if user.is_some() != password_file.is_some() {
+        let given = if user.is_some() {
+            "chain.rpc-user"
+        } else {
+            "chain.rpc-password-file"
+        };
+        return Err(reader.refuse(
+            given,
+            "`chain.rpc-user` and `chain.rpc-password-file` belong together; set the other one too",
+        ));
+    }
+    Ok(NodeConfig {
+        rpc_address: reader.one("chain.rpc-address", address, value::node)?,
+        rpc_cookie: in_place(cookie, ".cookie"),
+        rpc_user: user,
+        rpc_password_file: password_file,
+        blocks_dir: in_place(blocks_dir, "blocks"),
     })
 }
 

@@ -1,8 +1,8 @@
 //! The loop that turns blocks into state: chain -> bns -> store.
 //!
 //! One turn asks the source what follows the indexed tip and does it: connect a block, disconnect the tip, or
-//! wait. The tip in the store is the only cursor, and every block is one durable transaction, so the loop
-//! can be stopped or killed anywhere and goes on at a block boundary. It runs on a thread of its own, since
+//! wait. The tip in the store is the only cursor, and every block is one transaction, so the loop can be stopped or
+//! killed anywhere and goes on at a block boundary. It runs on a thread of its own, since
 //! sources and the store block. It must never answer questions or judge operations.
 
 use std::fs;
@@ -15,7 +15,7 @@ use crate::bns::{Bns, Params};
 use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates};
 use crate::clock::Clock;
 use crate::status::Progress;
-use crate::store::{ConnectedBlock, Store, StoreError};
+use crate::store::{ConnectedBlock, Store, StoreError, Writer};
 use crate::virtualchain::connect_block;
 
 /// Longest wait for news from the source; it also bounds how long a stop takes.
@@ -27,6 +27,11 @@ const SYNCED: &str = "synced";
 /// How often progress is logged during a long sync.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
+/// While the index is far behind, one transaction in this many waits for the disk.
+const UNSYNCED_BLOCKS: u32 = 16;
+/// From this many blocks on the index is far behind.
+const FAR_BEHIND: u32 = 8;
+
 /// Why the index cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -36,6 +41,18 @@ pub enum IndexError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The source's best chain parted from the index's below what can be undone.
+    #[error(
+        "the chain that the source follows parted from the index at block {fork}, {depth} blocks below its tip, and only {undo_depth} can be undone automatically: if the source is right, stop bnsd and run `bnsd chain rewind {fork}`"
+    )]
+    DeepFork {
+        /// Highest block that both share.
+        fork: u32,
+        /// How many blocks of the index are above it.
+        depth: u32,
+        /// How many could be undone.
+        undo_depth: u32,
+    },
 }
 
 /// What one turn of the loop did.
@@ -56,6 +73,8 @@ pub struct Indexer<S> {
     store: Arc<Store>,
     progress: Arc<Progress>,
     clock: Arc<dyn Clock>,
+    /// Blocks since the last one that waited for the disk.
+    unsynced: u32,
 }
 
 impl<S: ChainSource> Indexer<S> {
@@ -73,16 +92,13 @@ impl<S: ChainSource> Indexer<S> {
             store,
             progress,
             clock,
+            unsynced: 0,
         }
     }
 
     /// Does what follows the indexed tip, once.
     pub fn turn(&mut self) -> Result<Turn, IndexError> {
-        let tip = self.store.snapshot().tip();
-        let at = tip.map(|tip| BlockRef {
-            height: tip.height,
-            hash: tip.hash,
-        });
+        let at = self.tip();
         match self.source.next(at, self.bns.params().first_block)? {
             Event::Connect(block) => {
                 self.connect(&block)?;
@@ -90,6 +106,7 @@ impl<S: ChainSource> Indexer<S> {
                 Ok(Turn::Connected(block.at))
             }
             Event::Disconnect => {
+                self.check_depths()?;
                 let disconnected = self.store.disconnect()?;
                 let tip = disconnected.tip;
                 self.progress.set_tip(
@@ -114,7 +131,13 @@ impl<S: ChainSource> Indexer<S> {
         while !stop.load(Ordering::Relaxed) {
             match self.step(&mut report) {
                 Ok(()) => pause = BACKOFF.0,
-                Err(IndexError::Source(SourceError::Unavailable(reason))) => {
+                Err(
+                    error @ (IndexError::Source(SourceError::Unavailable(_))
+                    | IndexError::DeepFork { .. }),
+                ) => {
+                    let reason = error.to_string();
+                    let is_fork = matches!(error, IndexError::DeepFork { .. });
+                    self.progress.set_forked(is_fork);
                     self.progress.set_trouble(Some(reason.clone()));
                     tracing::warn!("{reason}; trying again in {} s", pause.as_secs());
                     sleep(pause, stop);
@@ -129,12 +152,83 @@ impl<S: ChainSource> Indexer<S> {
         Ok(())
     }
 
+    fn tip(&self) -> Option<BlockRef> {
+        self.store.snapshot().tip().map(|tip| BlockRef {
+            height: tip.height,
+            hash: tip.hash,
+        })
+    }
+
+    /// Compares the blocks at depths 1, 2, 4, 8 ... below the tip with the source's, so that a fork that cannot
+    /// be undone is found before anything is undone. A block that connects to the tip makes this comparison by
+    /// itself, at all depths: its hash covers every block below.
+    fn check_depths(&mut self) -> Result<(), IndexError> {
+        let Some(tip) = self.tip() else {
+            return Ok(());
+        };
+        let snapshot = self.store.snapshot();
+        let first_block = self.bns.params().first_block;
+        let mut parted = tip.height.saturating_add(1);
+        let depths = std::iter::successors(Some(1u32), |depth| depth.checked_mul(2));
+        let heights = depths.map_while(|depth| tip.height.checked_sub(depth));
+        for height in heights.take_while(|height| *height >= first_block) {
+            let Some(block) = snapshot.block(height)? else {
+                break;
+            };
+            let hash = block.hash;
+            if self.source.holds(BlockRef { height, hash })? {
+                return self.judge_fork(tip.height, height, parted);
+            }
+            parted = height;
+        }
+        if parted > tip.height {
+            return Ok(()); // too few blocks to have a depth
+        }
+        self.judge_fork(tip.height, first_block.saturating_sub(1), parted)
+    }
+
+    /// `shared` is a height at which both chains agree, `parted` one above it at which they do not; an error
+    /// if the place where they part, between the two, is too deep.
+    fn judge_fork(&mut self, tip: u32, shared: u32, parted: u32) -> Result<(), IndexError> {
+        let undo_depth = self.store.undo_depth();
+        if parted > tip || tip - shared <= undo_depth {
+            return Ok(());
+        }
+        let (mut shared, mut parted) = (shared, parted);
+        let snapshot = self.store.snapshot();
+        while parted - shared > 1 {
+            let height = shared + (parted - shared) / 2;
+            let block = snapshot.block(height)?;
+            let hash = block.map(|block| block.hash);
+            let is_held = match hash {
+                Some(hash) => self.source.holds(BlockRef { height, hash })?,
+                None => true,
+            };
+            if is_held {
+                shared = height;
+            } else {
+                parted = height;
+            }
+        }
+        let depth = tip - shared;
+        if depth <= undo_depth {
+            return Ok(());
+        }
+        Err(IndexError::DeepFork {
+            fork: shared,
+            depth,
+            undo_depth,
+        })
+    }
+
     fn step(&mut self, report: &mut Report) -> Result<(), IndexError> {
+        let before = self.progress.height();
         match self.turn()? {
             Turn::Connected(at) => {
+                let blocks = at.height.saturating_sub(before).max(1);
                 self.progress
                     .set_best_height(self.source.best_height()?.max(at.height));
-                report.connected(at.height, self.progress.best_height());
+                report.connected(blocks, at.height, self.progress.best_height());
             }
             Turn::Disconnected(undone) => {
                 tracing::info!(height = undone.height, hash = %undone.hash, "disconnected a block");
@@ -146,6 +240,7 @@ impl<S: ChainSource> Indexer<S> {
                 self.source.wait(PATIENCE);
             }
         }
+        self.progress.set_forked(false);
         self.progress.set_trouble(None);
         Ok(())
     }
@@ -159,21 +254,32 @@ impl<S: ChainSource> Indexer<S> {
         self.progress.set_synced(self.clock.elapsed());
     }
 
+    /// Connects a block in a transaction of its own. While the index is far behind, only one in a while waits for
+    /// the disk, since syncing one costs more than most blocks; a crash then costs the blocks since that one, which
+    /// the source still has.
     fn connect(&mut self, block: &Block) -> Result<(), IndexError> {
         let height = block.at.height;
         let transactions = candidates(&mut self.source, block, self.bns.params().magic)?;
-        let (bns, hash) = (&self.bns, block.at.hash);
-        self.store.write(|writer| {
+        let behind = self.source.best_height()?.saturating_sub(height);
+        let (bns, store) = (&self.bns, &self.store);
+        let apply = |writer: &mut Writer<'_>| {
             let outcome = connect_block(bns, height, &transactions, writer.state())?;
             let connected = ConnectedBlock {
-                hash,
+                hash: block.at.hash,
                 previous: block.previous,
                 time: block.time,
                 candidates: &transactions,
                 outcome: &outcome,
             };
             writer.apply(&connected).map_err(IndexError::from)
-        })
+        };
+        self.unsynced += 1;
+        if behind < FAR_BEHIND || self.unsynced >= UNSYNCED_BLOCKS {
+            store.write(apply)?;
+            self.unsynced = 0;
+            return Ok(());
+        }
+        store.write_unsynced(apply)
     }
 }
 
@@ -206,8 +312,8 @@ impl Report {
         }
     }
 
-    fn connected(&mut self, height: u32, best: u32) {
-        self.blocks += 1;
+    fn connected(&mut self, blocks: u32, height: u32, best: u32) {
+        self.blocks += blocks;
         let elapsed = self.since.elapsed();
         if elapsed < REPORT_EVERY {
             return;

@@ -18,6 +18,7 @@ pub struct Progress {
     ever_synced: AtomicBool,
     /// Seconds plus one; 0 is "not in this run".
     synced_at: AtomicU64,
+    forked: AtomicBool,
     trouble: ArcSwapOption<String>,
 }
 
@@ -54,6 +55,17 @@ impl Progress {
     pub fn synced_at(&self) -> Option<Duration> {
         let seconds = self.synced_at.load(Ordering::Relaxed).checked_sub(1)?;
         Some(Duration::from_secs(seconds))
+    }
+
+    /// Whether the source's chain parted from the index's too deep to be undone.
+    pub fn set_forked(&self, forked: bool) {
+        self.forked.store(forked, Ordering::Relaxed);
+    }
+
+    /// Whether the source's chain parted from the index's too deep to be undone: nothing that was indexed
+    /// can be vouched for.
+    pub fn is_forked(&self) -> bool {
+        self.forked.load(Ordering::Relaxed)
     }
 
     /// What keeps the index from going on, as one sentence.

@@ -16,6 +16,9 @@ mod architecture;
 /// Wrong commands and wrong configurations.
 mod cli;
 
+/// What the comparison with other servers computes itself.
+mod compare;
+
 /// The conformance checklist of a resolver, row by row.
 mod conformance;
 
@@ -31,8 +34,17 @@ mod hostile;
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
 
+/// Following a real Bitcoin Core in regtest.
+mod node;
+
 /// A second state machine on the engine of the name system.
 mod notary;
+
+/// A person's life with names, on the embedded chain.
+mod own;
+
+/// The same on Bitcoin Core in regtest.
+mod own_node;
 
 /// Laws of the engine: undo, reorganisations, parsers.
 mod properties;

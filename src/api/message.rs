@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::cache::{CacheReply, CacheRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
+use super::own;
 use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
 
 /// Version of the protocol. It changes only when an old reader would misread a new line.
 pub const VERSION: u32 = 1;
-/// Longest request in bytes, line end included. The longest name has 255 bytes; this leaves room for more.
-pub const REQUEST_MAX: usize = 64 * 1024;
+/// Longest request in bytes, line end included: a zone file (40,960 bytes) or a batch of transactions in hex.
+pub const REQUEST_MAX: usize = 512 * 1024;
 /// Longest reply in bytes, line end included: a zone's worth of records (65,535 bytes of message) as text with
 /// every byte escaped stays below 1 MiB, the history of a name comes on top.
 pub const REPLY_MAX: usize = 4 * 1024 * 1024;
@@ -31,6 +32,34 @@ pub enum Request {
     Cache(CacheRequest),
     /// A choice between chain and legacy tree.
     Prefer(PreferRequest),
+    /// Constants and tip of the chain.
+    Chain(own::ChainRequest),
+    /// How a name stands.
+    Name(own::NameRequest),
+    /// A list of names.
+    Names(own::NamesRequest),
+    /// How a namespace stands.
+    Namespace(own::NamespaceRequest),
+    /// All namespaces.
+    Namespaces(own::NamespacesRequest),
+    /// Unspent preorders.
+    Preorder(own::PreorderRequest),
+    /// Whether the next blocks would accept transactions.
+    Judge(own::JudgeRequest),
+    /// What became of transactions.
+    Operation(own::OperationRequest),
+    /// A zone file for the archive.
+    Publish(own::PublishRequest),
+    /// A zone file from the archive.
+    Zonefile(own::ZonefileRequest),
+    /// Spendable outputs on the embedded chain.
+    Coins(own::CoinsRequest),
+    /// Transactions for the embedded chain.
+    Submit(own::SubmitRequest),
+    /// Blocks on the embedded chain.
+    Mine(own::MineRequest),
+    /// Worthless coins of the embedded chain.
+    Faucet(own::FaucetRequest),
 }
 
 /// What is replied.
@@ -47,6 +76,28 @@ pub enum Reply {
     Cache(CacheReply),
     /// To [`Request::Prefer`].
     Prefer(PreferReply),
+    /// To [`Request::Chain`].
+    Chain(Box<own::ChainReply>),
+    /// To [`Request::Name`].
+    Name(Box<own::NameReply>),
+    /// To [`Request::Names`].
+    Names(own::NamesReply),
+    /// To [`Request::Namespace`].
+    Namespace(Box<own::NamespaceReply>),
+    /// To [`Request::Namespaces`].
+    Namespaces(own::NamespacesReply),
+    /// To [`Request::Preorder`].
+    Preorder(own::PreorderReply),
+    /// To [`Request::Judge`].
+    Judge(own::JudgeReply),
+    /// To [`Request::Operation`].
+    Operation(own::OperationReply),
+    /// To [`Request::Publish`] and [`Request::Zonefile`].
+    Zonefile(own::ZonefileReply),
+    /// To [`Request::Coins`].
+    Coins(own::CoinsReply),
+    /// To [`Request::Submit`], [`Request::Mine`] and [`Request::Faucet`].
+    Mined(own::MinedReply),
     /// To any request that got no other.
     Error(ErrorReply),
 }

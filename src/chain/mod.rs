@@ -4,6 +4,8 @@
 //! exactly one [`Event`]. The index's own tip is the argument, so that a source keeps no cursor that a
 //! crash could lose: after a restart the same question gets the same answer.
 //!
+//! - [`bitcoind`]: a Bitcoin Core node, over RPC.
+//! - [`blockfiles`]: the block directory of a Bitcoin Core node, without the node.
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
 //!
 //! [`vectorfile`] reads golden chains, which are no source: they bring their own constants.
@@ -14,10 +16,14 @@ use bitcoin::{BlockHash, OutPoint, TxOut};
 
 #[cfg(test)]
 mod battery;
+pub mod bitcoind;
 pub mod blockfile;
+pub mod blockfiles;
 mod candidates;
+pub mod checked;
 pub mod dev;
 pub mod header;
+mod pipeline;
 pub mod tree;
 pub mod vectorfile;
 
@@ -82,9 +88,43 @@ pub trait ChainSource: Send {
     /// Height of the best block that the source knows, for progress.
     fn best_height(&mut self) -> Result<u32, SourceError>;
 
+    /// Whether this block is on the best chain, so that the index can compare what it built on long ago. A
+    /// source whose chain does not reach so high says `false`.
+    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError>;
+
     /// Returns when something may have changed, at the latest after `patience`.
     fn wait(&mut self, patience: Duration);
 
     /// One line that names the source for `status` and the log, without secrets.
     fn describe(&self) -> String;
+}
+
+impl<S: ChainSource + ?Sized> ChainSource for Box<S> {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+        (**self).next(tip, first_block)
+    }
+
+    fn prevouts(
+        &mut self,
+        block: &Block,
+        outpoints: &[OutPoint],
+    ) -> Result<Vec<TxOut>, SourceError> {
+        (**self).prevouts(block, outpoints)
+    }
+
+    fn best_height(&mut self) -> Result<u32, SourceError> {
+        (**self).best_height()
+    }
+
+    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
+        (**self).holds(at)
+    }
+
+    fn wait(&mut self, patience: Duration) {
+        (**self).wait(patience);
+    }
+
+    fn describe(&self) -> String {
+        (**self).describe()
+    }
 }

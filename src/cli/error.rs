@@ -44,6 +44,9 @@ pub enum CliError {
     /// The daemon that this command became ended badly.
     #[error("{0:#}")]
     Daemon(anyhow::Error),
+    /// An operation was not done.
+    #[error(transparent)]
+    Own(#[from] super::own::OwnError),
     /// The answer is no, for this reason.
     #[error("{0}")]
     No(String),
@@ -61,6 +64,7 @@ impl CliError {
         match self {
             Self::Config(error) if error.is_wrong_use() => Exit::WrongUse,
             Self::Refused(error) if error.kind == ErrorKind::Usage => Exit::WrongUse,
+            Self::Own(error) => error.exit(),
             Self::No(_) => Exit::No,
             _ => Exit::Trouble,
         }

@@ -20,12 +20,18 @@ mod config;
 mod demo;
 mod error;
 mod explain;
+mod keys;
 mod log;
 mod lookup;
+mod name;
+mod namespace;
 mod output;
+mod own;
 mod prefer;
 mod serve;
 mod status;
+mod tx;
+mod zonefile;
 
 pub use error::{CliError, Exit};
 
@@ -58,6 +64,21 @@ enum Command {
     Cache(cache::CacheCommand),
     /// Settle who answers for a name that is on the chain and in the legacy tree.
     Prefer(prefer::Prefer),
+    /// Register names and keep them.
+    #[command(subcommand)]
+    Name(Box<name::NameCommand>),
+    /// Open namespaces.
+    #[command(subcommand)]
+    Namespace(Box<namespace::NamespaceCommand>),
+    /// Make and keep the keys that own names.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Look at, sign and send transactions.
+    #[command(subcommand)]
+    Tx(tx::TxCommand),
+    /// Write and publish zone files.
+    #[command(subcommand)]
+    Zonefile(Box<zonefile::ZonefileCommand>),
     /// Derive the chain of names again and compare.
     #[command(subcommand)]
     Chain(chain::ChainCommand),
@@ -102,6 +123,11 @@ impl Cli {
             Command::Status(status) => status.run(&context),
             Command::Cache(cache) => cache.run(&context),
             Command::Prefer(prefer) => prefer.run(&context),
+            Command::Name(name) => name.run(&context),
+            Command::Namespace(namespace) => namespace.run(&context),
+            Command::Keys(keys) => keys.run(&context),
+            Command::Tx(tx) => tx.run(&context),
+            Command::Zonefile(zonefile) => zonefile.run(&context),
             Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
         }

@@ -141,6 +141,19 @@ impl Page {
         }
     }
 
+    /// Puts another page below this one.
+    pub fn append(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+    }
+
+    /// Writes it to the standard error, beside the result of a command.
+    pub fn say(&self) {
+        eprint!(
+            "{}",
+            self.render(colours_are_wanted(io::stderr().is_terminal()))
+        );
+    }
+
     fn render(&self, colours: bool) -> String {
         let is_row = |line: &Line| matches!(line, Line::Row(_));
         let blocks = self.lines.chunk_by(|a, b| is_row(a) == is_row(b));

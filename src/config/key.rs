@@ -54,6 +54,15 @@ pub const KEYS: &[Key] = &[
     ),
     key("chain.first-block", "BNSD_CHAIN_FIRST_BLOCK", Shape::Number),
     key("chain.undo-depth", "BNSD_CHAIN_UNDO_DEPTH", Shape::Number),
+    key("chain.rpc-address", "BNSD_CHAIN_RPC_ADDRESS", Shape::Text),
+    key("chain.rpc-cookie", "BNSD_CHAIN_RPC_COOKIE", Shape::Path),
+    key("chain.rpc-user", "BNSD_CHAIN_RPC_USER", Shape::Text),
+    key(
+        "chain.rpc-password-file",
+        "BNSD_CHAIN_RPC_PASSWORD_FILE",
+        Shape::Path,
+    ),
+    key("chain.blocks-dir", "BNSD_CHAIN_BLOCKS_DIR", Shape::Path),
     key("dns.upstreams", "BNSD_DNS_UPSTREAMS", Shape::List),
     key("dns.routes", "BNSD_DNS_ROUTES", Shape::ListMap),
     key("dns.bootstrap", "BNSD_DNS_BOOTSTRAP", Shape::List),
@@ -89,7 +98,12 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Variables that the command line reads itself.
-pub const OTHER_VARIABLES: &[&str] = &["BNSD_CONFIG", "BNSD_JSON"];
+pub const OTHER_VARIABLES: &[&str] = &[
+    "BNSD_CONFIG",
+    "BNSD_JSON",
+    "BNSD_KEYS_DIR",
+    "BNSD_PASSPHRASE_FILE",
+];
 
 /// The key of that name.
 pub fn find(name: &str) -> Option<&'static Key> {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
 
+use super::Network;
+
 /// Where a daemon that the system started has its control socket; systemd/ and launchd/ name the same.
 #[cfg(not(target_os = "macos"))]
 pub const SYSTEM_CONTROL_SOCKET: &str = "/run/bnsd/control.sock";
@@ -37,6 +39,21 @@ impl Places {
     pub fn demo_dir(&self) -> Option<PathBuf> {
         self.state.as_ref().map(|state| state.join("demo"))
     }
+}
+
+/// The directory in which Bitcoin Core keeps this network unless it is told otherwise: that of the user who
+/// runs us.
+pub fn bitcoin_core(network: Network) -> Option<PathBuf> {
+    let home = BaseDirs::new()?.home_dir().to_owned();
+    let directory = if cfg!(target_os = "macos") {
+        home.join("Library/Application Support/Bitcoin")
+    } else {
+        home.join(".bitcoin")
+    };
+    Some(match network {
+        Network::Mainnet => directory,
+        Network::Regtest | Network::Dev => directory.join("regtest"),
+    })
 }
 
 /// `~/x` as the shell would read it, since no shell reads a configuration file.

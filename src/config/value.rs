@@ -57,6 +57,28 @@ pub fn stale(text: &str) -> Result<u32, String> {
     number(text, 0..=604_800)
 }
 
+/// HOST:PORT of a node's RPC interface.
+pub fn node(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').and_then(|(host, port)| {
+        let is_host = !host.is_empty() && !host.contains(['/', '@', ' ']);
+        port.parse::<u16>().ok().filter(|_| is_host)
+    });
+    if port.is_none_or(|port| port == 0) {
+        return Err(format!(
+            "{text:?} is no HOST:PORT; write for example 127.0.0.1:8332"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// The user that a node's configuration names (`rpcauth`).
+pub fn user(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains([':', '\n']) {
+        return Err(format!("{text:?} is no user name; it has no colon"));
+    }
+    Ok(text.to_owned())
+}
+
 /// A domain name, lower case and fully qualified.
 pub fn domain(text: &str) -> Result<rr::Name, String> {
     let problem = || format!("{text:?} is no domain name; write for example home.example");
@@ -91,7 +113,12 @@ pub fn mode(text: &str) -> Result<Mode, String> {
 pub fn source(text: &str) -> Result<SourceKind, String> {
     choose(
         text,
-        &[("none", SourceKind::None), ("dev", SourceKind::Dev)],
+        &[
+            ("none", SourceKind::None),
+            ("bitcoind", SourceKind::Bitcoind),
+            ("blockfiles", SourceKind::Blockfiles),
+            ("dev", SourceKind::Dev),
+        ],
     )
 }
 

@@ -56,7 +56,8 @@ pub fn run_demo(mut options: DemoOptions) -> anyhow::Result<()> {
         .extend(folder.map(|folder| fs::canonicalize(&folder).unwrap_or(folder)));
     runtime()?.block_on(async {
         let chain = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
-        let daemon = Daemon::start(&config, Some(&chain))?;
+        let source = Box::new(chain.source(config.chain.confirmations));
+        let daemon = Daemon::start_with(&config, Some(source), Some(chain.clone()))?;
         let published = files.clone();
         let (bns, archive) = (
             Bns::new(params(&config.chain)),

@@ -10,8 +10,11 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
+mod node;
+mod own;
 mod preferences;
 mod service;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,19 +22,20 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use demo::{DemoOptions, run_demo};
+pub use source::credentials as node_credentials;
 
 use crate::api::control;
 use crate::bns::Params;
 use crate::chain::ChainSource;
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ChainConfig, Config, Network, SourceKind};
+use crate::config::{ChainConfig, Config, Network};
 use crate::dns::forward::Watch;
 use crate::dns::names::NameStore;
 use crate::dns::{
@@ -43,8 +47,10 @@ use crate::indexer::Indexer;
 use crate::resolver::Policy;
 use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use node::DevNode;
 use preferences::Preferences;
 use service::Service;
+pub use source::open_existing as open_source;
 
 /// Where the system says which resolvers to ask.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -65,13 +71,10 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
-        let chain = match config.chain.source {
-            SourceKind::None => None,
-            SourceKind::Dev => Some(DevChain::open(&config.data_dir.join(DEV_CHAIN))?),
-        };
+        let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let daemon = Daemon::start(config, chain.as_ref())?;
+        let daemon = Daemon::start_with(config, opened.source, opened.embedded)?;
         daemon.log_start();
         signals.wait().await;
         daemon.stop().await
@@ -89,9 +92,18 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts everything that `config` asks for, following `chain` if there is one. Must be called inside
+    /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
-    pub fn start(config: &Config, chain: Option<&DevChain>) -> anyhow::Result<Self> {
+    pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
+        Self::start_with(config, source, None)
+    }
+
+    /// The same with the embedded chain behind `source`, so that it takes transactions.
+    pub fn start_with(
+        config: &Config,
+        source: Option<Box<dyn ChainSource>>,
+        chain: Option<DevChain>,
+    ) -> anyhow::Result<Self> {
         let listen = Options {
             listen: config.listen.clone(),
             tls: config.dns.tls.clone(),
@@ -130,7 +142,6 @@ impl Daemon {
         )
         .with_log(config.log_queries)
         .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
-        let source = chain.map(|chain| chain.source(config.chain.confirmations));
         let service = Arc::new(Service {
             handler: Arc::new(handler),
             names,
@@ -140,7 +151,10 @@ impl Daemon {
             tls_listeners: server.tls_addrs(),
             https_listeners: server.https_addrs(),
             network: config.chain.network,
-            source: source.as_ref().map(ChainSource::describe),
+            source: source.as_ref().map(|source| source.describe()),
+            source_kind: config.chain.source,
+            confirmations: config.chain.confirmations,
+            node: chain.map(|chain| DevNode::new(chain, config.chain.confirmations)),
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));
@@ -281,21 +295,6 @@ fn spawn_indexer(
     thread
         .spawn(run)
         .context("cannot start the indexer's thread")
-}
-
-/// The configured source of blocks, for work without a daemon.
-pub fn open_source(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
-    match config.chain.source {
-        SourceKind::None => Ok(None),
-        SourceKind::Dev => {
-            let directory = config.data_dir.join(DEV_CHAIN);
-            if !directory.is_dir() {
-                bail!("there is no embedded chain in {}", directory.display());
-            }
-            let chain = DevChain::open(&directory)?;
-            Ok(Some(Box::new(chain.source(config.chain.confirmations))))
-        }
-    }
 }
 
 /// The constants of the configured chain.

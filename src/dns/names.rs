@@ -78,6 +78,9 @@ fn sync_state(progress: &Progress, clock: &dyn Clock, tip_time: Option<u32>) -> 
     if !progress.has_ever_synced() {
         return SyncState::NeverSynced { indexed, tip };
     }
+    if progress.is_forked() {
+        return SyncState::Forked { indexed };
+    }
     let lag = match progress.synced_at() {
         Some(at) => clock.elapsed().saturating_sub(at),
         None => Duration::from_secs(

@@ -149,14 +149,16 @@ fn is_held<S: NameSource>(target: &Target, source: &S) -> Result<bool, S::Error>
 
 /// SERVFAIL while the database cannot vouch for anything.
 fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
-    let (indexed, tip) = match source.sync() {
+    let text = match source.sync() {
         SyncState::Synced => return None,
         SyncState::Behind { lag, .. } if lag <= policy.max_lag => return None,
         SyncState::Behind { indexed, tip, .. } | SyncState::NeverSynced { indexed, tip } => {
-            (indexed, tip)
+            format!("bns: synced {indexed}/{tip}")
+        }
+        SyncState::Forked { indexed } => {
+            format!("bns: the chain parted from the index at {indexed}, see bnsd status")
         }
     };
-    let text = format!("bns: synced {indexed}/{tip}");
     Some(Answer::failure(
         Outcome::Failed,
         ExtendedError::new(ExtendedError::NOT_READY, text),

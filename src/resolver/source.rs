@@ -41,6 +41,11 @@ pub enum SyncState {
         /// Age of the newest indexed block beyond what is usual.
         lag: Duration,
     },
+    /// The chain parted from the index deeper than it can follow by itself: a person has to decide.
+    Forked {
+        /// The height that was reached.
+        indexed: u32,
+    },
     /// The first synchronisation has not finished.
     NeverSynced {
         /// The height that was reached.

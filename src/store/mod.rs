@@ -67,6 +67,7 @@ mod key;
 mod lock;
 mod open;
 mod query;
+mod rewind;
 mod row;
 mod table;
 #[cfg(test)]
@@ -81,6 +82,7 @@ pub use error::{OpenError, StoreError};
 pub use query::{
     Counts, HistoryEntry, MissingError, MissingZonefile, NamespaceHistoryEntry, Zonefiles,
 };
+pub use rewind::{RewindError, Rewound};
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};
 pub use verify::{Verified, VerifyError};
 pub use view::{OpenState, StateReader, StoreSnapshot};
@@ -250,7 +252,25 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let transaction = self.begin()?;
+        self.transact(self.begin()?, work)
+    }
+
+    /// As [`Store::write`], without waiting for the disk: the transaction becomes durable with the next one that
+    /// `write` commits. After a crash before that, the state is one that `write` left.
+    pub fn write_unsynced<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut transaction = self.database().begin_write().map_err(StoreError::from)?;
+        open::make_fleeting(&mut transaction)?;
+        self.transact(transaction, work)
+    }
+
+    fn transact<T, E: From<StoreError>>(
+        &self,
+        transaction: WriteTransaction,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let tables = Tables::of_write(&transaction)?;
         let mut writer = Writer::new(tables, self.chain.first_block, self.options.undo_depth)?;
         let result = work(&mut writer)?;
@@ -277,6 +297,11 @@ impl Store {
     /// The chain that the database belongs to.
     pub fn chain(&self) -> &ChainIdentity {
         &self.chain
+    }
+
+    /// For how many of the newest blocks undo data is kept.
+    pub fn undo_depth(&self) -> u32 {
+        self.options.undo_depth
     }
 
     /// The data directory.

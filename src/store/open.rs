@@ -91,7 +91,7 @@ pub(super) fn make_durable(transaction: &mut WriteTransaction) {
     transaction.set_quick_repair(true);
 }
 
-/// What write transactions are set to whose result nobody will open again.
+/// What write transactions are set to that need not survive a crash by themselves.
 pub(super) fn make_fleeting(transaction: &mut WriteTransaction) -> Result<(), StoreError> {
     let set = transaction.set_durability(Durability::None);
     set.map_err(|error| StoreError::Database(Box::new(error.into())))

@@ -10,7 +10,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, Script, TxOut};
 pub const DUST: Amount = Amount::from_sat(5500);
 
 /// Size in bytes of an input that spends p2pkh: outpoint 36, script length 1, script up to 107, sequence 4.
-const INPUT_SIZE: u64 = 148;
+pub const KEY_HASH_SIZE: u64 = 148;
 /// Size in bytes of a transaction without inputs and outputs, with room for counts up to 65535.
 const FRAME_SIZE: u64 = 14;
 
@@ -21,11 +21,17 @@ pub struct Coin {
     pub outpoint: OutPoint,
     /// Its worth and its script.
     pub output: TxOut,
+    /// Size in virtual bytes of the input that spends it.
+    pub input_size: u64,
 }
 
 impl From<(OutPoint, TxOut)> for Coin {
     fn from((outpoint, output): (OutPoint, TxOut)) -> Self {
-        Self { outpoint, output }
+        Self {
+            outpoint,
+            output,
+            input_size: KEY_HASH_SIZE,
+        }
     }
 }
 
@@ -34,7 +40,7 @@ impl From<(OutPoint, TxOut)> for Coin {
 pub struct Funding<'a> {
     /// Script of the sender, whose coin becomes input 0.
     pub sender: &'a Script,
-    /// Spendable p2pkh outputs of the sender and of anybody who pays.
+    /// Spendable p2pkh and p2sh outputs of the sender and of anybody who pays.
     pub coins: &'a [Coin],
     /// Where change goes.
     pub change: &'a Script,
@@ -85,13 +91,25 @@ pub fn select(
     outputs: &[TxOut],
     change_output: ChangeOutput,
 ) -> Result<Selection, FundingError> {
+    select_first(funding, None, outputs, change_output)
+}
+
+/// The same with a coin of the sender that has to be input 0: that of a transaction which is replaced.
+pub fn select_first(
+    funding: &Funding<'_>,
+    first: Option<OutPoint>,
+    outputs: &[TxOut],
+    change_output: ChangeOutput,
+) -> Result<Selection, FundingError> {
     let need = Need::of(funding, outputs, change_output)?;
     let mut chosen = Vec::new();
     let mut total = Amount::ZERO;
-    for coin in in_order(funding)? {
+    let mut size = 0;
+    for coin in in_order(funding, first)? {
         total = sum(total, coin.output.value)?;
+        size += coin.input_size;
         chosen.push(coin);
-        if let Some((change, fee)) = need.settle(chosen.len(), total)? {
+        if let Some((change, fee)) = need.settle(size, total)? {
             return Ok(Selection {
                 coins: chosen,
                 change,
@@ -99,28 +117,36 @@ pub fn select(
             });
         }
     }
-    let missing = need.least(chosen.len())?.checked_sub(total);
+    let missing = need.least(size)?.checked_sub(total);
     Err(FundingError::TooLittle {
         missing: missing.unwrap_or_default(),
     })
 }
 
 /// The sender's largest coin, then all others by worth; outpoints decide between equals.
-fn in_order(funding: &Funding<'_>) -> Result<Vec<Coin>, FundingError> {
+fn in_order(funding: &Funding<'_>, first: Option<OutPoint>) -> Result<Vec<Coin>, FundingError> {
     let mut coins: Vec<Coin> = funding
         .coins
         .iter()
-        .filter(|coin| coin.output.script_pubkey.is_p2pkh())
+        .filter(|coin| is_spendable(&coin.output.script_pubkey))
         .cloned()
         .collect();
     coins.sort_by_key(|coin| (std::cmp::Reverse(coin.output.value), coin.outpoint));
     let first = coins
         .iter()
-        .position(|coin| *coin.output.script_pubkey == *funding.sender)
+        .position(|coin| {
+            let is_wanted = first.is_none_or(|first| coin.outpoint == first);
+            is_wanted && *coin.output.script_pubkey == *funding.sender
+        })
         .ok_or(FundingError::NoSenderCoin)?;
     let sender = coins.remove(first);
     coins.insert(0, sender);
     Ok(coins)
+}
+
+/// Whether an operation may spend it: any other kind of input voids the operation (wf §1 step 4).
+pub fn is_spendable(script: &Script) -> bool {
+    script.is_p2pkh() || script.is_p2sh()
 }
 
 /// What the inputs have to cover.
@@ -153,10 +179,10 @@ impl Need {
         })
     }
 
-    /// Change and fee if `total` from this many inputs suffices.
+    /// Change and fee if `total` from inputs of this size suffices.
     fn settle(
         &self,
-        inputs: usize,
+        inputs: u64,
         total: Amount,
     ) -> Result<Option<(Option<Amount>, Amount)>, FundingError> {
         let left = |fee| total.checked_sub(self.outputs)?.checked_sub(fee);
@@ -171,8 +197,8 @@ impl Need {
         })
     }
 
-    /// The least that this many inputs would have to be worth.
-    fn least(&self, inputs: usize) -> Result<Amount, FundingError> {
+    /// The least that inputs of this size would have to be worth.
+    fn least(&self, inputs: u64) -> Result<Amount, FundingError> {
         match self.change_output {
             ChangeOutput::Optional => sum(self.outputs, self.fee(inputs, 0)?),
             ChangeOutput::Required => sum(
@@ -182,8 +208,8 @@ impl Need {
         }
     }
 
-    fn fee(&self, inputs: usize, change_size: u64) -> Result<Amount, FundingError> {
-        let size = FRAME_SIZE + INPUT_SIZE * inputs as u64 + self.outputs_size + change_size;
+    fn fee(&self, inputs: u64, change_size: u64) -> Result<Amount, FundingError> {
+        let size = FRAME_SIZE + inputs + self.outputs_size + change_size;
         self.rate.fee_vb(size).ok_or(FundingError::TooMuch)
     }
 }
@@ -210,6 +236,7 @@ mod tests {
         Coin {
             outpoint: OutPoint::new(Txid::all_zeros(), vout),
             output: pay(owner, satoshi),
+            input_size: KEY_HASH_SIZE,
         }
     }
 

@@ -45,6 +45,16 @@ impl SigningKey {
         }
     }
 
+    /// The key's bytes, wiped when they are dropped.
+    pub fn to_bytes(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        zeroize::Zeroizing::new(self.secret.secret_bytes())
+    }
+
+    /// The public key as the bitcoin crate has it.
+    pub fn public(&self) -> key::PublicKey {
+        key::PublicKey::new(self.public)
+    }
+
     /// The compressed public key, 33 bytes.
     pub fn public_key(&self) -> [u8; 33] {
         self.public.serialize()
@@ -64,6 +74,15 @@ impl SigningKey {
     pub(super) fn sign(&self, message: &Message) -> ecdsa::Signature {
         SECP.sign_ecdsa_low_r(message, &self.secret)
     }
+}
+
+/// Whether a signature of `message` is by `key`.
+pub(super) fn is_valid(
+    message: &Message,
+    signature: &ecdsa::Signature,
+    key: &key::PublicKey,
+) -> bool {
+    SECP.verify_ecdsa(message, signature, &key.inner).is_ok()
 }
 
 impl Drop for SigningKey {

@@ -4,19 +4,33 @@
 //! Operation (payload, outputs) + Funding (sender, coins) --build--> Unsigned --sign--> Transaction
 //! ```
 //!
-//! - [`keys`]: keys that sign.
-//! - [`coins`]: which outputs to spend, and what change is left.
+//! - [`keys`]: keys that sign; [`lock`]: the scripts that they open; [`phrase`]: keys from words (BIP39, BIP32).
+//! - [`vault`]: keys at rest, encrypted; [`passphrase`]: what opens them; [`harden`]: keeps them out of core files.
+//! - [`coins`]: which outputs to spend, and what change is left; [`fee`]: what miners get.
 //! - [`operation`]: the operations with their outputs in conventional order (wire-format.md §4).
-//! - [`sign`]: signatures for the inputs.
+//! - [`judge`]: whether the rules would accept them.
+//! - [`sign`]: signatures for the inputs; [`psbt`]: the same for transactions that travel.
+//! - [`node`]: who supplies coins and takes transactions; [`bitcoind`]: a Bitcoin Core node.
+//! - [`journal`]: what is under way, on disk before it is sent.
 //! - [`registrar`]: names onto an embedded chain, for the demo and tests.
 //!
-//! The wallet computes; it neither sends transactions nor stores keys. The daemon never uses it: commands
-//! that sign run in the process of the command.
+//! The daemon never opens a key: commands that sign run in the process of the command.
 
+pub mod bitcoind;
 pub mod coins;
+pub mod fee;
+pub mod harden;
+pub mod journal;
+pub mod judge;
 pub mod keys;
+pub mod lock;
+pub mod node;
 pub mod operation;
+pub mod passphrase;
+pub mod phrase;
+pub mod psbt;
 pub mod registrar;
 pub mod sign;
 #[cfg(test)]
 mod tests;
+pub mod vault;

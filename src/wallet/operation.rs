@@ -9,7 +9,9 @@
 use bitcoin::absolute::LockTime;
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, opcodes};
+use bitcoin::{
+    Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, opcodes,
+};
 
 use super::coins::{self, ChangeOutput, DUST, Funding, FundingError, Selection};
 use crate::bns::address::{Address, AddressVersions};
@@ -84,6 +86,21 @@ impl Unsigned {
             script_pubkey: funding.change.to_owned(),
         }));
         Ok(Self::spending(selection, outputs))
+    }
+
+    /// Spends these coins on these outputs, as they are; the rest is the fee.
+    pub fn exactly(coins: &[coins::Coin], outputs: Vec<TxOut>) -> Self {
+        let sum = |outputs: &mut dyn Iterator<Item = Amount>| {
+            outputs.fold(0_u64, |sum, value| sum.saturating_add(value.to_sat()))
+        };
+        let spent = sum(&mut coins.iter().map(|coin| coin.output.value));
+        let given = sum(&mut outputs.iter().map(|output| output.value));
+        let selection = Selection {
+            coins: coins.to_vec(),
+            change: None,
+            fee: Amount::from_sat(spent.saturating_sub(given)),
+        };
+        Self::spending(selection, outputs)
     }
 
     fn spending(selection: Selection, output: Vec<TxOut>) -> Self {
@@ -276,12 +293,22 @@ impl Operation {
 
     /// The transaction that carries the operation, in a virtualchain with these magic bytes.
     pub fn build(&self, magic: [u8; 2], funding: &Funding<'_>) -> Result<Unsigned, BuildError> {
+        self.build_first(magic, funding, None)
+    }
+
+    /// The same with the sender's coin that has to be input 0.
+    pub fn build_first(
+        &self,
+        magic: [u8; 2],
+        funding: &Funding<'_>,
+        first: Option<OutPoint>,
+    ) -> Result<Unsigned, BuildError> {
         let data = self.data_output(magic)?;
         let fixed: Vec<TxOut> = std::iter::once(&data)
             .chain(self.outputs.iter().filter_map(Output::paid))
             .cloned()
             .collect();
-        let selection = coins::select(funding, &fixed, self.change_output())?;
+        let selection = coins::select_first(funding, first, &fixed, self.change_output())?;
         let change = selection.change.map(|value| TxOut {
             value,
             script_pubkey: funding.change.to_owned(),
@@ -301,7 +328,8 @@ impl Operation {
         }
     }
 
-    fn data_output(&self, magic: [u8; 2]) -> Result<TxOut, BuildError> {
+    /// The output that carries it.
+    pub fn data_output(&self, magic: [u8; 2]) -> Result<TxOut, BuildError> {
         let data = [&magic[..], &self.payload.encode()].concat();
         if data.len() > MAX_DATA {
             return Err(BuildError::TooLong(data.len()));

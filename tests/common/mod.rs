@@ -1,10 +1,12 @@
 //! What several test modules share.
 
+pub mod bitcoind;
 pub mod chain_file;
 pub mod demo;
 pub mod dns;
 pub mod golden;
 pub mod home;
+pub mod person;
 pub mod process;
 pub mod python;
 pub mod random;

@@ -55,7 +55,13 @@ impl World {
     /// Starts the daemon again after [`Self::stop_daemon`].
     pub fn start_daemon(&mut self) {
         let _inside = self.runtime.enter();
-        self.daemon = Some(Daemon::start(&self.config, Some(&self.chain)).expect("a daemon"));
+        self.daemon = Some(
+            Daemon::start(
+                &self.config,
+                Some(Box::new(self.chain.source(self.config.chain.confirmations))),
+            )
+            .expect("a daemon"),
+        );
         self.settle();
     }
 

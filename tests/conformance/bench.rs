@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bitcoin::{Amount, TxOut};
 use bnsd::bns::{Bns, Name, Params};
+use bnsd::chain::ChainSource;
 use bnsd::chain::dev::DevChain;
 use bnsd::config::{Config, FileChoice, Places, Profile, Sources};
 use bnsd::daemon::Daemon;
@@ -177,7 +178,10 @@ impl Bench {
         let chain = DevChain::open(&scratch.path().join("chain")).unwrap();
         let daemon = {
             let _inside = runtime.enter();
-            Daemon::start(&config, (follows == Follows::Chain).then_some(&chain)).unwrap()
+            let follow =
+                || Box::new(chain.source(config.chain.confirmations)) as Box<dyn ChainSource>;
+            let source = (follows == Follows::Chain).then(follow);
+            Daemon::start(&config, source).unwrap()
         };
         let registrar = Registrar::open(chain.clone(), Bns::new(Params::regtest())).unwrap();
         Self {

@@ -78,6 +78,38 @@ pub enum Next {
     Damaged,
 }
 
+/// What stands at the reader's position, by its first and last bytes only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NextOutline {
+    /// A whole record; the position is now behind it.
+    Record(Outline),
+    /// As [`Next::End`].
+    End,
+    /// As [`Next::Torn`].
+    Torn,
+    /// As [`Next::Damaged`].
+    Damaged,
+}
+
+/// A record that is there to its last byte, without the middle of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// Where the payload begins in its file.
+    pub offset: u64,
+    /// Length of the payload in bytes.
+    pub length: u64,
+    /// The first bytes of the payload.
+    pub start: Vec<u8>,
+}
+
+/// What magic and length tell; a whole record has a payload of this length.
+enum Peeked {
+    Whole(u64),
+    End,
+    Torn,
+    Damaged,
+}
+
 /// Reads the records of one file in the order in which they stand there.
 #[derive(Debug)]
 pub struct RecordReader<R> {
@@ -112,22 +144,39 @@ impl<R: Read + Seek> RecordReader<R> {
 
     /// What stands at the position; only a whole record moves it.
     pub fn next_record(&mut self) -> io::Result<Next> {
-        let size = self.source.seek(SeekFrom::End(0))?;
-        let held = size.saturating_sub(self.position);
-        let header = self.read(self.position, held.min(HEADER_LENGTH))?;
-        let expected = self.magic.to_bytes();
-        match header.as_slice() {
-            [] => Ok(Next::End),
-            _ if self.is_preallocated(&header) => Ok(Next::End),
-            [m0, m1, m2, m3, length @ ..] if [*m0, *m1, *m2, *m3] == expected => {
-                match length.try_into().map(u32::from_le_bytes) {
-                    Ok(length) => self.read_record(u64::from(length), held),
-                    Err(_) => Ok(Next::Torn),
-                }
-            }
-            start if expected.starts_with(start) => Ok(Next::Torn),
-            _ => Ok(Next::Damaged),
-        }
+        let length = match self.peek()? {
+            Peeked::Whole(length) => length,
+            Peeked::End => return Ok(Next::End),
+            Peeked::Torn => return Ok(Next::Torn),
+            Peeked::Damaged => return Ok(Next::Damaged),
+        };
+        let offset = self.position + HEADER_LENGTH;
+        let payload = self.read(offset, length)?;
+        let trailer = self.read(offset + length, self.kind.trailer())?;
+        self.position = offset + length + self.kind.trailer();
+        Ok(Next::Record(Record {
+            offset,
+            payload,
+            trailer,
+        }))
+    }
+
+    /// The same, but of the payload only the first `front` bytes are read.
+    pub fn next_outline(&mut self, front: u64) -> io::Result<NextOutline> {
+        let length = match self.peek()? {
+            Peeked::Whole(length) => length,
+            Peeked::End => return Ok(NextOutline::End),
+            Peeked::Torn => return Ok(NextOutline::Torn),
+            Peeked::Damaged => return Ok(NextOutline::Damaged),
+        };
+        let offset = self.position + HEADER_LENGTH;
+        let start = self.read(offset, length.min(front))?;
+        self.position = offset + length + self.kind.trailer();
+        Ok(NextOutline::Record(Outline {
+            offset,
+            length,
+            start,
+        }))
     }
 
     /// Moves on to the next place where the magic bytes stand, as Bitcoin Core's reindex does; `false` and
@@ -147,23 +196,34 @@ impl<R: Read + Seek> RecordReader<R> {
         Ok(false)
     }
 
-    fn read_record(&mut self, length: u64, held: u64) -> io::Result<Next> {
+    /// What stands at the position, by its magic and length.
+    fn peek(&mut self) -> io::Result<Peeked> {
+        let size = self.source.seek(SeekFrom::End(0))?;
+        let held = size.saturating_sub(self.position);
+        let header = self.read(self.position, held.min(HEADER_LENGTH))?;
+        let expected = self.magic.to_bytes();
+        Ok(match header.as_slice() {
+            [] => Peeked::End,
+            _ if self.is_preallocated(&header) => Peeked::End,
+            [m0, m1, m2, m3, length @ ..] if [*m0, *m1, *m2, *m3] == expected => {
+                match length.try_into().map(u32::from_le_bytes) {
+                    Ok(length) => self.judge_length(u64::from(length), held),
+                    Err(_) => Peeked::Torn,
+                }
+            }
+            start if expected.starts_with(start) => Peeked::Torn,
+            _ => Peeked::Damaged,
+        })
+    }
+
+    fn judge_length(&self, length: u64, held: u64) -> Peeked {
         if length == 0 || length > self.kind.max_payload() {
-            return Ok(Next::Damaged);
+            Peeked::Damaged
+        } else if held < HEADER_LENGTH + length + self.kind.trailer() {
+            Peeked::Torn
+        } else {
+            Peeked::Whole(length)
         }
-        let whole = HEADER_LENGTH + length + self.kind.trailer();
-        if held < whole {
-            return Ok(Next::Torn);
-        }
-        let offset = self.position + HEADER_LENGTH;
-        let payload = self.read(offset, length)?;
-        let trailer = self.read(offset + length, self.kind.trailer())?;
-        self.position += whole;
-        Ok(Next::Record(Record {
-            offset,
-            payload,
-            trailer,
-        }))
     }
 
     /// Preallocated bytes are zeros as they stand on disk, before the key is applied.

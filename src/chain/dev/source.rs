@@ -72,6 +72,10 @@ impl ChainSource for DevSource {
         Ok(self.chain.tip().height)
     }
 
+    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
+        Ok(self.chain.block_at(at.height) == Some(at))
+    }
+
     fn wait(&mut self, patience: Duration) {
         let guarded = self.chain.lock();
         // Woken or out of patience, the caller asks again; a poisoned lock will tell there.

@@ -6,6 +6,7 @@ use super::{CliError, Context, Exit};
 
 mod progress;
 mod replay;
+mod rewind;
 mod verify;
 
 /// Subcommands of `bnsd chain`.
@@ -13,6 +14,8 @@ mod verify;
 pub enum ChainCommand {
     /// Derive the consensus hash of every block in memory and print it; nothing is written.
     Replay(replay::Replay),
+    /// Go back to an earlier block and list what that undoes; the daemon must not run.
+    Rewind(rewind::Rewind),
     /// Derive everything that is stored again from the stored operations, and compare.
     Verify(verify::Verify),
 }
@@ -22,6 +25,7 @@ impl ChainCommand {
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         match self {
             Self::Replay(replay) => replay.run(context),
+            Self::Rewind(rewind) => rewind.run(context),
             Self::Verify(verify) => verify.run(context),
         }
     }

@@ -235,7 +235,7 @@ fn reason(mode: Mode, from_chain: bool, alias: bool) -> &'static str {
 }
 
 /// The reference's name of an operation.
-fn operation(op: NameOp) -> &'static str {
+pub(in crate::daemon) fn operation(op: NameOp) -> &'static str {
     match op {
         NameOp::Register => "NAME_REGISTRATION",
         NameOp::Renew => "NAME_RENEWAL",

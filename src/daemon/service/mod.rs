@@ -9,9 +9,11 @@ mod status;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+pub(super) use explain::operation;
+
 use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
-use crate::config::Network;
+use crate::config::{Network, SourceKind};
 use crate::daemon::preferences::Preferences;
 use crate::dns::Handler;
 use crate::dns::names::NameStore;
@@ -28,6 +30,9 @@ pub struct Service {
     pub(super) https_listeners: Vec<SocketAddr>,
     pub(super) network: Network,
     pub(super) source: Option<String>,
+    pub(super) source_kind: SourceKind,
+    pub(super) confirmations: u32,
+    pub(super) node: Option<super::node::DevNode>,
 }
 
 impl Control for Service {
@@ -43,18 +48,20 @@ impl Control for Service {
             Request::Status(request) => self
                 .status(&request)
                 .map(|reply| Reply::Status(Box::new(reply))),
+            // Mining and forecasts read and write the disk.
+            other => tokio::task::block_in_place(|| self.own(other)),
         };
         reply.unwrap_or_else(|reply| *reply)
     }
 }
 
 /// An error is a reply too.
-type Answered<T> = Result<T, Box<Reply>>;
+pub(super) type Answered<T> = Result<T, Box<Reply>>;
 
-fn usage(message: impl Into<String>) -> Box<Reply> {
+pub(super) fn usage(message: impl Into<String>) -> Box<Reply> {
     Box::new(Reply::usage(message))
 }
 
-fn trouble(message: impl std::fmt::Display) -> Box<Reply> {
+pub(super) fn trouble(message: impl std::fmt::Display) -> Box<Reply> {
     Box::new(Reply::trouble(message.to_string()))
 }

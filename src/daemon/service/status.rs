@@ -31,7 +31,7 @@ impl Service {
             lag_seconds: match names.sync() {
                 SyncState::Synced => Some(0),
                 SyncState::Behind { lag, .. } => Some(lag.as_secs()),
-                SyncState::NeverSynced { .. } => None,
+                SyncState::NeverSynced { .. } | SyncState::Forked { .. } => None,
             },
             consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
             names: counts.names,

@@ -34,7 +34,7 @@ def result(busy=""):
     classes["bns"] = {"bnsd": cell(3.0), "nsd": cell(3.2), "echo": cell(2.8)}
     classes["dot"] = {"bnsd": {"not_offered": "no <DoT> & so"}, "unbound": cell(9.0)}
     machine = {"date": "2026-01-02", "cpu": "A <CPU>", "cores": 2, "kernel": "6", "workers": 2, "rounds": 5, "names": 10, "busy": busy}
-    return {"machine": machine, "classes": classes, "start": {"bnsd": {"first_ms": 50.0, "memory_mb": 9.0}}, "scale": []}
+    return {"machine": machine, "classes": classes, "start": {"bnsd": {"first_ms": 50.0, "memory_mb": 9.0}}, "scale": [], "answer_bytes": {"bnsd": 51, "nsd": 51}}
 
 
 class Wire(unittest.TestCase):
@@ -96,7 +96,7 @@ class Servers(unittest.TestCase):
         del servers.PACKAGES["no-such-program"]
 
     def test_every_placeholder_of_every_configuration_is_filled(self):
-        values = dict.fromkeys(("DATA", "RUN", "TABLE", "PORT", "TLSPORT", "WORKERS", "UPSTREAM"), "1")
+        values = dict.fromkeys(("DATA", "RUN", "PORT", "TLSPORT", "WORKERS", "UPSTREAM"), "1")
         with tempfile.TemporaryDirectory() as directory:
             for template in os.listdir(servers.CONFIGS):
                 with open(servers.fill_in(template, f"{directory}/{template}", values)) as file:
@@ -125,6 +125,10 @@ class Report(unittest.TestCase):
         self.assertRegex(text, r"BNS answer +nsd +100,000 +3\.20 .* 0\.94 +1\.00")
         self.assertIn("not offered: no <DoT> & so", text)
 
+    def test_answers_of_different_length_are_said(self):
+        self.assertIn("every answer has 51 bytes", report.text(result()))
+        self.assertEqual(report.lengths({"a": 51, "b": 62}), "answers have 51 bytes (a), 62 bytes (b)")
+
     def test_goals_are_met_missed_or_not_measured(self):
         lines = "\n".join(report.goal_lines(result()))
         self.assertRegex(lines, r"met +0\.94 <= 0\.95 +BNS answer: CPU of NSD's")
@@ -139,6 +143,20 @@ class Report(unittest.TestCase):
     def test_the_picture_is_well_formed(self):
         picture = xml.dom.minidom.parseString(report.svg(result()))
         self.assertEqual(len(picture.getElementsByTagName("rect")), 5)  # the ground and four bars
+
+
+class Command(unittest.TestCase):
+    def run_with(self, *arguments):
+        return subprocess.run([sys.executable, f"{HERE}/run", *arguments], capture_output=True, text=True)
+
+    def test_help_names_every_option_of_the_readme(self):
+        shown = self.run_with("--help").stdout
+        for option in "quick rounds seconds names scale only server-cpus client-cpus rate bnsd refill out".split():
+            self.assertIn(f"--{option}", shown)
+
+    def test_unknown_classes_and_too_few_names_are_errors(self):
+        self.assertIn("no such class: doq; choose from bns", self.run_with("--only", "doq").stderr)
+        self.assertIn("at least 10,000 names", self.run_with("--names", "99").stderr)
 
 
 if __name__ == "__main__":

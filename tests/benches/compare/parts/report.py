@@ -113,6 +113,13 @@ def goals(result):
     return found
 
 
+def lengths(found):
+    """Whether everybody's answers have the same number of bytes."""
+    if len(set(found.values())) <= 1:
+        return f"every answer has {next(iter(found.values()), 0)} bytes"
+    return "answers have " + ", ".join(f"{count} bytes ({name})" for name, count in found.items())
+
+
 def goal_lines(result):
     words = {True: "met", False: "MISSED", None: "not measured"}
     return [f"  {words[met]:<13}{figure(value, 2):>8} {limit:<8} {text}" for text, value, limit, met in goals(result)]
@@ -125,6 +132,7 @@ def text(result):
     parts.append(f"{machine['workers']} workers each, median of {machine['rounds']} rounds, {machine['names']:,} names")
     if machine["busy"]:
         parts.append(f"WARNING: the machine was busy ({machine['busy']}); these figures only show that this works")
+    parts += [lengths(result["answer_bytes"])]
     parts += ["", plain(HEAD, class_rows(result)), ""]
     parts += [plain(["server", "first answer ms", "memory at start MB"], start_rows(result)), ""]
     if result["scale"]:

@@ -40,6 +40,8 @@ use super::table::Row;
 
 /// Imports per block: about what fits if a block holds little else.
 const PER_BLOCK: u32 = 2_000;
+/// Database memory while filling: a million names in random order touch most pages in every block.
+const CACHE: usize = 1 << 30;
 /// The namespace that is filled.
 const NAMESPACE: &str = "id";
 /// Names never expire, so that a directory stays good.
@@ -66,7 +68,11 @@ pub fn fill(directory: &Path, names: u32) -> Result<()> {
         magic: params.magic,
         first_block: params.first_block,
     };
-    let store = Arc::new(Store::open(directory, &chain, StoreOptions::default())?);
+    let options = StoreOptions {
+        cache_bytes: CACHE,
+        ..StoreOptions::default()
+    };
+    let store = Arc::new(Store::open(directory, &chain, options)?);
     write_files(directory, names)?;
     let (progress, stop) = (
         Arc::new(Progress::default()),
@@ -180,10 +186,8 @@ impl Imports {
     fn transaction(&mut self, operation: &Operation) -> std::result::Result<Transaction, String> {
         self.spent += 1;
         let script = self.revealer.script();
-        let coin = Coin {
-            outpoint: OutPoint::new(spent_txid(self.spent), 0),
-            output: self.output(),
-        };
+        let outpoint = OutPoint::new(spent_txid(self.spent), 0);
+        let coin = Coin::from((outpoint, self.output()));
         let funding = Funding {
             sender: &script,
             coins: &[coin],
@@ -235,6 +239,10 @@ impl Imports {
 }
 
 impl ChainSource for Imports {
+    fn holds(&mut self, _: BlockRef) -> std::result::Result<bool, SourceError> {
+        Ok(true) // it never reorganises
+    }
+
     fn next(
         &mut self,
         tip: Option<BlockRef>,

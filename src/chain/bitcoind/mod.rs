@@ -1,0 +1,309 @@
+//! A Bitcoin Core node as a source of blocks, over its JSON-RPC interface.
+//!
+//! - [`http`]: bounded HTTP with the node's cookie.
+//! - [`node`]: the calls, typed.
+//!
+//! The node is trusted to know which valid chain has most work; what it sends is checked all the same: each
+//! block has real work, is the one that was asked for and holds the transactions that its header commits to.
+//! The node may be restarted, warm up, hang, write a new cookie or be replaced at any moment: that is
+//! [`SourceError::Unavailable`] and everything is found out anew afterwards, the network first. A node of
+//! another network, or one that has pruned what is needed, is [`SourceError::Fatal`].
+//!
+//! What a candidate spends comes from `getblock` with verbosity 3 (Bitcoin Core 23), on older nodes from
+//! `getrawtransaction`, which needs `txindex=1`. It is asked only for blocks that have candidates.
+
+pub mod http;
+mod node;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use bitcoin::{Network, OutPoint, TxOut};
+
+use self::http::{Credentials, Http, Limits};
+use self::node::Node;
+use super::pipeline::Pipeline;
+use super::{Block, BlockRef, ChainSource, Event, SourceError};
+
+/// From this many blocks on, they are fetched ahead.
+const LONG: u32 = 3;
+/// Hashes that are asked for at once.
+const HASHES: u32 = 100;
+/// How far down a branch is followed to find where it left the best chain.
+const BRANCH_MAX: u32 = 1_000;
+
+/// Where the node is and how it is asked.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// HOST:PORT of the RPC interface.
+    pub address: String,
+    /// How we show who we are.
+    pub credentials: Credentials,
+    /// What a reply may cost.
+    pub limits: Limits,
+    /// The network that the node has to follow.
+    pub network: Network,
+    /// Blocks that must be on top of one before it is given out.
+    pub confirmations: u32,
+}
+
+/// Follows a node.
+#[derive(Debug)]
+pub struct BitcoindSource {
+    node: Node,
+    confirmations: u32,
+    /// The connection over which the node was last asked for its network.
+    greeted: Option<u64>,
+    best: Option<BlockRef>,
+    /// A tip that was found on the best chain, and the best block at that time.
+    judged: Option<(BlockRef, BlockRef)>,
+    pipeline: Option<Pipeline>,
+}
+
+/// What the node makes of the index's tip.
+enum Verdict {
+    OnBestChain,
+    Elsewhere,
+    /// The node's chain is a part of the index's: it says nothing against it, it is behind.
+    Behind(u32),
+}
+
+impl BitcoindSource {
+    /// A source; the node is asked for the first time by the first question.
+    pub fn new(options: NodeOptions) -> Self {
+        let http = Http::new(options.address, options.credentials, options.limits);
+        Self {
+            node: Node::new(http, options.network),
+            confirmations: options.confirmations,
+            greeted: None,
+            best: None,
+            judged: None,
+            pipeline: None,
+        }
+    }
+
+    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+        self.greet()?;
+        let height = tip.map_or(first_block, |tip| tip.height.saturating_add(1));
+        if !self.is_deep_enough(height) {
+            self.best = Some(self.node.best()?);
+        }
+        if !self.is_deep_enough(height) {
+            return self.rest_at(tip);
+        }
+        let Some(block) = self.take(height)? else {
+            self.forget();
+            return Ok(Event::Idle); // the chain has become shorter: ask again
+        };
+        let Some(tip) = tip.filter(|tip| tip.hash != block.previous) else {
+            return Ok(Event::Connect(block));
+        };
+        self.pipeline = None;
+        self.best = Some(self.node.best()?);
+        self.rest_at(Some(tip))
+    }
+
+    /// Nothing follows `tip`, or something that does not continue it.
+    fn rest_at(&mut self, tip: Option<BlockRef>) -> Result<Event, SourceError> {
+        let (Some(tip), Some(best)) = (tip, self.best) else {
+            return Ok(Event::Idle);
+        };
+        if self.judged == Some((tip, best)) {
+            return Ok(Event::Idle);
+        }
+        match self.judge(tip, best)? {
+            Verdict::OnBestChain => {
+                self.judged = Some((tip, best));
+                Ok(Event::Idle)
+            }
+            Verdict::Elsewhere => {
+                self.node.greet()?; // a node of another network must not undo anything
+                Ok(Event::Disconnect)
+            }
+            Verdict::Behind(height) => Err(SourceError::Unavailable(format!(
+                "{} is at block {height} and the index at {}: waiting until the node has caught up",
+                self.node.describe(),
+                tip.height
+            ))),
+        }
+    }
+
+    fn judge(&self, tip: BlockRef, best: BlockRef) -> Result<Verdict, SourceError> {
+        let place = self.node.place_of(tip.hash)?;
+        if place.is_some_and(|place| place.is_on_best_chain) {
+            return Ok(Verdict::OnBestChain);
+        }
+        if best.height >= tip.height {
+            return Ok(Verdict::Elsewhere);
+        }
+        // The node's chain is shorter than the index. It contradicts it only if it has a block of its own.
+        let Some(mut place) = place else {
+            return Ok(Verdict::Behind(best.height));
+        };
+        for _ in 0..BRANCH_MAX {
+            let Some(previous) = place.previous else {
+                break;
+            };
+            match self.node.place_of(previous)? {
+                Some(below) if below.is_on_best_chain => {
+                    let contradicts = previous != best.hash
+                        || self.node.has_refused_branch(below.height, tip.height)?;
+                    return Ok(if contradicts {
+                        Verdict::Elsewhere
+                    } else {
+                        Verdict::Behind(best.height)
+                    });
+                }
+                Some(below) => place = below,
+                None => break,
+            }
+        }
+        Ok(Verdict::Behind(best.height))
+    }
+
+    fn is_deep_enough(&self, height: u32) -> bool {
+        self.best
+            .is_some_and(|best| height.saturating_add(self.confirmations) <= best.height)
+    }
+
+    fn take(&mut self, height: u32) -> Result<Option<Block>, SourceError> {
+        let last = self.best.map_or(0, |best| best.height);
+        let last = last.saturating_sub(self.confirmations);
+        if !self
+            .pipeline
+            .as_ref()
+            .is_some_and(|pipeline| pipeline.is_at(height))
+        {
+            self.pipeline = None;
+            if last.saturating_sub(height) >= LONG {
+                let node = self.node.another();
+                let mut hashes = VecDeque::new();
+                self.pipeline = Pipeline::start(height, last, move |height| {
+                    if hashes.is_empty() {
+                        let end = last.min(height.saturating_add(HASHES - 1));
+                        hashes.extend(node.hashes(height, end)?);
+                    }
+                    let at = hashes.pop_front();
+                    at.map(|at| node.block(at)).transpose()
+                });
+            }
+        }
+        match &mut self.pipeline {
+            Some(pipeline) => pipeline.take(),
+            None => self.node.block_at(height),
+        }
+    }
+
+    fn greet(&mut self) -> Result<(), SourceError> {
+        if !self.is_same_node() {
+            self.node.greet()?;
+            self.greeted = Some(self.node.connections());
+        }
+        Ok(())
+    }
+
+    /// Behind a new connection may be another node, of another network even.
+    fn is_same_node(&self) -> bool {
+        self.greeted == Some(self.node.connections())
+    }
+
+    /// After any trouble nothing that was known of the node counts.
+    fn forget(&mut self) {
+        self.greeted = None;
+        self.best = None;
+        self.judged = None;
+        self.pipeline = None;
+    }
+
+    fn noting<T>(&mut self, result: Result<T, SourceError>) -> Result<T, SourceError> {
+        if result.is_err() {
+            self.forget();
+        }
+        result
+    }
+
+    fn try_prevouts(
+        &mut self,
+        block: &Block,
+        outpoints: &[OutPoint],
+    ) -> Result<Vec<TxOut>, SourceError> {
+        if outpoints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(spent) = self.node.spent_by(block.at)? else {
+            return self.prevouts_one_by_one(outpoints);
+        };
+        let outputs = outpoints.iter().map(|outpoint| {
+            spent.get(outpoint).cloned().ok_or_else(|| {
+                SourceError::Unavailable(format!(
+                    "{} does not say what block {} spends with {outpoint}: check the node",
+                    self.node.describe(),
+                    block.at.height
+                ))
+            })
+        });
+        outputs.collect()
+    }
+
+    fn prevouts_one_by_one(&self, outpoints: &[OutPoint]) -> Result<Vec<TxOut>, SourceError> {
+        let mut known = HashMap::new();
+        outpoints
+            .iter()
+            .map(|outpoint| {
+                if let Some(output) = known.get(outpoint) {
+                    return Ok(TxOut::clone(output));
+                }
+                let output = self.node.output(*outpoint)?;
+                known.insert(*outpoint, output.clone());
+                Ok(output)
+            })
+            .collect()
+    }
+}
+
+impl ChainSource for BitcoindSource {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+        let mut event = self.try_next(tip, first_block);
+        if self.greeted.is_some() && !self.is_same_node() {
+            self.forget();
+            event = self.try_next(tip, first_block);
+        }
+        self.noting(event)
+    }
+
+    fn prevouts(
+        &mut self,
+        block: &Block,
+        outpoints: &[OutPoint],
+    ) -> Result<Vec<TxOut>, SourceError> {
+        let outputs = self.try_prevouts(block, outpoints);
+        self.noting(outputs)
+    }
+
+    fn best_height(&mut self) -> Result<u32, SourceError> {
+        if let Some(best) = self.best {
+            return Ok(best.height);
+        }
+        let best = self.greet().and_then(|()| self.node.best());
+        let best = self.noting(best)?;
+        self.best = Some(best);
+        Ok(best.height)
+    }
+
+    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
+        let hash = self.greet().and_then(|()| self.node.hash_at(at.height));
+        Ok(self.noting(hash)? == Some(at.hash))
+    }
+
+    fn wait(&mut self, patience: Duration) {
+        let started = std::time::Instant::now();
+        let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        if !self.is_same_node() || !self.node.wait_for_block(milliseconds.max(1)) {
+            std::thread::sleep(patience.saturating_sub(started.elapsed()));
+        }
+    }
+
+    fn describe(&self) -> String {
+        self.node.describe()
+    }
+}

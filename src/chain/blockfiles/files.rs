@@ -1,0 +1,265 @@
+//! What is read from a block directory: the key, the headers, single blocks.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use bitcoin::p2p::Magic;
+use bitcoin::{Network, Target};
+
+use super::headers::{Headers, Position};
+use crate::chain::blockfile::record::{NextOutline, Outline, RecordReader};
+use crate::chain::blockfile::{FileKind, ObfuscationKey};
+use crate::chain::{Block, BlockRef, SourceError, checked, header};
+
+/// File with the obfuscation key.
+const KEY_FILE: &str = "xor.dat";
+/// How many of the newest files may still grow: Bitcoin Core writes to the last one, and to another while
+/// it loads a snapshot of the coins.
+const GROWING: usize = 3;
+
+/// A directory of block files.
+#[derive(Debug)]
+pub struct Files {
+    directory: PathBuf,
+    key: ObfuscationKey,
+    magic: Magic,
+    limit: Target,
+}
+
+/// How far the files have been walked over: by position in this list, number and next offset.
+#[derive(Debug, Default)]
+pub struct Scanned(Vec<(u32, u64)>);
+
+impl Files {
+    /// Looks at the directory and its key.
+    pub fn open(directory: &Path, network: Network) -> Result<Self, SourceError> {
+        let path = directory.join(KEY_FILE);
+        let key = match fs::read(&path) {
+            Ok(content) => ObfuscationKey::from_file(&content)
+                .map_err(|error| SourceError::Fatal(format!("{}: {error}", path.display())))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => ObfuscationKey::NONE,
+            Err(error) => return Err(unreadable(&path, &error)),
+        };
+        let files = Self {
+            directory: directory.to_owned(),
+            key,
+            magic: Magic::from(network),
+            limit: checked::easiest_target(network),
+        };
+        if files.numbers()?.is_empty() {
+            return Err(SourceError::Fatal(format!(
+                "there is no blk?????.dat in {}: set `chain.blocks-dir` to the node's directory \"blocks\"",
+                directory.display()
+            )));
+        }
+        Ok(files)
+    }
+
+    /// Whether what was walked over is not what is there: files became shorter or vanished.
+    pub fn was_replaced(&self, scanned: &Scanned) -> bool {
+        let newest = scanned.0.iter().rev().take(GROWING);
+        newest.into_iter().any(|(number, offset)| {
+            let path = self.path(FileKind::Blocks, *number);
+            fs::metadata(path).map_or(true, |metadata| metadata.len() < *offset)
+        })
+    }
+
+    /// Walks over what was added since the last time.
+    pub fn scan(&self, scanned: &mut Scanned, headers: &mut Headers) -> Result<(), SourceError> {
+        let growing = scanned.0.len().saturating_sub(GROWING);
+        let walked = scanned.0.len();
+        let next = scanned.0.last().map_or(0, |(number, _)| *number + 1);
+        if walked == 0 {
+            scanned
+                .0
+                .extend(self.numbers()?.into_iter().map(|number| (number, 0)));
+        } else if self.path(FileKind::Blocks, next).exists() {
+            scanned.0.push((next, 0));
+        }
+        for (number, offset) in scanned.0.iter_mut().skip(growing) {
+            *offset = self.scan_file(*number, *offset, headers)?;
+        }
+        Ok(())
+    }
+
+    /// Reads and checks a block.
+    pub fn read_block(&self, at: BlockRef, position: Position) -> Result<Block, SourceError> {
+        let path = self.path(FileKind::Blocks, position.file);
+        let offset = u64::from(position.offset);
+        let raw = self
+            .read(&path, offset, position.length)
+            .map_err(|error| unreadable(&path, &error))?;
+        let header = checked::check(&raw, at.hash, self.limit).map_err(|error| {
+            // A running node may be just writing it, so this is not the end.
+            SourceError::Unavailable(format!(
+                "{} holds a damaged block {} at byte {offset}: {error}; restart the node with -reindex if this stays",
+                path.display(),
+                at.height
+            ))
+        })?;
+        Ok(Block {
+            at,
+            previous: header.prev_blockhash,
+            time: header.time,
+            raw,
+        })
+    }
+
+    /// Refuses a directory without undo files.
+    pub fn require_undo(&self) -> Result<(), SourceError> {
+        let has_undo = self
+            .entries()?
+            .iter()
+            .any(|name| number_of(name, "rev").is_some());
+        if has_undo {
+            return Ok(());
+        }
+        Err(SourceError::Fatal(format!(
+            "there is no rev?????.dat in {}: without it nobody can tell who sent an operation; copy the node's whole directory \"blocks\", or use `chain.source = \"bitcoind\"`",
+            self.directory.display()
+        )))
+    }
+
+    /// A reader over the undo file of this number.
+    pub fn undo_reader(&self, number: u32) -> Result<(RecordReader<File>, PathBuf), SourceError> {
+        let path = self.path(FileKind::Undo, number);
+        match File::open(&path) {
+            Ok(file) => Ok((
+                RecordReader::new(file, FileKind::Undo, self.magic, self.key),
+                path,
+            )),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(SourceError::Fatal(format!(
+                    "{} is missing, so nobody can tell who sent the operations in its blocks: copy it from the node",
+                    path.display()
+                )))
+            }
+            Err(error) => Err(unreadable(&path, &error)),
+        }
+    }
+
+    /// The error for a directory that holds less than the index.
+    pub fn behind(&self, best: u32, tip: u32) -> SourceError {
+        SourceError::Unavailable(format!(
+            "the block files in {} reach block {best} and the index {tip}: waiting until the node has caught up",
+            self.directory.display()
+        ))
+    }
+
+    /// The error for a directory that lacks a block.
+    pub fn pruned(&self, height: u32) -> SourceError {
+        SourceError::Fatal(format!(
+            "the block files in {} lack block {height}, which is needed: run the node with prune=0, then -reindex",
+            self.directory.display()
+        ))
+    }
+
+    fn scan_file(
+        &self,
+        number: u32,
+        offset: u64,
+        headers: &mut Headers,
+    ) -> Result<u64, SourceError> {
+        let path = self.path(FileKind::Blocks, number);
+        let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
+        if file
+            .metadata()
+            .is_ok_and(|metadata| metadata.len() == offset)
+        {
+            return Ok(offset);
+        }
+        let mut reader = RecordReader::new(file, FileKind::Blocks, self.magic, self.key);
+        reader.seek_to(offset);
+        let mut walk = || -> io::Result<bool> {
+            loop {
+                let start = reader.position();
+                match reader.next_outline(header::HEADER_LENGTH as u64)? {
+                    NextOutline::Record(outline) if self.take(number, &outline, headers) => {}
+                    NextOutline::End | NextOutline::Torn => return Ok(true),
+                    NextOutline::Record(_) | NextOutline::Damaged => {
+                        reader.seek_to(start);
+                        if !reader.skip_to_magic()? {
+                            return Ok(start > 0);
+                        }
+                    }
+                }
+            }
+        };
+        let is_ours = walk().map_err(|error| unreadable(&path, &error))?;
+        if !is_ours {
+            return Err(SourceError::Fatal(format!(
+                "{} holds no block of this network: correct `chain.network`, or copy {KEY_FILE} from the node too",
+                path.display()
+            )));
+        }
+        Ok(reader.position())
+    }
+
+    /// Takes a header in; `false` if it is none.
+    fn take(&self, number: u32, outline: &Outline, headers: &mut Headers) -> bool {
+        let Ok(header) = header::parse(&outline.start) else {
+            return false;
+        };
+        let Ok(hash) = header::check_work(&header, self.limit) else {
+            return false;
+        };
+        let (Ok(offset), Ok(length)) = (outline.offset.try_into(), outline.length.try_into())
+        else {
+            return false;
+        };
+        let position = Position {
+            file: number,
+            offset,
+            length,
+        };
+        headers.insert(header, hash, position);
+        true
+    }
+
+    fn read(&self, path: &Path, offset: u64, length: u32) -> io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let mut bytes = vec![0; length as usize];
+        file.seek(SeekFrom::Start(offset))?;
+        file.read_exact(&mut bytes)?;
+        self.key.apply(offset, &mut bytes);
+        Ok(bytes)
+    }
+
+    fn path(&self, kind: FileKind, number: u32) -> PathBuf {
+        self.directory.join(kind.file_name(number))
+    }
+
+    /// Numbers of the block files, ascending.
+    fn numbers(&self) -> Result<Vec<u32>, SourceError> {
+        let names = self.entries()?;
+        let mut numbers: Vec<u32> = names
+            .iter()
+            .filter_map(|name| number_of(name, "blk"))
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn entries(&self) -> Result<Vec<String>, SourceError> {
+        let unreadable = |error| unreadable(&self.directory, &error);
+        let entries = fs::read_dir(&self.directory).map_err(unreadable)?;
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect::<io::Result<_>>().map_err(unreadable)
+    }
+}
+
+fn number_of(name: &str, prefix: &str) -> Option<u32> {
+    let digits = name.strip_prefix(prefix)?.strip_suffix(".dat")?;
+    (digits.len() >= 5).then(|| digits.parse().ok()).flatten()
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> SourceError {
+    let text = format!("cannot read {}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => SourceError::Fatal(format!(
+            "{text}; give the user of bnsd the right to read the node's blocks"
+        )),
+        _ => SourceError::Unavailable(format!("{text}; check `chain.blocks-dir`")),
+    }
+}

@@ -1,0 +1,217 @@
+//! The block directory of a Bitcoin Core node as a source of blocks, without asking the node.
+//!
+//! - [`headers`]: every header and its place, and the best chain.
+//! - [`files`]: what is read from disk, in the formats of [`super::blockfile`].
+//! - [`spent`]: the outputs that a block spent.
+//!
+//! At the first question all `blk` files are walked over, reading 88 bytes a block; later only what was added.
+//! The node may be running and writing: a torn record is read again later. Only headers and places stay in
+//! memory. A block is checked when it is read: real work, and the transactions that its header commits to.
+//!
+//! The files do not say which blocks the node found invalid: the branch with most work is followed. A block
+//! whose scripts are wrong costs as much work as a right one, and `confirmations` of them on top; and a block with
+//! operations is connected only once the node has written what it spent, which it does after checking it.
+//!
+//! Never writes. Without the `rev` files it cannot tell who sent an operation, so it refuses.
+
+mod files;
+mod headers;
+mod spent;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitcoin::{Network, OutPoint, TxOut};
+
+use self::files::Files;
+use self::headers::Headers;
+use self::spent::SpentOutputs;
+use super::pipeline::Pipeline;
+use super::{Block, BlockRef, ChainSource, Event, SourceError};
+
+/// From this many blocks on, they are read ahead.
+const LONG: u32 = 3;
+
+/// Follows a directory of block files.
+#[derive(Debug)]
+pub struct BlockFilesSource {
+    directory: PathBuf,
+    network: Network,
+    confirmations: u32,
+    opened: Option<Opened>,
+}
+
+/// What was learnt from the directory.
+#[derive(Debug)]
+struct Opened {
+    files: Arc<Files>,
+    headers: Headers,
+    scanned: files::Scanned,
+    spent: SpentOutputs,
+    pipeline: Option<Pipeline>,
+}
+
+impl BlockFilesSource {
+    /// A source; the directory is looked at by the first question.
+    pub fn new(directory: &Path, network: Network, confirmations: u32) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            network,
+            confirmations,
+            opened: None,
+        }
+    }
+
+    /// The directory as it is now.
+    fn refresh(&mut self) -> Result<&mut Opened, SourceError> {
+        let mut opened = match self.opened.take() {
+            Some(opened) => opened,
+            None => Opened::new(&self.directory, self.network)?,
+        };
+        if opened.files.was_replaced(&opened.scanned) {
+            opened = Opened::new(&self.directory, self.network)?;
+        }
+        opened
+            .files
+            .scan(&mut opened.scanned, &mut opened.headers)?;
+        if opened.headers.best().height > 0 {
+            opened.files.require_undo()?;
+        }
+        Ok(self.opened.insert(opened))
+    }
+
+    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+        let confirmations = self.confirmations;
+        let opened = self.refresh()?;
+        let best = opened.headers.best();
+        if let Some(tip) = tip
+            && opened.headers.at(tip.height) != Some(tip)
+        {
+            return if best.height >= tip.height || opened.headers.knows(tip.hash) {
+                Ok(Event::Disconnect)
+            } else {
+                Err(opened.files.behind(best.height, tip.height))
+            };
+        }
+        let height = tip.map_or(first_block, |tip| tip.height.saturating_add(1));
+        if height.saturating_add(confirmations) > best.height {
+            if opened.headers.has_orphans() && best.height <= first_block {
+                return Err(opened.files.pruned(best.height.saturating_add(1)));
+            }
+            return Ok(Event::Idle);
+        }
+        opened
+            .take(height, best.height - confirmations)
+            .map(Event::Connect)
+    }
+}
+
+impl Opened {
+    fn new(directory: &Path, network: Network) -> Result<Self, SourceError> {
+        let files = Arc::new(Files::open(directory, network)?);
+        let genesis = bitcoin::constants::genesis_block(network);
+        Ok(Self {
+            spent: SpentOutputs::new(Arc::clone(&files)),
+            headers: Headers::new(&genesis.header),
+            scanned: files::Scanned::default(),
+            files,
+            pipeline: None,
+        })
+    }
+
+    fn take(&mut self, height: u32, last: u32) -> Result<Block, SourceError> {
+        if !self
+            .pipeline
+            .as_ref()
+            .is_some_and(|pipeline| pipeline.is_at(height))
+        {
+            self.pipeline = (last.saturating_sub(height) >= LONG)
+                .then(|| self.start_pipeline(height, last))
+                .flatten();
+        }
+        let at = self.headers.at(height);
+        let at = at.ok_or_else(|| self.files.behind(height, height))?;
+        if let Some(pipeline) = &mut self.pipeline
+            && let Some(block) = pipeline.take()?
+            && block.at == at
+        {
+            return Ok(block);
+        }
+        self.pipeline = None;
+        let position = self.headers.position_at(height);
+        let position = position.ok_or_else(|| self.files.pruned(height))?;
+        self.files.read_block(at, position)
+    }
+
+    /// Reads ahead what the best chain is now; the places are copied for the thread, in bounded runs.
+    fn start_pipeline(&self, first: u32, last: u32) -> Option<Pipeline> {
+        const RUN: u32 = 10_000;
+        let last = last.min(first.saturating_add(RUN));
+        let places: Vec<_> = (first..=last)
+            .map_while(|height| Some((self.headers.at(height)?, self.headers.position_at(height)?)))
+            .collect();
+        let files = Arc::clone(&self.files);
+        Pipeline::start(first, last, move |height| {
+            match places.get(height.saturating_sub(first) as usize) {
+                Some((at, position)) => files.read_block(*at, *position).map(Some),
+                None => Ok(None),
+            }
+        })
+    }
+}
+
+impl ChainSource for BlockFilesSource {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+        let event = self.try_next(tip, first_block);
+        if event.is_err()
+            && let Some(opened) = &mut self.opened
+        {
+            opened.pipeline = None;
+        }
+        event
+    }
+
+    fn prevouts(
+        &mut self,
+        block: &Block,
+        outpoints: &[OutPoint],
+    ) -> Result<Vec<TxOut>, SourceError> {
+        if outpoints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let opened = match &mut self.opened {
+            Some(opened) => opened,
+            None => self.refresh()?,
+        };
+        let file = opened
+            .headers
+            .position_at(block.at.height)
+            .map(|position| position.file);
+        let file = file.ok_or_else(|| opened.files.pruned(block.at.height))?;
+        opened.spent.find(block, file, outpoints)
+    }
+
+    fn best_height(&mut self) -> Result<u32, SourceError> {
+        match &self.opened {
+            Some(opened) => Ok(opened.headers.best().height),
+            None => Ok(self.refresh()?.headers.best().height),
+        }
+    }
+
+    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
+        let opened = match &mut self.opened {
+            Some(opened) => opened,
+            None => self.refresh()?,
+        };
+        Ok(opened.headers.at(at.height) == Some(at))
+    }
+
+    fn wait(&mut self, patience: Duration) {
+        std::thread::sleep(patience);
+    }
+
+    fn describe(&self) -> String {
+        format!("Bitcoin Core's block files in {}", self.directory.display())
+    }
+}

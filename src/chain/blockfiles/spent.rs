@@ -1,0 +1,165 @@
+//! Finds what a block spent in the `rev` files.
+//!
+//! An undo record stands in the file with the number of its block's own, and does not name its block: only a
+//! checksum over the hash of the block below ties the two. Records are in the order in which the node connected
+//! the blocks, which is nearly the order of height, so the search begins behind the last find; records for another
+//! number of transactions are passed over without being read.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bitcoin::consensus::encode::VarInt;
+use bitcoin::consensus::{Decodable as _, deserialize};
+use bitcoin::{OutPoint, TxOut};
+
+use super::files::Files;
+use crate::chain::blockfile::record::{Next, NextOutline, RecordReader};
+use crate::chain::blockfile::undo::BlockUndo;
+use crate::chain::{Block, SourceError};
+
+/// Outlines are kept of this many files; around a file's end blocks of two are mixed.
+const KEPT: usize = 4;
+/// A CompactSize has at most nine bytes.
+const COUNT_BYTES: u64 = 9;
+
+/// Searches the undo files of one directory.
+#[derive(Debug)]
+pub struct SpentOutputs {
+    files: Arc<Files>,
+    kept: Vec<Kept>,
+}
+
+/// What is known of one undo file.
+#[derive(Debug)]
+struct Kept {
+    number: u32,
+    /// Where reading stopped.
+    end: u64,
+    /// Offset of each record, and for how many transactions it speaks.
+    records: Vec<(u64, u64)>,
+    /// Where the search goes on.
+    cursor: usize,
+}
+
+impl SpentOutputs {
+    /// A search that has seen nothing yet.
+    pub fn new(files: Arc<Files>) -> Self {
+        Self {
+            files,
+            kept: Vec::new(),
+        }
+    }
+
+    /// The outputs that `outpoints` name, all of them spent by `block`, whose file has this number.
+    pub fn find(
+        &mut self,
+        block: &Block,
+        number: u32,
+        outpoints: &[OutPoint],
+    ) -> Result<Vec<TxOut>, SourceError> {
+        let decoded: bitcoin::Block = deserialize(&block.raw)
+            .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.height)))?;
+        let undo = self.undo_of(block, number, decoded.txdata.len() as u64 - 1)?;
+        let inputs = decoded.txdata.iter().skip(1).flat_map(|tx| &tx.input);
+        let coins = undo.transactions.into_iter().flatten();
+        let spent: HashMap<_, _> = inputs
+            .zip(coins)
+            .map(|(input, coin)| (input.previous_output, coin.output))
+            .collect();
+        let outputs = outpoints.iter().map(|outpoint| {
+            spent.get(outpoint).cloned().ok_or_else(|| {
+                SourceError::Fatal(format!(
+                    "block {} does not spend {outpoint}: the index asked for the wrong block",
+                    block.at.hash
+                ))
+            })
+        });
+        outputs.collect()
+    }
+
+    fn undo_of(
+        &mut self,
+        block: &Block,
+        number: u32,
+        transactions: u64,
+    ) -> Result<BlockUndo, SourceError> {
+        let (mut reader, path) = self.files.undo_reader(number)?;
+        let broken = |reason: String| {
+            SourceError::Unavailable(format!(
+                "cannot read the spent outputs of block {} in {}: {reason}",
+                block.at.height,
+                path.display()
+            ))
+        };
+        let kept = self.kept(number);
+        kept.read_on(&mut reader, &path)?;
+        let count = kept.records.len();
+        for step in 0..count {
+            let at = (kept.cursor + step) % count;
+            let Some(&(start, _)) = kept.records.get(at).filter(|(_, n)| *n == transactions) else {
+                continue;
+            };
+            reader.seek_to(start);
+            let next = reader.next_record().map_err(|e| broken(e.to_string()))?;
+            if let Next::Record(record) = next
+                && record.belongs_above(block.previous)
+            {
+                kept.cursor = at + 1;
+                return BlockUndo::decode(&record.payload).map_err(|e| broken(e.to_string()));
+            }
+        }
+        Err(broken(
+            "the node has not written them yet, or has not found the block valid".to_owned(),
+        ))
+    }
+
+    fn kept(&mut self, number: u32) -> &mut Kept {
+        let at = match self.kept.iter().position(|kept| kept.number == number) {
+            Some(at) => at,
+            None => {
+                if self.kept.len() >= KEPT {
+                    self.kept.remove(0);
+                }
+                self.kept.push(Kept {
+                    number,
+                    end: 0,
+                    records: Vec::new(),
+                    cursor: 0,
+                });
+                self.kept.len() - 1
+            }
+        };
+        &mut self.kept[at]
+    }
+}
+
+impl Kept {
+    /// Notes the records that were added since the last time.
+    fn read_on<R: std::io::Read + std::io::Seek>(
+        &mut self,
+        reader: &mut RecordReader<R>,
+        path: &Path,
+    ) -> Result<(), SourceError> {
+        let unreadable =
+            |error| SourceError::Unavailable(format!("cannot read {}: {error}", path.display()));
+        reader.seek_to(self.end);
+        loop {
+            let start = reader.position();
+            match reader.next_outline(COUNT_BYTES).map_err(unreadable)? {
+                NextOutline::Record(outline) => {
+                    let count = VarInt::consensus_decode(&mut outline.start.as_slice());
+                    self.records.push((start, count.map_or(u64::MAX, |n| n.0)));
+                }
+                NextOutline::End | NextOutline::Torn => break,
+                NextOutline::Damaged => {
+                    if !reader.skip_to_magic().map_err(unreadable)? {
+                        break;
+                    }
+                }
+            }
+        }
+        self.end = reader.position();
+        Ok(())
+    }
+}

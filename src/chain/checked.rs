@@ -1,0 +1,88 @@
+//! A block that was found to be what its hash promises, before anything believes it.
+//!
+//! A node or a file can hand out anything. What is taken from it has real work, is the block that was asked
+//! for, and holds exactly the transactions that its header commits to. Whether the block stands on the best
+//! chain is not decided here. This module is pure.
+
+use bitcoin::block::Header;
+use bitcoin::consensus::deserialize;
+use bitcoin::{BlockHash, Network, Target, Transaction};
+
+use super::header::{self, HeaderError};
+
+/// Why bytes are not the block that they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// The header is none, or its work is not real.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// Another block than the one that was asked for.
+    #[error("it is the block {0}")]
+    Other(BlockHash),
+    /// The transactions cannot be read.
+    #[error("its transactions cannot be read")]
+    Transactions,
+    /// The header commits to other transactions.
+    #[error("its transactions are not those that its header commits to")]
+    Root,
+}
+
+/// The easiest target that a block of this network may have.
+pub fn easiest_target(network: Network) -> Target {
+    network.params().max_attainable_target
+}
+
+/// The header of a block whose work and transactions were checked; `wanted` is the hash that it must have.
+pub fn check(block: &[u8], wanted: BlockHash, limit: Target) -> Result<Header, BlockError> {
+    let header = header::parse(block)?;
+    let hash = header::check_work(&header, limit)?;
+    if hash != wanted {
+        return Err(BlockError::Other(hash));
+    }
+    check_root(block, &header)?;
+    Ok(header)
+}
+
+fn check_root(block: &[u8], header: &Header) -> Result<(), BlockError> {
+    let decoded: bitcoin::Block = deserialize(block).map_err(|_| BlockError::Transactions)?;
+    let txids: Vec<_> = decoded
+        .txdata
+        .iter()
+        .map(Transaction::compute_txid)
+        .collect();
+    match header::merkle_root(&txids) {
+        Some(root) if root == header.merkle_root => Ok(()),
+        _ => Err(BlockError::Root),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::consensus::serialize;
+    use bitcoin::constants::genesis_block;
+    use bitcoin::hashes::Hash as _;
+
+    use super::*;
+
+    #[test]
+    fn a_changed_block_is_noticed() {
+        let network = Network::Regtest;
+        let limit = easiest_target(network);
+        let genesis = genesis_block(network);
+        let hash = genesis.block_hash();
+        let bytes = serialize(&genesis);
+        assert_eq!(check(&bytes, hash, limit), Ok(genesis.header));
+        let other = BlockHash::all_zeros();
+        assert_eq!(check(&bytes, other, limit), Err(BlockError::Other(hash)));
+        let mut changed = bytes.clone();
+        changed[100] ^= 1; // in the coinbase
+        assert!(check(&changed, hash, limit).is_err());
+        let cut = &bytes[..bytes.len() - 1];
+        assert_eq!(check(cut, hash, limit), Err(BlockError::Transactions));
+        let strict = easiest_target(Network::Bitcoin);
+        assert!(matches!(
+            check(&bytes, hash, strict),
+            Err(BlockError::Header(_))
+        ));
+    }
+}

@@ -1,0 +1,339 @@
+//! `bnsd keys`: make, import, list and export the keys that own names. Needs no daemon.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use bitcoin::{NetworkKind, PrivateKey, PublicKey};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::output::Page;
+use super::own::{KeyOptions, OwnError, vault_without_daemon};
+use super::{CliError, Context, Exit};
+use crate::bns::address::AddressVersions;
+use crate::wallet::harden;
+use crate::wallet::keys::SigningKey;
+use crate::wallet::lock::Lock;
+use crate::wallet::phrase::{Phrase, Purpose};
+use crate::wallet::vault::{KeyFile, Public, Reference, Secret, Vault};
+
+/// Longest file with a phrase or key, in bytes.
+const SECRET_MAX: u64 = 4_096;
+
+/// Subcommands of `bnsd keys`.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Make a new key from a new phrase of words, and print the words once: write them down.
+    New(New),
+    /// Take in a phrase, a single private key (WIF), or the address of several keys.
+    Import(Import),
+    /// List the keys and their addresses.
+    List(List),
+    /// Print the phrase or private key of a key.
+    Export(Export),
+}
+
+/// Arguments of `bnsd keys new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// Name of the key.
+    name: String,
+    /// How many words: 12 or 24.
+    #[arg(long, default_value_t = 12)]
+    words: usize,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// Arguments of `bnsd keys import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Name of the key.
+    name: String,
+    /// File with the phrase or the WIF key; `-` for the standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "multisig")]
+    file: Option<PathBuf>,
+    /// Make an address that takes so many signatures of the members
+    #[arg(
+        long,
+        value_name = "REQUIRED",
+        conflicts_with = "file",
+        requires = "member"
+    )]
+    multisig: Option<usize>,
+    /// A member: a public key in hex, or the name of a key here; in the order of the script
+    #[arg(long, value_name = "KEY")]
+    member: Vec<String>,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// Arguments of `bnsd keys list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// How many addresses of each phrase are shown
+    #[arg(long, default_value_t = 1)]
+    addresses: u32,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// Arguments of `bnsd keys export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Name of the key.
+    name: String,
+    /// Print the output descriptor of its first address, which is public, instead
+    #[arg(long)]
+    descriptor: bool,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// A key as it is shown.
+#[derive(Debug, Serialize)]
+struct Shown {
+    name: String,
+    kind: &'static str,
+    network: &'static str,
+    addresses: Vec<ShownAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+/// An address of a key.
+#[derive(Debug, Serialize)]
+struct ShownAddress {
+    key: String,
+    address: String,
+    use_for: &'static str,
+    public_keys: Vec<String>,
+    descriptor: String,
+}
+
+impl KeysCommand {
+    /// Does it.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        harden::forbid_dumps();
+        match self {
+            Self::New(new) => new.run(context),
+            Self::Import(import) => import.run(context),
+            Self::List(list) => list.run(context),
+            Self::Export(export) => export.run(context),
+        }
+    }
+}
+
+impl New {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let vault = vault_without_daemon(context, &self.keys)?;
+        let phrase = Phrase::generate(self.words).map_err(OwnError::from)?;
+        let words = phrase.text();
+        let passphrase = self
+            .keys
+            .passphrase()
+            .choose("Passphrase for the new key: ");
+        let passphrase = passphrase.map_err(OwnError::from)?;
+        let file = vault
+            .create(&self.name, &Secret::Phrase(phrase), &passphrase)
+            .map_err(OwnError::from)?;
+        let shown = shown(&file, 1, Some(words.to_string()));
+        context.output.print(&shown, || {
+            let mut page = page(std::slice::from_ref(&shown));
+            page.note("Write the words down on paper: whoever has them has your names, and without them a lost file is lost for ever.");
+            page
+        })?;
+        Ok(Exit::Success)
+    }
+}
+
+impl Import {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let vault = vault_without_daemon(context, &self.keys)?;
+        let file = match (self.multisig, &self.file) {
+            (Some(required), _) => {
+                let members = self
+                    .member
+                    .iter()
+                    .map(|member| self.public_key(&vault, member));
+                let members = members.collect::<Result<Vec<_>, _>>()?;
+                vault.create_multisig(&self.name, required, members)
+            }
+            (None, Some(path)) => {
+                let secret = read_secret(path, vault.network())?;
+                let passphrase = self.keys.passphrase().choose("Passphrase for the key: ");
+                vault.create(&self.name, &secret, &passphrase.map_err(OwnError::from)?)
+            }
+            (None, None) => return Err(usage("name a file with --file").into()),
+        };
+        let shown = shown(&file.map_err(OwnError::from)?, 1, None);
+        context
+            .output
+            .print(&shown, || page(std::slice::from_ref(&shown)))?;
+        Ok(Exit::Success)
+    }
+
+    fn public_key(&self, vault: &Vault, member: &str) -> Result<PublicKey, OwnError> {
+        if let Ok(key) = member.parse::<PublicKey>() {
+            return Ok(key);
+        }
+        let reference: Reference = member.parse()?;
+        match vault.lock(&reference)? {
+            Lock::KeyHash(key) => Ok(key),
+            _ => Err(usage(
+                "a member is a public key or a key with a single signature",
+            )),
+        }
+    }
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let vault = vault_without_daemon(context, &self.keys)?;
+        let files = vault.list().map_err(OwnError::from)?;
+        let keys: Vec<Shown> = files
+            .iter()
+            .map(|file| shown(file, self.addresses, None))
+            .collect();
+        context.output.print(&keys, || page(&keys))?;
+        Ok(Exit::Success)
+    }
+}
+
+impl Export {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let vault = vault_without_daemon(context, &self.keys)?;
+        let file = vault.load(&self.name).map_err(OwnError::from)?;
+        let secret = if self.descriptor || !file.has_secret() {
+            None
+        } else {
+            let passphrase = self.keys.passphrase().read("Passphrase: ");
+            let passphrase = passphrase.map_err(OwnError::from)?;
+            let opened = vault
+                .open(&self.name, &passphrase)
+                .map_err(OwnError::from)?;
+            Some(text_of(&opened, vault.network()))
+        };
+        let shown = shown(&file, 1, secret);
+        context
+            .output
+            .print(&shown, || page(std::slice::from_ref(&shown)))?;
+        Ok(Exit::Success)
+    }
+}
+
+fn text_of(secret: &Secret, network: NetworkKind) -> String {
+    match secret {
+        Secret::Phrase(phrase) => phrase.text().to_string(),
+        Secret::Key(key) => {
+            let bytes = key.to_bytes();
+            let key = PrivateKey::from_slice(&*bytes, network);
+            key.expect("a signing key is a key").to_wif()
+        }
+    }
+}
+
+/// A phrase or a WIF key from a file.
+fn read_secret(path: &PathBuf, network: NetworkKind) -> Result<Secret, OwnError> {
+    let failed = |source| OwnError::File {
+        path: path.clone(),
+        source,
+    };
+    let mut text = Zeroizing::new(String::new());
+    if path.as_os_str() == "-" {
+        std::io::stdin()
+            .take(SECRET_MAX)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+    } else {
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(SECRET_MAX)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
+    }
+    if let Ok(key) = PrivateKey::from_wif(text.trim()) {
+        if key.network != network {
+            return Err(usage(
+                "the key is for another network: choose it with --network",
+            ));
+        }
+        if !key.compressed {
+            return Err(usage(
+                "keys with uncompressed public keys are not supported: transfer their names with the wallet that made them",
+            ));
+        }
+        let bytes = Zeroizing::new(key.inner.secret_bytes());
+        let key = SigningKey::from_bytes(&bytes).map_err(|error| usage(&error.to_string()))?;
+        return Ok(Secret::Key(key));
+    }
+    Ok(Secret::Phrase(Phrase::parse(&text)?))
+}
+
+fn usage(text: &str) -> OwnError {
+    OwnError::Usage(text.to_owned())
+}
+
+fn shown(file: &KeyFile, count: u32, secret: Option<String>) -> Shown {
+    let versions = if file.is_mainnet() {
+        AddressVersions::MAINNET
+    } else {
+        AddressVersions::TESTNET
+    };
+    let mut addresses = Vec::new();
+    for purpose in [Purpose::Owner, Purpose::Payer] {
+        for index in 0..count {
+            let Ok(lock) = file.lock(purpose, index) else {
+                break;
+            };
+            let reference = Reference {
+                name: file.name().to_owned(),
+                purpose,
+                index,
+            };
+            addresses.push(ShownAddress {
+                key: reference.to_string(),
+                address: lock.address().encode(versions),
+                use_for: match purpose {
+                    Purpose::Owner => "owning and paying",
+                    Purpose::Payer => "paying",
+                },
+                public_keys: lock.keys().iter().map(ToString::to_string).collect(),
+                descriptor: lock.descriptor(),
+            });
+        }
+    }
+    Shown {
+        name: file.name().to_owned(),
+        kind: match file.public() {
+            Public::Phrase { .. } => "phrase",
+            Public::Key { .. } => "key",
+            Public::Multisig { .. } => "multisig",
+        },
+        network: if file.is_mainnet() { "mainnet" } else { "test" },
+        addresses,
+        secret,
+    }
+}
+
+fn page(keys: &[Shown]) -> Page {
+    let mut page = Page::default();
+    if keys.is_empty() {
+        page.note("There is no key yet: make one with `bnsd keys new me`.");
+    }
+    for key in keys {
+        page.heading(format!("{} ({}, {})", key.name, key.kind, key.network));
+        for address in &key.addresses {
+            page.row([
+                format!("  {}", address.key),
+                address.address.clone(),
+                format!("for {}", address.use_for),
+            ]);
+        }
+        for address in key.addresses.iter().filter(|_| key.kind == "multisig") {
+            page.row([format!("  {}", address.descriptor)]);
+        }
+        page.entry_if("secret", key.secret.as_ref());
+    }
+    page
+}

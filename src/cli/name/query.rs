@@ -1,0 +1,348 @@
+//! Questions about names; only `list`, `expiring` and `pending` look at keys, and none opens one.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::parse;
+use crate::api::message::{Reply, Request};
+use crate::api::own::{NameReply, NameRow, NameState, NamesRequest};
+use crate::cli::output::Page;
+use crate::cli::own::{Desk, KeyOptions, OwnError, name_of};
+use crate::cli::{CliError, Context, Exit};
+use crate::wallet::phrase::Purpose;
+use crate::wallet::vault::SEARCHED;
+
+/// How often a watched name is looked at.
+const WATCH: Duration = Duration::from_secs(2);
+
+/// A name.
+#[derive(Debug, Args)]
+pub struct One {
+    /// The name, like me.id
+    name: String,
+}
+
+/// Arguments of `bnsd name list`.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Of this address instead of the keys here; can be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    owner: Vec<String>,
+    /// All names that there are
+    #[arg(long, conflicts_with = "owner")]
+    all: bool,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// Arguments of `bnsd name expiring`.
+#[derive(Debug, Args)]
+pub struct Expiring {
+    /// Within how many blocks; a day has about 144
+    #[arg(long, default_value_t = 4_320)]
+    within: u32,
+    /// Of this address instead of the keys here; can be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    owner: Vec<String>,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// Arguments of `bnsd name pending`.
+#[derive(Debug, Args)]
+pub struct Pending {
+    /// Give up what is under way on this name or namespace
+    #[arg(long, value_name = "NAME")]
+    forget: Option<String>,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// Arguments of `bnsd name watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// The name.
+    name: String,
+    /// End after the first change
+    #[arg(long)]
+    once: bool,
+}
+
+impl One {
+    fn ask(&self, context: &Context) -> Result<NameReply, CliError> {
+        name_of(context, &parse(&self.name)?)
+    }
+
+    /// Prints the price.
+    pub fn price(self, context: &Context) -> Result<Exit, CliError> {
+        let reply = self.ask(context)?;
+        let Some(price) = &reply.price else {
+            let text = format!(
+                "{} has no price: its namespace was never revealed",
+                reply.name
+            );
+            return Err(OwnError::No(text).into());
+        };
+        context.output.print(price, || {
+            let mut page = Page::default();
+            page.heading(&reply.name);
+            page.entry_if(
+                "price",
+                price.satoshi.map(|satoshi| format!("{satoshi} satoshi")),
+            );
+            page.entry_if(
+                "or",
+                price.micro_stacks.map(|amount| format!("{amount} µSTX")),
+            );
+            page.entry("paid to", &price.pay_to);
+            page
+        })?;
+        Ok(Exit::Success)
+    }
+
+    /// Prints whether it is free; exit code 1 if it is not.
+    pub fn available(self, context: &Context) -> Result<Exit, CliError> {
+        let reply = self.ask(context)?;
+        let free = reply.state == NameState::Free && reply.price.is_some();
+        context.output.print(&reply, || {
+            let mut page = Page::default();
+            match (free, reply.price.is_some()) {
+                (true, _) => page.heading(format!("{} is free", reply.name)),
+                (false, false) => page.heading(format!("{} has no namespace yet", reply.name)),
+                (false, true) => page.heading(format!("{} is taken", reply.name)),
+            }
+            page.entry_if("free from block", reply.free_at.filter(|_| !free));
+            page
+        })?;
+        Ok(if free { Exit::Success } else { Exit::No })
+    }
+
+    /// Prints everything about it.
+    pub fn show(self, context: &Context) -> Result<Exit, CliError> {
+        let reply = self.ask(context)?;
+        context.output.print(&reply, || page(&reply))?;
+        Ok(exit(&reply))
+    }
+
+    /// Prints its operations.
+    pub fn history(self, context: &Context) -> Result<Exit, CliError> {
+        let reply = self.ask(context)?;
+        context.output.print(&reply.history, || {
+            let mut page = Page::default();
+            page.heading(&reply.name);
+            for event in &reply.history {
+                page.row([
+                    format!("  {}", event.height),
+                    event.operation.clone(),
+                    event.owner.clone().unwrap_or_default(),
+                    event
+                        .zonefile_hash
+                        .clone()
+                        .unwrap_or_else(|| "no zone file".to_owned()),
+                    event.txid.clone(),
+                ]);
+            }
+            page
+        })?;
+        Ok(if reply.history.is_empty() {
+            Exit::No
+        } else {
+            Exit::Success
+        })
+    }
+}
+
+fn exit(reply: &NameReply) -> Exit {
+    if reply.state == NameState::Free {
+        Exit::No
+    } else {
+        Exit::Success
+    }
+}
+
+fn state(state: NameState) -> &'static str {
+    match state {
+        NameState::Free => "free",
+        NameState::Registered => "registered",
+        NameState::Grace => "expired, only a renewal is allowed",
+        NameState::Revoked => "revoked",
+    }
+}
+
+fn page(reply: &NameReply) -> Page {
+    let mut page = Page::default();
+    page.heading(&reply.name);
+    page.entry("state", state(reply.state));
+    page.entry_if("owner", reply.owner.as_ref());
+    page.entry_if("zone file hash", reply.zonefile_hash.as_ref());
+    if reply.zonefile_hash.is_some() {
+        page.entry(
+            "zone file",
+            if reply.zonefile_present {
+                "present"
+            } else {
+                "missing"
+            },
+        );
+    }
+    page.entry_if("last operation", reply.operation.as_ref());
+    page.entry_if("at height", reply.height);
+    page.entry_if("transaction", reply.txid.as_ref());
+    page.entry_if("registered at", reply.first_registered);
+    page.entry_if("renewed at", reply.last_renewed);
+    page.entry_if("expires at", reply.expires_at);
+    page.entry_if("renew before", reply.renewal_deadline);
+    page.entry_if("free from", reply.free_at);
+    let price = reply.price.as_ref().and_then(|price| price.satoshi);
+    page.entry_if("price", price.map(|satoshi| format!("{satoshi} satoshi")));
+    page
+}
+
+/// The addresses of all keys here.
+fn own_addresses(desk: &Desk<'_>) -> Result<Vec<String>, CliError> {
+    let mut addresses = Vec::new();
+    for file in desk.vault.list().map_err(OwnError::from)? {
+        for index in 0..SEARCHED {
+            let Ok(lock) = file.lock(Purpose::Owner, index) else {
+                break;
+            };
+            addresses.push(desk.text(lock.address()));
+        }
+    }
+    if addresses.is_empty() {
+        return Err(OwnError::WhichKey(0).into());
+    }
+    Ok(addresses)
+}
+
+fn names(context: &Context, mut request: NamesRequest) -> Result<Vec<NameRow>, CliError> {
+    let mut names = Vec::new();
+    loop {
+        let Reply::Names(reply) = context.ask(&Request::Names(request.clone()))? else {
+            return Err(CliError::Unexpected);
+        };
+        names.extend(reply.names);
+        match reply.next {
+            Some(next) => request.after = Some(next),
+            None => return Ok(names),
+        }
+    }
+}
+
+fn print(context: &Context, names: &[NameRow]) -> Result<Exit, CliError> {
+    context.output.print(&names, || {
+        let mut page = Page::default();
+        if names.is_empty() {
+            page.note("none");
+        }
+        for name in names {
+            let expires = name.expires_at.map(|height| format!("expires at {height}"));
+            page.row([
+                name.name.clone(),
+                state(name.state).to_owned(),
+                name.owner.clone().unwrap_or_default(),
+                expires.unwrap_or_default(),
+            ]);
+        }
+        page
+    })?;
+    Ok(Exit::Success)
+}
+
+impl List {
+    /// Prints the list.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let owners = match (self.all, self.owner.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, false) => self.owner,
+            (false, true) => own_addresses(&Desk::open(context, &self.keys)?)?,
+        };
+        let request = NamesRequest {
+            owners,
+            ..NamesRequest::default()
+        };
+        print(context, &names(context, request)?)
+    }
+}
+
+impl Expiring {
+    /// Prints the list.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let owners = if self.owner.is_empty() {
+            own_addresses(&Desk::open(context, &self.keys)?)?
+        } else {
+            self.owner
+        };
+        let request = NamesRequest {
+            owners,
+            expiring_within: Some(self.within),
+            after: None,
+        };
+        print(context, &names(context, request)?)
+    }
+}
+
+impl Pending {
+    /// Prints the list, or gives something up.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let desk = Desk::open(context, &self.keys)?;
+        if let Some(subject) = &self.forget {
+            let _held = desk.journal.hold(subject).map_err(OwnError::from)?;
+            desk.journal.remove(subject).map_err(OwnError::from)?;
+        }
+        let tasks = desk.journal.list().map_err(OwnError::from)?;
+        context.output.print(&tasks, || {
+            let mut page = Page::default();
+            if tasks.is_empty() {
+                page.note("Nothing is under way.");
+            }
+            for task in &tasks {
+                page.heading(format!("{}: {}", task.subject, task.goal));
+                for step in &task.steps {
+                    let txids = step
+                        .attempts
+                        .last()
+                        .map(|attempt| attempt.txids().join(" "));
+                    page.row([
+                        format!("  {}", step.operation),
+                        step.done
+                            .map_or("waiting".to_owned(), |height| format!("done at {height}")),
+                        txids.unwrap_or_default(),
+                    ]);
+                }
+            }
+            page
+        })?;
+        Ok(Exit::Success)
+    }
+}
+
+impl Watch {
+    /// Prints every change.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let name = parse(&self.name)?;
+        let mut before = name_of(context, &name)?;
+        context.output.print(&before, || page(&before))?;
+        loop {
+            sleep(WATCH);
+            let now = name_of(context, &name)?;
+            let changed = (&now.txid, now.state, now.zonefile_present)
+                != (&before.txid, before.state, before.zonefile_present);
+            if changed {
+                context.output.print(&now, || {
+                    let mut page = page(&now);
+                    if now.owner != before.owner {
+                        page.heading("THE OWNER CHANGED: its key is another one");
+                    }
+                    page
+                })?;
+                if self.once {
+                    return Ok(Exit::Success);
+                }
+            }
+            before = now;
+        }
+    }
+}

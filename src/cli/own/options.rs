@@ -1,0 +1,96 @@
+//! Options that commands with keys share.
+
+use std::path::PathBuf;
+
+use bitcoin::{FeeRate, OutPoint};
+use clap::Args;
+
+use super::OwnError;
+use crate::cli::CliError;
+use crate::wallet::fee::{CAP, FeePolicy, HighFee};
+use crate::wallet::passphrase::PassphraseSource;
+use crate::wallet::vault::Reference;
+
+/// Where keys are and what opens them.
+#[derive(Debug, Clone, Default, Args)]
+pub struct KeyOptions {
+    /// Directory of the keys, by default `keys` in the platform's data directory
+    #[arg(long, value_name = "DIR", env = "BNSD_KEYS_DIR")]
+    keys_dir: Option<PathBuf>,
+    /// File whose first line is the passphrase; otherwise it is asked for at the terminal
+    #[arg(long, value_name = "FILE", env = "BNSD_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
+    /// Network of new keys, mainnet or regtest; by default that of the running daemon
+    #[arg(long, value_name = "NETWORK", value_parser = ["mainnet", "regtest", "dev"])]
+    pub network: Option<String>,
+}
+
+/// How an operation is paid for and sent.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SendOptions {
+    #[command(flatten)]
+    pub keys: KeyOptions,
+    /// Address that sends: NAME, NAME/INDEX or NAME/p2sh/INDEX; by default the owner's, or the only key
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<Reference>,
+    /// Address that pays and gets the change; by default the sender's
+    #[arg(long, value_name = "KEY")]
+    pub payer: Option<Reference>,
+    /// Spend only these outputs; can be repeated
+    #[arg(long, value_name = "TXID:VOUT")]
+    pub coin: Vec<OutPoint>,
+    /// Fee in satoshi per virtual byte, instead of the node's estimate
+    #[arg(long, value_name = "RATE")]
+    fee_rate: Option<u32>,
+    /// Highest estimate that is followed, in satoshi per virtual byte
+    #[arg(long, value_name = "RATE", default_value_t = 200)]
+    max_fee_rate: u32,
+    /// Pay a fee of more than a tenth of what is spent
+    #[arg(long)]
+    allow_high_fee: bool,
+    /// Show the operation, its inputs, outputs, burn and fee, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write an unsigned PSBT to this file instead of signing and sending
+    #[arg(long, value_name = "FILE")]
+    pub psbt: Option<PathBuf>,
+    /// Return as soon as the transaction is sent
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+impl KeyOptions {
+    /// Where passphrases come from.
+    pub fn passphrase(&self) -> PassphraseSource {
+        PassphraseSource {
+            file: self.passphrase_file.clone(),
+        }
+    }
+
+    /// The directory of the keys.
+    pub(super) fn directory(&self) -> Result<PathBuf, CliError> {
+        let given = self.keys_dir.clone();
+        let project = directories::ProjectDirs::from("org", "bnsd", "bnsd");
+        let place = given.or_else(|| Some(project?.data_local_dir().join("keys")));
+        place.ok_or_else(|| {
+            OwnError::Usage("there is no home directory: name one with --keys-dir".to_owned())
+                .into()
+        })
+    }
+}
+
+impl SendOptions {
+    /// What miners may get.
+    pub(super) fn fees(&self) -> FeePolicy {
+        let rate = |rate: u32| FeeRate::from_sat_per_vb(u64::from(rate));
+        FeePolicy {
+            fixed: self.fee_rate.and_then(rate),
+            cap: rate(self.max_fee_rate).unwrap_or(CAP),
+            high: if self.allow_high_fee {
+                HighFee::Pay
+            } else {
+                HighFee::Refuse
+            },
+        }
+    }
+}

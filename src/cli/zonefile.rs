@@ -1,0 +1,471 @@
+//! `bnsd zonefile`: write, check and publish the text that a name says.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand, ValueEnum};
+use hickory_proto::rr::Name as DnsName;
+use serde::Serialize;
+
+use super::name::{self, ZonefileChoice};
+use super::output::Page;
+use super::own::{Desk, OwnError, Progress, SendOptions, name_of};
+use super::{CliError, Context, Exit};
+use crate::api::lookup::LookupRequest;
+use crate::api::message::{Reply, Request};
+use crate::api::own::ZonefileRequest;
+use crate::api::status::StatusRequest;
+use crate::bns::Name;
+use crate::hash::{ZonefileHash, decode_hex};
+use crate::wallet::harden;
+use crate::zonefile::{Zone, mnemonic, parse, render_data};
+
+/// How long the own DNS may take to answer with a published zone file.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is asked.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Subcommands of `bnsd zonefile`.
+#[derive(Debug, Subcommand)]
+pub enum ZonefileCommand {
+    /// Print a new zone file to start from.
+    New(New),
+    /// Edit the zone file of a name with $EDITOR, check it, and say what publishing it would announce.
+    Edit(Edit),
+    /// Say every problem of a zone file with line and column, and what resolvers will see.
+    Check(File),
+    /// Print the hash that the chain would hold.
+    Hash(Bare),
+    /// Announce a zone file, hand it to the daemon, and wait until DNS answers with it.
+    Publish(Publish),
+    /// Print the zone file of a name.
+    Export(Export),
+    /// List the zone files that the chain announces and the daemon lacks.
+    Missing,
+}
+
+/// What a new zone file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Template {
+    /// A web host with addresses.
+    Web,
+    /// A profile elsewhere, as most historical names have it.
+    Profile,
+    /// A web host whose TLS key is in the zone file.
+    Tls,
+    /// A mail host.
+    Mail,
+    /// Keys of an SSH server.
+    Ssh,
+}
+
+/// Arguments of `bnsd zonefile new`.
+#[derive(Debug, Args)]
+pub struct New {
+    /// The name.
+    name: String,
+    /// What it is for
+    #[arg(long, value_enum, default_value = "web")]
+    template: Template,
+    /// IPv4 or IPv6 address of the host; can be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    address: Vec<std::net::IpAddr>,
+    /// Where the profile is
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// SHA-256 of the TLS key's SubjectPublicKeyInfo, or fingerprint of the SSH host key, in hex
+    #[arg(long, value_name = "HEX")]
+    digest: Option<String>,
+}
+
+/// Arguments of `bnsd zonefile edit`.
+#[derive(Debug, Args)]
+pub struct Edit {
+    /// The name.
+    name: String,
+    /// The file to edit; by default NAME.zone, filled with what the chain announces
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// A name and its zone file.
+#[derive(Debug, Args)]
+pub struct File {
+    /// The name.
+    name: String,
+    /// The zone file.
+    file: PathBuf,
+}
+
+/// A file.
+#[derive(Debug, Args)]
+pub struct Bare {
+    /// The zone file.
+    file: PathBuf,
+}
+
+/// Arguments of `bnsd zonefile publish`.
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// The name.
+    name: String,
+    /// The zone file.
+    file: PathBuf,
+    /// Publish although parts of the file will be ignored
+    #[arg(long)]
+    with_problems: bool,
+    #[command(flatten)]
+    options: SendOptions,
+}
+
+/// Arguments of `bnsd zonefile export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The name.
+    name: String,
+}
+
+impl ZonefileCommand {
+    /// Does it.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        match self {
+            Self::New(new) => new.run(context),
+            Self::Edit(edit) => edit.run(context),
+            Self::Check(file) => file.check(context),
+            Self::Hash(bare) => bare.hash(context),
+            Self::Publish(publish) => publish.run(context),
+            Self::Export(export) => export.run(context),
+            Self::Missing => missing(context),
+        }
+    }
+}
+
+fn parse_name(text: &str) -> Result<Name, OwnError> {
+    let name: Result<Name, _> = text.parse();
+    name.map_err(|error| OwnError::Usage(format!("{text:?} is no name: {error}")))
+}
+
+// ---- new ------------------------------------------------------------------------------------------------
+
+impl New {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let name = parse_name(&self.name)?;
+        let text = self.text(&name);
+        context
+            .output
+            .print(&serde_json::json!({"zonefile": text}), || {
+                let mut page = Page::default();
+                for line in text.lines() {
+                    page.heading(line);
+                }
+                page
+            })?;
+        Ok(Exit::Success)
+    }
+
+    /// A file that is sound as it is; documentation addresses stand where nothing was given (RFC 5737, RFC 3849).
+    fn text(&self, name: &Name) -> String {
+        let mut text = format!("$ORIGIN {name}\n$TTL 3600\n");
+        let url = self.url.clone();
+        let url = url.unwrap_or_else(|| format!("https://example.com/{name}/profile.json"));
+        let digest = self.digest.clone().unwrap_or_else(|| "00".repeat(32));
+        match self.template {
+            Template::Web => {
+                self.push_addresses(&mut text);
+                text.push_str(&format!("www CNAME {name}.\n"));
+            }
+            Template::Profile => text.push_str(&format!("_http._tcp URI 10 1 \"{url}\"\n")),
+            Template::Tls => {
+                self.push_addresses(&mut text);
+                text.push_str(&format!("_443._tcp TLSA 3 1 1 {digest}\n"));
+            }
+            Template::Mail => {
+                self.push_addresses(&mut text);
+                text.push_str(&format!("@ MX 10 {name}.\n@ TXT \"v=spf1 mx -all\"\n"));
+            }
+            Template::Ssh => {
+                self.push_addresses(&mut text);
+                text.push_str(&format!("@ SSHFP 4 2 {digest}\n"));
+            }
+        }
+        text
+    }
+
+    fn push_addresses(&self, text: &mut String) {
+        let example = ["192.0.2.1".to_owned(), "2001:db8::1".to_owned()];
+        let given: Vec<String> = self.address.iter().map(ToString::to_string).collect();
+        let addresses = if given.is_empty() {
+            example.to_vec()
+        } else {
+            given
+        };
+        for address in addresses {
+            let kind = if address.contains(':') { "AAAA" } else { "A" };
+            text.push_str(&format!("@ {kind} {address}\n"));
+        }
+    }
+}
+
+// ---- check ----------------------------------------------------------------------------------------------
+
+/// What is wrong with a zone file, and what is not.
+#[derive(Debug, Serialize)]
+struct Checked {
+    name: String,
+    hash: String,
+    problems: Vec<String>,
+    problem_count: usize,
+    records: Vec<String>,
+}
+
+impl Checked {
+    fn of(name: &Name, bytes: &[u8]) -> Result<Self, OwnError> {
+        let origin = DnsName::from_ascii(format!("{name}."));
+        let origin = origin.map_err(|error| OwnError::Usage(error.to_string()))?;
+        let zone = parse(&origin, bytes).map_err(|error| OwnError::No(error.to_string()))?;
+        Ok(Self {
+            name: name.to_string(),
+            hash: ZonefileHash::of(bytes).to_string(),
+            problems: zone.ignored().iter().map(ToString::to_string).collect(),
+            problem_count: zone.ignored_count() + zone.out_of_zone_count(),
+            records: records(&zone),
+        })
+    }
+
+    fn page(&self) -> Page {
+        let mut page = Page::default();
+        page.entry("hash", &self.hash);
+        if !self.problems.is_empty() {
+            page.heading("ignored");
+        }
+        for problem in &self.problems {
+            page.row([format!("  {problem}")]);
+        }
+        page.heading("resolvers will see");
+        for record in &self.records {
+            page.row([format!("  {record}")]);
+        }
+        page
+    }
+}
+
+fn records(zone: &Zone) -> Vec<String> {
+    let mut records = Vec::new();
+    for node in zone.nodes() {
+        for set in node.rrsets() {
+            for data in set.rdata() {
+                let (kind, data) = (mnemonic(set.rtype()), render_data(set.rtype(), data));
+                records.push(format!("{} {} {kind} {data}", node.name(), set.ttl()));
+            }
+        }
+    }
+    records
+}
+
+impl File {
+    fn check(self, context: &Context) -> Result<Exit, CliError> {
+        let bytes = name::read_zonefile(&self.file)?;
+        let checked = Checked::of(&parse_name(&self.name)?, &bytes)?;
+        context.output.print(&checked, || checked.page())?;
+        Ok(if checked.problem_count == 0 {
+            Exit::Success
+        } else {
+            Exit::No
+        })
+    }
+}
+
+impl Bare {
+    fn hash(self, context: &Context) -> Result<Exit, CliError> {
+        let hash = ZonefileHash::of(&name::read_zonefile(&self.file)?).to_string();
+        context
+            .output
+            .print(&serde_json::json!({"hash": hash}), || {
+                let mut page = Page::default();
+                page.heading(&hash);
+                page
+            })?;
+        Ok(Exit::Success)
+    }
+}
+
+// ---- edit -----------------------------------------------------------------------------------------------
+
+impl Edit {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let name = parse_name(&self.name)?;
+        let path = self
+            .file
+            .unwrap_or_else(|| PathBuf::from(format!("{name}.zone")));
+        let failed = |source| OwnError::File {
+            path: path.clone(),
+            source,
+        };
+        if !path.exists() {
+            let before = current(context, &name)?;
+            let start =
+                before.unwrap_or_else(|| format!("$ORIGIN {name}\n$TTL 3600\n").into_bytes());
+            std::fs::write(&path, start).map_err(failed)?;
+        }
+        let before = std::fs::read(&path).map_err(failed)?;
+        edit(&path)?;
+        let after = name::read_zonefile(&path)?;
+        let checked = Checked::of(&name, &after)?;
+        context.output.print(&checked, || {
+            let mut page = Page::default();
+            for line in differences(&before, &after) {
+                page.row([line]);
+            }
+            let mut shown = checked.page();
+            shown.note(format!(
+                "Publish it with `bnsd zonefile publish {name} {}`.",
+                path.display()
+            ));
+            page.append(shown);
+            page
+        })?;
+        Ok(if checked.problem_count == 0 {
+            Exit::Success
+        } else {
+            Exit::No
+        })
+    }
+}
+
+/// Runs $VISUAL or $EDITOR, which may have arguments.
+fn edit(path: &PathBuf) -> Result<(), OwnError> {
+    let editor = ["VISUAL", "EDITOR"]
+        .iter()
+        .find_map(|variable| std::env::var(variable).ok());
+    let editor = editor.unwrap_or_else(|| "vi".to_owned());
+    let mut words = editor.split_whitespace();
+    let program = words.next().unwrap_or("vi");
+    let status = Command::new(program).args(words).arg(path).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(OwnError::Trouble(format!("{editor} ended with {status}"))),
+        Err(error) => Err(OwnError::Trouble(format!(
+            "cannot start {editor}: {error}; set $EDITOR"
+        ))),
+    }
+}
+
+/// Lines that only one side has, with `-` and `+`.
+fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
+    let (before, after) = (
+        String::from_utf8_lossy(before),
+        String::from_utf8_lossy(after),
+    );
+    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
+    let gone = old
+        .iter()
+        .filter(|line| !new.contains(line))
+        .map(|line| format!("- {line}"));
+    let come = new
+        .iter()
+        .filter(|line| !old.contains(line))
+        .map(|line| format!("+ {line}"));
+    gone.chain(come).collect()
+}
+
+/// The zone file that the chain announces, if it is there.
+fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> {
+    let Some(hash) = name_of(context, name)?.zonefile_hash else {
+        return Ok(None);
+    };
+    let Reply::Zonefile(reply) = context.ask(&Request::Zonefile(ZonefileRequest { hash }))? else {
+        return Err(CliError::Unexpected);
+    };
+    Ok(reply.zonefile.and_then(|hex| decode_hex(&hex)))
+}
+
+// ---- publish and the rest -------------------------------------------------------------------------------
+
+impl Publish {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        harden::forbid_dumps();
+        let name = parse_name(&self.name)?;
+        let checked = Checked::of(&name, &name::read_zonefile(&self.file)?)?;
+        if checked.problem_count > 0 && !self.with_problems {
+            checked.page().say();
+            let text = format!(
+                "{} problems: mend them, or insist with --with-problems. Nothing was sent.",
+                checked.problem_count
+            );
+            return Err(OwnError::No(text).into());
+        }
+        let desk = Desk::open(context, &self.options.keys)?;
+        let choice = ZonefileChoice::of_file(self.file);
+        let hash = choice
+            .publish(context, &self.options)?
+            .ok_or(CliError::Unexpected)?;
+        let progress = name::update(&desk, &name, hash, &self.options)?;
+        if let Progress::Done(_) = progress {
+            wait_for_dns(context, &name, &hash)?;
+        }
+        name::report_on(&desk, name.as_str(), progress)
+    }
+}
+
+/// Waits until a question goes the way of a DNS query and is answered from this zone file.
+fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(), CliError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let reply = name_of(context, name)?;
+        let is_there = reply.zonefile_present && reply.zonefile_hash == Some(hash.to_string());
+        let request = Request::Lookup(LookupRequest {
+            name: name.to_string(),
+            record_type: "SOA".to_owned(),
+            at: None,
+        });
+        if let Reply::Lookup(answer) = context.ask(&request)?
+            && is_there
+            && answer.rcode == "NOERROR"
+            && answer.authoritative
+        {
+            return Ok(());
+        }
+        if Instant::now() > end {
+            let text = format!(
+                "{name} is announced, but DNS does not answer with it yet: see `bnsd explain {name}`"
+            );
+            return Err(OwnError::Trouble(text).into());
+        }
+        sleep(PACE);
+    }
+}
+
+impl Export {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let name = parse_name(&self.name)?;
+        let bytes = current(context, &name)?;
+        let bytes = bytes.ok_or_else(|| {
+            OwnError::No(format!(
+                "there is no zone file of {name} here: see `bnsd explain {name}`"
+            ))
+        })?;
+        use std::io::Write as _;
+        std::io::stdout()
+            .write_all(&bytes)
+            .map_err(CliError::Output)?;
+        Ok(Exit::Success)
+    }
+}
+
+fn missing(context: &Context) -> Result<Exit, CliError> {
+    let Reply::Status(reply) = context.ask(&Request::Status(StatusRequest::default()))? else {
+        return Err(CliError::Unexpected);
+    };
+    let missing = &reply.zonefiles.missing;
+    context.output.print(missing, || {
+        let mut page = Page::default();
+        page.note(format!("{} missing", reply.zonefiles.missing_count));
+        for file in missing {
+            page.row([file.hash.clone(), file.name.clone()]);
+        }
+        page
+    })?;
+    Ok(Exit::Success)
+}

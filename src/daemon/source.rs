@@ -1,0 +1,88 @@
+//! The source of blocks that the configuration names.
+
+use std::fs;
+
+use anyhow::{Context as _, anyhow, bail};
+
+use super::DEV_CHAIN;
+use crate::chain::ChainSource;
+use crate::chain::bitcoind::http::{Credentials, Limits, UserPassword};
+use crate::chain::bitcoind::{BitcoindSource, NodeOptions};
+use crate::chain::blockfiles::BlockFilesSource;
+use crate::chain::dev::DevChain;
+use crate::config::{Config, Network, NodeConfig, SourceKind};
+
+/// The configured source of blocks, for work without a daemon: an embedded chain is not begun by it.
+pub fn open_existing(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
+    let directory = config.data_dir.join(DEV_CHAIN);
+    if config.chain.source == SourceKind::Dev && !directory.is_dir() {
+        bail!("there is no embedded chain in {}", directory.display());
+    }
+    Ok(open(config)?.source)
+}
+
+/// A source, and the embedded chain if that is what it follows.
+pub struct Opened {
+    /// `None` where there is no chain.
+    pub source: Option<Box<dyn ChainSource>>,
+    /// Takes transactions and mines.
+    pub embedded: Option<DevChain>,
+}
+
+/// Builds the configured source; a node is not asked yet.
+pub fn open(config: &Config) -> anyhow::Result<Opened> {
+    let chain = &config.chain;
+    let mut embedded = None;
+    let source: Option<Box<dyn ChainSource>> = match chain.source {
+        SourceKind::None => None,
+        SourceKind::Dev => {
+            let dev = embedded.insert(DevChain::open(&config.data_dir.join(DEV_CHAIN))?);
+            Some(Box::new(dev.source(chain.confirmations)))
+        }
+        SourceKind::Bitcoind => Some(Box::new(BitcoindSource::new(NodeOptions {
+            address: chain.node.rpc_address.clone(),
+            credentials: credentials(&chain.node)?,
+            limits: Limits::default(),
+            network: bitcoin_network(chain.network),
+            confirmations: chain.confirmations,
+        }))),
+        SourceKind::Blockfiles => {
+            let directory = chain.node.blocks_dir.as_deref().ok_or_else(|| {
+                anyhow!("nobody says where the node's blocks are: set `chain.blocks-dir`")
+            })?;
+            let network = bitcoin_network(chain.network);
+            let source = BlockFilesSource::new(directory, network, chain.confirmations);
+            Some(Box::new(source))
+        }
+    };
+    Ok(Opened { source, embedded })
+}
+
+/// Bitcoin's own name for the network.
+pub fn bitcoin_network(network: Network) -> bitcoin::Network {
+    match network {
+        Network::Mainnet => bitcoin::Network::Bitcoin,
+        Network::Regtest | Network::Dev => bitcoin::Network::Regtest,
+    }
+}
+
+/// How the node is shown who we are.
+pub fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
+    let user = match (&node.rpc_user, &node.rpc_password_file) {
+        (Some(user), Some(path)) => {
+            let text = fs::read_to_string(path).with_context(|| {
+                format!(
+                    "cannot read `chain.rpc-password-file` {}: make it readable for bnsd",
+                    path.display()
+                )
+            })?;
+            let password = text.lines().next().unwrap_or_default().to_owned();
+            Some(UserPassword::new(user, &password))
+        }
+        _ => None,
+    };
+    Ok(Credentials {
+        cookie: node.rpc_cookie.clone(),
+        user,
+    })
+}

@@ -1,0 +1,317 @@
+//! What is under way, on disk and synced before anything is sent.
+//!
+//! One file per subject (a name or namespace) in `keys/pending`. It says what is to be reached, in steps, and
+//! holds every transaction that was ever made for a step. So a program that is killed anywhere and started
+//! again finds out which of them was mined, sends the newest again if none was, and never pays for a step
+//! twice: all attempts at one step spend the same first coin, so only one of them can ever be mined.
+//!
+//! The files hold no key, but they tell which name is about to be registered: they are private.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use bitcoin::consensus::{deserialize, serialize};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
+use serde::{Deserialize, Serialize};
+
+use super::vault::{VaultError, make_private_directory, read_private, write_over};
+use crate::hash::{decode_hex, encode_hex};
+
+/// Folder in the directory of keys.
+const FOLDER: &str = "pending";
+/// Version of the format.
+const FORMAT: u32 = 1;
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A file cannot be read or written, or is not safe.
+    #[error(transparent)]
+    File(#[from] VaultError),
+    /// A file makes no sense.
+    #[error("{} is no journal of this version of bnsd: finish what it is about with the version that wrote it, or move it away", .0.display())]
+    Malformed(PathBuf),
+    /// Another process works on the same.
+    #[error("another bnsd works on {0} right now: wait for it, or stop it")]
+    Busy(String),
+}
+
+/// Something to be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Task {
+    format: u32,
+    /// The name or namespace that it is about.
+    pub subject: String,
+    /// What was asked for: `register`, `update`, ...
+    pub goal: String,
+    /// What the goal was asked with, for those who start it again: owner, zone file hash, ...
+    pub terms: std::collections::BTreeMap<String, String>,
+    /// The steps so far; only the last may be unfinished.
+    pub steps: Vec<Step>,
+}
+
+/// An operation, or a batch of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// In the reference's words.
+    pub operation: String,
+    /// Every attempt, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// Height at which one of them was accepted.
+    pub done: Option<u32>,
+}
+
+/// Transactions that were made for a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// Height of the index when they were made.
+    pub height: u32,
+    /// Last height at which they can be accepted; `null` if they quote no consensus hash.
+    pub expires: Option<u32>,
+    /// What miners get, in satoshi per 1000 weight units.
+    pub rate: u64,
+    /// The transactions in hex, each after those that it depends on.
+    pub transactions: Vec<String>,
+    /// The outputs that the first one spends, in input order.
+    pub spent: Vec<SpentCoin>,
+}
+
+/// An output that is spent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpentCoin {
+    /// Where it is, as TXID:VOUT.
+    pub outpoint: OutPoint,
+    /// Its worth in satoshi.
+    pub satoshi: u64,
+    /// Its script in hex.
+    pub script: String,
+}
+
+impl Attempt {
+    /// An attempt with these transactions.
+    pub fn new(
+        height: u32,
+        expires: Option<u32>,
+        rate: bitcoin::FeeRate,
+        transactions: &[Transaction],
+        prevouts: &[TxOut],
+    ) -> Self {
+        let inputs = transactions.iter().take(1).flat_map(|first| &first.input);
+        let spent = inputs.zip(prevouts).map(|(input, prevout)| SpentCoin {
+            outpoint: input.previous_output,
+            satoshi: prevout.value.to_sat(),
+            script: encode_hex(prevout.script_pubkey.as_bytes()),
+        });
+        let hex = transactions
+            .iter()
+            .map(|transaction| encode_hex(&serialize(transaction)));
+        Self {
+            height,
+            expires,
+            rate: rate.to_sat_per_kwu(),
+            transactions: hex.collect(),
+            spent: spent.collect(),
+        }
+    }
+
+    /// The outputs that the first transaction spends, in input order.
+    pub fn coins(&self) -> Vec<(OutPoint, TxOut)> {
+        let coin = |spent: &SpentCoin| {
+            let output = TxOut {
+                value: Amount::from_sat(spent.satoshi),
+                script_pubkey: ScriptBuf::from_bytes(decode_hex(&spent.script)?),
+            };
+            Some((spent.outpoint, output))
+        };
+        self.spent.iter().filter_map(coin).collect()
+    }
+
+    /// Its transactions; what cannot be read is left out.
+    pub fn decoded(&self) -> Vec<Transaction> {
+        let bytes = self.transactions.iter().filter_map(|hex| decode_hex(hex));
+        bytes.filter_map(|bytes| deserialize(&bytes).ok()).collect()
+    }
+
+    /// Its txids.
+    pub fn txids(&self) -> Vec<String> {
+        let decoded = self.decoded();
+        decoded
+            .iter()
+            .map(|transaction| transaction.compute_txid().to_string())
+            .collect()
+    }
+}
+
+impl Task {
+    /// A task without steps.
+    pub fn new(subject: &str, goal: &str) -> Self {
+        Self {
+            format: FORMAT,
+            subject: subject.to_owned(),
+            goal: goal.to_owned(),
+            terms: std::collections::BTreeMap::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// The step that is not finished.
+    pub fn open_step(&self) -> Option<&Step> {
+        self.steps.last().filter(|step| step.done.is_none())
+    }
+
+    /// Outputs that its unfinished transactions spend.
+    pub fn spent(&self) -> Vec<OutPoint> {
+        let attempts = self
+            .open_step()
+            .map(|step| step.attempts.as_slice())
+            .unwrap_or_default();
+        let transactions = attempts.iter().flat_map(Attempt::decoded);
+        transactions
+            .flat_map(|transaction| transaction.input)
+            .map(|input| input.previous_output)
+            .collect()
+    }
+}
+
+/// The folder of tasks of one network.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    directory: PathBuf,
+    network: String,
+}
+
+/// A subject that no other process can work on; given back when dropped.
+#[derive(Debug)]
+pub struct Held {
+    _lock: File,
+}
+
+impl Journal {
+    /// The journal beside the keys in `keys`.
+    pub fn new(keys: &Path, network: &str) -> Self {
+        Self {
+            directory: keys.join(FOLDER),
+            network: network.to_owned(),
+        }
+    }
+
+    /// Keeps other processes away from a subject.
+    pub fn hold(&self, subject: &str) -> Result<Held, JournalError> {
+        if let Some(keys) = self.directory.parent() {
+            make_private_directory(keys)?;
+        }
+        make_private_directory(&self.directory)?;
+        let path = self.path(subject, "lock");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW)
+            .open(&path)
+            .map_err(|source| VaultError::Io { path, source })?;
+        file.try_lock()
+            .map_err(|_| JournalError::Busy(subject.to_owned()))?;
+        Ok(Held { _lock: file })
+    }
+
+    /// The task on a subject.
+    pub fn load(&self, subject: &str) -> Result<Option<Task>, JournalError> {
+        let path = self.path(subject, "json");
+        let bytes = match read_private(&path) {
+            Err(VaultError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            read => read?,
+        };
+        let task: Task =
+            serde_json::from_slice(&bytes).map_err(|_| JournalError::Malformed(path.clone()))?;
+        if task.format != FORMAT || task.subject != subject {
+            return Err(JournalError::Malformed(path));
+        }
+        Ok(Some(task))
+    }
+
+    /// Writes a task; it is on disk when this returns.
+    pub fn store(&self, task: &Task) -> Result<(), JournalError> {
+        let mut bytes = serde_json::to_vec_pretty(task).expect("tasks have text keys");
+        bytes.push(b'\n');
+        Ok(write_over(&self.path(&task.subject, "json"), &bytes)?)
+    }
+
+    /// Ends a task.
+    pub fn remove(&self, subject: &str) -> Result<(), JournalError> {
+        let path = self.path(subject, "json");
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(VaultError::Io { path, source }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All tasks, by subject.
+    pub fn list(&self) -> Result<Vec<Task>, JournalError> {
+        let Ok(entries) = fs::read_dir(&self.directory) else {
+            return Ok(Vec::new()); // nothing was ever begun
+        };
+        let prefix = format!("{}+", self.network);
+        let mut subjects: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| {
+                Some(
+                    name.strip_prefix(&prefix)?
+                        .strip_suffix(".json")?
+                        .to_owned(),
+                )
+            })
+            .collect();
+        subjects.sort_unstable();
+        let tasks = subjects.iter().map(|subject| self.load(subject));
+        tasks.filter_map(Result::transpose).collect()
+    }
+
+    fn path(&self, subject: &str, ending: &str) -> PathBuf {
+        self.directory
+            .join(format!("{}+{subject}.{ending}", self.network))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_is_found_again_and_held_by_one() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let journal = Journal::new(&scratch.path().join("keys"), "dev");
+        assert_eq!(journal.list().expect("nothing there"), []);
+        let held = journal.hold("me.id").expect("free");
+        assert!(matches!(journal.hold("me.id"), Err(JournalError::Busy(_))));
+        assert!(journal.hold("you.id").is_ok());
+        let mut task = Task::new("me.id", "register");
+        task.steps.push(Step {
+            operation: "NAME_PREORDER".to_owned(),
+            attempts: Vec::new(),
+            done: None,
+        });
+        journal.store(&task).expect("writable");
+        assert_eq!(journal.load("me.id").expect("readable"), Some(task.clone()));
+        assert_eq!(journal.list().expect("readable"), [task]);
+        assert_eq!(
+            Journal::new(&scratch.path().join("keys"), "mainnet")
+                .list()
+                .expect("readable"),
+            []
+        );
+        journal.remove("me.id").expect("ours");
+        assert_eq!(journal.load("me.id").expect("readable"), None);
+        drop(held);
+        assert!(journal.hold("me.id").is_ok());
+    }
+}

@@ -1,0 +1,180 @@
+//! What opens a key file: typed at a terminal, or read from a file. Never from an argument or a variable's
+//! value, which other processes can read.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+/// Longest passphrase in bytes.
+const LENGTH_MAX: u64 = 4_096;
+/// Shortest for a new key; argon2id makes each guess cost a tenth of a second.
+const LENGTH_MIN: usize = 8;
+
+/// A passphrase; wiped when dropped, not shown by anything.
+pub type Passphrase = Zeroizing<Vec<u8>>;
+
+/// Why there is no passphrase.
+#[derive(Debug, thiserror::Error)]
+pub enum PassphraseError {
+    /// Nobody to ask.
+    #[error(
+        "there is no terminal to ask for the passphrase: name a file with --passphrase-file or BNSD_PASSPHRASE_FILE"
+    )]
+    NoTerminal,
+    /// The file cannot be read.
+    #[error("cannot read the passphrase in {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Others can read the file.
+    #[error("others can read the passphrase in {}: `chmod 600` it and choose another passphrase", .0.display())]
+    Exposed(PathBuf),
+    /// Nothing was given.
+    #[error("the passphrase is empty")]
+    Empty,
+    /// Too short for a new key.
+    #[error("a passphrase has at least {LENGTH_MIN} bytes: take four or more random words")]
+    Short,
+    /// The second did not repeat the first.
+    #[error("the two passphrases differ: nothing was done")]
+    Differ,
+}
+
+/// Where passphrases come from.
+#[derive(Debug, Clone, Default)]
+pub struct PassphraseSource {
+    /// A file; the terminal if there is none.
+    pub file: Option<PathBuf>,
+}
+
+impl PassphraseSource {
+    /// The passphrase of an existing key.
+    pub fn read(&self, prompt: &str) -> Result<Passphrase, PassphraseError> {
+        let passphrase = match &self.file {
+            Some(path) => from_file(path)?,
+            None => ask(prompt)?,
+        };
+        if passphrase.is_empty() {
+            return Err(PassphraseError::Empty);
+        }
+        Ok(passphrase)
+    }
+
+    /// The passphrase of a new key; at a terminal it is asked for twice.
+    pub fn choose(&self, prompt: &str) -> Result<Passphrase, PassphraseError> {
+        let passphrase = self.read(prompt)?;
+        if passphrase.len() < LENGTH_MIN {
+            return Err(PassphraseError::Short);
+        }
+        if self.file.is_none() && *ask("The same again: ")? != *passphrase {
+            return Err(PassphraseError::Differ);
+        }
+        Ok(passphrase)
+    }
+}
+
+/// The first line of a file that nobody else can read; a pipe will do.
+fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
+    let failed = |source| PassphraseError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
+        return Err(PassphraseError::Exposed(path.to_owned()));
+    }
+    read_line(file).map_err(failed)
+}
+
+fn read_line(from: impl io::Read) -> io::Result<Passphrase> {
+    let mut line = Zeroizing::new(Vec::with_capacity(LENGTH_MAX as usize + 1));
+    BufReader::with_capacity(1, from.take(LENGTH_MAX)).read_until(b'\n', &mut line)?;
+    while matches!(line.last(), Some(b'\n' | b'\r')) {
+        line.pop();
+    }
+    Ok(line)
+}
+
+/// Asks at the terminal without showing what is typed.
+fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
+    let path = Path::new(OsStr::new("/dev/tty"));
+    let terminal = OpenOptions::new().read(true).write(true).open(path);
+    let mut terminal = terminal.map_err(|_| PassphraseError::NoTerminal)?;
+    let hidden = Hidden::begin(&terminal).map_err(|_| PassphraseError::NoTerminal)?;
+    let failed = |source| PassphraseError::File {
+        path: path.to_owned(),
+        source,
+    };
+    write!(terminal, "{prompt}").map_err(failed)?;
+    let line = read_line(&terminal);
+    drop(hidden);
+    let _ = writeln!(terminal); // the line end that was not shown
+    line.map_err(failed)
+}
+
+/// A terminal that does not echo, until this is dropped (termios(3)).
+struct Hidden {
+    descriptor: i32,
+    before: libc::termios,
+}
+
+impl Hidden {
+    fn begin(terminal: &File) -> io::Result<Self> {
+        let descriptor = terminal.as_raw_fd();
+        // SAFETY: termios is a plain struct of numbers, for which zeros are valid.
+        let mut before: libc::termios = unsafe { std::mem::zeroed() };
+        // SAFETY: the descriptor is open, and tcgetattr writes the struct that it is given.
+        if unsafe { libc::tcgetattr(descriptor, &raw mut before) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut silent = before;
+        silent.c_lflag &= !libc::ECHO;
+        // SAFETY: the descriptor is open, and tcsetattr reads the struct that it is given.
+        if unsafe { libc::tcsetattr(descriptor, libc::TCSAFLUSH, &raw const silent) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { descriptor, before })
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        // SAFETY: as above; the terminal outlives this value in `ask`.
+        unsafe { libc::tcsetattr(self.descriptor, libc::TCSAFLUSH, &raw const self.before) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_gives_its_first_line_if_nobody_else_can_read_it() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let path = scratch.path().join("passphrase");
+        std::fs::write(&path, "correct horse\r\nsecond line\n").expect("writable");
+        let source = PassphraseSource {
+            file: Some(path.clone()),
+        };
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
+        mode(0o644).expect("ours");
+        assert!(matches!(source.read(""), Err(PassphraseError::Exposed(_))));
+        mode(0o600).expect("ours");
+        assert_eq!(*source.choose("").expect("readable"), b"correct horse");
+        std::fs::write(&path, "short\n").expect("writable");
+        assert!(matches!(source.choose(""), Err(PassphraseError::Short)));
+        std::fs::write(&path, "\n").expect("writable");
+        assert!(matches!(source.read(""), Err(PassphraseError::Empty)));
+    }
+}

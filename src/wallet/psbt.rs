@@ -1,0 +1,289 @@
+//! Transactions that travel between builder, signers and sender (BIP 174).
+//!
+//! Every input carries what it spends and, for p2sh, the script behind it, so that a device that knows nothing
+//! of names can sign. Signatures are over everything (`SIGHASH_ALL`): no party can change what another signed.
+
+use std::collections::BTreeMap;
+
+use bitcoin::psbt::{self, Psbt};
+use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::sighash::{EcdsaSighashType, SighashCache};
+use bitcoin::{Amount, PublicKey, Script, ScriptBuf, Transaction, TxOut, Witness, ecdsa};
+
+use super::keys::SigningKey;
+use super::lock::Lock;
+use super::operation::Unsigned;
+
+/// Longest file that is read, in bytes.
+pub const LENGTH_MAX: usize = 4 << 20;
+
+/// Why a PSBT cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PsbtError {
+    /// Neither binary nor base64.
+    #[error("this is no PSBT: give the file that `--psbt` wrote or a signer gave back")]
+    Malformed,
+    /// An input does not say what it spends.
+    #[error("input {0} does not say what it spends: let its owner build the PSBT again")]
+    NoPrevout(usize),
+    /// A signature is not over everything.
+    #[error(
+        "input {0} is signed in a way that lets others change the transaction: sign it again with SIGHASH_ALL"
+    )]
+    HashType(usize),
+    /// Signatures are missing.
+    #[error("input {0} lacks signatures: let its owner sign with `bnsd tx sign`")]
+    Unsigned(usize),
+    /// A signature is wrong.
+    #[error("a signature of input {0} does not fit: let its owner sign again")]
+    Signature(usize),
+}
+
+/// The PSBT of an unsigned transaction; `locks` are those whose inputs are ours.
+pub fn create(
+    unsigned: &Unsigned,
+    locks: &[Lock],
+    previous: impl Fn(&bitcoin::Txid) -> Option<Transaction>,
+) -> Psbt {
+    let mut psbt = Psbt::from_unsigned_tx(unsigned.transaction.clone())
+        .expect("an unsigned transaction has no signatures");
+    let inputs = psbt.inputs.iter_mut().zip(&unsigned.transaction.input);
+    for ((input, spent), prevout) in inputs.zip(&unsigned.prevouts) {
+        input.witness_utxo = Some(prevout.clone());
+        input.non_witness_utxo = previous(&spent.previous_output.txid);
+        input.redeem_script = locks
+            .iter()
+            .find(|lock| lock.script() == prevout.script_pubkey)
+            .and_then(Lock::redeem);
+    }
+    psbt
+}
+
+/// Reads a PSBT, binary or base64.
+pub fn parse(bytes: &[u8]) -> Result<Psbt, PsbtError> {
+    if let Ok(psbt) = Psbt::deserialize(bytes) {
+        return Ok(psbt);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| PsbtError::Malformed)?;
+    text.trim().parse().map_err(|_| PsbtError::Malformed)
+}
+
+/// The output that each input spends. The full transaction wins over what somebody merely claims.
+pub fn prevouts(psbt: &Psbt) -> Result<Vec<TxOut>, PsbtError> {
+    let inputs = psbt.inputs.iter().zip(&psbt.unsigned_tx.input);
+    inputs
+        .enumerate()
+        .map(|(index, (input, spent))| {
+            let outpoint = spent.previous_output;
+            let full = match &input.non_witness_utxo {
+                Some(full) if full.compute_txid() != outpoint.txid => {
+                    return Err(PsbtError::NoPrevout(index));
+                }
+                Some(full) => full.output.get(outpoint.vout as usize).cloned(),
+                None => None,
+            };
+            full.or_else(|| input.witness_utxo.clone())
+                .ok_or(PsbtError::NoPrevout(index))
+        })
+        .collect()
+}
+
+/// What miners get.
+pub fn fee(psbt: &Psbt) -> Result<Option<Amount>, PsbtError> {
+    let spent: Option<Amount> = prevouts(psbt)?
+        .iter()
+        .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
+    let given: Option<Amount> = psbt
+        .unsigned_tx
+        .output
+        .iter()
+        .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
+    Ok(spent
+        .zip(given)
+        .and_then(|(spent, given)| spent.checked_sub(given)))
+}
+
+/// Adds the signatures that `keys` can give; returns how many.
+pub fn sign(psbt: &mut Psbt, keys: &[&SigningKey]) -> Result<usize, PsbtError> {
+    let prevouts = prevouts(psbt)?;
+    let transaction = psbt.unsigned_tx.clone();
+    let mut cache = SighashCache::new(&transaction);
+    let mut added = 0;
+    for (index, prevout) in prevouts.iter().enumerate() {
+        let Some(input) = psbt.inputs.get_mut(index) else {
+            break;
+        };
+        if input
+            .sighash_type
+            .is_some_and(|kind| kind != EcdsaSighashType::All.into())
+        {
+            return Err(PsbtError::HashType(index));
+        }
+        for key in keys {
+            if !asks_for(input, prevout, &key.public()) {
+                continue;
+            }
+            let message = message(&mut cache, index, input, prevout)?;
+            let signature = ecdsa::Signature::sighash_all(key.sign(&message));
+            if input.partial_sigs.insert(key.public(), signature).is_none() {
+                added += 1;
+            }
+        }
+    }
+    Ok(added)
+}
+
+/// The finished transaction, every signature checked.
+pub fn finish(psbt: &Psbt) -> Result<Transaction, PsbtError> {
+    let prevouts = prevouts(psbt)?;
+    let mut transaction = psbt.unsigned_tx.clone();
+    let unsigned = psbt.unsigned_tx.clone();
+    let mut cache = SighashCache::new(&unsigned);
+    for (index, (prevout, input)) in prevouts.iter().zip(&psbt.inputs).enumerate() {
+        let (script_sig, witness) = if let Some(script_sig) = &input.final_script_sig {
+            (
+                script_sig.clone(),
+                input.final_script_witness.clone().unwrap_or_default(),
+            )
+        } else {
+            check(&mut cache, index, input, prevout)?;
+            finished(index, input, prevout)?
+        };
+        if let Some(target) = transaction.input.get_mut(index) {
+            target.script_sig = script_sig;
+            target.witness = witness;
+        }
+    }
+    Ok(transaction)
+}
+
+/// Whether all inputs have what they need.
+pub fn is_complete(psbt: &Psbt) -> bool {
+    finish(psbt).is_ok()
+}
+
+/// Takes the signatures of another copy of the same transaction in.
+pub fn join(psbt: &mut Psbt, other: Psbt) -> bool {
+    let same = psbt.unsigned_tx == other.unsigned_tx;
+    same && psbt.combine(other).is_ok()
+}
+
+fn asks_for(input: &psbt::Input, prevout: &TxOut, key: &PublicKey) -> bool {
+    match &input.redeem_script {
+        None => prevout.script_pubkey == ScriptBuf::new_p2pkh(&key.pubkey_hash()),
+        Some(redeem) if redeem.to_p2sh() != prevout.script_pubkey => false,
+        Some(redeem) if redeem.is_p2wpkh() => key
+            .wpubkey_hash()
+            .is_ok_and(|hash| *redeem == ScriptBuf::new_p2wpkh(&hash)),
+        Some(redeem) => multisig(redeem).is_some_and(|(_, keys)| keys.contains(key)),
+    }
+}
+
+fn message(
+    cache: &mut SighashCache<&Transaction>,
+    index: usize,
+    input: &psbt::Input,
+    prevout: &TxOut,
+) -> Result<bitcoin::secp256k1::Message, PsbtError> {
+    let all = EcdsaSighashType::All;
+    let failed = |_| PsbtError::NoPrevout(index);
+    match &input.redeem_script {
+        Some(redeem) if redeem.is_p2wpkh() => cache
+            .p2wpkh_signature_hash(index, redeem, prevout.value, all)
+            .map(Into::into)
+            .map_err(|_| PsbtError::NoPrevout(index)),
+        Some(redeem) => cache
+            .legacy_signature_hash(index, redeem, all.to_u32())
+            .map(Into::into)
+            .map_err(failed),
+        None => cache
+            .legacy_signature_hash(index, &prevout.script_pubkey, all.to_u32())
+            .map(Into::into)
+            .map_err(failed),
+    }
+}
+
+fn check(
+    cache: &mut SighashCache<&Transaction>,
+    index: usize,
+    input: &psbt::Input,
+    prevout: &TxOut,
+) -> Result<(), PsbtError> {
+    let message = message(cache, index, input, prevout)?;
+    for (key, signature) in &input.partial_sigs {
+        if signature.sighash_type != EcdsaSighashType::All {
+            return Err(PsbtError::HashType(index));
+        }
+        let valid = super::keys::is_valid(&message, &signature.signature, key);
+        if !asks_for(input, prevout, key) || !valid {
+            return Err(PsbtError::Signature(index));
+        }
+    }
+    Ok(())
+}
+
+fn finished(
+    index: usize,
+    input: &psbt::Input,
+    prevout: &TxOut,
+) -> Result<(ScriptBuf, Witness), PsbtError> {
+    let missing = || PsbtError::Unsigned(index);
+    let push = |bytes: Vec<u8>| PushBytesBuf::try_from(bytes).expect("at most 520 bytes");
+    match &input.redeem_script {
+        None => {
+            if !prevout.script_pubkey.is_p2pkh() {
+                return Err(missing());
+            }
+            let (key, signature) = input.partial_sigs.first_key_value().ok_or_else(missing)?;
+            let script_sig = Builder::new()
+                .push_slice(push(signature.to_vec()))
+                .push_key(key);
+            Ok((script_sig.into_script(), Witness::new()))
+        }
+        Some(redeem) if redeem.is_p2wpkh() => {
+            let (key, signature) = input.partial_sigs.first_key_value().ok_or_else(missing)?;
+            let script_sig = Builder::new().push_slice(push(redeem.to_bytes()));
+            let witness = Witness::p2wpkh(signature, &key.inner);
+            Ok((script_sig.into_script(), witness))
+        }
+        Some(redeem) => {
+            let (required, keys) = multisig(redeem).ok_or_else(missing)?;
+            let signatures: BTreeMap<_, _> = input.partial_sigs.iter().collect();
+            let ordered: Vec<_> = keys.iter().filter_map(|key| signatures.get(key)).collect();
+            let needed = ordered.get(..required).ok_or_else(missing)?;
+            let mut script_sig = Builder::new().push_slice(PushBytesBuf::new());
+            for signature in needed {
+                script_sig = script_sig.push_slice(push(signature.to_vec()));
+            }
+            let script_sig = script_sig.push_slice(push(redeem.to_bytes()));
+            Ok((script_sig.into_script(), Witness::new()))
+        }
+    }
+}
+
+/// How many signatures a multisignature script wants, and of which keys.
+fn multisig(redeem: &Script) -> Option<(usize, Vec<PublicKey>)> {
+    if !redeem.is_multisig() {
+        return None;
+    }
+    let mut instructions = redeem.instructions();
+    let required = match instructions.next()?.ok()? {
+        bitcoin::script::Instruction::Op(code) => {
+            usize::from(
+                code.to_u8()
+                    .checked_sub(bitcoin::opcodes::all::OP_PUSHNUM_1.to_u8())?,
+            ) + 1
+        }
+        bitcoin::script::Instruction::PushBytes(_) => return None,
+    };
+    let keys = instructions
+        .filter_map(|instruction| {
+            instruction
+                .ok()?
+                .push_bytes()
+                .map(|push| push.as_bytes().to_vec())
+        })
+        .filter_map(|bytes| PublicKey::from_slice(&bytes).ok())
+        .collect();
+    Some((required, keys))
+}

@@ -1,0 +1,509 @@
+//! A person's whole life with a name, through the binary alone, on the embedded chain.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::common::person::{PASSPHRASE, Person, World, binary};
+
+const A: u16 = 1;
+const TXT: u16 = 16;
+const NOERROR: u8 = 0;
+const NXDOMAIN: u8 = 3;
+
+/// Opens a namespace; the price of a long name is 250 times a tenth of 100 satoshi, over one.
+fn opens(person: &Person<'_>, id: &str, lifetime: u32) {
+    person.gets(20_000_000_000);
+    person.does(&["namespace", "preorder", id]);
+    person.does(&[
+        "namespace",
+        "reveal",
+        id,
+        "--lifetime",
+        &lifetime.to_string(),
+    ]);
+    person.does(&["namespace", "ready", id]);
+}
+
+#[test]
+fn a_whole_life_with_a_name() {
+    let world = World::embedded();
+    let [registry, alice, bob, carol] =
+        ["registry", "alice", "bob", "carol"].map(|name| world.person(name));
+    opens(&registry, "id", 15);
+    for person in [&alice, &bob, &carol] {
+        person.gets(100_000_000);
+    }
+
+    // Looking.
+    let price = alice.does(&["name", "price", "longername.id"]);
+    assert_eq!(price["satoshi"], 2_500);
+    assert_eq!(alice.tries(&["name", "available", "me.id"]).code, 0);
+    let shown = alice.tries(&["name", "register", "me.id", "--dry-run"]);
+    assert!(
+        shown.stdout.contains("(burnt)") && shown.stdout.contains("fee"),
+        "{shown:?}"
+    );
+    assert_eq!(world.name("me.id")["state"], "free");
+
+    // Registering, publishing, asking.
+    let zone = alice.writes("me.zone", "$ORIGIN me.id\n$TTL 3600\n@ A 93.184.216.34\n");
+    let effect = alice.does(&["name", "register", "me.id", "--zonefile", &zone]);
+    assert_eq!(effect["operation"], "NAME_REGISTRATION");
+    assert_eq!(effect["consensus_hash"].as_str().unwrap().len(), 32);
+    assert!(
+        effect["dig"]
+            .as_str()
+            .unwrap()
+            .starts_with("dig @127.0.0.1 -p ")
+    );
+    assert_eq!(world.dig("me.id", A), (NOERROR, 1));
+    assert_eq!(alice.tries(&["name", "available", "me.id"]).code, 1);
+    bob.cannot(&["name", "register", "me.id"], "registered already");
+    bob.cannot(
+        &["name", "update", "me.id", "--zonefile", &zone],
+        "no key here is the owner",
+    );
+
+    // Updating.
+    let zone = alice.writes(
+        "new.zone",
+        "$ORIGIN me.id\n$TTL 3600\n@ A 93.184.216.34\n@ TXT \"new\"\n",
+    );
+    alice.does(&["zonefile", "publish", "me.id", &zone]);
+    assert_eq!(world.dig("me.id", TXT), (NOERROR, 1));
+    let export = alice.tries(&["zonefile", "export", "me.id"]);
+    assert_eq!(export.stdout, std::fs::read_to_string(&zone).unwrap());
+
+    // Transferring, keeping the zone file.
+    alice.does(&["name", "transfer", "me.id", "--to", &bob.address()]);
+    assert_eq!(world.name("me.id")["owner"], bob.address());
+    assert_eq!(world.dig("me.id", TXT), (NOERROR, 1));
+    alice.cannot(&["name", "revoke", "me.id"], "no key here is the owner");
+    assert_eq!(bob.does(&["name", "list"])[0]["name"], "me.id");
+    assert_eq!(bob.does(&["name", "expiring"])[0]["name"], "me.id");
+    assert_eq!(alice.does(&["name", "list"]), serde_json::json!([]));
+
+    // The term ends; in the grace period only a renewal is allowed.
+    let expires = world.name("me.id")["expires_at"].as_u64().unwrap();
+    world.mine((expires - world.height()) as u32);
+    assert_eq!(world.name("me.id")["state"], "grace");
+    let deadline = world.name("me.id")["renewal_deadline"].as_u64().unwrap();
+    bob.cannot(
+        &["name", "update", "me.id", "--zonefile", &zone],
+        &format!("Renew it first: `bnsd name renew`. It would pass from block {deadline} on."),
+    );
+    bob.does(&["name", "renew", "me.id"]);
+    assert_eq!(world.name("me.id")["state"], "registered");
+
+    // Everything that happened is told.
+    let history = bob.does(&["name", "history", "me.id"]);
+    let operations: Vec<&str> = history
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| event["operation"].as_str())
+        .collect();
+    let expected = [
+        "NAME_REGISTRATION",
+        "NAME_UPDATE",
+        "NAME_TRANSFER",
+        "NAME_RENEWAL",
+    ];
+    assert_eq!(operations, expected);
+
+    // The name expires for good, and a third person takes it.
+    let free = world.name("me.id")["free_at"].as_u64().unwrap();
+    world.mine((free - 1 - world.height()) as u32);
+    assert_eq!(world.dig("me.id", TXT).0, NXDOMAIN);
+    carol.does(&["name", "register", "me.id"]);
+    assert_eq!(world.name("me.id")["owner"], carol.address());
+
+    // And gives it up.
+    carol.does(&["name", "revoke", "me.id"]);
+    assert_eq!(world.name("me.id")["state"], "revoked");
+    assert_eq!(world.dig("me.id", A).0, NXDOMAIN);
+    carol.cannot(&["name", "renew", "me.id"], "the name is revoked");
+    assert_eq!(carol.does(&["name", "pending"]), serde_json::json!([]));
+}
+
+#[test]
+fn a_name_is_sold_in_one_transaction() {
+    let world = World::embedded();
+    let [registry, alice, bob, carol] =
+        ["registry", "alice", "bob", "carol"].map(|name| world.person(name));
+    opens(&registry, "id", 52_595);
+    for person in [&alice, &bob, &carol] {
+        person.gets(100_000_000);
+    }
+    alice.does(&["name", "register", "shop.id"]);
+    let [offer, signed] = ["offer", "signed"].map(|name| world.path(name).display().to_string());
+    let buyer = bob.address();
+    let sell = [
+        "name", "sell", "shop.id", "--price", "5000000", "--to", &buyer,
+    ];
+    alice.does(&[&sell[..], &["--psbt", &offer]].concat());
+    // The buyer is not asked for more, and nobody else can step in.
+    let buy = [
+        "name", "buy", &offer, "shop.id", "--psbt", &signed, "--price",
+    ];
+    bob.cannot(
+        &[&buy[..], &["4000000"]].concat(),
+        "would get 5000000 satoshi and not 4000000",
+    );
+    carol.cannot(&[&buy[..], &["5000000"]].concat(), "the name would go to");
+    bob.does(&[&buy[..], &["5000000"]].concat());
+    // The seller does not get less.
+    let accept = [
+        "name", "sell", "shop.id", "--to", &buyer, "--accept", &signed, "--price",
+    ];
+    alice.cannot(
+        &[&accept[..], &["6000000"]].concat(),
+        "would get 5000000 satoshi and not 6000000",
+    );
+    assert_eq!(world.name("shop.id")["owner"], alice.address());
+    let effect = alice.does(&[&accept[..], &["5000000"]].concat());
+    assert_eq!(effect["operation"], "NAME_TRANSFER");
+    assert_eq!(world.name("shop.id")["owner"], buyer);
+    // What was signed cannot be used twice.
+    alice.cannot(&[&accept[..], &["5000000"]].concat(), "");
+}
+
+#[test]
+fn a_thousand_names_are_imported_and_a_stopped_import_goes_on() {
+    let world = World::embedded();
+    let registry = world.person("registry");
+    registry.gets(20_000_000_000);
+    registry.does(&["namespace", "preorder", "town"]);
+    let revealed = registry.tries(&["namespace", "reveal", "town", "--coeff", "4"]);
+    assert!(
+        revealed.stderr.contains("prices in satoshi"),
+        "{revealed:?}"
+    );
+    let owner = registry.address();
+    let lines = (0..1_000).map(|number| format!("house-{number}.town,{owner},{number:040x}\n"));
+    let list = registry.writes("names.csv", &lines.collect::<String>());
+    let mut first = world
+        .command("registry", &["namespace", "import", "town", &list])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    registry.does(&["namespace", "import", "town", &list]);
+    registry.does(&["namespace", "ready", "town"]);
+    let all = registry.does(&["name", "list", "--all"]);
+    assert_eq!(all.as_array().unwrap().len(), 1_000);
+    assert_eq!(
+        world.name("house-999.town")["history"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    registry.cannot(
+        &[
+            "namespace",
+            "import",
+            "town",
+            &registry.writes("late.csv", &format!("late.town,{owner},{:040x}\n", 1)),
+        ],
+        "Reveal the namespace first",
+    );
+}
+
+#[test]
+fn what_would_be_refused_costs_nothing() {
+    let world = World::embedded();
+    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    alice.cannot(
+        &["name", "register", "me.id"],
+        "its namespace was never revealed",
+    );
+    registry.cannot(&["namespace", "preorder", "id"], "has no spendable output");
+    registry.gets(20_000_000_000);
+    registry.cannot(&["namespace", "reveal", "id"], "no preorder matches");
+    registry.does(&["namespace", "preorder", "id"]);
+    registry.cannot(
+        &["namespace", "preorder", "id"],
+        "an unspent preorder with the same hash",
+    );
+    registry.cannot(
+        &["namespace", "reveal", "id", "--rules", "3"],
+        "not supported in this epoch",
+    );
+    registry.cannot(
+        &["namespace", "reveal", "id", "--buckets", "16"],
+        "an exponent is 0 to 15",
+    );
+    registry.does(&["namespace", "reveal", "id"]);
+    registry.cannot(&["namespace", "reveal", "id"], "revealed already");
+    alice.gets(100_000_000);
+    alice.cannot(&["name", "register", "me.id"], "the namespace is not ready");
+    let hash = "11".repeat(20);
+    let owner = alice.address();
+    let import = [
+        "name", "import", "own.id", "--owner", &owner, "--hash", &hash,
+    ];
+    alice.cannot(
+        &import,
+        "the first import must be signed by the namespace's revealer",
+    );
+    registry.does(&import);
+    alice.cannot(&import, "not in the namespace's import keychain");
+    alice.cannot(
+        &["namespace", "ready", "id", "--key", "me"],
+        "the sender does not own the name",
+    );
+    registry.does(&["namespace", "ready", "id"]);
+    registry.cannot(
+        &["namespace", "reveal", "id"],
+        "the namespace is ready already",
+    );
+    alice.cannot(
+        &["name", "transfer", "own.id", "--to", &owner],
+        "sender and recipient are the same",
+    );
+    alice.cannot(
+        &["name", "update", "never.id", "--hash", &hash],
+        "was never registered",
+    );
+    alice.cannot(
+        &[
+            "name",
+            "transfer",
+            "own.id",
+            "--to",
+            "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
+        ],
+        "native segwit",
+    );
+    registry.cannot(
+        &["name", "revoke", "own.id", "--key", "me"],
+        "the sender does not own the name",
+    );
+    registry.cannot(
+        &["name", "update", "own.id", "--hash", &hash, "--key", "me"],
+        "no name fits the hash",
+    );
+    registry.cannot(
+        &["name", "transfer", "own.id", "--to", &owner, "--key", "me"],
+        "",
+    );
+    alice.cannot(
+        &[
+            "name",
+            "update",
+            "own.id",
+            "--hash",
+            &hash,
+            "--fee-rate",
+            "200000",
+        ],
+        "more",
+    );
+    alice.cannot(
+        &[
+            "name",
+            "update",
+            "own.id",
+            "--hash",
+            &hash,
+            "--fee-rate",
+            "50000",
+        ],
+        "more than a tenth",
+    );
+    let before = world.height();
+    assert_eq!(world.name("own.id")["history"].as_array().unwrap().len(), 1);
+    assert_eq!(world.height(), before);
+}
+
+#[test]
+fn a_quoted_hash_that_gets_too_old_is_replaced() {
+    let world = World::embedded();
+    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    opens(&registry, "id", 52_595);
+    alice.gets(100_000_000);
+    world.run(&["tx", "mine", "0", "--manual"]);
+    let mut running = world
+        .command("alice", &["name", "register", "me.id"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let waiting = || world.run(&["--json", "tx", "mine", "0"]).json()["waiting"].as_u64();
+    until("the preorder waits", || waiting() == Some(1));
+    let preorders = || {
+        alice.does(&["name", "pending"])[0]["steps"][0]["attempts"]
+            .as_array()
+            .map(Vec::len)
+    };
+    assert_eq!(preorders(), Some(1));
+    world.run(&["tx", "mine", "23", "--empty"]);
+    until("it was built again", || preorders() == Some(2));
+    assert_eq!(waiting(), Some(1), "the first one was replaced");
+    world.run(&["tx", "mine", "1", "--automatic"]);
+    assert!(running.wait().unwrap().success());
+    assert_eq!(world.name("me.id")["owner"], alice.address());
+    let spent = satoshi_of(&alice);
+    assert!(
+        100_000_000 - spent < 2_560_000 + 31_000,
+        "the price was paid twice: {spent}"
+    );
+}
+
+/// Every name is registered by its own address, since one holds 25; the program is killed at random moments
+/// until it has done its work.
+#[test]
+fn register_survives_being_killed_anywhere() {
+    let world = World::embedded();
+    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    opens(&registry, "id", 52_595);
+    let keys = alice.does(&["keys", "list", "--addresses", "3"]);
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut kills = 0;
+    let mut names = 0;
+    while kills < KILLS {
+        let key = format!("me/{}", names / 20);
+        let address = keys[0]["addresses"][names / 20]["address"]
+            .as_str()
+            .unwrap();
+        alice.does(&["tx", "faucet", address, "2000000"]);
+        let name = format!("nameno{names}.id");
+        kills += killed_until_registered(&world, &name, &key, &mut random);
+        names += 1;
+        assert_eq!(world.name(&name)["history"].as_array().unwrap().len(), 1);
+    }
+    let status = world.run(&["--json", "status"]).json();
+    assert_eq!(status["preorders"], 0, "a preorder was lost or paid twice");
+    assert_eq!(status["names"], names);
+    assert_eq!(alice.does(&["name", "pending"]), serde_json::json!([]));
+}
+
+/// How often `register` is killed in all.
+const KILLS: u32 = 50;
+
+/// How often it was killed on the way.
+fn killed_until_registered(world: &World, name: &str, key: &str, random: &mut u64) -> u32 {
+    for kills in 0.. {
+        let mut running = world
+            .command("alice", &["name", "register", name, "--key", key])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        for (left, right) in [(13, 0), (0, 7), (17, 0)] {
+            *random ^= *random << left;
+            *random ^= *random >> right.max(1);
+        }
+        // Opening the key takes most of the time; beyond it things happen fast. The last tries run through.
+        let patience = Duration::from_millis(if kills > 6 { 60_000 } else { *random % 2_500 });
+        let end = Instant::now() + patience;
+        let mut ended = None;
+        while ended.is_none() && Instant::now() < end {
+            ended = running.try_wait().unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if let Some(status) = ended {
+            assert!(status.success(), "{name} {status}");
+            return kills;
+        }
+        running.kill().unwrap();
+        running.wait().unwrap();
+        if world.name(name)["state"] == "registered" {
+            world
+                .person("alice")
+                .does(&["name", "pending", "--forget", name]);
+            return kills + 1;
+        }
+    }
+    unreachable!("it runs through in the end")
+}
+
+#[test]
+fn no_secret_shows_anywhere() {
+    let world = World::embedded();
+    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    opens(&registry, "id", 52_595);
+    alice.gets(100_000_000);
+    let secret = alice.does(&["keys", "export", "me"])[0].clone();
+    assert!(secret.is_null());
+    let exported = alice.tries(&["--json", "keys", "export", "me"]);
+    let words = exported.json()["secret"].as_str().unwrap().to_owned();
+    let mut running = world
+        .command("alice", &["--log", "trace", "name", "register", "me.id"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = String::new();
+    while running.try_wait().unwrap().is_none() {
+        for file in ["cmdline", "environ"] {
+            let path = format!("/proc/{}/{file}", running.id());
+            seen.push_str(&String::from_utf8_lossy(
+                &std::fs::read(path).unwrap_or_default(),
+            ));
+        }
+    }
+    let output = running.wait_with_output().unwrap();
+    seen.push_str(&String::from_utf8_lossy(&output.stdout));
+    seen.push_str(&String::from_utf8_lossy(&output.stderr));
+    seen.push_str(&world.log());
+    for path in files(&world.path("alice"))
+        .iter()
+        .chain(&files(&world.path("data")))
+    {
+        seen.push_str(&String::from_utf8_lossy(
+            &std::fs::read(path).unwrap_or_default(),
+        ));
+    }
+    assert!(!seen.contains(PASSPHRASE));
+    assert!(!seen.contains(&words));
+    let three: Vec<&str> = words.split(' ').take(3).collect();
+    assert!(!seen.contains(&three.join(" ")));
+    assert!(binary().exists());
+}
+
+fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The worth of everything that a person's main address can spend.
+fn satoshi_of(person: &Person<'_>) -> u64 {
+    let psbt = person.world.path("all.psbt").display().to_string();
+    let shown = person.tries(&[
+        "name",
+        "update",
+        "me.id",
+        "--hash",
+        &"22".repeat(20),
+        "--psbt",
+        &psbt,
+    ]);
+    let inputs = shown
+        .stdout
+        .lines()
+        .filter(|line| line.trim_start().starts_with("input"));
+    inputs
+        .filter_map(|line| line.split_whitespace().nth(2)?.parse::<f64>().ok())
+        .map(|bitcoin| (bitcoin * 1e8) as u64)
+        .sum()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: not so");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
