@@ -73,12 +73,6 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Who asks.
-const CLIENT: Client = Client {
-    address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
-    transport: Transport::Udp,
-};
-
 fn main() -> Result<()> {
     let small = std::env::args().any(|argument| argument == "small");
     let turns = if small { 1 } else { TURNS };
