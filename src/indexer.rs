@@ -28,7 +28,7 @@ const SYNCED: &str = "synced";
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// Blocks that are connected in one transaction at most, while the index is far behind.
-const RUN_BLOCKS: u32 = 16;
+const RUN_BLOCKS: u32 = 64;
 /// How long such a transaction stays open at most.
 const RUN_TIME: Duration = Duration::from_millis(500);
 /// From this many blocks on the index is far behind.
