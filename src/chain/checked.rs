@@ -5,8 +5,8 @@
 //! chain is not decided here. This module is pure.
 
 use bitcoin::block::Header;
-use bitcoin::consensus::deserialize;
-use bitcoin::{BlockHash, Network, Target, Transaction};
+use bitcoin::hashes::{Hash as _, HashEngine as _};
+use bitcoin::{BlockHash, Network, Target, Txid};
 
 use super::header::{self, HeaderError};
 
@@ -44,15 +44,85 @@ pub fn check(block: &[u8], wanted: BlockHash, limit: Target) -> Result<Header, B
 }
 
 fn check_root(block: &[u8], header: &Header) -> Result<(), BlockError> {
-    let decoded: bitcoin::Block = deserialize(block).map_err(|_| BlockError::Transactions)?;
-    let txids: Vec<_> = decoded
-        .txdata
-        .iter()
-        .map(Transaction::compute_txid)
-        .collect();
+    let mut walk = Walk(block.get(header::HEADER_LENGTH..).unwrap_or_default());
+    let txids = walk.txids().ok_or(BlockError::Transactions)?;
     match header::merkle_root(&txids) {
         Some(root) if root == header.merkle_root => Ok(()),
         _ => Err(BlockError::Root),
+    }
+}
+
+/// Walks over serialised transactions (BIP 144) and hashes them where they stand. Decoding them would take
+/// longer than everything else that happens to a block.
+struct Walk<'a>(&'a [u8]);
+
+impl<'a> Walk<'a> {
+    /// The ids of the transactions that follow, with nothing behind them.
+    fn txids(&mut self) -> Option<Vec<Txid>> {
+        let count = self.number()?;
+        let mut txids = Vec::new(); // the count is not trusted; each transaction takes input
+        for _ in 0..count {
+            txids.push(self.txid()?);
+        }
+        self.0.is_empty().then_some(txids)
+    }
+
+    /// The hash of a transaction without marker, flag and witnesses.
+    fn txid(&mut self) -> Option<Txid> {
+        let version = self.take(4)?;
+        let has_witnesses = self.0.starts_with(&[0, 1]);
+        if has_witnesses {
+            self.take(2)?;
+        }
+        let body = self.0;
+        let inputs = self.number()?;
+        for _ in 0..inputs {
+            self.take(36)?;
+            self.bytes()?;
+            self.take(4)?;
+        }
+        for _ in 0..self.number()? {
+            self.take(8)?;
+            self.bytes()?;
+        }
+        let body = body.get(..body.len() - self.0.len())?;
+        if has_witnesses {
+            for _ in 0..inputs {
+                for _ in 0..self.number()? {
+                    self.bytes()?;
+                }
+            }
+        }
+        let lock_time = self.take(4)?;
+        let mut engine = Txid::engine();
+        for part in [version, body, lock_time] {
+            engine.input(part);
+        }
+        Some(Txid::from_engine(engine))
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.number()?).ok()?;
+        self.take(length)
+    }
+
+    /// A CompactSize.
+    fn number(&mut self) -> Option<u64> {
+        let width = match self.take(1)? {
+            [0xfd] => 2,
+            [0xfe] => 4,
+            [0xff] => 8,
+            [value] => return Some(u64::from(*value)),
+            _ => return None,
+        };
+        let bytes = self.take(width)?.iter().rev();
+        Some(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
     }
 }
 
@@ -60,7 +130,6 @@ fn check_root(block: &[u8], header: &Header) -> Result<(), BlockError> {
 mod tests {
     use bitcoin::consensus::serialize;
     use bitcoin::constants::genesis_block;
-    use bitcoin::hashes::Hash as _;
 
     use super::*;
 
@@ -84,5 +153,26 @@ mod tests {
             check(&bytes, hash, strict),
             Err(BlockError::Header(_))
         ));
+    }
+
+    #[test]
+    fn ids_are_those_of_the_bitcoin_crate() {
+        let mut transaction = genesis_block(Network::Bitcoin).txdata.remove(0);
+        let plain = transaction.clone();
+        transaction.input[0].witness = bitcoin::Witness::from_slice(&[vec![1; 300], Vec::new()]);
+        transaction.output.resize(300, plain.output[0].clone());
+        let block = [vec![2], serialize(&plain), serialize(&transaction)].concat();
+        let expected = [plain.compute_txid(), transaction.compute_txid()];
+        assert_eq!(Walk(&block).txids(), Some(expected.to_vec()));
+        for length in 0..block.len() {
+            assert_eq!(Walk(&block[..length]).txids(), None, "{length} bytes");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = Walk(&bytes).txids();
+        }
     }
 }

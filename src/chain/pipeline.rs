@@ -2,46 +2,67 @@
 //!
 //! A thread fetches a range of heights in order and stops at the first error or when nobody takes its blocks
 //! any more. It never decides anything: whether a block continues the index is checked by whoever takes it.
+//! What waits is bounded by bytes, so that many small blocks bridge a commit and large ones do not pile up.
 
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::{Block, SourceError};
 
-/// Blocks that wait at most; with the largest ones, 32 MB.
-const WAITING: usize = 8;
+/// Bytes of blocks that wait at most, and one block more.
+const WAITING_BYTES: usize = 16 << 20;
+/// Blocks that wait at most.
+const WAITING: usize = 512;
+
+/// What a fetch gives: a block, or `None` for a height that the chain does not reach any more.
+type Fetched = Result<Option<Block>, SourceError>;
 
 /// A range of blocks on its way.
 #[derive(Debug)]
 pub struct Pipeline {
     next: u32,
     last: u32,
-    blocks: Receiver<Result<Option<Block>, SourceError>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Fetched>,
+    bytes: usize,
+    /// One of the two ends is gone.
+    closed: bool,
 }
 
 impl Pipeline {
-    /// Begins to fetch the blocks from `first` to `last`; `None` if the system gives no thread. `fetch` says
-    /// `None` for a height that the chain does not reach any more.
+    /// Begins to fetch the blocks from `first` to `last`; `None` if the system gives no thread.
     pub fn start(
         first: u32,
         last: u32,
-        mut fetch: impl FnMut(u32) -> Result<Option<Block>, SourceError> + Send + 'static,
+        mut fetch: impl FnMut(u32) -> Fetched + Send + 'static,
     ) -> Option<Self> {
-        let (sender, blocks) = sync_channel(WAITING);
+        let shared = Arc::new(Shared::default());
+        let sender = Closing(Arc::clone(&shared));
         let run = move || {
             for height in first..=last {
-                let block = fetch(height);
-                let is_last = !matches!(block, Ok(Some(_)));
-                if sender.send(block).is_err() || is_last {
+                let fetched = fetch(height);
+                let is_last = !matches!(fetched, Ok(Some(_)));
+                if !sender.0.put(fetched) || is_last {
                     return;
                 }
             }
         };
         let thread = std::thread::Builder::new().name("prefetch".to_owned());
-        thread.spawn(run).ok()?; // ends by itself, at the latest one block after the receiver is gone
+        thread.spawn(run).ok()?; // ends by itself, at the latest one block after we are gone
         Some(Self {
             next: first,
             last,
-            blocks,
+            shared,
         })
     }
 
@@ -51,8 +72,128 @@ impl Pipeline {
     }
 
     /// The next block; `None` if the chain has become shorter.
-    pub fn take(&mut self) -> Result<Option<Block>, SourceError> {
+    pub fn take(&mut self) -> Fetched {
         self.next = self.next.saturating_add(1);
-        self.blocks.recv().unwrap_or(Ok(None))
+        self.shared.take()
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+/// Closes the queue when the thread ends, however it does.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Shared {
+    /// Waits for room; `false` if nobody takes blocks any more.
+    fn put(&self, fetched: Fetched) -> bool {
+        let mut queue = self.lock();
+        while !queue.closed && (queue.bytes > WAITING_BYTES || queue.waiting.len() >= WAITING) {
+            queue = self.wait(queue);
+        }
+        queue.bytes += size(&fetched);
+        queue.waiting.push_back(fetched);
+        self.changed.notify_all();
+        !queue.closed
+    }
+
+    fn take(&self) -> Fetched {
+        let mut queue = self.lock();
+        loop {
+            if let Some(fetched) = queue.waiting.pop_front() {
+                queue.bytes -= size(&fetched);
+                self.changed.notify_all();
+                return fetched;
+            }
+            if queue.closed {
+                return Ok(None);
+            }
+            queue = self.wait(queue);
+        }
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        self.changed
+            .wait(queue)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size(fetched: &Fetched) -> usize {
+    match fetched {
+        Ok(Some(block)) => block.raw.len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::BlockHash;
+    use bitcoin::hashes::Hash as _;
+
+    use super::*;
+    use crate::chain::BlockRef;
+
+    fn block(height: u32, length: usize) -> Block {
+        let hash = BlockHash::all_zeros();
+        Block {
+            at: BlockRef { height, hash },
+            previous: hash,
+            time: 0,
+            raw: vec![0; length],
+        }
+    }
+
+    #[test]
+    fn blocks_come_in_order_and_large_ones_do_not_pile_up() {
+        let length = WAITING_BYTES / 2;
+        let mut pipeline =
+            Pipeline::start(3, 9, move |height| Ok(Some(block(height, length)))).expect("a thread");
+        for height in 3..=9 {
+            assert!(pipeline.is_at(height));
+            assert!(pipeline.shared.lock().waiting.len() <= 3);
+            let taken = pipeline.take().expect("a block").expect("a block");
+            assert_eq!(taken.at.height, height);
+        }
+        assert!(!pipeline.is_at(10));
+        assert_eq!(pipeline.take().expect("the end"), None);
+    }
+
+    #[test]
+    fn an_error_ends_it_and_a_dropped_one_ends_its_thread() {
+        let fetch = |height| match height {
+            1 => Ok(Some(block(1, 1))),
+            _ => Err(SourceError::Unavailable("gone".to_owned())),
+        };
+        let mut pipeline = Pipeline::start(1, 5, fetch).expect("a thread");
+        assert!(pipeline.take().is_ok());
+        assert!(pipeline.take().is_err());
+        assert_eq!(pipeline.take().expect("the end"), None);
+
+        let (gone, ended) = std::sync::mpsc::channel::<()>();
+        let endless = move |height| {
+            let _alive = &gone;
+            Ok(Some(block(height, 1)))
+        };
+        drop(Pipeline::start(0, u32::MAX, endless).expect("a thread"));
+        assert!(ended.recv().is_err(), "the thread dropped its end");
     }
 }
