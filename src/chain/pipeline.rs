@@ -7,46 +7,66 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Block, SourceError};
+use super::SourceError;
 
 /// Bytes of blocks that wait at most, and one block more.
 const WAITING_BYTES: usize = 16 << 20;
 /// Blocks that wait at most.
 const WAITING: usize = 512;
 
-/// What a fetch gives: a block, or `None` for a height that the chain does not reach any more.
-type Fetched = Result<Option<Block>, SourceError>;
+/// What a fetch gives: a block in the form that its source likes, or `None` for a height that the chain does not
+/// reach any more.
+type Fetched<T> = Result<Option<T>, SourceError>;
+
+/// What waits in a pipeline.
+pub trait Weight {
+    /// Its size in bytes.
+    fn weight(&self) -> usize;
+}
+
+impl Weight for super::Block {
+    fn weight(&self) -> usize {
+        self.raw.len()
+    }
+}
 
 /// A range of blocks on its way.
 #[derive(Debug)]
-pub struct Pipeline {
+pub struct Pipeline<T> {
     next: u32,
     last: u32,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<T>>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+#[derive(Debug)]
+struct Shared<T> {
+    queue: Mutex<Queue<T>>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Fetched>,
+#[derive(Debug)]
+struct Queue<T> {
+    waiting: VecDeque<Fetched<T>>,
     bytes: usize,
     /// One of the two ends is gone.
     closed: bool,
 }
 
-impl Pipeline {
+impl<T: Weight + Send + 'static> Pipeline<T> {
     /// Begins to fetch the blocks from `first` to `last`; `None` if the system gives no thread.
     pub fn start(
         first: u32,
         last: u32,
-        mut fetch: impl FnMut(u32) -> Fetched + Send + 'static,
+        mut fetch: impl FnMut(u32) -> Fetched<T> + Send + 'static,
     ) -> Option<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::new(),
+                bytes: 0,
+                closed: false,
+            }),
+            changed: Condvar::new(),
+        });
         let sender = Closing(Arc::clone(&shared));
         let run = move || {
             for height in first..=last {
@@ -72,30 +92,30 @@ impl Pipeline {
     }
 
     /// The next block; `None` if the chain has become shorter.
-    pub fn take(&mut self) -> Fetched {
+    pub fn take(&mut self) -> Fetched<T> {
         self.next = self.next.saturating_add(1);
         self.shared.take()
     }
 }
 
-impl Drop for Pipeline {
+impl<T> Drop for Pipeline<T> {
     fn drop(&mut self) {
         self.shared.close();
     }
 }
 
 /// Closes the queue when the thread ends, however it does.
-struct Closing(Arc<Shared>);
+struct Closing<T>(Arc<Shared<T>>);
 
-impl Drop for Closing {
+impl<T> Drop for Closing<T> {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-impl Shared {
+impl<T: Weight> Shared<T> {
     /// Waits for room; `false` if nobody takes blocks any more.
-    fn put(&self, fetched: Fetched) -> bool {
+    fn put(&self, fetched: Fetched<T>) -> bool {
         let mut queue = self.lock();
         while !queue.closed && (queue.bytes > WAITING_BYTES || queue.waiting.len() >= WAITING) {
             queue = self.wait(queue);
@@ -106,7 +126,7 @@ impl Shared {
         !queue.closed
     }
 
-    fn take(&self) -> Fetched {
+    fn take(&self) -> Fetched<T> {
         let mut queue = self.lock();
         loop {
             if let Some(fetched) = queue.waiting.pop_front() {
@@ -120,26 +140,28 @@ impl Shared {
             queue = self.wait(queue);
         }
     }
+}
 
+impl<T> Shared<T> {
     fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue<T>>) -> MutexGuard<'a, Queue<T>> {
         self.changed
             .wait(queue)
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn size(fetched: &Fetched) -> usize {
+fn size<T: Weight>(fetched: &Fetched<T>) -> usize {
     match fetched {
-        Ok(Some(block)) => block.raw.len(),
+        Ok(Some(block)) => block.weight(),
         _ => 0,
     }
 }
@@ -150,7 +172,7 @@ mod tests {
     use bitcoin::hashes::Hash as _;
 
     use super::*;
-    use crate::chain::BlockRef;
+    use crate::chain::{Block, BlockRef};
 
     fn block(height: u32, length: usize) -> Block {
         let hash = BlockHash::all_zeros();

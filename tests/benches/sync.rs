@@ -44,12 +44,12 @@ mod bitcoind;
 use bitcoind::Node;
 
 /// Blocks with payments, and payments in each.
-const BLOCKS: u32 = 400;
+const BLOCKS: u32 = 1_200;
 const PAYMENTS: u64 = 3_000;
 /// Header time of the first block, seconds since 1970.
 const TIME: u32 = 1_700_000_000;
 /// Each figure is the best of so many runs.
-const RUNS: usize = 7;
+const RUNS: usize = 5;
 
 fn main() {
     let scratch = tempfile::tempdir().unwrap();

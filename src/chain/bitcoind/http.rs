@@ -11,14 +11,19 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 /// Longest status line with all headers, in bytes.
 const HEAD_BYTES: u64 = 16 << 10;
+/// Asked of the system for replies that have not been read yet, in bytes. Newer nodes pause for up to 50 ms when a
+/// reply does not fit into the buffers between us (Bitcoin Core, httpserver.cpp, `SELECT_TIMEOUT`).
+const RECEIVE_BUFFER: usize = 4 << 20;
 /// A cookie has 75 bytes; what is longer is no cookie.
 const COOKIE_BYTES: u64 = 1 << 10;
 
@@ -199,7 +204,7 @@ impl Http {
     fn connect(&self, deadline: Instant) -> Result<TcpStream, HttpError> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in self.address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, remaining(deadline)?) {
+            match connect(address, remaining(deadline)?) {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     self.connections.fetch_add(1, Ordering::Relaxed);
@@ -233,6 +238,13 @@ impl Connection {
         self.stream = keep.then_some(stream);
         Ok(reply)
     }
+}
+
+fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER); // it works without, slower
+    socket.connect_timeout(&address.into(), timeout)?;
+    Ok(socket.into())
 }
 
 fn try_exchange(

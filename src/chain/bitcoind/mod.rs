@@ -21,7 +21,7 @@ use std::time::Duration;
 use bitcoin::{Network, OutPoint, TxOut};
 
 use self::http::{Credentials, Http, Limits};
-use self::node::Node;
+use self::node::{Node, Unchecked};
 use super::pipeline::Pipeline;
 use super::{Block, BlockRef, ChainSource, Event, SourceError};
 
@@ -57,7 +57,7 @@ pub struct BitcoindSource {
     best: Option<BlockRef>,
     /// A tip that was found on the best chain, and the best block at that time.
     judged: Option<(BlockRef, BlockRef)>,
-    pipeline: Option<Pipeline>,
+    pipeline: Option<Pipeline<Unchecked>>,
 }
 
 /// What the node makes of the index's tip.
@@ -184,12 +184,16 @@ impl BitcoindSource {
                         hashes.extend(node.hashes(height, end)?);
                     }
                     let at = hashes.pop_front();
-                    at.map(|at| node.block(at)).transpose()
+                    at.map(|at| node.fetch(at)).transpose()
                 });
             }
         }
         match &mut self.pipeline {
-            Some(pipeline) => pipeline.take(),
+            // Checked here, so that fetching goes on meanwhile.
+            Some(pipeline) => {
+                let block = pipeline.take()?;
+                block.map(|block| self.node.check(block)).transpose()
+            }
             None => self.node.block_at(height),
         }
     }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::http::{Http, HttpError};
+use crate::chain::pipeline::Weight;
 use crate::chain::{Block, BlockRef, SourceError};
 use crate::chain::{checked, header};
 
@@ -39,6 +40,19 @@ pub struct Node {
     network: Network,
     limit: Target,
     rest: bool,
+}
+
+/// What a node sent for a block, before anybody has looked at it.
+#[derive(Debug)]
+pub struct Unchecked {
+    at: BlockRef,
+    raw: Vec<u8>,
+}
+
+impl Weight for Unchecked {
+    fn weight(&self) -> usize {
+        self.raw.len()
+    }
 }
 
 /// A header's place in the node's chain.
@@ -193,15 +207,23 @@ impl Node {
     /// A block of the best chain, checked. `None` if there is none at that height.
     pub fn block_at(&self, height: u32) -> Result<Option<Block>, SourceError> {
         match self.hash_at(height)? {
-            Some(hash) => self.block(BlockRef { height, hash }).map(Some),
+            Some(hash) => {
+                let block = self.fetch(BlockRef { height, hash })?;
+                self.check(block).map(Some)
+            }
             None => Ok(None),
         }
     }
 
-    /// A block that the node said to be on its best chain, checked.
-    pub fn block(&self, at: BlockRef) -> Result<Block, SourceError> {
+    /// What the node sends for a block of its best chain.
+    pub fn fetch(&self, at: BlockRef) -> Result<Unchecked, SourceError> {
+        self.raw_block(at).map(|raw| Unchecked { at, raw })
+    }
+
+    /// The block, if that is what the node sent.
+    pub fn check(&self, block: Unchecked) -> Result<Block, SourceError> {
+        let Unchecked { at, raw } = block;
         let BlockRef { height, hash } = at;
-        let raw = self.raw_block(at)?;
         let header = checked::check(&raw, hash, self.limit).map_err(|error| {
             SourceError::Unavailable(format!(
                 "{} sent something else for block {height} ({hash}): {error}; check the node",

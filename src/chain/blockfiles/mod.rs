@@ -49,7 +49,7 @@ struct Opened {
     headers: Headers,
     scanned: files::Scanned,
     spent: SpentOutputs,
-    pipeline: Option<Pipeline>,
+    pipeline: Option<Pipeline<Block>>,
 }
 
 impl BlockFilesSource {
@@ -145,7 +145,7 @@ impl Opened {
     }
 
     /// Reads ahead what the best chain is now; the places are copied for the thread, in bounded runs.
-    fn start_pipeline(&self, first: u32, last: u32) -> Option<Pipeline> {
+    fn start_pipeline(&self, first: u32, last: u32) -> Option<Pipeline<Block>> {
         const RUN: u32 = 10_000;
         let last = last.min(first.saturating_add(RUN));
         let places: Vec<_> = (first..=last)
