@@ -2,6 +2,7 @@
 //!
 //! - [`http`]: bounded HTTP with the node's cookie.
 //! - [`node`]: the calls, typed.
+//! - [`ahead`]: many blocks in few exchanges, during a long sync.
 //!
 //! The node is trusted to know which valid chain has most work; what it sends is checked all the same: each
 //! block has real work, is the one that was asked for and holds the transactions that its header commits to.
@@ -12,14 +13,16 @@
 //! What a candidate spends comes from `getblock` with verbosity 3 (Bitcoin Core 23), on older nodes from
 //! `getrawtransaction`, which needs `txindex=1`. It is asked only for blocks that have candidates.
 
+mod ahead;
 pub mod http;
 mod node;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bitcoin::{Network, OutPoint, TxOut};
 
+use self::ahead::Ahead;
 use self::http::{Credentials, Http, Limits};
 use self::node::{Node, Unchecked};
 use super::pipeline::Pipeline;
@@ -27,8 +30,6 @@ use super::{Block, BlockRef, ChainSource, Event, SourceError};
 
 /// From this many blocks on, they are fetched ahead.
 const LONG: u32 = 3;
-/// Hashes that are asked for at once.
-const HASHES: u32 = 100;
 /// How far down a branch is followed to find where it left the best chain.
 const BRANCH_MAX: u32 = 1_000;
 
@@ -176,16 +177,8 @@ impl BitcoindSource {
         {
             self.pipeline = None;
             if last.saturating_sub(height) >= LONG {
-                let node = self.node.another();
-                let mut hashes = VecDeque::new();
-                self.pipeline = Pipeline::start(height, last, move |height| {
-                    if hashes.is_empty() {
-                        let end = last.min(height.saturating_add(HASHES - 1));
-                        hashes.extend(node.hashes(height, end)?);
-                    }
-                    let at = hashes.pop_front();
-                    at.map(|at| node.fetch(at)).transpose()
-                });
+                let mut ahead = Ahead::new(self.node.another(), last);
+                self.pipeline = Pipeline::start(height, last, move |height| ahead.next(height));
             }
         }
         match &mut self.pipeline {

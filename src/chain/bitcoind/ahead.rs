@@ -1,0 +1,56 @@
+//! Gets a range of blocks in as few exchanges as their size allows.
+
+use std::collections::VecDeque;
+
+use super::node::{Node, Unchecked};
+use crate::chain::pipeline::Weight as _;
+use crate::chain::{BlockRef, SourceError};
+
+/// Hashes that are asked for at once.
+const HASHES: u32 = 100;
+/// Blocks that are asked for at once: as many as have this size together, in bytes, and so many at most.
+const EXCHANGE: (usize, usize) = (1 << 20, 16);
+
+/// What was asked for and not taken yet.
+pub struct Ahead {
+    node: Node,
+    last: u32,
+    hashes: VecDeque<BlockRef>,
+    blocks: VecDeque<Unchecked>,
+    /// Blocks of the next exchange.
+    count: usize,
+}
+
+impl Ahead {
+    /// Will get blocks up to `last` over a connection of its own.
+    pub fn new(node: Node, last: u32) -> Self {
+        Self {
+            node,
+            last,
+            hashes: VecDeque::new(),
+            blocks: VecDeque::new(),
+            count: 1,
+        }
+    }
+
+    /// The block at `height`, which is the next one; `None` if the chain does not reach it any more.
+    pub fn next(&mut self, height: u32) -> Result<Option<Unchecked>, SourceError> {
+        if self.blocks.is_empty() {
+            self.fetch(height)?;
+        }
+        Ok(self.blocks.pop_front())
+    }
+
+    fn fetch(&mut self, height: u32) -> Result<(), SourceError> {
+        if self.hashes.is_empty() {
+            let end = self.last.min(height.saturating_add(HASHES - 1));
+            self.hashes.extend(self.node.hashes(height, end)?);
+        }
+        let count = self.count.min(self.hashes.len());
+        let wanted: Vec<_> = self.hashes.drain(..count).collect();
+        self.blocks.extend(self.node.fetch_all(&wanted)?);
+        let largest = self.blocks.iter().map(|block| block.weight()).max();
+        self.count = (EXCHANGE.0 / largest.unwrap_or(1).max(1)).clamp(1, EXCHANGE.1);
+        Ok(())
+    }
+}
