@@ -5,15 +5,18 @@
 //! away, and no header ever invites one. The freshness of an answer is the smallest TTL in it (RFC 8484 §5.1).
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use hickory_proto::op::Message;
 use hickory_proto::rr::RData;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::service::service_fn;
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -31,6 +34,9 @@ const PATH: &str = "/dns-query";
 const MEDIA_TYPE: &str = "application/dns-message";
 /// Longest message.
 const MESSAGE_MAX: usize = 65_535;
+/// Longest body that is read to its end although it is too long for a message: whoever is refused while still
+/// sending may lose the connection before the status.
+const BODY_MAX: usize = 1 << 20;
 /// For a request's head, and again for its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests of one connection at the same time.
@@ -98,11 +104,14 @@ async fn answer<P: Snapshots>(
     names: &Names,
     handler: &Handler<P>,
 ) -> Result<Response<Body>, Refusal> {
-    names.check(request.uri(), request.headers())?;
-    if request.uri().path() != PATH {
+    let (head, body) = request.into_parts();
+    let body = timeout(REQUEST_TIMEOUT, receive(body)).await;
+    names.check(&head.uri, &head.headers)?;
+    if head.uri.path() != PATH {
         return Err(Refusal(StatusCode::NOT_FOUND, "DNS is at /dns-query"));
     }
-    let query = query(request).await?;
+    let slow = Refusal(StatusCode::REQUEST_TIMEOUT, "too slow");
+    let query = query(&head, body.map_err(|_| slow)?)?;
     let mut message = Vec::new();
     match handler.handle(&query, client, &mut message) {
         Handled::Silence => return Err(Refusal(StatusCode::BAD_REQUEST, "not a DNS query")),
@@ -163,11 +172,26 @@ impl Names {
     }
 }
 
+/// A body's bytes, or none if they are more than a message may have.
+async fn receive(mut body: Body) -> Option<Bytes> {
+    let (mut message, mut length) = (Vec::new(), 0);
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let data = frame.ok()?.into_data().unwrap_or_default();
+        length += data.len();
+        if length <= MESSAGE_MAX {
+            message.extend_from_slice(&data);
+        } else if length > BODY_MAX {
+            return None;
+        }
+    }
+    (length <= MESSAGE_MAX).then(|| message.into())
+}
+
 /// The DNS query in a request (RFC 8484 §4.1).
-async fn query(request: Request<Body>) -> Result<Bytes, Refusal> {
-    match *request.method() {
-        Method::GET => from_url(request.uri()),
-        Method::POST => from_body(request).await,
+fn query(head: &Parts, body: Option<Bytes>) -> Result<Bytes, Refusal> {
+    match head.method {
+        Method::GET => from_url(&head.uri),
+        Method::POST => from_body(&head.headers, body),
         _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "use GET or POST")),
     }
 }
@@ -183,18 +207,13 @@ fn from_url(uri: &Uri) -> Result<Bytes, Refusal> {
         .ok_or(Refusal(StatusCode::BAD_REQUEST, "no message in dns="))
 }
 
-async fn from_body(request: Request<Body>) -> Result<Bytes, Refusal> {
-    let media_type = request.headers().get(CONTENT_TYPE);
+fn from_body(headers: &HeaderMap, body: Option<Bytes>) -> Result<Bytes, Refusal> {
+    let media_type = headers.get(CONTENT_TYPE);
     if media_type.is_none_or(|found| found.as_bytes() != MEDIA_TYPE.as_bytes()) {
         let text = "only application/dns-message";
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
-    let body = timeout(REQUEST_TIMEOUT, to_bytes(request.into_body(), MESSAGE_MAX)).await;
-    match body {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "too long for DNS")),
-        Err(_) => Err(Refusal(StatusCode::REQUEST_TIMEOUT, "too slow")),
-    }
+    body.ok_or(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "too long for DNS"))
 }
 
 /// Base64url without padding (RFC 4648 §5). Bits that carry nothing have to be 0.

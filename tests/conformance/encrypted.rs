@@ -219,8 +219,9 @@ fn row_28_rfc8484_wrong_requests_have_their_status() {
             "200",
         ),
     ];
-    for (case, path, arguments, status) in cases {
-        let (head, _) = curl(path, &arguments);
+    // Again and again: a refusal must not overtake what the client still sends.
+    for (case, path, arguments, status) in cases.iter().cycle().take(5 * cases.len()) {
+        let (head, _) = curl(path, arguments);
         let first = head.lines().next().unwrap().to_owned();
         assert!(first.contains(&format!(" {status}")), "{case}: {first}");
         assert!(!head.contains("access-control"), "{case}");
