@@ -32,5 +32,5 @@ pub mod psbt;
 pub mod registrar;
 pub mod sign;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod vault;

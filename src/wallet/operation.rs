@@ -21,6 +21,8 @@ use crate::bns::price::PriceFunction;
 use crate::bns::wire::{Payload, TokenBurn};
 use crate::hash::{ConsensusHash, ZonefileHash};
 
+/// The only token type that exists (wf §6).
+pub const STACKS: &[u8] = b"STACKS";
 /// Longest `OP_RETURN` data that nodes relay, in bytes.
 const MAX_DATA: usize = 80;
 
@@ -284,6 +286,23 @@ impl Operation {
     pub fn announce(message_hash: ZonefileHash, sender: Address) -> Self {
         let payload = Payload::Announce { message_hash };
         Self::new(payload, [Output::dust(sender), Output::change()])
+    }
+
+    /// Moves tokens, in epochs that have them: `OP_RETURN`, recipient, change. `note` is free text of at most 34
+    /// bytes.
+    pub fn token_transfer(
+        recipient: Address,
+        consensus_hash: ConsensusHash,
+        amount: u64,
+        note: &[u8],
+    ) -> Self {
+        let payload = Payload::TokenTransfer {
+            consensus_hash,
+            token_type: STACKS.to_vec(),
+            amount,
+            scratch_area: note.to_vec(),
+        };
+        Self::new(payload, [Output::dust(recipient), Output::change()])
     }
 
     /// What the operation says.

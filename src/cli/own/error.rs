@@ -198,6 +198,8 @@ fn advice(verdict: &Verdict) -> &'static str {
         "NoTokenAccount" | "InsufficientTokens" | "TokensLocked" => {
             "Pay in bitcoin where that is taken, or from an address that holds the tokens."
         }
+        "RecipientNotWhitelisted" => "Send them to another address.",
+        "ZeroAmount" => "Name an amount.",
         "NameRevoked" => "A revoked name is free again when its term has ended.",
         "NameNotLive" => "Register it first: `bnsd name register`.",
         "NameRegistered" => "Somebody has it; `bnsd name show` says who and until when.",
@@ -229,9 +231,12 @@ fn advice(verdict: &Verdict) -> &'static str {
         }
         "Collision" => "Send one of them only.",
         "AnnouncerNotWhitelisted" => "Only the owners of configured names can announce.",
-        _ => "See `bnsd name show` and `bnsd namespace show`.",
+        _ => NO_ADVICE,
     }
 }
+
+/// For a rule that this program does not know: the daemon is newer.
+const NO_ADVICE: &str = "See `bnsd name show` and `bnsd namespace show`.";
 
 #[cfg(test)]
 mod tests {
@@ -259,5 +264,16 @@ mod tests {
              Nothing was sent. Renew it first: `bnsd name renew`. It would pass from block 9 on."
         );
         assert_eq!(error.exit(), Exit::No);
+    }
+
+    #[test]
+    fn there_is_advice_on_every_rule() {
+        for reject in crate::wallet::tests::rejects::ALL {
+            let verdict = Verdict {
+                reject: Some(format!("{reject:?}")),
+                ..Verdict::default()
+            };
+            assert_ne!(advice(&verdict), NO_ADVICE, "{reject:?}");
+        }
     }
 }
