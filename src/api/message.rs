@@ -38,6 +38,8 @@ pub enum Request {
     Namespace(own::NamespaceRequest),
     /// All namespaces.
     Namespaces(own::NamespacesRequest),
+    /// What labels would cost by a price function.
+    Prices(own::PricesRequest),
     /// Unspent preorders.
     Preorder(own::PreorderRequest),
     /// Whether the next blocks would accept transactions.
@@ -82,6 +84,8 @@ pub enum Reply {
     Namespace(Box<own::NamespaceReply>),
     /// To [`Request::Namespaces`].
     Namespaces(own::NamespacesReply),
+    /// To [`Request::Prices`].
+    Prices(own::PricesReply),
     /// To [`Request::Preorder`].
     Preorder(own::PreorderReply),
     /// To [`Request::Judge`].

@@ -9,6 +9,8 @@ use crate::bns::price::PriceFunction;
 
 /// Most names in one reply.
 pub const NAMES_MAX: usize = 1_000;
+/// Most labels in one question for prices.
+pub const LABELS_MAX: usize = 100;
 /// How many blocks are searched for a transaction.
 pub const SEARCH_MAX: u32 = 20_000;
 
@@ -48,6 +50,9 @@ pub struct ChainReply {
     pub consensus_hash: String,
     /// For how many blocks it can be quoted.
     pub consensus_hash_lifetime: u32,
+    /// All that can be quoted in the next block, newest first: one a height, each for one block less.
+    #[serde(default)]
+    pub quotable: Vec<String>,
     /// How many blocks are on top of an indexed one.
     pub confirmations: u32,
     /// Where DNS is served, as ADDRESS:PORT.
@@ -285,6 +290,27 @@ impl From<PriceFunctionText> for PriceFunction {
     }
 }
 
+/// Asks what labels would cost in the next block.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PricesRequest {
+    /// By this price function.
+    pub function: PriceFunctionText,
+    /// In a namespace of this version.
+    pub version: u16,
+    /// The labels, at most [`LABELS_MAX`].
+    pub labels: Vec<String>,
+}
+
+/// What they would cost.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PricesReply {
+    /// `satoshi`, or `µSTX` in a namespace that takes tokens alone.
+    pub unit: String,
+    /// One for each label, in order; `null` where no amount would do.
+    pub prices: Vec<Option<u64>>,
+}
+
 /// Asks for the unspent preorders with a hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -372,7 +398,11 @@ pub struct Verdict {
 #[serde(deny_unknown_fields)]
 pub struct OperationRequest {
     /// The transactions.
+    #[serde(default)]
     pub txids: Vec<String>,
+    /// Transactions by their hash without signatures, for those whose signatures somebody else makes.
+    #[serde(default)]
+    pub normalized: Vec<String>,
     /// First height to look at.
     pub from: u32,
 }

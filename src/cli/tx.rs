@@ -8,13 +8,15 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::output::Page;
-use super::own::{Desk, KeyOptions, OwnError};
+use super::own::{Desk, KeyOptions, OwnError, judged};
 use super::{CliError, Context, Exit};
 use crate::api::message::{Reply, Request};
 use crate::api::own::{FaucetRequest, MineRequest, MinedReply};
 use crate::hash::{decode_hex, encode_hex};
+use crate::virtualchain::scan;
 use crate::wallet::harden;
 use crate::wallet::lock::Lock;
+use crate::wallet::node::Node;
 use crate::wallet::psbt;
 
 /// Most blocks that one request mines.
@@ -28,7 +30,7 @@ pub enum TxCommand {
     /// Add the signatures that the keys here can give to a PSBT.
     Sign(Sign),
     /// Send a signed PSBT or raw transaction.
-    Send(Named),
+    Send(Send),
     /// Get worthless coins; on the embedded chain only.
     Faucet(Faucet),
     /// Mine blocks; on the embedded chain only.
@@ -55,6 +57,18 @@ pub struct Sign {
     /// Write the result here instead of into the same file
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+/// Arguments of `bnsd tx send`.
+#[derive(Debug, Args)]
+pub struct Send {
+    /// A PSBT, or a transaction in hex.
+    file: PathBuf,
+    /// Send it although the rules would refuse it, or cannot be asked
+    #[arg(long)]
+    unchecked: bool,
     #[command(flatten)]
     keys: KeyOptions,
 }
@@ -107,7 +121,7 @@ impl TxCommand {
         match self {
             Self::Decode(named) => decode(&named, context),
             Self::Sign(sign) => sign.run(context),
-            Self::Send(named) => send(&named, context),
+            Self::Send(send) => send.run(context),
             Self::Faucet(faucet) => {
                 let request = Request::Faucet(FaucetRequest {
                     address: faucet.address,
@@ -122,17 +136,41 @@ impl TxCommand {
 
 fn decode(named: &Named, context: &Context) -> Result<Exit, CliError> {
     let desk = Desk::open(context, &named.keys)?;
-    let found = read(&named.file)?;
-    let (transaction, prevouts, complete) = match &found {
-        Found::Raw(transaction) => (transaction.clone(), Vec::new(), true),
-        Found::Psbt(found) => (
-            psbt::finish(found).unwrap_or_else(|_| found.unsigned_tx.clone()),
-            psbt::prevouts(found).map_err(OwnError::from)?,
-            psbt::is_complete(found),
-        ),
-    };
-    let shown = shown(&transaction, complete, 0);
-    context.output.print(&shown, || {
+    match read(&named.file)? {
+        Found::Raw(transaction) => {
+            let spent = spent(&*desk.node()?, &transaction)?.unwrap_or_default();
+            show(&desk, &transaction, &spent, Completeness::Signed)
+        }
+        Found::Psbt(found) => show_psbt(&desk, &found),
+    }?;
+    Ok(Exit::Success)
+}
+
+/// Whether all signatures are there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Completeness {
+    Signed,
+    Unsigned,
+}
+
+/// Shows what a PSBT does.
+pub(super) fn show_psbt(desk: &Desk<'_>, psbt: &Psbt) -> Result<(), CliError> {
+    let spent = psbt::prevouts(psbt).map_err(OwnError::from)?;
+    match psbt::finish(psbt) {
+        Ok(signed) => show(desk, &signed, &spent, Completeness::Signed),
+        Err(_) => show(desk, &psbt.unsigned_tx, &spent, Completeness::Unsigned),
+    }
+}
+
+fn show(
+    desk: &Desk<'_>,
+    transaction: &Transaction,
+    spent: &[TxOut],
+    completeness: Completeness,
+) -> Result<(), CliError> {
+    let complete = completeness == Completeness::Signed;
+    let shown = shown(transaction, complete, 0);
+    desk.context.output.print(&shown, || {
         let mut page = Page::default();
         page.heading(if complete {
             "signed"
@@ -140,10 +178,9 @@ fn decode(named: &Named, context: &Context) -> Result<Exit, CliError> {
             "not fully signed"
         });
         page.entry("txid", &shown.txid);
-        desk.write_transaction(&mut page, &transaction, &prevouts);
+        desk.write_transaction(&mut page, transaction, spent);
         page
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 impl Sign {
@@ -200,23 +237,77 @@ pub(super) fn locks(desk: &Desk<'_>, prevouts: &[TxOut]) -> Result<Vec<Lock>, Cl
     Ok(locks)
 }
 
-fn send(named: &Named, context: &Context) -> Result<Exit, CliError> {
-    let desk = Desk::open(context, &named.keys)?;
-    let transaction = match read(&named.file)? {
-        Found::Raw(transaction) => transaction,
-        Found::Psbt(found) => psbt::finish(&found).map_err(OwnError::from)?,
-    };
-    desk.node()?
-        .send(std::slice::from_ref(&transaction))
-        .map_err(OwnError::from)?;
-    let shown = shown(&transaction, true, 0);
-    context.output.print(&shown, || {
-        let mut page = Page::default();
-        page.heading("sent");
-        page.entry("txid", &shown.txid);
-        page
+impl Send {
+    fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let desk = Desk::open(context, &self.keys)?;
+        let node = desk.node()?;
+        let (transaction, spent) = match read(&self.file)? {
+            Found::Raw(transaction) => {
+                let spent = spent(&*node, &transaction)?;
+                (transaction, spent)
+            }
+            Found::Psbt(found) => {
+                let spent = psbt::prevouts(&found).map_err(OwnError::from)?;
+                let signed = psbt::finish(&found).map_err(OwnError::from)?;
+                (signed, Some(spent))
+            }
+        };
+        if !self.unchecked {
+            check(&desk, &transaction, spent.as_deref())?;
+        }
+        let begun = desk.note_signed(&transaction)?;
+        node.send(std::slice::from_ref(&transaction))
+            .map_err(OwnError::from)?;
+        let shown = shown(&transaction, true, 0);
+        context.output.print(&shown, || {
+            let mut page = Page::default();
+            page.heading("sent");
+            page.entry("txid", &shown.txid);
+            if let Some(begun) = begun {
+                page.note(format!(
+                    "Run `bnsd name {}` or `bnsd namespace {}` for {} again: it waits for the block and goes on.",
+                    begun.goal, begun.goal, begun.subject
+                ));
+            }
+            page
+        })?;
+        Ok(Exit::Success)
+    }
+}
+
+/// Refuses what the rules would refuse. A transaction without operation is none of their business.
+fn check(
+    desk: &Desk<'_>,
+    transaction: &Transaction,
+    spent: Option<&[TxOut]>,
+) -> Result<(), CliError> {
+    if scan::payload(transaction, desk.magic).is_none() {
+        return Ok(());
+    }
+    let spent = spent.ok_or_else(|| {
+        OwnError::Usage(
+            "what this transaction spends is not known here, so the rules cannot be asked: send its PSBT, or insist with --unchecked".to_owned(),
+        )
     })?;
-    Ok(Exit::Success)
+    desk.synced_chain()?;
+    let about = transaction.compute_txid().to_string();
+    desk.judge(vec![vec![judged(transaction, spent)]], &about)?;
+    Ok(())
+}
+
+/// What a transaction spends, if the node can say.
+fn spent(node: &dyn Node, transaction: &Transaction) -> Result<Option<Vec<TxOut>>, OwnError> {
+    let mut spent = Vec::new();
+    for input in &transaction.input {
+        let at = input.previous_output;
+        let previous = node.transaction(&at.txid)?;
+        let output = previous.and_then(|previous| previous.output.get(at.vout as usize).cloned());
+        let Some(output) = output else {
+            return Ok(None);
+        };
+        spent.push(output);
+    }
+    Ok(Some(spent))
 }
 
 impl Mine {

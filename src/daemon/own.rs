@@ -2,18 +2,22 @@
 //!
 //! It never sees a key: transactions arrive finished, or unsigned to be judged.
 
+use std::str::FromStr;
+
 use bitcoin::consensus::deserialize;
+use bitcoin::hashes::sha256d;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Txid};
 
 use super::service::{Answered, Service, operation, trouble, usage};
 use crate::api::message::{Reply, Request};
 use crate::api::own::{
-    ChainReply, IndexedOperation, JudgeReply, JudgeRequest, JudgedTransaction, NAMES_MAX,
-    NameEvent, NameReply, NameRow, NameState, NamesReply, NamesRequest, NamespaceReply,
+    ChainReply, IndexedOperation, JudgeReply, JudgeRequest, JudgedTransaction, LABELS_MAX,
+    NAMES_MAX, NameEvent, NameReply, NameRow, NameState, NamesReply, NamesRequest, NamespaceReply,
     NamespaceState, NamespacesReply, OperationReply, OperationRequest, PreorderReply, PreorderRow,
-    PriceReply, SEARCH_MAX, Verdict, ZonefileReply,
+    PriceReply, PricesReply, PricesRequest, SEARCH_MAX, Verdict, ZonefileReply,
 };
 use crate::bns::address::Address;
+use crate::bns::price::PriceFunction;
 use crate::bns::record::{NameRecord, NamespaceRecord, TokenUnits};
 use crate::bns::view::View as _;
 use crate::bns::{Bns, Name, NamespaceId, life, price};
@@ -47,6 +51,7 @@ impl Service {
                 )))
             }
             Request::Namespaces(_) => self.namespaces().map(Reply::Namespaces),
+            Request::Prices(request) => self.prices(&request).map(Reply::Prices),
             Request::Preorder(request) => self.preorders(&request.hash).map(Reply::Preorder),
             Request::Judge(request) => self.judge(&request).map(Reply::Judge),
             Request::Operation(request) => self.operations(&request).map(Reply::Operation),
@@ -119,9 +124,27 @@ impl Service {
                 && indexed.saturating_add(self.confirmations) >= best_height,
             consensus_hash: hash.to_string(),
             consensus_hash_lifetime: params.consensus_hash_lifetime,
+            quotable: self.quotable(names.snapshot())?,
             confirmations: self.confirmations,
             listeners: self.listeners.iter().map(ToString::to_string).collect(),
         })
+    }
+}
+
+impl Service {
+    /// The consensus hashes of the last heights, newest first (sm §2, CHVALID).
+    fn quotable(&self, snapshot: &StoreSnapshot) -> Answered<Vec<String>> {
+        let Some(tip) = snapshot.tip() else {
+            return Ok(Vec::new());
+        };
+        let params = &self.names.params;
+        let oldest = tip
+            .height
+            .saturating_sub(params.consensus_hash_lifetime - 1);
+        let heights = (oldest.max(params.first_block)..=tip.height).rev();
+        let hashes = heights.map(|height| snapshot.consensus_hash(height).map_err(trouble));
+        let hashes: Vec<_> = hashes.collect::<Answered<_>>()?;
+        Ok(hashes.iter().flatten().map(ToString::to_string).collect())
     }
 }
 
@@ -378,6 +401,35 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Prices by the arithmetic of the next block's epoch (sm §7.1).
+    fn prices(&self, request: &PricesRequest) -> Answered<PricesReply> {
+        if request.labels.len() > LABELS_MAX {
+            return Err(usage(format!(
+                "at most {LABELS_MAX} labels can be asked for at once"
+            )));
+        }
+        let function: PriceFunction = request.function.into();
+        if function.nonalpha_discount == 0 || function.no_vowel_discount == 0 {
+            return Err(usage("a discount is 1 to 15"));
+        }
+        let params = &self.names.params;
+        let epoch = params.epoch(self.next());
+        let in_tokens = request.version == 3;
+        let price = |label: &String| {
+            if in_tokens {
+                price::name_price_in_version_3(&function, label).to_u64()
+            } else {
+                price::name_price(&function, label, params, epoch).least_fee()
+            }
+        };
+        Ok(PricesReply {
+            unit: if in_tokens { "µSTX" } else { "satoshi" }.to_owned(),
+            prices: request.labels.iter().map(price).collect(),
+        })
+    }
+}
+
 // ---- operations -----------------------------------------------------------------------------------------
 
 impl Service {
@@ -435,19 +487,17 @@ impl Service {
         let Some(tip) = snapshot.tip() else {
             return Ok(OperationReply::default());
         };
-        let wanted: Vec<Txid> = request
-            .txids
-            .iter()
-            .map(|txid| {
-                txid.parse()
-                    .map_err(|_| usage(format!("{txid:?} is no txid")))
-            })
-            .collect::<Answered<_>>()?;
+        let wanted: Vec<Txid> = hashes(&request.txids)?;
+        let normalized: Vec<sha256d::Hash> = hashes(&request.normalized)?;
         let first = request.from.max(tip.height.saturating_sub(SEARCH_MAX));
         let mut operations = Vec::new();
         for height in first..=tip.height {
             for stored in snapshot.operations_at(height).map_err(trouble)? {
-                if !wanted.contains(&stored.candidate.txid) {
+                let transaction = &stored.candidate.transaction;
+                let is_wanted = wanted.contains(&stored.candidate.txid)
+                    || (!normalized.is_empty()
+                        && normalized.contains(&transaction.compute_ntxid()));
+                if !is_wanted {
                     continue;
                 }
                 let hash = snapshot.consensus_hash(height).map_err(trouble)?;
@@ -481,6 +531,13 @@ impl Service {
             zonefile,
         })
     }
+}
+
+/// Hashes of transactions, of either kind.
+fn hashes<T: FromStr>(texts: &[String]) -> Answered<Vec<T>> {
+    let hash = |text: &String| text.parse().ok();
+    let hashes: Option<Vec<T>> = texts.iter().map(hash).collect();
+    hashes.ok_or_else(|| usage("the hash of a transaction is 64 hex digits"))
 }
 
 fn verdict(judgement: &judge::Judgement) -> Verdict {

@@ -5,6 +5,9 @@
 //! again finds out which of them was mined, sends the newest again if none was, and never pays for a step
 //! twice: all attempts at one step spend the same first coin, so only one of them can ever be mined.
 //!
+//! A transaction that is handed out as a PSBT is noted just so, without its signatures, and before anybody else
+//! sees it: whoever sends it, it is found on the chain by what it spends and pays.
+//!
 //! The files hold no key, but they tell which name is about to be registered: they are private.
 
 use std::fs::{self, File, OpenOptions};
@@ -74,10 +77,31 @@ pub struct Attempt {
     pub expires: Option<u32>,
     /// What miners get, in satoshi per 1000 weight units.
     pub rate: u64,
+    /// Whether they can be sent from here.
+    #[serde(default, skip_serializing_if = "Form::is_signed")]
+    pub form: Form,
     /// The transactions in hex, each after those that it depends on.
     pub transactions: Vec<String>,
     /// The outputs that the first one spends, in input order.
     pub spent: Vec<SpentCoin>,
+}
+
+/// What is known of the transactions of an attempt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// Everything.
+    #[default]
+    Signed,
+    /// All but the signatures: it was handed out as a PSBT, and others sign and send it.
+    Psbt,
+}
+
+impl Form {
+    /// Whether they can be sent from here.
+    pub fn is_signed(&self) -> bool {
+        *self == Self::Signed
+    }
 }
 
 /// An output that is spent.
@@ -114,8 +138,18 @@ impl Attempt {
             height,
             expires,
             rate: rate.to_sat_per_kwu(),
+            form: Form::Signed,
             transactions: hex.collect(),
             spent: spent.collect(),
+        }
+    }
+
+    /// The same attempt, its transactions without signatures.
+    #[must_use]
+    pub fn handed_out(self) -> Self {
+        Self {
+            form: Form::Psbt,
+            ..self
         }
     }
 
@@ -137,12 +171,21 @@ impl Attempt {
         bytes.filter_map(|bytes| deserialize(&bytes).ok()).collect()
     }
 
-    /// Its txids.
+    /// Its txids; those of transactions without signatures are not the ones that they will have.
     pub fn txids(&self) -> Vec<String> {
         let decoded = self.decoded();
         decoded
             .iter()
             .map(|transaction| transaction.compute_txid().to_string())
+            .collect()
+    }
+
+    /// What its transactions are called whoever signs them: the hash without signatures.
+    pub fn normalized(&self) -> Vec<String> {
+        let decoded = self.decoded();
+        decoded
+            .iter()
+            .map(|transaction| transaction.compute_ntxid().to_string())
             .collect()
     }
 }
@@ -176,6 +219,21 @@ impl Task {
     /// The step that is not finished.
     pub fn open_step(&self) -> Option<&Step> {
         self.steps.last().filter(|step| step.done.is_none())
+    }
+
+    /// Takes the signatures of a transaction that was handed out; `false` if it was not.
+    pub fn take_signatures(&mut self, transaction: &Transaction) -> bool {
+        let normalized = transaction.compute_ntxid().to_string();
+        let open = self.steps.last_mut().filter(|step| step.done.is_none());
+        let attempts = open.into_iter().flat_map(|step| &mut step.attempts);
+        for attempt in attempts {
+            if !attempt.form.is_signed() && attempt.normalized().contains(&normalized) {
+                attempt.transactions = vec![encode_hex(&serialize(transaction))];
+                attempt.form = Form::Signed;
+                return true;
+            }
+        }
+        false
     }
 
     /// Outputs that its unfinished transactions spend.

@@ -10,6 +10,7 @@ use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
 use bitcoin::{Amount, PublicKey, Script, ScriptBuf, Transaction, TxOut, Witness, ecdsa};
 
+use super::coins::KEY_HASH_SIZE;
 use super::keys::SigningKey;
 use super::lock::Lock;
 use super::operation::Unsigned;
@@ -160,6 +161,15 @@ pub fn finish(psbt: &Psbt) -> Result<Transaction, PsbtError> {
 /// Whether all inputs have what they need.
 pub fn is_complete(psbt: &Psbt) -> bool {
     finish(psbt).is_ok()
+}
+
+/// Size in virtual bytes of an input whose p2sh script, if it has one, is known.
+pub fn input_size(redeem: Option<&Script>) -> u64 {
+    let shared = redeem.and_then(multisig);
+    match shared.map(|(required, keys)| Lock::Multisig { required, keys }) {
+        Some(lock) => lock.input_size(),
+        None => KEY_HASH_SIZE,
+    }
 }
 
 /// Takes the signatures of another copy of the same transaction in.

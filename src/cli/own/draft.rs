@@ -1,7 +1,10 @@
 //! From an operation to an unsigned transaction that the rules would accept.
 
+use std::path::PathBuf;
+
 use bitcoin::consensus::serialize;
-use bitcoin::{FeeRate, OutPoint, Transaction, TxOut, Txid};
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxOut, Txid};
+use serde::Serialize;
 
 use super::{Desk, OwnError, SendOptions, check_coin};
 use crate::api::message::{Reply, Request};
@@ -13,6 +16,7 @@ use crate::hash::encode_hex;
 use crate::virtualchain::scan;
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::fee::TARGET;
+use crate::wallet::journal::Attempt;
 use crate::wallet::lock::Lock;
 use crate::wallet::node::Node;
 use crate::wallet::operation::{BuildError, Operation, Unsigned};
@@ -40,6 +44,31 @@ pub struct Draft {
     pub rate: FeeRate,
 }
 
+/// What `--dry-run` and `--psbt` print as JSON. Amounts are satoshi.
+#[derive(Debug, Serialize)]
+struct DraftReply<'j> {
+    #[serde(flatten)]
+    judged: &'j JudgeReply,
+    payload: Option<String>,
+    inputs: Vec<DraftInput>,
+    outputs: Vec<DraftOutput>,
+    fee: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct DraftInput {
+    outpoint: String,
+    satoshi: u64,
+    address: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct DraftOutput {
+    satoshi: u64,
+    address: Option<String>,
+    script: String,
+}
+
 /// Which transaction is replaced.
 #[derive(Debug, Clone)]
 pub struct Replaced {
@@ -60,10 +89,7 @@ impl Desk<'_> {
         subject: &str,
         replaced: Option<&Replaced>,
     ) -> Result<Draft, CliError> {
-        let payer = match &options.payer {
-            Some(payer) => self.sender(Some(payer), None)?,
-            None => sender.clone(),
-        };
+        let payer = self.payer(sender, options)?;
         let locks = vec![sender.lock.clone(), payer.lock.clone()];
         let coins = self.coins(node, &locks, options, subject, replaced)?;
         let rate = self.rate(node, options, replaced)?;
@@ -84,6 +110,14 @@ impl Desk<'_> {
             locks,
             rate,
         })
+    }
+
+    /// Who pays.
+    pub fn payer(&self, sender: &Sender, options: &SendOptions) -> Result<Sender, CliError> {
+        match &options.payer {
+            Some(payer) => self.sender(Some(payer), None),
+            None => Ok(sender.clone()),
+        }
     }
 
     fn explain(&self, error: BuildError, sender: &Sender) -> OwnError {
@@ -194,6 +228,71 @@ impl Desk<'_> {
         Ok(reply)
     }
 
+    /// Shows a draft that the rules would accept, to which nothing happens.
+    pub fn show(&self, draft: &Draft, about: &str) -> Result<(), CliError> {
+        let judged = self.judge(vec![vec![draft.judged()]], about)?;
+        self.show_judged(draft, &judged)
+    }
+
+    /// The same, judged already.
+    pub fn show_judged(&self, draft: &Draft, judged: &JudgeReply) -> Result<(), CliError> {
+        let page = || self.show_draft(draft, judged);
+        self.context.output.print(&self.reply(draft, judged), page)
+    }
+
+    fn reply<'j>(&self, draft: &Draft, judged: &'j JudgeReply) -> DraftReply<'j> {
+        let text = |output: &TxOut| {
+            let address = Address::of_script(output.script_pubkey.as_bytes());
+            address.map(|address| self.text(address))
+        };
+        let unsigned = &draft.unsigned;
+        let inputs = unsigned.transaction.input.iter().zip(&unsigned.prevouts);
+        let payload = scan::payload(&unsigned.transaction, self.magic);
+        DraftReply {
+            judged,
+            payload: payload.map(|data| encode_hex(&[&self.magic[..], data].concat())),
+            inputs: inputs
+                .map(|(input, spent)| DraftInput {
+                    outpoint: input.previous_output.to_string(),
+                    satoshi: spent.value.to_sat(),
+                    address: text(spent),
+                })
+                .collect(),
+            outputs: unsigned
+                .transaction
+                .output
+                .iter()
+                .map(|output| DraftOutput {
+                    satoshi: output.value.to_sat(),
+                    address: text(output),
+                    script: encode_hex(output.script_pubkey.as_bytes()),
+                })
+                .collect(),
+            fee: unsigned.fee.to_sat(),
+        }
+    }
+
+    /// Writes a draft to a file for those who sign it.
+    pub fn hand_out(
+        &self,
+        node: &dyn Node,
+        draft: &Draft,
+        path: &PathBuf,
+        about: &str,
+    ) -> Result<(), CliError> {
+        let judged = self.judge(vec![vec![draft.judged()]], about)?;
+        let bytes = self.psbt(node, draft).serialize();
+        std::fs::write(path, bytes).map_err(|source| OwnError::File {
+            path: path.clone(),
+            source,
+        })?;
+        self.context.output.print(&self.reply(draft, &judged), || {
+            let mut page = self.show_draft(draft, &judged);
+            page.note(format!("written to {}: sign it with `bnsd tx sign` or another signer, send it with `bnsd tx send`, then run this command again", path.display()));
+            page
+        })
+    }
+
     /// What a person should see before anything is signed.
     pub fn show_draft(&self, draft: &Draft, judged: &JudgeReply) -> Page {
         let mut page = Page::default();
@@ -257,6 +356,22 @@ impl Desk<'_> {
         psbt::create(&draft.unsigned, &draft.locks, previous)
     }
 
+    /// The signed transactions of drafts that the same keys open.
+    pub fn sign_all(&self, drafts: &[Draft]) -> Result<Vec<Transaction>, CliError> {
+        let Some(first) = drafts.first() else {
+            return Ok(Vec::new());
+        };
+        let keys = self.signing_keys(&first.locks)?;
+        let keys: Vec<_> = keys.iter().collect();
+        let sign = |draft: &Draft| {
+            let mut psbt = psbt::create(&draft.unsigned, &draft.locks, |_| None);
+            psbt::sign(&mut psbt, &keys)?;
+            psbt::finish(&psbt)
+        };
+        let signed: Result<Vec<_>, _> = drafts.iter().map(sign).collect();
+        Ok(signed.map_err(OwnError::from)?)
+    }
+
     /// The signed transaction of a draft.
     pub fn sign(&self, node: &dyn Node, draft: &Draft) -> Result<Transaction, CliError> {
         let mut psbt = self.psbt(node, draft);
@@ -268,6 +383,26 @@ impl Desk<'_> {
 }
 
 impl Draft {
+    /// What was built before; `None` if it cannot be read.
+    pub fn of_attempt(attempt: &Attempt, locks: Vec<Lock>) -> Option<Self> {
+        let transaction = attempt.decoded().into_iter().next()?;
+        let (_, prevouts): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
+        let sum = |outputs: &[TxOut]| -> Option<Amount> {
+            let mut values = outputs.iter().map(|output| output.value);
+            values.try_fold(Amount::ZERO, Amount::checked_add)
+        };
+        let fee = sum(&prevouts)?.checked_sub(sum(&transaction.output)?)?;
+        Some(Self {
+            unsigned: Unsigned {
+                transaction,
+                prevouts,
+                fee,
+            },
+            locks,
+            rate: FeeRate::from_sat_per_kwu(attempt.rate),
+        })
+    }
+
     /// As the rules look at it: with placeholders for signatures.
     pub fn judged(&self) -> JudgedTransaction {
         let mut transaction = self.unsigned.transaction.clone();

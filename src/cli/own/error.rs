@@ -80,6 +80,29 @@ pub enum OwnError {
         /// What it was for.
         subject: String,
     },
+    /// A sale whose consensus hash is too old.
+    #[error(
+        "the sale quotes a consensus hash that is too old, so the name would not be transferred: make the sale anew with `bnsd name sell`. Nothing was sent"
+    )]
+    SaleTooOld,
+    /// A sale that was taken back.
+    #[error(
+        "the sale was in no block as long as its consensus hash held, so the payment was taken back with transaction {txid}: make the sale anew with `bnsd name sell`"
+    )]
+    SaleLapsed {
+        /// What spends the buyer's coins instead.
+        txid: String,
+    },
+    /// It is for others to sign and send.
+    #[error(
+        "the {operation} of {subject} was handed out as a PSBT and is in no block yet: sign it with `bnsd tx sign`, send it with `bnsd tx send`, then run this again; --psbt FILE writes it once more, and `bnsd name pending --forget {subject}` gives it up"
+    )]
+    HandedOut {
+        /// Name or namespace.
+        subject: String,
+        /// In the reference's words.
+        operation: &'static str,
+    },
     /// Only signed coins of the right kind can be in an operation.
     #[error(
         "{0} is native segwit, and one such input or owner voids a name operation: use an address that begins with 1, 3, m, n or 2"
@@ -142,7 +165,11 @@ impl OwnError {
     /// The exit code that tells a script about it.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::WouldFail(_) | Self::Refused { .. } | Self::No(_) => Exit::No,
+            Self::WouldFail(_)
+            | Self::Refused { .. }
+            | Self::SaleTooOld
+            | Self::SaleLapsed { .. }
+            | Self::No(_) => Exit::No,
             Self::Usage(_)
             | Self::WhichKey(_)
             | Self::NativeSegwit(_)

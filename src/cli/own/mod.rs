@@ -23,7 +23,7 @@ use bitcoin::{NetworkKind, OutPoint, PublicKey, ScriptBuf};
 pub use draft::{Draft, Sender, judged};
 pub use error::OwnError;
 pub use options::{KeyOptions, SendOptions};
-pub use run::{Done, Plan, Progress};
+pub use run::{Done, MARGIN, PATIENCE, Plan, Progress, RESEND};
 
 use super::{CliError, Context};
 use crate::api::message::{Reply, Request};
@@ -43,7 +43,7 @@ use crate::wallet::passphrase::PassphraseSource;
 use crate::wallet::vault::{Public, Reference, SEARCHED, Secret, Vault};
 
 /// How long the index may take to reach the tip.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+const INDEX_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Where a command works: the running daemon, the keys, the node.
 pub struct Desk<'c> {
@@ -92,7 +92,7 @@ impl<'c> Desk<'c> {
     /// The same once the index is at the tip: on an older state, rules would be judged wrongly, and a consensus
     /// hash that is quoted would be too old.
     pub fn synced_chain(&self) -> Result<ChainReply, CliError> {
-        let end = std::time::Instant::now() + PATIENCE;
+        let end = std::time::Instant::now() + INDEX_PATIENCE;
         loop {
             let chain = self.chain()?;
             if chain.synced && chain.height.is_some() {

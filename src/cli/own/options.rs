@@ -81,7 +81,7 @@ impl KeyOptions {
 
 impl SendOptions {
     /// What miners may get.
-    pub(super) fn fees(&self) -> FeePolicy {
+    pub fn fees(&self) -> FeePolicy {
         let rate = |rate: u32| FeeRate::from_sat_per_vb(u64::from(rate));
         FeePolicy {
             fixed: self.fee_rate.and_then(rate),

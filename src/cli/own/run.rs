@@ -2,7 +2,8 @@
 //! hash that it quotes gets too old.
 //!
 //! Whatever happens in between, running it again goes on: what was noted is looked for on the chain first,
-//! then sent again. All attempts at a step spend the same first coin, so at most one of them is ever mined.
+//! then sent again. All attempts at a step spend the same first coin, so at most one of them is ever mined. That
+//! holds for a PSBT too: it is noted before it is written, and whoever signs and sends it, it is found.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,11 +20,11 @@ use crate::wallet::node::{Node, NodeError};
 use crate::wallet::operation::Operation;
 
 /// An operation is built again when so few blocks are left in which it can be accepted.
-const MARGIN: u32 = 2;
+pub const MARGIN: u32 = 2;
 /// How long the index may take to show what the node says is in a block.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub const PATIENCE: Duration = Duration::from_secs(15);
 /// How often a transaction that waits is sent again, should the node have dropped it.
-const RESEND: Duration = Duration::from_secs(60);
+pub const RESEND: Duration = Duration::from_secs(60);
 
 /// Makes an operation for the chain as it is.
 type Make<'p> = dyn Fn(&ChainReply) -> Result<Operation, CliError> + 'p;
@@ -80,10 +81,7 @@ impl Desk<'_> {
             Some(task) if task.is_finished() && !task.is_about(goal, terms) => {
                 Task::new(subject, goal)
             }
-            Some(task) if task.goal != goal => {
-                let (subject, goal) = (task.subject, task.goal);
-                return Err(OwnError::UnderWay { subject, goal }.into());
-            }
+            Some(task) if task.goal != goal => self.give_way(task, goal)?,
             Some(task) => task,
         };
         for (what, value) in terms {
@@ -101,6 +99,17 @@ impl Desk<'_> {
             }
         }
         Ok(task)
+    }
+
+    /// A new task in the place of one with another goal, if that turns out to be reached: somebody else sent what
+    /// was handed out, or nobody waited for it.
+    fn give_way(&self, mut before: Task, goal: &str) -> Result<Task, CliError> {
+        let last = before.steps.len().saturating_sub(1);
+        if self.found(&mut before, last)?.is_some() && before.is_finished() {
+            return Ok(Task::new(&before.subject, goal));
+        }
+        let (subject, goal) = (before.subject, before.goal);
+        Err(OwnError::UnderWay { subject, goal }.into())
     }
 
     /// Takes step number `index` of a task, unless it is taken already.
@@ -140,6 +149,9 @@ impl Desk<'_> {
             if let Some(done) = self.found(task, index)? {
                 return Ok(Progress::Done(done));
             }
+            if options.dry_run || self.is_others_turn(task, index) {
+                return self.stand_aside(node, task, index, plan, options);
+            }
             if self.is_stale(task, index)? {
                 self.replace(node, task, index, plan, options)?;
                 sent = None;
@@ -157,10 +169,44 @@ impl Desk<'_> {
         }
     }
 
+    /// What is left to do where nothing may be sent from here: show it, or write it out for those who sign.
+    fn stand_aside(
+        &self,
+        node: &dyn Node,
+        task: &mut Task,
+        index: usize,
+        plan: &Plan<'_>,
+        options: &SendOptions,
+    ) -> Result<Progress, CliError> {
+        if options.psbt.is_some() && !options.dry_run && self.is_stale(task, index)? {
+            self.replace(node, task, index, plan, options)?;
+        }
+        let newest = newest(task, index);
+        let payer = self.payer(&plan.sender, options)?;
+        let locks = vec![plan.sender.lock.clone(), payer.lock];
+        let draft = newest.and_then(|attempt| Draft::of_attempt(attempt, locks));
+        let draft = draft.ok_or(CliError::Unexpected)?;
+        match &options.psbt {
+            _ if options.dry_run => self.show(&draft, &task.subject)?,
+            Some(path) => self.hand_out(node, &draft, path, &task.subject)?,
+            _ => {
+                return Err(OwnError::HandedOut {
+                    subject: task.subject.clone(),
+                    operation: plan.operation,
+                }
+                .into());
+            }
+        }
+        Ok(Progress::Stopped)
+    }
+
+    fn is_others_turn(&self, task: &Task, index: usize) -> bool {
+        newest(task, index).is_some_and(|attempt| !attempt.form.is_signed())
+    }
+
     /// Whether the newest attempt can hardly be accepted any more.
-    fn is_stale(&self, task: &Task, index: usize) -> Result<bool, CliError> {
-        let newest = task.steps.get(index).and_then(|step| step.attempts.last());
-        let Some(expires) = newest.and_then(|attempt| attempt.expires) else {
+    pub fn is_stale(&self, task: &Task, index: usize) -> Result<bool, CliError> {
+        let Some(expires) = newest(task, index).and_then(|attempt| attempt.expires) else {
             return Ok(false);
         };
         Ok(self.chain()?.best_height.saturating_add(1 + MARGIN) > expires)
@@ -174,8 +220,9 @@ impl Desk<'_> {
         plan: &Plan<'_>,
         options: &SendOptions,
     ) -> Result<(), CliError> {
-        let newest = task.steps.get(index).and_then(|step| step.attempts.last());
-        let Some(newest) = newest else { return Ok(()) };
+        let Some(newest) = newest(task, index) else {
+            return Ok(());
+        };
         let replaced = Replaced {
             coins: newest.coins(),
             rate: FeeRate::from_sat_per_kwu(newest.rate),
@@ -190,11 +237,11 @@ impl Desk<'_> {
         Ok(self.journal.store(task).map_err(OwnError::from)?)
     }
 
-    /// A signed attempt; `None` if it was only to be shown or handed out.
+    /// An attempt, signed unless it is for others to sign; `None` if it was only to be shown.
     fn attempt(
         &self,
         node: &dyn Node,
-        task: &mut Task,
+        task: &Task,
         plan: &Plan<'_>,
         options: &SendOptions,
         replaced: Option<&Replaced>,
@@ -215,49 +262,37 @@ impl Desk<'_> {
         }
         let judged = self.judge(blocks, &task.subject)?;
         if options.dry_run {
-            self.context
-                .output
-                .print(&judged, || self.show_draft(&draft, &judged))?;
+            self.show_judged(&draft, &judged)?;
             return Ok(None);
         }
-        if let Some(path) = &options.psbt {
-            let bytes = self.psbt(node, &draft).serialize();
-            std::fs::write(path, bytes).map_err(|source| OwnError::File {
-                path: path.clone(),
-                source,
-            })?;
-            self.context.output.print(&judged, || {
-                let mut page = self.show_draft(&draft, &judged);
-                page.note(format!("written to {}: sign it with `bnsd tx sign` or another signer, then `bnsd tx send`", path.display()));
-                page
-            })?;
-            return Ok(None);
-        }
-        let transaction = self.sign(node, &draft)?;
         let height = chain.height.unwrap_or(0);
-        let expires = plan
-            .quotes
-            .then(|| height.saturating_add(chain.consensus_hash_lifetime));
-        let prevouts = &draft.unsigned.prevouts;
-        Ok(Some(Attempt::new(
-            height,
-            expires,
-            draft.rate,
-            &[transaction],
-            prevouts,
-        )))
+        let lifetime = chain.consensus_hash_lifetime;
+        let expires = plan.quotes.then(|| height.saturating_add(lifetime));
+        let attempt = |transaction| {
+            let prevouts = &draft.unsigned.prevouts;
+            Attempt::new(height, expires, draft.rate, &[transaction], prevouts)
+        };
+        Ok(Some(if options.psbt.is_some() {
+            attempt(draft.unsigned.transaction.clone()).handed_out()
+        } else {
+            attempt(self.sign(node, &draft)?)
+        }))
     }
 
     /// The accepted operation of a step, if the index has it; a refused one is an error.
-    fn found(&self, task: &mut Task, index: usize) -> Result<Option<Done>, CliError> {
+    pub fn found(&self, task: &mut Task, index: usize) -> Result<Option<Done>, CliError> {
         let Some(step) = task.steps.get(index) else {
             return Ok(None);
         };
         let Some(first) = step.attempts.first() else {
             return Ok(None);
         };
-        let txids = step.attempts.iter().flat_map(Attempt::txids).collect();
-        let found = self.operations(txids, first.height)?;
+        let request = OperationRequest {
+            txids: Vec::new(),
+            normalized: step.attempts.iter().flat_map(Attempt::normalized).collect(),
+            from: first.height,
+        };
+        let found = self.operations(request)?;
         if let Some(accepted) = found.iter().find(|found| found.reason.is_none()) {
             let done = Done {
                 operation: step.operation.clone(),
@@ -286,27 +321,23 @@ impl Desk<'_> {
     }
 
     /// What the index says about transactions.
-    pub fn operations(
-        &self,
-        txids: Vec<String>,
-        from: u32,
-    ) -> Result<Vec<IndexedOperation>, CliError> {
-        let request = Request::Operation(OperationRequest { txids, from });
-        match self.context.ask(&request)? {
+    pub fn operations(&self, request: OperationRequest) -> Result<Vec<IndexedOperation>, CliError> {
+        match self.context.ask(&Request::Operation(request))? {
             Reply::Operation(reply) => Ok(reply.operations),
             _ => Err(CliError::Unexpected),
         }
     }
 
     /// Sends the newest attempt. If the node refuses it, it may be in a block that the index has not reached.
-    fn send_newest(
+    pub fn send_newest(
         &self,
         node: &dyn Node,
         task: &mut Task,
         index: usize,
     ) -> Result<Option<Done>, CliError> {
-        let newest = task.steps.get(index).and_then(|step| step.attempts.last());
-        let transactions = newest.map(Attempt::decoded).unwrap_or_default();
+        let transactions = newest(task, index)
+            .map(Attempt::decoded)
+            .unwrap_or_default();
         let (txid, reason) = match node.send(&transactions) {
             Ok(()) => return Ok(None),
             Err(NodeError::Refused { txid, reason }) => (txid.to_string(), reason),
@@ -337,67 +368,26 @@ impl Desk<'_> {
         let attempts = task.steps.get(index).map(|step| step.attempts.as_slice());
         let earlier = attempts.unwrap_or_default().iter().rev().skip(1);
         earlier
+            .filter(|attempt| attempt.form.is_signed())
             .map(Attempt::decoded)
             .any(|transactions: Vec<Transaction>| node.send(&transactions).is_ok())
     }
 
-    /// Sends what the last step of a task holds and waits for it; nothing is built again.
-    pub fn await_task(&self, task: &mut Task) -> Result<Done, CliError> {
-        let node = self.node()?;
-        let index = task.steps.len().saturating_sub(1);
-        let mut sent: Option<Instant> = None;
-        loop {
-            if let Some(done) = self.found(task, index)? {
-                return Ok(done);
-            }
-            if sent.is_none_or(|at| at.elapsed() > RESEND) {
-                if let Some(done) = self.send_newest(&*node, task, index)? {
-                    return Ok(done);
-                }
-                sent = Some(Instant::now());
-            }
-            sleep(node.pace());
-        }
-    }
-
-    /// Sends a batch and waits until every one of it is accepted.
-    pub fn await_batch(&self, task: &mut Task) -> Result<(), CliError> {
-        let node = self.node()?;
-        let attempt = task.steps.last().and_then(|step| step.attempts.last());
-        let Some(attempt) = attempt else {
-            return Ok(());
+    /// Notes the signatures of what was handed out, before it is sent; the task that it belongs to, if it is one of
+    /// this machine.
+    pub fn note_signed(&self, transaction: &Transaction) -> Result<Option<Task>, CliError> {
+        let tasks = self.journal.list().map_err(OwnError::from)?;
+        let its = |task: &Task| task.clone().take_signatures(transaction);
+        let Some(found) = tasks.into_iter().find(its) else {
+            return Ok(None);
         };
-        let (transactions, txids) = (attempt.decoded(), attempt.txids());
-        let mut sent: Option<Instant> = None;
-        loop {
-            let found = self.operations(txids.clone(), attempt.height)?;
-            if let Some(refused) = found.iter().find(|found| found.reason.is_some()) {
-                return Err(OwnError::Refused {
-                    height: refused.height,
-                    txid: refused.txid.clone(),
-                    reason: refused.reason.clone().unwrap_or_default(),
-                }
-                .into());
-            }
-            if found.len() >= txids.len() {
-                return Ok(());
-            }
-            if sent.is_none_or(|at| at.elapsed() > RESEND) {
-                for transaction in &transactions {
-                    let txid = transaction.compute_txid().to_string();
-                    let is_found = found.iter().any(|found| found.txid == txid);
-                    if !is_found {
-                        // A refusal is no surprise when it is in a block that is not indexed yet.
-                        match node.send(std::slice::from_ref(transaction)) {
-                            Ok(()) | Err(NodeError::Refused { .. }) => {}
-                            Err(error) => return Err(OwnError::from(error).into()),
-                        }
-                    }
-                }
-                sent = Some(Instant::now());
-            }
-            sleep(node.pace());
+        let _held = self.journal.hold(&found.subject).map_err(OwnError::from)?;
+        let task = self.journal.load(&found.subject).map_err(OwnError::from)?;
+        let mut task = task.unwrap_or(found);
+        if task.take_signatures(transaction) {
+            self.journal.store(&task).map_err(OwnError::from)?;
         }
+        Ok(Some(task))
     }
 
     /// A task with a single step, from beginning to end.
@@ -417,4 +407,8 @@ impl Desk<'_> {
         }
         Ok(progress)
     }
+}
+
+fn newest(task: &Task, index: usize) -> Option<&Attempt> {
+    task.steps.get(index)?.attempts.last()
 }
