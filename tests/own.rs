@@ -3,7 +3,14 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::common::person::{PASSPHRASE, Person, World, binary};
+use crate::common::person::{Person, World};
+
+mod keys;
+mod kills;
+mod psbt;
+mod sale;
+mod secrets;
+mod zonefiles;
 
 const A: u16 = 1;
 const TXT: u16 = 16;
@@ -124,48 +131,6 @@ fn a_whole_life_with_a_name() {
     assert_eq!(world.dig("me.id", A).0, NXDOMAIN);
     carol.cannot(&["name", "renew", "me.id"], "the name is revoked");
     assert_eq!(carol.does(&["name", "pending"]), serde_json::json!([]));
-}
-
-#[test]
-fn a_name_is_sold_in_one_transaction() {
-    let world = World::embedded();
-    let [registry, alice, bob, carol] =
-        ["registry", "alice", "bob", "carol"].map(|name| world.person(name));
-    opens(&registry, "id", 52_595);
-    for person in [&alice, &bob, &carol] {
-        person.gets(100_000_000);
-    }
-    alice.does(&["name", "register", "shop.id"]);
-    let [offer, signed] = ["offer", "signed"].map(|name| world.path(name).display().to_string());
-    let buyer = bob.address();
-    let sell = [
-        "name", "sell", "shop.id", "--price", "5000000", "--to", &buyer,
-    ];
-    alice.does(&[&sell[..], &["--psbt", &offer]].concat());
-    // The buyer is not asked for more, and nobody else can step in.
-    let buy = [
-        "name", "buy", &offer, "shop.id", "--psbt", &signed, "--price",
-    ];
-    bob.cannot(
-        &[&buy[..], &["4000000"]].concat(),
-        "would get 5000000 satoshi and not 4000000",
-    );
-    carol.cannot(&[&buy[..], &["5000000"]].concat(), "the name would go to");
-    bob.does(&[&buy[..], &["5000000"]].concat());
-    // The seller does not get less.
-    let accept = [
-        "name", "sell", "shop.id", "--to", &buyer, "--accept", &signed, "--price",
-    ];
-    alice.cannot(
-        &[&accept[..], &["6000000"]].concat(),
-        "would get 5000000 satoshi and not 6000000",
-    );
-    assert_eq!(world.name("shop.id")["owner"], alice.address());
-    let effect = alice.does(&[&accept[..], &["5000000"]].concat());
-    assert_eq!(effect["operation"], "NAME_TRANSFER");
-    assert_eq!(world.name("shop.id")["owner"], buyer);
-    // What was signed cannot be used twice.
-    alice.cannot(&[&accept[..], &["5000000"]].concat(), "");
 }
 
 #[test]
@@ -347,191 +312,18 @@ fn a_quoted_hash_that_gets_too_old_is_replaced() {
     world.run(&["tx", "mine", "1", "--automatic"]);
     assert!(running.wait().unwrap().success());
     assert_eq!(world.name("me.id")["owner"], alice.address());
-    let spent = satoshi_of(&alice);
+    // 2.56 million are the price of four letters; two transactions and their replacement cost little.
+    let spent = 100_000_000 - world.worth(&[alice.address()]);
     assert!(
-        100_000_000 - spent < 2_560_000 + 31_000,
+        spent < 2_560_000 + 31_000,
         "the price was paid twice: {spent}"
     );
 }
 
-/// Every name is registered by its own address, since one holds 25; the program is killed at random moments
-/// until it has done its work.
+/// The long form is `tests/release/kills.rs`.
 #[test]
 fn register_survives_being_killed_anywhere() {
-    let world = World::embedded();
-    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
-    opens(&registry, "id", 52_595);
-    let keys = alice.does(&["keys", "list", "--addresses", "3"]);
-    let mut random = 0x2545_f491_4f6c_dd1d_u64;
-    let mut kills = 0;
-    let mut names = 0;
-    let mut scripts = std::collections::BTreeSet::new();
-    while kills < KILLS {
-        let key = format!("me/{}", names / 20);
-        let address = keys[0]["addresses"][names / 20]["address"]
-            .as_str()
-            .unwrap();
-        alice.does(&["tx", "faucet", address, "2000000"]);
-        let name = format!("nameno{names}.id");
-        kills += killed_until_registered(&world, &name, &key, &mut random);
-        names += 1;
-        assert_eq!(world.name(&name)["history"].as_array().unwrap().len(), 1);
-        scripts.insert(
-            world.name(&name)["owner_script"]
-                .as_str()
-                .unwrap()
-                .to_owned(),
-        );
-    }
-    // 625 satoshi are burnt for a name, and two transactions cost less than 3,000: a third would show.
-    let spent = 2_000_000 * names as u64 - worth(&world, &scripts);
-    assert!(
-        spent < 4_000 * names as u64,
-        "{spent} satoshi for {names} names"
-    );
-    let status = world.run(&["--json", "status"]).json();
-    assert_eq!(status["preorders"], 0, "a preorder was lost or paid twice");
-    assert_eq!(status["names"], names);
-    assert_eq!(alice.does(&["name", "pending"]), serde_json::json!([]));
-}
-
-/// What the embedded chain holds for scripts.
-fn worth(world: &World, scripts: &std::collections::BTreeSet<String>) -> u64 {
-    use std::io::{BufRead as _, Write as _};
-    let mut socket =
-        std::os::unix::net::UnixStream::connect(world.path("data/control.sock")).unwrap();
-    let request = serde_json::json!({"v": 1, "coins": {"scripts": scripts}});
-    socket.write_all(format!("{request}\n").as_bytes()).unwrap();
-    let mut line = String::new();
-    std::io::BufReader::new(socket)
-        .read_line(&mut line)
-        .unwrap();
-    let reply: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let coins = reply["coins"]["coins"].as_array().unwrap();
-    coins
-        .iter()
-        .filter_map(|coin| coin["satoshi"].as_u64())
-        .sum()
-}
-
-/// How often `register` is killed in all.
-const KILLS: u32 = 50;
-
-/// How often it was killed on the way.
-fn killed_until_registered(world: &World, name: &str, key: &str, random: &mut u64) -> u32 {
-    for kills in 0.. {
-        let mut running = world
-            .command("alice", &["name", "register", name, "--key", key])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        for (left, right) in [(13, 0), (0, 7), (17, 0)] {
-            *random ^= *random << left;
-            *random ^= *random >> right.max(1);
-        }
-        // Opening the key takes most of the time; beyond it things happen fast. The last tries run through.
-        let patience = Duration::from_millis(if kills > 6 { 60_000 } else { *random % 2_500 });
-        let end = Instant::now() + patience;
-        let mut ended = None;
-        while ended.is_none() && Instant::now() < end {
-            ended = running.try_wait().unwrap();
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        if let Some(status) = ended {
-            running.wait().unwrap();
-            assert!(status.success(), "{name} {status}");
-            return kills;
-        }
-        running.kill().unwrap();
-        running.wait().unwrap();
-        if world.name(name)["state"] == "registered" {
-            world
-                .person("alice")
-                .does(&["name", "pending", "--forget", name]);
-            return kills + 1;
-        }
-    }
-    unreachable!("it runs through in the end")
-}
-
-#[test]
-fn no_secret_shows_anywhere() {
-    let world = World::embedded();
-    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
-    opens(&registry, "id", 52_595);
-    alice.gets(100_000_000);
-    let secret = alice.does(&["keys", "export", "me"])[0].clone();
-    assert!(secret.is_null());
-    let exported = alice.tries(&["--json", "keys", "export", "me"]);
-    let words = exported.json()["secret"].as_str().unwrap().to_owned();
-    let mut running = world
-        .command("alice", &["--log", "trace", "name", "register", "me.id"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut seen = String::new();
-    while running.try_wait().unwrap().is_none() {
-        for file in ["cmdline", "environ"] {
-            let path = format!("/proc/{}/{file}", running.id());
-            seen.push_str(&String::from_utf8_lossy(
-                &std::fs::read(path).unwrap_or_default(),
-            ));
-        }
-    }
-    let output = running.wait_with_output().unwrap();
-    seen.push_str(&String::from_utf8_lossy(&output.stdout));
-    seen.push_str(&String::from_utf8_lossy(&output.stderr));
-    seen.push_str(&world.log());
-    for path in files(&world.path("alice"))
-        .iter()
-        .chain(&files(&world.path("data")))
-    {
-        seen.push_str(&String::from_utf8_lossy(
-            &std::fs::read(path).unwrap_or_default(),
-        ));
-    }
-    assert!(!seen.contains(PASSPHRASE));
-    assert!(!seen.contains(&words));
-    let three: Vec<&str> = words.split(' ').take(3).collect();
-    assert!(!seen.contains(&three.join(" ")));
-    assert!(binary().exists());
-}
-
-fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// The worth of everything that a person's main address can spend.
-fn satoshi_of(person: &Person<'_>) -> u64 {
-    let psbt = person.world.path("all.psbt").display().to_string();
-    let shown = person.tries(&[
-        "name",
-        "update",
-        "me.id",
-        "--hash",
-        &"22".repeat(20),
-        "--psbt",
-        &psbt,
-    ]);
-    let inputs = shown
-        .stdout
-        .lines()
-        .filter(|line| line.trim_start().starts_with("input"));
-    inputs
-        .filter_map(|line| line.split_whitespace().nth(2)?.parse::<f64>().ok())
-        .map(|bitcoin| (bitcoin * 1e8) as u64)
-        .sum()
+    kills::campaign(50, 1);
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -11,6 +11,7 @@ use crate::chain::bitcoind::{BitcoindSource, NodeOptions};
 use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::dev::DevChain;
 use crate::config::{Config, Network, NodeConfig, SourceKind};
+use crate::wallet::harden;
 
 /// The configured source of blocks, for work without a daemon: an embedded chain is not begun by it.
 pub fn open_existing(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
@@ -76,6 +77,7 @@ pub fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
                     path.display()
                 )
             })?;
+            harden::forbid_dumps(); // from here on this process holds a password
             let password = text.lines().next().unwrap_or_default().to_owned();
             Some(UserPassword::new(user, &password))
         }

@@ -1,7 +1,8 @@
 //! Keeps what a process holds in memory out of core files and away from other processes of the same user.
 
 /// Forbids core files and, on Linux, reading this process's memory (prctl(2), `PR_SET_DUMPABLE`). Called first
-/// by every command that touches keys; where the system refuses, the command goes on without.
+/// by every command that touches keys, and by whoever reads a node's password; where the system refuses, the
+/// command goes on without.
 pub fn forbid_dumps() {
     let none = libc::rlimit {
         rlim_cur: 0,

@@ -169,6 +169,25 @@ impl World {
             .unwrap_or(0)
     }
 
+    /// What the embedded chain holds for p2pkh addresses of the test networks, in satoshi.
+    pub fn worth(&self, addresses: &[String]) -> u64 {
+        use std::io::{BufRead as _, BufReader, Write as _};
+        let script = |address: &String| {
+            let hash = bitcoin::base58::decode_check(address).unwrap();
+            format!("76a914{}88ac", bnsd::hash::encode_hex(&hash[1..]))
+        };
+        let scripts: Vec<String> = addresses.iter().map(script).collect();
+        let path = self.path("data/control.sock");
+        let mut socket = std::os::unix::net::UnixStream::connect(path).unwrap();
+        let request = serde_json::json!({"v": 1, "coins": {"scripts": scripts}});
+        socket.write_all(format!("{request}\n").as_bytes()).unwrap();
+        let mut line = String::new();
+        BufReader::new(socket).read_line(&mut line).unwrap();
+        let reply: Value = serde_json::from_str(&line).unwrap();
+        let coins = reply["coins"]["coins"].as_array().unwrap().iter();
+        coins.filter_map(|coin| coin["satoshi"].as_u64()).sum()
+    }
+
     /// What the chain says about a name.
     pub fn name(&self, name: &str) -> Value {
         self.run(&["--json", "name", "show", name]).json()
@@ -222,7 +241,8 @@ impl Person<'_> {
 
     /// Gives coins of the embedded chain.
     pub fn gets(&self, satoshi: u64) {
-        self.does(&["tx", "faucet", &self.address(), &satoshi.to_string()]);
+        let mined = self.does(&["tx", "faucet", &self.address(), &satoshi.to_string()]);
+        self.world.wait_for(mined["height"].as_u64().unwrap());
     }
 
     /// Writes a file and says where it is.

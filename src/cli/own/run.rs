@@ -104,6 +104,7 @@ impl Desk<'_> {
     /// A new task in the place of one with another goal, if that turns out to be reached: somebody else sent what
     /// was handed out, or nobody waited for it.
     fn give_way(&self, mut before: Task, goal: &str) -> Result<Task, CliError> {
+        self.synced_chain()?; // what was sent a moment ago should be seen
         let last = before.steps.len().saturating_sub(1);
         if self.found(&mut before, last)?.is_some() && before.is_finished() {
             return Ok(Task::new(&before.subject, goal));
@@ -150,7 +151,11 @@ impl Desk<'_> {
                 return Ok(Progress::Done(done));
             }
             if options.dry_run || self.is_others_turn(task, index) {
-                return self.stand_aside(node, task, index, plan, options);
+                self.synced_chain()?; // what others sent a moment ago should be seen
+                return match self.found(task, index)? {
+                    Some(done) => Ok(Progress::Done(done)),
+                    None => self.stand_aside(node, task, index, plan, options),
+                };
             }
             if self.is_stale(task, index)? {
                 self.replace(node, task, index, plan, options)?;
