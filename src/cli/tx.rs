@@ -297,17 +297,12 @@ fn check(
 
 /// What a transaction spends, if the node can say.
 fn spent(node: &dyn Node, transaction: &Transaction) -> Result<Option<Vec<TxOut>>, OwnError> {
-    let mut spent = Vec::new();
-    for input in &transaction.input {
-        let at = input.previous_output;
-        let previous = node.transaction(&at.txid)?;
-        let output = previous.and_then(|previous| previous.output.get(at.vout as usize).cloned());
-        let Some(output) = output else {
-            return Ok(None);
-        };
-        spent.push(output);
-    }
-    Ok(Some(spent))
+    let outputs = transaction
+        .input
+        .iter()
+        .map(|input| node.output(&input.previous_output));
+    let outputs: Vec<Option<TxOut>> = outputs.collect::<Result<_, _>>()?;
+    Ok(outputs.into_iter().collect())
 }
 
 impl Mine {

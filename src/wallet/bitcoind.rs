@@ -60,6 +60,20 @@ struct Unspent {
     height: u32,
 }
 
+/// What `gettxout` replies.
+#[derive(Deserialize)]
+struct Output {
+    #[serde(with = "bitcoin::amount::serde::as_btc")]
+    value: Amount,
+    #[serde(rename = "scriptPubKey")]
+    script: Script,
+}
+
+#[derive(Deserialize)]
+struct Script {
+    hex: String,
+}
+
 impl Bitcoind {
     /// A node that is asked over this connection; nothing is sent yet.
     pub fn new(http: Http) -> Self {
@@ -73,6 +87,7 @@ impl Bitcoind {
     /// The reply, or the node's refusal.
     fn try_call(&self, name: &str, arguments: &Value) -> Result<Result<Value, Refusal>, NodeError> {
         let request = json!({"jsonrpc": "1.0", "id": "bnsd", "method": name, "params": arguments});
+        tracing::trace!("asking the node: {name}");
         let body = serde_json::to_vec(&request).expect("a request has text keys");
         let reply = self
             .http
@@ -178,6 +193,18 @@ impl Node for Bitcoind {
             Err(refusal) if refusal.code == code::NOT_FOUND => Ok(None),
             Err(refusal) => Err(self.unavailable(refusal.message)),
         }
+    }
+
+    fn output(&self, outpoint: &OutPoint) -> Result<Option<TxOut>, NodeError> {
+        let arguments = json!([outpoint.txid, outpoint.vout, true]);
+        let found: Option<Output> = self.call("gettxout", &arguments)?;
+        let Some(found) = found else { return Ok(None) };
+        let script = decode_hex(&found.script.hex)
+            .ok_or_else(|| self.unavailable("it sent a script that is no hex"))?;
+        Ok(Some(TxOut {
+            value: found.value,
+            script_pubkey: ScriptBuf::from_bytes(script),
+        }))
     }
 
     fn pace(&self) -> Duration {

@@ -34,6 +34,12 @@ pub trait Node {
     /// A transaction in full, as signing devices want to see what is spent, if the node has it.
     fn transaction(&self, txid: &Txid) -> Result<Option<Transaction>, NodeError>;
 
+    /// What an outpoint holds, if it is unspent and the node can say.
+    fn output(&self, outpoint: &OutPoint) -> Result<Option<TxOut>, NodeError> {
+        let transaction = self.transaction(&outpoint.txid)?;
+        Ok(transaction.and_then(|found| found.output.get(outpoint.vout as usize).cloned()))
+    }
+
     /// How long to wait before asking again whether something was mined.
     fn pace(&self) -> Duration;
 }

@@ -82,6 +82,11 @@ impl World {
         }
     }
 
+    /// The daemon's process.
+    pub fn daemon_id(&self) -> u32 {
+        self.daemon.as_ref().unwrap().id()
+    }
+
     pub fn stop_daemon(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill().unwrap();

@@ -176,11 +176,7 @@ impl Desk<'_> {
             if found.iter().any(|(outpoint, _)| outpoint == given) {
                 continue;
             }
-            let transaction = node.transaction(&given.txid).map_err(OwnError::from)?;
-            let output = transaction
-                .as_ref()
-                .and_then(|transaction| transaction.output.get(given.vout as usize));
-            if let Some(output) = output {
+            if let Some(output) = node.output(given).map_err(OwnError::from)? {
                 check_coin(*given, &output.script_pubkey)?;
             }
             let text = format!("{given} is no unspent output of the sender or payer");

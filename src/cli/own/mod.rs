@@ -25,7 +25,7 @@ pub use error::OwnError;
 pub use options::{KeyOptions, SendOptions};
 pub use run::{Done, MARGIN, PATIENCE, Plan, Progress, RESEND};
 
-use super::{CliError, Context};
+use super::{CliError, Context, log};
 use crate::api::message::{Reply, Request};
 use crate::api::own::{
     ChainReply, ChainRequest, NameReply, NameRequest, NamespaceReply, NamespaceRequest,
@@ -61,6 +61,7 @@ impl<'c> Desk<'c> {
     /// Everything that a command with keys needs.
     pub fn open(context: &'c Context, keys: &KeyOptions) -> Result<Self, CliError> {
         let config = context.load(Profile::Serve, Vec::new())?;
+        log::start(config.log);
         let Reply::Chain(chain) = context.ask(&Request::Chain(ChainRequest {}))? else {
             return Err(CliError::Unexpected);
         };

@@ -343,6 +343,9 @@ impl Desk<'_> {
         let transactions = newest(task, index)
             .map(Attempt::decoded)
             .unwrap_or_default();
+        for transaction in &transactions {
+            tracing::debug!("sending transaction {}", transaction.compute_txid());
+        }
         let (txid, reason) = match node.send(&transactions) {
             Ok(()) => return Ok(None),
             Err(NodeError::Refused { txid, reason }) => (txid.to_string(), reason),
