@@ -286,6 +286,52 @@ fn what_would_be_refused_costs_nothing() {
     assert_eq!(world.height(), before);
 }
 
+/// The rules about addresses: how many names one holds, and which kinds can import.
+#[test]
+fn an_address_that_can_do_no_more_is_told_before_it_costs_anything() {
+    let world = World::embedded();
+    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    registry.gets(20_000_000_000);
+    registry.does(&["namespace", "preorder", "id"]);
+    registry.does(&["namespace", "reveal", "id"]);
+    let owner = alice.address();
+    let lines = (0..25).map(|number| format!("name{number}.id,{owner},{number:040x}\n"));
+    let list = registry.writes("names.csv", &lines.collect::<String>());
+    registry.does(&["namespace", "import", "id", &list]);
+    registry.does(&[
+        "keys",
+        "import",
+        "team",
+        "--multisig",
+        "1",
+        "--member",
+        "me",
+    ]);
+    let keys = registry.does(&["keys", "list"]);
+    let team = keys[1]["addresses"][0]["address"].as_str().unwrap();
+    registry.does(&["tx", "faucet", team, "1000000"]);
+    let hash = "11".repeat(20);
+    let import = [
+        "name", "import", "own.id", "--owner", &owner, "--hash", &hash,
+    ];
+    registry.cannot(
+        &[&import[..], &["--key", "team"]].concat(),
+        "public key must be visible in an input. Nothing was sent. Send it from a p2pkh address.",
+    );
+    registry.does(&["namespace", "ready", "id", "--key", "me"]);
+    alice.gets(100_000_000);
+    let register = ["name", "register", "one-more.id"];
+    alice.cannot(
+        &register,
+        "a script cannot hold more names. Nothing was sent. An address holds at most 25 names",
+    );
+    assert_eq!(world.worth(&[owner]), 100_000_000 + 25 * 5_500);
+    let next = alice.does(&["keys", "list", "--addresses", "2"]);
+    let next = next[0]["addresses"][1]["address"].as_str().unwrap();
+    alice.does(&["tx", "faucet", next, "1000000"]);
+    alice.does(&[&register[..], &["--key", "me/1"]].concat());
+}
+
 #[test]
 fn a_quoted_hash_that_gets_too_old_is_replaced() {
     let world = World::embedded();

@@ -199,7 +199,8 @@ fn a_stopped_purchase_goes_on() {
     world.run(&["tx", "mine", "0", "--manual"]);
     let bob = &market.bob;
     let buy = market.buy(&market.signed, &[]);
-    bob.does(&[&buy[..], &["--no-wait"]].concat());
+    let left = bob.tries(&[&buy[..], &["--no-wait"]].concat());
+    assert!(left.stderr.contains("takes the payment back"), "{left:?}");
     assert_eq!(bob.does(&["name", "pending"])[0]["goal"], "buy");
     world.run(&["tx", "mine", "1", "--automatic"]);
     assert_eq!(bob.does(&buy)["operation"], "NAME_TRANSFER");

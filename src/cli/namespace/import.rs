@@ -6,34 +6,29 @@
 //!
 //! What is on the chain already is left out, so that a stopped import goes on where it was.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Instant;
 
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 use clap::Args;
 
+use super::wanted::{self, Wanted, still_to_import};
 use super::{parse, revealers_key};
-use crate::api::own::{NameState, OperationRequest};
-use crate::bns::address::Address;
-use crate::bns::{Name, NamespaceId};
-use crate::cli::name::{read_zonefile, store};
+use crate::api::own::OperationRequest;
+use crate::cli::name::store;
 use crate::cli::output::Page;
 use crate::cli::own::{Desk, Draft, OwnError, PATIENCE, RESEND, SendOptions, Sender};
 use crate::cli::{CliError, Context, Exit};
-use crate::hash::ZonefileHash;
 use crate::wallet::coins::{Coin, DUST, Funding};
 use crate::wallet::journal::{Attempt, Step, Task};
 use crate::wallet::node::{Node, NodeError};
-use crate::wallet::operation::{Operation, Unsigned};
+use crate::wallet::operation::Unsigned;
 
 /// How many names are imported together.
 const BATCH: usize = 200;
 /// Size in virtual bytes of an import with one input and no change, rounded up.
 const IMPORT_SIZE: u64 = 310;
-/// Ending of zone files.
-const ENDING: &str = ".zone";
-
 /// Arguments of `bnsd namespace import`.
 #[derive(Debug, Args)]
 pub struct Import {
@@ -71,14 +66,6 @@ fn preview(desk: &Desk<'_>, wanted: &[Wanted]) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-/// A name to be imported.
-struct Wanted {
-    name: Name,
-    owner: Address,
-    hash: ZonefileHash,
-    zonefile: Option<Vec<u8>>,
-}
-
 impl Import {
     /// Does it.
     pub(super) fn run(self, context: &Context) -> Result<Exit, CliError> {
@@ -90,7 +77,11 @@ impl Import {
         let id = parse(&self.id)?;
         desk.synced_chain()?;
         let sender = revealers_key(&desk, &id, &self.options)?;
-        let wanted = self.wanted(&desk, &id, &sender)?;
+        let owner = match &self.owner {
+            Some(owner) => desk.address(owner)?,
+            None => sender.address(),
+        };
+        let wanted = wanted::read(&desk, &id, &self.from, owner)?;
         if self.options.dry_run {
             return preview(&desk, &wanted);
         }
@@ -206,58 +197,6 @@ impl Import {
         }
         fit.truncate(count);
         Ok(fit)
-    }
-
-    fn wanted(
-        &self,
-        desk: &Desk<'_>,
-        id: &NamespaceId,
-        sender: &Sender,
-    ) -> Result<Vec<Wanted>, CliError> {
-        let owner = match &self.owner {
-            Some(owner) => desk.address(owner)?,
-            None => sender.address(),
-        };
-        let wanted = if self.from.is_dir() {
-            from_folder(&self.from, owner)?
-        } else {
-            from_csv(desk, &self.from)?
-        };
-        if let Some(foreign) = wanted
-            .iter()
-            .find(|wish| wish.name.namespace_id().as_ref() != Some(id))
-        {
-            let text = format!("{} does not belong into {id}", foreign.name);
-            return Err(OwnError::Usage(text).into());
-        }
-        Ok(wanted)
-    }
-}
-
-impl Wanted {
-    /// Its import, paid with one coin, without change.
-    fn draft(
-        &self,
-        desk: &Desk<'_>,
-        sender: &Sender,
-        coin: &Coin,
-        rate: FeeRate,
-    ) -> Result<Draft, CliError> {
-        let operation = Operation::name_import(&self.name, self.owner, self.hash);
-        let pay = |to: Address| TxOut {
-            value: DUST,
-            script_pubkey: ScriptBuf::from_bytes(to.script()),
-        };
-        let outputs = vec![
-            operation.data_output(desk.magic).map_err(OwnError::from)?,
-            pay(self.owner),
-            pay(Address::P2pkh(self.hash.0)),
-        ];
-        Ok(Draft {
-            unsigned: Unsigned::exactly(std::slice::from_ref(coin), outputs),
-            locks: vec![sender.lock.clone()],
-            rate,
-        })
     }
 }
 
@@ -378,86 +317,4 @@ fn send(node: &dyn Node, transactions: &[Transaction]) -> Result<Option<NodeErro
         }
     }
     Ok(refusal)
-}
-
-fn still_to_import<'w>(desk: &Desk<'_>, wanted: &'w [Wanted]) -> Result<Vec<&'w Wanted>, CliError> {
-    let mut left = Vec::new();
-    for wish in wanted {
-        if !is_imported(desk, wish)? {
-            left.push(wish);
-        }
-    }
-    Ok(left)
-}
-
-fn is_imported(desk: &Desk<'_>, wish: &Wanted) -> Result<bool, CliError> {
-    let reply = desk.name(&wish.name)?;
-    Ok(reply.state == NameState::Registered
-        && reply.owner == Some(desk.text(wish.owner))
-        && reply.zonefile_hash == Some(wish.hash.to_string()))
-}
-
-fn from_folder(folder: &Path, owner: Address) -> Result<Vec<Wanted>, OwnError> {
-    let failed = |source| OwnError::File {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut wanted = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_suffix(ENDING));
-        let Some(name) = name.and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        let bytes = read_zonefile(&path)?;
-        wanted.push(Wanted {
-            name,
-            owner,
-            hash: ZonefileHash::of(&bytes),
-            zonefile: Some(bytes),
-        });
-    }
-    wanted.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(wanted)
-}
-
-fn from_csv(desk: &Desk<'_>, path: &Path) -> Result<Vec<Wanted>, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|source| OwnError::File {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mut wanted = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') || (number == 1 && line.starts_with("name,")) {
-            continue;
-        }
-        let wrong =
-            |what: &str| OwnError::Usage(format!("{}, line {number}: {what}", path.display()));
-        let fields: Vec<&str> = line.split(',').map(str::trim).collect();
-        let [name, owner, zonefile] = fields.as_slice() else {
-            return Err(wrong("write NAME,OWNER,ZONEFILE").into());
-        };
-        let name = name.parse().map_err(|_| wrong("no name"))?;
-        let owner = desk
-            .address(owner)
-            .map_err(|error| wrong(&error.to_string()))?;
-        let (hash, zonefile) = match zonefile.parse::<ZonefileHash>() {
-            Ok(hash) => (hash, None),
-            Err(_) => {
-                let near = path.parent().unwrap_or(Path::new("")).join(zonefile);
-                let bytes = read_zonefile(&near)?;
-                (ZonefileHash::of(&bytes), Some(bytes))
-            }
-        };
-        wanted.push(Wanted {
-            name,
-            owner,
-            hash,
-            zonefile,
-        });
-    }
-    Ok(wanted)
 }

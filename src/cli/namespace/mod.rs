@@ -2,6 +2,7 @@
 
 mod import;
 mod reveal;
+mod wanted;
 
 use bitcoin::Amount;
 use clap::{Args, Subcommand};

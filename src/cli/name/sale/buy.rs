@@ -11,6 +11,7 @@ use super::super::{parse, report};
 use super::{Sale, Terms, give, outputs, usage};
 use crate::api::own::NameState;
 use crate::bns::Name;
+use crate::cli::output::Page;
 use crate::cli::own::{Desk, OwnError, PATIENCE, Progress, RESEND, SendOptions, Sender};
 use crate::cli::{CliError, Context, Exit, tx};
 use crate::wallet::coins::{self, ChangeOutput, Coin, Funding};
@@ -251,6 +252,9 @@ impl Buy {
                 sent = Some(Instant::now());
             }
             if self.options.no_wait {
+                let mut page = Page::default();
+                page.note("Run the same command again soon: if the sale is in no block in time, it takes the payment back.");
+                page.say();
                 return Ok(Progress::Stopped);
             }
             sleep(node.pace());
