@@ -33,7 +33,7 @@ pub fn campaign(kills: u32, seed: u64) {
     let mut killed = 0;
     while killed < kills {
         killed += run.next(|| random.below(whole + whole / 4));
-        if run.names % 50 == 0 {
+        if run.names.is_multiple_of(50) {
             eprintln!("{killed} kills, {} names", run.names);
         }
     }
@@ -88,7 +88,7 @@ impl Run<'_> {
         let number = self.names;
         self.names += 1;
         let (file, index) = (number / (NAMES * ADDRESSES), number / NAMES % ADDRESSES);
-        if number % (NAMES * ADDRESSES) == 0 {
+        if number.is_multiple_of(NAMES * ADDRESSES) {
             self.alice.does(&["keys", "new", &format!("k{file}")]);
         }
         let key = format!("k{file}/{index}");

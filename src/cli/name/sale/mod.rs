@@ -16,6 +16,10 @@
 //! would go through and the transfer would not. Therefore the buyer signs last and sends: nobody else can hold the
 //! payment back until the hash is too old. And the buyer's program takes the payment back, by spending its coins
 //! elsewhere, as soon as the time runs out.
+//!
+//! What no transaction can exclude: Bitcoin knows nothing of names, so a seller who at the same moment transfers the
+//! name to somebody else, in an earlier transaction of the same block, is paid all the same. Before it sends, the
+//! buyer's program looks whether the name is still the seller's.
 
 mod buy;
 mod sell;
