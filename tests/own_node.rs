@@ -94,9 +94,24 @@ impl Regtest {
             .unwrap()
     }
 
+    /// Begins a command and kills it at a moment.
+    fn is_stopped(&self, person: &Person<'_>, arguments: &[&str], at: impl Fn() -> bool) {
+        let mut running = self.begins(person, arguments);
+        let end = Instant::now() + Duration::from_secs(120);
+        while !at() {
+            assert!(Instant::now() < end, "{arguments:?} does not come so far");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        running.kill().unwrap();
+        running.wait().unwrap();
+    }
+
+    fn waiting(&self) -> Vec<String> {
+        self.node.call("getrawmempool", &[])
+    }
+
     fn mine_what_waits(&self) {
-        let waiting: Vec<String> = self.node.call("getrawmempool", &[]);
-        if !waiting.is_empty() {
+        if !self.waiting().is_empty() {
             self.mine(1);
         }
     }
@@ -294,17 +309,12 @@ fn a_thousand_names_are_imported_on_bitcoin_core() {
     let list = registry.writes("names.csv", &lines.collect::<String>());
     let import = ["namespace", "import", "town", &list];
 
-    // Stopped as soon as some are on the chain.
-    let mut first = regtest.begins(&registry, &import);
-    let end = Instant::now() + Duration::from_secs(120);
-    let is_begun = || world.name("house-0.town")["state"] == "registered";
-    while !is_begun() {
-        assert!(Instant::now() < end, "nothing is imported");
+    // Stopped when the coins for it are under way, and again as soon as some names are on the chain.
+    regtest.is_stopped(&registry, &import, || !regtest.waiting().is_empty());
+    regtest.is_stopped(&registry, &import, || {
         regtest.mine_what_waits();
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    first.kill().unwrap();
-    first.wait().unwrap();
+        world.name("house-0.town")["state"] == "registered"
+    });
     regtest.lives(&registry, &import);
     let said = std::fs::read_to_string(world.path("said")).unwrap();
     assert!(said.contains("1000 of 1000 names are imported"));

@@ -7,22 +7,20 @@
 //! What is on the chain already is left out, so that a stopped import goes on where it was.
 
 use std::path::PathBuf;
-use std::thread::sleep;
 use std::time::Instant;
 
-use bitcoin::{Amount, OutPoint, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, TxOut};
 use clap::Args;
 
+use super::batch::{Kind, carry_out, finish_begun, judge};
 use super::wanted::{self, Wanted, still_to_import};
 use super::{parse, revealers_key};
-use crate::api::own::OperationRequest;
 use crate::cli::name::store;
 use crate::cli::output::Page;
-use crate::cli::own::{Desk, Draft, OwnError, PATIENCE, RESEND, SendOptions, Sender};
+use crate::cli::own::{Desk, Draft, OwnError, SendOptions, Sender};
 use crate::cli::{CliError, Context, Exit};
 use crate::wallet::coins::{Coin, DUST, Funding};
-use crate::wallet::journal::{Attempt, Step, Task};
-use crate::wallet::node::{Node, NodeError};
+use crate::wallet::journal::Attempt;
 use crate::wallet::operation::Unsigned;
 
 /// How many names are imported together.
@@ -139,16 +137,9 @@ impl Import {
         let drafts = drafts(&coins)?;
         judge(desk, &drafts, subject)?;
         let signed = desk.sign_all(&drafts)?;
-        let mut task = Task::new(subject, "import");
         let height = desk.chain()?.height.unwrap_or(0);
         let attempt = Attempt::new(height, None, rate, &signed, &[]);
-        task.steps.push(Step {
-            operation: "NAME_IMPORT".to_owned(),
-            attempts: vec![attempt],
-            done: None,
-        });
-        desk.journal.store(&task).map_err(OwnError::from)?;
-        finish_begun(desk, subject)
+        carry_out(desk, subject, Kind::Imports, attempt)
     }
 
     /// So many coins of one worth; made from larger ones unless an earlier run left them.
@@ -162,13 +153,12 @@ impl Import {
     ) -> Result<Vec<Coin>, CliError> {
         let node = desk.node()?;
         let locks = [sender.lock.clone()];
-        let fitting = |desk: &Desk<'_>| -> Result<(Vec<Coin>, Vec<Coin>), CliError> {
+        let sorted = || -> Result<(Vec<Coin>, Vec<Coin>), CliError> {
             let coins = desk.coins(&*node, &locks, &self.options, subject, None)?;
-            Ok(coins
-                .into_iter()
-                .partition(|coin| coin.output.value == value))
+            let fits = |coin: &Coin| coin.output.value == value;
+            Ok(coins.into_iter().partition(fits))
         };
-        let (mut fit, larger) = fitting(desk)?;
+        let (mut fit, larger) = sorted()?;
         if fit.len() < count {
             let script = sender.lock.script();
             let funding = Funding {
@@ -181,19 +171,16 @@ impl Import {
                 value,
                 script_pubkey: script.clone(),
             };
-            let unsigned = Unsigned::payment(&funding, vec![output; count - fit.len()])
-                .map_err(OwnError::from)?;
+            let outputs = vec![output; count - fit.len()];
             let draft = Draft {
-                unsigned,
+                unsigned: Unsigned::payment(&funding, outputs).map_err(OwnError::from)?,
                 locks: locks.to_vec(),
                 rate: funding.rate,
             };
-            let transaction = desk.sign(&*node, &draft)?;
-            node.send(&[transaction]).map_err(OwnError::from)?;
-            while fit.len() < count {
-                sleep(node.pace());
-                fit = fitting(desk)?.0;
-            }
+            let signed = desk.sign(&*node, &draft)?;
+            let attempt = Attempt::new(0, None, funding.rate, &[signed], &[]);
+            carry_out(desk, subject, Kind::Split, attempt)?;
+            fit = sorted()?.0;
         }
         fit.truncate(count);
         Ok(fit)
@@ -229,92 +216,4 @@ impl Progress {
             self.done, self.total
         )
     }
-}
-
-/// Refuses a batch of which the rules would refuse one.
-fn judge(desk: &Desk<'_>, drafts: &[Draft], subject: &str) -> Result<(), CliError> {
-    let block = drafts.iter().map(Draft::judged).collect();
-    desk.judge(vec![block], subject).map(|_| ())
-}
-
-/// Sends what is noted as sent, waits until all of it is accepted, and strikes it off. What an earlier run sent is
-/// awaited by the next.
-fn finish_begun(desk: &Desk<'_>, subject: &str) -> Result<(), CliError> {
-    let Some(task) = desk.journal.load(subject).map_err(OwnError::from)? else {
-        return Ok(());
-    };
-    let attempt = task.steps.last().and_then(|step| step.attempts.last());
-    let awaited = attempt.map_or(Ok(()), |attempt| await_batch(desk, subject, attempt));
-    // What was refused in a block is over too: the next run begins it anew.
-    if matches!(
-        awaited,
-        Ok(()) | Err(CliError::Own(OwnError::Refused { .. }))
-    ) {
-        desk.journal.remove(subject).map_err(OwnError::from)?;
-    }
-    awaited
-}
-
-fn await_batch(desk: &Desk<'_>, subject: &str, attempt: &Attempt) -> Result<(), CliError> {
-    let node = desk.node()?;
-    let (transactions, txids) = (attempt.decoded(), attempt.txids());
-    let mut sent: Option<(Instant, Option<NodeError>)> = None;
-    loop {
-        let request = OperationRequest {
-            txids: txids.clone(),
-            from: attempt.height,
-            ..OperationRequest::default()
-        };
-        let found = desk.operations(request)?;
-        if let Some(refused) = found.iter().find(|found| found.reason.is_some()) {
-            return Err(OwnError::Refused {
-                height: refused.height,
-                txid: refused.txid.clone(),
-                reason: refused.reason.clone().unwrap_or_default(),
-            }
-            .into());
-        }
-        if found.len() >= txids.len() {
-            return Ok(());
-        }
-        match &sent {
-            // A refusal is no surprise for what is in a block that is not indexed yet; later it is.
-            Some((at, Some(NodeError::Refused { txid, reason })))
-                if at.elapsed() > PATIENCE && desk.chain()?.synced =>
-            {
-                return Err(OwnError::Lost {
-                    txid: txid.to_string(),
-                    reason: reason.clone(),
-                    subject: subject.to_owned(),
-                }
-                .into());
-            }
-            Some((at, _)) if at.elapsed() <= RESEND => {}
-            _ => {
-                let is_left = |transaction: &&Transaction| {
-                    let txid = transaction.compute_txid().to_string();
-                    found.iter().all(|found| found.txid != txid)
-                };
-                let left: Vec<_> = transactions.iter().filter(is_left).cloned().collect();
-                sent = Some((Instant::now(), send(&*node, &left)?));
-            }
-        }
-        sleep(node.pace());
-    }
-}
-
-/// Sends transactions; the last refusal, if there was one.
-fn send(node: &dyn Node, transactions: &[Transaction]) -> Result<Option<NodeError>, CliError> {
-    if node.send(transactions).is_ok() {
-        return Ok(None);
-    }
-    let mut refusal = None;
-    for transaction in transactions {
-        match node.send(std::slice::from_ref(transaction)) {
-            Ok(()) => {}
-            Err(error @ NodeError::Refused { .. }) => refusal = Some(error),
-            Err(error) => return Err(OwnError::from(error).into()),
-        }
-    }
-    Ok(refusal)
 }

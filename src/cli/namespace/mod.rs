@@ -1,5 +1,6 @@
 //! `bnsd namespace`: open a namespace: preorder, reveal, import names, ready.
 
+mod batch;
 mod import;
 mod reveal;
 mod wanted;
