@@ -209,3 +209,28 @@ fn a_person_chooses_which_coins_are_spent() {
         "is no unspent output of the sender or payer",
     );
 }
+
+/// A preorder that was signed and not sent is not paid for once somebody else has the name.
+#[test]
+fn what_was_signed_before_is_judged_again() {
+    let mut world = World::embedded();
+    {
+        let alice = start(&world);
+        world.run(&["tx", "mine", "0", "--manual"]);
+        alice.tries(&["name", "register", "me.id", "--no-wait"]);
+        assert_eq!(steps(&alice)[0]["operation"], "NAME_PREORDER");
+    }
+    // The embedded chain's pool is forgotten with its daemon.
+    world.stop_daemon();
+    world.run_daemon();
+    let [alice, bob] = ["alice", "bob"].map(|name| world.person(name));
+    bob.gets(100_000_000);
+    bob.does(&["name", "register", "me.id"]);
+    alice.cannot(
+        &["name", "register", "me.id"],
+        "the name is registered already. Nothing was sent",
+    );
+    assert_eq!(world.worth(&[alice.address()]), 100_000_000);
+    alice.does(&["name", "pending", "--forget", "me.id"]);
+    assert_eq!(alice.does(&["name", "pending"]), json!([]));
+}

@@ -206,3 +206,30 @@ fn a_stopped_purchase_goes_on() {
     assert_eq!(bob.does(&buy)["operation"], "NAME_TRANSFER");
     assert_eq!(market.owner(), bob.address());
 }
+
+#[test]
+fn a_payment_for_a_name_that_is_gone_is_taken_back() {
+    let mut world = World::embedded();
+    {
+        let market = Market::open(&world);
+        market.agree();
+        world.run(&["tx", "mine", "0", "--manual"]);
+        let buy = market.buy(&market.signed, &[]);
+        market.bob.tries(&[&buy[..], &["--no-wait"]].concat());
+    }
+    // What waits for a block is forgotten with the embedded chain's pool, and the seller is quick.
+    world.stop_daemon();
+    world.run_daemon();
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| world.person(name));
+    alice.gets(1_000_000);
+    alice.does(&["name", "transfer", "shop.id", "--to", &carol.address()]);
+    let had = world.worth(&[bob.address()]);
+    let signed = world.path("signed").display().to_string();
+    bob.cannot(
+        &["name", "buy", &signed, "shop.id", "--price", PRICE],
+        "the payment was taken back",
+    );
+    let lost = had - world.worth(&[bob.address()]);
+    assert!(lost > 0 && lost < 20_000, "{lost}");
+    assert_eq!(world.name("shop.id")["owner"], carol.address());
+}

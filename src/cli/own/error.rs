@@ -87,7 +87,7 @@ pub enum OwnError {
     SaleTooOld,
     /// A sale that was taken back.
     #[error(
-        "the sale was in no block as long as its consensus hash held, so the payment was taken back with transaction {txid}: make the sale anew with `bnsd name sell`"
+        "the sale would not transfer the name any more, so the payment was taken back with transaction {txid}: see `bnsd name show`, and make the sale anew with `bnsd name sell`"
     )]
     SaleLapsed {
         /// What spends the buyer's coins instead.

@@ -132,8 +132,51 @@ impl Desk<'_> {
                 done: None,
             });
             self.journal.store(task).map_err(OwnError::from)?;
+        } else if let Some(done) = self.judge_again(task, index, plan, options)? {
+            return Ok(Progress::Done(done));
         }
         self.pursue(&*node, task, index, plan, options)
+    }
+
+    /// What was signed in an earlier run is not sent if the rules have come to refuse it since.
+    fn judge_again(
+        &self,
+        task: &mut Task,
+        index: usize,
+        plan: &Plan<'_>,
+        options: &SendOptions,
+    ) -> Result<Option<Done>, CliError> {
+        if let Some(done) = self.found(task, index)? {
+            return Ok(Some(done));
+        }
+        self.synced_chain()?;
+        if self.is_stale(task, index)? {
+            return self.found(task, index); // it is made anew, and judged then
+        }
+        let draft = self.draft_again(task, index, plan, options)?;
+        let mut blocks = vec![vec![draft.judged()]];
+        if let Some(then) = &plan.then {
+            blocks.push(vec![then(&draft)?]);
+        }
+        let judged = self.judge(blocks, &task.subject);
+        match self.found(task, index)? {
+            Some(done) => Ok(Some(done)),
+            None => judged.map(|_| None),
+        }
+    }
+
+    /// The newest attempt as it was built.
+    fn draft_again(
+        &self,
+        task: &Task,
+        index: usize,
+        plan: &Plan<'_>,
+        options: &SendOptions,
+    ) -> Result<Draft, CliError> {
+        let payer = self.payer(&plan.sender, options)?;
+        let locks = vec![plan.sender.lock.clone(), payer.lock];
+        let draft = newest(task, index).and_then(|attempt| Draft::of_attempt(attempt, locks));
+        draft.ok_or(CliError::Unexpected)
     }
 
     /// Sends the newest attempt, waits for a block that holds one, replaces what gets too old.
@@ -186,11 +229,7 @@ impl Desk<'_> {
         if options.psbt.is_some() && !options.dry_run && self.is_stale(task, index)? {
             self.replace(node, task, index, plan, options)?;
         }
-        let newest = newest(task, index);
-        let payer = self.payer(&plan.sender, options)?;
-        let locks = vec![plan.sender.lock.clone(), payer.lock];
-        let draft = newest.and_then(|attempt| Draft::of_attempt(attempt, locks));
-        let draft = draft.ok_or(CliError::Unexpected)?;
+        let draft = self.draft_again(task, index, plan, options)?;
         match &options.psbt {
             _ if options.dry_run => self.show(&draft, &task.subject)?,
             Some(path) => self.hand_out(node, &draft, path, &task.subject)?,

@@ -12,7 +12,9 @@ use super::{Sale, Terms, give, outputs, usage};
 use crate::api::own::NameState;
 use crate::bns::Name;
 use crate::cli::output::Page;
-use crate::cli::own::{Desk, OwnError, PATIENCE, Progress, RESEND, SendOptions, Sender};
+use crate::cli::own::{
+    Desk, Draft, OwnError, PATIENCE, Progress, RESEND, SendOptions, Sender, judged,
+};
 use crate::cli::{CliError, Context, Exit, tx};
 use crate::wallet::coins::{self, ChangeOutput, Coin, Funding};
 use crate::wallet::journal::{Attempt, Step, Task};
@@ -186,8 +188,8 @@ impl Buy {
         ];
         sale.check_coins(&*desk.node()?, &scripts)?;
         let fee = self.check_fee(&sale, terms)?;
-        let judged = crate::cli::own::judged(&sale.psbt.unsigned_tx, &sale.spent);
-        desk.judge(vec![vec![judged]], name.as_str())?;
+        let unsigned = judged(&sale.psbt.unsigned_tx, &sale.spent);
+        desk.judge(vec![vec![unsigned]], name.as_str())?;
         if self.options.dry_run {
             tx::show_psbt(desk, &sale.psbt)?;
             return Ok(None);
@@ -235,6 +237,7 @@ impl Buy {
     ) -> Result<Progress, CliError> {
         let node = desk.node()?;
         let mut sent: Option<Instant> = None;
+        let mut judged = None;
         loop {
             if let Some(done) = desk.found(task, 0)? {
                 return Ok(Progress::Done(done));
@@ -242,7 +245,10 @@ impl Buy {
             if self.options.dry_run {
                 return Ok(Progress::Stopped);
             }
-            if desk.is_stale(task, 0)? {
+            let height = desk.synced_chain()?.height;
+            let is_refused = judged != height && is_refused(desk, task)?;
+            judged = height;
+            if is_refused || desk.is_stale(task, 0)? {
                 return take_back(desk, &*node, buyer, task);
             }
             if sent.is_none_or(|at| at.elapsed() > RESEND) {
@@ -259,6 +265,21 @@ impl Buy {
             }
             sleep(node.pace());
         }
+    }
+}
+
+/// Whether the rules refuse the sale by now: the seller may have transferred the name.
+fn is_refused(desk: &Desk<'_>, task: &mut Task) -> Result<bool, CliError> {
+    let attempt = task.steps.first().and_then(|step| step.attempts.last());
+    let attempt = attempt.ok_or(CliError::Unexpected)?;
+    let (_, spent): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
+    let signed = attempt.decoded().into_iter().next();
+    let judged = judged(&signed.ok_or(CliError::Unexpected)?, &spent);
+    match desk.judge(vec![vec![judged]], &task.subject) {
+        Ok(_) => Ok(false),
+        // A sale that is in a block by now would be refused a second time.
+        Err(CliError::Own(OwnError::WouldFail(_))) => Ok(desk.found(task, 0)?.is_none()),
+        Err(error) => Err(error),
     }
 }
 
@@ -321,7 +342,7 @@ fn refund(desk: &Desk<'_>, buyer: &Sender, sale: &Attempt) -> Result<Transaction
         value: value.ok_or(CliError::Unexpected)?,
         script_pubkey: script,
     };
-    let draft = crate::cli::own::Draft {
+    let draft = Draft {
         unsigned: Unsigned::exactly(&ours, vec![output]),
         locks: vec![buyer.lock.clone()],
         rate,

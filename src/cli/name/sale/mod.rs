@@ -18,8 +18,7 @@
 //! elsewhere, as soon as the time runs out.
 //!
 //! What no transaction can exclude: Bitcoin knows nothing of names, so a seller who at the same moment transfers the
-//! name to somebody else, in an earlier transaction of the same block, is paid all the same. Before it sends, the
-//! buyer's program looks whether the name is still the seller's.
+//! name to somebody else, in an earlier transaction of the same block, is paid all the same.
 
 mod buy;
 mod sell;
