@@ -94,6 +94,11 @@ fn a_name_is_sold_in_one_transaction() {
     );
     bob.does(&market.buy(&market.offer, &["--psbt", &market.bid]));
 
+    bob.cannot(
+        &market.buy(&market.offer, &["--payer", "me/1", "--psbt", &market.bid]),
+        "leave --payer out",
+    );
+
     // Nobody sends what the seller has not signed, not even the buyer.
     bob.cannot(&market.buy(&market.bid, &[]), "input 0 lacks signatures");
 

@@ -39,6 +39,11 @@ pub struct Buy {
 impl Buy {
     /// Checks the sale; pays into an offer, or signs and sends what the seller has signed.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        if self.options.payer.is_some() {
+            let text =
+                "in a sale the buyer's own address pays: send coins there, and leave --payer out";
+            return Err(usage(text).into());
+        }
         let desk = Desk::open(context, &self.options.keys)?;
         let name = parse(&self.name)?;
         let buyer = desk.sender(self.options.key.as_ref(), None)?;
@@ -83,10 +88,10 @@ impl Buy {
         let node = desk.node()?;
         let ours = [buyer.lock.clone()];
         let free = desk.coins(&*node, &ours, &self.options, name.as_str(), None)?;
-        let (unsigned, fee_paid_of) = self.paid(desk, &*node, name, buyer, sale, free)?;
+        let (unsigned, spent) = self.paid(desk, &*node, name, buyer, sale, free)?;
         self.options
             .fees()
-            .check(unsigned.fee, fee_paid_of)
+            .check(unsigned.fee, spent)
             .map_err(OwnError::from)?;
         let mut bid = psbt::create(&unsigned, &ours, |txid| {
             node.transaction(txid).ok().flatten()

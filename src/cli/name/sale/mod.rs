@@ -15,7 +15,7 @@
 //! The transfer quotes a consensus hash, which holds for 24 blocks (sm §2, CHVALID); mined later, the payment
 //! would go through and the transfer would not. Therefore the buyer signs last and sends: nobody else can hold the
 //! payment back until the hash is too old. And the buyer's program takes the payment back, by spending its coins
-//! elsewhere, as soon as the time runs out.
+//! elsewhere, as soon as the time runs out, or as soon as the name is gone.
 //!
 //! What no transaction can exclude: Bitcoin knows nothing of names, so a seller who at the same moment transfers the
 //! name to somebody else, in an earlier transaction of the same block, is paid all the same.
