@@ -153,7 +153,9 @@ fn a_thousand_names_are_imported_and_a_stopped_import_goes_on() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(3));
+    until("some names are imported", || {
+        world.name("house-0.town")["state"] == "registered"
+    });
     first.kill().unwrap();
     first.wait().unwrap();
     registry.does(&["namespace", "import", "town", &list]);
