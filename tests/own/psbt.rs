@@ -126,6 +126,26 @@ fn a_psbt_whose_consensus_hash_is_too_old_is_not_sent() {
     alice.does(&["name", "register", "longername.id"]);
 }
 
+#[test]
+fn what_was_sent_too_late_can_be_handed_out_anew() {
+    let world = World::embedded();
+    let alice = start(&world);
+    let one = file(&world, "one");
+    world.run(&["tx", "mine", "0", "--manual"]);
+    let preorder = ["name", "preorder", "longername.id"];
+    alice.tries(&[&preorder[..], &["--no-wait"]].concat());
+    world.run(&["tx", "mine", "23", "--empty"]);
+    alice.does(&[&preorder[..], &["--psbt", &one]].concat());
+    let attempts = steps(&alice)[0]["attempts"].clone();
+    assert_eq!(attempts[1]["form"], "psbt");
+    assert_eq!(attempts[1]["spent"], attempts[0]["spent"]);
+    world.run(&["tx", "mine", "0", "--automatic"]);
+    alice.does(&["tx", "sign", &one]);
+    alice.does(&["tx", "send", &one]);
+    assert_eq!(alice.does(&preorder)["operation"], "NAME_PREORDER");
+    assert_eq!(world.run(&["--json", "status"]).json()["preorders"], 1);
+}
+
 /// Two of three: no machine has two keys.
 #[test]
 fn three_people_own_a_name_and_two_of_them_sign() {

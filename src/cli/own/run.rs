@@ -203,6 +203,7 @@ impl Desk<'_> {
             if self.is_stale(task, index)? {
                 self.replace(node, task, index, plan, options)?;
                 sent = None;
+                continue; // it may be for others to sign now
             }
             if sent.is_none_or(|at| at.elapsed() > RESEND) {
                 if let Some(done) = self.send_newest(node, task, index)? {
