@@ -14,11 +14,10 @@ use socket2::SockRef;
 use tokio::runtime::Handle;
 
 use super::access::{Access, Admission};
+use super::batch::{Batch, send_one};
 use super::client::{Client, Transport};
 use super::handler::{Handled, Handler, Pending, Snapshots};
 
-/// Largest query that is read; longer ones arrive cut and fail to parse. Queries take a few hundred bytes.
-const RECEIVE: usize = 4096;
 /// How often an idle loop looks whether it should end, where the system does not wake it.
 const GLANCE: Duration = Duration::from_secs(1);
 /// Bytes of stack for one loop.
@@ -98,13 +97,12 @@ struct Loop<P: Snapshots> {
 impl<P: Snapshots> Loop<P> {
     fn serve(&self) {
         let _inside = self.runtime.enter();
-        let mut query = vec![0; RECEIVE];
-        let mut answer = Vec::with_capacity(RECEIVE);
+        let mut batch = Batch::new();
         while !self.end.load(Ordering::Relaxed) {
-            match self.socket.recv_from(&mut query) {
-                Ok((length, source)) => {
-                    let received = query.get(..length).unwrap_or_default();
-                    self.reply(received, source, &mut answer);
+            match batch.receive(&self.socket) {
+                Ok(count) => {
+                    (0..count).for_each(|place| self.reply(&mut batch, place));
+                    batch.send(&self.socket);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
@@ -116,10 +114,10 @@ impl<P: Snapshots> Loop<P> {
         }
     }
 
-    fn reply(&self, query: &[u8], source: SocketAddr, answer: &mut Vec<u8>) {
-        if source.port() == 0 {
+    fn reply(&self, batch: &mut Batch, place: usize) {
+        let Some((query, source, answer)) = batch.query(place) else {
             return;
-        }
+        };
         let client = Client {
             address: source.ip(),
             transport: Transport::Udp,
@@ -133,7 +131,7 @@ impl<P: Snapshots> Loop<P> {
         };
         match handled {
             Handled::Silence => {}
-            Handled::Ready => send(&self.socket, answer, source),
+            Handled::Ready => batch.keep_answer(),
             Handled::Pending(pending) => {
                 let (socket, handler) = (Arc::clone(&self.socket), Arc::clone(&self.handler));
                 self.runtime
@@ -151,13 +149,5 @@ async fn finish<P: Snapshots>(
 ) {
     let mut answer = Vec::new();
     handler.finish(pending, &mut answer).await;
-    send(&socket, &answer, client);
-}
-
-/// An answer that the system has no room for is lost like a packet on the way.
-fn send(socket: &UdpSocket, answer: &[u8], client: SocketAddr) {
-    let sent = SockRef::from(socket).send_to_with_flags(answer, &client.into(), libc::MSG_DONTWAIT);
-    if let Err(error) = sent {
-        tracing::debug!("answering on UDP: {error}");
-    }
+    send_one(&socket, &answer, client);
 }
