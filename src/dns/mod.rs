@@ -16,6 +16,7 @@
 
 mod access;
 mod answers;
+mod batch;
 mod busiest;
 mod chain;
 mod client;
