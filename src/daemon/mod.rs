@@ -311,11 +311,7 @@ pub fn params(chain: &ChainConfig) -> Params {
 
 /// The database of the data directory; the lock is held for as long as it is open.
 pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
-    let chain = ChainIdentity {
-        network: config.chain.network.as_str().to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
+    let chain = ChainIdentity::new(config.chain.network.as_str(), params);
     let options = StoreOptions {
         cache_bytes: DATABASE_CACHE,
         undo_depth: config.chain.undo_depth,

@@ -197,11 +197,7 @@ fn credentials(node: &Node) -> Credentials {
 fn index(scratch: &Path, source: impl ChainSource + 'static) {
     let directory = tempfile::tempdir_in(scratch).unwrap();
     let params = Params::regtest();
-    let chain = ChainIdentity {
-        network: "regtest".to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
+    let chain = ChainIdentity::new("regtest", &params);
     let store = Store::open(directory.path(), &chain, StoreOptions::default()).unwrap();
     let mut indexer = Indexer::new(
         source,

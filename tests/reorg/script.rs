@@ -129,11 +129,7 @@ impl Index {
     pub fn new(chain: &DevChain, undo_depth: u32) -> Self {
         let directory = scratch();
         let params = Params::regtest();
-        let identity = ChainIdentity {
-            network: "dev".to_owned(),
-            magic: params.magic,
-            first_block: params.first_block,
-        };
+        let identity = ChainIdentity::new("dev", &params);
         let options = StoreOptions {
             undo_depth,
             ..StoreOptions::default()
