@@ -172,6 +172,7 @@ fn a_name_lives_from_preorder_to_revocation() {
     every_height_before_has_no_such_name(&watched);
     let other = watched.world.see("first.id", RecordType::A);
     assert!(other.has_address("192.0.2.99"), "{other:?}");
+    watched.world.assert_core_agrees();
 }
 
 /// What the name's zone files say, one after the other.
@@ -332,6 +333,7 @@ fn a_name_without_zone_file_has_no_data() {
     let update = update(&world, &anna, &key, hash);
     world.act(&update, &key);
     assert!(world.see(NAME, RecordType::A).has_address("192.0.2.1"));
+    world.assert_core_agrees();
 }
 
 /// The chain takes blocks back: the answer of before is the answer again, on any branch.
@@ -363,6 +365,7 @@ fn a_reorganisation_restores_the_old_answer() {
     assert_eq!(world.explain(NAME).history.len(), before.1.history.len());
     world.publish(&[(NAME, hashes[1])]);
     assert!(world.see(NAME, RecordType::A).has_address("192.0.2.2"));
+    world.assert_core_agrees();
 
     // Back before the name was there at all.
     world
@@ -430,6 +433,7 @@ fn a_name_expires_at_its_block_and_a_renewal_carries_it_over() {
             .see("left.brief", RecordType::A)
             .has_address("192.0.2.7")
     );
+    world.assert_core_agrees();
 }
 
 /// Preorders, reveals and readies the namespace `brief`, whose names live for one block, doubled by the epoch.

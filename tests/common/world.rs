@@ -21,6 +21,7 @@ use hickory_proto::rr::RecordType;
 use tokio::runtime::Runtime;
 
 use super::dns::{self, Seen};
+use super::follow;
 use super::process::{self, until};
 
 /// Seconds since 1970 of the first block; the chain's own clock goes on from there.
@@ -157,6 +158,13 @@ impl World {
         });
         self.registrar.give(outputs.collect(), TIME).expect("paid");
         self.settle();
+    }
+
+    /// A real Bitcoin Core takes every block, and following it gives the consensus hashes that are served here.
+    pub fn assert_core_agrees(&self) {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let expected = follow::consensus_hashes(&self.daemon().names().store);
+        follow::assert_accepted(scratch.path(), &self.chain, &expected);
     }
 
     /// What DNS answers.
