@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use bnsd::chain::SourceError;
 
 use super::*;
-use crate::common::process::until;
+use crate::common::process::{serve, until};
 
 #[test]
 fn a_killed_node_with_a_new_cookie_is_followed_again() {
@@ -155,6 +155,33 @@ fn a_lying_node_is_not_believed() {
     );
 }
 
+/// A damaged file of a terabyte, which nobody can search through in time.
+#[test]
+fn a_daemon_that_still_looks_at_block_files_ends_when_it_is_told_to() {
+    let home = Home::new();
+    let blocks = home.folder("blocks");
+    fs::write(blocks.join("blk00000.dat"), "damaged").expect("written");
+    let file = fs::File::options()
+        .write(true)
+        .open(blocks.join("blk00000.dat"));
+    file.expect("a file")
+        .set_len(1 << 40)
+        .expect("a file with a hole");
+    let blocks = blocks.display().to_string();
+    let data = home.folder("data").display().to_string();
+    let environment = [
+        ("BNSD_CHAIN_SOURCE", "blockfiles"),
+        ("BNSD_CHAIN_NETWORK", "regtest"),
+        ("BNSD_CHAIN_BLOCKS_DIR", &blocks),
+        ("BNSD_DATA_DIR", &data),
+    ];
+    let mut daemon = serve(&home, &environment);
+    let status = daemon.ready(&Path::new(&data).join("control.sock"));
+    assert_eq!((status.height, status.lag_seconds), (None, None));
+    let ended = daemon.terminate();
+    assert!(ended.success(), "{}", daemon.stderr());
+}
+
 /// Asks for block 0 of whatever listens there.
 fn ask(address: String, timeout: Duration) -> Result<Event, SourceError> {
     let credentials = Credentials {
@@ -172,13 +199,13 @@ pub(super) fn fake(
     let address = listener.local_addr().unwrap().to_string();
     let thread = std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            serve(stream, &reply);
+            answer(stream, &reply);
         }
     });
     (address, thread)
 }
 
-fn serve(mut stream: TcpStream, reply: impl Fn(&str) -> Vec<u8>) {
+fn answer(mut stream: TcpStream, reply: impl Fn(&str) -> Vec<u8>) {
     let mut buffer = [0; 4096];
     let Ok(read) = stream.read(&mut buffer) else {
         return;

@@ -160,7 +160,7 @@ impl Index {
             match self.turn().unwrap() {
                 Turn::Idle => return disconnected,
                 Turn::Disconnected(_) => disconnected += 1,
-                Turn::Connected(_) => {}
+                Turn::Connected(_) | Turn::Preparing(..) => {}
             }
         }
     }
