@@ -82,6 +82,10 @@ impl World {
         self.daemon().listeners()[0]
     }
 
+    pub fn data(&self) -> &Path {
+        &self.config.data_dir
+    }
+
     pub fn socket(&self) -> &Path {
         &self.config.control_socket
     }
