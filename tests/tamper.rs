@@ -143,6 +143,12 @@ fn changed_files_are_never_served() {
             "{what}"
         );
         assert_eq!(explained.zonefile_hash, Some(victim.hash.to_string()));
+        let zonefiles = status(victim.world.socket()).expect("a status").zonefiles;
+        assert_eq!(
+            (zonefiles.present, zonefiles.missing_count),
+            (0, 1),
+            "{what}"
+        );
         victim.restore();
     }
 }
@@ -238,6 +244,20 @@ fn the_right_file_in_a_folder_mends_the_archive() {
             .then_some(())
     };
     until("the archive to be mended", mended);
+    victim.is_served();
+    // Once more while it lies there: a question or a status is enough to notice.
+    for what in ["$ORIGIN anna.id\n@ A 192.0.2.67\n", ""] {
+        fs::write(&victim.path, what).expect("the archive can be written");
+        victim.world.see(NAME, RecordType::A);
+        until("the archive to be mended again", mended);
+        victim.is_served();
+        fs::write(&victim.path, what).expect("the archive can be written");
+        status(victim.world.socket()).expect("a status");
+        until("the archive to be mended again", mended);
+    }
+    fs::remove_file(&victim.path).expect("the archive can be written");
+    victim.world.see(NAME, RecordType::A);
+    until("the archive to be mended again", mended);
     victim.is_served();
 
     victim.world.stop_daemon();

@@ -70,6 +70,7 @@ mod open;
 mod query;
 mod rewind;
 mod row;
+mod soundness;
 mod table;
 #[cfg(test)]
 mod tests;

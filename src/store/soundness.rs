@@ -1,0 +1,104 @@
+//! What is known of the archive's files without reading them: which were right when they were last read, and which
+//! were not and wait to be mended.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::hash::ZonefileHash;
+
+/// Most files that wait to be mended; when there are more, all are noticed anew.
+const UNSOUND_MAX: usize = 10_000;
+
+/// A file as it was at a moment: whatever changes its bytes changes one of these, unless somebody sets the clock back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+type Subscriber = Box<dyn Fn() + Send + Sync>;
+
+/// The notes on all files.
+#[derive(Default)]
+pub struct Soundness {
+    notes: Mutex<Notes>,
+    subscribers: Mutex<Vec<Subscriber>>,
+}
+
+#[derive(Default)]
+struct Notes {
+    sound: HashMap<ZonefileHash, Stamp>,
+    unsound: HashSet<ZonefileHash>,
+}
+
+impl Soundness {
+    /// Calls `subscriber` whenever a file is newly noticed to be wrong or missing.
+    pub fn subscribe(&self, subscriber: impl Fn() + Send + Sync + 'static) {
+        lock(&self.subscribers).push(Box::new(subscriber));
+    }
+
+    /// The file was found to be right when it was last looked at, and is still the same.
+    pub fn is_known(&self, hash: &ZonefileHash, stamp: Stamp) -> bool {
+        lock(&self.notes).sound.get(hash) == Some(&stamp)
+    }
+
+    /// The file was read and is right.
+    pub fn note_sound(&self, hash: &ZonefileHash, stamp: Stamp) {
+        let mut notes = lock(&self.notes);
+        notes.unsound.remove(hash);
+        notes.sound.insert(*hash, stamp);
+    }
+
+    /// The file was read and is wrong, or is not there.
+    pub fn note_unsound(&self, hash: &ZonefileHash) {
+        let mut notes = lock(&self.notes);
+        notes.sound.remove(hash);
+        if notes.unsound.len() >= UNSOUND_MAX {
+            notes.unsound.clear();
+        }
+        let is_new = notes.unsound.insert(*hash);
+        drop(notes);
+        if is_new {
+            lock(&self.subscribers).iter().for_each(|tell| tell());
+        }
+    }
+
+    /// The file is about to be replaced.
+    pub fn forget(&self, hash: &ZonefileHash) {
+        let mut notes = lock(&self.notes);
+        notes.unsound.remove(hash);
+        notes.sound.remove(hash);
+    }
+
+    /// The files that were wrong or missing when they were last looked at.
+    pub fn unsound(&self) -> HashSet<ZonefileHash> {
+        lock(&self.notes).unsound.clone()
+    }
+}
+
+impl std::fmt::Debug for Soundness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let notes = lock(&self.notes);
+        f.debug_struct("Soundness")
+            .field("sound", &notes.sound.len())
+            .field("unsound", &notes.unsound.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
