@@ -71,10 +71,11 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
+        let server = bind(config)?;
         let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let daemon = Daemon::start_with(config, opened.source, opened.embedded)?;
+        let daemon = Daemon::start_on(server, config, opened.source, opened.embedded)?;
         daemon.log_start();
         signals.wait().await;
         daemon.stop().await
@@ -95,23 +96,16 @@ impl Daemon {
     /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
     pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
-        Self::start_with(config, source, None)
+        Self::start_on(bind(config)?, config, source, None)
     }
 
-    /// The same with the embedded chain behind `source`, so that it takes transactions.
-    pub fn start_with(
+    /// The same on bound sockets, with the embedded chain behind `source`, so that it takes transactions.
+    fn start_on(
+        server: Server,
         config: &Config,
         source: Option<Box<dyn ChainSource>>,
         chain: Option<DevChain>,
     ) -> anyhow::Result<Self> {
-        let listen = Options {
-            listen: config.listen.clone(),
-            tls: config.dns.tls.clone(),
-            https: config.dns.https.clone(),
-            https_hosts: config.dns.https_hosts.clone(),
-            ..Options::default()
-        };
-        let server = Server::bind(&listen)?;
         let params = Arc::new(params(&config.chain));
         let store = Arc::new(open_store(config, &params)?);
         let archive = Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?);
@@ -245,6 +239,18 @@ impl Daemon {
             ),
         }
     }
+}
+
+/// Takes the DNS ports; nothing is served yet.
+fn bind(config: &Config) -> anyhow::Result<Server> {
+    let options = Options {
+        listen: config.listen.clone(),
+        tls: config.dns.tls.clone(),
+        https: config.dns.https.clone(),
+        https_hosts: config.dns.https_hosts.clone(),
+        ..Options::default()
+    };
+    Ok(Server::bind(&options)?)
 }
 
 /// The runtime for sockets and tasks.
