@@ -125,7 +125,10 @@ impl Archive {
     pub fn contains(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
         let path = self.path(hash);
         let stamp = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.soundness.note_absent(hash);
+                return Ok(false);
+            }
             metadata => Stamp::from(&metadata.map_err(at(&path))?),
         };
         Ok(self.soundness.is_known(hash, stamp) || matches!(self.get(hash)?, Lookup::Found(_)))

@@ -55,6 +55,14 @@ impl Soundness {
         lock(&self.notes).sound.get(hash) == Some(&stamp)
     }
 
+    /// The file is not there, which is news if it was right before.
+    pub fn note_absent(&self, hash: &ZonefileHash) {
+        let was_sound = lock(&self.notes).sound.contains_key(hash);
+        if was_sound {
+            self.note_unsound(hash);
+        }
+    }
+
     /// The file was read and is right.
     pub fn note_sound(&self, hash: &ZonefileHash, stamp: Stamp) {
         let mut notes = lock(&self.notes);

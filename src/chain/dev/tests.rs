@@ -42,8 +42,11 @@ fn its_files_followed_without_it_keep_the_same_promises() {
 struct DevStage {
     chain: DevChain,
     directory: tempfile::TempDir,
-    source: Box<dyn Fn(&Self) -> Box<dyn ChainSource>>,
+    source: Follow,
 }
+
+/// How a stage is followed.
+type Follow = Box<dyn Fn(&DevStage) -> Box<dyn ChainSource>>;
 
 impl DevStage {
     fn new(source: impl Fn(&Self) -> Box<dyn ChainSource> + 'static) -> Self {
@@ -358,7 +361,7 @@ fn a_new_block_wakes_those_who_wait() {
     let tip = Some(chain.tip());
     assert_eq!(source.next(tip, 0).expect("readable"), Event::Idle);
     let waiting = std::thread::spawn(move || {
-        source.wait(std::time::Duration::from_secs(60));
+        source.wait(Duration::from_secs(60));
         source.next(tip, 0).expect("readable")
     });
     mine(&chain, &key, vec![]);
@@ -438,7 +441,7 @@ fn a_second_owner_is_told_so() {
 #[test]
 fn a_file_of_another_network_is_refused() {
     let directory = scratch();
-    let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Signet);
+    let genesis = bitcoin::constants::genesis_block(Network::Signet);
     let block = bitcoin::Block {
         header: crate::chain::header::find_nonce(bitcoin::block::Header {
             bits: bitcoin::CompactTarget::from_consensus(crate::chain::header::REGTEST_BITS),
