@@ -253,18 +253,12 @@ impl Node {
     /// The block, if that is what the node sent.
     pub fn check(&self, block: Unchecked) -> Result<Block, SourceError> {
         let Unchecked { at, raw } = block;
-        let BlockRef { height, hash } = at;
-        let header = checked::check(&raw, hash, self.limit).map_err(|error| {
+        checked::block(at, raw, self.limit).map_err(|error| {
+            let BlockRef { height, hash } = at;
             SourceError::Unavailable(format!(
                 "{} sent something else for block {height} ({hash}): {error}; check the node",
                 self.describe()
             ))
-        })?;
-        Ok(Block {
-            at,
-            previous: header.prev_blockhash,
-            time: header.time,
-            raw,
         })
     }
 

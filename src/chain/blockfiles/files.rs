@@ -146,19 +146,13 @@ impl Files {
         let raw = self
             .read(&path, offset, position.length)
             .map_err(|error| unreadable(&path, &error))?;
-        let header = checked::check(&raw, at.hash, self.limit).map_err(|error| {
+        checked::block(at, raw, self.limit).map_err(|error| {
             // A running node may be just writing it, so this is not the end.
             SourceError::Unavailable(format!(
                 "{} holds a damaged block {} at byte {offset}: {error}; restart the node with -reindex if this stays",
                 path.display(),
                 at.height
             ))
-        })?;
-        Ok(Block {
-            at,
-            previous: header.prev_blockhash,
-            time: header.time,
-            raw,
         })
     }
 
