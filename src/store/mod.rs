@@ -68,6 +68,7 @@ mod key;
 mod lock;
 mod open;
 mod query;
+mod record;
 mod rewind;
 mod row;
 mod soundness;

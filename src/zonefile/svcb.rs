@@ -309,10 +309,7 @@ fn alpn_list(value: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::Name as DomainName;
-
     use super::*;
-    use crate::hash::encode_hex;
     use crate::zonefile::{Zone, fixture, render};
 
     fn zone(data: &str) -> Zone {
