@@ -100,7 +100,8 @@ impl World {
         archive.put(zonefile).expect("it can be stored")
     }
 
-    /// Waits until the index is where the chain is, by hash.
+    /// Waits until the index is where the chain is, by hash, and everybody was told of the last commit: the indexer
+    /// counts a block after that.
     pub fn settle(&self) {
         let names = self.daemon().names();
         let first_block = names.params.first_block;
@@ -109,7 +110,8 @@ impl World {
             let wanted = (tip.height >= first_block).then_some(tip.hash);
             let follows = indexed.map(|block| block.hash) == wanted;
             let synced = matches!(names.snapshot().sync(), SyncState::Synced);
-            (follows && synced).then_some(())
+            let is_told = wanted.is_none() || names.progress.height() == tip.height;
+            (follows && synced && is_told).then_some(())
         });
     }
 
