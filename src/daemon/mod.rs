@@ -106,38 +106,25 @@ impl Daemon {
         source: Option<Box<dyn ChainSource>>,
         chain: Option<DevChain>,
     ) -> anyhow::Result<Self> {
-        let params = Arc::new(params(&config.chain));
-        let store = Arc::new(open_store(config, &params)?);
-        let archive = Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?);
+        let ground = Ground::open(config)?;
         let control = control::Server::bind(&config.control_socket)?;
         let (preferences, chosen) = Preferences::open(&config.data_dir)?;
-        let folders = Folders::watch(&config.zonefiles.folders, &store, &archive)?;
-        let progress = Arc::new(Progress::default());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        restore_progress(&progress, &store);
+        let folders = Folders::watch(&config.zonefiles.folders, &ground.store, &ground.archive)?;
+        restore_progress(&ground.progress, &ground.store);
 
-        let forwarder = Arc::new(forwarder(config, &server, &clock)?);
+        let forwarder = Arc::new(forwarder(config, &server, &ground.clock)?);
         let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
         load_cache(&forwarder, cache_file.as_deref());
-        let names = Arc::new(NameStore::new(
-            Arc::clone(&params),
-            Arc::clone(&store),
-            Arc::clone(&archive),
-            Arc::clone(&progress),
-            Arc::clone(&clock),
-        ));
-        let handler = Handler::new(
-            Arc::clone(&names),
-            Policy {
-                preferences: chosen,
-                ..policy(config)
-            },
-            Arc::clone(&forwarder),
-        )
-        .with_log(config.log_queries)
-        .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
+        let names = Arc::new(ground.names());
+        let policy = Policy {
+            preferences: chosen,
+            ..policy(config)
+        };
+        let handler = Handler::new(Arc::clone(&names), policy, Arc::clone(&forwarder))
+            .with_log(config.log_queries)
+            .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
         let handler = Arc::new(handler);
-        tell_of_changes(&store, &handler, &params);
+        tell_of_changes(&ground.store, &handler, &ground.params);
         let service = Arc::new(Service {
             handler,
             names,
@@ -154,10 +141,9 @@ impl Daemon {
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));
-        let indexer = source.map(|source| {
-            let indexer = Indexer::new(source, (*params).clone(), store, progress, clock);
-            spawn_indexer(indexer, Arc::clone(&stop_indexer))
-        });
+        let indexer = source
+            .map(|source| spawn_indexer(ground.indexer(source), Arc::clone(&stop_indexer)))
+            .transpose()?;
         let (stop, mut stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let handler = Arc::clone(&service.handler);
@@ -173,7 +159,7 @@ impl Daemon {
         Ok(Self {
             service,
             stop_indexer,
-            indexer: indexer.transpose()?,
+            indexer,
             stop,
             tasks,
             cache_file,
@@ -240,6 +226,49 @@ impl Daemon {
                 "no chain source is configured: names of the chain cannot be answered; set `chain.source`"
             ),
         }
+    }
+}
+
+/// What the rest stands on: the chain's constants, the database, the archive, and how far the index is.
+struct Ground {
+    params: Arc<Params>,
+    store: Arc<Store>,
+    archive: Arc<Archive>,
+    progress: Arc<Progress>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ground {
+    /// Opens the data directory.
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let params = params(&config.chain);
+        Ok(Self {
+            store: Arc::new(open_store(config, &params)?),
+            archive: Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?),
+            params: Arc::new(params),
+            progress: Arc::default(),
+            clock: Arc::new(SystemClock::start()),
+        })
+    }
+
+    fn names(&self) -> NameStore {
+        NameStore::new(
+            Arc::clone(&self.params),
+            Arc::clone(&self.store),
+            Arc::clone(&self.archive),
+            Arc::clone(&self.progress),
+            Arc::clone(&self.clock),
+        )
+    }
+
+    fn indexer<S: ChainSource>(&self, source: S) -> Indexer<S> {
+        Indexer::new(
+            source,
+            (*self.params).clone(),
+            Arc::clone(&self.store),
+            Arc::clone(&self.progress),
+            Arc::clone(&self.clock),
+        )
     }
 }
 
