@@ -3,12 +3,13 @@
 //! A [`Names`] is one moment: a snapshot of the store and a height in it, usually the tip. Everything is read
 //! from the history at that height, so that a question about the past is the same question. A zone file's
 //! bytes are hashed on every read; what does not fit its hash is never parsed. Zones that were parsed are kept, and
-//! their files hashed again when they were last looked at more than [`TRUST`] ago.
+//! their files looked at again when that was last done more than [`TRUST`] ago.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bitcoin::BlockHash;
 use hickory_proto::rr::Name as DnsName;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -17,14 +18,16 @@ use super::handler::Snapshots;
 use crate::bns::life;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
-use crate::bns::record::NamespaceRecord;
 use crate::clock::Clock;
 use crate::hash::ZonefileHash;
 use crate::resolver::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
 };
 use crate::status::Progress;
-use crate::store::{Archive, ArchiveError, HistoryEntry, Lookup, Store, StoreError, StoreSnapshot};
+use crate::store::{
+    Archive, ArchiveError, HistoryEntry, Lookup, NamespaceHistoryEntry, Store, StoreError,
+    StoreSnapshot,
+};
 use crate::zonefile::{self, Zone};
 
 /// An index that reached its source's tip this recently is at the tip.
@@ -53,7 +56,14 @@ pub struct NameStore {
     /// For the lag.
     pub clock: Arc<dyn Clock>,
     zones: Arc<Zones>,
+    namespaces: Arc<Namespaces>,
 }
+
+/// Namespaces as of a block and a height: every question needs one, and there are few.
+type Namespaces = Cache<(NamespaceId, BlockHash, u32), Option<Arc<NamespaceHistoryEntry>>>;
+
+/// Namespaces that are kept.
+const NAMESPACES_MAX: usize = 64;
 
 /// Zones by the name that they were read as, and their files' hashes.
 type Zones = Cache<(Name, ZonefileHash), Arc<KeptZone>, ZoneWeight>;
@@ -63,8 +73,8 @@ struct KeptZone {
     zone: Arc<Zone>,
     /// Bytes of the file.
     size: usize,
-    /// When its file was last hashed, in milliseconds.
-    hashed: AtomicU64,
+    /// When its file was last looked at, in milliseconds.
+    looked: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -93,6 +103,7 @@ impl NameStore {
             progress,
             clock,
             zones: Arc::new(Cache::with_weighter(items, ZONES_MAX, ZoneWeight)),
+            namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
         }
     }
 
@@ -124,6 +135,7 @@ impl Snapshots for NameStore {
             params: Arc::clone(&self.params),
             archive: Arc::clone(&self.archive),
             zones: Arc::clone(&self.zones),
+            namespaces: Arc::clone(&self.namespaces),
             now: self.clock.elapsed(),
         }
     }
@@ -178,6 +190,7 @@ pub struct Names {
     params: Arc<Params>,
     archive: Arc<Archive>,
     zones: Arc<Zones>,
+    namespaces: Arc<Namespaces>,
     now: Duration,
 }
 
@@ -207,17 +220,18 @@ impl Names {
     }
 
     /// The namespace of a name at this height.
-    pub fn namespace_record(
+    pub fn namespace_entry(
         &self,
         id: &NamespaceId,
-    ) -> Result<Option<NamespaceRecord>, StoreError> {
-        let Some(height) = self.at else {
+    ) -> Result<Option<Arc<NamespaceHistoryEntry>>, StoreError> {
+        let (Some(height), Some(tip)) = (self.at, self.snapshot.tip()) else {
             return Ok(None);
         };
-        Ok(self
-            .snapshot
-            .namespace_at(id, height)?
-            .map(|entry| entry.record))
+        let key = (id.clone(), tip.hash, height);
+        self.namespaces.get_or_insert_with(&key, || {
+            let entry = self.snapshot.namespace_at(id, height)?;
+            Ok(entry.map(Arc::new))
+        })
     }
 
     /// What is there of a zone file now, whatever was read of it before.
@@ -236,7 +250,7 @@ impl Names {
                 let kept = KeptZone {
                     zone: Arc::clone(&zone),
                     size: bytes.len(),
-                    hashed: AtomicU64::new(self.now.as_millis() as u64),
+                    looked: AtomicU64::new(self.now.as_millis() as u64),
                 };
                 self.zones.insert((name.clone(), *hash), Arc::new(kept));
                 ZoneStatus::Loaded(zone)
@@ -257,12 +271,14 @@ impl Names {
     /// A zone that was parsed before, as long as its file has its hash.
     fn kept_zone(&self, kept: &KeptZone, hash: &ZonefileHash) -> Result<ZoneStatus, ArchiveError> {
         let now = self.now.as_millis() as u64;
-        let hashed = kept.hashed.load(Ordering::Relaxed);
-        if now.saturating_sub(hashed) >= TRUST.as_millis() as u64 {
-            if let Err(trouble) = self.read_bytes(hash)? {
+        let looked = kept.looked.load(Ordering::Relaxed);
+        if now.saturating_sub(looked) >= TRUST.as_millis() as u64 {
+            if !self.archive.contains(hash)?
+                && let Err(trouble) = self.read_bytes(hash)?
+            {
                 return Ok(trouble);
             }
-            kept.hashed.store(now, Ordering::Relaxed);
+            kept.looked.store(now, Ordering::Relaxed);
         }
         Ok(ZoneStatus::Loaded(Arc::clone(&kept.zone)))
     }
@@ -280,10 +296,8 @@ impl NameSource for Names {
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, NamesError> {
-        let Some(height) = self.at else {
-            return Ok(NamespaceStatus::Absent);
-        };
-        Ok(match self.snapshot.namespace_at(id, height)? {
+        let height = self.at.unwrap_or(0);
+        Ok(match self.namespace_entry(id)? {
             Some(entry) if life::is_ready(&entry.record) => NamespaceStatus::Ready {
                 last_change_height: entry.height,
             },
@@ -298,13 +312,12 @@ impl NameSource for Names {
         let (Some(height), Some(id)) = (self.at, name.namespace_id()) else {
             return Ok(NameStatus::Unregistered);
         };
-        let (Some(entry), Some(namespace)) = (self.entry(name)?, self.namespace_record(&id)?)
-        else {
+        let (Some(entry), Some(namespace)) = (self.entry(name)?, self.namespace_entry(&id)?) else {
             return Ok(NameStatus::Unregistered);
         };
         let record = &entry.record;
-        let end = life::end(&self.params, record, &namespace, height);
-        if !life::is_live(&self.params, record, Some(&namespace), height) {
+        let end = life::end(&self.params, record, &namespace.record, height);
+        if !life::is_live(&self.params, record, Some(&namespace.record), height) {
             let end = end.and_then(|end| u32::try_from(end).ok());
             return Ok(
                 end.map_or(NameStatus::Unregistered, |height| NameStatus::Expired {

@@ -138,10 +138,10 @@ impl Service {
         reply.first_registered = Some(entry.record.first_registered);
         reply.last_renewed = Some(entry.record.last_renewed);
         reply.zonefile_hash = entry.record.value_hash.map(|hash| hash.to_string());
-        if let NameStatus::Registered(registered) = &status {
-            if let Some(hash) = &registered.zonefile_hash {
-                self.describe_zonefile(hash, &names.read_zone(name, hash)?, reply);
-            }
+        if let NameStatus::Registered(registered) = &status
+            && let Some(hash) = &registered.zonefile_hash
+        {
+            self.describe_zonefile(hash, &names.read_zone(name, hash)?, reply);
         }
         if let Some(tip) = names.height() {
             // The index itself is `confirmations` blocks behind its source.
@@ -173,14 +173,14 @@ impl Service {
         let Some(id) = name.namespace_id() else {
             return Ok(());
         };
-        let Some(namespace) = names.namespace_record(&id)? else {
+        let Some(namespace) = names.namespace_entry(&id)? else {
             return Ok(());
         };
         let params = &self.names.params;
         let height = |height: u64| u32::try_from(height).ok();
-        reply.expires_at =
-            life::expiry(params, record, &namespace, tip).and_then(|end| height(end.expire_block));
-        reply.renewal_deadline = life::end(params, record, &namespace, tip).and_then(height);
+        reply.expires_at = life::expiry(params, record, &namespace.record, tip)
+            .and_then(|end| height(end.expire_block));
+        reply.renewal_deadline = life::end(params, record, &namespace.record, tip).and_then(height);
         Ok(())
     }
 
