@@ -17,6 +17,9 @@ mod zone;
 /// Names that never leave the machine, and those that collide.
 mod namespaces;
 
+/// What never leaves the machine.
+mod privacy;
+
 /// DNS over TLS and over HTTPS.
 mod encrypted;
 
@@ -28,3 +31,6 @@ mod hostile;
 
 /// Other people's clients in a network namespace, on port 53.
 mod clients;
+
+/// Networks with a login page.
+mod portal;

@@ -28,7 +28,7 @@ pub mod zone;
 pub(crate) mod fixture;
 
 pub use answer::{Answer, ExtendedError, Outcome, Provenance};
-pub use policy::{Mode, Policy, Preference};
+pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use resolve::{Resolution, answer_bns, resolve};
 pub use route::{BnsRoute, Question, Route, SpecialUse, Target, registrable, route};
 pub use source::{NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus};

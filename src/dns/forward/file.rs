@@ -152,7 +152,8 @@ impl Forwarder {
 fn put(bytes: &mut Vec<u8>, key: &[u8], entry: &Entry, remaining: u32, now: Duration) {
     let message = entry.aged(now);
     let channel = match entry.channel() {
-        Channel::Plain => 0,
+        // What came from a portal is never kept.
+        Channel::Plain | Channel::Portal => 0,
         Channel::Authenticated => 1,
     };
     bytes.extend((key.len() as u16).to_be_bytes());

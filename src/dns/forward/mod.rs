@@ -30,6 +30,7 @@ mod health;
 mod https;
 mod link;
 mod message;
+mod portal;
 mod probe;
 mod random;
 mod response;
@@ -52,6 +53,7 @@ pub use ask::{Ask, NxdomainCut, split_key};
 pub use cache::Cache;
 pub use entry::{Channel, Entry, Kind, Stamp};
 pub use file::FileError;
+pub use portal::PortalReport;
 pub use response::Response;
 pub use system::{Watch, is_ours, system_upstreams};
 pub use tls::TlsError;
@@ -65,6 +67,8 @@ use failure::Failures;
 use flight::{Flights, Outcome};
 use group::{Group, TRIES};
 use link::{Budget, Upstream};
+use message::Judged;
+use portal::Portal;
 use probe::Probes;
 use tls::Tls;
 use transport::Failed;
@@ -176,6 +180,7 @@ pub struct Forwarder {
     failures: Failures,
     flights: Flights,
     probes: Probes,
+    portal: Portal,
     clock: Arc<dyn Clock>,
 }
 
@@ -213,6 +218,7 @@ impl Forwarder {
             failures: Failures::default(),
             flights: Flights::default(),
             probes: Probes::default(),
+            portal: Portal::default(),
             clock,
             options,
         };
@@ -224,6 +230,9 @@ impl Forwarder {
     /// the background for an answer that is nearly out of date; that needs to be inside of a tokio runtime.
     pub fn cached(self: &Arc<Self>, ask: &Ask) -> Option<Response> {
         let now = self.now();
+        if self.way_through_portal(ask).is_some() {
+            return None;
+        }
         let found = self
             .cache
             .find(ask)
@@ -241,7 +250,11 @@ impl Forwarder {
     /// [`Self::cached`], which asks again.
     pub fn cached_wire(&self, key: &[u8], stamp: Stamp<'_>, out: &mut Vec<u8>) -> bool {
         let now = self.now();
-        let Some(entry) = self.cache.find_key(key) else {
+        let Some(entry) = self
+            .cache
+            .find_key(key)
+            .filter(|_| !self.portal.is_open(now))
+        else {
             return false;
         };
         let remaining = entry.remaining(now);
@@ -268,10 +281,13 @@ impl Forwarder {
         if let Some(response) = self.cached(ask) {
             return Ok(response);
         }
-        let stale = self.stale(ask);
-        if let Some(error) = self.failures.find(&ask.key(), self.now()) {
-            let error = ForwardError::Cached(Box::new(error));
-            return stale.ok_or(error);
+        let mut stale = None;
+        if self.way_through_portal(ask).is_none() {
+            stale = self.stale(ask);
+            if let Some(error) = self.failures.find(&ask.key(), self.now()) {
+                let error = ForwardError::Cached(Box::new(error));
+                return stale.ok_or(error);
+            }
         }
         let flight = self.fly(ask, *packets);
         let landed = flight.land();
@@ -332,12 +348,36 @@ impl Forwarder {
         self.set_table(upstreams)?;
         self.cache.flush(None);
         self.failures.clear();
+        self.close_portal();
         Ok(())
+    }
+
+    /// Lets the network's own `resolvers` answer for `time`, so that its login page can be reached.
+    pub fn open_portal(&self, resolvers: &[SocketAddr], time: Duration) -> Result<(), TlsError> {
+        let configs: Vec<_> = resolvers
+            .iter()
+            .map(|&at| UpstreamConfig::Plain(at))
+            .collect();
+        let group = self.group(&configs)?;
+        self.portal
+            .open(group, resolvers.to_vec(), self.now() + time);
+        Ok(())
+    }
+
+    /// Ends that; whether there was anything to end.
+    pub fn close_portal(&self) -> bool {
+        self.portal.close(self.now())
+    }
+
+    /// Who answers in this way, and for how long; `None` if nobody does.
+    pub fn portal(&self) -> Option<PortalReport> {
+        self.portal.report(self.now())
     }
 
     /// The network may be another one, as after a suspension: connections, health and failures are forgotten.
     pub async fn reset(&self) {
         self.failures.clear();
+        self.close_portal();
         let table = self.table.load_full();
         for group in table.groups() {
             group.reset().await;
@@ -375,19 +415,26 @@ impl Forwarder {
     }
 
     fn set_table(&self, upstreams: &[UpstreamConfig]) -> Result<(), TlsError> {
-        let group = |configs: &[UpstreamConfig]| {
-            let make = |config| Upstream::new(config, &self.tls, &self.options.bootstrap);
-            let upstreams = configs.iter().map(make).collect::<Result<_, _>>()?;
-            Ok::<_, TlsError>(Arc::new(Group::new(upstreams)))
-        };
         let routes = self.options.routes.iter();
-        let routes = routes.map(|(zone, configs)| Ok((zone.clone(), group(configs)?)));
+        let routes = routes.map(|(zone, configs)| Ok((zone.clone(), self.group(configs)?.into())));
         let table = Table {
-            all: group(upstreams)?,
+            all: self.group(upstreams)?.into(),
             routes: routes.collect::<Result<_, TlsError>>()?,
         };
         self.table.store(Arc::new(table));
         Ok(())
+    }
+
+    fn group(&self, configs: &[UpstreamConfig]) -> Result<Group, TlsError> {
+        let make = |config| Upstream::new(config, &self.tls, &self.options.bootstrap);
+        let upstreams = configs.iter().map(make).collect::<Result<_, _>>()?;
+        Ok(Group::new(upstreams))
+    }
+
+    /// Who is asked instead of the upstreams while a captive portal is let through.
+    fn way_through_portal(&self, ask: &Ask) -> Option<Arc<Group>> {
+        let way = self.portal.way(ask, self.now())?;
+        (!self.has_route(&ask.question.name)).then_some(way)
     }
 
     fn believes(&self, entry: &Entry) -> bool {
@@ -421,27 +468,34 @@ impl Forwarder {
 
     /// Asks, and keeps what comes of it.
     async fn resolve(&self, ask: &Ask, packets: u8) -> Outcome {
-        let group = Arc::clone(self.table.load().group(&ask.question.name));
         let mut budget = Budget(packets);
+        if let Some(portal) = self.way_through_portal(ask) {
+            // At the end of its time at once, so that nobody keeps it.
+            let answered = portal.ask(ask, &mut budget).await?;
+            let entry = self.read(&answered.judged, u32::MAX, Channel::Portal)?;
+            return Ok(landed(entry, packets - budget.0));
+        }
+        let group = Arc::clone(self.table.load().group(&ask.question.name));
         let answered = group.ask(ask, &mut budget).await;
-        let now = self.now();
-        let entry = answered.and_then(|answered| {
-            Entry::new(&answered.judged, now, answered.age, answered.channel)
-                .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
-        });
+        let entry = answered
+            .and_then(|answered| self.read(&answered.judged, answered.age, answered.channel));
         match entry {
             Ok(entry) => {
-                let entry = Arc::new(entry);
+                let landed = landed(entry, packets - budget.0);
                 self.failures.forget(&ask.key());
-                self.cache.insert(ask, &entry);
-                let packets = packets - budget.0;
-                Ok(flight::Landed { entry, packets })
+                self.cache.insert(ask, &landed.entry);
+                Ok(landed)
             }
             Err(error) => {
-                self.failures.note(ask.key(), error.clone(), now);
+                self.failures.note(ask.key(), error.clone(), self.now());
                 Err(error)
             }
         }
+    }
+
+    fn read(&self, judged: &Judged, age: u32, channel: Channel) -> Result<Entry, ForwardError> {
+        Entry::new(judged, self.now(), age, channel)
+            .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
     }
 
     /// Asks again before an answer is out of date.
@@ -482,6 +536,11 @@ impl Forwarder {
             }
         });
     }
+}
+
+fn landed(entry: Entry, packets: u8) -> flight::Landed {
+    let entry = Arc::new(entry);
+    flight::Landed { entry, packets }
 }
 
 fn describe(upstream: &Upstream) -> String {

@@ -1,0 +1,199 @@
+//! Rows 34, 37 and 46, and upstreams that are dead, lossy, restarted or in another network.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use super::{GOOD, answers, asking, form};
+use crate::common::resolver::{Resolver, free_address, query, with_edns};
+use crate::common::upstream::{ASKED, Certificate, Seen, Send, Upstream, asked, response};
+
+#[test]
+fn row_37_rfc9520_failures_are_kept_and_cost_few_packets() {
+    let upstream = Upstream::start(|_| Vec::new());
+    let resolver = asking(&upstream);
+    let seconds = form(6, 10);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let bytes = with_edns(query("dead.example.com.", RecordType::A))
+        .to_vec()
+        .unwrap();
+    for _ in 0..seconds * 100 {
+        socket.send_to(&bytes, resolver.address).unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let named = |seen: &&Seen| asked(&seen.bytes) == "dead.example.com.";
+    let packets = upstream.seen().iter().filter(named).count();
+    assert!((1..=10).contains(&packets), "{packets}");
+    let refusing = Upstream::start(|seen| vec![Send::Reply(response(&seen.bytes, 5, &[], &[]))]);
+    let resolver = asking(&refusing);
+    let first = resolver.ask_edns("no.example.com.", RecordType::A);
+    let again = resolver.ask_edns("no.example.com.", RecordType::A);
+    assert_eq!((first.ede(), again.ede()), (Some(23), Some(13)));
+    assert_eq!(
+        (again.rcode(), refusing.count()),
+        (ResponseCode::Refused, 1)
+    );
+}
+
+#[test]
+fn row_34_rfc8767_what_is_out_of_date_serves_while_upstreams_fail() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&fails);
+    let upstream = Upstream::start(move |seen| match flag.load(Ordering::SeqCst) {
+        true => Vec::new(),
+        false => vec![Send::Reply(response(
+            &seen.bytes,
+            0,
+            &[(ASKED, 1, 1, &[198, 51, 100, 5])],
+            &[],
+        ))],
+    });
+    let resolver = asking(&upstream);
+    resolver.ask("www.example.com.", RecordType::A);
+    fails.store(true, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(1300));
+    let stale = resolver.ask_edns("www.example.com.", RecordType::A);
+    assert_eq!((stale.ttl(), stale.ede()), (30, Some(3)));
+    let patience = Duration::from_millis(1700)..Duration::from_millis(2800);
+    assert!(patience.contains(&stale.after), "{:?}", stale.after);
+    fails.store(false, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_secs(5));
+    resolver.ask("www.example.com.", RecordType::A);
+    std::thread::sleep(Duration::from_millis(300));
+    let fresh = resolver.ask_edns("www.example.com.", RecordType::A);
+    assert_eq!((fresh.ttl() <= 1, fresh.ede()), (true, None));
+}
+
+#[test]
+fn dead_and_lossy_upstreams_are_got_over() {
+    let dead = Upstream::start(|_| Vec::new());
+    let alive = Upstream::start(answers);
+    let resolver = Resolver::asking(&[&dead.address.to_string(), &alive.address.to_string()]);
+    for number in 0..20 {
+        let answer = resolver.ask(&format!("n{number}.example.com."), RecordType::A);
+        assert_eq!(answer.addresses(), [GOOD]);
+    }
+    assert!(dead.count() < 6, "{}", dead.count());
+    let lossy = Upstream::start(|seen| match seen.before % 2 {
+        0 => Vec::new(),
+        _ => answers(seen),
+    });
+    let resolver = asking(&lossy);
+    for number in 0..5 {
+        let answer = resolver.ask(&format!("n{number}.example.com."), RecordType::A);
+        assert_eq!(answer.addresses(), [GOOD]);
+    }
+    // Nobody listens there at all.
+    let resolver = Resolver::asking(&[&free_address().to_string()]);
+    let answer = resolver.ask_edns("www.example.com.", RecordType::A);
+    assert_eq!(
+        (answer.rcode(), answer.ede()),
+        (ResponseCode::ServFail, Some(23))
+    );
+}
+
+#[test]
+fn an_upstream_may_restart_under_load() {
+    let address = free_address();
+    let certificate = Certificate::new("dns.example");
+    drop(certificate);
+    let resolver = Resolver::asking(&[&address.to_string()]);
+    let failed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for worker in 0..8 {
+            let (resolver, failed) = (&resolver, &failed);
+            scope.spawn(move || {
+                for number in 0..20 {
+                    let name = format!("w{worker}n{number}.example.com.");
+                    if resolver.ask(&name, RecordType::A).addresses() != [GOOD] {
+                        failed.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(250));
+        Upstream::start_at(address, answers);
+    });
+    let failed = failed.load(Ordering::SeqCst);
+    assert!(failed <= 8, "{failed} of 160 failed");
+    let answer = resolver.ask("after.example.com.", RecordType::A);
+    assert_eq!(answer.addresses(), [GOOD]);
+}
+
+#[test]
+fn row_46_a_circle_is_found_and_costs_few_packets() {
+    let target = free_address();
+    // A forwarder that asks whoever listens at `target`.
+    let upstream = Upstream::start(move |seen| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let timeout = Some(Duration::from_secs(6));
+        socket.set_read_timeout(timeout).unwrap();
+        socket.send_to(&seen.bytes, target).unwrap();
+        let mut buffer = [0; 4096];
+        match socket.recv(&mut buffer) {
+            Ok(length) => vec![Send::Reply(buffer[..length].to_vec())],
+            Err(_) => Vec::new(),
+        }
+    });
+    let resolver = Resolver::start_at(target, &format!("upstreams = [\"{}\"]", upstream.address));
+    let start = Instant::now();
+    let answer = resolver.ask_edns("www.example.com.", RecordType::A);
+    assert_eq!(answer.rcode(), ResponseCode::ServFail);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let answer = resolver.ask_edns("other.example.com.", RecordType::A);
+    assert_eq!(
+        (answer.rcode(), answer.ede()),
+        (ResponseCode::ServFail, Some(0))
+    );
+    assert!(answer.after < Duration::from_millis(500));
+    assert!(upstream.count() <= 4, "{} packets", upstream.count());
+}
+
+#[test]
+fn row_46_asking_ourselves_is_refused_at_start() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("bnsd.toml");
+    std::fs::write(
+        &file,
+        "listen = [\"0.0.0.0:5399\"]\n[dns]\nupstreams = [\"127.0.0.1:5399\"]\n",
+    )
+    .unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bnsd"))
+        .args(["serve", "--check-config", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("is where bnsd itself listens"), "{error}");
+}
+
+#[test]
+fn another_network_is_noticed_and_its_answers_are_its_own() {
+    let resolv_conf = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(resolv_conf.path(), "nameserver 192.0.2.1\n").unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let options = bnsd::dns::ForwardOptions {
+        upstreams: vec!["192.0.2.1".parse().unwrap()],
+        ..Default::default()
+    };
+    let clock = Arc::new(bnsd::clock::SystemClock::start());
+    let forwarder = Arc::new(bnsd::dns::Forwarder::new(options, clock).unwrap());
+    let watch = bnsd::dns::forward::Watch {
+        resolv_conf: Some(resolv_conf.path().to_owned()),
+        listeners: vec!["127.0.0.1:53".parse().unwrap()],
+    };
+    runtime.spawn(watch.run(Arc::clone(&forwarder)));
+    std::thread::sleep(Duration::from_millis(200));
+    let text = "search lan\nnameserver 127.0.0.1\nnameserver 198.51.100.7\n";
+    std::fs::write(resolv_conf.path(), text).unwrap();
+    let end = Instant::now() + Duration::from_secs(7);
+    while forwarder.describe() != ["198.51.100.7:53"] {
+        assert!(Instant::now() < end, "{:?}", forwarder.describe());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
