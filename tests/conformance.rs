@@ -34,3 +34,6 @@ mod clients;
 
 /// Networks with a login page.
 mod portal;
+
+/// Validators that ask bnsd.
+mod validators;

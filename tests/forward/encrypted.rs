@@ -9,7 +9,7 @@ use hickory_proto::rr::{RData, RecordType};
 
 use super::{GOOD, answers, asking, form, pinned};
 use crate::common::resolver::{Resolver, query};
-use crate::common::secure_unbound::SecureUnbound;
+use crate::common::unbound::SecureUnbound;
 use crate::common::upstream::{
     ASKED, Certificate, Over, Seen, Send, Upstream, asked, question_end, response,
 };
@@ -77,7 +77,7 @@ fn a_real_unbound_is_asked_over_every_transport() {
             bootstrap.address
         ));
         let answer = resolver.ask("www.example.com.", RecordType::A);
-        assert_eq!(answer.addresses(), ["198.51.100.80"], "{upstream}");
+        assert_eq!(answer.addresses(), ["93.184.215.14"], "{upstream}");
         let unknown = resolver.ask("www.example.com.", RecordType::from(65280));
         assert!(
             matches!(&unknown.message.answers[0].data, RData::Unknown { rdata, .. }

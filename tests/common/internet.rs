@@ -1,0 +1,149 @@
+//! The legacy tree in small: a root of its own, top-level domains and zones below, in the auth-zones of an unbound
+//! that resolves from there. Half of it is signed where a test asks for that, by keys that are made for the run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Zones and what is in them, children before their parents.
+const ZONES: [(&str, &str); 9] = [
+    (
+        "example.com",
+        "@ MX 10 mail\n\
+         www A 93.184.215.14\n\
+         www AAAA 2606:2800:21f:cb07:6820:80da:af6b:8b2c\n\
+         www TYPE65280 \\# 4 DEADBEEF\n\
+         www.out A 93.184.215.14\n\
+         router A 192.168.1.1\n\
+         both A 10.0.0.1\n\
+         both A 93.184.215.15\n\
+         here AAAA ::1\n",
+    ),
+    ("example.org", "www A 198.51.100.9\nalias CNAME www\n"),
+    ("forged.org", "www A 198.51.100.13\n"),
+    ("go.id", "www A 198.51.100.62\n"),
+    ("com", "example NS a.root.\n"),
+    ("org", "example NS a.root.\nforged NS a.root.\n"),
+    ("id", "go NS a.root.\nnosuch A 198.51.100.63\n"),
+    ("root", "a A 127.0.0.1\n"),
+    (
+        "",
+        "com NS a.root.\norg NS a.root.\nid NS a.root.\nroot NS a.root.\n",
+    ),
+];
+
+/// Those that are signed, if any is; the others are delegated without a DS.
+const SIGNED: [&str; 6] = ["example.org", "forged.org", "go.id", "org", "id", ""];
+
+/// Records that are changed behind the back of their signatures.
+const FORGED: (&str, &str) = ("198.51.100.13", "203.0.113.13");
+
+/// The zones as files.
+pub struct Internet {
+    directory: PathBuf,
+    /// The root's key, for validators; there is none if nothing is signed.
+    pub anchor: PathBuf,
+}
+
+impl Internet {
+    /// Writes the zones as they are.
+    pub fn write(directory: &Path) -> Self {
+        let internet = Self::in_directory(directory);
+        for (origin, records) in ZONES {
+            fs::write(internet.file(origin), text(origin, records, "")).expect("a zone file");
+        }
+        internet
+    }
+
+    /// Writes the zones and signs most of them.
+    pub fn write_signed(directory: &Path) -> Self {
+        let internet = Self::write(directory);
+        for (origin, records) in ZONES {
+            let below = ZONES
+                .iter()
+                .map(|(child, _)| *child)
+                .filter(|&child| parent(child) == Some(origin));
+            let delegations: String = below.map(|child| internet.delegation(child)).collect();
+            fs::write(internet.file(origin), text(origin, records, &delegations))
+                .expect("a zone file");
+            if SIGNED.contains(&origin) {
+                internet.sign(origin);
+            }
+        }
+        internet
+    }
+
+    fn in_directory(directory: &Path) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            anchor: directory.join("root.key"),
+        }
+    }
+
+    /// The lines for unbound's configuration.
+    pub fn configuration(&self) -> String {
+        let zone = |(origin, _): &(&str, &str)| {
+            format!(
+                "auth-zone:\n name: \"{origin}.\"\n zonefile: \"{}\"\n for-downstream: no\n for-upstream: yes\n",
+                self.file(origin).display()
+            )
+        };
+        ZONES.iter().map(zone).collect()
+    }
+
+    fn file(&self, origin: &str) -> PathBuf {
+        self.directory.join(format!("{origin}.zone"))
+    }
+
+    /// The DS records of a signed zone.
+    fn delegation(&self, origin: &str) -> String {
+        fs::read_to_string(self.directory.join(format!("{origin}.ds"))).unwrap_or_default()
+    }
+
+    /// Signs a zone with one new key, and leaves its DS beside it.
+    fn sign(&self, origin: &str) {
+        let dotted = format!("{origin}.");
+        let key = self.run(
+            "ldns-keygen",
+            &["-r", "/dev/urandom", "-a", "ECDSAP256SHA256", "-k", &dotted],
+        );
+        let key = key.trim();
+        let ds = self.run("ldns-key2ds", &["-n", "-2", &format!("{key}.key")]);
+        fs::write(self.directory.join(format!("{origin}.ds")), ds).expect("a file");
+        let file = self.file(origin).display().to_string();
+        self.run("ldns-signzone", &["-o", &dotted, "-f", &file, &file, key]);
+        let signed = fs::read_to_string(&file).expect("the signed zone");
+        fs::write(&file, signed.replace(FORGED.0, FORGED.1)).expect("a zone file");
+        if origin.is_empty() {
+            fs::copy(self.directory.join(format!("{key}.key")), &self.anchor)
+                .expect("the root's key");
+        }
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(&self.directory)
+            .output();
+        let output = output.unwrap_or_else(|error| {
+            panic!("{program}: {error}; install the Debian package `ldnsutils`")
+        });
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+        String::from_utf8(output.stdout).expect("text")
+    }
+}
+
+/// The zone that delegates a zone.
+fn parent(origin: &str) -> Option<&str> {
+    match origin.split_once('.') {
+        Some((_, parent)) => Some(parent),
+        None => (!origin.is_empty()).then_some(""),
+    }
+}
+
+fn text(origin: &str, records: &str, delegations: &str) -> String {
+    format!(
+        "$ORIGIN {origin}.\n$TTL 300\n@ SOA a.root. h.root. 1 3600 600 86400 60\n@ NS a.root.\n{records}{delegations}"
+    )
+}
