@@ -5,22 +5,36 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A legacy resolver in a few lines of Python: every A is 198.51.100.9.
-const LEGACY: &str = r#"
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("127.0.0.1", 5399))
-while True:
-    q, c = s.recvfrom(4096)
-    end = 12
-    while q[end]:
-        end += q[end] + 1
-    kind = q[end + 1:end + 3]
-    rr = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4" + bytes([198, 51, 100, 9]) if kind == b"\0\1" else b""
-    s.sendto(q[:2] + b"\x81\x80\0\1" + (b"\0\1" if rr else b"\0\0") + b"\0\0\0\0" + q[12:end + 5] + rr, c)
+use crate::common::internet::Internet;
+use crate::common::unbound::{authority, configure};
+
+/// A web server on every address of the namespace, which says by what name it was called.
+const WEB: &str = r#"
+import http.server, socket
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = b"<html><body>This is <b>%s</b>.</body></html>" % self.headers["Host"].encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+Server(("::", 80), Page).serve_forever()
 "#;
+
+/// Where the web server is, under a name of the chain and under a legacy one.
+const PLACES: [(&str, &str); 2] = [
+    ("werner.id", "192.0.2.10"),
+    ("www.example.org", "198.51.100.9"),
+];
+
+/// Where the legacy resolver listens in the namespace.
+const LEGACY: &str = "127.0.0.1:5399";
 
 /// A namespace with its processes; all of it goes when the value does.
 struct Namespace {
@@ -32,7 +46,9 @@ struct Namespace {
 impl Namespace {
     fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let name = format!("bnsd-{}", std::process::id());
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bnsd-{}-{number}", std::process::id());
         let namespace = Self {
             name,
             children: Vec::new(),
@@ -43,6 +59,9 @@ impl Namespace {
         ip(&["link", "set", "lo", "up"]);
         // With loopback addresses alone, AI_ADDRCONFIG takes the machine for one without any network.
         ip(&["address", "add", "10.9.9.9/32", "dev", "lo"]);
+        for (_, address) in PLACES {
+            ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
+        }
         namespace
     }
 
@@ -71,7 +90,11 @@ impl Namespace {
     }
 
     fn spawn(&mut self, program: &str, arguments: &[&str]) {
-        let log = std::fs::File::create(self.scratch.path().join("log")).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.scratch.path().join("log"))
+            .unwrap();
         let mut command = self.command(program, arguments);
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.children.push(child);
@@ -79,7 +102,7 @@ impl Namespace {
 
     fn output(&self, program: &str, arguments: &[&str]) -> String {
         let output = self
-            .command("timeout", &[&["20", program], arguments].concat())
+            .command("timeout", &[&["60", program], arguments].concat())
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -109,20 +132,24 @@ fn run(program: &str, arguments: &[&str]) {
     );
 }
 
-#[test]
-fn everybodys_clients_resolve_both_kinds_of_names() {
+/// A namespace in which bnsd and a resolver for legacy names answer.
+fn ready() -> Namespace {
     let mut namespace = Namespace::new();
     namespace.write(
         "resolv.conf",
         "nameserver 127.0.0.1\noptions edns0 trust-ad\n",
     );
     namespace.write("nsswitch.conf", "hosts: dns\n");
-    let data = namespace.scratch.path().join("data").display().to_string();
+    let directory = namespace.scratch.path().to_owned();
+    let internet = authority("", &Internet::write(&directory));
+    let unbound = configure(&directory, LEGACY.parse().unwrap(), &internet);
+    let data = directory.join("data").display().to_string();
     let zones = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("zonefiles")
         .display()
         .to_string();
-    namespace.spawn("python3", &["-c", LEGACY]);
+    namespace.spawn("unbound", &["-d", "-c", &unbound.display().to_string()]);
+    namespace.spawn("python3", &["-c", WEB]);
     let bnsd = env!("CARGO_BIN_EXE_bnsd");
     let arguments = [
         "demo",
@@ -133,25 +160,33 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
         "--zonefiles",
         &zones,
         "--upstream",
-        "127.0.0.1:5399",
+        LEGACY,
     ];
     namespace.spawn(bnsd, &arguments);
     let start = Instant::now();
-    while !namespace
-        .output("dig", &["+short", "+tries=1", "+time=1", "werner.id"])
-        .contains("192.0.2.10")
+    let dig = |name| namespace.output("dig", &["+short", "+tries=1", "+time=1", name]);
+    while !PLACES
+        .iter()
+        .all(|(name, address)| dig(name).contains(address))
     {
-        let log = std::fs::read_to_string(namespace.scratch.path().join("log")).unwrap();
+        let log = std::fs::read_to_string(directory.join("log")).unwrap();
+        let log = log + &std::fs::read_to_string(directory.join("queries.log")).unwrap_or_default();
         assert!(
             start.elapsed() < Duration::from_secs(60),
-            "bnsd does not answer: {log}"
+            "no answers: {log}"
         );
         std::thread::sleep(Duration::from_millis(200));
     }
+    namespace
+}
+
+#[test]
+fn everybodys_clients_resolve_both_kinds_of_names() {
+    let namespace = ready();
     let python = "import socket, sys; print(socket.gethostbyname(sys.argv[1]))";
     let node = "require('dns').resolve4(process.argv[1], (e, a) => console.log(e || a[0]))";
     let lookup = "require('dns').lookup(process.argv[1], 4, (e, a) => console.log(e || a))";
-    let clients: [(&str, &[&str]); 13] = [
+    let clients: [(&str, &[&str]); 12] = [
         ("dig", &["+short"]),
         ("dig", &["+tcp", "+short"]),
         ("kdig", &["+short"]),
@@ -164,17 +199,45 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
         ("python3", &["-c", python]),
         ("node", &["-e", node]),
         ("node", &["-e", lookup]),
-        ("curl", &["-sv", "--connect-timeout", "1", "-4"]),
     ];
     for (client, arguments) in clients {
-        for (name, address) in [
-            ("werner.id", "192.0.2.10"),
-            ("www.example.org", "198.51.100.9"),
-        ] {
+        for (name, address) in PLACES {
             let text = namespace.output(client, &[arguments, &[name]].concat());
             assert!(
                 text.contains(address),
                 "{client} {arguments:?} {name}: {text}"
+            );
+        }
+    }
+}
+
+/// The profile is new, so that nothing is remembered; the switches keep the browser from asking for its own needs.
+#[test]
+fn web_clients_show_pages_under_both_kinds_of_names() {
+    let namespace = ready();
+    let profile = namespace.scratch.path().join("profile");
+    let profile = format!("--user-data-dir={}", profile.display());
+    let chromium = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        &profile,
+        "--dump-dom",
+    ];
+    let curl = ["-sS", "--max-time", "10"];
+    for (name, _) in PLACES {
+        let url = format!("http://{name}/");
+        for (client, arguments) in [("curl", &curl[..]), ("chromium", &chromium[..])] {
+            let text = namespace.output(client, &[arguments, &[&url]].concat());
+            assert!(
+                text.contains(&format!("This is <b>{name}</b>.")),
+                "{client} {name}: {text}"
             );
         }
     }
