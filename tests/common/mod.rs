@@ -4,6 +4,7 @@ pub mod bitcoind;
 pub mod chain_file;
 pub mod demo;
 pub mod dns;
+pub mod doh;
 pub mod golden;
 pub mod home;
 pub mod internet;
