@@ -5,7 +5,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 
-use super::bench::{AD, Bench, CD, Query, RD, addresses, shared};
+use super::bench::{AD, Bench, CD, Follows, Query, RD, addresses, shared};
 
 fn first_address(bench: &Bench, name: &str) -> Option<String> {
     let answer = bench.ask(name, RecordType::A);
@@ -275,15 +275,18 @@ fn mode_off_forwards_everything_but_the_alias() {
     );
 }
 
+/// Exit code and all that a command says.
+fn output(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = bench.bnsd(arguments);
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), text)
+}
+
 #[test]
 fn a_person_settles_one_name_and_explain_says_so() {
-    let bench = Bench::start("", &[]);
-    let run = |arguments: &[&str]| {
-        let output = bench.bnsd(arguments);
-        let text =
-            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        (output.status.code(), text)
-    };
+    let mut bench = Bench::start("", &[]);
+    let run = |arguments: &[&str]| output(&bench, arguments);
     assert_eq!(
         run(&["prefer"]),
         (
@@ -305,6 +308,14 @@ fn a_person_settles_one_name_and_explain_says_so() {
     let kept = std::fs::read_to_string(bench.path("data/preferences.toml")).unwrap();
     assert_eq!(kept, "\"rival.id\" = \"legacy\"\n");
     assert_eq!(run(&["prefer"]).1, "rival.id  legacy\n");
+    bench.restart(Follows::Chain);
+    bench.settle();
+    assert_eq!(
+        first_address(&bench, "rival.id").as_deref(),
+        Some(LEGACY),
+        "a choice outlives the daemon"
+    );
+    let run = |arguments: &[&str]| output(&bench, arguments);
     assert_eq!(run(&["prefer", "rival.id", "bns"]).0, Some(0));
     assert_eq!(
         first_address(&bench, "rival.id").as_deref(),

@@ -136,3 +136,50 @@ fn row_49_private_addresses_are_taken_out_unless_allowed() {
     let answer = resolver.ask("nas.home.example.", RecordType::A);
     assert_eq!(answer.addresses(), ["10.0.0.1"]);
 }
+
+#[test]
+fn row_49_every_kind_of_private_address_is_taken_out() {
+    const CASES: [(&str, &[u8]); 12] = [
+        ("loopback", &[127, 0, 0, 1]),
+        ("anything", &[0, 0, 0, 0]),
+        ("ten", &[10, 1, 2, 3]),
+        ("twelve", &[172, 31, 0, 1]),
+        ("sixteen", &[192, 168, 1, 1]),
+        ("link", &[169, 254, 1, 1]),
+        ("all", &[255, 255, 255, 255]),
+        ("six", &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        (
+            "mapped",
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1],
+        ),
+        (
+            "nat",
+            &[0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 1],
+        ),
+        (
+            "near",
+            &[0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        ),
+        (
+            "unique",
+            &[0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+        ),
+    ];
+    let upstream = Upstream::start(|seen| {
+        let name = asked(&seen.bytes);
+        let kind = name.split('.').next().unwrap();
+        let (_, data) = CASES.iter().find(|(case, _)| *case == kind).unwrap();
+        let record = (ASKED, if data.len() == 4 { 1 } else { 28 }, 60, *data);
+        vec![Send::Reply(response(&seen.bytes, 0, &[record], &[]))]
+    });
+    let resolver = asking(&upstream);
+    for (case, data) in CASES {
+        let rtype = match data.len() {
+            4 => RecordType::A,
+            _ => RecordType::AAAA,
+        };
+        let answer = resolver.ask_edns(&format!("{case}.example.com."), rtype);
+        assert!(answer.message.answers.is_empty(), "{case}");
+        assert_eq!(answer.ede(), Some(15), "{case}");
+    }
+}

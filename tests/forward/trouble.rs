@@ -1,16 +1,23 @@
 //! Rows 34, 37 and 46, and upstreams that are dead, lossy, restarted or in another network.
 
+use std::collections::HashSet;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bnsd::clock::{ManualClock, SystemClock};
+use bnsd::dns::forward::{Ask, NxdomainCut, Watch};
+use bnsd::dns::{ForwardOptions, Forwarder};
+use bnsd::resolver::Question;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{DNSClass, RecordType};
 
-use super::{GOOD, answers, asking, form};
+use super::{GOOD, answers, asking, form, pinned};
 use crate::common::resolver::{Resolver, free_address, query, with_edns};
-use crate::common::upstream::{ASKED, Certificate, Seen, Send, Upstream, asked, response};
+use crate::common::upstream::{
+    ASKED, COM, Certificate, Seen, Send, Upstream, asked, response, soa,
+};
 
 #[test]
 fn row_37_rfc9520_failures_are_kept_and_cost_few_packets() {
@@ -66,6 +73,47 @@ fn row_34_rfc8767_what_is_out_of_date_serves_while_upstreams_fail() {
     std::thread::sleep(Duration::from_millis(300));
     let fresh = resolver.ask_edns("www.example.com.", RecordType::A);
     assert_eq!((fresh.ttl() <= 1, fresh.ede()), (true, None));
+}
+
+#[test]
+fn row_34_rfc8767_a_missing_name_may_be_out_of_date_too() {
+    let fails = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&fails);
+    let upstream = Upstream::start(move |seen| match flag.load(Ordering::SeqCst) {
+        true => Vec::new(),
+        false => {
+            let soa = [(COM, 6, 900, &soa(1)[..])];
+            vec![Send::Reply(response(&seen.bytes, 3, &[], &soa))]
+        }
+    });
+    let resolver = asking(&upstream);
+    resolver.ask("nx.example.com.", RecordType::A);
+    fails.store(true, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_millis(1300));
+    let stale = resolver.ask_edns("nx.example.com.", RecordType::A);
+    assert_eq!(
+        (stale.rcode(), stale.ede()),
+        (ResponseCode::NXDomain, Some(19))
+    );
+    assert_eq!(stale.message.authorities[0].ttl, 30);
+}
+
+#[test]
+fn row_35_rfc8914_the_upstreams_own_reason_is_passed_on() {
+    let upstream = Upstream::start(|seen| {
+        let mut bytes = response(&seen.bytes, 2, &[], &[]);
+        bytes[11] = 1;
+        bytes.extend([
+            0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 8, 0, 15, 0, 4, 0, 7, b'o', b'k',
+        ]);
+        vec![Send::Reply(bytes)]
+    });
+    let answer = asking(&upstream).ask_edns("old.example.com.", RecordType::A);
+    assert_eq!(
+        (answer.rcode(), answer.ede()),
+        (ResponseCode::ServFail, Some(7)),
+        "signature expired"
+    );
 }
 
 #[test]
@@ -157,19 +205,102 @@ fn row_46_a_circle_is_found_and_costs_few_packets() {
 fn row_46_asking_ourselves_is_refused_at_start() {
     let scratch = tempfile::tempdir().unwrap();
     let file = scratch.path().join("bnsd.toml");
-    std::fs::write(
-        &file,
-        "listen = [\"0.0.0.0:5399\"]\n[dns]\nupstreams = [\"127.0.0.1:5399\"]\n",
-    )
-    .unwrap();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bnsd"))
-        .args(["serve", "--check-config", "--config"])
-        .arg(&file)
-        .output()
+    let check = |config: &str, arguments: &[&str]| {
+        std::fs::write(&file, config).unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_bnsd"))
+            .args(["serve", "--check-config", "--config"])
+            .arg(&file)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), error)
+    };
+    let routes = "listen = [\"127.0.0.1:5399\"]\n[dns.routes]\n\"lan\" = [\"127.0.0.1:5399\"]\n";
+    for (config, arguments) in [
+        (
+            "listen = [\"0.0.0.0:5399\"]\n[dns]\nupstreams = [\"127.0.0.1:5399\"]\n",
+            &[][..],
+        ),
+        (
+            "",
+            &["--listen", "0.0.0.0:5399", "--upstream", "127.0.0.1:5399"],
+        ),
+        (
+            "",
+            &["--listen", "[::]:5399", "--upstream", "127.0.0.1:5399"],
+        ),
+        ("", &["--listen", "[::1]:5399", "--upstream", "[::1]:5399"]),
+        ("", &["--upstream", "127.0.0.1"]),
+        (routes, &[]),
+    ] {
+        let (code, error) = check(config, arguments);
+        assert_eq!(code, Some(2), "{config} {arguments:?}: {error}");
+        assert!(error.contains("is where bnsd itself listens"), "{error}");
+    }
+    let (code, error) = check(
+        "",
+        &["--listen", "0.0.0.0:5399", "--upstream", "127.0.0.1:5398"],
+    );
+    assert_eq!(code, Some(0), "{error}");
+}
+
+/// A clock goes on while the machine sleeps, the other does not: only such a clock can be put forward here.
+#[test]
+fn a_night_in_suspension_is_noticed_and_upstreams_are_asked_afresh() {
+    let certificate = Certificate::new("dns.example");
+    let upstream = Upstream::start_tls(&certificate, answers);
+    let clock = Arc::new(ManualClock::at(1_800_000_000));
+    let options = ForwardOptions {
+        upstreams: vec![pinned(&certificate, &upstream).parse().unwrap()],
+        ..Default::default()
+    };
+    let forwarder = Arc::new(Forwarder::new(options, clock.clone()).unwrap());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let watch = Watch {
+        resolv_conf: None,
+        listeners: Vec::new(),
+    };
+    let ask = |name: &str| {
+        let ask = Ask {
+            question: Question::new(&name.parse().unwrap(), RecordType::A, DNSClass::IN),
+            dnssec_ok: false,
+            checking_disabled: false,
+            nxdomain_cut: NxdomainCut::Allowed,
+        };
+        let answered = runtime.block_on(forwarder.ask(&ask, &mut 3));
+        answered.expect("an answer");
+    };
+    ask("a.example.com.");
+    ask("b.example.com.");
+    let connections = || {
+        let seen = upstream.seen();
+        seen.iter()
+            .map(|seen| seen.from)
+            .collect::<HashSet<_>>()
+            .len()
+    };
+    assert_eq!(connections(), 1);
+    runtime.spawn(watch.run(Arc::clone(&forwarder)));
+    std::thread::sleep(Duration::from_millis(100));
+    forwarder
+        .open_portal(
+            &["192.0.2.1:53".parse().unwrap()],
+            Duration::from_secs(100_000),
+        )
         .unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("is where bnsd itself listens"), "{error}");
+    clock.advance(28_800);
+    let end = Instant::now() + Duration::from_secs(30);
+    while forwarder.portal().is_some() {
+        assert!(Instant::now() < end, "nobody notices");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ask("c.example.com.");
+    assert_eq!(
+        connections(),
+        2,
+        "the old connection led into another network"
+    );
 }
 
 #[test]
@@ -177,13 +308,13 @@ fn another_network_is_noticed_and_its_answers_are_its_own() {
     let resolv_conf = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(resolv_conf.path(), "nameserver 192.0.2.1\n").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let options = bnsd::dns::ForwardOptions {
+    let options = ForwardOptions {
         upstreams: vec!["192.0.2.1".parse().unwrap()],
         ..Default::default()
     };
-    let clock = Arc::new(bnsd::clock::SystemClock::start());
-    let forwarder = Arc::new(bnsd::dns::Forwarder::new(options, clock).unwrap());
-    let watch = bnsd::dns::forward::Watch {
+    let clock = Arc::new(SystemClock::start());
+    let forwarder = Arc::new(Forwarder::new(options, clock).unwrap());
+    let watch = Watch {
         resolv_conf: Some(resolv_conf.path().to_owned()),
         listeners: vec!["127.0.0.1:53".parse().unwrap()],
     };
