@@ -17,7 +17,7 @@ mod service;
 mod source;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -125,13 +125,13 @@ impl Daemon {
         let forwarder = Arc::new(forwarder(config, &server, &clock)?);
         let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
         load_cache(&forwarder, cache_file.as_deref());
-        let names = Arc::new(NameStore {
-            params: Arc::clone(&params),
-            store: Arc::clone(&store),
-            archive: Arc::clone(&archive),
-            progress: Arc::clone(&progress),
-            clock: Arc::clone(&clock),
-        });
+        let names = Arc::new(NameStore::new(
+            Arc::clone(&params),
+            Arc::clone(&store),
+            Arc::clone(&archive),
+            Arc::clone(&progress),
+            Arc::clone(&clock),
+        ));
         let handler = Handler::new(
             Arc::clone(&names),
             Policy {
@@ -142,8 +142,10 @@ impl Daemon {
         )
         .with_log(config.log_queries)
         .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
+        let handler = Arc::new(handler);
+        tell_of_changes(&store, &handler, &params);
         let service = Arc::new(Service {
-            handler: Arc::new(handler),
+            handler,
             names,
             folders,
             preferences: Mutex::new(preferences),
@@ -323,6 +325,24 @@ pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
     let store = Store::open(&config.data_dir, &chain, options)?;
     store.seed(&params.genesis_changes())?;
     Ok(store)
+}
+
+/// Lets no answer outlive a commit that changes it. A new epoch may change the terms of every name.
+fn tell_of_changes(store: &Store, handler: &Arc<Handler<Arc<NameStore>>>, params: &Arc<Params>) {
+    let (handler, params) = (Arc::downgrade(handler), Arc::clone(params));
+    let epoch_end = move |height: Option<u32>| params.epoch(height.unwrap_or(0)).end_block;
+    let before = store.snapshot().tip().map(|tip| tip.height);
+    let epoch = AtomicU32::new(epoch_end(before));
+    store.subscribe(move |notice| {
+        let Some(handler) = handler.upgrade() else {
+            return;
+        };
+        handler.note_change(notice);
+        let now = epoch_end(notice.height);
+        if epoch.swap(now, Ordering::Relaxed) != now {
+            handler.forget_answers();
+        }
+    });
 }
 
 /// What earlier runs are known to have reached.

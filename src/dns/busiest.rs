@@ -36,9 +36,14 @@ struct Table {
 }
 
 impl Busiest {
+    /// Whether somebody looks.
+    pub fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
     /// A name was asked for.
     pub fn count(&self, name: &DnsName) {
-        if self.watched.load(Ordering::Relaxed) {
+        if self.is_watched() {
             self.count_at(name, Instant::now());
         }
     }

@@ -9,7 +9,7 @@ use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
 use super::encode::Reply;
 use super::rebind::{Filtered, is_private_record};
-use crate::resolver::{Answer, ExtendedError, MAX_CHAIN, Policy, Provenance, Question};
+use crate::resolver::{Answer, ExtendedError, Heights, MAX_CHAIN, Policy, Provenance, Question};
 
 /// OPTION-CODE of extended errors (RFC 8914 §2).
 const EDE: u16 = 15;
@@ -26,6 +26,8 @@ pub(super) struct Chain {
     provenance: Option<Provenance>,
     /// Records that led on.
     pub(super) hops: usize,
+    /// The heights at which all of it is the same.
+    heights: Heights,
 }
 
 impl Chain {
@@ -37,6 +39,7 @@ impl Chain {
             answers: Vec::new(),
             provenance: None,
             hops: 0,
+            heights: Heights::ALL,
         }
     }
 
@@ -48,6 +51,7 @@ impl Chain {
         let Some(target) = answer.chase.take() else {
             return Some(self.merge_checked(answer, policy));
         };
+        self.heights = self.heights.and(answer.heights);
         self.move_to(target, answer.answers, answer.provenance);
         None
     }
@@ -75,6 +79,7 @@ impl Chain {
             return answer;
         }
         answer.provenance = self.least(answer.provenance);
+        answer.heights = self.heights.and(answer.heights);
         if !self.answers.is_empty() {
             self.answers.append(&mut answer.answers);
             answer.answers = std::mem::take(&mut self.answers);

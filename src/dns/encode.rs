@@ -6,10 +6,11 @@
 
 use hickory_proto::ProtoError;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{Name as DnsName, Record};
+use hickory_proto::rr::Record;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use super::cookie::{COOKIE, FullCookie};
+use super::forward::wire::HEADER;
 use super::forward::{Response, Stamp};
 use super::query::{ClientEdns, KEEPALIVE, PADDING, Query};
 use crate::resolver::{Answer, ExtendedError, Provenance};
@@ -17,7 +18,7 @@ use crate::resolver::{Answer, ExtendedError, Provenance};
 /// Largest UDP answer, whatever the client takes: fits into every path (DNS flag day 2020).
 pub const UDP_MAX: u16 = 1232;
 /// Largest UDP answer to a client without EDNS (RFC 1035 §4.2.1).
-const UDP_PLAIN: u16 = 512;
+pub const UDP_PLAIN: u16 = 512;
 /// Length of an OPT record without options.
 const OPT: u16 = 11;
 /// Length of an option without data.
@@ -124,15 +125,26 @@ pub fn udp_limit(query: &Query) -> u16 {
         .map_or(UDP_PLAIN, |edns| edns.payload.clamp(UDP_PLAIN, UDP_MAX))
 }
 
+/// Whether a message holds all that there was to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// It does.
+    Whole,
+    /// Something had no room.
+    Cut,
+}
+
 /// Writes `reply` into `out`, within its frame.
-pub fn encode(query: &Query, reply: &Reply, frame: &Frame, out: &mut Vec<u8>) {
-    if try_encode(query, reply, frame, out).is_err() {
-        // Only a record that no message can hold gets here; the client is told that we failed.
-        let failure = Reply::bare(ResponseCode::ServFail);
-        if try_encode(query, &failure, frame, out).is_err() {
-            out.clear();
-        }
+pub fn encode(query: &Query, reply: &Reply, frame: &Frame, out: &mut Vec<u8>) -> Extent {
+    if let Ok(extent) = try_encode(query, reply, frame, out) {
+        return extent;
     }
+    // Only a record that no message can hold gets here; the client is told that we failed.
+    let failure = Reply::bare(ResponseCode::ServFail);
+    if try_encode(query, &failure, frame, out).is_err() {
+        out.clear();
+    }
+    Extent::Cut
 }
 
 /// Writes an upstream's response into `out` as it came, within its frame: what does not fit is left out whole,
@@ -164,7 +176,7 @@ pub fn encode_raw(query: &Query, response: &Response, frame: &Frame, out: &mut V
 
 /// Leaves header and question, with TC.
 fn cut_to_question(out: &mut Vec<u8>, question: usize) {
-    out.truncate(12 + question);
+    out.truncate(HEADER + question);
     if let Some(flags) = out.get_mut(2) {
         *flags |= 0x02;
     }
@@ -174,7 +186,7 @@ fn cut_to_question(out: &mut Vec<u8>, question: usize) {
 }
 
 /// Counts more additional records.
-fn add_to_count(out: &mut [u8], more: u16) {
+pub fn add_to_count(out: &mut [u8], more: u16) {
     if let Some(count) = out.get_mut(10..).and_then(<[u8]>::first_chunk_mut::<2>) {
         *count = u16::from_be_bytes(*count)
             .saturating_add(more)
@@ -187,47 +199,64 @@ fn try_encode(
     reply: &Reply,
     frame: &Frame,
     out: &mut Vec<u8>,
-) -> Result<(), ProtoError> {
+) -> Result<Extent, ProtoError> {
     out.clear();
     let options = frame.options();
     let opt = query.edns.map_or(0, |_| OPT + options.len() as u16);
     let mut encoder = BinEncoder::new(out);
     encoder.set_max_size(frame.limit.saturating_sub(opt));
-    encoder.emit_vec(&[0; 12])?;
+    encoder.emit_vec(&[0; HEADER])?;
     if let Some(question) = &query.question {
-        question.emit(&mut encoder)?;
+        // In lower case, so that the owners below are the same name to compression.
+        let mut lower = question.clone();
+        lower.name = question.name.to_lowercase();
+        lower.emit(&mut encoder)?;
     }
-    let asked = query.question.as_ref().map(|question| question.name());
-    let emitted = emit_sections(&mut encoder, reply, asked)?;
+    let emitted = emit_sections(&mut encoder, reply)?;
     write_header(out, query, reply, &emitted);
-    if let Some(edns) = query.edns {
-        write_opt(out, edns, reply, options, frame);
+    if let Some(question) = &query.question {
+        spell(out, &question.to_bytes()?);
     }
-    Ok(())
+    let mut extent = emitted.extent;
+    if let Some(edns) = query.edns
+        && write_opt(out, edns, reply, options, frame) == Extent::Cut
+    {
+        extent = Extent::Cut;
+    }
+    Ok(extent)
+}
+
+/// Puts the client's own letters over the question.
+pub fn spell(out: &mut [u8], question: &[u8]) {
+    let place = out.get_mut(HEADER..HEADER + question.len());
+    if let Some(place) = place {
+        place.copy_from_slice(question);
+    }
 }
 
 /// What of a reply is in the message.
-#[derive(Default)]
 struct Emitted {
     /// Records per section.
     counts: [u16; 3],
     /// An answer or an authority is missing.
     truncated: bool,
+    extent: Extent,
 }
 
 /// Emits the three sections until one does not fit.
-fn emit_sections(
-    encoder: &mut BinEncoder<'_>,
-    reply: &Reply,
-    asked: Option<&DnsName>,
-) -> Result<Emitted, ProtoError> {
+fn emit_sections(encoder: &mut BinEncoder<'_>, reply: &Reply) -> Result<Emitted, ProtoError> {
     let sections = [&reply.answers, &reply.authorities, &reply.additionals];
-    let mut emitted = Emitted::default();
+    let mut emitted = Emitted {
+        counts: [0; 3],
+        truncated: false,
+        extent: Extent::Whole,
+    };
     for (index, records) in sections.into_iter().enumerate() {
-        let count = emit_records(encoder, records, asked)?;
+        let count = emit_records(encoder, records)?;
         emitted.counts[index] = count as u16;
         if count < records.len() {
             emitted.truncated = index < 2;
+            emitted.extent = Extent::Cut;
             break;
         }
     }
@@ -235,17 +264,11 @@ fn emit_sections(
 }
 
 /// Emits whole RRsets as long as they fit; returns the number of records.
-fn emit_records(
-    encoder: &mut BinEncoder<'_>,
-    records: &[Record],
-    asked: Option<&DnsName>,
-) -> Result<usize, ProtoError> {
+fn emit_records(encoder: &mut BinEncoder<'_>, records: &[Record]) -> Result<usize, ProtoError> {
     let mut emitted = 0;
     for set in records.chunk_by(same_rrset) {
         let start = encoder.offset();
-        let fits = set
-            .iter()
-            .all(|record| emit_record(encoder, record, asked).is_ok());
+        let fits = set.iter().all(|record| record.emit(encoder).is_ok());
         if !fits {
             encoder.set_offset(start);
             encoder.trim();
@@ -258,22 +281,6 @@ fn emit_records(
 
 fn same_rrset(a: &Record, b: &Record) -> bool {
     a.record_type() == b.record_type() && a.name == b.name
-}
-
-/// The owner takes the letters of the question, so that the two are one name to compression.
-fn emit_record(
-    encoder: &mut BinEncoder<'_>,
-    record: &Record,
-    asked: Option<&DnsName>,
-) -> Result<(), ProtoError> {
-    match asked {
-        Some(asked) if *asked == record.name && !asked.eq_case(&record.name) => {
-            let mut record = record.clone();
-            record.name = asked.clone();
-            record.emit(encoder)
-        }
-        _ => record.emit(encoder),
-    }
 }
 
 fn write_header(out: &mut [u8], query: &Query, reply: &Reply, emitted: &Emitted) {
@@ -310,7 +317,7 @@ fn write_opt(
     reply: &Reply,
     mut options: Vec<u8>,
     frame: &Frame,
-) {
+) -> Extent {
     let extended_rcode = (u16::from(reply.rcode) >> 4) as u8;
     let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
     out.extend([0, 0, 41]);
@@ -318,7 +325,8 @@ fn write_opt(
     out.extend([extended_rcode, 0, dnssec_ok, 0]);
     let room = usize::from(frame.limit).saturating_sub(out.len() + 2);
     let explanation = reply.ede.as_ref().map(ede_option).unwrap_or_default();
-    if options.len() + explanation.len() <= room {
+    let fits = options.len() + explanation.len() <= room;
+    if fits {
         options.extend(explanation);
     }
     if frame.padding {
@@ -326,6 +334,7 @@ fn write_opt(
     }
     out.extend((options.len() as u16).to_be_bytes());
     out.extend(options);
+    if fits { Extent::Whole } else { Extent::Cut }
 }
 
 /// Appends a padding option that makes the message, `before` bytes so far, a multiple of the block long.

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 
 use super::{ForwardOptions, Forwarder, Handler, Options, Server, Snapshots, UpstreamConfig};
 use crate::clock::SystemClock;
-use crate::resolver::Policy;
 use crate::resolver::fixture::Names;
+use crate::resolver::{Policy, SyncState};
 
 /// Patience of the test client.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -23,6 +23,10 @@ impl Snapshots for Names {
 
     fn snapshot(&self) -> Names {
         self.clone()
+    }
+
+    fn sync_state(&self) -> SyncState {
+        self.sync
     }
 }
 

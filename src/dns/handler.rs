@@ -4,8 +4,8 @@
 //! send its answer without a task in between. What needs one is handed back as [`Pending`], to be finished
 //! by [`Handler::finish`] on a task; their number is bounded.
 //!
-//! An answer cache in wire form belongs between `decode` and `decide` in [`Handler::handle`], keyed by the
-//! lower-case name, the type and the class of EDNS; both sides already have that shape.
+//! A plain query that was asked before is answered from [`Answers`], before anything is decoded. Whatever is unusual
+//! about a query (cookies, other options, odd flags) takes the long way and gets the same answer.
 
 use std::sync::Arc;
 
@@ -14,22 +14,26 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::answers::{Answers, Body, Kept};
 use super::busiest::Busiest;
 use super::chain::Chain;
 use super::client::{Client, Transport};
 use super::cookie::Cookies;
 use super::counters::Counters;
-use super::encode::{Frame, Reply, encode, encode_raw, udp_limit};
+use super::encode::{Extent, Frame, Reply, encode, encode_raw, udp_limit};
 use super::forward::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
 use super::hosts::Hosts;
+use super::plain::Plain;
 use super::query::{Decoded, Query, decode};
 use super::rebind;
 use super::tcp::IDLE_TIMEOUT;
 use crate::clock::{Clock as _, SystemClock};
 use crate::resolver::{
-    Answer, BnsRoute, EffectiveMode, ExtendedError, MAX_CHAIN, Mode, NameSource, Outcome, Policy,
-    Provenance, Question, Resolution, Route, answer_bns, resolve, route,
+    Answer, BnsRoute, EffectiveMode, ExtendedError, Heights, MAX_CHAIN, Mode, NameSource, Outcome,
+    Policy, Provenance, Question, Recorded, Resolution, Route, Subjects, SyncState, answer_bns,
+    resolve, route,
 };
+use crate::store::ChangeNotice;
 
 /// Queries that may wait for an upstream at the same time.
 const IN_FLIGHT_MAX: usize = 2_000;
@@ -41,6 +45,9 @@ pub trait Snapshots: Send + Sync + 'static {
 
     /// The newest moment.
     fn snapshot(&self) -> Self::Source;
+
+    /// How far the index is behind its chain; the same as the newest moment's, for less.
+    fn sync_state(&self) -> SyncState;
 }
 
 /// What became of a packet.
@@ -71,6 +78,7 @@ pub struct Pending {
 /// Answers queries.
 pub struct Handler<P> {
     snapshots: P,
+    answers: Answers,
     policy: ArcSwap<Policy>,
     forwarder: Arc<Forwarder>,
     hosts: Option<Hosts>,
@@ -101,8 +109,10 @@ enum Step {
 impl<P: Snapshots> Handler<P> {
     /// A handler over a source of state.
     pub fn new(snapshots: P, policy: Policy, forwarder: Arc<Forwarder>) -> Self {
+        let height = snapshots.snapshot().height().unwrap_or(0);
         Self {
             snapshots,
+            answers: Answers::at(height),
             policy: ArcSwap::from_pointee(policy),
             forwarder,
             hosts: None,
@@ -139,6 +149,18 @@ impl<P: Snapshots> Handler<P> {
     /// Puts another policy in force.
     pub fn set_policy(&self, policy: Policy) {
         self.policy.store(Arc::new(policy));
+        self.answers.forget();
+    }
+
+    /// A commit changed the state of names: of the answers that are kept, those go that it changes.
+    pub fn note_change(&self, notice: &ChangeNotice) {
+        let height = notice.height.unwrap_or(0);
+        self.answers.note(height, &notice.names, &notice.namespaces);
+    }
+
+    /// Decides every answer anew, from the next query on.
+    pub fn forget_answers(&self) {
+        self.answers.forget();
     }
 
     /// The same with a file of hosts, which is asked before everybody else.
@@ -155,6 +177,17 @@ impl<P: Snapshots> Handler<P> {
 
     /// Answers a packet into `out`, or says what it takes to answer it.
     pub fn handle(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
+        if let Some(hosts) = &self.hosts
+            && hosts.look(self.forwarder.now())
+        {
+            self.answers.forget();
+        }
+        let plain = self.plain(bytes);
+        if let Some(plain) = &plain
+            && self.reply_kept(plain, client, out)
+        {
+            return Handled::Ready;
+        }
         let (query, question) = match decode(bytes) {
             Decoded::Silence => {
                 self.counters.count_dropped();
@@ -168,12 +201,62 @@ impl<P: Snapshots> Handler<P> {
         };
         let asked = self.frame(query, client);
         let mut chain = Chain::new(question);
-        match self.decide(&mut chain) {
-            Step::Done(answer) => self.reply(&asked, answer, out),
-            Step::Ask(None) if self.reply_cached(&asked, &chain, out) => {}
+        let moment = self.answers.moment();
+        let source = Recorded::new(self.snapshots.snapshot());
+        let kept = match self.decide(&mut chain, &source) {
+            Step::Done(answer) => {
+                let (outcome, heights) = (answer.outcome, answer.heights);
+                let body = self.reply(&asked, answer, out);
+                body.map(|body| (body, outcome, heights))
+            }
+            Step::Ask(None) => match self.cached(&asked, &chain, &source) {
+                Some(response) => {
+                    self.note(&asked, Outcome::Forwarded);
+                    encode_raw(&asked.query, &response, &asked.frame, out);
+                    let entry = response.kept().cloned();
+                    entry.map(|entry| (Body::Forwarded(entry), Outcome::Forwarded, Heights::ALL))
+                }
+                None => return self.pend(asked, chain, None, out),
+            },
             Step::Ask(fallback) => return self.pend(asked, chain, fallback, out),
+        };
+        if let (Some(plain), Some((body, outcome, heights))) = (plain, kept) {
+            let kept = Kept::new(moment, body, outcome, source.subjects(), heights);
+            self.answers.keep(plain.key.as_bytes(), kept);
         }
         Handled::Ready
+    }
+
+    /// A query whose answer may come from memory and go there: what is logged or shown is decoded first.
+    fn plain<'q>(&self, bytes: &'q [u8]) -> Option<Plain<'q>> {
+        let is_shown = self.log == QueryLog::On || self.busiest.is_watched();
+        Plain::read(bytes).filter(|_| !is_shown)
+    }
+
+    /// Answers from memory, if the answer is there, still true and short enough.
+    fn reply_kept(&self, plain: &Plain<'_>, client: Client, out: &mut Vec<u8>) -> bool {
+        let Some(kept) = self.answers.get(plain.key.as_bytes()) else {
+            return false;
+        };
+        if !self.vouches(&kept.subjects) {
+            return false;
+        }
+        let limit = plain.limit(client.transport);
+        let is_written = match &kept.body {
+            Body::Message { bytes, verified } => plain.write(bytes, *verified, limit, out),
+            Body::Forwarded(entry) => {
+                self.forwarder.write_kept(entry, plain.stamp(), out) && plain.add_opt(limit, out)
+            }
+        };
+        if is_written {
+            self.counters.count(kept.outcome);
+        }
+        is_written
+    }
+
+    /// Whether the index is far enough for an answer that counted on it.
+    fn vouches(&self, subjects: &Subjects) -> bool {
+        !subjects.sync_counted || self.policy.load().accepts(self.snapshots.sync_state())
     }
 
     /// Answers a packet with a response code alone, whatever it asks; for those who may not ask.
@@ -210,42 +293,42 @@ impl<P: Snapshots> Handler<P> {
             let step = match self.forwarder.ask(&ask, &mut packets).await {
                 Err(error) => Step::Done(chain.merge(forward_failure(&error))),
                 Ok(response) => {
-                    if fallback.is_none() && self.passes(&response, &chain) {
+                    let source = self.snapshots.snapshot();
+                    if fallback.is_none() && self.passes(&response, &chain, &source) {
                         self.note(&asked, Outcome::Forwarded);
                         return encode_raw(&asked.query, &response, &asked.frame, out);
                     }
-                    match self.relay(&mut chain, &response, fallback.take()) {
+                    match self.relay(&mut chain, &response, fallback.take(), &source) {
                         Relayed::Reply(reply) => {
                             self.note(&asked, Outcome::Forwarded);
-                            return encode(&asked.query, &reply, &asked.frame, out);
+                            encode(&asked.query, &reply, &asked.frame, out);
+                            return;
                         }
                         Relayed::GoOn(step) => step,
                     }
                 }
             };
             match step {
-                Step::Done(answer) => return self.reply(&asked, answer, out),
+                Step::Done(answer) => {
+                    self.reply(&asked, answer, out);
+                    return;
+                }
                 Step::Ask(next) => fallback = next,
             }
         }
     }
 
-    /// Answers from what is kept, if that is at hand and can go out as it is.
-    fn reply_cached(&self, asked: &Asked, chain: &Chain, out: &mut Vec<u8>) -> bool {
+    /// An upstream's answer that is at hand and can go out as it is.
+    fn cached(&self, asked: &Asked, chain: &Chain, source: &impl NameSource) -> Option<Response> {
         let ask = self.question_for_upstreams(&asked.query, chain);
-        let response = self.forwarder.cached(&ask);
-        let Some(response) = response.filter(|response| self.passes(response, chain)) else {
-            return false;
-        };
-        self.note(asked, Outcome::Forwarded);
-        encode_raw(&asked.query, &response, &asked.frame, out);
-        true
+        let response = self.forwarder.cached(&ask)?;
+        self.passes(&response, chain, source).then_some(response)
     }
 
     /// Whether a response answers the client's own question and can go out as it is.
-    fn passes(&self, response: &Response, chain: &Chain) -> bool {
+    fn passes(&self, response: &Response, chain: &Chain, source: &impl NameSource) -> bool {
         let policy = self.policy.load();
-        let leads_to_us = |target| self.is_ours(target, chain, &policy);
+        let leads_to_us = |target| is_ours(target, chain, &policy, source);
         chain.hops == 0
             && response.is_whole()
             && (!response.has_private() || policy.allows_private(&chain.asked))
@@ -309,11 +392,17 @@ impl<P: Snapshots> Handler<P> {
         Handled::Ready
     }
 
-    fn reply(&self, asked: &Asked, answer: Answer, out: &mut Vec<u8>) {
+    /// Writes the answer into `out`; gives it for others who ask the same, unless it is for this once.
+    fn reply(&self, asked: &Asked, answer: Answer, out: &mut Vec<u8>) -> Option<Body> {
         self.note(asked, answer.outcome);
+        let lasts = matches!(
+            answer.outcome,
+            Outcome::Answered | Outcome::NoData | Outcome::NoSuchName
+        ) && answer.provenance != Provenance::Upstream;
         let mut reply = Reply::from(answer);
         reply.verified &= self.policy.load().ad_for_bns;
-        encode(&asked.query, &reply, &asked.frame, out);
+        let extent = encode(&asked.query, &reply, &asked.frame, out);
+        (lasts && extent == Extent::Whole).then(|| Body::message(out, reply.verified))
     }
 
     /// What the answer to a query has to respect.
@@ -360,9 +449,8 @@ impl<P: Snapshots> Handler<P> {
     }
 
     /// Follows a question as far as that needs no upstream.
-    fn decide(&self, chain: &mut Chain) -> Step {
+    fn decide(&self, chain: &mut Chain, source: &impl NameSource) -> Step {
         let policy = self.policy.load();
-        let source = self.snapshots.snapshot();
         if self.forwarder.is_own_probe(&chain.question.name) {
             return Step::Done(Answer::refused());
         }
@@ -380,7 +468,7 @@ impl<P: Snapshots> Handler<P> {
             if routed && matches!(route(&chain.question, &policy), Route::SpecialUse(_)) {
                 return Step::Ask(None);
             }
-            let answer = match resolve(&chain.question, &policy, &source) {
+            let answer = match resolve(&chain.question, &policy, source) {
                 Ok(Resolution::Answer(answer)) => answer,
                 Ok(Resolution::Forward) => return Step::Ask(None),
                 Ok(Resolution::ForwardFirst(bns)) => return Step::Ask(Some(bns)),
@@ -394,12 +482,18 @@ impl<P: Snapshots> Handler<P> {
     }
 
     /// What an upstream's response means for the question.
-    fn relay(&self, chain: &mut Chain, response: &Response, fallback: Option<BnsRoute>) -> Relayed {
+    fn relay(
+        &self,
+        chain: &mut Chain,
+        response: &Response,
+        fallback: Option<BnsRoute>,
+        source: &impl NameSource,
+    ) -> Relayed {
         let policy = self.policy.load();
         if let Some(bns) = fallback
             && response.rcode() == ResponseCode::NXDomain
         {
-            return Relayed::GoOn(self.decide_bns(&bns, chain));
+            return Relayed::GoOn(self.decide_bns(&bns, chain, source));
         }
         let Some(mut message) = response.message() else {
             let text = "the upstream's answer cannot be read";
@@ -407,9 +501,9 @@ impl<P: Snapshots> Handler<P> {
             return Relayed::GoOn(Step::Done(Answer::failure(Outcome::Failed, ede)));
         };
         restore_case(&mut message, &chain.question.name);
-        if let Some((kept, target)) = self.handed_back(&message, chain, &policy) {
+        if let Some((kept, target)) = handed_back(&message, chain, &policy, source) {
             chain.move_to(target, kept, Provenance::Upstream);
-            return Relayed::GoOn(self.decide(chain));
+            return Relayed::GoOn(self.decide(chain, source));
         }
         let filtered = rebind::filter(&mut message, &chain.asked, &policy);
         let mut reply = chain.relayed(message, filtered);
@@ -417,70 +511,15 @@ impl<P: Snapshots> Handler<P> {
         Relayed::Reply(reply)
     }
 
-    fn decide_bns(&self, bns: &BnsRoute, chain: &mut Chain) -> Step {
+    fn decide_bns(&self, bns: &BnsRoute, chain: &mut Chain, source: &impl NameSource) -> Step {
         let policy = self.policy.load();
-        let source = self.snapshots.snapshot();
-        match answer_bns(bns, &chain.question, &policy, &source) {
+        match answer_bns(bns, &chain.question, &policy, source) {
             Ok(answer) => match chain.advance(answer, &policy) {
                 Some(answer) => Step::Done(answer),
-                None => self.decide(chain),
+                None => self.decide(chain, source),
             },
             Err(error) => Step::Done(database_failure(&error)),
         }
-    }
-
-    /// A CNAME in an upstream's answer can lead to a name that is ours. What the upstream says about that name
-    /// is then left out, and the question goes on here.
-    fn handed_back(
-        &self,
-        message: &Message,
-        chain: &Chain,
-        policy: &Policy,
-    ) -> Option<(Vec<Record>, DnsName)> {
-        let mut owner = chain.question.name.clone();
-        let mut kept = Vec::new();
-        for _ in 0..MAX_CHAIN {
-            let (record, target) =
-                message
-                    .answers
-                    .iter()
-                    .find_map(|record| match &record.data {
-                        RData::CNAME(target) if record.name == owner => {
-                            Some((record, target.0.clone()))
-                        }
-                        _ => None,
-                    })?;
-            if chain.question.rtype == RecordType::CNAME {
-                return None;
-            }
-            let made_by = |record: &&Record| {
-                record.record_type() == RecordType::DNAME
-                    && record.name != owner
-                    && record.name.zone_of(&owner)
-            };
-            kept.extend(message.answers.iter().find(made_by).cloned());
-            kept.push(record.clone());
-            owner = target.to_lowercase();
-            if self.is_ours(&owner, chain, policy) {
-                return Some((kept, owner));
-            }
-        }
-        None
-    }
-
-    fn is_ours(&self, name: &DnsName, chain: &Chain, policy: &Policy) -> bool {
-        let question = Question {
-            name: name.clone(),
-            ..chain.question.clone()
-        };
-        if !matches!(route(&question, policy), Route::Bns(_)) {
-            return false;
-        }
-        let source = self.snapshots.snapshot();
-        matches!(
-            resolve(&question, policy, &source),
-            Ok(Resolution::Answer(_))
-        )
     }
 }
 
@@ -488,6 +527,57 @@ impl<P: Snapshots> Handler<P> {
 enum Relayed {
     Reply(Reply),
     GoOn(Step),
+}
+
+/// A CNAME in an upstream's answer can lead to a name that is ours. What the upstream says about that name
+/// is then left out, and the question goes on here.
+fn handed_back(
+    message: &Message,
+    chain: &Chain,
+    policy: &Policy,
+    source: &impl NameSource,
+) -> Option<(Vec<Record>, DnsName)> {
+    let mut owner = chain.question.name.clone();
+    let mut kept = Vec::new();
+    for _ in 0..MAX_CHAIN {
+        let (record, target) = message
+            .answers
+            .iter()
+            .find_map(|record| match &record.data {
+                RData::CNAME(target) if record.name == owner => Some((record, target.0.clone())),
+                _ => None,
+            })?;
+        if chain.question.rtype == RecordType::CNAME {
+            return None;
+        }
+        let made_by = |record: &&Record| {
+            record.record_type() == RecordType::DNAME
+                && record.name != owner
+                && record.name.zone_of(&owner)
+        };
+        kept.extend(message.answers.iter().find(made_by).cloned());
+        kept.push(record.clone());
+        owner = target.to_lowercase();
+        if is_ours(&owner, chain, policy, source) {
+            return Some((kept, owner));
+        }
+    }
+    None
+}
+
+/// Whether the chain answers for a name, or nobody does.
+fn is_ours(name: &DnsName, chain: &Chain, policy: &Policy, source: &impl NameSource) -> bool {
+    let question = Question {
+        name: name.clone(),
+        ..chain.question.clone()
+    };
+    if !matches!(route(&question, policy), Route::Bns(_)) {
+        return false;
+    }
+    matches!(
+        resolve(&question, policy, source),
+        Ok(Resolution::Answer(_))
+    )
 }
 
 /// A stranger's text without what could drive a terminal.

@@ -7,8 +7,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use hickory_proto::rr::rdata::{A, AAAA, PTR};
@@ -27,7 +28,10 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub struct Hosts {
     path: PathBuf,
     table: ArcSwap<Table>,
-    looked: Mutex<Option<(Instant, Option<SystemTime>)>>,
+    /// When to look at the file again, in milliseconds of the caller's clock.
+    next_look: AtomicU64,
+    /// Its time of change.
+    changed: Mutex<Option<SystemTime>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,16 +43,30 @@ struct Table {
 impl Hosts {
     /// Serves a file, usually `/etc/hosts`; it need not be there.
     pub fn new(path: PathBuf) -> Self {
-        Self {
+        let hosts = Self {
             path,
             table: ArcSwap::default(),
-            looked: Mutex::default(),
-        }
+            next_look: AtomicU64::default(),
+            changed: Mutex::default(),
+        };
+        hosts.read_again();
+        hosts
+    }
+
+    /// Reads the file again if it changed; whether it did. `now` is the time on any clock, always the same.
+    pub fn look(&self, now: Duration) -> bool {
+        let now = now.as_millis() as u64;
+        let next = self.next_look.load(Ordering::Relaxed);
+        let (next_look, order) = (now + INTERVAL.as_millis() as u64, Ordering::Relaxed);
+        now >= next
+            && (self.next_look)
+                .compare_exchange(next, next_look, order, order)
+                .is_ok()
+            && self.read_again()
     }
 
     /// The answer to a question about a name or an address in the file.
     pub fn answer(&self, question: &Question) -> Option<Answer> {
-        self.read_again();
         let table = self.table.load();
         if question.class != DNSClass::IN {
             return None;
@@ -66,22 +84,20 @@ impl Hosts {
         Some(answer(question, data.collect()))
     }
 
-    fn read_again(&self) {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        if looked.is_some_and(|(at, _)| at.elapsed() < INTERVAL) {
-            return;
-        }
+    fn read_again(&self) -> bool {
+        let mut before = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let metadata = std::fs::metadata(&self.path).ok();
         let changed = metadata.as_ref().and_then(|data| data.modified().ok());
-        let before = looked.replace((Instant::now(), changed));
-        if before.is_some_and(|(_, before)| before == changed) {
-            return;
+        if *before == changed {
+            return false;
         }
+        *before = changed;
         let text = match metadata {
             Some(data) if data.len() <= FILE_MAX => std::fs::read_to_string(&self.path).ok(),
             _ => None,
         };
         self.table.store(Arc::new(parse(&text.unwrap_or_default())));
+        true
     }
 }
 
@@ -160,5 +176,11 @@ mod tests {
         );
         assert_eq!(ask(&hosts, "localhost.", RecordType::A), None);
         assert_eq!(ask(&hosts, "example.com.", RecordType::A), None);
+        assert!(!hosts.look(Duration::ZERO));
+        let gone = std::fs::remove_file(scratch.path().join("hosts"));
+        gone.expect("a removed file");
+        assert!(!hosts.look(INTERVAL / 2), "not that soon");
+        assert!(hosts.look(INTERVAL));
+        assert_eq!(ask(&hosts, "printer.lan.", RecordType::A), None);
     }
 }

@@ -15,6 +15,7 @@
 //! errors).
 
 mod access;
+mod answers;
 mod busiest;
 mod chain;
 mod client;
@@ -27,6 +28,7 @@ mod handler;
 mod hosts;
 mod https;
 pub mod names;
+mod plain;
 mod query;
 mod rebind;
 mod server;

@@ -2,12 +2,15 @@
 //!
 //! A [`Names`] is one moment: a snapshot of the store and a height in it, usually the tip. Everything is read
 //! from the history at that height, so that a question about the past is the same question. A zone file's
-//! bytes are hashed on every read; what does not fit its hash is never parsed.
+//! bytes are hashed on every read; what does not fit its hash is never parsed. Zones that were read are kept for
+//! the next question.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::rr::Name as DnsName;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use super::handler::Snapshots;
 use crate::bns::life;
@@ -21,10 +24,17 @@ use crate::resolver::{
 };
 use crate::status::Progress;
 use crate::store::{Archive, ArchiveError, HistoryEntry, Lookup, Store, StoreError, StoreSnapshot};
-use crate::zonefile;
+use crate::zonefile::{self, Zone};
 
 /// An index that reached its source's tip this recently is at the tip.
 const AT_TIP: Duration = Duration::from_secs(10);
+
+/// Bytes of zones that are kept.
+const ZONES_MAX: u64 = 16 << 20;
+/// What a zone weighs: its bytes, times what arranging them for questions takes.
+const ZONE_FACTOR: usize = 8;
+/// The same for a zone with next to nothing in it.
+const ZONE_LEAST: usize = 512;
 
 /// Where moments come from.
 pub struct NameStore {
@@ -38,9 +48,41 @@ pub struct NameStore {
     pub progress: Arc<Progress>,
     /// For the lag.
     pub clock: Arc<dyn Clock>,
+    zones: Arc<Zones>,
+}
+
+/// Zones whose bytes had their hash when they were read: the hash stands for them ever after.
+type Zones = Cache<(Name, ZonefileHash), (Arc<Zone>, usize), ZoneWeight>;
+
+#[derive(Clone)]
+struct ZoneWeight;
+
+impl Weighter<(Name, ZonefileHash), (Arc<Zone>, usize)> for ZoneWeight {
+    fn weight(&self, _: &(Name, ZonefileHash), (_, size): &(Arc<Zone>, usize)) -> u64 {
+        (ZONE_LEAST + size * ZONE_FACTOR) as u64
+    }
 }
 
 impl NameStore {
+    /// Names of `store` with the zone files of `archive`.
+    pub fn new(
+        params: Arc<Params>,
+        store: Arc<Store>,
+        archive: Arc<Archive>,
+        progress: Arc<Progress>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let items = ZONES_MAX as usize / (ZONE_LEAST * ZONE_FACTOR);
+        Self {
+            params,
+            store,
+            archive,
+            progress,
+            clock,
+            zones: Arc::new(Cache::with_weighter(items, ZONES_MAX, ZoneWeight)),
+        }
+    }
+
     /// The names at an indexed height; `None` if it is not indexed.
     pub fn at(&self, height: u32) -> Option<Names> {
         let names = self.snapshot();
@@ -59,21 +101,22 @@ impl Snapshots for NameStore {
         let snapshot = self.store.snapshot();
         Names {
             at: snapshot.tip().map(|tip| tip.height),
-            sync: sync_state(
-                &self.progress,
-                &*self.clock,
-                snapshot.tip().map(|tip| tip.time),
-            ),
+            sync: self.sync_state(),
             snapshot,
             params: Arc::clone(&self.params),
             archive: Arc::clone(&self.archive),
+            zones: Arc::clone(&self.zones),
         }
+    }
+
+    fn sync_state(&self) -> SyncState {
+        sync_state(&self.progress, &*self.clock)
     }
 }
 
 /// How far the index is behind. Within [`AT_TIP`] of the last time that the source had nothing new it counts as
-/// synced; in a run that has not come so far, the age of the tip (`tip_time`, seconds since 1970) is the lag.
-fn sync_state(progress: &Progress, clock: &dyn Clock, tip_time: Option<u32>) -> SyncState {
+/// synced; in a run that has not come so far, the age of the tip is the lag.
+fn sync_state(progress: &Progress, clock: &dyn Clock) -> SyncState {
     let (indexed, tip) = (progress.height(), progress.best_height());
     if !progress.has_ever_synced() {
         return SyncState::NeverSynced { indexed, tip };
@@ -83,11 +126,10 @@ fn sync_state(progress: &Progress, clock: &dyn Clock, tip_time: Option<u32>) -> 
     }
     let lag = match progress.synced_at() {
         Some(at) => clock.elapsed().saturating_sub(at),
-        None => Duration::from_secs(
-            clock
-                .unix_time()
-                .saturating_sub(tip_time.unwrap_or(0).into()),
-        ),
+        None => {
+            let tip_time = progress.block_time().into();
+            Duration::from_secs(clock.unix_time().saturating_sub(tip_time))
+        }
     };
     if lag <= AT_TIP {
         SyncState::Synced
@@ -103,6 +145,10 @@ impl Snapshots for Arc<NameStore> {
     fn snapshot(&self) -> Names {
         (**self).snapshot()
     }
+
+    fn sync_state(&self) -> SyncState {
+        (**self).sync_state()
+    }
 }
 
 /// The names at one height.
@@ -112,6 +158,7 @@ pub struct Names {
     sync: SyncState,
     params: Arc<Params>,
     archive: Arc<Archive>,
+    zones: Arc<Zones>,
 }
 
 /// Why names cannot be read.
@@ -153,22 +200,25 @@ impl Names {
             .map(|entry| entry.record))
     }
 
-    fn zone(&self, name: &Name, hash: Option<ZonefileHash>) -> Result<ZoneStatus, ArchiveError> {
-        let Some(hash) = hash else {
-            return Ok(ZoneStatus::NoHash);
-        };
-        let bytes = match self.archive.get(&hash)? {
+    /// What is there of a zone file now, whatever was read of it before.
+    pub fn read_zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, ArchiveError> {
+        let bytes = match self.archive.get(hash)? {
             Lookup::Found(bytes) => bytes,
-            Lookup::Absent => return Ok(ZoneStatus::Missing(hash)),
-            Lookup::Tampered { .. } => return Ok(ZoneStatus::Tampered(hash)),
+            Lookup::Absent => return Ok(ZoneStatus::Missing(*hash)),
+            Lookup::Tampered { .. } => return Ok(ZoneStatus::Tampered(*hash)),
         };
         let origin = DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]);
         let zone = origin
             .map_err(|error| error.to_string())
             .and_then(|origin| zonefile::parse(&origin, &bytes).map_err(|error| error.to_string()));
         Ok(match zone {
-            Ok(zone) => ZoneStatus::Loaded(Arc::new(zone)),
-            Err(reason) => ZoneStatus::Unreadable(hash, reason),
+            Ok(zone) => {
+                let zone = Arc::new(zone);
+                let kept = (Arc::clone(&zone), bytes.len());
+                self.zones.insert((name.clone(), *hash), kept);
+                ZoneStatus::Loaded(zone)
+            }
+            Err(reason) => ZoneStatus::Unreadable(*hash, reason),
         })
     }
 }
@@ -225,7 +275,14 @@ impl NameSource for Names {
         Ok(NameStatus::Registered(RegisteredName {
             last_change_height: entry.height,
             expires_at: end.and_then(|end| u32::try_from(end).ok()),
-            zone: self.zone(name, record.value_hash)?,
+            zonefile_hash: record.value_hash,
         }))
+    }
+
+    fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
+        match self.zones.get(&(name.clone(), *hash)) {
+            Some((zone, _)) => Ok(ZoneStatus::Loaded(zone)),
+            None => Ok(self.read_zone(name, hash)?),
+        }
     }
 }

@@ -22,6 +22,47 @@ pub struct Answer {
     pub outcome: Outcome,
     /// Set where a CNAME or DNAME leads out of the zone: the question goes on with this name.
     pub chase: Option<DnsName>,
+    /// The heights at which it is the same, as long as nothing changes that it is about.
+    pub heights: Heights,
+}
+
+/// Heights of the index, from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heights {
+    /// The first.
+    pub first: u32,
+    /// The last.
+    pub last: u32,
+}
+
+impl Heights {
+    /// Every height.
+    pub const ALL: Self = Self {
+        first: 0,
+        last: u32::MAX,
+    };
+
+    /// One height alone.
+    pub fn only(height: u32) -> Self {
+        Self {
+            first: height,
+            last: height,
+        }
+    }
+
+    /// The heights that are in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            first: self.first.max(other.first),
+            last: self.last.min(other.last),
+        }
+    }
+
+    /// Whether a height is one of them.
+    pub fn contains(self, height: u32) -> bool {
+        (self.first..=self.last).contains(&height)
+    }
 }
 
 /// Where the data of an answer comes from.
@@ -125,6 +166,7 @@ impl Answer {
             ede: None,
             outcome: Outcome::NoData,
             chase: None,
+            heights: Heights::ALL,
         }
     }
 
@@ -180,6 +222,13 @@ impl Answer {
             outcome: Outcome::Refused,
             ..Self::empty(Provenance::Local)
         }
+    }
+
+    /// The same answer, for certain heights only.
+    #[must_use]
+    pub fn at(mut self, heights: Heights) -> Self {
+        self.heights = heights;
+        self
     }
 
     /// The same answer with an extended error.

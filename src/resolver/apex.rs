@@ -6,7 +6,7 @@
 use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 
-use super::answer::{Answer, Provenance};
+use super::answer::{Answer, Heights, Provenance};
 
 /// SOA MINIMUM in seconds: how long "not found" may be believed (conformance row 10).
 pub const NEGATIVE_TTL: u32 = 60;
@@ -27,6 +27,8 @@ pub struct Apex {
     pub ttl: u32,
     /// Where the zone comes from.
     pub provenance: Provenance,
+    /// The heights at which serial and TTL are these.
+    pub heights: Heights,
 }
 
 impl Apex {
@@ -60,20 +62,22 @@ impl Apex {
     pub fn answer(&self, rtype: RecordType) -> Answer {
         match rtype {
             // One RRset is enough for ANY (RFC 8482 §4.1).
-            RecordType::SOA | RecordType::ANY => Answer::records(self.provenance, vec![self.soa()]),
-            RecordType::NS => Answer::records(self.provenance, vec![self.ns()]),
+            RecordType::SOA | RecordType::ANY => {
+                Answer::records(self.provenance, vec![self.soa()]).at(self.heights)
+            }
+            RecordType::NS => Answer::records(self.provenance, vec![self.ns()]).at(self.heights),
             _ => self.no_data(),
         }
     }
 
     /// NODATA in this zone.
     pub fn no_data(&self) -> Answer {
-        Answer::no_data(self.provenance, self.negative_soa())
+        Answer::no_data(self.provenance, self.negative_soa()).at(self.heights)
     }
 
     /// NXDOMAIN in this zone.
     pub fn no_such_name(&self) -> Answer {
-        Answer::no_such_name(self.provenance, self.negative_soa())
+        Answer::no_such_name(self.provenance, self.negative_soa()).at(self.heights)
     }
 }
 

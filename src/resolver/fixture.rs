@@ -17,6 +17,7 @@ use crate::hash::ZonefileHash;
 pub(crate) struct Names {
     pub(crate) sync: SyncState,
     pub(crate) names: HashMap<String, NameStatus>,
+    zones: HashMap<String, ZoneStatus>,
 }
 
 impl Names {
@@ -25,6 +26,7 @@ impl Names {
         let mut names = Self {
             sync: SyncState::Synced,
             names: HashMap::new(),
+            zones: HashMap::new(),
         };
         names.register(
             "good.id",
@@ -39,7 +41,7 @@ impl Names {
             "big.podcast",
             ZoneStatus::Loaded(Arc::new(zone("big.podcast", &big))),
         );
-        names.register("nozf.podcast", ZoneStatus::NoHash);
+        names.set("nozf.podcast", registered(None));
         let hash = ZonefileHash::of(b"");
         names.register("missing.podcast", ZoneStatus::Missing(hash));
         names.register("badhash.podcast", ZoneStatus::Tampered(hash));
@@ -54,13 +56,17 @@ impl Names {
     }
 
     pub(crate) fn register(&mut self, name: &str, zone: ZoneStatus) {
-        let registered = RegisteredName {
-            last_change_height: 77,
-            expires_at: None,
-            zone,
-        };
-        self.set(name, NameStatus::Registered(registered));
+        self.zones.insert(name.into(), zone);
+        self.set(name, registered(Some(ZonefileHash::of(name.as_bytes()))));
     }
+}
+
+fn registered(zonefile_hash: Option<ZonefileHash>) -> NameStatus {
+    NameStatus::Registered(RegisteredName {
+        last_change_height: 77,
+        expires_at: None,
+        zonefile_hash,
+    })
 }
 
 fn zone(name: &str, text: &str) -> crate::zonefile::Zone {
@@ -122,7 +128,12 @@ impl NameSource for Names {
     }
 
     fn name(&self, name: &Name) -> Result<NameStatus, Infallible> {
-        let status = self.names.get(name.as_str()).cloned();
+        let status = self.names.get(name.as_str()).copied();
         Ok(status.unwrap_or(NameStatus::Unregistered))
+    }
+
+    fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Infallible> {
+        let zone = self.zones.get(name.as_str()).cloned();
+        Ok(zone.unwrap_or(ZoneStatus::Missing(*hash)))
     }
 }

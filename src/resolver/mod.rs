@@ -18,6 +18,7 @@ pub mod answer;
 pub mod apex;
 pub mod policy;
 pub mod private;
+pub mod recorded;
 pub mod resolve;
 pub mod route;
 pub mod source;
@@ -27,8 +28,9 @@ pub mod zone;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-pub use answer::{Answer, ExtendedError, Outcome, Provenance};
+pub use answer::{Answer, ExtendedError, Heights, Outcome, Provenance};
 pub use policy::{EffectiveMode, Mode, Policy, Preference};
+pub use recorded::{Recorded, Subjects};
 pub use resolve::{Resolution, answer_bns, resolve};
 pub use route::{BnsRoute, Question, Route, SpecialUse, Target, registrable, route};
 pub use source::{NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hickory_proto::rr::Name as DnsName;
 use serde::{Deserialize, Serialize};
 
+use super::source::SyncState;
 use crate::bns::name::{Name, NamespaceId};
 
 /// Labels of `.id` under which Indonesia registers names; never shadowed (design, "When a namespace is
@@ -119,6 +120,15 @@ impl Policy {
             Some(Preference::Bns) => EffectiveMode::Configured(Mode::Exact),
             Some(Preference::Legacy) => EffectiveMode::Configured(Mode::Off),
             None => mode,
+        }
+    }
+
+    /// Whether an index that is this far can vouch for what it says.
+    pub fn accepts(&self, sync: SyncState) -> bool {
+        match sync {
+            SyncState::Synced => true,
+            SyncState::Behind { lag, .. } => lag <= self.max_lag,
+            SyncState::Forked { .. } | SyncState::NeverSynced { .. } => false,
         }
     }
 

@@ -6,7 +6,7 @@
 
 use hickory_proto::rr::{Name as DnsName, RecordType};
 
-use super::answer::{Answer, ExtendedError, Outcome, Provenance};
+use super::answer::{Answer, ExtendedError, Heights, Outcome, Provenance};
 use super::apex::{Apex, NEGATIVE_TTL};
 use super::policy::{self, EffectiveMode, Mode, Policy};
 use super::route::{BnsRoute, Question, Route, Target, route, suffix};
@@ -150,8 +150,8 @@ fn is_held<S: NameSource>(target: &Target, source: &S) -> Result<bool, S::Error>
 /// SERVFAIL while the database cannot vouch for anything.
 fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
     let text = match source.sync() {
+        sync if policy.accepts(sync) => return None,
         SyncState::Synced => return None,
-        SyncState::Behind { lag, .. } if lag <= policy.max_lag => return None,
         SyncState::Behind { indexed, tip, .. } | SyncState::NeverSynced { indexed, tip } => {
             format!("bns: synced {indexed}/{tip}")
         }
@@ -184,7 +184,7 @@ impl Context<'_> {
         }
         Ok(match &self.bns.target {
             Target::Namespace(_) => self.at_apex(&self.parent(0)),
-            Target::Name(name, _) => self.at_name(name, source.name(name)?),
+            Target::Name(name, _) => return self.at_name(name, source),
             _ => self.parent(0).no_such_name(),
         })
     }
@@ -203,13 +203,16 @@ impl Context<'_> {
             .explained(ExtendedError::new(ExtendedError::OTHER, text))
     }
 
-    fn at_name(&self, name: &Name, status: NameStatus) -> Answer {
-        match status {
+    fn at_name<S: NameSource>(&self, name: &Name, source: &S) -> Result<Answer, S::Error> {
+        Ok(match source.name(name)? {
             NameStatus::Unregistered => self.parent(1).no_such_name(),
             NameStatus::Expired { height } => self.gone(format!("bns: expired at block {height}")),
             NameStatus::Revoked { height } => self.gone(format!("bns: revoked at block {height}")),
-            NameStatus::Registered(registered) => self.at_registered(name, &registered),
-        }
+            NameStatus::Registered(registered) => match registered.zonefile_hash {
+                None => self.without_zone_file(&registered),
+                Some(hash) => self.at_zone(name, &registered, source.zone(name, &hash)?),
+            },
+        })
     }
 
     fn gone(&self, text: String) -> Answer {
@@ -218,10 +221,9 @@ impl Context<'_> {
             .explained(ExtendedError::new(ExtendedError::OTHER, text))
     }
 
-    fn at_registered(&self, name: &Name, registered: &RegisteredName) -> Answer {
-        match &registered.zone {
-            ZoneStatus::NoHash => self.without_zone_file(registered),
-            ZoneStatus::Loaded(zone) => self.served(name, registered, zone),
+    fn at_zone(&self, name: &Name, registered: &RegisteredName, zone: ZoneStatus) -> Answer {
+        match zone {
+            ZoneStatus::Loaded(zone) => self.served(name, registered, &zone),
             ZoneStatus::Missing(hash) => zone_file_trouble(
                 ExtendedError::NO_REACHABLE_AUTHORITY,
                 format!("bns: no zone file yet for hash {hash}"),
@@ -272,6 +274,7 @@ impl Context<'_> {
             serial: registered.last_change_height,
             ttl: self.max_ttl(registered),
             provenance: Provenance::Chain,
+            heights: self.heights(registered),
         }
     }
 
@@ -285,6 +288,18 @@ impl Context<'_> {
             .min(blocks.saturating_mul(BLOCK_SECONDS))
     }
 
+    /// The heights at which `max_ttl` is the same: all until the end is near, then one at a time.
+    fn heights(&self, registered: &RegisteredName) -> Heights {
+        let Some(end) = registered.expires_at else {
+            return Heights::ALL;
+        };
+        let last = end.saturating_sub(self.policy.max_ttl.div_ceil(BLOCK_SECONDS).max(1));
+        if self.height > last {
+            return Heights::only(self.height);
+        }
+        Heights { first: 0, last }
+    }
+
     /// The zone whose top is `above` labels above the apex of the route: a namespace, or `bns.alt`. It
     /// changes with every block, so its serial is the indexed height, and nothing in it is believed for long.
     fn parent(&self, above: usize) -> Apex {
@@ -294,6 +309,7 @@ impl Context<'_> {
             serial: self.height,
             ttl: self.policy.max_ttl.min(NEGATIVE_TTL),
             provenance: Provenance::Chain,
+            heights: Heights::only(self.height),
         }
     }
 }

@@ -23,8 +23,11 @@ pub trait NameSource {
     /// How far a namespace has come.
     fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, Self::Error>;
 
-    /// What is known of a name, its zone file included.
+    /// What is known of a name.
     fn name(&self, name: &Name) -> Result<NameStatus, Self::Error>;
+
+    /// What is there of the zone file with this hash, read as the name's.
+    fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Self::Error>;
 }
 
 /// How far the index is behind its chain.
@@ -70,7 +73,7 @@ pub enum NamespaceStatus {
 }
 
 /// What is known of a name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub enum NameStatus {
     /// Never registered, or its namespace is not ready.
     Unregistered,
@@ -89,21 +92,19 @@ pub enum NameStatus {
 }
 
 /// A living name.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct RegisteredName {
     /// Height of its last operation; the serial of its zone.
     pub last_change_height: u32,
     /// First height at which it will no longer count, if it can expire.
     pub expires_at: Option<u32>,
-    /// Its zone file.
-    pub zone: ZoneStatus,
+    /// The hash of its zone file, if it has one.
+    pub zonefile_hash: Option<ZonefileHash>,
 }
 
 /// What is there of a name's zone file.
 #[derive(Debug, Clone)]
 pub enum ZoneStatus {
-    /// The name has no zone file hash.
-    NoHash,
     /// The hash is on the chain, the file has not arrived.
     Missing(ZonefileHash),
     /// The stored bytes do not have the hash.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use hickory_proto::rr::rdata::{A, AAAA, HINFO, PTR};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 
-use super::answer::{Answer, Provenance};
+use super::answer::{Answer, Heights, Provenance};
 use super::apex::Apex;
 use super::route::{Question, SpecialUse, suffix};
 
@@ -66,6 +66,7 @@ fn apex(question: &Question, labels: u8) -> Apex {
         serial: 1,
         ttl: TTL,
         provenance: Provenance::Local,
+        heights: Heights::ALL,
     }
 }
 

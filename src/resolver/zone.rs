@@ -63,7 +63,7 @@ enum Step {
 impl ServedZone<'_> {
     /// The answer to a question at or below the apex.
     pub fn answer(&self, question: &Question) -> Answer {
-        let mut answer = Answer::empty(Provenance::Chain);
+        let mut answer = Answer::empty(Provenance::Chain).at(self.apex.heights);
         let mut owners = vec![question.name.clone()];
         while let Some(owner) = owners.last() {
             let (records, target) = match self.step(owner, question.rtype) {
@@ -111,17 +111,14 @@ impl ServedZone<'_> {
             }
             Step::NoData | Step::Follow(..) => answer.outcome = Outcome::NoData,
         }
-        answer.authorities.push(self.authority(rtype, owner));
-        answer
-    }
-
-    /// The SOA that vouches for a negative answer. That there is no DS is the parent's to say (RFC 4035 §3.1.4.1).
-    fn authority(&self, rtype: RecordType, owner: &DnsName) -> Record {
+        // That there is no DS is the parent's to say (RFC 4035 §3.1.4.1).
         if rtype == RecordType::DS && *owner == self.apex.name {
-            self.parent.negative_soa()
+            answer.authorities.push(self.parent.negative_soa());
+            answer.heights = answer.heights.and(self.parent.heights);
         } else {
-            self.negative_soa()
+            answer.authorities.push(self.negative_soa());
         }
+        answer
     }
 
     fn step(&self, owner: &DnsName, rtype: RecordType) -> Step {

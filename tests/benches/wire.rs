@@ -186,15 +186,19 @@ fn handler(directory: &Path) -> Result<Handler<NameStore>> {
         magic: params.magic,
         first_block: params.first_block,
     };
+    let store = Store::open(directory, &chain, StoreOptions::default())?;
     let progress = Progress::default();
     progress.set_ever_synced();
-    let names = NameStore {
-        params: Arc::new(params),
-        store: Arc::new(Store::open(directory, &chain, StoreOptions::default())?),
-        archive: Arc::new(Archive::open(&directory.join("zonefiles"))?),
-        progress: Arc::new(progress),
-        clock: Arc::new(SystemClock::start()),
-    };
+    if let Some(tip) = store.snapshot().tip() {
+        progress.set_tip(tip.height, tip.time);
+    }
+    let names = NameStore::new(
+        Arc::new(params),
+        Arc::new(store),
+        Arc::new(Archive::open(&directory.join("zonefiles"))?),
+        Arc::new(progress),
+        Arc::new(SystemClock::start()),
+    );
     let clock = Arc::new(SystemClock::start());
     let forwarder = Forwarder::new(ForwardOptions::default(), clock)?;
     Ok(Handler::new(names, Policy::default(), Arc::new(forwarder)))

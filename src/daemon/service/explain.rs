@@ -7,6 +7,7 @@ use crate::bns::record::{NameOp, NameRecord};
 use crate::bns::{Name, life};
 use crate::dns::Snapshots as _;
 use crate::dns::names::{Names, NamesError};
+use crate::hash::ZonefileHash;
 use crate::resolver::policy::{Mode, is_protected};
 use crate::resolver::{
     self, NameSource as _, NameStatus, NamespaceStatus, Policy, Preference, Provenance, Question,
@@ -138,7 +139,9 @@ impl Service {
         reply.last_renewed = Some(entry.record.last_renewed);
         reply.zonefile_hash = entry.record.value_hash.map(|hash| hash.to_string());
         if let NameStatus::Registered(registered) = &status {
-            self.describe_zonefile(&entry.record, &registered.zone, reply);
+            if let Some(hash) = &registered.zonefile_hash {
+                self.describe_zonefile(hash, &names.read_zone(name, hash)?, reply);
+            }
         }
         if let Some(tip) = names.height() {
             // The index itself is `confirmations` blocks behind its source.
@@ -181,18 +184,14 @@ impl Service {
         Ok(())
     }
 
-    fn describe_zonefile(&self, record: &NameRecord, zone: &ZoneStatus, reply: &mut ExplainReply) {
-        let folder = record
-            .value_hash
-            .and_then(|hash| self.folders.path_of(&hash));
-        let present = match folder {
+    fn describe_zonefile(&self, hash: &ZonefileHash, zone: &ZoneStatus, reply: &mut ExplainReply) {
+        let present = match self.folders.path_of(hash) {
             Some(path) => ZonefileSource::Folder {
                 path: path.display().to_string(),
             },
             None => ZonefileSource::Archive,
         };
         reply.zonefile_source = match zone {
-            ZoneStatus::NoHash => None,
             ZoneStatus::Missing(_) => Some(ZonefileSource::Missing),
             ZoneStatus::Tampered(_) => Some(ZonefileSource::Tampered),
             ZoneStatus::Unreadable(..) | ZoneStatus::Loaded(_) => Some(present),

@@ -73,12 +73,6 @@ impl Cache {
             .map(own)
     }
 
-    /// The answer to a question by its key, for those who made the key from the bytes of the query. Answers
-    /// for the missing name are not found this way.
-    pub fn find_key(&self, key: &[u8]) -> Option<Arc<Entry>> {
-        self.entries.get(key)
-    }
-
     /// An answer in date that says that a name above this one is missing.
     pub fn find_cut(&self, ask: &Ask, now: Duration) -> Option<Found> {
         if ask.nxdomain_cut == NxdomainCut::Never {
@@ -107,7 +101,8 @@ impl Cache {
             true => ALL_TYPES,
             false => {
                 // The name is there after all.
-                self.entries.remove(&key(&name, ALL_TYPES, ask.flag_bits()));
+                let missing = self.entries.remove(&key(&name, ALL_TYPES, ask.flag_bits()));
+                missing.inspect(|(_, entry)| entry.retire());
                 ask.question.rtype.into()
             }
         };
@@ -116,18 +111,21 @@ impl Cache {
 
     /// Keeps an answer under a key that was read from a file.
     pub fn insert_key(&self, key: Key, entry: Arc<Entry>) {
+        self.entries.get(&key).inspect(|before| before.retire());
         self.entries.insert(key, entry);
     }
 
     /// Forgets everything, or everything at and below a name in wire form; gives the number of answers.
     pub fn flush(&self, zone: Option<&[u8]>) -> usize {
         let before = self.entries.len();
-        match zone {
-            None => self.entries.clear(),
-            Some(zone) => self.entries.retain(|key, _| {
-                split_key(key).is_none_or(|(name, ..)| !wire::is_within(name, zone))
-            }),
-        }
+        self.entries.retain(|key, entry| {
+            let name = split_key(key).map(|(name, ..)| name);
+            let goes = name.is_some_and(|name| zone.is_none_or(|zone| wire::is_within(name, zone)));
+            if goes {
+                entry.retire();
+            }
+            !goes
+        });
         before.saturating_sub(self.entries.len())
     }
 

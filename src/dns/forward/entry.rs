@@ -69,6 +69,7 @@ pub struct Entry {
     has_strays: bool,
     ede: Option<ExtendedError>,
     refreshing: AtomicBool,
+    retired: AtomicBool,
 }
 
 /// What of an answer is the client's own.
@@ -80,6 +81,20 @@ pub struct Stamp<'a> {
     pub flags: u16,
     /// Name in the client's letters, type and class.
     pub question: &'a [u8],
+}
+
+impl Stamp<'_> {
+    /// The same without AD, unless the answer is validated.
+    #[must_use]
+    pub fn without_ad_unless(self, authentic: bool) -> Self {
+        match authentic {
+            true => self,
+            false => Self {
+                flags: self.flags & !AUTHENTIC,
+                ..self
+            },
+        }
+    }
 }
 
 impl Entry {
@@ -135,6 +150,7 @@ impl Entry {
             has_strays: has_strays(walk, &chain),
             ede,
             refreshing: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             message: message.into(),
         })
     }
@@ -237,6 +253,16 @@ impl Entry {
             && self.lifetime >= PREFETCH_MIN
             && remaining <= self.lifetime / 10
             && !self.refreshing.swap(true, Ordering::Relaxed)
+    }
+
+    /// Another took its place, or somebody wanted it forgotten.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it can go out without a look into the cache: it has not been retired, and it is not yet time to ask again.
+    pub fn is_settled(&self, now: Duration) -> bool {
+        !self.retired.load(Ordering::Relaxed) && self.remaining(now) > self.lifetime / 10
     }
 
     /// Lets the next caller try, after an attempt that failed.

@@ -244,30 +244,14 @@ impl Forwarder {
         Some(Response::fresh(&found, now, self.believes(&found.entry)))
     }
 
-    /// An answer that is at hand, in date and needs no second look: no alias that could lead to a name of ours
-    /// and no private address. `key` is the lower-case name in wire form, the type, and one byte with DO as
-    /// bit 1 and CD as bit 0. The answer without OPT goes to `out`; nearly outdated ones are left to
-    /// [`Self::cached`], which asks again.
-    pub fn cached_wire(&self, key: &[u8], stamp: Stamp<'_>, out: &mut Vec<u8>) -> bool {
+    /// Writes an answer that [`Response::kept`] gave, without OPT, as long as that needs no look into the cache. AD is
+    /// left out where it is not due.
+    pub fn write_kept(&self, entry: &Entry, stamp: Stamp<'_>, out: &mut Vec<u8>) -> bool {
         let now = self.now();
-        let Some(entry) = self
-            .cache
-            .find_key(key)
-            .filter(|_| !self.portal.is_open(now))
-        else {
-            return false;
-        };
-        let remaining = entry.remaining(now);
-        let is_simple = entry.targets().is_empty() && !entry.has_private() && !entry.has_strays();
-        if remaining <= entry.lifetime() / 10 || !is_simple {
+        if self.portal.is_open(now) || !entry.is_settled(now) {
             return false;
         }
-        let authentic = if self.believes(&entry) { 0x0020 } else { 0 };
-        let stamp = Stamp {
-            flags: stamp.flags & (!0x0020 | authentic),
-            ..stamp
-        };
-        entry.write(stamp, now, out);
+        entry.write(stamp.without_ad_unless(self.believes(entry)), now, out);
         true
     }
 

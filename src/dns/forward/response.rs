@@ -80,13 +80,15 @@ impl Response {
         self.ede.as_ref()
     }
 
+    /// The answer, for whoever sends it again with [`super::Forwarder::write_kept`]: one that is in date, whole, and says
+    /// nothing about trouble.
+    pub fn kept(&self) -> Option<&Arc<Entry>> {
+        (self.is_whole() && self.ede.is_none()).then_some(&self.entry)
+    }
+
     /// Writes it for a client, without OPT. AD is left out where it is not due.
     pub fn write(&self, stamp: Stamp<'_>, out: &mut Vec<u8>) {
-        let authentic = if self.authentic { 0x0020 } else { 0 };
-        let stamp = Stamp {
-            flags: stamp.flags & (!0x0020 | authentic),
-            ..stamp
-        };
+        let stamp = stamp.without_ad_unless(self.authentic);
         self.entry.write(stamp, self.now, out);
     }
 

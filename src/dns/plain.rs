@@ -1,0 +1,300 @@
+//! Queries without anything unusual, read without decoding: a header, one question, and at most an OPT record
+//! without options.
+//!
+//! Their answers depend on little more than the question, so they can be kept in wire form under a
+//! [`Key`]. Whatever is not exactly of this shape is read by [`super::query`], which knows everything; the two
+//! must never understand a packet differently.
+
+use super::client::Transport;
+use super::encode::{UDP_MAX, UDP_PLAIN, add_to_count, spell};
+use super::forward::Stamp;
+use super::forward::wire::HEADER;
+
+/// Longest name in wire form (RFC 1035 §3.1).
+const NAME_MAX: usize = 255;
+/// Length of an OPT record without options.
+const OPT: usize = 11;
+/// Bits of the flags of a plain query: RD, AD, CD.
+const RD: u16 = 0x0100;
+const AD: u16 = 0x0020;
+const CD: u16 = 0x0010;
+
+/// A plain query of class IN.
+pub(super) struct Plain<'a> {
+    /// ID.
+    pub(super) id: u16,
+    /// RD, AD and CD as the client set them.
+    pub(super) flags: u16,
+    /// Name in the client's letters, type and class.
+    pub(super) question: &'a [u8],
+    /// What its OPT record says, if it has one.
+    pub(super) edns: Option<PlainEdns>,
+    /// What its answer depends on.
+    pub(super) key: Key,
+}
+
+/// An OPT record of version 0 without options.
+#[derive(Clone, Copy)]
+pub(super) struct PlainEdns {
+    payload: u16,
+    /// DO.
+    pub(super) dnssec_ok: bool,
+}
+
+impl<'a> Plain<'a> {
+    /// Reads a packet; `None` if there is anything unusual about it.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
+        let [i1, i2, f1, f2, 0, 1, 0, 0, 0, 0, 0, opts @ (0 | 1)] = *header else {
+            return None;
+        };
+        let flags = u16::from_be_bytes([f1, f2]);
+        if flags & !(RD | AD | CD) != 0 {
+            return None;
+        }
+        let mut key = Key::new();
+        let name = key.read_name(rest)?;
+        let (question, rest) = rest.split_at_checked(name + 4)?;
+        let [.., t1, t2, 0, 1] = *question else {
+            return None;
+        };
+        let edns = match opts {
+            0 => rest.is_empty().then_some(None)?,
+            _ => Some(PlainEdns::read(rest)?),
+        };
+        let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
+        let class =
+            u8::from(edns.is_some()) << 2 | u8::from(dnssec_ok) << 1 | u8::from(flags & CD != 0);
+        key.finish(name, [t1, t2, class]);
+        Some(Self {
+            id: u16::from_be_bytes([i1, i2]),
+            flags,
+            question,
+            edns,
+            key,
+        })
+    }
+
+    /// Longest answer that the client takes.
+    pub(super) fn limit(&self, transport: Transport) -> usize {
+        let limit = match (transport, self.edns) {
+            (Transport::Udp, None) => UDP_PLAIN,
+            (Transport::Udp, Some(edns)) => edns.payload.clamp(UDP_PLAIN, UDP_MAX),
+            _ => u16::MAX,
+        };
+        limit.into()
+    }
+
+    /// Writes an answer that was kept, unless it is too long.
+    pub(super) fn write(
+        &self,
+        kept: &[u8],
+        verified: bool,
+        limit: usize,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if kept.len() > limit {
+            return false;
+        }
+        out.clear();
+        out.extend_from_slice(kept);
+        if let Some([i1, i2, f1, f2]) = out.first_chunk_mut() {
+            let [own1, own2] = self.answer_flags(verified).to_be_bytes();
+            [*i1, *i2] = self.id.to_be_bytes();
+            (*f1, *f2) = (*f1 | own1, *f2 | own2);
+        }
+        spell(out, self.question);
+        true
+    }
+
+    /// What of an upstream's answer is the client's own.
+    pub(super) fn stamp(&self) -> Stamp<'a> {
+        Stamp {
+            id: self.id,
+            flags: self.answer_flags(true),
+            question: self.question,
+        }
+    }
+
+    /// Adds the OPT record to an upstream's answer, if the client sent one; false if the whole is too long.
+    pub(super) fn add_opt(&self, limit: usize, out: &mut Vec<u8>) -> bool {
+        if let Some(edns) = self.edns {
+            add_to_count(out, 1);
+            let [p1, p2] = UDP_MAX.to_be_bytes();
+            let flags = if edns.dnssec_ok { 0x80 } else { 0 };
+            out.extend([0, 0, 41, p1, p2, 0, 0, flags, 0, 0, 0]);
+        }
+        out.len() <= limit
+    }
+
+    /// RD and CD, which are echoed, and AD where it is due and understood (RFC 6840 §5.7).
+    pub(super) fn answer_flags(&self, verified: bool) -> u16 {
+        let wants = self.flags & AD != 0 || self.edns.is_some_and(|edns| edns.dnssec_ok);
+        self.flags & (RD | CD) | if verified && wants { AD } else { 0 }
+    }
+}
+
+impl PlainEdns {
+    /// RFC 6891 §6.1.2; flags other than DO are for others to judge.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let opt: &[u8; OPT] = bytes.try_into().ok()?;
+        let [0, 0, 41, p1, p2, 0, 0, flags @ (0 | 0x80), 0, 0, 0] = *opt else {
+            return None;
+        };
+        Some(Self {
+            payload: u16::from_be_bytes([p1, p2]),
+            dnssec_ok: flags != 0,
+        })
+    }
+}
+
+/// What the answer to a plain query depends on: its name in lower-case wire form, its type, and one byte with EDNS, DO
+/// and CD.
+pub(super) struct Key {
+    bytes: [u8; NAME_MAX + 3],
+    length: usize,
+}
+
+impl Key {
+    fn new() -> Self {
+        Self {
+            bytes: [0; NAME_MAX + 3],
+            length: 0,
+        }
+    }
+
+    /// Takes over an uncompressed name; gives its length.
+    fn read_name(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        loop {
+            let length = usize::from(*bytes.get(at)?);
+            if length > 63 {
+                return None;
+            }
+            at += 1 + length;
+            if length == 0 {
+                break;
+            }
+        }
+        let name = bytes.get(..at.min(NAME_MAX + 1))?;
+        let place = self.bytes.get_mut(..NAME_MAX)?.get_mut(..name.len())?;
+        place.copy_from_slice(name);
+        // No length of a label is a letter: those end at 63, letters begin at 65.
+        place.make_ascii_lowercase();
+        Some(at)
+    }
+
+    fn finish(&mut self, name: usize, rest: [u8; 3]) {
+        self.length = name + rest.len();
+        if let Some(place) = self.bytes.get_mut(name..self.length) {
+            place.copy_from_slice(&rest);
+        }
+    }
+
+    /// The key as bytes.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::RecordType;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::dns::fixture::{edns_query_bytes, query_bytes};
+    use crate::dns::query::{Decoded, decode};
+
+    #[test]
+    fn a_key_is_name_type_and_flags() {
+        let query = query_bytes("WwW.Good.id.", RecordType::A);
+        let plain = Plain::read(&query).expect("a plain query");
+        assert_eq!(plain.key.as_bytes(), b"\x03www\x04good\x02id\0\0\x01\0");
+        assert_eq!(plain.limit(Transport::Udp), 512);
+        let query = edns_query_bytes("good.id.", RecordType::A, 4096);
+        let plain = Plain::read(&query).expect("a plain query");
+        assert_eq!(plain.key.as_bytes(), b"\x04good\x02id\0\0\x01\x06");
+        assert_eq!(plain.limit(Transport::Udp), 1232);
+        assert_eq!(plain.limit(Transport::Tcp), 65_535);
+        assert_eq!(plain.answer_flags(true), RD | AD);
+    }
+
+    #[test]
+    fn the_longest_name_is_plain_and_no_longer_one() {
+        let query = |last: usize| {
+            let mut bytes = query_bytes(".", RecordType::A);
+            let rest = bytes.split_off(HEADER);
+            for length in [63, 63, 63, last] {
+                bytes.push(length as u8);
+                bytes.extend(vec![b'a'; length]);
+            }
+            bytes.extend(rest);
+            bytes
+        };
+        assert!(Plain::read(&query(61)).is_some());
+        assert!(Plain::read(&query(62)).is_none());
+    }
+
+    #[test]
+    fn anything_unusual_is_left_to_others() {
+        let good = edns_query_bytes("good.id.", RecordType::A, 1232);
+        let with = |index: usize, value: u8| {
+            let mut bytes = good.clone();
+            bytes[index] = value;
+            Plain::read(&bytes).is_none()
+        };
+        let opt = good.len() - OPT;
+        for (index, value) in [
+            (2, 0x80),
+            (2, 0x02),
+            (2, 0x10),
+            (3, 0x80),
+            (3, 0x40),
+            (5, 2),
+            (7, 1),
+            (9, 1),
+            (11, 2),
+            (12, 0xc0),
+            (opt - 1, 3),
+            (opt, 1),
+            (opt + 2, 1),
+            (opt + 5, 1),
+            (opt + 6, 1),
+            (opt + 8, 1),
+            (opt + 10, 1),
+        ] {
+            assert!(with(index, value), "byte {index} as {value}");
+        }
+        assert!(Plain::read(&good[..good.len() - 1]).is_none());
+        assert!(Plain::read(&[&good[..], &[0]].concat()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn both_readers_understand_a_packet_alike(
+            flip in any::<prop::sample::Index>(),
+            value in any::<u8>(),
+            edns in any::<bool>(),
+        ) {
+            let mut bytes = match edns {
+                true => edns_query_bytes("Www.good.id.", RecordType::MX, 1232),
+                false => query_bytes("Www.good.id.", RecordType::MX),
+            };
+            *flip.get_mut(&mut bytes) = value;
+            let Some(plain) = Plain::read(&bytes) else { return Ok(()) };
+            match decode(&bytes) {
+                Decoded::Asked(query, question) => {
+                    prop_assert_eq!(plain.id, query.id);
+                    prop_assert_eq!(plain.edns.is_some(), query.edns.is_some());
+                    let rtype: [u8; 2] = u16::from(question.rtype).to_be_bytes();
+                    let key = plain.key.as_bytes();
+                    prop_assert_eq!(&key[key.len() - 3..key.len() - 1], &rtype[..]);
+                }
+                // Types that are never the question.
+                Decoded::Rejected(..) => {}
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
