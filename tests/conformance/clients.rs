@@ -55,7 +55,13 @@ impl Namespace {
             scratch,
         };
         run("ip", &["netns", "add", &namespace.name]);
-        let ip = |arguments: &[&str]| run("ip", &[&["-n", &namespace.name], arguments].concat());
+        namespace.write(
+            "resolv.conf",
+            "nameserver 127.0.0.1\noptions edns0 trust-ad\n",
+        );
+        namespace.write("nsswitch.conf", "hosts: dns\n");
+        namespace.write("hosts", "127.0.0.1 localhost\n");
+        let ip = |arguments: &[&str]| namespace.ip(arguments);
         ip(&["link", "set", "lo", "up"]);
         // With loopback addresses alone, AI_ADDRCONFIG takes the machine for one without any network.
         ip(&["address", "add", "10.9.9.9/32", "dev", "lo"]);
@@ -70,7 +76,8 @@ impl Namespace {
         let resolv_conf = self.scratch.path().join("resolv.conf");
         let script = format!(
             "mount --make-rprivate / && mount --bind {0}/resolv.conf $(readlink -f /etc/resolv.conf) \
-             && mount --bind {0}/nsswitch.conf /etc/nsswitch.conf && exec \"$@\"",
+             && mount --bind {0}/nsswitch.conf /etc/nsswitch.conf \
+             && mount --bind {0}/hosts $(readlink -f /etc/hosts) && exec \"$@\"",
             self.scratch.path().display()
         );
         assert!(resolv_conf.is_file());
@@ -83,6 +90,29 @@ impl Namespace {
             .args(arguments)
             .stdin(Stdio::null());
         command
+    }
+
+    /// Changes its network.
+    fn ip(&self, arguments: &[&str]) {
+        run("ip", &[&["-n", &self.name], arguments].concat());
+    }
+
+    /// Waits until these names have these addresses.
+    fn wait_for(&self, places: &[(&str, &str)]) {
+        let start = Instant::now();
+        let dig = |name| self.output("dig", &["+short", "+tries=1", "+time=1", name]);
+        while !places
+            .iter()
+            .all(|(name, address)| dig(name).contains(address))
+        {
+            let read = |name| std::fs::read_to_string(self.scratch.path().join(name));
+            let log = read("log").unwrap() + &read("queries.log").unwrap_or_default();
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "no answers: {log}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -135,11 +165,6 @@ fn run(program: &str, arguments: &[&str]) {
 /// A namespace in which bnsd and a resolver for legacy names answer.
 fn ready() -> Namespace {
     let mut namespace = Namespace::new();
-    namespace.write(
-        "resolv.conf",
-        "nameserver 127.0.0.1\noptions edns0 trust-ad\n",
-    );
-    namespace.write("nsswitch.conf", "hosts: dns\n");
     let directory = namespace.scratch.path().to_owned();
     let internet = authority("", &Internet::write(&directory));
     let unbound = configure(&directory, LEGACY.parse().unwrap(), &internet);
@@ -163,20 +188,7 @@ fn ready() -> Namespace {
         LEGACY,
     ];
     namespace.spawn(bnsd, &arguments);
-    let start = Instant::now();
-    let dig = |name| namespace.output("dig", &["+short", "+tries=1", "+time=1", name]);
-    while !PLACES
-        .iter()
-        .all(|(name, address)| dig(name).contains(address))
-    {
-        let log = std::fs::read_to_string(directory.join("log")).unwrap();
-        let log = log + &std::fs::read_to_string(directory.join("queries.log")).unwrap_or_default();
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "no answers: {log}"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    namespace.wait_for(&PLACES);
     namespace
 }
 
@@ -241,4 +253,49 @@ fn web_clients_show_pages_under_both_kinds_of_names() {
             );
         }
     }
+}
+
+/// A router's resolver on a link-local address: every A is 198.51.100.53.
+const ROUTER: &str = r#"
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("fe80::53", 53, 0, socket.if_nametoindex("lo")))
+while True:
+    q, c = s.recvfrom(4096)
+    end = 12
+    while q[end]:
+        end += q[end] + 1
+    rr = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4" + bytes([198, 51, 100, 53]) if q[end + 1:end + 3] == b"\0\1" else b""
+    s.sendto(q[:2] + b"\x81\x80\0\1" + (b"\0\1" if rr else b"\0\0") + b"\0\0\0\0" + q[12:end + 5] + rr, c)
+"#;
+
+/// Without a configuration: `/etc/resolv.conf` names bnsd itself and the router, on its link.
+#[test]
+fn row_48_rfc4007_the_systems_resolvers_and_hosts_are_used_as_they_stand_there() {
+    let mut namespace = Namespace::new();
+
+    namespace.ip(&["address", "add", "fe80::53/64", "dev", "lo"]);
+    namespace.write(
+        "resolv.conf",
+        "search lan\nnameserver 127.0.0.1\nnameserver fe80::53%lo\n",
+    );
+    namespace.write(
+        "hosts",
+        "127.0.0.1 localhost\n198.51.100.77 printer.example\n",
+    );
+    let data = namespace.scratch.path().join("data").display().to_string();
+    namespace.spawn("python3", &["-c", ROUTER]);
+    let bnsd = env!("CARGO_BIN_EXE_bnsd");
+    let arguments = ["serve", "--listen", "127.0.0.1:53", "--data-dir", &data];
+    namespace.spawn(bnsd, &arguments);
+    namespace.wait_for(&[
+        ("www.example.net", "198.51.100.53"),
+        ("printer.example", "198.51.100.77"),
+    ]);
+    let name = namespace.output("dig", &["+short", "-x", "198.51.100.77"]);
+    assert_eq!(name.trim(), "printer.example.");
+    let status = namespace.output(bnsd, &["status", "--json", "--data-dir", &data]);
+    let status: serde_json::Value = serde_json::from_str(&status).expect(&status);
+    let upstreams = status["upstreams"].as_array().unwrap();
+    assert_eq!(upstreams.len(), 1, "bnsd itself is left out: {upstreams:?}");
 }

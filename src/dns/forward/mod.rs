@@ -18,6 +18,7 @@
 //!
 //! Follows RFC 2308 (negative answers), RFC 5452 (forgery), RFC 8020, RFC 8767 (serve-stale), RFC 9520 (failures).
 
+mod address;
 mod ask;
 mod cache;
 mod connect;
