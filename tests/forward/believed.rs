@@ -75,7 +75,7 @@ fn row_14_rfc5452_a_lying_upstream_is_never_believed_over_tcp() {
         _ => lies(seen),
     });
     let resolver = asking(&upstream);
-    believes_only_the_good_one(&resolver, form(1, 50));
+    believes_only_the_good_one(&resolver, form(1, 60));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn row_14_rfc5452_a_lying_upstream_is_never_believed_over_tls() {
     let certificate = Certificate::new("dns.example");
     let upstream = Upstream::start_tls(&certificate, liar(2_000));
     let resolver = Resolver::asking(&[&pinned(&certificate, &upstream)]);
-    believes_only_the_good_one(&resolver, form(1, 50));
+    believes_only_the_good_one(&resolver, form(1, 60));
 }
 
 #[test]
@@ -158,4 +158,42 @@ fn row_14_rfc5452_one_question_goes_upstream_once_however_many_ask() {
         .iter()
         .filter(|seen| asked(&seen.bytes) == "www.example.com.");
     assert_eq!(asked.count(), 1);
+}
+
+/// Every answer is a good one and brings along what nobody asked for.
+#[test]
+fn what_comes_along_with_an_answer_is_never_an_answer() {
+    const VICTIM: &[u8] = b"\x06victim\x07example\x03net\0";
+    const NAMESPACE: &[u8] = b"\x02id\0";
+    let upstream = Upstream::start(|seen| match asked(&seen.bytes).starts_with("victim") {
+        true => vec![Send::Reply(good(&seen.bytes))],
+        false => {
+            let answers = [
+                (ASKED, 1, 300, &[198, 51, 100, 5][..]),
+                (VICTIM, 1, 300, &EVIL),
+            ];
+            let authorities = [(NAMESPACE, 2, 300, VICTIM), (VICTIM, 1, 300, &EVIL)];
+            let poisoned = response(&seen.bytes, 0, &answers, &authorities);
+            let mut only_beside = response(&seen.bytes, 0, &answers[..1], &authorities);
+            // The last record moves into the additional section.
+            only_beside[9] = 1;
+            only_beside[11] = 1;
+            vec![Send::Reply(poisoned), Send::Reply(only_beside)]
+        }
+    });
+    let resolver = asking(&upstream);
+    for number in 0..form(500, 10_000) {
+        let answer = resolver.ask(&format!("n{number}.example.com."), RecordType::A);
+        assert_eq!(answer.addresses(), [GOOD], "{number}");
+    }
+    let before = upstream.count();
+    assert_eq!(
+        resolver
+            .ask("victim.example.net.", RecordType::A)
+            .addresses(),
+        [GOOD]
+    );
+    assert_eq!(upstream.count(), before + 1);
+    let ours = resolver.ask("victim.id.bns.alt.", RecordType::A);
+    assert!(ours.addresses().is_empty());
 }

@@ -6,7 +6,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::{GOOD, answers, asking};
-use crate::common::upstream::{ASKED, COM, Seen, Send, Upstream, asked, response, soa};
+use crate::common::resolver::{Resolver, query};
+use crate::common::upstream::{ASKED, COM, Over, Seen, Send, Upstream, asked, response, soa};
 
 fn negative(seen: &Seen) -> Vec<Send> {
     let soa = soa(5);
@@ -169,6 +170,56 @@ fn answers_outlive_a_restart_and_a_damaged_file_does_not_matter() {
         resolver.stop();
     }
     assert_eq!(upstream.count(), 4);
+}
+
+#[test]
+fn nothing_is_kept_over_a_restart_if_that_is_not_wanted() {
+    let upstream = Upstream::start(answers);
+    let mut resolver = Resolver::start(&format!(
+        "upstreams = [\"{}\"]\nkeep-cache = false",
+        upstream.address
+    ));
+    resolver.ask("www.example.com.", RecordType::A);
+    resolver.stop();
+    assert!(!resolver.directory().join("data/cache.bin").exists());
+    resolver.resume();
+    resolver.ask("www.example.com.", RecordType::A);
+    assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn the_cache_stays_within_its_size() {
+    // Sixty kilobytes each: eighteen of them are more than a mebibyte.
+    let upstream = Upstream::start(|seen| {
+        let mut text = vec![200; 1];
+        text.resize(201, b'x');
+        let text = text.repeat(5);
+        let records: Vec<_> = (0..60).map(|_| (ASKED, 16, 300, &text[..])).collect();
+        let mut bytes = response(&seen.bytes, 0, &records, &[]);
+        if seen.over == Over::Udp {
+            bytes = response(&seen.bytes, 0, &[], &[]);
+            bytes[2] |= 2;
+        }
+        vec![Send::Reply(bytes)]
+    });
+    let resolver = Resolver::start(&format!(
+        "upstreams = [\"{}\"]\ncache-size = 1",
+        upstream.address
+    ));
+    for number in 0..60 {
+        let query = query(&format!("n{number}.example.com."), RecordType::TXT);
+        assert_eq!(resolver.ask_tcp(&query).message.answers.len(), 60);
+    }
+    let dump = resolver.run(&["cache", "dump", "--json"]);
+    let dump: serde_json::Value = serde_json::from_slice(&dump.stdout).unwrap();
+    let (count, bytes) = (
+        dump["count"].as_u64().unwrap(),
+        dump["bytes"].as_u64().unwrap(),
+    );
+    assert!(
+        bytes <= 1 << 20 && (5..20).contains(&count),
+        "{count} answers, {bytes} bytes"
+    );
 }
 
 #[test]

@@ -76,6 +76,30 @@ fn row_34_rfc8767_what_is_out_of_date_serves_while_upstreams_fail() {
 }
 
 #[test]
+fn row_34_rfc8767_nothing_out_of_date_serves_if_that_is_not_wanted() {
+    let upstream = Upstream::start(|seen| match seen.before {
+        0 => vec![Send::Reply(response(
+            &seen.bytes,
+            0,
+            &[(ASKED, 1, 1, &[198, 51, 100, 5])],
+            &[],
+        ))],
+        _ => Vec::new(),
+    });
+    let resolver = Resolver::start(&format!(
+        "upstreams = [\"{}\"]\nstale-max = 0",
+        upstream.address
+    ));
+    resolver.ask("www.example.com.", RecordType::A);
+    std::thread::sleep(Duration::from_millis(1300));
+    let answer = resolver.ask_edns("www.example.com.", RecordType::A);
+    assert_eq!(
+        (answer.rcode(), answer.ede()),
+        (ResponseCode::ServFail, Some(22))
+    );
+}
+
+#[test]
 fn row_34_rfc8767_a_missing_name_may_be_out_of_date_too() {
     let fails = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&fails);
