@@ -20,6 +20,9 @@ mod trouble;
 /// DNS over TLS and over HTTPS, routes.
 mod encrypted;
 
+/// DNSSEC validation by choice.
+mod validated;
+
 const GOOD: &str = "198.51.100.5";
 
 /// `quick` in the everyday run, `long` in the release form.

@@ -1,9 +1,12 @@
-//! The legacy tree in small: a root of its own, top-level domains and zones below, in the auth-zones of an unbound
-//! that resolves from there. Half of it is signed where a test asks for that, by keys that are made for the run.
+//! The legacy tree in small: a root of its own, top-level domains and zones below, served by an NSD that a resolver
+//! asks. Most of it is signed where a test asks for that, by keys that are made for the run.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use super::unbound::{free_port, server};
 
 /// Zones and what is in them, children before their parents.
 const ZONES: [(&str, &str); 9] = [
@@ -19,7 +22,11 @@ const ZONES: [(&str, &str); 9] = [
          both A 93.184.215.15\n\
          here AAAA ::1\n",
     ),
-    ("example.org", "www A 198.51.100.9\nalias CNAME www\n"),
+    (
+        "example.org",
+        "www A 198.51.100.9\nalias CNAME www\n*.wild A 198.51.100.10\n\
+         moved DNAME target\nx.target A 198.51.100.11\nopen CNAME www.example.com.\n",
+    ),
     ("forged.org", "www A 198.51.100.13\n"),
     ("go.id", "www A 198.51.100.62\n"),
     ("com", "example NS a.root.\n"),
@@ -38,9 +45,10 @@ const SIGNED: [&str; 6] = ["example.org", "forged.org", "go.id", "org", "id", ""
 /// Records that are changed behind the back of their signatures.
 const FORGED: (&str, &str) = ("198.51.100.13", "203.0.113.13");
 
-/// The zones as files.
+/// The zones as files, and where NSD serves them.
 pub struct Internet {
     directory: PathBuf,
+    address: SocketAddr,
     /// The root's key, for validators; there is none if nothing is signed.
     pub anchor: PathBuf,
 }
@@ -76,17 +84,40 @@ impl Internet {
     fn in_directory(directory: &Path) -> Self {
         Self {
             directory: directory.to_owned(),
+            address: free_port(),
             anchor: directory.join("root.key"),
         }
     }
 
-    /// The lines for unbound's configuration.
-    pub fn configuration(&self) -> String {
+    /// The NSD that serves it all, to be started.
+    pub fn authority(&self) -> Command {
+        let directory = self.directory.display();
+        let (ip, port) = (self.address.ip(), self.address.port());
         let zone = |(origin, _): &(&str, &str)| {
             format!(
-                "auth-zone:\n name: \"{origin}.\"\n zonefile: \"{}\"\n for-downstream: no\n for-upstream: yes\n",
+                "zone:\n name: \"{origin}.\"\n zonefile: \"{}\"\n",
                 self.file(origin).display()
             )
+        };
+        let zones: String = ZONES.iter().map(zone).collect();
+        let text = format!(
+            "server:\n ip-address: {ip}@{port}\n server-count: 1\n username: \"\"\n database: \"\"\n \
+             zonesdir: \"{directory}\"\n pidfile: \"\"\n zonelistfile: \"{directory}/nsd.list\"\n \
+             xfrdfile: \"{directory}/nsd.xfrd\"\n xfrdir: \"{directory}\"\n logfile: \"{directory}/nsd.log\"\n \
+             rrl-ratelimit: 0\nremote-control:\n control-enable: no\n{zones}"
+        );
+        let file = self.directory.join("nsd.conf");
+        fs::write(&file, text).expect("a file");
+        let mut command = server("nsd");
+        command.args(["-d", "-c", &file.display().to_string()]);
+        command
+    }
+
+    /// The lines for unbound's configuration. It is told of each zone, since no delegation can name a port.
+    pub fn configuration(&self) -> String {
+        let (ip, port) = (self.address.ip(), self.address.port());
+        let zone = |(origin, _): &(&str, &str)| {
+            format!("stub-zone:\n name: \"{origin}.\"\n stub-addr: {ip}@{port}\n stub-prime: no\n")
         };
         ZONES.iter().map(zone).collect()
     }

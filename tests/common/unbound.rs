@@ -19,6 +19,7 @@ pub struct Unbound {
     process: Process,
     pub address: SocketAddr,
     log: PathBuf,
+    _authority: Option<Process>,
     _home: Home,
 }
 
@@ -35,7 +36,7 @@ impl Unbound {
     pub fn start() -> Self {
         let home = Home::new();
         let internet = Internet::write(home.path());
-        Self::run(home, &authority("", &internet))
+        Self::resolve(home, "", &internet)
     }
 
     /// The same where most zones are signed. It validates nothing itself. The path is the root's key.
@@ -43,7 +44,14 @@ impl Unbound {
         let home = Home::new();
         let internet = Internet::write_signed(home.path());
         let anchor = internet.anchor.clone();
-        (Self::run(home, &authority("", &internet)), anchor)
+        (Self::resolve(home, "", &internet), anchor)
+    }
+
+    fn resolve(home: Home, more: &str, internet: &Internet) -> Self {
+        let authority = Process::start(&home, internet.authority());
+        let mut unbound = Self::run(home, &resolving(more, internet));
+        unbound._authority = Some(authority);
+        unbound
     }
 
     /// A validator with this root's key that asks another resolver; `more` are lines of its section `server`.
@@ -65,6 +73,7 @@ impl Unbound {
             process,
             address,
             log: home.path().join("queries.log"),
+            _authority: None,
             _home: home,
         };
         unbound.wait();
@@ -110,7 +119,7 @@ impl SecureUnbound {
             at("cert.pem"),
             at("key.pem"),
         );
-        let unbound = Unbound::run(home, &authority(&encrypted, &internet));
+        let unbound = Unbound::resolve(home, &encrypted, &internet);
         Self {
             plain: unbound.address,
             tls,
@@ -120,10 +129,10 @@ impl SecureUnbound {
     }
 }
 
-/// Lines for a resolver that asks the zones beside it; `more` are lines of its section `server`.
-pub fn authority(more: &str, internet: &Internet) -> String {
+/// Lines for a resolver that asks this internet; `more` are lines of its section `server`.
+pub fn resolving(more: &str, internet: &Internet) -> String {
     format!(
-        " module-config: \"iterator\"\n{more}{}",
+        " module-config: \"iterator\"\n do-not-query-localhost: no\n{more}{}",
         internet.configuration()
     )
 }
@@ -144,18 +153,21 @@ pub fn configure(directory: &Path, address: SocketAddr, lines: &str) -> PathBuf 
     file
 }
 
-/// Debian has it in `/usr/sbin`, which is not in everybody's PATH.
 fn program(configuration: &str) -> Command {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
-    let found = std::env::split_paths(&path)
-        .map(|directory| directory.join("unbound"))
-        .find(|program| program.is_file())
-        .expect(
-            "unbound is needed to stand for the internet: install the Debian package `unbound`",
-        );
-    let mut command = Command::new(found);
+    let mut command = server("unbound");
     command.args(["-d", "-c", configuration]);
     command
+}
+
+/// A name server. Debian has them in `/usr/sbin`, which is not in everybody's PATH.
+pub fn server(name: &str) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
+    let found = std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file());
+    let missing =
+        format!("{name} is needed to stand for the internet: install the Debian package `{name}`");
+    Command::new(found.expect(&missing))
 }
 
 /// A port of the loopback that is free over UDP and TCP, at least for now.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::internet::Internet;
-use crate::common::unbound::{authority, configure};
+use crate::common::unbound::{configure, resolving};
 
 /// A web server on every address of the namespace, which says by what name it was called.
 const WEB: &str = r#"
@@ -130,6 +130,14 @@ impl Namespace {
         self.children.push(child);
     }
 
+    fn spawn_command(&mut self, command: &Command) {
+        let arguments: Vec<&str> = command
+            .get_args()
+            .map(|argument| argument.to_str().unwrap())
+            .collect();
+        self.spawn(command.get_program().to_str().unwrap(), &arguments);
+    }
+
     fn output(&self, program: &str, arguments: &[&str]) -> String {
         let output = self
             .command("timeout", &[&["60", program], arguments].concat())
@@ -166,13 +174,18 @@ fn run(program: &str, arguments: &[&str]) {
 fn ready() -> Namespace {
     let mut namespace = Namespace::new();
     let directory = namespace.scratch.path().to_owned();
-    let internet = authority("", &Internet::write(&directory));
-    let unbound = configure(&directory, LEGACY.parse().unwrap(), &internet);
+    let internet = Internet::write(&directory);
+    let unbound = configure(
+        &directory,
+        LEGACY.parse().unwrap(),
+        &resolving("", &internet),
+    );
     let data = directory.join("data").display().to_string();
     let zones = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("zonefiles")
         .display()
         .to_string();
+    namespace.spawn_command(&internet.authority());
     namespace.spawn("unbound", &["-d", "-c", &unbound.display().to_string()]);
     namespace.spawn("python3", &["-c", WEB]);
     let bnsd = env!("CARGO_BIN_EXE_bnsd");

@@ -46,6 +46,8 @@ pub enum Channel {
     Plain,
     /// An upstream that proved its name over TLS.
     Authenticated,
+    /// Signatures, down from the root's key.
+    Validated,
     /// The network's own resolver, which a person asked for: nothing is left out, nothing is kept.
     Portal,
 }

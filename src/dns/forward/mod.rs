@@ -39,6 +39,7 @@ mod system;
 mod tls;
 mod transport;
 mod upstream;
+mod validate;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name as DnsName;
 
@@ -59,6 +61,7 @@ pub use response::Response;
 pub use system::{Watch, is_ours, system_upstreams};
 pub use tls::TlsError;
 pub use upstream::{Identity, Method, Place, Secured, UpstreamConfig};
+pub use validate::{AnchorError, Anchors};
 
 use crate::clock::Clock;
 use crate::resolver::ExtendedError;
@@ -96,6 +99,8 @@ pub struct ForwardOptions {
     pub stale_max: Duration,
     /// Whether encrypted upstreams are believed when they say that an answer is validated.
     pub trust_ad: bool,
+    /// What answers are validated with here; `None` if they are not.
+    pub anchors: Option<Anchors>,
 }
 
 impl Default for ForwardOptions {
@@ -108,6 +113,7 @@ impl Default for ForwardOptions {
             cache_bytes: 32 << 20,
             stale_max: Duration::from_secs(86_400),
             trust_ad: false,
+            anchors: None,
         }
     }
 }
@@ -135,6 +141,9 @@ pub enum ForwardError {
     /// An encrypted upstream is not who it should be; nothing was asked in the clear.
     #[error("upstream failed TLS (is the clock right?): {0}")]
     Untrusted(String),
+    /// It is signed, and not by whom it should be.
+    #[error("DNSSEC: {0}; if it is so for many names, is the clock right?")]
+    Bogus(String),
     /// They all lead back to us.
     #[error("the upstream leads back to bnsd; set another one in dns.upstreams")]
     Loop,
@@ -152,6 +161,7 @@ impl ForwardError {
                 ExtendedError::NO_REACHABLE_AUTHORITY
             }
             Self::Rejected { .. } | Self::Unreachable(_) => ExtendedError::NETWORK_ERROR,
+            Self::Bogus(_) => DNSSEC_BOGUS,
             Self::Loop => ExtendedError::OTHER,
             Self::Cached(_) => CACHED_ERROR,
         };
@@ -169,6 +179,8 @@ impl ForwardError {
     }
 }
 
+/// INFO-CODE of signatures that do not fit (RFC 8914 §4.7).
+const DNSSEC_BOGUS: u16 = 6;
 /// INFO-CODE of a failure that is repeated (RFC 8914 §4.14).
 const CACHED_ERROR: u16 = 13;
 
@@ -423,7 +435,12 @@ impl Forwarder {
     }
 
     fn believes(&self, entry: &Entry) -> bool {
-        self.options.trust_ad && entry.channel() == Channel::Authenticated && entry.is_authentic()
+        let is_believed = match entry.channel() {
+            Channel::Validated => true,
+            Channel::Authenticated => self.options.trust_ad,
+            Channel::Plain | Channel::Portal => false,
+        };
+        is_believed && entry.is_authentic()
     }
 
     /// An answer that is out of date and may still serve.
@@ -452,7 +469,7 @@ impl Forwarder {
     }
 
     /// Asks, and keeps what comes of it.
-    async fn resolve(&self, ask: &Ask, packets: u8) -> Outcome {
+    async fn resolve(self: &Arc<Self>, ask: &Ask, packets: u8) -> Outcome {
         let mut budget = Budget(packets);
         if let Some(portal) = self.way_through_portal(ask) {
             // At the end of its time at once, so that nobody keeps it.
@@ -460,10 +477,13 @@ impl Forwarder {
             let entry = self.read(&answered.judged, u32::MAX, Channel::Portal)?;
             return Ok(landed(entry, packets - budget.0));
         }
-        let group = Arc::clone(self.table.load().group(&ask.question.name));
-        let answered = group.ask(ask, &mut budget).await;
-        let entry = answered
-            .and_then(|answered| self.read(&answered.judged, answered.age, answered.channel));
+        let entry = match self.anchors(ask) {
+            Some(anchors) => {
+                let judged = validate::ask(self, anchors, ask).await;
+                judged.and_then(|judged| self.read(&judged, 0, Channel::Validated))
+            }
+            None => self.resolve_as_said(ask, &mut budget).await,
+        };
         match entry {
             Ok(entry) => {
                 let landed = landed(entry, packets - budget.0);
@@ -476,6 +496,29 @@ impl Forwarder {
                 Err(error)
             }
         }
+    }
+
+    /// Takes an upstream at its word.
+    async fn resolve_as_said(&self, ask: &Ask, budget: &mut Budget) -> Result<Entry, ForwardError> {
+        let group = Arc::clone(self.table.load().group(&ask.question.name));
+        let answered = group.ask(ask, budget).await?;
+        self.read(&answered.judged, answered.age, answered.channel)
+    }
+
+    /// What the answer to a question is validated with, if it is.
+    fn anchors(&self, ask: &Ask) -> Option<&Anchors> {
+        let anchors = self.options.anchors.as_ref()?;
+        let is_validated = !ask.checking_disabled && !self.has_route(&ask.question.name);
+        is_validated.then_some(anchors)
+    }
+
+    /// The bytes of an answer that is to be validated. Boxed, because validation asks for what it needs this way.
+    fn ask_signed<'a>(
+        self: &'a Arc<Self>,
+        ask: Ask,
+        packets: &'a mut u8,
+    ) -> BoxFuture<'a, Result<Vec<u8>, ForwardError>> {
+        Box::pin(async move { Ok(self.ask(&ask, packets).await?.bytes()) })
     }
 
     fn read(&self, judged: &Judged, age: u32, channel: Channel) -> Result<Entry, ForwardError> {
