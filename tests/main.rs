@@ -7,6 +7,9 @@
 
 mod common;
 
+/// Answers from memory against decided ones.
+mod answers;
+
 /// Which module may use which, and what pure ones must not name.
 mod architecture;
 

@@ -56,6 +56,7 @@ impl Victim {
 
     /// Not one record comes back, at the name or below it; `text` says what happened to which hash.
     fn is_refused(&self, code: u16, text: &str, what: &str) {
+        self.world.forget_answers();
         for name in [NAME, "www.anna.id", "nosuch.anna.id", "anna.id.bns.alt"] {
             let seen = self.world.see(name, RecordType::A);
             assert_eq!(
@@ -185,6 +186,20 @@ fn files_changed_while_the_daemon_was_down_are_never_served() {
     victim.restore();
 }
 
+/// What was served before is not served for ever: files are looked at again.
+#[test]
+fn a_change_is_noticed_while_its_name_is_asked_for() {
+    let home = Home::new();
+    let victim = Victim::register(home.path(), &[]);
+    fs::write(&victim.path, zonefile(NAME, "192.0.2.66")).expect("the archive can be written");
+    until("the change to be noticed", || {
+        let seen = victim.world.see(NAME, RecordType::A);
+        assert!(seen.answers.is_empty() || seen.has_address("192.0.2.1"));
+        (seen.ede.as_ref()?.0 == INVALID_DATA).then_some(())
+    });
+    victim.restore();
+}
+
 /// Past heights are answered from the same files, so they fail in the same way.
 #[test]
 fn the_past_is_not_made_up_either() {
@@ -193,6 +208,7 @@ fn the_past_is_not_made_up_either() {
     let then = victim.world.height();
     victim.world.mine_empty(2);
     fs::write(&victim.path, zonefile(NAME, "192.0.2.66")).expect("the archive can be written");
+    victim.world.forget_answers();
     let reply = victim.world.lookup(NAME, "A", Some(then));
     assert_eq!((reply.rcode.as_str(), reply.records.len()), ("SERVFAIL", 0));
     assert_eq!(reply.ede.map(|ede| ede.code), Some(INVALID_DATA));

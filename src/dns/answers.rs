@@ -3,7 +3,7 @@
 //!
 //! Nothing is decided here. An answer is kept together with what was read to decide it ([`Subjects`]), and serves
 //! until one of these changes, the height leaves those for which it is true, or everything is forgotten because a
-//! person chose otherwise. A commit notes what it changed and looks at no answer: the next query for one does, once
+//! person chose otherwise; one from a zone file is decided again after [`TRUST`]. A commit notes what it changed and looks at no answer: the next query for one does, once
 //! per commit. So an answer made while a commit was on its way is at worst thrown away too early, never kept too long.
 //!
 //! An upstream's answer is not copied: its entry of the forwarder's cache is kept, so that TTLs count down, and
@@ -13,11 +13,13 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::forward::Entry;
+use super::names::TRUST;
 use crate::bns::name::{Name, NamespaceId};
 use crate::resolver::{Heights, Outcome, Subjects};
 
@@ -57,6 +59,8 @@ pub(super) struct Kept {
     pub(super) outcome: Outcome,
     pub(super) subjects: Subjects,
     pub(super) heights: Heights,
+    /// When it was made.
+    made: Duration,
     /// The moment at which it was last known to be true.
     checked: AtomicU64,
 }
@@ -101,9 +105,9 @@ impl Body {
 }
 
 impl Kept {
-    /// An answer that was decided at `moment`, or later.
+    /// An answer that was decided at `moment`, or later, at the time `made`.
     pub(super) fn new(
-        moment: u64,
+        (moment, made): (u64, Duration),
         body: Body,
         outcome: Outcome,
         subjects: Subjects,
@@ -114,6 +118,7 @@ impl Kept {
             outcome,
             subjects,
             heights,
+            made,
             checked: AtomicU64::new(moment),
         }
     }
@@ -136,9 +141,10 @@ impl Answers {
     }
 
     /// The answer under a key, if it still is one.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Arc<Kept>> {
+    pub(super) fn get(&self, key: &[u8], now: Duration) -> Option<Arc<Kept>> {
         let kept = self.kept.get(key)?;
-        if self.is_true(&kept) {
+        let is_due = kept.subjects.zonefile_read && now.saturating_sub(kept.made) >= TRUST;
+        if !is_due && self.is_true(&kept) {
             return Some(kept);
         }
         self.kept.remove(key);
@@ -232,13 +238,20 @@ mod tests {
         let subjects = Subjects {
             names: vec![name("good.id")],
             namespaces: vec!["id".parse().expect("a namespace")],
+            zonefile_read: true,
             ..Subjects::default()
         };
         let body = Body::Message {
             bytes: KEY.into(),
             verified: true,
         };
-        let kept = Kept::new(moment, body, Outcome::Answered, subjects, heights);
+        let kept = Kept::new(
+            (moment, Duration::ZERO),
+            body,
+            Outcome::Answered,
+            subjects,
+            heights,
+        );
         answers.keep(KEY, kept);
     }
 
@@ -247,13 +260,13 @@ mod tests {
         let answers = Answers::at(100);
         keep(&answers, answers.moment(), Heights::ALL);
         answers.note(101, &[name("other.id")], &[]);
-        assert!(answers.get(KEY).is_some());
+        assert!(answers.get(KEY, Duration::ZERO).is_some());
         answers.note(102, &[name("good.id")], &[]);
-        assert!(answers.get(KEY).is_none());
+        assert!(answers.get(KEY, Duration::ZERO).is_none());
         keep(&answers, answers.moment(), Heights::ALL);
-        assert!(answers.get(KEY).is_some());
+        assert!(answers.get(KEY, Duration::ZERO).is_some());
         answers.note(103, &[], &["id".parse().expect("a namespace")]);
-        assert!(answers.get(KEY).is_none());
+        assert!(answers.get(KEY, Duration::ZERO).is_none());
     }
 
     #[test]
@@ -262,20 +275,28 @@ mod tests {
         let before = answers.moment();
         answers.note(101, &[name("good.id")], &[]);
         keep(&answers, before, Heights::ALL);
-        assert!(answers.get(KEY).is_none());
+        assert!(answers.get(KEY, Duration::ZERO).is_none());
         let before = answers.moment();
         answers.forget();
         keep(&answers, before, Heights::ALL);
-        assert!(answers.get(KEY).is_none());
+        assert!(answers.get(KEY, Duration::ZERO).is_none());
     }
 
     #[test]
     fn heights_end_an_answer_without_a_change() {
         let answers = Answers::at(100);
         keep(&answers, answers.moment(), Heights::only(100));
-        assert!(answers.get(KEY).is_some());
+        assert!(answers.get(KEY, Duration::ZERO).is_some());
         answers.note(101, &[], &[]);
-        assert!(answers.get(KEY).is_none());
+        assert!(answers.get(KEY, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_zone_file_is_looked_at_again() {
+        let answers = Answers::at(100);
+        keep(&answers, answers.moment(), Heights::ALL);
+        assert!(answers.get(KEY, TRUST / 2).is_some());
+        assert!(answers.get(KEY, TRUST).is_none());
     }
 
     #[test]
@@ -286,7 +307,7 @@ mod tests {
             .map(|n| name(&format!("n{n}.id")))
             .collect();
         answers.note(101, &names, &[]);
-        assert!(answers.get(KEY).is_none());
+        assert!(answers.get(KEY, Duration::ZERO).is_none());
         assert!(answers.changes().names.is_empty());
     }
 }

@@ -8,6 +8,7 @@
 //! about a query (cookies, other options, odd flags) takes the long way and gets the same answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::{Message, ResponseCode};
@@ -177,14 +178,15 @@ impl<P: Snapshots> Handler<P> {
 
     /// Answers a packet into `out`, or says what it takes to answer it.
     pub fn handle(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
+        let now = self.forwarder.now();
         if let Some(hosts) = &self.hosts
-            && hosts.look(self.forwarder.now())
+            && hosts.look(now)
         {
             self.answers.forget();
         }
         let plain = self.plain(bytes);
         if let Some(plain) = &plain
-            && self.reply_kept(plain, client, out)
+            && self.reply_kept(plain, client, now, out)
         {
             return Handled::Ready;
         }
@@ -221,7 +223,7 @@ impl<P: Snapshots> Handler<P> {
             Step::Ask(fallback) => return self.pend(asked, chain, fallback, out),
         };
         if let (Some(plain), Some((body, outcome, heights))) = (plain, kept) {
-            let kept = Kept::new(moment, body, outcome, source.subjects(), heights);
+            let kept = Kept::new((moment, now), body, outcome, source.subjects(), heights);
             self.answers.keep(plain.key.as_bytes(), kept);
         }
         Handled::Ready
@@ -234,8 +236,14 @@ impl<P: Snapshots> Handler<P> {
     }
 
     /// Answers from memory, if the answer is there, still true and short enough.
-    fn reply_kept(&self, plain: &Plain<'_>, client: Client, out: &mut Vec<u8>) -> bool {
-        let Some(kept) = self.answers.get(plain.key.as_bytes()) else {
+    fn reply_kept(
+        &self,
+        plain: &Plain<'_>,
+        client: Client,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(kept) = self.answers.get(plain.key.as_bytes(), now) else {
             return false;
         };
         if !self.vouches(&kept.subjects) {
@@ -245,7 +253,8 @@ impl<P: Snapshots> Handler<P> {
         let is_written = match &kept.body {
             Body::Message { bytes, verified } => plain.write(bytes, *verified, limit, out),
             Body::Forwarded(entry) => {
-                self.forwarder.write_kept(entry, plain.stamp(), out) && plain.add_opt(limit, out)
+                let stamp = plain.stamp();
+                self.forwarder.write_kept(entry, stamp, now, out) && plain.add_opt(limit, out)
             }
         };
         if is_written {

@@ -2,10 +2,11 @@
 //!
 //! A [`Names`] is one moment: a snapshot of the store and a height in it, usually the tip. Everything is read
 //! from the history at that height, so that a question about the past is the same question. A zone file's
-//! bytes are hashed on every read; what does not fit its hash is never parsed. Zones that were read are kept for
-//! the next question.
+//! bytes are hashed on every read; what does not fit its hash is never parsed. Zones that were parsed are kept, and
+//! their files hashed again when they were last looked at more than [`TRUST`] ago.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hickory_proto::rr::Name as DnsName;
@@ -29,10 +30,13 @@ use crate::zonefile::{self, Zone};
 /// An index that reached its source's tip this recently is at the tip.
 const AT_TIP: Duration = Duration::from_secs(10);
 
+/// For how long a zone file that had its hash is believed to have it still: a file that somebody changed is
+/// noticed at once by people's standards, and a busy name costs nothing.
+pub const TRUST: Duration = Duration::from_secs(1);
 /// Bytes of zones that are kept.
 const ZONES_MAX: u64 = 16 << 20;
-/// What a zone weighs: its bytes, times what arranging them for questions takes.
-const ZONE_FACTOR: usize = 8;
+/// What a byte of a zone file weighs once it is arranged for questions.
+const ZONE_FACTOR: usize = 4;
 /// The same for a zone with next to nothing in it.
 const ZONE_LEAST: usize = 512;
 
@@ -51,15 +55,24 @@ pub struct NameStore {
     zones: Arc<Zones>,
 }
 
-/// Zones whose bytes had their hash when they were read: the hash stands for them ever after.
-type Zones = Cache<(Name, ZonefileHash), (Arc<Zone>, usize), ZoneWeight>;
+/// Zones by the name that they were read as, and their files' hashes.
+type Zones = Cache<(Name, ZonefileHash), Arc<KeptZone>, ZoneWeight>;
+
+/// A zone whose file had its hash.
+struct KeptZone {
+    zone: Arc<Zone>,
+    /// Bytes of the file.
+    size: usize,
+    /// When its file was last hashed, in milliseconds.
+    hashed: AtomicU64,
+}
 
 #[derive(Clone)]
 struct ZoneWeight;
 
-impl Weighter<(Name, ZonefileHash), (Arc<Zone>, usize)> for ZoneWeight {
-    fn weight(&self, _: &(Name, ZonefileHash), (_, size): &(Arc<Zone>, usize)) -> u64 {
-        (ZONE_LEAST + size * ZONE_FACTOR) as u64
+impl Weighter<(Name, ZonefileHash), Arc<KeptZone>> for ZoneWeight {
+    fn weight(&self, _: &(Name, ZonefileHash), kept: &Arc<KeptZone>) -> u64 {
+        (ZONE_LEAST + kept.size * ZONE_FACTOR) as u64
     }
 }
 
@@ -81,6 +94,11 @@ impl NameStore {
             clock,
             zones: Arc::new(Cache::with_weighter(items, ZONES_MAX, ZoneWeight)),
         }
+    }
+
+    /// Forgets all zones, so that their files are read again.
+    pub fn forget_zones(&self) {
+        self.zones.clear();
     }
 
     /// The names at an indexed height; `None` if it is not indexed.
@@ -106,6 +124,7 @@ impl Snapshots for NameStore {
             params: Arc::clone(&self.params),
             archive: Arc::clone(&self.archive),
             zones: Arc::clone(&self.zones),
+            now: self.clock.elapsed(),
         }
     }
 
@@ -159,6 +178,7 @@ pub struct Names {
     params: Arc<Params>,
     archive: Arc<Archive>,
     zones: Arc<Zones>,
+    now: Duration,
 }
 
 /// Why names cannot be read.
@@ -202,10 +222,9 @@ impl Names {
 
     /// What is there of a zone file now, whatever was read of it before.
     pub fn read_zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, ArchiveError> {
-        let bytes = match self.archive.get(hash)? {
-            Lookup::Found(bytes) => bytes,
-            Lookup::Absent => return Ok(ZoneStatus::Missing(*hash)),
-            Lookup::Tampered { .. } => return Ok(ZoneStatus::Tampered(*hash)),
+        let bytes = match self.read_bytes(hash)? {
+            Ok(bytes) => bytes,
+            Err(trouble) => return Ok(trouble),
         };
         let origin = DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]);
         let zone = origin
@@ -214,12 +233,38 @@ impl Names {
         Ok(match zone {
             Ok(zone) => {
                 let zone = Arc::new(zone);
-                let kept = (Arc::clone(&zone), bytes.len());
-                self.zones.insert((name.clone(), *hash), kept);
+                let kept = KeptZone {
+                    zone: Arc::clone(&zone),
+                    size: bytes.len(),
+                    hashed: AtomicU64::new(self.now.as_millis() as u64),
+                };
+                self.zones.insert((name.clone(), *hash), Arc::new(kept));
                 ZoneStatus::Loaded(zone)
             }
             Err(reason) => ZoneStatus::Unreadable(*hash, reason),
         })
+    }
+
+    /// The bytes with this hash, or why there are none.
+    fn read_bytes(&self, hash: &ZonefileHash) -> Result<Result<Vec<u8>, ZoneStatus>, ArchiveError> {
+        Ok(match self.archive.get(hash)? {
+            Lookup::Found(bytes) => Ok(bytes),
+            Lookup::Absent => Err(ZoneStatus::Missing(*hash)),
+            Lookup::Tampered { .. } => Err(ZoneStatus::Tampered(*hash)),
+        })
+    }
+
+    /// A zone that was parsed before, as long as its file has its hash.
+    fn kept_zone(&self, kept: &KeptZone, hash: &ZonefileHash) -> Result<ZoneStatus, ArchiveError> {
+        let now = self.now.as_millis() as u64;
+        let hashed = kept.hashed.load(Ordering::Relaxed);
+        if now.saturating_sub(hashed) >= TRUST.as_millis() as u64 {
+            if let Err(trouble) = self.read_bytes(hash)? {
+                return Ok(trouble);
+            }
+            kept.hashed.store(now, Ordering::Relaxed);
+        }
+        Ok(ZoneStatus::Loaded(Arc::clone(&kept.zone)))
     }
 }
 
@@ -280,9 +325,9 @@ impl NameSource for Names {
     }
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
-        match self.zones.get(&(name.clone(), *hash)) {
-            Some((zone, _)) => Ok(ZoneStatus::Loaded(zone)),
-            None => Ok(self.read_zone(name, hash)?),
-        }
+        Ok(match self.zones.get(&(name.clone(), *hash)) {
+            Some(kept) => self.kept_zone(&kept, hash)?,
+            None => self.read_zone(name, hash)?,
+        })
     }
 }

@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const IN_FLIGHT_MAX: usize = 100;
 /// Bytes read at once.
 const READ: usize = 2048;
+/// Bytes of answers that are written before more are made.
+const WRITE: usize = 16_384;
 
 /// Accepts connections from those who may have one, until the task is dropped.
 pub async fn accept(
@@ -67,18 +70,21 @@ pub async fn converse<P: Snapshots>(
     handler: &Arc<Handler<P>>,
     activity: &Arc<Activity>,
 ) -> io::Result<()> {
-    let (reader, mut writer) = tokio::io::split(stream);
-    let mut frames = Frames::new(reader);
+    let mut stream = pin!(stream);
+    let mut frames = Frames::default();
+    let mut answers = Answers::default();
     let mut waiting: FuturesUnordered<BoxFuture<'_, Vec<u8>>> = FuturesUnordered::new();
-    let mut answer = Vec::new();
     let mut last = Instant::now();
-    while !(frames.ended && waiting.is_empty()) {
-        let has_room = waiting.len() < IN_FLIGHT_MAX;
-        if has_room && let Some(frame) = frames.take() {
+    let mut alarm = pin!(sleep_until(last + IDLE_TIMEOUT));
+    while !(frames.ended && waiting.is_empty() && answers.ready.is_empty()) {
+        while waiting.len() < IN_FLIGHT_MAX
+            && !answers.are_many()
+            && let Some(frame) = frames.next()
+        {
             let busy = activity.begin();
-            match handler.handle(&frame, client, &mut answer) {
+            match handler.handle(frame, client, &mut answers.next) {
                 Handled::Silence => {}
-                Handled::Ready => write(&mut writer, &answer).await?,
+                Handled::Ready => answers.add(),
                 Handled::Pending(pending) => waiting.push(Box::pin(async move {
                     let mut answer = Vec::new();
                     handler.finish(*pending, &mut answer).await;
@@ -86,37 +92,70 @@ pub async fn converse<P: Snapshots>(
                     answer
                 })),
             }
+            frames.consume();
             last = Instant::now();
+        }
+        if answers.write(&mut stream).await? {
             continue;
         }
-        let may_read = has_room && !frames.ended;
+        let may_read = waiting.len() < IN_FLIGHT_MAX && !frames.ended;
         let deadline = frames.deadline().unwrap_or(last + IDLE_TIMEOUT);
         let counts = may_read && (frames.deadline().is_some() || waiting.is_empty());
+        // Most deadlines only move away: the alarm is set anew when it goes off, not with every message.
+        if deadline < alarm.deadline() {
+            alarm.as_mut().reset(deadline);
+        }
         tokio::select! {
             Some(finished) = waiting.next() => {
-                write(&mut writer, &finished).await?;
+                answers.next = finished;
+                answers.add();
                 last = Instant::now();
             }
-            read = frames.read(), if may_read => read?,
-            () = sleep_until(deadline), if counts => break,
+            read = frames.read(&mut stream), if may_read => read?,
+            () = &mut alarm, if counts => match Instant::now() < deadline {
+                true => alarm.as_mut().reset(deadline),
+                false => break,
+            },
         }
     }
-    patient(writer.shutdown()).await
+    patient(stream.shutdown()).await
 }
 
-/// Length and message go out in one write (RFC 7766 §8).
-async fn write(writer: &mut (impl AsyncWrite + Unpin), message: &[u8]) -> io::Result<()> {
-    let Ok(length) = u16::try_from(message.len()) else {
-        return Ok(());
-    };
-    let mut framed = Vec::with_capacity(message.len() + 2);
-    framed.extend(length.to_be_bytes());
-    framed.extend(message);
-    patient(async {
-        writer.write_all(&framed).await?;
-        writer.flush().await
-    })
-    .await
+/// Answers on their way: what is ready at the same time goes out in one write, each behind its length (RFC 7766 §8).
+#[derive(Default)]
+struct Answers {
+    /// The one that is being made.
+    next: Vec<u8>,
+    ready: Vec<u8>,
+}
+
+impl Answers {
+    /// Whether they should go before more are made.
+    fn are_many(&self) -> bool {
+        self.ready.len() >= WRITE
+    }
+
+    /// Takes the one that was made.
+    fn add(&mut self) {
+        if let Ok(length) = u16::try_from(self.next.len()) {
+            self.ready.extend(length.to_be_bytes());
+            self.ready.extend_from_slice(&self.next);
+        }
+    }
+
+    /// Writes what is ready; whether that was anything.
+    async fn write(&mut self, stream: &mut Pin<&mut impl AsyncWrite>) -> io::Result<bool> {
+        if self.ready.is_empty() {
+            return Ok(false);
+        }
+        patient(async {
+            stream.write_all(&self.ready).await?;
+            stream.flush().await
+        })
+        .await?;
+        self.ready.clear();
+        Ok(true)
+    }
 }
 
 async fn patient(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
@@ -126,52 +165,46 @@ async fn patient(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
 }
 
 /// Messages out of a stream. What was read stays here when a read is cancelled.
-struct Frames<R> {
-    reader: R,
+#[derive(Default)]
+struct Frames {
     buffer: Vec<u8>,
+    /// Bytes of the buffer that were dealt with.
+    used: usize,
     /// When the first byte of an incomplete message arrived.
     started: Option<Instant>,
     /// The client has closed its side.
     ended: bool,
 }
 
-impl<R: AsyncRead + Unpin> Frames<R> {
-    fn new(reader: R) -> Self {
-        Self {
-            reader,
-            buffer: Vec::new(),
-            started: None,
-            ended: false,
-        }
-    }
-
+impl Frames {
     /// When the message under way must be complete.
     fn deadline(&self) -> Option<Instant> {
         self.started.map(|started| started + MESSAGE_TIMEOUT)
     }
 
     /// Reads once, so that the deadline is looked at after every byte that dribbles in.
-    async fn read(&mut self) -> io::Result<()> {
-        let mut chunk = [0; READ];
-        let count = self.reader.read(&mut chunk).await?;
-        if count == 0 {
+    async fn read(&mut self, stream: &mut Pin<&mut impl AsyncRead>) -> io::Result<()> {
+        self.buffer.drain(..self.used);
+        self.used = 0;
+        self.buffer.reserve(READ);
+        if stream.read_buf(&mut self.buffer).await? == 0 {
             self.ended = true;
             self.started = None;
             return Ok(());
         }
         self.started.get_or_insert_with(Instant::now);
-        self.buffer
-            .extend_from_slice(chunk.get(..count).unwrap_or_default());
         Ok(())
     }
 
     /// The next complete message.
-    fn take(&mut self) -> Option<Vec<u8>> {
-        let (length, rest) = self.buffer.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_be_bytes(*length));
-        let frame = rest.get(..length)?.to_vec();
-        self.buffer.drain(..length + 2);
-        self.started = (!self.buffer.is_empty()).then(Instant::now);
-        Some(frame)
+    fn next(&self) -> Option<&[u8]> {
+        let (length, rest) = self.buffer.get(self.used..)?.split_first_chunk::<2>()?;
+        rest.get(..usize::from(u16::from_be_bytes(*length)))
+    }
+
+    /// The next complete message has been dealt with.
+    fn consume(&mut self) {
+        self.used += self.next().map_or(0, |message| message.len() + 2);
+        self.started = (self.used < self.buffer.len()).then(Instant::now);
     }
 }

@@ -16,6 +16,7 @@ pub struct Recorded<S> {
     names: RefCell<Vec<(Name, NameStatus)>>,
     namespaces: RefCell<Vec<(NamespaceId, NamespaceStatus)>>,
     sync_counted: Cell<bool>,
+    zonefile_read: Cell<bool>,
 }
 
 /// What a decision read.
@@ -27,6 +28,8 @@ pub struct Subjects {
     pub namespaces: Vec<NamespaceId>,
     /// Whether it counted how far the index is.
     pub sync_counted: bool,
+    /// Whether it needed a zone file.
+    pub zonefile_read: bool,
 }
 
 impl<S: NameSource> Recorded<S> {
@@ -37,6 +40,7 @@ impl<S: NameSource> Recorded<S> {
             names: RefCell::default(),
             namespaces: RefCell::default(),
             sync_counted: Cell::default(),
+            zonefile_read: Cell::default(),
         }
     }
 
@@ -48,6 +52,7 @@ impl<S: NameSource> Recorded<S> {
             names: names.map(|(name, _)| name).collect(),
             namespaces: namespaces.map(|(id, _)| id).collect(),
             sync_counted: self.sync_counted.get(),
+            zonefile_read: self.zonefile_read.get(),
         }
     }
 }
@@ -73,6 +78,7 @@ impl<S: NameSource> NameSource for Recorded<S> {
     }
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, S::Error> {
+        self.zonefile_read.set(true);
         self.source.zone(name, hash)
     }
 }
@@ -122,7 +128,7 @@ mod tests {
         assert_eq!(answer.expect("records").heights, Heights::ALL);
         assert_eq!(subjects.names, ["good.id".parse().expect("a name")]);
         assert_eq!(subjects.namespaces, ["id".parse().expect("a namespace")]);
-        assert!(subjects.sync_counted);
+        assert!(subjects.sync_counted && subjects.zonefile_read);
         let (forwarded, subjects) = ask("nosuch.id.");
         assert!(forwarded.is_none());
         assert_eq!(subjects.names, ["nosuch.id".parse().expect("a name")]);

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bitcoin::{Amount, Transaction, TxOut};
+use bnsd::api::cache::CacheRequest;
 use bnsd::api::explain::{ExplainReply, ExplainRequest};
 use bnsd::api::lookup::{LookupReply, LookupRequest};
 use bnsd::api::message::{Reply, Request};
@@ -175,6 +176,13 @@ impl World {
             Some(Reply::Lookup(reply)) => reply,
             other => panic!("no lookup: {other:?}"),
         }
+    }
+
+    /// `bnsd cache flush`.
+    pub fn forget_answers(&self) {
+        let flush = CacheRequest::Flush { name: None };
+        let reply = process::ask(self.socket(), &Request::Cache(flush));
+        assert!(matches!(reply, Some(Reply::Cache(_))), "{reply:?}");
     }
 
     /// What `bnsd explain` shows.

@@ -31,7 +31,7 @@ use super::random::Random;
 use super::scratch;
 
 /// The caller's clock, later than regtest's genesis block.
-const NOW: u32 = 1_700_000_000;
+pub const NOW: u32 = 1_700_000_000;
 /// Owners of names; the last one opens namespaces.
 const ACTORS: usize = 7;
 /// Outputs that each of them has at the start, and what each is worth.
@@ -40,6 +40,8 @@ const COINS: (usize, Amount) = (6, Amount::from_sat(40_000_000));
 const NAMES: usize = 25;
 /// Deepest reorganisation, which is how far a database can go back unless it is told otherwise.
 const DEEPEST: u32 = StoreOptions::DEFAULT_UNDO_DEPTH;
+/// Zone files that there are.
+pub const ZONEFILES: usize = 256;
 /// A price function under which names cost little.
 const PRICES: PriceFunction = PriceFunction {
     coeff: 4,
@@ -121,6 +123,11 @@ fn copy_files(from: &Path, to: &Path) {
 /// An index over a chain.
 pub struct Index {
     pub store: Arc<Store>,
+    #[allow(
+        dead_code,
+        reason = "not everybody who includes this file asks how far it is"
+    )]
+    pub progress: Arc<Progress>,
     indexer: Indexer<DevSource>,
     _directory: TempDir,
 }
@@ -139,15 +146,17 @@ impl Index {
             ..StoreOptions::default()
         };
         let store = Arc::new(Store::open(directory.path(), &identity, options).unwrap());
+        let progress = Arc::new(Progress::default());
         let indexer = Indexer::new(
             chain.source(0),
             params,
             Arc::clone(&store),
-            Arc::new(Progress::default()),
+            Arc::clone(&progress),
             Arc::new(SystemClock::start()),
         );
         Self {
             store,
+            progress,
             indexer,
             _directory: directory,
         }
@@ -176,9 +185,7 @@ impl Index {
 
 /// Runs the script of a seed. Panics if the index ends up with anything but the winning chain.
 pub fn run(base: &Base, seed: u64) -> Report {
-    let directory = base.copy();
-    let mut script = Script::new(DevChain::open(directory.path()).unwrap(), seed);
-    script.index.follow();
+    let mut script = Script::new(base, seed);
     let mined = 40 + script.random.below(70) as u32;
     script.mine(mined);
     for _ in 0..=script.random.below(3) {
@@ -204,11 +211,13 @@ fn assert_same(ours: &str, theirs: &str, seed: u64) {
     );
 }
 
-struct Script {
+/// What happens to one chain.
+pub struct Script {
     chain: DevChain,
-    index: Index,
+    pub index: Index,
     random: Random,
     report: Report,
+    _directory: TempDir,
     /// Preorders that were sent, with who sent them.
     preordered: Vec<(Name, usize)>,
     /// Step of the namespace that is being opened, and how many were before it.
@@ -218,9 +227,15 @@ struct Script {
 }
 
 impl Script {
-    fn new(chain: DevChain, seed: u64) -> Self {
+    /// Begins with a copy of `base`, which the index has followed.
+    pub fn new(base: &Base, seed: u64) -> Self {
+        let directory = base.copy();
+        let chain = DevChain::open(directory.path()).unwrap();
+        let mut index = Index::new(&chain, DEEPEST);
+        index.follow();
         Self {
-            index: Index::new(&chain, DEEPEST),
+            index,
+            _directory: directory,
             chain,
             random: Random::new(seed),
             report: Report::default(),
@@ -231,7 +246,7 @@ impl Script {
     }
 
     /// Takes blocks back and mines others.
-    fn reorganise(&mut self) {
+    pub fn reorganise(&mut self) {
         self.settle();
         let tip = self.chain.tip().height;
         let floor = self.highest.saturating_sub(DEEPEST).max(1);
@@ -273,7 +288,7 @@ impl Script {
     }
 
     /// Mines blocks, about half of them with operations; the index follows now and then.
-    fn mine(&mut self, count: u32) {
+    pub fn mine(&mut self, count: u32) {
         for _ in 0..count {
             match self.random.below(10) {
                 0..=4 => self.settle(),
@@ -290,7 +305,7 @@ impl Script {
     }
 
     /// Lets the index follow to the end.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let disconnected = self.index.follow();
         self.note(disconnected);
     }
@@ -479,8 +494,23 @@ impl Script {
     }
 
     fn zonefile(&mut self) -> ZonefileHash {
-        ZonefileHash([self.random.below(256) as u8; 20])
+        ZonefileHash::of(&zonefile(self.random.below(ZONEFILES)))
     }
+}
+
+/// One of the zone files that names announce.
+pub fn zonefile(number: usize) -> Vec<u8> {
+    let other = number % NAMES;
+    let mut text = format!(
+        "$TTL 3600\n@ A 192.0.2.{number}\n@ TXT \"{number}\"\nwww CNAME @\n\
+         other CNAME name{other}.reorg.\nleave CNAME a{other}.example.\nprivate A 10.0.0.1\n"
+    );
+    match number % 4 {
+        0 => text += "@ SOA ns h 7 3600 600 86400 30\n* TXT \"any\"\n",
+        1 => text.extend((0..40).map(|n| format!("big A 198.51.100.{n}\n"))),
+        _ => text += "t TYPE65280 \\# 4 DEADBEEF\nd DNAME example.\n",
+    }
+    text.into_bytes()
 }
 
 fn key(actor: usize) -> SigningKey {

@@ -16,6 +16,9 @@ impl Service {
             CacheRequest::Flush { name } => {
                 let name = name.as_deref().map(domain).transpose()?;
                 reply.flushed = forwarder.flush(name.as_ref()) as u64;
+                // What is kept of the chain can only be the same again, unless somebody changed files.
+                self.names.forget_zones();
+                self.handler.forget_answers();
             }
             CacheRequest::Dump {} => reply.answers = self.kept_answers(),
         }

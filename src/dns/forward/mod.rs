@@ -259,8 +259,13 @@ impl Forwarder {
 
     /// Writes an answer that [`Response::kept`] gave, without OPT, as long as that needs no look into the cache. AD is
     /// left out where it is not due.
-    pub fn write_kept(&self, entry: &Entry, stamp: Stamp<'_>, out: &mut Vec<u8>) -> bool {
-        let now = self.now();
+    pub fn write_kept(
+        &self,
+        entry: &Entry,
+        stamp: Stamp<'_>,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) -> bool {
         if self.portal.is_open(now) || !entry.is_settled(now) {
             return false;
         }
