@@ -138,10 +138,10 @@ impl Service {
         reply.first_registered = Some(entry.record.first_registered);
         reply.last_renewed = Some(entry.record.last_renewed);
         reply.zonefile_hash = entry.record.value_hash.map(|hash| hash.to_string());
-        if let NameStatus::Registered(registered) = &status {
-            if let Some(hash) = &registered.zonefile_hash {
-                self.describe_zonefile(hash, &names.read_zone(name, hash)?, reply);
-            }
+        if let NameStatus::Registered(registered) = &status
+            && let Some(hash) = &registered.zonefile_hash
+        {
+            self.describe_zonefile(hash, &names.read_zone(name, hash)?, reply);
         }
         if let Some(tip) = names.height() {
             // The index itself is `confirmations` blocks behind its source.
