@@ -25,7 +25,7 @@ const ZONES: [(&str, &str); 9] = [
     (
         "example.org",
         "www A 198.51.100.9\nalias CNAME www\n*.wild A 198.51.100.10\n\
-         moved DNAME target\nx.target A 198.51.100.11\nopen CNAME www.example.com.\n",
+         moved DNAME target\nx.target A 198.51.100.11\nopen CNAME www.example.com.\ntobns CNAME www.good.id.\n",
     ),
     ("forged.org", "www A 198.51.100.13\n"),
     ("go.id", "www A 198.51.100.62\n"),

@@ -9,7 +9,7 @@ use std::process::Command;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 
-use super::bench::{Bench, Query, addresses, extended_error, shared, udp};
+use super::bench::{AD, Bench, Query, RD, addresses, extended_error, shared, udp};
 use crate::common::unbound::Unbound;
 
 /// How the validator ended a question.
@@ -141,4 +141,32 @@ fn row_41_no_ds_is_ever_made_up() {
     }
     let readme = include_str!("../../README.md");
     assert!(readme.contains("negative trust anchors"));
+}
+
+/// bnsd as the validator, with names of the chain beside the signed tree.
+#[test]
+fn row_53_validation_asks_nobody_about_names_of_the_chain() {
+    let (internet, anchor) = Unbound::start_signed();
+    let settings = format!("[dns]\nvalidate = true\ntrust-anchor = {anchor:?}");
+    let bench = Bench::start(
+        &settings,
+        &[("BNSD_DNS_UPSTREAMS", &internet.address.to_string())],
+    );
+    let see = |name: &str| {
+        let query = Query::new(name, RecordType::A).flags(RD | AD).edns(1232);
+        let answer = bench.udp(&query.bytes());
+        let address = addresses(&answer).last().map(ToString::to_string);
+        let metadata = answer.metadata;
+        (metadata.response_code, metadata.authentic_data, address)
+    };
+    assert_eq!(see("www.example.org"), secure("198.51.100.9"));
+    assert_eq!(see("www.go.id"), secure("198.51.100.62"));
+    assert_eq!(see("good.id"), secure("192.0.2.1"), "AD of the chain");
+    // The tree says that there is no such name, and is not believed.
+    assert_eq!(see("tobns.example.org"), insecure("192.0.2.1"));
+    assert_eq!(see("www.forged.org"), BOGUS);
+    for ours in ["good.id", "www.good.id"] {
+        assert!(!internet.was_asked(ours), "{ours}");
+    }
+    assert!(internet.was_asked("tobns.example.org"));
 }
