@@ -9,7 +9,7 @@ use std::process::Command;
 use super::unbound::{free_port, server};
 
 /// Zones and what is in them, children before their parents.
-const ZONES: [(&str, &str); 9] = [
+const ZONES: [(&str, &str); 11] = [
     (
         "example.com",
         "@ MX 10 mail\n\
@@ -28,9 +28,17 @@ const ZONES: [(&str, &str); 9] = [
          moved DNAME target\nx.target A 198.51.100.11\nopen CNAME www.example.com.\ntobns CNAME www.good.id.\n",
     ),
     ("forged.org", "www A 198.51.100.13\n"),
+    (
+        "hashed.org",
+        "www A 198.51.100.15\nalias CNAME www\n*.wild A 198.51.100.16\n",
+    ),
+    ("open.org", "www A 198.51.100.14\n"),
     ("go.id", "www A 198.51.100.62\n"),
     ("com", "example NS a.root.\n"),
-    ("org", "example NS a.root.\nforged NS a.root.\n"),
+    (
+        "org",
+        "example NS a.root.\nforged NS a.root.\nhashed NS a.root.\nopen NS a.root.\n",
+    ),
     ("id", "go NS a.root.\nnosuch A 198.51.100.63\n"),
     ("root", "a A 127.0.0.1\n"),
     (
@@ -40,7 +48,18 @@ const ZONES: [(&str, &str); 9] = [
 ];
 
 /// Those that are signed, if any is; the others are delegated without a DS.
-const SIGNED: [&str; 6] = ["example.org", "forged.org", "go.id", "org", "id", ""];
+const SIGNED: [&str; 7] = [
+    "example.org",
+    "forged.org",
+    "hashed.org",
+    "go.id",
+    "org",
+    "id",
+    "",
+];
+
+/// Those of them that deny by hashes (RFC 5155), as most top-level domains do; with opt-out.
+const HASHED: [&str; 2] = ["hashed.org", "org"];
 
 /// Records that are changed behind the back of their signatures.
 const FORGED: (&str, &str) = ("198.51.100.13", "203.0.113.13");
@@ -142,7 +161,12 @@ impl Internet {
         let ds = self.run("ldns-key2ds", &["-n", "-2", &format!("{key}.key")]);
         fs::write(self.directory.join(format!("{origin}.ds")), ds).expect("a file");
         let file = self.file(origin).display().to_string();
-        self.run("ldns-signzone", &["-o", &dotted, "-f", &file, &file, key]);
+        let hashed: &[&str] = match HASHED.contains(&origin) {
+            true => &["-n", "-p", "-t", "0"],
+            false => &[],
+        };
+        let usual = ["-o", &dotted, "-f", &file, &file, key];
+        self.run("ldns-signzone", &[hashed, &usual].concat());
         let signed = fs::read_to_string(&file).expect("the signed zone");
         fs::write(&file, signed.replace(FORGED.0, FORGED.1)).expect("a zone file");
         if origin.is_empty() {

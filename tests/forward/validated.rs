@@ -141,6 +141,31 @@ fn aliases_wildcards_and_denials_are_proved() {
     );
 }
 
+/// Most top-level domains deny by hashes, and leave unsigned delegations out.
+#[test]
+fn denials_by_hashes_are_proved() {
+    let (unbound, anchor) = Unbound::start_signed();
+    let resolver = validating(&unbound, &anchor);
+    let see = |name: &str, rtype| {
+        let answer = ask(&resolver, name, rtype, Wants::Ad);
+        (answer.rcode(), is_authentic(&answer), types(&answer))
+    };
+    use RecordType as T;
+    let ok = ResponseCode::NoError;
+    assert_eq!(
+        see("www.open.org.", T::A),
+        (ok, false, vec![T::A]),
+        "opted out"
+    );
+    assert_eq!(see("www.hashed.org.", T::A), (ok, true, vec![T::A]));
+    assert_eq!(see("www.hashed.org.", T::TXT), (ok, true, vec![T::SOA]));
+    assert_eq!(see("nx.hashed.org.", T::A).0, ResponseCode::NXDomain);
+    assert_eq!(see("nx.org.", T::A).0, ResponseCode::NXDomain);
+    assert_eq!(see("alias.hashed.org.", T::TXT).0, ok);
+    assert_eq!(see("x.wild.hashed.org.", T::A).2, [T::A]);
+    assert_eq!(see("x.wild.hashed.org.", T::TXT).0, ok);
+}
+
 /// An upstream that takes records out of signed answers: what is left is signed, and says something else.
 #[test]
 fn an_answer_that_lost_its_end_is_refused() {
