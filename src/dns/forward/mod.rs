@@ -23,6 +23,7 @@ mod ask;
 mod cache;
 mod connect;
 mod entry;
+mod error;
 mod failure;
 mod file;
 mod flight;
@@ -49,12 +50,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
-use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name as DnsName;
 
 pub use ask::{Ask, NxdomainCut, split_key};
 pub use cache::Cache;
 pub use entry::{Channel, Entry, Kind, Stamp};
+pub use error::ForwardError;
 pub use file::FileError;
 pub use portal::PortalReport;
 pub use response::Response;
@@ -64,7 +65,6 @@ pub use upstream::{Identity, Method, Place, Secured, UpstreamConfig};
 pub use validate::{AnchorError, Anchors};
 
 use crate::clock::Clock;
-use crate::resolver::ExtendedError;
 use cache::Fit;
 use entry::STALE_TTL;
 use failure::Failures;
@@ -75,7 +75,6 @@ use message::Judged;
 use portal::Portal;
 use probe::Probes;
 use tls::Tls;
-use transport::Failed;
 
 /// How long an upstream may take before an answer that is out of date goes out (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1800);
@@ -117,72 +116,6 @@ impl Default for ForwardOptions {
         }
     }
 }
-
-/// Why no upstream answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ForwardError {
-    /// There is none.
-    #[error("no upstream configured; set upstreams in bnsd.toml or --upstream")]
-    NoUpstream,
-    /// All were silent.
-    #[error("no upstream answered in time")]
-    Timeout,
-    /// One said no.
-    #[error("upstream answered {rcode}")]
-    Rejected {
-        /// What it said.
-        rcode: ResponseCode,
-        /// Why, in its own words.
-        ede: Option<ExtendedError>,
-    },
-    /// None could be reached, or what they said could not be used.
-    #[error("no upstream can be reached: {0}")]
-    Unreachable(String),
-    /// An encrypted upstream is not who it should be; nothing was asked in the clear.
-    #[error("upstream failed TLS (is the clock right?): {0}")]
-    Untrusted(String),
-    /// It is signed, and not by whom it should be.
-    #[error("DNSSEC: {0}; if it is so for many names, is the clock right?")]
-    Bogus(String),
-    /// They all lead back to us.
-    #[error("the upstream leads back to bnsd; set another one in dns.upstreams")]
-    Loop,
-    /// It failed a moment ago.
-    #[error("cached failure: {0}")]
-    Cached(Box<Self>),
-}
-
-impl ForwardError {
-    /// What the client is told beside SERVFAIL.
-    pub fn extended(&self) -> ExtendedError {
-        let code = match self {
-            Self::Rejected { ede: Some(ede), .. } => return ede.clone(),
-            Self::NoUpstream | Self::Timeout | Self::Untrusted(_) => {
-                ExtendedError::NO_REACHABLE_AUTHORITY
-            }
-            Self::Rejected { .. } | Self::Unreachable(_) => ExtendedError::NETWORK_ERROR,
-            Self::Bogus(_) => DNSSEC_BOGUS,
-            Self::Loop => ExtendedError::OTHER,
-            Self::Cached(_) => CACHED_ERROR,
-        };
-        ExtendedError::new(code, self.to_string())
-    }
-
-    /// The failure of one more try, if it says more.
-    fn or(self, failed: Failed) -> Self {
-        match failed {
-            Failed::Untrusted(text) => Self::Untrusted(text),
-            Failed::Unreachable(text) => Self::Unreachable(text),
-            Failed::WrongCase => Self::Unreachable("letters of the question were changed".into()),
-            _ => self,
-        }
-    }
-}
-
-/// INFO-CODE of signatures that do not fit (RFC 8914 §4.7).
-const DNSSEC_BOGUS: u16 = 6;
-/// INFO-CODE of a failure that is repeated (RFC 8914 §4.14).
-const CACHED_ERROR: u16 = 13;
 
 /// Asks upstreams, and remembers.
 pub struct Forwarder {
