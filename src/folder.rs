@@ -1,7 +1,8 @@
 //! Watched folders: a zone file that lies there is served as soon as the chain announces its hash.
 //!
 //! Every file of a folder is read once and again when it changes. If the chain has announced its hash, it
-//! goes into the archive; if not, it waits, and [`Folders::waiting`] says so. Files are a stranger's input
+//! goes into the archive; if not, it waits, and [`Folders::waiting`] says so. When the archive's own file is noticed to
+//! be gone or changed, it goes there again. Files are a stranger's input
 //! like any other: too large ones are passed over, names mean nothing, only bytes and their hash count.
 //! Nothing in a folder is ever written or removed.
 
@@ -60,6 +61,8 @@ enum TurnError {
 enum News {
     Files,
     Commit,
+    /// The archive lacks a file that it should have.
+    Unsound,
     Stop,
 }
 
@@ -99,6 +102,10 @@ impl Folders {
         let on_commit = news.clone();
         store.subscribe(move |_| {
             let _ = on_commit.send(News::Commit); // the thread is gone when the daemon stops
+        });
+        let on_notice = news.clone();
+        archive.subscribe(move || {
+            let _ = on_notice.send(News::Unsound); // as above
         });
         let files = Arc::new(Mutex::new(Files::new()));
         let keeper = Keeper {
@@ -170,8 +177,8 @@ impl Keeper {
             while !matches!(news, News::Stop)
                 && let Ok(next) = inbox.recv_timeout(end.saturating_duration_since(Instant::now()))
             {
-                // Changed files are more than a commit: they make for both.
-                if !(matches!(next, News::Commit) && matches!(news, News::Files)) {
+                // Changed files are more than the others: they make for all.
+                if !matches!(news, News::Files) || matches!(next, News::Stop) {
                     news = next;
                 }
             }
@@ -217,6 +224,10 @@ impl Keeper {
     }
 
     fn hand_over(&self) -> Result<(), TurnError> {
+        let unsound = self.archive.unsound();
+        for seen in lock(&self.files).values_mut() {
+            seen.archived &= !unsound.contains(&seen.hash);
+        }
         let waiting: Vec<(PathBuf, ZonefileHash)> = lock(&self.files)
             .iter()
             .filter(|(_, seen)| !seen.archived)

@@ -53,6 +53,24 @@ pub enum IndexError {
         /// How many could be undone.
         undo_depth: u32,
     },
+    /// The source's best chain shares no block with the index, which has more than can be undone.
+    #[error(
+        "the chain that the source follows parted from the index before its first block, {0}: if the source is right, move the database away and start again, else correct `chain.source`"
+    )]
+    OtherChain(u32),
+}
+
+impl IndexError {
+    /// Whether a person has to decide between the source and the index.
+    fn is_fork(&self) -> bool {
+        matches!(self, Self::DeepFork { .. } | Self::OtherChain(_))
+    }
+
+    /// Whether asking the source again later may help.
+    fn may_pass(&self) -> bool {
+        let unavailable = |error: &SourceError| !matches!(error, SourceError::Fatal(_));
+        self.is_fork() || matches!(self, Self::Source(error) if unavailable(error))
+    }
 }
 
 /// What one turn of the loop did.
@@ -64,6 +82,8 @@ pub enum Turn {
     Disconnected(BlockRef),
     /// There is nothing to do.
     Idle,
+    /// The source still prepares: it has looked at so many of so many files.
+    Preparing(usize, usize),
 }
 
 /// Follows one source into one store.
@@ -99,14 +119,17 @@ impl<S: ChainSource> Indexer<S> {
     /// Does what follows the indexed tip, once.
     pub fn turn(&mut self) -> Result<Turn, IndexError> {
         let at = self.tip();
-        match self.source.next(at, self.bns.params().first_block)? {
+        match self.next(at)? {
             Event::Connect(block) => {
+                if !self.is_far_behind(block.at.height)? {
+                    self.check_depths(u32::MAX)?;
+                }
                 self.connect(&block)?;
                 self.progress.set_tip(block.at.height, block.time);
                 Ok(Turn::Connected(block.at))
             }
             Event::Disconnect => {
-                self.check_depths()?;
+                self.check_depths(u32::MAX)?;
                 let disconnected = self.store.disconnect()?;
                 let tip = disconnected.tip;
                 self.progress.set_tip(
@@ -120,7 +143,17 @@ impl<S: ChainSource> Indexer<S> {
                 }))
             }
             Event::Idle => Ok(Turn::Idle),
+            Event::Preparing { done, of } => Ok(Turn::Preparing(done, of)),
         }
+    }
+
+    /// Asks the source. One whose chain ends below our tip may still contradict what lies deeper.
+    fn next(&mut self, at: Option<BlockRef>) -> Result<Event, IndexError> {
+        let event = self.source.next(at, self.bns.params().first_block);
+        if let Err(SourceError::Behind { reach, .. }) = event {
+            self.check_depths(reach)?;
+        }
+        Ok(event?)
     }
 
     /// Turns until `stop` is set. A source that cannot answer is asked again after a growing pause; what
@@ -131,13 +164,9 @@ impl<S: ChainSource> Indexer<S> {
         while !stop.load(Ordering::Relaxed) {
             match self.step(&mut report) {
                 Ok(()) => pause = BACKOFF.0,
-                Err(
-                    error @ (IndexError::Source(SourceError::Unavailable(_))
-                    | IndexError::DeepFork { .. }),
-                ) => {
+                Err(error) if error.may_pass() => {
                     let reason = error.to_string();
-                    let is_fork = matches!(error, IndexError::DeepFork { .. });
-                    self.progress.set_forked(is_fork);
+                    self.progress.set_forked(error.is_fork());
                     self.progress.set_trouble(Some(reason.clone()));
                     tracing::warn!("{reason}; trying again in {} s", pause.as_secs());
                     sleep(pause, stop);
@@ -159,19 +188,23 @@ impl<S: ChainSource> Indexer<S> {
         })
     }
 
-    /// Compares the blocks at depths 1, 2, 4, 8 ... below the tip with the source's, so that a fork that cannot
-    /// be undone is found before anything is undone. A block that connects to the tip makes this comparison by
-    /// itself, at all depths: its hash covers every block below.
-    fn check_depths(&mut self) -> Result<(), IndexError> {
+    /// Compares the blocks at depths 1, 2, 4, 8 ... below the tip with the source's, which has blocks up to `reach`,
+    /// so that a fork that cannot be undone is found before anything is done.
+    ///
+    /// It is done at every block and costs one question: a block's hash covers all below it, so the first depth at
+    /// which both agree is the last that is compared. While the index is far behind, nothing is asked: there the
+    /// hash that the next block names as the one below it says the same.
+    fn check_depths(&mut self, reach: u32) -> Result<(), IndexError> {
         let Some(tip) = self.tip() else {
             return Ok(());
         };
         let snapshot = self.store.snapshot();
         let first_block = self.bns.params().first_block;
-        let mut parted = tip.height.saturating_add(1);
+        let mut parted = None;
         let depths = std::iter::successors(Some(1u32), |depth| depth.checked_mul(2));
         let heights = depths.map_while(|depth| tip.height.checked_sub(depth));
-        for height in heights.take_while(|height| *height >= first_block) {
+        let held = heights.take_while(|height| *height >= first_block);
+        for height in held.skip_while(|height| *height > reach) {
             let Some(block) = snapshot.block(height)? else {
                 break;
             };
@@ -179,22 +212,23 @@ impl<S: ChainSource> Indexer<S> {
             if self.source.holds(BlockRef { height, hash })? {
                 return self.judge_fork(tip.height, height, parted);
             }
-            parted = height;
-        }
-        if parted > tip.height {
-            return Ok(()); // too few blocks to have a depth
+            parted = Some(height);
         }
         self.judge_fork(tip.height, first_block.saturating_sub(1), parted)
     }
 
-    /// `shared` is a height at which both chains agree, `parted` one above it at which they do not; an error
-    /// if the place where they part, between the two, is too deep.
-    fn judge_fork(&mut self, tip: u32, shared: u32, parted: u32) -> Result<(), IndexError> {
+    /// Both chains agree at `shared` and do not at `parted` above it, if that was found; an error if the place where
+    /// they part, between the two, is too deep.
+    fn judge_fork(
+        &mut self,
+        tip: u32,
+        mut shared: u32,
+        parted: Option<u32>,
+    ) -> Result<(), IndexError> {
         let undo_depth = self.store.undo_depth();
-        if parted > tip || tip - shared <= undo_depth {
+        let Some(mut parted) = parted.filter(|_| tip - shared > undo_depth) else {
             return Ok(());
-        }
-        let (mut shared, mut parted) = (shared, parted);
+        };
         let snapshot = self.store.snapshot();
         while parted - shared > 1 {
             let height = shared + (parted - shared) / 2;
@@ -210,14 +244,18 @@ impl<S: ChainSource> Indexer<S> {
                 parted = height;
             }
         }
-        let depth = tip - shared;
+        let (depth, first_block) = (tip - shared, self.bns.params().first_block);
         if depth <= undo_depth {
             return Ok(());
         }
-        Err(IndexError::DeepFork {
-            fork: shared,
-            depth,
-            undo_depth,
+        Err(if shared < first_block {
+            IndexError::OtherChain(first_block)
+        } else {
+            IndexError::DeepFork {
+                fork: shared,
+                depth,
+                undo_depth,
+            }
         })
     }
 
@@ -239,6 +277,7 @@ impl<S: ChainSource> Indexer<S> {
                 report.idle();
                 self.source.wait(PATIENCE);
             }
+            Turn::Preparing(done, of) => report.preparing(done, of),
         }
         self.progress.set_forked(false);
         self.progress.set_trouble(None);
@@ -260,7 +299,7 @@ impl<S: ChainSource> Indexer<S> {
     fn connect(&mut self, block: &Block) -> Result<(), IndexError> {
         let height = block.at.height;
         let transactions = candidates(&mut self.source, block, self.bns.params().magic)?;
-        let behind = self.source.best_height()?.saturating_sub(height);
+        let is_far_behind = self.is_far_behind(height)?;
         let (bns, store) = (&self.bns, &self.store);
         let apply = |writer: &mut Writer<'_>| {
             let outcome = connect_block(bns, height, &transactions, writer.state())?;
@@ -274,12 +313,18 @@ impl<S: ChainSource> Indexer<S> {
             writer.apply(&connected).map_err(IndexError::from)
         };
         self.unsynced += 1;
-        if behind < FAR_BEHIND || self.unsynced >= UNSYNCED_BLOCKS {
+        if !is_far_behind || self.unsynced >= UNSYNCED_BLOCKS {
             store.write(apply)?;
             self.unsynced = 0;
             return Ok(());
         }
         store.write_unsynced(apply)
+    }
+
+    /// Whether many blocks follow the one at `height`.
+    fn is_far_behind(&mut self, height: u32) -> Result<bool, IndexError> {
+        let left = self.source.best_height()?.saturating_sub(height);
+        Ok(left >= FAR_BEHIND)
     }
 }
 
@@ -325,6 +370,13 @@ impl Report {
             syncing: true,
             ..Self::new()
         };
+    }
+
+    fn preparing(&mut self, done: usize, of: usize) {
+        if self.since.elapsed() >= REPORT_EVERY {
+            tracing::info!("looking at the source's files: {done} of {of}");
+            *self = Self::new();
+        }
     }
 
     fn idle(&mut self) {

@@ -17,7 +17,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 use serde_json::Value;
 
-use crate::common::home::Home;
+use crate::common::home::{Home, ended};
 use crate::common::world::{World, name, zonefile};
 
 const NAME: &str = "anna.id";
@@ -172,6 +172,41 @@ fn a_name_lives_from_preorder_to_revocation() {
     every_height_before_has_no_such_name(&watched);
     let other = watched.world.see("first.id", RecordType::A);
     assert!(other.has_address("192.0.2.99"), "{other:?}");
+    watched.world.assert_core_agrees();
+    watched.world.stop_daemon();
+    a_rewind_would_name_what_it_undoes(&home, &watched.world);
+}
+
+/// Also where the transaction has only a hash of the name.
+fn a_rewind_would_name_what_it_undoes(home: &Home, world: &World) {
+    let directory = world.data().display().to_string();
+    let rewind = [
+        "chain",
+        "rewind",
+        "1",
+        "--dry-run",
+        "--data-dir",
+        &directory,
+    ];
+    let ended = ended(home.bnsd(&rewind).env("BNSD_CHAIN_SOURCE", "dev"));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for known in [
+        "NAMESPACE_REVEAL id ",
+        "NAME_PREORDER first.id ",
+        "NAME_PREORDER anna.id ",
+        "NAME_REGISTRATION anna.id ",
+        "NAME_UPDATE anna.id ",
+        "NAME_TRANSFER anna.id ",
+        "NAME_RENEWAL anna.id ",
+        "NAME_REVOKE anna.id ",
+    ] {
+        assert!(ended.stdout.contains(known), "{known}: {}", ended.stdout);
+    }
+    let mut lines = ended.stdout.lines();
+    let preorder = lines.find_map(|line| line.split("NAMESPACE_PREORDER ").nth(1));
+    let hash = preorder.and_then(|rest| rest.split(' ').next());
+    assert_eq!(hash.map(str::len), Some(40), "{}", ended.stdout);
+    assert!(!ended.stdout.contains(" - "), "{}", ended.stdout);
 }
 
 /// What the name's zone files say, one after the other.
@@ -332,6 +367,7 @@ fn a_name_without_zone_file_has_no_data() {
     let update = update(&world, &anna, &key, hash);
     world.act(&update, &key);
     assert!(world.see(NAME, RecordType::A).has_address("192.0.2.1"));
+    world.assert_core_agrees();
 }
 
 /// The chain takes blocks back: the answer of before is the answer again, on any branch.
@@ -363,6 +399,7 @@ fn a_reorganisation_restores_the_old_answer() {
     assert_eq!(world.explain(NAME).history.len(), before.1.history.len());
     world.publish(&[(NAME, hashes[1])]);
     assert!(world.see(NAME, RecordType::A).has_address("192.0.2.2"));
+    world.assert_core_agrees();
 
     // Back before the name was there at all.
     world
@@ -430,6 +467,7 @@ fn a_name_expires_at_its_block_and_a_renewal_carries_it_over() {
             .see("left.brief", RecordType::A)
             .has_address("192.0.2.7")
     );
+    world.assert_core_agrees();
 }
 
 /// Preorders, reveals and readies the namespace `brief`, whose names live for one block, doubled by the epoch.

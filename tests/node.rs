@@ -4,33 +4,34 @@
 //! proves that Bitcoin Core accepts what that chain makes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bitcoin::Network;
 use bitcoin::hex::DisplayHex as _;
 use bnsd::bns::{Bns, Name, Params};
-use bnsd::chain::bitcoind::http::{Credentials, Limits};
-use bnsd::chain::bitcoind::{BitcoindSource, NodeOptions};
+use bnsd::chain::bitcoind::BitcoindSource;
+use bnsd::chain::bitcoind::http::{Credentials, UserPassword};
 use bnsd::chain::blockfiles::BlockFilesSource;
 use bnsd::chain::dev::DevChain;
-use bnsd::chain::{BlockRef, ChainSource, Event};
-use bnsd::clock::SystemClock;
+use bnsd::chain::{ChainSource, Event};
 use bnsd::hash::ZonefileHash;
-use bnsd::indexer::{IndexError, Indexer, Turn};
-use bnsd::status::Progress;
-use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use bnsd::store::{Store, StoreOptions};
 use bnsd::wallet::registrar::Registrar;
 use serde_json::{Value, json};
 
 use crate::common::bitcoind::Node;
+use crate::common::follow::{self, Index, consensus_hashes};
 use crate::common::home::Home;
 use crate::common::process::{Process, status};
 
 /// The embedded chain's blocks on a real node.
 mod accepted;
+/// How a node is shown who we are.
+mod credentials;
 /// A daemon that is killed while it syncs over RPC.
 mod kills;
+/// A node that does not say what its blocks spend.
+mod older;
 /// Historical zone files, imported into their namespaces.
 mod real;
 /// Branches that win and lose.
@@ -84,33 +85,15 @@ impl Mirror {
 
     /// Submits every block that the node lacks.
     fn send(&self) {
-        let mut source = self.dev.source(0);
-        let mut height = self.node.height().min(self.dev.tip().height);
-        let mine = |height| self.dev.block_at(height).expect("a block");
-        while self.node.hash_at(height) != mine(height).hash.to_string() {
-            height -= 1;
-        }
-        let client = self.node.client();
-        while let Event::Connect(block) = source.next(Some(mine(height)), 0).expect("a block") {
-            let raw = block.raw.to_lower_hex_string();
-            let reply: Value =
-                bitcoincore_rpc::RpcApi::call(&client, "submitblock", &[json!(raw)]).unwrap();
-            let is_side_branch = reply == "inconclusive" || reply == "duplicate";
-            assert!(
-                reply.is_null() || is_side_branch,
-                "{}: {reply}",
-                block.at.height
-            );
-            height = block.at.height;
-        }
+        follow::submit(&self.dev, &self.node);
     }
 
     fn rpc(&self) -> BitcoindSource {
-        rpc(&self.node)
+        follow::rpc(&self.node)
     }
 
     fn block_files(&self) -> BlockFilesSource {
-        BlockFilesSource::new(&self.node.blocks(), Network::Regtest, 0)
+        follow::block_files(&self.node)
     }
 
     /// The daemon on the node, with its data in `data` of the home.
@@ -157,88 +140,6 @@ fn trouble(socket: &Path) -> Option<String> {
 
 fn open_registrar(dev: &DevChain) -> Registrar {
     Registrar::open(dev.clone(), Bns::new(Params::regtest())).expect("a readable chain")
-}
-
-fn rpc(node: &Node) -> BitcoindSource {
-    BitcoindSource::new(NodeOptions {
-        address: node.address(),
-        credentials: Credentials {
-            cookie: Some(node.cookie()),
-            user: None,
-        },
-        limits: Limits {
-            timeout: Duration::from_secs(5),
-            ..Limits::default()
-        },
-        network: Network::Regtest,
-        confirmations: 0,
-    })
-}
-
-/// An index in a directory, fed by any source.
-struct Index {
-    indexer: Indexer<Box<dyn ChainSource>>,
-    store: Arc<Store>,
-}
-
-impl Index {
-    fn open(directory: &Path, source: impl ChainSource + 'static) -> Self {
-        Self::with_undo_depth(directory, source, 100)
-    }
-
-    fn with_undo_depth(
-        directory: &Path,
-        source: impl ChainSource + 'static,
-        undo_depth: u32,
-    ) -> Self {
-        let params = Params::regtest();
-        let chain = ChainIdentity {
-            network: "regtest".to_owned(),
-            magic: params.magic,
-            first_block: params.first_block,
-        };
-        let options = StoreOptions {
-            undo_depth,
-            ..StoreOptions::default()
-        };
-        let store = Arc::new(Store::open(directory, &chain, options).expect("a database"));
-        store.seed(&params.genesis_changes()).expect("a database");
-        let source: Box<dyn ChainSource> = Box::new(source);
-        let indexer = Indexer::new(
-            source,
-            params,
-            Arc::clone(&store),
-            Arc::new(Progress::default()),
-            Arc::new(SystemClock::start()),
-        );
-        Self { indexer, store }
-    }
-
-    /// Turns until there is nothing to do.
-    fn catch_up(&mut self) -> Result<(), IndexError> {
-        while self.indexer.turn()? != Turn::Idle {}
-        Ok(())
-    }
-
-    fn tip(&self) -> BlockRef {
-        let tip = self.store.snapshot().tip().expect("a block");
-        BlockRef {
-            height: tip.height,
-            hash: tip.hash,
-        }
-    }
-
-    fn consensus_hashes(&self) -> Vec<String> {
-        consensus_hashes(&self.store)
-    }
-}
-
-/// Consensus hash of every block, from the first on.
-fn consensus_hashes(store: &Store) -> Vec<String> {
-    let snapshot = store.snapshot();
-    let tip = snapshot.tip().map_or(0, |tip| tip.height);
-    let hash = |height| snapshot.block(height).unwrap().unwrap().consensus_hash;
-    (1..=tip).map(|height| hash(height).to_string()).collect()
 }
 
 /// The zone files that come with the project, by name.

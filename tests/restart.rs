@@ -167,11 +167,7 @@ impl<'a> Sync<'a> {
 
     /// Opens what the daemon left behind.
     fn open(&self) -> Store {
-        let chain = ChainIdentity {
-            network: "dev".to_owned(),
-            magic: Params::regtest().magic,
-            first_block: Params::regtest().first_block,
-        };
+        let chain = ChainIdentity::new("dev", &Params::regtest());
         Store::open(&self.data(), &chain, StoreOptions::default())
             .expect("a database that is whole")
     }

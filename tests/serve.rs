@@ -29,12 +29,14 @@ fn a_taken_port_is_said() {
         let address = address.expect("an address").to_string();
         for command in ["serve", "demo"] {
             let home = Home::new();
-            let ended = home.run(&[command, "--listen", &address]);
+            let mut command = home.bnsd(&[command, "--listen", &address]);
+            let ended = ended(command.env("BNSD_CHAIN_SOURCE", "dev"));
             is_one_sentence(
                 &ended,
                 3,
                 &["is taken", "stop it, or choose another with --listen"],
             );
+            assert!(!home.path().join(".local").exists(), "nothing was created");
         }
     }
 }

@@ -255,10 +255,50 @@ fn the_right_file_in_a_folder_mends_the_archive() {
     };
     until("the archive to be mended", mended);
     victim.is_served();
-
     victim.world.stop_daemon();
     fs::write(&victim.path, b"$ORIGIN anna.id\n@ A 192.0.2.66\n")
         .expect("the archive can be written");
     victim.world.start_daemon();
     victim.is_served();
+}
+
+/// A status looks at every file that has changed since it was last read.
+#[test]
+fn changed_files_are_counted_as_missing() {
+    let home = Home::new();
+    let victim = Victim::register(home.path(), &[]);
+    let counted = || {
+        let zonefiles = status(victim.world.socket()).expect("a status").zonefiles;
+        (zonefiles.present, zonefiles.missing_count)
+    };
+    for (what, bytes) in changes(&victim.bytes) {
+        fs::write(&victim.path, bytes).expect("the archive can be written");
+        assert_eq!(counted(), (0, 1), "{what}");
+        victim.restore();
+        assert_eq!(counted(), (1, 0), "{what}");
+    }
+}
+
+/// Whoever notices that a file of the archive was changed, emptied or removed, has it mended from a watched folder.
+#[test]
+fn a_change_that_is_noticed_is_mended_from_a_folder() {
+    let home = Home::new();
+    let folder = home.folder("drop");
+    let victim = Victim::register(home.path(), std::slice::from_ref(&folder));
+    fs::write(folder.join("kept"), &victim.bytes).expect("the folder can be written");
+    let is_whole = || fs::read(&victim.path).is_ok_and(|bytes| bytes == victim.bytes);
+    let is_mended = || {
+        status(victim.world.socket()).expect("a status");
+        until("the archive to be mended", || is_whole().then_some(()));
+        victim.is_served();
+    };
+    for (_, bytes) in changes(&victim.bytes).into_iter().step_by(3) {
+        fs::write(&victim.path, bytes).expect("the archive can be written");
+        is_mended();
+    }
+    fs::write(&victim.path, b"").expect("the archive can be written");
+    is_mended();
+    status(victim.world.socket()).expect("a status that reads the file");
+    fs::remove_file(&victim.path).expect("the archive can be written");
+    is_mended();
 }

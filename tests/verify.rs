@@ -238,11 +238,7 @@ fn the_commands_say_yes_no_or_why_not() {
 
 fn open_dev_store(directory: &Path) -> Store {
     let params = Params::regtest();
-    let identity = ChainIdentity {
-        network: "dev".to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
+    let identity = ChainIdentity::new("dev", &params);
     Store::open(directory, &identity, StoreOptions::default()).unwrap()
 }
 

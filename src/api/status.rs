@@ -81,7 +81,7 @@ pub struct BusyName {
 pub struct ZonefilesStatus {
     /// Announced on the chain and stored.
     pub present: u64,
-    /// Announced on the chain and not stored.
+    /// Announced on the chain and not stored, or stored with other bytes.
     pub missing_count: u64,
     /// The first of those, at most [`LIST_MAX`].
     pub missing: Vec<MissingZonefile>,

@@ -42,7 +42,7 @@ fn blocks_come_in_order_from_the_first(mut stage: impl Stage) {
         check_bytes(block);
     }
     assert!(blocks.windows(2).all(|w| w[1].previous == w[0].at.hash));
-    let beyond = source.next(None, 9).expect("readable");
+    let beyond = next(source.as_mut(), None, 9);
     assert_eq!(beyond, Event::Idle, "the first block is not mined yet");
 }
 
@@ -90,14 +90,14 @@ fn a_reorganisation_is_followed(mut stage: impl Stage) {
 fn the_same_question_has_the_same_answer(mut stage: impl Stage) {
     stage.grow(2);
     let (mut one, mut other) = (stage.source(), stage.source());
-    let first = one.next(None, 1).expect("readable");
-    assert_eq!(one.next(None, 1).expect("readable"), first);
-    assert_eq!(other.next(None, 1).expect("readable"), first);
+    let first = next(one.as_mut(), None, 1);
+    assert_eq!(next(one.as_mut(), None, 1), first);
+    assert_eq!(next(other.as_mut(), None, 1), first);
 }
 
 fn waiting_ends_with_the_patience(stage: &impl Stage) {
     let mut source = stage.source();
-    assert_eq!(source.next(None, 1).expect("readable"), Event::Idle);
+    assert_eq!(next(source.as_mut(), None, 1), Event::Idle);
     source.wait(Duration::from_millis(1));
     assert!(!source.describe().is_empty());
 }
@@ -106,10 +106,7 @@ fn waiting_ends_with_the_patience(stage: &impl Stage) {
 fn follow(source: &mut dyn ChainSource, index: &mut Vec<BlockRef>, first_block: u32) -> Vec<Block> {
     let mut connected = Vec::new();
     loop {
-        match source
-            .next(index.last().copied(), first_block)
-            .expect("readable")
-        {
+        match next(source, index.last().copied(), first_block) {
             Event::Connect(block) => {
                 index.push(block.at);
                 connected.push(block);
@@ -117,7 +114,17 @@ fn follow(source: &mut dyn ChainSource, index: &mut Vec<BlockRef>, first_block: 
             Event::Disconnect => {
                 index.pop().expect("there is something to undo");
             }
-            Event::Idle => return connected,
+            Event::Idle | Event::Preparing { .. } => return connected,
+        }
+    }
+}
+
+/// Asks until the source is prepared.
+fn next(source: &mut dyn ChainSource, tip: Option<BlockRef>, first_block: u32) -> Event {
+    loop {
+        match source.next(tip, first_block).expect("readable") {
+            Event::Preparing { done, of } => assert!(done < of, "{done} of {of}"),
+            event => return event,
         }
     }
 }

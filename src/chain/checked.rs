@@ -9,6 +9,7 @@ use bitcoin::hashes::{Hash as _, HashEngine as _};
 use bitcoin::{BlockHash, Network, Target, Txid};
 
 use super::header::{self, HeaderError};
+use super::{Block, BlockRef};
 
 /// Why bytes are not the block that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,17 @@ pub enum BlockError {
 /// The easiest target that a block of this network may have.
 pub fn easiest_target(network: Network) -> Target {
     network.params().max_attainable_target
+}
+
+/// The block at `at`, if that is what these bytes are.
+pub fn block(at: BlockRef, raw: Vec<u8>, limit: Target) -> Result<Block, BlockError> {
+    let header = check(&raw, at.hash, limit)?;
+    Ok(Block {
+        at,
+        previous: header.prev_blockhash,
+        time: header.time,
+        raw,
+    })
 }
 
 /// The header of a block whose work and transactions were checked; `wanted` is the hash that it must have.

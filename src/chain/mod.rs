@@ -60,6 +60,13 @@ pub enum Event {
     Disconnect,
     /// Nothing to do for now.
     Idle,
+    /// The source still looks at what it has, for which it is asked again and again: so it can be stopped meanwhile.
+    Preparing {
+        /// How many files it has looked at.
+        done: usize,
+        /// How many there are.
+        of: usize,
+    },
 }
 
 /// Why a source cannot answer. The message says what the reader can do.
@@ -68,6 +75,18 @@ pub enum SourceError {
     /// Asking again later may help: the node restarts, warms up, does not answer.
     #[error("{0}")]
     Unavailable(String),
+    /// The source's chain ends below the index's tip and says nothing against it: it may be growing still.
+    #[error(
+        "{source_name} is at block {reach} and the index at {tip}: waiting until it has caught up"
+    )]
+    Behind {
+        /// The source, see [`ChainSource::describe`].
+        source_name: String,
+        /// Height of its best block.
+        reach: u32,
+        /// Height of the index's tip.
+        tip: u32,
+    },
     /// Asking again will not help: wrong network, pruned blocks, damaged files.
     #[error("{0}")]
     Fatal(String),

@@ -114,18 +114,7 @@ impl Walk<'_> {
             {
                 self.map(key, map)
             }
-            (Some(key), value) => {
-                let origin = self.origin(line);
-                let values =
-                    self.values(key.shape, value)
-                        .map_err(|problem| ConfigError::Value {
-                            origin: origin.clone(),
-                            key: full.clone(),
-                            problem,
-                        })?;
-                self.given.insert(full, Given { values, origin });
-                Ok(())
-            }
+            (Some(key), value) => self.give(full, key.shape, value, line),
             (None, DeValue::Table(table)) if key::is_section(&full) => self.table(&full, table),
             (None, _) => Err(self.unknown(full, line)),
         }
@@ -134,21 +123,36 @@ impl Walk<'_> {
     fn map(&mut self, key: &Key, map: &DeTable<'_>) -> Result<(), ConfigError> {
         for (name, value) in map {
             let full = format!("{}.{}", key.name, name.get_ref());
-            let origin = self.origin(line_of(&self.file.text, &name.span()));
+            let line = line_of(&self.file.text, &name.span());
             let shape = match key.shape {
                 Shape::ListMap => Shape::List,
                 _ => Shape::Text,
             };
-            let values =
-                self.values(shape, value.get_ref())
-                    .map_err(|problem| ConfigError::Value {
-                        origin: origin.clone(),
-                        key: full.clone(),
-                        problem,
-                    })?;
-            self.given.insert(full, Given { values, origin });
+            self.give(full, shape, value.get_ref(), line)?;
         }
         Ok(())
+    }
+
+    /// Takes in what a key is given.
+    fn give(
+        &mut self,
+        key: String,
+        shape: Shape,
+        value: &DeValue<'_>,
+        line: usize,
+    ) -> Result<(), ConfigError> {
+        let origin = self.origin(line);
+        match self.values(shape, value) {
+            Ok(values) => {
+                self.given.insert(key, Given { values, origin });
+                Ok(())
+            }
+            Err(problem) => Err(ConfigError::Value {
+                origin,
+                key,
+                problem,
+            }),
+        }
     }
 
     fn values(&self, shape: Shape, value: &DeValue<'_>) -> Result<Vec<String>, String> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::{DEV_CHAIN, Daemon, EndSignals, params, runtime};
+use super::{DEV_CHAIN, Daemon, EndSignals, bind, params, runtime};
 use crate::bns::{Bns, Name};
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock as _, SystemClock};
@@ -55,9 +55,10 @@ pub fn run_demo(mut options: DemoOptions) -> anyhow::Result<()> {
         .folders
         .extend(folder.map(|folder| fs::canonicalize(&folder).unwrap_or(folder)));
     runtime()?.block_on(async {
+        let server = bind(&config)?;
         let chain = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
         let source = Box::new(chain.source(config.chain.confirmations));
-        let daemon = Daemon::start_with(&config, Some(source), Some(chain.clone()))?;
+        let daemon = Daemon::start_on(server, &config, Some(source), Some(chain.clone()))?;
         let published = files.clone();
         let (bns, archive) = (
             Bns::new(params(&config.chain)),

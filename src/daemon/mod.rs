@@ -71,10 +71,11 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
     let runtime = runtime()?;
     runtime.block_on(async {
+        let server = bind(config)?;
         let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let daemon = Daemon::start_with(config, opened.source, opened.embedded)?;
+        let daemon = Daemon::start_on(server, config, opened.source, opened.embedded)?;
         daemon.log_start();
         signals.wait().await;
         daemon.stop().await
@@ -95,55 +96,35 @@ impl Daemon {
     /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
     pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
-        Self::start_with(config, source, None)
+        Self::start_on(bind(config)?, config, source, None)
     }
 
-    /// The same with the embedded chain behind `source`, so that it takes transactions.
-    pub fn start_with(
+    /// The same on bound sockets, with the embedded chain behind `source`, so that it takes transactions.
+    fn start_on(
+        server: Server,
         config: &Config,
         source: Option<Box<dyn ChainSource>>,
         chain: Option<DevChain>,
     ) -> anyhow::Result<Self> {
-        let listen = Options {
-            listen: config.listen.clone(),
-            tls: config.dns.tls.clone(),
-            https: config.dns.https.clone(),
-            https_hosts: config.dns.https_hosts.clone(),
-            ..Options::default()
-        };
-        let server = Server::bind(&listen)?;
-        let params = Arc::new(params(&config.chain));
-        let store = Arc::new(open_store(config, &params)?);
-        let archive = Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?);
+        let ground = Ground::open(config)?;
         let control = control::Server::bind(&config.control_socket)?;
         let (preferences, chosen) = Preferences::open(&config.data_dir)?;
-        let folders = Folders::watch(&config.zonefiles.folders, &store, &archive)?;
-        let progress = Arc::new(Progress::default());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        restore_progress(&progress, &store);
+        let folders = Folders::watch(&config.zonefiles.folders, &ground.store, &ground.archive)?;
+        restore_progress(&ground.progress, &ground.store);
 
-        let forwarder = Arc::new(forwarder(config, &server, &clock)?);
+        let forwarder = Arc::new(forwarder(config, &server, &ground.clock)?);
         let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
         load_cache(&forwarder, cache_file.as_deref());
-        let names = Arc::new(NameStore::new(
-            Arc::clone(&params),
-            Arc::clone(&store),
-            Arc::clone(&archive),
-            Arc::clone(&progress),
-            Arc::clone(&clock),
-        ));
-        let handler = Handler::new(
-            Arc::clone(&names),
-            Policy {
-                preferences: chosen,
-                ..policy(config)
-            },
-            Arc::clone(&forwarder),
-        )
-        .with_log(config.log_queries)
-        .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
+        let names = Arc::new(ground.names());
+        let policy = Policy {
+            preferences: chosen,
+            ..policy(config)
+        };
+        let handler = Handler::new(Arc::clone(&names), policy, Arc::clone(&forwarder))
+            .with_log(config.log_queries)
+            .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
         let handler = Arc::new(handler);
-        tell_of_changes(&store, &handler, &params);
+        tell_of_changes(&ground.store, &handler, &ground.params);
         let service = Arc::new(Service {
             handler,
             names,
@@ -160,10 +141,9 @@ impl Daemon {
         });
 
         let stop_indexer = Arc::new(AtomicBool::new(false));
-        let indexer = source.map(|source| {
-            let indexer = Indexer::new(source, (*params).clone(), store, progress, clock);
-            spawn_indexer(indexer, Arc::clone(&stop_indexer))
-        });
+        let indexer = source
+            .map(|source| spawn_indexer(ground.indexer(source), Arc::clone(&stop_indexer)))
+            .transpose()?;
         let (stop, mut stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let handler = Arc::clone(&service.handler);
@@ -179,7 +159,7 @@ impl Daemon {
         Ok(Self {
             service,
             stop_indexer,
-            indexer: indexer.transpose()?,
+            indexer,
             stop,
             tasks,
             cache_file,
@@ -249,6 +229,61 @@ impl Daemon {
     }
 }
 
+/// What the rest stands on: the chain's constants, the database, the archive, and how far the index is.
+struct Ground {
+    params: Arc<Params>,
+    store: Arc<Store>,
+    archive: Arc<Archive>,
+    progress: Arc<Progress>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Ground {
+    /// Opens the data directory.
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let params = params(&config.chain);
+        Ok(Self {
+            store: Arc::new(open_store(config, &params)?),
+            archive: Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?),
+            params: Arc::new(params),
+            progress: Arc::default(),
+            clock: Arc::new(SystemClock::start()),
+        })
+    }
+
+    fn names(&self) -> NameStore {
+        NameStore::new(
+            Arc::clone(&self.params),
+            Arc::clone(&self.store),
+            Arc::clone(&self.archive),
+            Arc::clone(&self.progress),
+            Arc::clone(&self.clock),
+        )
+    }
+
+    fn indexer<S: ChainSource>(&self, source: S) -> Indexer<S> {
+        Indexer::new(
+            source,
+            (*self.params).clone(),
+            Arc::clone(&self.store),
+            Arc::clone(&self.progress),
+            Arc::clone(&self.clock),
+        )
+    }
+}
+
+/// Takes the DNS ports; nothing is served yet.
+fn bind(config: &Config) -> anyhow::Result<Server> {
+    let options = Options {
+        listen: config.listen.clone(),
+        tls: config.dns.tls.clone(),
+        https: config.dns.https.clone(),
+        https_hosts: config.dns.https_hosts.clone(),
+        ..Options::default()
+    };
+    Ok(Server::bind(&options)?)
+}
+
 /// The runtime for sockets and tasks.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -313,11 +348,7 @@ pub fn params(chain: &ChainConfig) -> Params {
 
 /// The database of the data directory; the lock is held for as long as it is open.
 pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
-    let chain = ChainIdentity {
-        network: config.chain.network.as_str().to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
+    let chain = ChainIdentity::new(config.chain.network.as_str(), params);
     let options = StoreOptions {
         cache_bytes: DATABASE_CACHE,
         undo_depth: config.chain.undo_depth,

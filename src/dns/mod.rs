@@ -1,13 +1,14 @@
 //! DNS on sockets: queries in, answers out, and upstreams for everything that is not ours.
 //!
 //! ```text
-//! udp --\                                      /--> resolver --> answer
-//!        handler: query --> (cache seam) --> decide            \
-//! tcp --/                                      \--> forward --> rebind --> encode
+//!                 plain, asked before
+//! udp --\         /--> answers ---------------------------------------> copied
+//!        handler: query --> decode --> decide --> resolver --> answer --\
+//! tcp --/                                   \--> forward --> rebind --> encode
 //! ```
 //!
-//! The sockets are our own (one UDP socket per core, no task per query) and hickory-proto reads and writes
-//! messages; upstreams are asked by our own [`forward`], which passes their bytes on. What can be answered without an
+//! The sockets are our own (one UDP socket and thread per core, no task per query) and hickory-proto reads and writes
+//! messages; answers to what is asked again are kept as bytes ([`answers`]); upstreams are asked by our own [`forward`], which passes their bytes on. What can be answered without an
 //! upstream is answered where it was read. Everything from a socket is hostile: sizes, times and numbers
 //! are bounded by the constants beside the code that they bound. Names that are asked for are never logged.
 //!
@@ -16,6 +17,7 @@
 
 mod access;
 mod answers;
+mod batch;
 mod busiest;
 mod chain;
 mod client;

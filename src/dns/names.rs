@@ -3,7 +3,7 @@
 //! A [`Names`] is one moment: a snapshot of the store and a height in it, usually the tip. Everything is read
 //! from the history at that height, so that a question about the past is the same question. A zone file's
 //! bytes are hashed on every read; what does not fit its hash is never parsed. Zones that were parsed are kept, and
-//! their files hashed again when they were last looked at more than [`TRUST`] ago.
+//! their files looked at again when that was last done more than [`TRUST`] ago.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,8 +63,8 @@ struct KeptZone {
     zone: Arc<Zone>,
     /// Bytes of the file.
     size: usize,
-    /// When its file was last hashed, in milliseconds.
-    hashed: AtomicU64,
+    /// When its file was last looked at, in milliseconds.
+    looked: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -236,7 +236,7 @@ impl Names {
                 let kept = KeptZone {
                     zone: Arc::clone(&zone),
                     size: bytes.len(),
-                    hashed: AtomicU64::new(self.now.as_millis() as u64),
+                    looked: AtomicU64::new(self.now.as_millis() as u64),
                 };
                 self.zones.insert((name.clone(), *hash), Arc::new(kept));
                 ZoneStatus::Loaded(zone)
@@ -257,12 +257,14 @@ impl Names {
     /// A zone that was parsed before, as long as its file has its hash.
     fn kept_zone(&self, kept: &KeptZone, hash: &ZonefileHash) -> Result<ZoneStatus, ArchiveError> {
         let now = self.now.as_millis() as u64;
-        let hashed = kept.hashed.load(Ordering::Relaxed);
-        if now.saturating_sub(hashed) >= TRUST.as_millis() as u64 {
-            if let Err(trouble) = self.read_bytes(hash)? {
+        let looked = kept.looked.load(Ordering::Relaxed);
+        if now.saturating_sub(looked) >= TRUST.as_millis() as u64 {
+            if !self.archive.contains(hash)?
+                && let Err(trouble) = self.read_bytes(hash)?
+            {
                 return Ok(trouble);
             }
-            kept.hashed.store(now, Ordering::Relaxed);
+            kept.looked.store(now, Ordering::Relaxed);
         }
         Ok(ZoneStatus::Loaded(Arc::clone(&kept.zone)))
     }

@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -194,11 +194,9 @@ impl Server {
     ) {
         let connections = Arc::new(Connections::new(self.tcp_connections));
         let mut tasks = JoinSet::new();
+        let mut sockets = Vec::new();
         for listener in self.listeners {
-            for socket in listener.udp {
-                let (handler, access) = (Arc::clone(&handler), Arc::clone(&access));
-                tasks.spawn(udp::serve(Arc::new(socket), handler, access));
-            }
+            sockets.extend(listener.udp);
             let (handler, connections) = (Arc::clone(&handler), Arc::clone(&connections));
             tasks.spawn(tcp::accept(
                 listener.tcp,
@@ -234,7 +232,17 @@ impl Server {
                 },
             ));
         }
+        let loops = match udp::Loops::start(sockets, &handler, &access) {
+            Ok(loops) => loops,
+            Err(error) => {
+                tracing::error!(
+                    "cannot answer on UDP: {error}; are the system's limits too tight?"
+                );
+                return;
+            }
+        };
         shutdown.await;
+        loops.stop().await;
         tasks.shutdown().await;
         connections.close_all();
     }
@@ -375,6 +383,7 @@ fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Listener, BindError> 
 
 fn tcp_socket(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+    socket.set_nonblocking(true)?;
     // A restart must not wait for the old connections to fade.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -388,12 +397,11 @@ fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     // As much as the system allows: what does not fit is lost before anybody has looked at it.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     socket.bind(&address.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
 fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }

@@ -1,60 +1,141 @@
-//! The UDP loop: one per socket, one socket per core, no task for what needs no upstream.
+//! The UDP loops: one socket and one thread per core, no task for what needs no upstream.
+//!
+//! A thread that waits in the kernel for its own socket is woken by the packet itself; behind a runtime's poller every
+//! answer would cost two more calls, and often another thread's wake-up.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
+use socket2::SockRef;
+use tokio::runtime::Handle;
 
 use super::access::{Access, Admission};
+use super::batch::{Batch, send_one};
 use super::client::{Client, Transport};
 use super::handler::{Handled, Handler, Pending, Snapshots};
 
-/// Largest query that is read; longer ones arrive cut and fail to parse. Queries take a few hundred bytes.
-const RECEIVE: usize = 4096;
+/// How often an idle loop looks whether it should end, where the system does not wake it.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Bytes of stack for one loop.
+const STACK: usize = 1 << 20;
 
-/// Answers queries from `socket` until the task is dropped.
-pub async fn serve<P: Snapshots>(
+/// Loops at work. They end when this is dropped.
+pub struct Loops {
+    end: Arc<AtomicBool>,
+    sockets: Vec<Arc<UdpSocket>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Loops {
+    /// Starts one on each socket. Must be called inside of a tokio runtime, on which upstreams are asked.
+    pub fn start<P: Snapshots>(
+        sockets: Vec<UdpSocket>,
+        handler: &Arc<Handler<P>>,
+        access: &Arc<Access>,
+    ) -> io::Result<Self> {
+        let mut loops = Self {
+            end: Arc::default(),
+            sockets: sockets.into_iter().map(Arc::new).collect(),
+            threads: Vec::new(),
+        };
+        for socket in &loops.sockets {
+            socket.set_read_timeout(Some(GLANCE))?;
+            let one = Loop {
+                start: Instant::now(),
+                listener: socket.local_addr()?.ip(),
+                socket: Arc::clone(socket),
+                handler: Arc::clone(handler),
+                access: Arc::clone(access),
+                end: Arc::clone(&loops.end),
+                runtime: Handle::current(),
+            };
+            let thread = thread::Builder::new().name("udp".to_owned());
+            let thread = thread.stack_size(STACK).spawn(move || one.serve())?;
+            loops.threads.push(thread);
+        }
+        Ok(loops)
+    }
+
+    /// Ends them; the sockets are closed as soon as the last answer under way is out.
+    pub async fn stop(mut self) {
+        self.wake();
+        let threads = std::mem::take(&mut self.threads);
+        let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = tokio::task::spawn_blocking(join).await; // an error is a runtime that is gone
+    }
+
+    fn wake(&self) {
+        self.end.store(true, Ordering::Relaxed);
+        for socket in &self.sockets {
+            // Linux wakes whoever waits, and says that there was no connection to shut down.
+            let _ = SockRef::from(&**socket).shutdown(Shutdown::Read);
+        }
+    }
+}
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        self.wake();
+    }
+}
+
+/// One socket's loop.
+struct Loop<P: Snapshots> {
+    start: Instant,
+    listener: IpAddr,
     socket: Arc<UdpSocket>,
     handler: Arc<Handler<P>>,
     access: Arc<Access>,
-) {
-    let start = Instant::now();
-    let listener = socket
-        .local_addr()
-        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
-    let mut query = vec![0; RECEIVE];
-    let mut answer = Vec::with_capacity(RECEIVE);
-    loop {
-        let (length, source) = match socket.recv_from(&mut query).await {
-            Ok(received) => received,
-            Err(error) => {
-                // ICMP errors of earlier answers arrive here; they concern nobody else.
-                tracing::debug!("receiving on UDP: {error}");
-                tokio::task::yield_now().await;
-                continue;
+    end: Arc<AtomicBool>,
+    runtime: Handle,
+}
+
+impl<P: Snapshots> Loop<P> {
+    fn serve(&self) {
+        let _inside = self.runtime.enter();
+        let mut batch = Batch::new();
+        while !self.end.load(Ordering::Relaxed) {
+            match batch.receive(&self.socket) {
+                Ok(count) => {
+                    (0..count).for_each(|place| self.reply(&mut batch, place));
+                    batch.send(&self.socket);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => {
+                    // ICMP errors of earlier answers arrive here; they concern nobody else.
+                    tracing::debug!("receiving on UDP: {error}");
+                    thread::yield_now();
+                }
             }
-        };
-        if source.port() == 0 {
-            continue;
         }
-        let received = query.get(..length).unwrap_or_default();
+    }
+
+    fn reply(&self, batch: &mut Batch, place: usize) {
+        let Some((query, source, answer)) = batch.query(place) else {
+            return;
+        };
         let client = Client {
             address: source.ip(),
             transport: Transport::Udp,
         };
-        let handled = match access.admit(client.address, listener, start.elapsed()) {
-            Admission::Welcome => handler.handle(received, client, &mut answer),
-            Admission::Refused => handler.refuse(received, client, &mut answer),
-            Admission::Slowed => handler.send_to_tcp(received, client, &mut answer),
+        let admission = (self.access).admit(client.address, self.listener, self.start.elapsed());
+        let handled = match admission {
+            Admission::Welcome => self.handler.handle(query, client, answer),
+            Admission::Refused => self.handler.refuse(query, client, answer),
+            Admission::Slowed => self.handler.send_to_tcp(query, client, answer),
             Admission::Dropped => Handled::Silence,
         };
         match handled {
             Handled::Silence => {}
-            Handled::Ready => send(&socket, &answer, source).await,
+            Handled::Ready => batch.keep_answer(),
             Handled::Pending(pending) => {
-                let work = finish(Arc::clone(&socket), Arc::clone(&handler), *pending, source);
-                tokio::spawn(work);
+                let (socket, handler) = (Arc::clone(&self.socket), Arc::clone(&self.handler));
+                self.runtime
+                    .spawn(finish(socket, handler, *pending, source));
             }
         }
     }
@@ -68,11 +149,5 @@ async fn finish<P: Snapshots>(
 ) {
     let mut answer = Vec::new();
     handler.finish(pending, &mut answer).await;
-    send(&socket, &answer, client).await;
-}
-
-async fn send(socket: &UdpSocket, answer: &[u8], client: SocketAddr) {
-    if let Err(error) = socket.send_to(answer, client).await {
-        tracing::debug!("answering on UDP: {error}");
-    }
+    send_one(&socket, &answer, client);
 }

@@ -5,6 +5,7 @@
 //! or not there. Whoever can write to the disk can still change it, so every read hashes what it
 //! read, and bytes of another hash are never given out.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::hash::ZonefileHash;
 use crate::zonefile::ZONEFILE_MAX;
 
 use super::lock::create_private;
+use super::soundness::{Soundness, Stamp};
 
 /// Where files are written before they get their name.
 const INCOMING: &str = ".new";
@@ -23,6 +25,7 @@ const INCOMING: &str = ".new";
 pub struct Archive {
     directory: PathBuf,
     written: AtomicU64,
+    soundness: Soundness,
 }
 
 /// What the archive holds for a hash.
@@ -76,7 +79,19 @@ impl Archive {
         Ok(Self {
             directory: directory.to_owned(),
             written: AtomicU64::new(0),
+            soundness: Soundness::default(),
         })
+    }
+
+    /// Calls `subscriber` when a file is noticed to be wrong or missing, in the thread that noticed: it must be quick
+    /// and must not use the archive. A file that stays so is one notice.
+    pub fn subscribe(&self, subscriber: impl Fn() + Send + Sync + 'static) {
+        self.soundness.subscribe(subscriber);
+    }
+
+    /// The files that were wrong or missing when they were last asked for.
+    pub fn unsound(&self) -> HashSet<ZonefileHash> {
+        self.soundness.unsound()
     }
 
     /// Stores a zone file and returns its hash. Once this returns, the file survives a crash. What is stored
@@ -89,33 +104,34 @@ impl Archive {
             return Err(ArchiveError::TooLarge { size: bytes.len() });
         }
         let hash = ZonefileHash::of(bytes);
-        if !matches!(self.get(&hash)?, Lookup::Found(_)) {
-            self.write(&hash, bytes)?;
+        match self.read(&hash)? {
+            (Lookup::Found(_), Some(stamp)) => self.soundness.note_sound(&hash, stamp),
+            _ => self.write(&hash, bytes)?,
         }
         Ok(hash)
     }
 
     /// The zone file with this hash. Reads at most one byte more than a zone file may have.
     pub fn get(&self, hash: &ZonefileHash) -> Result<Lookup, ArchiveError> {
-        let path = self.path(hash);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Lookup::Absent),
-            opened => opened.map_err(at(&path))?,
-        };
-        let mut bytes = Vec::new();
-        file.take(ZONEFILE_MAX as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(at(&path))?;
-        Ok(judge(hash, bytes))
+        let (found, stamp) = self.read(hash)?;
+        match (&found, stamp) {
+            (Lookup::Found(_), Some(stamp)) => self.soundness.note_sound(hash, stamp),
+            _ => self.soundness.note_unsound(hash),
+        }
+        Ok(found)
     }
 
-    /// Whether there is a file for this hash that is not empty. Its bytes are not looked at.
+    /// Whether the zone file with this hash is there. One that was right and has not changed since is not read again.
     pub fn contains(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
         let path = self.path(hash);
-        match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            metadata => Ok(metadata.map_err(at(&path))?.len() > 0),
-        }
+        let stamp = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.soundness.note_absent(hash);
+                return Ok(false);
+            }
+            metadata => Stamp::from(&metadata.map_err(at(&path))?),
+        };
+        Ok(self.soundness.is_known(hash, stamp) || matches!(self.get(hash)?, Lookup::Found(_)))
     }
 
     /// Where the zone file with this hash is or would be.
@@ -128,6 +144,23 @@ impl Archive {
             .join(format!("{text}.txt"))
     }
 
+    /// What is there, and the file as it was.
+    fn read(&self, hash: &ZonefileHash) -> Result<(Lookup, Option<Stamp>), ArchiveError> {
+        let path = self.path(hash);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok((Lookup::Absent, None));
+            }
+            opened => opened.map_err(at(&path))?,
+        };
+        let stamp = Stamp::from(&file.metadata().map_err(at(&path))?);
+        let mut bytes = Vec::new();
+        file.take(ZONEFILE_MAX as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(at(&path))?;
+        Ok((judge(hash, bytes), Some(stamp)))
+    }
+
     fn write(&self, hash: &ZonefileHash, bytes: &[u8]) -> Result<(), ArchiveError> {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let temporary = self
@@ -137,6 +170,7 @@ impl Archive {
         write_synced(&temporary, bytes).map_err(at(&temporary))?;
         let path = self.path(hash);
         self.make_parents(&path)?;
+        self.soundness.forget(hash); // before anybody can change the file again
         fs::rename(&temporary, &path).map_err(at(&path))?;
         path.parent().map_or(Ok(()), sync_directory)
     }
@@ -247,10 +281,14 @@ mod tests {
             archive.get(&hash).expect("readable"),
             Lookup::Tampered { found: None }
         );
+        assert!(!archive.contains(&hash).expect("readable"));
+        assert!(archive.unsound().contains(&hash));
         fs::write(archive.path(&hash), b"").expect("writable");
         assert_eq!(archive.get(&hash).expect("readable"), Lookup::Absent);
         assert!(!archive.contains(&hash).expect("readable"));
         archive.put(ZONE).expect("it heals");
+        assert!(archive.contains(&hash).expect("readable"));
+        assert!(archive.unsound().is_empty());
         assert_eq!(
             archive.get(&hash).expect("readable"),
             Lookup::Found(ZONE.to_vec())

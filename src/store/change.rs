@@ -6,9 +6,10 @@ use crate::bns::changes::Change;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{NameRecord, NamespaceRecord};
 
-use super::codec::{Row, write_length};
+use super::codec::write_length;
 use super::error::StoreError;
 use super::key;
+use super::record::Row;
 use super::table::{Rows, Tables, WriteTable};
 use super::undo::{Earlier, write_earlier};
 use super::view::StateReader;

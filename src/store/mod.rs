@@ -54,6 +54,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use redb::{Database, ReadableDatabase as _, WriteTransaction};
 
+use crate::bns::Params;
 use crate::bns::changes::Changes;
 use crate::bns::name::{Name, NamespaceId};
 
@@ -67,8 +68,10 @@ mod key;
 mod lock;
 mod open;
 mod query;
+mod record;
 mod rewind;
 mod row;
+mod soundness;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -100,6 +103,17 @@ pub struct ChainIdentity {
     pub magic: [u8; 2],
     /// The height at which it begins.
     pub first_block: u32,
+}
+
+impl ChainIdentity {
+    /// The virtualchain with these constants on a network.
+    pub fn new(network: &str, params: &Params) -> Self {
+        Self {
+            network: network.to_owned(),
+            magic: params.magic,
+            first_block: params.first_block,
+        }
+    }
 }
 
 impl fmt::Display for ChainIdentity {

@@ -11,9 +11,9 @@ use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
 use crate::hash::ZonefileHash;
 
 use super::archive::{Archive, ArchiveError};
-use super::codec::Row;
 use super::error::StoreError;
 use super::key;
+use super::record::Row;
 use super::row::{Announcement, IndexedBlock, StoredOperation};
 use super::table::{Bytes, Rows};
 use super::view::StateReader;

@@ -1,18 +1,15 @@
 //! What the store promises, on real files.
 
-use std::collections::BTreeMap;
-use std::fs;
 use std::sync::Arc;
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
-use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::arbitrary::{self, Wish};
-use super::codec::Row;
 use super::query::dump_rows;
+use super::record::Row;
 use super::*;
 use crate::bns::address::Address;
 use crate::bns::changes::{Change, Event, EventRow};
@@ -22,6 +19,11 @@ use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
 use crate::virtualchain::{
     Accepted, BlockOutcome, Decision, Located, Snapshot, SnapshotView, VirtualTransaction,
 };
+
+/// The database's files: kills, damage, locks, formats.
+mod files;
+/// Laws that hold for any blocks.
+mod laws;
 
 const FIRST: u32 = 10;
 
@@ -236,119 +238,6 @@ fn connect_record(store: &Store, height: u32, record: &NameRecord) {
 
 fn connect_empty(store: &Store, height: u32) -> Result<(), StoreError> {
     store.connect(&Block::of_changes(height, Changes::default()).connected())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-
-    /// undo(apply(s, c)) = s, to the last row of every table.
-    #[test]
-    fn disconnecting_takes_back_exactly_what_connecting_did(
-        wishes in vec(arbitrary::wish(), 1..6),
-    ) {
-        let (_scratch, store) = scratch();
-        let mut dumps = vec![full_dump(&store)];
-        for (height, wish) in (FIRST..).zip(&wishes) {
-            connect_wish(&store, height, wish);
-            check_indexes(&store.snapshot());
-            dumps.push(full_dump(&store));
-        }
-        for expected in dumps.iter().rev().skip(1) {
-            store.disconnect().expect("the undo data is there");
-            prop_assert_eq!(&full_dump(&store), expected);
-        }
-        prop_assert!(matches!(store.disconnect(), Err(StoreError::NothingToUndo)));
-    }
-
-    /// One block a transaction or all in one: the same database.
-    #[test]
-    fn a_batch_equals_single_blocks(wishes in vec(arbitrary::wish(), 1..5)) {
-        let (_one, single) = scratch();
-        let (_two, batched) = scratch();
-        for (height, wish) in (FIRST..).zip(&wishes) {
-            connect_wish(&single, height, wish);
-        }
-        let result: Result<(), StoreError> = batched.write(|writer| {
-            for (height, wish) in (FIRST..).zip(&wishes) {
-                let block = Block::of_wish(height, wish, writer.state());
-                writer.apply(&block.connected())?;
-            }
-            Ok(())
-        });
-        result.expect("the blocks follow");
-        prop_assert_eq!(full_dump(&single), full_dump(&batched));
-        prop_assert_eq!(single.snapshot().tip(), batched.snapshot().tip());
-    }
-
-    /// What was connected is read back as it was.
-    #[test]
-    fn operations_are_kept_as_they_were(wish in arbitrary::wish()) {
-        let (_scratch, store) = scratch();
-        connect_wish(&store, FIRST, &wish);
-        let stored = store.snapshot().operations_at(FIRST).expect("readable");
-        prop_assert_eq!(stored.len(), wish.candidates.len());
-        for (operation, (vtxindex, (candidate, decision))) in stored.iter().zip(&wish.candidates) {
-            prop_assert_eq!(operation.candidate.vtxindex, *vtxindex);
-            prop_assert_eq!(&operation.candidate.transaction, &candidate.transaction);
-            prop_assert_eq!(&operation.candidate.prevouts, &candidate.prevouts);
-            prop_assert_eq!(operation.candidate.txid, candidate.txid);
-            prop_assert_eq!(&operation.decision, decision);
-        }
-    }
-}
-
-/// Rebuilds every index from the rows and compares it with what the view answers.
-fn check_indexes(state: &StoreSnapshot) {
-    let records = state.names(None, usize::MAX).expect("readable");
-    let mut owners: BTreeMap<Vec<u8>, Vec<Name>> = BTreeMap::new();
-    let mut preorders: BTreeMap<_, Vec<Name>> = BTreeMap::new();
-    for record in &records {
-        let name = record.name.clone();
-        owners
-            .entry(record.sender.clone())
-            .or_default()
-            .push(name.clone());
-        preorders
-            .entry(record.preorder_hash)
-            .or_default()
-            .push(name.clone());
-        let by_hash = state.name_by_hash128(&name.hash128()).expect("readable");
-        assert_eq!(by_hash, Some(name));
-    }
-    for (sender, names) in owners {
-        assert_eq!(state.names_of_sender(&sender).expect("readable"), names);
-    }
-    for (hash, names) in preorders {
-        assert_eq!(state.names_of_preorder(&hash).expect("readable"), names);
-    }
-    let count = records.len() as u64;
-    for index in [
-        &state.tables.owners,
-        &state.tables.name_preorders,
-        &state.tables.name_hashes,
-    ] {
-        assert_eq!(
-            index.len().expect("readable"),
-            count,
-            "no entry is left over"
-        );
-    }
-    let namespaces = state.namespaces().expect("readable");
-    for namespace in &namespaces {
-        let known = state.namespace_has_preorder(&namespace.preorder_hash);
-        assert!(known.expect("readable"));
-    }
-    let index = state.tables.namespace_preorders.len().expect("readable");
-    assert_eq!(index, namespaces.len() as u64);
-    let announcements = state.announced_from(1, usize::MAX).expect("readable");
-    for (index, announcement) in (1..).zip(&announcements) {
-        assert_eq!(
-            announcement.inventory_index, index,
-            "the numbering has no gap"
-        );
-        let of_hash = state.announcements(&announcement.hash).expect("readable");
-        assert!(of_hash.contains(announcement));
-    }
 }
 
 #[test]
@@ -572,144 +461,4 @@ fn subscribers_hear_of_every_commit() {
     };
     let heard = heard.lock().expect("one thread");
     assert_eq!(*heard, [notice(Some(FIRST)), notice(None)]);
-}
-
-#[test]
-fn a_directory_serves_one_instance_and_one_chain() {
-    let (scratch, store) = scratch();
-    let again = Store::open(scratch.path(), &chain(), StoreOptions::default());
-    assert!(matches!(
-        again,
-        Err(OpenError::InUse {
-            holder: Some(_),
-            ..
-        })
-    ));
-    drop(store);
-    let mainnet = ChainIdentity {
-        network: "mainnet".to_owned(),
-        ..chain()
-    };
-    let error = Store::open(scratch.path(), &mainnet, StoreOptions::default())
-        .expect_err("the database is of regtest");
-    let message = error.to_string();
-    assert!(
-        message.contains("\"regtest\"") && message.contains("\"mainnet\""),
-        "{message}"
-    );
-    open_at(scratch.path(), StoreOptions::default());
-}
-
-#[test]
-fn a_newer_format_is_refused_and_left_alone() {
-    let (scratch, store) = scratch();
-    let transaction = store.begin().expect("writable");
-    let mut tables = Tables::of_write(&transaction).expect("writable");
-    let mut newer = 2u32.to_be_bytes().to_vec();
-    tables.meta.put(b"format", &mut newer).expect("writable");
-    drop(tables);
-    transaction.commit().expect("writable");
-    drop(store);
-    let error = Store::open(scratch.path(), &chain(), StoreOptions::default())
-        .expect_err("format 2 is unknown");
-    assert!(matches!(
-        error,
-        OpenError::NewerFormat {
-            found: 2,
-            known: 1,
-            ..
-        }
-    ));
-}
-
-/// A copy of the file while the store is open is what a kill leaves behind.
-#[test]
-fn a_killed_process_loses_no_committed_block() {
-    let (scratch, store) = scratch();
-    for height in FIRST..FIRST + 8 {
-        connect_record(&store, height, &record("a.id", NameOp::Update, height));
-        let killed = tempfile::tempdir().expect("a scratch directory");
-        fs::copy(
-            scratch.path().join("names.redb"),
-            killed.path().join("names.redb"),
-        )
-        .expect("the file can be copied");
-        let after = open_at(killed.path(), StoreOptions::default());
-        assert_eq!(full_dump(&after), full_dump(&store));
-        connect_empty(&after, height + 1).expect("it goes on");
-    }
-}
-
-#[test]
-fn a_row_with_a_flipped_bit_is_named() {
-    let (_scratch, store) = scratch();
-    let record = record("a.id", NameOp::Register, FIRST);
-    connect_record(&store, FIRST, &record);
-    let transaction = store.begin().expect("writable");
-    let mut row = Vec::new();
-    record.write(&mut row);
-    let mut tables = Tables::of_write(&transaction).expect("writable");
-    tables.names.put(b"a.id", &mut row).expect("writable");
-    row[5] ^= 1;
-    tables.names.put_unsealed(b"a.id", &row).expect("writable");
-    drop(tables);
-    transaction.commit().expect("writable");
-    store.publish(&notice()).expect("readable");
-    let error = store
-        .snapshot()
-        .name(&record.name)
-        .expect_err("it is damaged");
-    assert!(matches!(error, StoreError::Corrupt { table: "names", ref key } if key == "a.id"));
-}
-
-fn notice() -> ChangeNotice {
-    ChangeNotice {
-        height: None,
-        names: Vec::new(),
-        namespaces: Vec::new(),
-    }
-}
-
-/// How many single-bit errors are tried; three thousand were, once.
-const FLIPS: usize = 200;
-
-/// Wherever the file is hit: an error, or the right rows; no panic, no wrong row.
-#[test]
-fn a_damaged_file_is_an_error_or_harmless() {
-    let (scratch, store) = scratch();
-    let empty = full_dump(&store);
-    for height in FIRST..FIRST + 4 {
-        connect_record(&store, height, &record("a.id", NameOp::Update, height));
-    }
-    let expected = full_dump(&store);
-    drop(store);
-    let path = scratch.path().join("names.redb");
-    let whole = fs::read(&path).expect("readable");
-    let in_use: Vec<usize> = (0..whole.len())
-        .filter(|place| whole[*place] != 0)
-        .collect();
-    for step in 0..FLIPS {
-        let mut damaged = whole.clone();
-        let place = in_use[(step * 7919 + 13) % in_use.len()];
-        damaged[place] ^= 1 << (step % 8);
-        fs::write(&path, &damaged).expect("writable");
-        check_damaged(scratch.path(), &expected);
-    }
-    for part in [0, 100, 4096, whole.len() / 2] {
-        fs::write(&path, &whole[..part]).expect("writable");
-        check_damaged(scratch.path(), &empty);
-    }
-}
-
-fn check_damaged(directory: &Path, expected: &str) {
-    let Ok(store) = Store::open(directory, &chain(), StoreOptions::default()) else {
-        return;
-    };
-    let mut text = String::new();
-    for rows in store.snapshot().tables.all() {
-        if dump_rows(rows, &mut text).is_err() {
-            return;
-        }
-    }
-    assert_eq!(text, expected);
 }

@@ -11,7 +11,8 @@ use crate::bns::changes::{Event, EventRow};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder};
 
-use super::codec::{Field, Input, Row, read_bytes, read_length, write_bytes, write_length};
+use super::codec::{Field, Input, read_bytes, read_length, write_bytes, write_length};
+use super::record::Row;
 
 /// Rows of one table as they were.
 pub(super) type Earlier<R> = Vec<(<R as Row>::Key, Option<R>)>;

@@ -13,9 +13,9 @@ use crate::bns::view::View;
 use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
 use crate::virtualchain::SnapshotView;
 
-use super::codec::Row;
 use super::error::StoreError;
 use super::key;
+use super::record::Row;
 use super::row::IndexedBlock;
 use super::table::{Bytes, Rows, SnapshotTable, Tables, WriteTable};
 

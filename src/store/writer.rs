@@ -22,14 +22,18 @@ use crate::bns::record::{NameOp, NameRecord};
 use crate::virtualchain::{BlockOutcome, Decision, Located, VirtualTransaction};
 
 use super::ChangeNotice;
-use super::change::{back, exchange, index_names, index_namespaces};
-use super::codec::{Field as _, Row as _};
+use super::change::{exchange, index_names, index_namespaces};
+use super::codec::Field as _;
 use super::error::StoreError;
 use super::key;
+use super::record::Row as _;
 use super::row::{Announcement, CandidatesHasher, IndexedBlock, StoredDecision, write_candidate};
 use super::table::{Tables, WriteTable};
-use super::undo::{HistoryKey, Undo, write_history};
+use super::undo::write_history;
 use super::view::{OpenState, StateReader};
+
+/// Taking back what a block wrote.
+mod take_back;
 
 /// The row of `meta` that says that the rows before the first block are there.
 const SEEDED_KEY: &[u8] = b"seeded";
@@ -127,7 +131,7 @@ impl<'t> Writer<'t> {
     /// Disconnects the tip: everything that it wrote is taken back.
     pub fn undo_tip(&mut self) -> Result<Disconnected, StoreError> {
         let undone = self.state.tip.ok_or(StoreError::NothingToUndo)?;
-        self.attempt(|writer| writer.undo_block(undone.height))?;
+        self.attempt(|writer| writer.take_back(undone.height))?;
         Ok(Disconnected {
             undone,
             tip: self.state.tip,
@@ -304,80 +308,6 @@ impl<'t> Writer<'t> {
         let key = key::height(tip.height);
         self.state.tables.blocks.put(&key, &mut self.row)?;
         self.state.tip = Some(tip);
-        Ok(())
-    }
-
-    fn undo_block(&mut self, height: u32) -> Result<(), StoreError> {
-        let block = key::height(height);
-        let undo = self
-            .state
-            .tables
-            .undo
-            .get(&block, Undo::read)?
-            .ok_or(StoreError::UndoGone {
-                height,
-                depth: self.undo_depth,
-            })?;
-        self.remove_history(height, &undo.history)?;
-        let changes = self.changes_back(undo)?;
-        self.change_rows(height, &changes, &mut Vec::new())?;
-        self.remove_announcements(height)?;
-        let tables = &mut self.state.tables;
-        let (first, last) = (key::operation(height, 0), key::operation(height, u32::MAX));
-        tables
-            .operations
-            .clear((Bound::Included(&first), Bound::Included(&last)))?;
-        tables.undo.remove(&block)?;
-        tables.blocks.remove(&block)?;
-        self.state.tip = self.state.last_block()?;
-        Ok(())
-    }
-
-    /// The changes that lead from the stored rows to the earlier ones.
-    fn changes_back(&self, undo: Undo) -> Result<Changes, StoreError> {
-        let tables = &self.state.tables;
-        Ok(Changes {
-            names: back(&tables.names, undo.names)?,
-            namespaces: back(&tables.namespaces, undo.namespaces)?,
-            preorders: back(&tables.preorders, undo.preorders)?,
-            keychains: back(&tables.keychains, undo.keychains)?,
-            accounts: back(&tables.accounts, undo.accounts)?,
-            events: Vec::new(),
-        })
-    }
-
-    fn remove_history(&mut self, height: u32, rows: &[HistoryKey]) -> Result<(), StoreError> {
-        let tables = &mut self.state.tables;
-        for row in rows {
-            match row {
-                HistoryKey::Name(name, vtxindex) => {
-                    key::history(&mut self.key, name.as_str(), height, *vtxindex);
-                    tables.name_history.remove(&self.key)?;
-                }
-                HistoryKey::Namespace(id, vtxindex) => {
-                    key::history(&mut self.key, id.as_str(), height, *vtxindex);
-                    tables.namespace_history.remove(&self.key)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes the announcements of the newest block: they are the last ones.
-    fn remove_announcements(&mut self, height: u32) -> Result<(), StoreError> {
-        let everything = (Bound::Unbounded, Bound::Unbounded);
-        let tables = &mut self.state.tables;
-        while let Some(last) = tables.announcements.last(everything, |key, row| {
-            Announcement::read(key::number(key)?, row)
-        })? {
-            if last.height != height {
-                break;
-            }
-            let index = last.inventory_index;
-            tables.announcements.remove(&key::height(index))?;
-            let key = key::announced(&last.hash, index);
-            tables.announced_hashes.remove(&key)?;
-        }
         Ok(())
     }
 }

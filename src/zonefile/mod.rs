@@ -25,6 +25,8 @@
 pub mod base64;
 mod builder;
 mod field;
+#[cfg(test)]
+mod fixture;
 mod key;
 mod name;
 mod parse;

@@ -125,20 +125,14 @@ fn check_digest(wire: &[u8], place: usize, lengths: &[(u8, usize)]) -> Result<()
 mod tests {
     use super::*;
     use crate::zonefile::types::record_type;
-    use crate::zonefile::{SvcProblem, Zone};
+    use crate::zonefile::{SvcProblem, Zone, fixture};
 
     fn zone(data: &str) -> Zone {
-        let origin = Name::from_ascii("foo.id.").expect("a name");
-        crate::zonefile::parse(&origin, format!("x {data}\n").as_bytes()).expect("not too long")
+        fixture::zone("foo.id.", data)
     }
 
     fn wire(data: &str) -> Result<String, Problem> {
-        let zone = zone(data);
-        match (zone.records().next(), zone.ignored().first()) {
-            (Some(record), None) => Ok(encode_hex(record.rdata)),
-            (None, Some(ignored)) => Err(ignored.problem),
-            other => panic!("{data}: {other:?}"),
-        }
+        fixture::wire("foo.id.", data)
     }
 
     /// Text, its wire format, and the text that we write for it.

@@ -309,24 +309,15 @@ fn alpn_list(value: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::Name as DomainName;
-
     use super::*;
-    use crate::hash::encode_hex;
-    use crate::zonefile::{Zone, render};
+    use crate::zonefile::{Zone, fixture, render};
 
     fn zone(data: &str) -> Zone {
-        let origin = DomainName::from_ascii("example.com.").expect("a name");
-        crate::zonefile::parse(&origin, format!("x {data}\n").as_bytes()).expect("not too long")
+        fixture::zone("example.com.", data)
     }
 
     fn wire(data: &str) -> Result<String, Problem> {
-        let zone = zone(data);
-        match (zone.records().next(), zone.ignored().first()) {
-            (Some(record), None) => Ok(encode_hex(record.rdata)),
-            (None, Some(ignored)) => Err(ignored.problem),
-            other => panic!("{data}: {other:?}"),
-        }
+        fixture::wire("example.com.", data)
     }
 
     /// RFC 9460 appendix D.1 and D.2; `foo` stands for foo.example.com.

@@ -227,11 +227,7 @@ impl World {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let params = Params::regtest();
-        let identity = ChainIdentity {
-            network: "benchmark".to_owned(),
-            magic: params.magic,
-            first_block: params.first_block,
-        };
+        let identity = ChainIdentity::new("benchmark", &params);
         let options = StoreOptions {
             cache_bytes: CACHE,
             ..StoreOptions::default()

@@ -181,11 +181,7 @@ fn measure(title: &str, handler: &Handler<NameStore>, queries: &[Vec<u8>], turns
 
 fn handler(directory: &Path) -> Result<Handler<NameStore>> {
     let params = Params::regtest();
-    let chain = ChainIdentity {
-        network: "dev".to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
+    let chain = ChainIdentity::new("dev", &params);
     let store = Store::open(directory, &chain, StoreOptions::default())?;
     let progress = Progress::default();
     progress.set_ever_synced();

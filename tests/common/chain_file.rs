@@ -10,10 +10,11 @@ use std::path::Path;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, consensus};
 use bnsd::bns::Params;
 use bnsd::bns::address::{Address, AddressVersions};
-use bnsd::bns::epoch::{self, Epoch, Features, NamespacePrices, PriceArithmetic};
+use bnsd::bns::epoch::{self, Epoch};
+use bnsd::chain::vectorfile::VectorFile;
 use bnsd::hash::decode_hex;
 use bnsd::virtualchain::{Prevout, VirtualTransaction, scan};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A golden chain.
 pub struct ChainFile {
@@ -150,120 +151,25 @@ pub fn prevouts(list: &Value, script_key: &str) -> Vec<Prevout> {
         .unwrap_or_default()
 }
 
-/// Constants as the files of `vectors/` give them.
+/// Constants as the files of `vectors/` give them; the payload files, which are no chains, begin where mainnet does.
 pub fn params(value: &Value) -> Params {
-    let addresses = AddressVersions {
-        p2pkh: number(&value["p2pkh_version"]) as u8,
-        p2sh: number(&value["p2sh_version"]) as u8,
-    };
-    let address = |text: &Value| {
-        Address::decode(text.as_str().expect("text"), addresses).expect("an address")
-    };
-    let initial = value["initial_consensus_hashes"].as_object();
-    let initial = initial.and_then(|hashes| hashes.values().next()).map(text);
-    let mainnet = Params::mainnet();
-    Params {
-        magic: text(&value["magic"])
-            .as_bytes()
-            .try_into()
-            .expect("two bytes"),
-        first_block: value["first_block"]
-            .as_u64()
-            .map_or(mainnet.first_block, |height| height as u32),
-        initial_consensus_hash: initial.map_or(mainnet.initial_consensus_hash, |hash| {
-            hash.parse().expect("a hash")
-        }),
-        consensus_hash_lifetime: number(&value["consensus_hash_lifetime"]) as u32,
-        addresses,
-        burn_address: address(&value["burn_address"]),
-        max_names_per_sender: number(&value["max_names_per_sender"]) as usize,
-        name_import_keyring_size: number(&value["name_import_keyring_size"]) as u32,
-        name_preorder_expire: number(&value["name_preorder_expire"]) as u32,
-        namespace_reveal_expire: number(&value["namespace_reveal_expire"]) as u32,
-        name_cost_unit_satoshis: number(&value["name_cost_unit_satoshis"]),
-        announcers: array(&value["announcers"])
-            .iter()
-            .map(|name| text(name).parse().expect("a name"))
-            .collect(),
-        genesis_accounts: array(&value["genesis_accounts"])
-            .iter()
-            .map(|account| (address(&account["address"]), number(&account["value"])))
-            .collect(),
-        epochs: array(&value["epochs"]).iter().map(epoch_of).collect(),
+    let mut params = value.clone();
+    if params["first_block"].is_null() {
+        params["first_block"] = json!(Params::mainnet().first_block);
     }
-}
-
-fn epoch_of(value: &Value) -> Epoch {
-    let feature = |name: &str| value["features"][name].as_bool().unwrap_or(false);
-    let prices = |key: &str| {
-        let list = value[key].as_array()?;
-        Some(
-            list.iter()
-                .map(|price| price.as_u64().unwrap_or(u64::MAX))
-                .collect(),
-        )
-    };
-    Epoch {
-        end_block: u32::try_from(value["end_block"].as_i64().expect("a height"))
-            .unwrap_or(u32::MAX),
-        namespace_lifetime_multiplier: number(&value["namespace_lifetime_multiplier"]) as u32,
-        namespace_lifetime_grace_period: number(&value["namespace_lifetime_grace_period"]) as u32,
-        namespace_receive_fees_period: number(&value["namespace_receive_fees_period"]) as u32,
-        price_arithmetic: match value["price_multiplier"].as_f64() {
-            Some(multiplier) => PriceArithmetic::Double { multiplier },
-            None => PriceArithmetic::Integer {
-                divisor: number(&value["price_divisor"]),
-            },
-        },
-        namespace_prices: match prices("namespace_prices_satoshis") {
-            Some(table) => NamespacePrices::Satoshi(table),
-            None => NamespacePrices::MicroStacks(
-                prices("namespace_prices_microstacks").expect("a price table"),
-            ),
-        },
-        features: Features {
-            multisig: feature("multisig"),
-            register_with_value_hash: feature("register_with_value_hash"),
-            renew_transfer_update: feature("renew_transfer_update"),
-            pay_to_creator: feature("pay_to_creator"),
-            namespace_pay_with_stacks: feature("namespace_pay_with_stacks"),
-            stacks_buy_namespaces: feature("stacks_buy_namespaces"),
-            nameops_cost_tokens: feature("nameops_cost_tokens"),
-            enforce_name_preorder_expiry: feature("enforce_name_preorder_expiry"),
-            token_transfer: feature("token_transfer"),
-            zero_consensus_hash_transfer: feature("zero_consensus_hash_transfer"),
-        },
-    }
+    read_params(&json!({"params": params, "blocks": []}))
 }
 
 /// Test-mode constants with the overrides of `settings` (spec/vectors/README.md).
 fn spec_params(file: &Value) -> Params {
-    let settings = &file["settings"];
-    let setting = |name: &str| settings[name].as_u64().map(|value| value as u32);
-    let mut params = test_mode(Params::mainnet());
-    params.first_block = number(&file["first_block"]) as u32;
-    // The specification was executed on v20, whose fourth epoch is the last.
-    params.epochs.truncate(4);
-    params.epochs[3].end_block = u32::MAX;
-    for (number, epoch) in (1..).zip(&mut params.epochs) {
-        if let Some(end) = setting(&format!("BLOCKSTACK_EPOCH_{number}_END_BLOCK")) {
-            epoch.end_block = end;
-        }
-        if let Some(grace) = setting(&format!(
-            "BLOCKSTACK_EPOCH_{number}_NAMESPACE_LIFETIME_GRACE_PERIOD"
-        )) {
-            epoch.namespace_lifetime_grace_period = grace;
-        }
-    }
-    let accounts = array(&file["genesis_accounts"]).iter();
-    params.genesis_accounts = accounts
-        .map(|account| {
-            let address =
-                Address::decode(&text(&account["address"]), params.addresses).expect("an address");
-            (address, number(&account["value"]))
-        })
-        .collect();
-    params
+    let mut file = file.clone();
+    file["blocks"] = json!([]);
+    read_params(&file)
+}
+
+fn read_params(file: &Value) -> Params {
+    let file = VectorFile::parse(file.to_string().as_bytes());
+    file.expect("a golden chain file").params
 }
 
 /// state-machine.md §9, test mode.

@@ -34,11 +34,7 @@ pub fn chain(folder: &str, name: &str) -> VectorFile {
 
 /// A database for a chain.
 pub fn open(directory: &Path, params: &Params, undo_depth: u32) -> Store {
-    let chain = ChainIdentity {
-        network: "golden".to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
+    let chain = ChainIdentity::new("golden", params);
     let options = StoreOptions {
         undo_depth,
         ..StoreOptions::default()

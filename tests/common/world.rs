@@ -22,6 +22,7 @@ use hickory_proto::rr::RecordType;
 use tokio::runtime::Runtime;
 
 use super::dns::{self, Seen};
+use super::follow;
 use super::process::{self, until};
 
 /// Seconds since 1970 of the first block; the chain's own clock goes on from there.
@@ -82,6 +83,10 @@ impl World {
         self.daemon().listeners()[0]
     }
 
+    pub fn data(&self) -> &Path {
+        &self.config.data_dir
+    }
+
     pub fn socket(&self) -> &Path {
         &self.config.control_socket
     }
@@ -96,7 +101,8 @@ impl World {
         archive.put(zonefile).expect("it can be stored")
     }
 
-    /// Waits until the index is where the chain is, by hash.
+    /// Waits until the index is where the chain is, by hash, and everybody was told of the last commit: the indexer
+    /// counts a block after that.
     pub fn settle(&self) {
         let names = self.daemon().names();
         let first_block = names.params.first_block;
@@ -105,7 +111,8 @@ impl World {
             let wanted = (tip.height >= first_block).then_some(tip.hash);
             let follows = indexed.map(|block| block.hash) == wanted;
             let synced = matches!(names.snapshot().sync(), SyncState::Synced);
-            (follows && synced).then_some(())
+            let is_told = wanted.is_none() || names.progress.height() == tip.height;
+            (follows && synced && is_told).then_some(())
         });
     }
 
@@ -158,6 +165,13 @@ impl World {
         });
         self.registrar.give(outputs.collect(), TIME).expect("paid");
         self.settle();
+    }
+
+    /// A real Bitcoin Core takes every block, and following it gives the consensus hashes that are served here.
+    pub fn assert_core_agrees(&self) {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let expected = follow::consensus_hashes(&self.daemon().names().store);
+        follow::assert_accepted(scratch.path(), &self.chain, &expected);
     }
 
     /// What DNS answers.

@@ -82,11 +82,6 @@ fn time_of_sync(mirror: &Mirror) -> Duration {
 }
 
 fn open(directory: &Path) -> Store {
-    let params = Params::regtest();
-    let chain = ChainIdentity {
-        network: "regtest".to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
-    Store::open(directory, &chain, StoreOptions::default()).expect("a database that is whole")
+    Store::open(directory, &follow::identity(), StoreOptions::default())
+        .expect("a database that is whole")
 }

@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
+use bnsd::chain::SourceError;
+
 use super::*;
-use crate::common::process::until;
+use crate::common::process::{serve, until};
 
 #[test]
 fn a_killed_node_with_a_new_cookie_is_followed_again() {
@@ -39,20 +41,6 @@ fn a_killed_node_with_a_new_cookie_is_followed_again() {
     daemon.terminate();
     let log = daemon.stderr();
     assert!(!log.contains("__cookie__"), "a credential is in the log");
-}
-
-#[test]
-fn a_wrong_cookie_is_said_and_a_right_one_taken() {
-    let mut mirror = Mirror::start(&[]);
-    mirror.mine(2);
-    let right = fs::read(mirror.node.cookie()).expect("a cookie");
-    fs::write(mirror.node.cookie(), "__cookie__:wrong").expect("written");
-    let mut index = Index::open(&mirror.home.folder("index"), mirror.rpc());
-    let error = index.catch_up().expect_err("refused").to_string();
-    assert!(error.contains("refuses the cookie"), "{error}");
-    fs::write(mirror.node.cookie(), right).expect("written");
-    index.catch_up().expect("the cookie is read again");
-    assert_eq!(index.tip().height, 2);
 }
 
 #[test]
@@ -167,37 +155,57 @@ fn a_lying_node_is_not_believed() {
     );
 }
 
+/// A damaged file of a terabyte, which nobody can search through in time.
+#[test]
+fn a_daemon_that_still_looks_at_block_files_ends_when_it_is_told_to() {
+    let home = Home::new();
+    let blocks = home.folder("blocks");
+    fs::write(blocks.join("blk00000.dat"), "damaged").expect("written");
+    let file = fs::File::options()
+        .write(true)
+        .open(blocks.join("blk00000.dat"));
+    file.expect("a file")
+        .set_len(1 << 40)
+        .expect("a file with a hole");
+    let blocks = blocks.display().to_string();
+    let data = home.folder("data").display().to_string();
+    let environment = [
+        ("BNSD_CHAIN_SOURCE", "blockfiles"),
+        ("BNSD_CHAIN_NETWORK", "regtest"),
+        ("BNSD_CHAIN_BLOCKS_DIR", &blocks),
+        ("BNSD_DATA_DIR", &data),
+    ];
+    let mut daemon = serve(&home, &environment);
+    let status = daemon.ready(&Path::new(&data).join("control.sock"));
+    assert_eq!((status.height, status.lag_seconds), (None, None));
+    let ended = daemon.terminate();
+    assert!(ended.success(), "{}", daemon.stderr());
+}
+
 /// Asks for block 0 of whatever listens there.
-fn ask(address: String, timeout: Duration) -> Result<Event, bnsd::chain::SourceError> {
-    let mut source = BitcoindSource::new(NodeOptions {
-        address,
-        credentials: Credentials {
-            cookie: None,
-            user: None,
-        },
-        limits: Limits {
-            timeout,
-            ..Limits::default()
-        },
-        network: Network::Regtest,
-        confirmations: 0,
-    });
-    source.next(None, 0)
+fn ask(address: String, timeout: Duration) -> Result<Event, SourceError> {
+    let credentials = Credentials {
+        cookie: None,
+        user: None,
+    };
+    follow::rpc_as(address, credentials, timeout).next(None, 0)
 }
 
 /// Something that listens and replies as it likes, once per connection.
-fn fake(reply: impl Fn(&str) -> Vec<u8> + Send + 'static) -> (String, std::thread::JoinHandle<()>) {
+pub(super) fn fake(
+    reply: impl Fn(&str) -> Vec<u8> + Send + 'static,
+) -> (String, std::thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let thread = std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            serve(stream, &reply);
+            answer(stream, &reply);
         }
     });
     (address, thread)
 }
 
-fn serve(mut stream: TcpStream, reply: impl Fn(&str) -> Vec<u8>) {
+fn answer(mut stream: TcpStream, reply: impl Fn(&str) -> Vec<u8>) {
     let mut buffer = [0; 4096];
     let Ok(read) = stream.read(&mut buffer) else {
         return;
@@ -206,7 +214,7 @@ fn serve(mut stream: TcpStream, reply: impl Fn(&str) -> Vec<u8>) {
     let _ = stream.write_all(&reply(&request)); // the client may have gone
 }
 
-fn reply(status: u16, body: &str) -> Vec<u8> {
+pub(super) fn reply(status: u16, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status} x\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
         .into_bytes()

@@ -136,11 +136,7 @@ impl Index {
     pub fn new(chain: &DevChain, undo_depth: u32) -> Self {
         let directory = scratch();
         let params = Params::regtest();
-        let identity = ChainIdentity {
-            network: "dev".to_owned(),
-            magic: params.magic,
-            first_block: params.first_block,
-        };
+        let identity = ChainIdentity::new("dev", &params);
         let options = StoreOptions {
             undo_depth,
             ..StoreOptions::default()
@@ -173,7 +169,7 @@ impl Index {
             match self.turn().unwrap() {
                 Turn::Idle => return disconnected,
                 Turn::Disconnected(_) => disconnected += 1,
-                Turn::Connected(_) => {}
+                Turn::Connected(_) | Turn::Preparing(..) => {}
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::bns::record::{Preorder, PreorderKind, TokenUnits};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::bns::wire::TokenBurn;
+use crate::hash::PreorderHash;
 use crate::virtualchain::serialize::{Hex, Serializer};
 
 /// The only token type that exists.
@@ -32,19 +33,13 @@ impl NamePreorder {
         self.check(block)?;
         let tokens = self.tokens.as_ref().map(|burn| burn.amount);
         let row = preorder(block, PreorderKind::Name, &self.origin, &self.burn, tokens)?;
-        let text = text(&row, block.params.addresses);
-        block.state.put_preorder(row);
-        Ok(text)
+        Ok(text(&row, block.params.addresses))
     }
 
     fn check<V: View>(&self, block: &Block<'_, V>) -> Check<V::Error> {
         let hash = &self.burn.preorder_hash;
         // History §5, HASH-SQUAT: an unspent row blocks its hash for ever, unless a live name carries it.
-        let unspent = block
-            .state
-            .preorders(hash)?
-            .iter()
-            .any(|row| row.kind == PreorderKind::Name);
+        let unspent = is_preordered(block, hash, PreorderKind::Name)?;
         ensure(
             !unspent || block.is_preorder_of_live_name(hash)?,
             Reject::PreorderHashInUse,
@@ -64,8 +59,18 @@ impl NamePreorder {
     }
 }
 
-/// Spends the tokens of a preorder of either kind and returns the row that it leaves (sm §5). The same hash is
-/// accepted once in a block (sm §4.3).
+/// Whether there is a row of a kind with this hash, so that nobody has spent it.
+pub(super) fn is_preordered<V: View>(
+    block: &Block<'_, V>,
+    hash: &PreorderHash,
+    kind: PreorderKind,
+) -> Result<bool, V::Error> {
+    let rows = block.state.preorders(hash)?;
+    Ok(rows.iter().any(|row| row.kind == kind))
+}
+
+/// Spends the tokens of a preorder of either kind, and keeps and returns the row that it leaves (sm §5). The same
+/// hash is accepted once in a block (sm §4.3).
 pub(super) fn preorder<V: View>(
     block: &mut Block<'_, V>,
     kind: PreorderKind,
@@ -76,7 +81,7 @@ pub(super) fn preorder<V: View>(
     block.ensure_preordered_once(burn.preorder_hash)?;
     let token_fee = tokens.unwrap_or(0);
     block.debit(&origin.address, token_fee)?;
-    Ok(Preorder {
+    let row = Preorder {
         kind,
         preorder_hash: burn.preorder_hash,
         consensus_hash: burn.consensus_hash,
@@ -94,7 +99,9 @@ pub(super) fn preorder<V: View>(
         } else {
             TokenUnits::Btc
         },
-    })
+    };
+    block.state.put_preorder(row.clone());
+    Ok(row)
 }
 
 /// ch §1, `?`. Tokens and burn address are not in it (history §5, ZERO-TOKEN-HASH).

@@ -1,6 +1,6 @@
 //! NAMESPACE_PREORDER: burns a fee and commits to a namespace without saying it (sm §6.7).
 
-use super::name_preorder::preorder;
+use super::name_preorder::{is_preordered, preorder};
 use super::payment::ensure_funded;
 use super::{Burn, Origin};
 use crate::bns::address::AddressVersions;
@@ -27,25 +27,14 @@ impl NamespacePreorder {
         block: &mut Block<'_, V>,
     ) -> Result<String, Refusal<V::Error>> {
         self.check(block)?;
-        let row = preorder(
-            block,
-            PreorderKind::Namespace,
-            &self.origin,
-            &self.burn,
-            self.tokens,
-        )?;
-        let text = text(&row, block.params.addresses);
-        block.state.put_preorder(row);
-        Ok(text)
+        let kind = PreorderKind::Namespace;
+        let row = preorder(block, kind, &self.origin, &self.burn, self.tokens)?;
+        Ok(text(&row, block.params.addresses))
     }
 
     fn check<V: View>(&self, block: &Block<'_, V>) -> Check<V::Error> {
         let hash = &self.burn.preorder_hash;
-        let unspent = block
-            .state
-            .preorders(hash)?
-            .iter()
-            .any(|row| row.kind == PreorderKind::Namespace);
+        let unspent = is_preordered(block, hash, PreorderKind::Namespace)?;
         let spent = block.state.namespace_has_preorder(hash)?;
         ensure(!unspent || spent, Reject::PreorderHashInUse)?;
         block.ensure_recent(self.burn.consensus_hash)?;

@@ -391,21 +391,33 @@ impl Credentials {
             .collect()
     }
 
+    /// What was refused, what is not there, and what to do.
     fn advice(&self) -> String {
-        let cookie = match &self.cookie {
-            Some(path) if read_cookie(path).is_some() => {
+        let user = self
+            .user
+            .as_ref()
+            .map(|_| "the configured user and password");
+        let readable = |path: &Path| read_cookie(path).is_some();
+        let said = match (self.cookie.as_ref(), user) {
+            (Some(path), None) if readable(path) => {
                 format!("it refuses the cookie in {}", path.display())
             }
-            Some(path) => format!("it wants credentials and {} cannot be read", path.display()),
-            None => "it wants credentials and no cookie is configured".to_owned(),
+            (Some(path), Some(user)) if readable(path) => {
+                format!("it refuses the cookie in {} and {user}", path.display())
+            }
+            (Some(path), Some(user)) => {
+                format!("it refuses {user}, and {} cannot be read", path.display())
+            }
+            (None, Some(user)) => format!("it refuses {user}"),
+            (Some(path), None) => {
+                format!(
+                    "it wants credentials, and {} cannot be read",
+                    path.display()
+                )
+            }
+            (None, None) => "it wants credentials, and none are configured".to_owned(),
         };
-        let user = match self.user {
-            Some(_) => " and the configured user and password",
-            None => "",
-        };
-        format!(
-            "{cookie}{user}: set `chain.rpc-cookie`, or `chain.rpc-user` and `chain.rpc-password-file`"
-        )
+        format!("{said}: set `chain.rpc-cookie`, or `chain.rpc-user` and `chain.rpc-password-file`")
     }
 }
 
@@ -558,6 +570,10 @@ mod tests {
         let http = client(address, http.credentials.clone());
         let error = http.post(b"{}").expect_err("refused").to_string();
         assert!(error.contains("refuses the cookie"), "{error}");
+        assert!(
+            error.contains("and the configured user and password"),
+            "{error}"
+        );
         assert!(!error.contains("pass:") && !error.contains("new"));
         let requests: Vec<_> = requests.iter().collect();
         assert!(requests[1].contains(&base64(b"me:pass")));

@@ -66,7 +66,7 @@ enum Verdict {
     OnBestChain,
     Elsewhere,
     /// The node's chain is a part of the index's: it says nothing against it, it is behind.
-    Behind(u32),
+    Behind,
 }
 
 impl BitcoindSource {
@@ -121,11 +121,11 @@ impl BitcoindSource {
                 self.node.greet()?; // a node of another network must not undo anything
                 Ok(Event::Disconnect)
             }
-            Verdict::Behind(height) => Err(SourceError::Unavailable(format!(
-                "{} is at block {height} and the index at {}: waiting until the node has caught up",
-                self.node.describe(),
-                tip.height
-            ))),
+            Verdict::Behind => Err(SourceError::Behind {
+                source_name: self.node.describe(),
+                reach: best.height,
+                tip: tip.height,
+            }),
         }
     }
 
@@ -139,7 +139,7 @@ impl BitcoindSource {
         }
         // The node's chain is shorter than the index. It contradicts it only if it has a block of its own.
         let Some(mut place) = place else {
-            return Ok(Verdict::Behind(best.height));
+            return Ok(Verdict::Behind);
         };
         for _ in 0..BRANCH_MAX {
             let Some(previous) = place.previous else {
@@ -152,14 +152,14 @@ impl BitcoindSource {
                     return Ok(if contradicts {
                         Verdict::Elsewhere
                     } else {
-                        Verdict::Behind(best.height)
+                        Verdict::Behind
                     });
                 }
                 Some(below) => place = below,
                 None => break,
             }
         }
-        Ok(Verdict::Behind(best.height))
+        Ok(Verdict::Behind)
     }
 
     fn is_deep_enough(&self, height: u32) -> bool {

@@ -253,18 +253,12 @@ impl Node {
     /// The block, if that is what the node sent.
     pub fn check(&self, block: Unchecked) -> Result<Block, SourceError> {
         let Unchecked { at, raw } = block;
-        let BlockRef { height, hash } = at;
-        let header = checked::check(&raw, hash, self.limit).map_err(|error| {
+        checked::block(at, raw, self.limit).map_err(|error| {
+            let BlockRef { height, hash } = at;
             SourceError::Unavailable(format!(
                 "{} sent something else for block {height} ({hash}): {error}; check the node",
                 self.describe()
             ))
-        })?;
-        Ok(Block {
-            at,
-            previous: header.prev_blockhash,
-            time: header.time,
-            raw,
         })
     }
 
@@ -302,19 +296,7 @@ impl Node {
     /// An output by its transaction, which an older node finds only with `txindex=1`.
     pub fn output(&self, outpoint: OutPoint) -> Result<TxOut, SourceError> {
         let reply = self.try_call::<String>("getrawtransaction", &[json!(outpoint.txid)]);
-        let text = match reply {
-            Err(CallError::Refused {
-                code: code::NOT_FOUND,
-                ..
-            }) => {
-                return Err(SourceError::Fatal(format!(
-                    "{} is too old to tell what blocks spend, and cannot find the transaction {}: use Bitcoin Core 23 or newer, or run it with txindex=1",
-                    self.describe(),
-                    outpoint.txid
-                )));
-            }
-            reply => reply.map_err(|error| self.failed(error))?,
-        };
+        let text = reply.map_err(|error| self.missing_transaction(outpoint.txid, error))?;
         let transaction = decode_hex(text.as_bytes())
             .and_then(|bytes| bitcoin::consensus::deserialize::<Transaction>(&bytes).ok())
             .filter(|transaction| transaction.compute_txid() == outpoint.txid);
@@ -383,6 +365,26 @@ impl Node {
                     at.height
                 ))
             }
+            error => self.failed(error),
+        }
+    }
+
+    /// The node cannot find a transaction that a block of its chain spends.
+    fn missing_transaction(&self, txid: Txid, error: CallError) -> SourceError {
+        let node = self.describe();
+        match error {
+            CallError::Refused {
+                code: code::NOT_FOUND,
+                message,
+            } if message.contains("process of being indexed") => SourceError::Unavailable(format!(
+                "{node} is too old to tell what blocks spend: waiting until its txindex is complete"
+            )),
+            CallError::Refused {
+                code: code::NOT_FOUND,
+                ..
+            } => SourceError::Fatal(format!(
+                "{node} is too old to tell what blocks spend, and cannot find the transaction {txid}: use Bitcoin Core 23 or newer, or run it with txindex=1"
+            )),
             error => self.failed(error),
         }
     }

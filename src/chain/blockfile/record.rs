@@ -102,6 +102,17 @@ pub struct Outline {
     pub start: Vec<u8>,
 }
 
+/// What a search for the magic bytes has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Search {
+    /// They stand at the position.
+    Found,
+    /// They may stand further on: the same search goes on from the position, where no record need begin.
+    NotYet,
+    /// They stand nowhere behind the position.
+    Nothing,
+}
+
 /// What magic and length tell; a whole record has a payload of this length.
 enum Peeked {
     Whole(u64),
@@ -182,18 +193,28 @@ impl<R: Read + Seek> RecordReader<R> {
     /// Moves on to the next place where the magic bytes stand, as Bitcoin Core's reindex does; `false` and
     /// the position unchanged if there is none.
     pub fn skip_to_magic(&mut self) -> io::Result<bool> {
+        Ok(self.search_magic(u64::MAX)? == Search::Found)
+    }
+
+    /// The same through at most `most` bytes, or one chunk if that is more.
+    pub fn search_magic(&mut self, most: u64) -> io::Result<Search> {
         let expected = self.magic.to_bytes();
         let size = self.source.seek(SeekFrom::End(0))?;
+        let end = self.position.saturating_add(most).min(size);
         let mut at = self.position.saturating_add(1);
         while at < size {
             let chunk = self.read(at, SEARCH_CHUNK.min(size - at))?;
             if let Some(found) = chunk.windows(expected.len()).position(|w| w == expected) {
                 self.position = at + found as u64;
-                return Ok(true);
+                return Ok(Search::Found);
             }
             at += SEARCH_CHUNK - (expected.len() as u64 - 1);
+            if at >= end && at < size {
+                self.position = at - 1;
+                return Ok(Search::NotYet);
+            }
         }
-        Ok(false)
+        Ok(Search::Nothing)
     }
 
     /// What stands at the position, by its magic and length.
@@ -314,6 +335,23 @@ mod tests {
         assert!(reader.skip_to_magic().expect("in memory"));
         assert_eq!(payload(reader.next_record().expect("in memory")), b"block");
         assert!(!reader.skip_to_magic().expect("in memory"));
+    }
+
+    #[test]
+    fn a_search_in_pieces_finds_what_a_whole_one_finds() {
+        let block = encode_block(Magic::REGTEST, b"block");
+        for damage in [SEARCH_CHUNK - 2, SEARCH_CHUNK + 1, 3 * SEARCH_CHUNK] {
+            let bytes = [vec![7; damage as usize], block.clone()].concat();
+            let mut reader = reader(&bytes, FileKind::Blocks, ObfuscationKey::NONE);
+            let mut pieces = 0;
+            while reader.search_magic(1).expect("in memory") == Search::NotYet {
+                pieces += 1;
+            }
+            assert_eq!(payload(reader.next_record().expect("in memory")), b"block");
+            assert!(pieces >= damage / SEARCH_CHUNK, "{damage}: {pieces}");
+            let rest = reader.search_magic(1).expect("in memory");
+            assert_eq!(rest, Search::Nothing);
+        }
     }
 
     #[test]

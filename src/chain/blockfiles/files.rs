@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use bitcoin::p2p::Magic;
 use bitcoin::{Network, Target};
 
 use super::headers::{Headers, Position};
-use crate::chain::blockfile::record::{NextOutline, Outline, RecordReader};
+use crate::chain::blockfile::record::{NextOutline, Outline, RecordReader, Search};
 use crate::chain::blockfile::{FileKind, ObfuscationKey};
 use crate::chain::{Block, BlockRef, SourceError, checked, header};
 
@@ -17,6 +18,8 @@ const KEY_FILE: &str = "xor.dat";
 /// How many of the newest files may still grow: Bitcoin Core writes to the last one, and to another while
 /// it loads a snapshot of the coins.
 const GROWING: usize = 3;
+/// How many damaged bytes are searched through before the time is looked at.
+const SEARCH_BYTES: u64 = 4 << 20;
 
 /// A directory of block files.
 #[derive(Debug)]
@@ -27,9 +30,52 @@ pub struct Files {
     limit: Target,
 }
 
-/// How far the files have been walked over: by position in this list, number and next offset.
+/// How far the files have been walked over.
 #[derive(Debug, Default)]
-pub struct Scanned(Vec<(u32, u64)>);
+pub struct Scanned {
+    files: Vec<Walked>,
+    /// The file that is next, by its position in the list.
+    next: usize,
+}
+
+/// How far one file has been walked over.
+#[derive(Debug)]
+struct Walked {
+    number: u32,
+    /// Where the next record is expected.
+    offset: u64,
+    /// Whether a block of this network was met in it.
+    is_ours: bool,
+    /// Whether damage was met and the next record is still looked for.
+    is_searching: bool,
+}
+
+impl Walked {
+    fn new(number: u32) -> Self {
+        Self {
+            number,
+            offset: 0,
+            is_ours: false,
+            is_searching: false,
+        }
+    }
+}
+
+impl Scanned {
+    /// How many files have been walked over, and of how many.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.next, self.files.len())
+    }
+}
+
+/// Whether a walk came to its end in the time that it had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// Everything that was there has been met.
+    Done,
+    /// It goes on from where it stopped.
+    Stopped,
+}
 
 impl Files {
     /// Looks at the directory and its key.
@@ -58,29 +104,39 @@ impl Files {
 
     /// Whether what was walked over is not what is there: files became shorter or vanished.
     pub fn was_replaced(&self, scanned: &Scanned) -> bool {
-        let newest = scanned.0.iter().rev().take(GROWING);
-        newest.into_iter().any(|(number, offset)| {
-            let path = self.path(FileKind::Blocks, *number);
-            fs::metadata(path).map_or(true, |metadata| metadata.len() < *offset)
+        let newest = scanned.files.iter().rev().take(GROWING);
+        newest.into_iter().any(|walked| {
+            let path = self.path(FileKind::Blocks, walked.number);
+            fs::metadata(path).map_or(true, |metadata| metadata.len() < walked.offset)
         })
     }
 
-    /// Walks over what was added since the last time.
-    pub fn scan(&self, scanned: &mut Scanned, headers: &mut Headers) -> Result<(), SourceError> {
-        let growing = scanned.0.len().saturating_sub(GROWING);
-        let walked = scanned.0.len();
-        let next = scanned.0.last().map_or(0, |(number, _)| *number + 1);
-        if walked == 0 {
-            scanned
-                .0
-                .extend(self.numbers()?.into_iter().map(|number| (number, 0)));
-        } else if self.path(FileKind::Blocks, next).exists() {
-            scanned.0.push((next, 0));
+    /// Walks over what was added since the last time, until `end`; at least one record or piece is walked over.
+    pub fn scan(
+        &self,
+        scanned: &mut Scanned,
+        headers: &mut Headers,
+        end: Instant,
+    ) -> Result<Walk, SourceError> {
+        match scanned.files.last() {
+            None => scanned
+                .files
+                .extend(self.numbers()?.into_iter().map(Walked::new)),
+            Some(last) => {
+                let next = last.number.saturating_add(1);
+                if self.path(FileKind::Blocks, next).exists() {
+                    scanned.files.push(Walked::new(next));
+                }
+            }
         }
-        for (number, offset) in scanned.0.iter_mut().skip(growing) {
-            *offset = self.scan_file(*number, *offset, headers)?;
+        while let Some(walked) = scanned.files.get_mut(scanned.next) {
+            if self.scan_file(walked, headers, end)? == Walk::Stopped {
+                return Ok(Walk::Stopped);
+            }
+            scanned.next += 1;
         }
-        Ok(())
+        scanned.next = scanned.files.len().saturating_sub(GROWING);
+        Ok(Walk::Done)
     }
 
     /// Reads and checks a block.
@@ -90,19 +146,13 @@ impl Files {
         let raw = self
             .read(&path, offset, position.length)
             .map_err(|error| unreadable(&path, &error))?;
-        let header = checked::check(&raw, at.hash, self.limit).map_err(|error| {
+        checked::block(at, raw, self.limit).map_err(|error| {
             // A running node may be just writing it, so this is not the end.
             SourceError::Unavailable(format!(
                 "{} holds a damaged block {} at byte {offset}: {error}; restart the node with -reindex if this stays",
                 path.display(),
                 at.height
             ))
-        })?;
-        Ok(Block {
-            at,
-            previous: header.prev_blockhash,
-            time: header.time,
-            raw,
         })
     }
 
@@ -139,14 +189,6 @@ impl Files {
         }
     }
 
-    /// The error for a directory that holds less than the index.
-    pub fn behind(&self, best: u32, tip: u32) -> SourceError {
-        SourceError::Unavailable(format!(
-            "the block files in {} reach block {best} and the index {tip}: waiting until the node has caught up",
-            self.directory.display()
-        ))
-    }
-
     /// The error for a directory that lacks a block.
     pub fn pruned(&self, height: u32) -> SourceError {
         SourceError::Fatal(format!(
@@ -157,43 +199,63 @@ impl Files {
 
     fn scan_file(
         &self,
-        number: u32,
-        offset: u64,
+        walked: &mut Walked,
         headers: &mut Headers,
-    ) -> Result<u64, SourceError> {
-        let path = self.path(FileKind::Blocks, number);
+        end: Instant,
+    ) -> Result<Walk, SourceError> {
+        let path = self.path(FileKind::Blocks, walked.number);
         let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-        if file
-            .metadata()
-            .is_ok_and(|metadata| metadata.len() == offset)
-        {
-            return Ok(offset);
+        let metadata = file.metadata();
+        if metadata.is_ok_and(|metadata| metadata.len() == walked.offset) {
+            return Ok(Walk::Done);
         }
         let mut reader = RecordReader::new(file, FileKind::Blocks, self.magic, self.key);
-        reader.seek_to(offset);
-        let mut walk = || -> io::Result<bool> {
-            loop {
-                let start = reader.position();
-                match reader.next_outline(header::HEADER_LENGTH as u64)? {
-                    NextOutline::Record(outline) if self.take(number, &outline, headers) => {}
-                    NextOutline::End | NextOutline::Torn => return Ok(true),
-                    NextOutline::Record(_) | NextOutline::Damaged => {
-                        reader.seek_to(start);
-                        if !reader.skip_to_magic()? {
-                            return Ok(start > 0);
-                        }
-                    }
-                }
-            }
-        };
-        let is_ours = walk().map_err(|error| unreadable(&path, &error))?;
-        if !is_ours {
+        reader.seek_to(walked.offset);
+        let result = self.walk(&mut reader, walked, headers, end);
+        walked.offset = reader.position();
+        let result = result.map_err(|error| unreadable(&path, &error))?;
+        let found_nothing = result == Walk::Done && std::mem::take(&mut walked.is_searching);
+        if found_nothing && !walked.is_ours {
             return Err(SourceError::Fatal(format!(
                 "{} holds no block of this network: correct `chain.network`, or copy {KEY_FILE} from the node too",
                 path.display()
             )));
         }
-        Ok(reader.position())
+        Ok(result)
+    }
+
+    /// Walks from record to record, and over what is none.
+    fn walk(
+        &self,
+        reader: &mut RecordReader<File>,
+        walked: &mut Walked,
+        headers: &mut Headers,
+        end: Instant,
+    ) -> io::Result<Walk> {
+        loop {
+            if walked.is_searching {
+                match reader.search_magic(SEARCH_BYTES)? {
+                    Search::Found => walked.is_searching = false,
+                    Search::NotYet => {}
+                    Search::Nothing => return Ok(Walk::Done),
+                }
+            } else {
+                let start = reader.position();
+                match reader.next_outline(header::HEADER_LENGTH as u64)? {
+                    NextOutline::Record(outline) if self.take(walked.number, &outline, headers) => {
+                        walked.is_ours = true;
+                    }
+                    NextOutline::End | NextOutline::Torn => return Ok(Walk::Done),
+                    NextOutline::Record(_) | NextOutline::Damaged => {
+                        reader.seek_to(start);
+                        walked.is_searching = true;
+                    }
+                }
+            }
+            if Instant::now() >= end {
+                return Ok(Walk::Stopped);
+            }
+        }
     }
 
     /// Takes a header in; `false` if it is none.

@@ -4,7 +4,8 @@
 //! - [`files`]: what is read from disk, in the formats of [`super::blockfile`].
 //! - [`spent`]: the outputs that a block spent.
 //!
-//! At the first question all `blk` files are walked over, reading 88 bytes a block; later only what was added.
+//! With the first questions all `blk` files are walked over, reading 88 bytes a block; later only what was added.
+//! The first walk takes minutes on a slow disk, so each question does only a piece of it ([`Event::Preparing`]).
 //! The node may be running and writing: a torn record is read again later. Only headers and places stay in
 //! memory. A block is checked when it is read: real work, and the transactions that its header commits to.
 //!
@@ -20,11 +21,11 @@ mod spent;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bitcoin::{Network, OutPoint, TxOut};
 
-use self::files::Files;
+use self::files::{Files, Walk};
 use self::headers::Headers;
 use self::spent::SpentOutputs;
 use super::pipeline::Pipeline;
@@ -32,6 +33,8 @@ use super::{Block, BlockRef, ChainSource, Event, SourceError};
 
 /// From this many blocks on, they are read ahead.
 const LONG: u32 = 3;
+/// How long one question may walk over files.
+const PIECE: Duration = Duration::from_millis(100);
 
 /// Follows a directory of block files.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub struct BlockFilesSource {
     directory: PathBuf,
     network: Network,
     confirmations: u32,
+    piece: Duration,
     opened: Option<Opened>,
 }
 
@@ -48,6 +52,8 @@ struct Opened {
     files: Arc<Files>,
     headers: Headers,
     scanned: files::Scanned,
+    /// Whether all files have been walked over once.
+    is_whole: bool,
     spent: SpentOutputs,
     pipeline: Option<Pipeline<Block>>,
 }
@@ -59,12 +65,20 @@ impl BlockFilesSource {
             directory: directory.to_owned(),
             network,
             confirmations,
+            piece: PIECE,
             opened: None,
         }
     }
 
-    /// The directory as it is now.
-    fn refresh(&mut self) -> Result<&mut Opened, SourceError> {
+    /// The same, with another piece of the work for each question.
+    #[cfg(test)]
+    pub(in crate::chain) fn with_piece(mut self, piece: Duration) -> Self {
+        self.piece = piece;
+        self
+    }
+
+    /// The directory as it is now, or as far as it could be walked over.
+    fn refresh(&mut self) -> Result<(&mut Opened, Walk), SourceError> {
         let mut opened = match self.opened.take() {
             Some(opened) => opened,
             None => Opened::new(&self.directory, self.network)?,
@@ -72,18 +86,32 @@ impl BlockFilesSource {
         if opened.files.was_replaced(&opened.scanned) {
             opened = Opened::new(&self.directory, self.network)?;
         }
-        opened
+        let end = Instant::now() + self.piece;
+        let walk = opened
             .files
-            .scan(&mut opened.scanned, &mut opened.headers)?;
+            .scan(&mut opened.scanned, &mut opened.headers, end)?;
+        opened.is_whole |= walk == Walk::Done;
         if opened.headers.best().height > 0 {
             opened.files.require_undo()?;
         }
-        Ok(self.opened.insert(opened))
+        Ok((self.opened.insert(opened), walk))
+    }
+
+    /// The directory as it was when it was last walked over, to the end.
+    fn whole(&mut self) -> Result<&mut Opened, SourceError> {
+        while self.opened.as_ref().is_none_or(|opened| !opened.is_whole) {
+            self.refresh()?;
+        }
+        Ok(self.opened.as_mut().expect("it was opened in the loop"))
     }
 
     fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
         let confirmations = self.confirmations;
-        let opened = self.refresh()?;
+        let (opened, walk) = self.refresh()?;
+        if walk == Walk::Stopped {
+            let (done, of) = opened.scanned.progress();
+            return Ok(Event::Preparing { done, of });
+        }
         let best = opened.headers.best();
         if let Some(tip) = tip
             && opened.headers.at(tip.height) != Some(tip)
@@ -91,7 +119,11 @@ impl BlockFilesSource {
             return if best.height >= tip.height || opened.headers.knows(tip.hash) {
                 Ok(Event::Disconnect)
             } else {
-                Err(opened.files.behind(best.height, tip.height))
+                Err(SourceError::Behind {
+                    source_name: self.describe(),
+                    reach: best.height,
+                    tip: tip.height,
+                })
             };
         }
         let height = tip.map_or(first_block, |tip| tip.height.saturating_add(1));
@@ -115,6 +147,7 @@ impl Opened {
             spent: SpentOutputs::new(Arc::clone(&files)),
             headers: Headers::new(&genesis.header),
             scanned: files::Scanned::default(),
+            is_whole: false,
             files,
             pipeline: None,
         })
@@ -131,7 +164,7 @@ impl Opened {
                 .flatten();
         }
         let at = self.headers.at(height);
-        let at = at.ok_or_else(|| self.files.behind(height, height))?;
+        let at = at.ok_or_else(|| self.files.pruned(height))?;
         if let Some(pipeline) = &mut self.pipeline
             && let Some(block) = pipeline.take()?
             && block.at == at
@@ -180,10 +213,7 @@ impl ChainSource for BlockFilesSource {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
-        let opened = match &mut self.opened {
-            Some(opened) => opened,
-            None => self.refresh()?,
-        };
+        let opened = self.whole()?;
         let file = opened
             .headers
             .position_at(block.at.height)
@@ -193,17 +223,11 @@ impl ChainSource for BlockFilesSource {
     }
 
     fn best_height(&mut self) -> Result<u32, SourceError> {
-        match &self.opened {
-            Some(opened) => Ok(opened.headers.best().height),
-            None => Ok(self.refresh()?.headers.best().height),
-        }
+        Ok(self.whole()?.headers.best().height)
     }
 
     fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
-        let opened = match &mut self.opened {
-            Some(opened) => opened,
-            None => self.refresh()?,
-        };
+        let opened = self.whole()?;
         Ok(opened.headers.at(at.height) == Some(at))
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use bitcoin::absolute::LockTime;
 use bitcoin::consensus::{deserialize, serialize};
@@ -12,14 +13,15 @@ use bitcoin::secp256k1::{Message, Secp256k1, SecretKey};
 use bitcoin::sighash::SighashCache;
 use bitcoin::transaction::Version;
 use bitcoin::{
-    Amount, EcdsaSighashType, OutPoint, PublicKey, Script, ScriptBuf, Sequence, Transaction, TxIn,
-    TxOut, Txid, Witness, ecdsa,
+    Amount, EcdsaSighashType, Network, OutPoint, PublicKey, Script, ScriptBuf, Sequence,
+    Transaction, TxIn, TxOut, Txid, Witness, ecdsa,
 };
 
 use super::coins::COINBASE_MATURITY;
 use super::spend::SpendError;
 use super::*;
 use crate::chain::battery::{self, Stage};
+use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::{ChainSource, Event};
 
 /// The caller's clock; after regtest's genesis block (2011).
@@ -27,27 +29,43 @@ const NOW: u32 = 1_700_000_000;
 
 #[test]
 fn the_embedded_chain_keeps_what_every_source_promises() {
-    battery::run(DevStage::new);
+    battery::run(|| DevStage::new(|stage| Box::new(stage.chain.source(0))));
+}
+
+#[test]
+fn its_files_followed_without_it_keep_the_same_promises() {
+    battery::run(|| DevStage::new(|stage| Box::new(stage.files())));
+    let smallest = |stage: &DevStage| stage.files().with_piece(Duration::ZERO);
+    battery::run(|| DevStage::new(move |stage| Box::new(smallest(stage))));
 }
 
 struct DevStage {
     chain: DevChain,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
+    source: Follow,
 }
 
+/// How a stage is followed.
+type Follow = Box<dyn Fn(&DevStage) -> Box<dyn ChainSource>>;
+
 impl DevStage {
-    fn new() -> Self {
+    fn new(source: impl Fn(&Self) -> Box<dyn ChainSource> + 'static) -> Self {
         let directory = scratch();
         Self {
             chain: open(directory.path()),
-            _directory: directory,
+            directory,
+            source: Box::new(source),
         }
+    }
+
+    fn files(&self) -> BlockFilesSource {
+        BlockFilesSource::new(&self.directory.path().join("blocks"), Network::Regtest, 0)
     }
 }
 
 impl Stage for DevStage {
     fn source(&self) -> Box<dyn ChainSource> {
-        Box::new(self.chain.source(0))
+        (self.source)(self)
     }
 
     fn grow(&mut self, count: u32) {
@@ -343,7 +361,7 @@ fn a_new_block_wakes_those_who_wait() {
     let tip = Some(chain.tip());
     assert_eq!(source.next(tip, 0).expect("readable"), Event::Idle);
     let waiting = std::thread::spawn(move || {
-        source.wait(std::time::Duration::from_secs(60));
+        source.wait(Duration::from_secs(60));
         source.next(tip, 0).expect("readable")
     });
     mine(&chain, &key, vec![]);
@@ -423,7 +441,7 @@ fn a_second_owner_is_told_so() {
 #[test]
 fn a_file_of_another_network_is_refused() {
     let directory = scratch();
-    let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Signet);
+    let genesis = bitcoin::constants::genesis_block(Network::Signet);
     let block = bitcoin::Block {
         header: crate::chain::header::find_nonce(bitcoin::block::Header {
             bits: bitcoin::CompactTarget::from_consensus(crate::chain::header::REGTEST_BITS),

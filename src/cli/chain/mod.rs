@@ -1,8 +1,13 @@
 //! `bnsd chain`: the chain that names rest on, derived again.
 
+use anyhow::anyhow;
 use clap::Subcommand;
 
-use super::{CliError, Context, Exit};
+use super::{CliError, Context, Exit, log};
+use crate::bns::Bns;
+use crate::config::Profile;
+use crate::daemon;
+use crate::store::Store;
 
 mod progress;
 mod replay;
@@ -29,4 +34,19 @@ impl ChainCommand {
             Self::Verify(verify) => verify.run(context),
         }
     }
+}
+
+/// The database that the configuration names, which has to be there, and the rules that it was made with.
+fn open_database(context: &Context) -> Result<(Store, Bns), CliError> {
+    let config = context.load(Profile::Serve, Vec::new())?;
+    log::start(config.log);
+    if !Store::exists(&config.data_dir) {
+        let directory = config.data_dir.display();
+        return Err(CliError::Trouble(anyhow!(
+            "there is no database in {directory}: name the right one with --data-dir"
+        )));
+    }
+    let params = daemon::params(&config.chain);
+    let store = daemon::open_store(&config, &params).map_err(CliError::Trouble)?;
+    Ok((store, Bns::new(params)))
 }

@@ -126,9 +126,17 @@ impl Blocks {
                 magic,
             } => (source.as_mut(), tip, *first_block, *magic),
         };
-        let event = source.next(*tip, first_block);
-        match event.map_err(|error| trouble(error.to_string()))? {
-            Event::Idle => Ok(None),
+        let mut next = || {
+            source
+                .next(*tip, first_block)
+                .map_err(|error| trouble(error.to_string()))
+        };
+        let mut event = next()?;
+        while let Event::Preparing { .. } = event {
+            event = next()?;
+        }
+        match event {
+            Event::Preparing { .. } | Event::Idle => Ok(None),
             Event::Disconnect => Err(trouble(
                 "the chain was reorganised during the replay: run it again",
             )),

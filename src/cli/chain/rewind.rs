@@ -4,20 +4,21 @@
 //! blocks can be undone automatically. The list says which operations have to be sent again if the new chain
 //! lacks them.
 
-use anyhow::anyhow;
+use std::fmt;
+
+use bitcoin::Txid;
 use clap::Args;
 use serde::Serialize;
 
+use super::open_database;
 use super::progress::Progress;
-use crate::bns::Bns;
 use crate::bns::operation::Operation;
 use crate::bns::view::View as _;
 use crate::bns::wire::Payload;
+use crate::bns::{Bns, Name};
 use crate::cli::output::Page;
-use crate::cli::{CliError, Context, Exit, log};
-use crate::config::Profile;
-use crate::daemon;
-use crate::store::{Rewound, Store, StoreError, StoreSnapshot, StoredDecision, StoredOperation};
+use crate::cli::{CliError, Context, Exit};
+use crate::store::{Rewound, StoreError, StoreSnapshot, StoredDecision, StoredOperation};
 use crate::virtualchain::scan;
 
 /// Arguments of `bnsd chain rewind`.
@@ -50,24 +51,14 @@ struct Undone {
     height: u32,
     txid: String,
     operation: &'static str,
-    /// The name or namespace, where the transaction says it.
+    /// The name or namespace; where neither the transaction nor the database says it, the hash in the transaction.
     subject: Option<String>,
 }
 
 impl Rewind {
     /// Rewinds.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let config = context.load(Profile::Serve, Vec::new())?;
-        log::start(config.log);
-        if !Store::exists(&config.data_dir) {
-            let directory = config.data_dir.display();
-            return Err(CliError::Trouble(anyhow!(
-                "there is no database in {directory}: name the right one with --data-dir"
-            )));
-        }
-        let params = daemon::params(&config.chain);
-        let store = daemon::open_store(&config, &params).map_err(CliError::Trouble)?;
-        let bns = Bns::new(params);
+        let (store, bns) = open_database(context)?;
         let report = self.report(&store.snapshot(), &bns).map_err(trouble)?;
         let mut how = Rewound::Already;
         if !self.dry_run {
@@ -117,19 +108,8 @@ fn undone(
     let payload = scan::payload(&candidate.transaction, bns.params().magic)
         .and_then(|payload| Payload::parse(payload, &epoch.features)?.ok());
     let subject = match payload {
-        Some(
-            Payload::NameRegistration { name, .. }
-            | Payload::NameRevoke { name }
-            | Payload::NameImport { name, .. },
-        ) => Some(name.to_string()),
-        Some(Payload::NameTransfer { name_hash128, .. }) => stored
-            .name_by_hash128(&name_hash128)?
-            .map(|name| name.to_string()),
-        Some(
-            Payload::NamespaceReveal { namespace_id, .. }
-            | Payload::NamespaceReady { namespace_id, .. },
-        ) => Some(namespace_id.to_string()),
-        _ => None,
+        Some(payload) => subject(stored, candidate.txid, payload)?,
+        None => None,
     };
     Ok(Some(Undone {
         height,
@@ -137,6 +117,46 @@ fn undone(
         operation: parsed.opcode_name(),
         subject,
     }))
+}
+
+/// What an operation was about. Some transactions say it only by a hash; then it is the name that the database knows
+/// by that hash, or else the hash.
+fn subject(
+    stored: &StoreSnapshot,
+    txid: Txid,
+    payload: Payload,
+) -> Result<Option<String>, StoreError> {
+    Ok(match payload {
+        Payload::NameRegistration { name, .. }
+        | Payload::NameRevoke { name }
+        | Payload::NameImport { name, .. } => Some(name.to_string()),
+        Payload::NamePreorder { preorder_hash, .. } => {
+            let names = stored.names_of_preorder(&preorder_hash)?;
+            Some(known(names.first(), &preorder_hash))
+        }
+        Payload::NameUpdate {
+            update_hash,
+            value_hash,
+        } => {
+            let announced = stored.announcements(&value_hash)?;
+            let ours = announced.iter().find(|announced| announced.txid == txid);
+            Some(known(ours.map(|ours| &ours.name), &update_hash))
+        }
+        Payload::NameTransfer { name_hash128, .. } => {
+            let name = stored.name_by_hash128(&name_hash128)?;
+            Some(known(name.as_ref(), &name_hash128))
+        }
+        Payload::NamespacePreorder { preorder_hash, .. } => Some(preorder_hash.to_string()),
+        Payload::NamespaceReveal { namespace_id, .. }
+        | Payload::NamespaceReady { namespace_id, .. } => Some(namespace_id.to_string()),
+        Payload::Announce { message_hash } => Some(message_hash.to_string()),
+        Payload::TokenTransfer { amount, .. } => Some(format!("{amount} µSTX")),
+        Payload::Unregistrable { .. } => None,
+    })
+}
+
+fn known(name: Option<&Name>, hash: &impl fmt::Display) -> String {
+    name.map_or_else(|| hash.to_string(), ToString::to_string)
 }
 
 fn page(report: &Report, how: Rewound, dry_run: bool) -> Page {

@@ -1,16 +1,13 @@
 //! `bnsd chain verify`: whether the database is what its operations make it.
 
-use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
+use super::open_database;
 use super::progress::Progress;
-use crate::bns::Bns;
 use crate::cli::output::Page;
-use crate::cli::{CliError, Context, Exit, log};
-use crate::config::Profile;
-use crate::daemon;
-use crate::store::{Store, Verified, VerifyError};
+use crate::cli::{CliError, Context, Exit};
+use crate::store::{Verified, VerifyError};
 
 /// Arguments of `bnsd chain verify`.
 #[derive(Debug, Args)]
@@ -36,19 +33,10 @@ struct Report {
 impl Verify {
     /// Verifies.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let config = context.load(Profile::Serve, Vec::new())?;
-        log::start(config.log);
-        if !Store::exists(&config.data_dir) {
-            let directory = config.data_dir.display();
-            return Err(CliError::Trouble(anyhow!(
-                "there is no database in {directory}: name the right one with --data-dir"
-            )));
-        }
-        let params = daemon::params(&config.chain);
-        let store = daemon::open_store(&config, &params).map_err(CliError::Trouble)?;
+        let (store, bns) = open_database(context)?;
         let last = store.snapshot().tip().map_or(0, |tip| tip.height);
-        let mut progress = Progress::on_terminal(params.first_block);
-        let verified = store.verify(&Bns::new(params), |height| progress.reached(height, last));
+        let mut progress = Progress::on_terminal(bns.params().first_block);
+        let verified = store.verify(&bns, |height| progress.reached(height, last));
         drop(progress);
         match verified {
             Ok(verified) => agree(&verified, context),

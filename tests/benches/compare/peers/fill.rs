@@ -63,11 +63,7 @@ pub fn fill(directory: &Path, names: u32) -> Result<()> {
         fs::remove_dir_all(directory)?;
     }
     let params = Params::regtest();
-    let chain = ChainIdentity {
-        network: "dev".to_owned(),
-        magic: params.magic,
-        first_block: params.first_block,
-    };
+    let chain = ChainIdentity::new("dev", &params);
     let options = StoreOptions {
         cache_bytes: CACHE,
         ..StoreOptions::default()

@@ -1,0 +1,327 @@
+//! Datagrams by the dozen: whatever waits in a socket is read with one call, and the answers go out with one
+//! (recvmmsg(2), sendmmsg(2); elsewhere than on Linux one at a time).
+//!
+//! Half of what an answer from memory costs is the two calls for it, so under load this saves a good part of
+//! them; a single query waits for nobody.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+use socket2::SockRef;
+
+/// Largest query that is read; longer ones arrive cut and fail to parse. Queries take a few hundred bytes.
+const RECEIVE: usize = 4096;
+/// Room for an answer at first; it grows where one is longer.
+const ANSWER: usize = 512;
+
+/// Queries that were read together, and their answers.
+pub(super) struct Batch {
+    queries: Vec<Datagram>,
+    /// Answers and the places of their queries; those from `ready` on are old.
+    answers: Vec<(Vec<u8>, usize)>,
+    ready: usize,
+    calls: system::Calls,
+}
+
+/// A query as it came.
+struct Datagram {
+    bytes: Box<[u8]>,
+    length: usize,
+    source: Option<SocketAddr>,
+}
+
+impl Batch {
+    /// Room for a batch.
+    pub(super) fn new() -> Self {
+        let datagram = |_| Datagram {
+            bytes: vec![0; RECEIVE].into(),
+            length: 0,
+            source: None,
+        };
+        Self {
+            queries: (0..system::AT_ONCE).map(datagram).collect(),
+            answers: Vec::new(),
+            ready: 0,
+            calls: system::Calls::new(),
+        }
+    }
+
+    /// Waits for a datagram and reads all that are there; gives their number.
+    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        self.ready = 0;
+        self.calls.receive(socket, &mut self.queries)
+    }
+
+    /// One of those that were read, where it came from, and a buffer for its answer. `None` if it came from nowhere.
+    pub(super) fn query(&mut self, place: usize) -> Option<(&[u8], SocketAddr, &mut Vec<u8>)> {
+        let datagram = self.queries.get(place)?;
+        let source = datagram.source.filter(|source| source.port() != 0)?;
+        if self.answers.len() == self.ready {
+            self.answers.push((Vec::with_capacity(ANSWER), place));
+        }
+        let (answer, of) = self.answers.get_mut(self.ready)?;
+        *of = place;
+        Some((datagram.bytes.get(..datagram.length)?, source, answer))
+    }
+
+    /// What stands in the buffer that was given last is an answer.
+    pub(super) fn keep_answer(&mut self) {
+        self.ready += 1;
+    }
+
+    /// Sends all answers. What the system has no room for is lost like a packet on the way.
+    pub(super) fn send(&mut self, socket: &UdpSocket) {
+        let answers = self.answers.get(..self.ready).unwrap_or_default();
+        if let [(answer, place)] = answers
+            && let Some(source) = self.queries.get(*place).and_then(|query| query.source)
+        {
+            return send_one(socket, answer, source);
+        }
+        self.calls.send(socket, answers, &self.queries);
+    }
+}
+
+/// Sends one answer without waiting.
+pub(super) fn send_one(socket: &UdpSocket, answer: &[u8], client: SocketAddr) {
+    let socket = SockRef::from(socket);
+    if let Err(error) = socket.send_to_with_flags(answer, &client.into(), libc::MSG_DONTWAIT) {
+        tracing::debug!("answering on UDP: {error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io;
+    use std::mem::zeroed;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::os::fd::AsRawFd as _;
+    use std::ptr::null_mut;
+
+    use libc::{iovec, mmsghdr, sockaddr_storage, socklen_t};
+    use socket2::{SockAddr, SockAddrStorage};
+
+    use super::Datagram;
+
+    /// Most datagrams of one call.
+    pub(super) const AT_ONCE: usize = 32;
+    /// Longest address, in bytes.
+    const ADDRESS: socklen_t = size_of::<sockaddr_storage>() as socklen_t;
+
+    /// The tables that the calls take: one header, one buffer and one address for each datagram.
+    pub(super) struct Calls {
+        headers: [mmsghdr; AT_ONCE],
+        buffers: [iovec; AT_ONCE],
+        addresses: [sockaddr_storage; AT_ONCE],
+    }
+
+    impl Calls {
+        pub(super) fn new() -> Self {
+            // SAFETY: plain C structures, for all of which zeros are a value.
+            unsafe { zeroed() }
+        }
+
+        pub(super) fn receive(
+            &mut self,
+            socket: &UdpSocket,
+            queries: &mut [Datagram],
+        ) -> io::Result<usize> {
+            let mut count = 0;
+            for (place, query) in queries.iter_mut().enumerate().take(AT_ONCE) {
+                let buffer = (query.bytes.as_mut_ptr(), query.bytes.len());
+                self.point(place, buffer, (place, ADDRESS));
+                count += 1;
+            }
+            // SAFETY: the first `count` headers were just pointed to buffers and addresses that live across the
+            // call, are as long as the headers say, and are written by nobody else (recvmmsg(2)).
+            let read = unsafe {
+                let headers = self.headers.as_mut_ptr();
+                let descriptor = socket.as_raw_fd();
+                libc::recvmmsg(descriptor, headers, count, libc::MSG_WAITFORONE, null_mut())
+            };
+            let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+            for (place, query) in queries.iter_mut().enumerate().take(read) {
+                let header = &self.headers[place];
+                query.length = header.msg_len as usize;
+                query.source = address(&self.addresses[place], header.msg_hdr.msg_namelen);
+            }
+            Ok(read)
+        }
+
+        /// Answers go to the addresses that the last call to `receive` left.
+        pub(super) fn send(
+            &mut self,
+            socket: &UdpSocket,
+            answers: &[(Vec<u8>, usize)],
+            queries: &[Datagram],
+        ) {
+            let mut count = 0;
+            for (answer, place) in answers.iter().take(AT_ONCE) {
+                let source = queries.get(*place).and_then(|query| query.source);
+                let length = match source {
+                    Some(SocketAddr::V4(_)) => size_of::<libc::sockaddr_in>(),
+                    _ => size_of::<libc::sockaddr_in6>(),
+                };
+                // sendmmsg(2) only reads the bytes.
+                let bytes = (answer.as_ptr().cast_mut(), answer.len());
+                self.point(count, bytes, (*place, length as socklen_t));
+                count += 1;
+            }
+            let mut sent = 0;
+            while sent < count {
+                // SAFETY: the headers from `sent` to `count` were just pointed to answers and addresses that live
+                // across the call and are as long as the headers say; nothing is written to but `msg_len`.
+                let more = unsafe {
+                    let headers = self.headers[sent..].as_mut_ptr();
+                    let (descriptor, rest) = (socket.as_raw_fd(), (count - sent) as u32);
+                    libc::sendmmsg(descriptor, headers, rest, libc::MSG_DONTWAIT)
+                };
+                match usize::try_from(more) {
+                    Ok(more) if more > 0 => sent += more,
+                    _ => {
+                        tracing::debug!("answering on UDP: {}", io::Error::last_os_error());
+                        sent += 1; // the one that did not go
+                    }
+                }
+            }
+        }
+
+        /// Points a header to bytes and to an address.
+        fn point(
+            &mut self,
+            header: usize,
+            (bytes, length): (*mut u8, usize),
+            (address, address_length): (usize, socklen_t),
+        ) {
+            let buffer = &mut self.buffers[header];
+            buffer.iov_base = bytes.cast();
+            buffer.iov_len = length;
+            let header = &mut self.headers[header].msg_hdr;
+            header.msg_iov = buffer;
+            header.msg_iovlen = 1;
+            header.msg_name = (&raw mut self.addresses[address]).cast();
+            header.msg_namelen = address_length;
+        }
+    }
+
+    fn address(storage: &sockaddr_storage, length: socklen_t) -> Option<SocketAddr> {
+        if length == 0 || length > ADDRESS {
+            return None;
+        }
+        let mut copy = SockAddrStorage::zeroed();
+        // SAFETY: both are the system's storage; the kernel wrote an address of that length, or left the zeros of
+        // an unspecified family.
+        let address = unsafe {
+            *copy.view_as::<sockaddr_storage>() = *storage;
+            SockAddr::new(copy, length)
+        };
+        address.as_socket()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io;
+    use std::net::UdpSocket;
+
+    use super::{Datagram, send_one};
+
+    pub(super) const AT_ONCE: usize = 1;
+
+    pub(super) struct Calls;
+
+    impl Calls {
+        pub(super) fn new() -> Self {
+            Self
+        }
+
+        pub(super) fn receive(
+            &mut self,
+            socket: &UdpSocket,
+            queries: &mut [Datagram],
+        ) -> io::Result<usize> {
+            let Some(query) = queries.first_mut() else {
+                return Ok(0);
+            };
+            let (length, source) = socket.recv_from(&mut query.bytes)?;
+            (query.length, query.source) = (length, Some(source));
+            Ok(1)
+        }
+
+        pub(super) fn send(
+            &mut self,
+            socket: &UdpSocket,
+            answers: &[(Vec<u8>, usize)],
+            queries: &[Datagram],
+        ) {
+            for (answer, place) in answers {
+                if let Some(source) = queries.get(*place).and_then(|query| query.source) {
+                    send_one(socket, answer, source);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(address: &str) -> UdpSocket {
+        let socket = UdpSocket::bind(address).expect("a socket");
+        let patience = std::time::Duration::from_secs(10);
+        socket.set_read_timeout(Some(patience)).expect("a timeout");
+        socket
+    }
+
+    /// Answers everything that comes with its own bytes until `count` came.
+    fn echo(socket: &UdpSocket, batch: &mut Batch, mut count: usize) {
+        while count > 0 {
+            let read = batch.receive(socket).expect("a datagram");
+            count -= read;
+            for place in 0..read {
+                let (query, _, answer) = batch.query(place).expect("a source");
+                answer.clear();
+                answer.extend_from_slice(query);
+                batch.keep_answer();
+            }
+            batch.send(socket);
+        }
+    }
+
+    #[test]
+    fn every_answer_goes_to_whoever_asked() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let server = bound(address);
+            let clients: Vec<UdpSocket> = (0..5).map(|_| bound(address)).collect();
+            let target = server.local_addr().expect("an address");
+            let mut batch = Batch::new();
+            for round in 0..3_u8 {
+                for (number, client) in (0_u8..).zip(&clients) {
+                    for size in [1, 40, 512] {
+                        let query = vec![number ^ round; size];
+                        client.send_to(&query, target).expect("a packet sent");
+                    }
+                }
+                echo(&server, &mut batch, 3 * clients.len());
+                for (number, client) in (0_u8..).zip(&clients) {
+                    for size in [1, 40, 512] {
+                        let mut answer = [0; 600];
+                        let length = client.recv(&mut answer).expect("an answer");
+                        assert_eq!(answer[..length], vec![number ^ round; size]);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_datagram_that_is_too_long_is_cut() {
+        let (server, client) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
+        let target = server.local_addr().expect("an address");
+        client.send_to(&[7; 5000], target).expect("a packet sent");
+        let mut batch = Batch::new();
+        assert_eq!(batch.receive(&server).expect("a datagram"), 1);
+        assert_eq!(batch.query(0).expect("a source").0.len(), RECEIVE);
+        assert!(batch.query(system::AT_ONCE).is_none());
+    }
+}

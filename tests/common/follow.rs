@@ -1,0 +1,164 @@
+//! What follows a chain in the tests: sources on a real node, and an index that any source feeds.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitcoin::Network;
+use bitcoin::hex::DisplayHex as _;
+use bitcoincore_rpc::RpcApi as _;
+use bnsd::bns::Params;
+use bnsd::chain::bitcoind::http::{Credentials, Limits};
+use bnsd::chain::bitcoind::{BitcoindSource, NodeOptions};
+use bnsd::chain::blockfiles::BlockFilesSource;
+use bnsd::chain::dev::DevChain;
+use bnsd::chain::{BlockRef, ChainSource, Event};
+use bnsd::clock::SystemClock;
+use bnsd::indexer::{IndexError, Indexer, Turn};
+use bnsd::status::Progress;
+use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use serde_json::{Value, json};
+
+use super::bitcoind::Node;
+
+/// Submits every block of the embedded chain that the node lacks; each has to be accepted.
+pub fn submit(chain: &DevChain, node: &Node) {
+    let mut source = chain.source(0);
+    let mut height = node.height().min(chain.tip().height);
+    let mine = |height| chain.block_at(height).expect("a block");
+    while node.hash_at(height) != mine(height).hash.to_string() {
+        height -= 1;
+    }
+    let client = node.client();
+    while let Event::Connect(block) = source.next(Some(mine(height)), 0).expect("a block") {
+        let raw = block.raw.to_lower_hex_string();
+        let reply: Value = client.call("submitblock", &[json!(raw)]).expect("a reply");
+        let is_side_branch = reply == "inconclusive" || reply == "duplicate";
+        assert!(
+            reply.is_null() || is_side_branch,
+            "{}: {reply}",
+            block.at.height
+        );
+        height = block.at.height;
+    }
+}
+
+/// Gives the whole embedded chain to a real node and follows the node, over RPC and through its block files: both have
+/// to end at the chain's tip with these consensus hashes.
+pub fn assert_accepted(directory: &Path, chain: &DevChain, expected: &[String]) {
+    // The chain's clock may be ahead of the machine's, and Core refuses blocks of the future.
+    let time = format!("-mocktime={}", time_of_tip(chain));
+    let node = Node::start(&directory.join("bitcoin"), &[&time]);
+    submit(chain, &node);
+    assert_eq!(node.hash_at(node.height()), chain.tip().hash.to_string());
+    let follow = |folder: &str, source: Box<dyn ChainSource>| {
+        let mut index = Index::open(&directory.join(folder), source);
+        index.catch_up().expect("blocks");
+        assert_eq!(index.tip(), chain.tip(), "{folder}");
+        assert_eq!(index.consensus_hashes(), expected, "{folder}");
+    };
+    follow("over-rpc", Box::new(rpc(&node)));
+    follow("from-files", Box::new(block_files(&node)));
+}
+
+fn time_of_tip(chain: &DevChain) -> u32 {
+    let below = chain.tip().height.saturating_sub(1);
+    match chain.source(0).next(chain.block_at(below), 0) {
+        Ok(Event::Connect(block)) => block.time,
+        other => panic!("no block on top of {below}: {other:?}"),
+    }
+}
+
+/// The node, asked over RPC with its cookie.
+pub fn rpc(node: &Node) -> BitcoindSource {
+    let credentials = Credentials {
+        cookie: Some(node.cookie()),
+        user: None,
+    };
+    rpc_as(node.address(), credentials, Duration::from_secs(5))
+}
+
+/// Whatever listens at `address`, asked over RPC; each reply has so much time.
+pub fn rpc_as(address: String, credentials: Credentials, timeout: Duration) -> BitcoindSource {
+    BitcoindSource::new(NodeOptions {
+        address,
+        credentials,
+        limits: Limits {
+            timeout,
+            ..Limits::default()
+        },
+        network: Network::Regtest,
+        confirmations: 0,
+    })
+}
+
+/// The node's block files.
+pub fn block_files(node: &Node) -> BlockFilesSource {
+    BlockFilesSource::new(&node.blocks(), Network::Regtest, 0)
+}
+
+/// What a database for regtest is opened with.
+pub fn identity() -> ChainIdentity {
+    ChainIdentity::new("regtest", &Params::regtest())
+}
+
+/// An index in a directory, fed by any source.
+pub struct Index {
+    indexer: Indexer<Box<dyn ChainSource>>,
+    pub store: Arc<Store>,
+}
+
+impl Index {
+    pub fn open(directory: &Path, source: impl ChainSource + 'static) -> Self {
+        Self::with_undo_depth(directory, source, 100)
+    }
+
+    pub fn with_undo_depth(
+        directory: &Path,
+        source: impl ChainSource + 'static,
+        undo_depth: u32,
+    ) -> Self {
+        let params = Params::regtest();
+        let options = StoreOptions {
+            undo_depth,
+            ..StoreOptions::default()
+        };
+        let store = Arc::new(Store::open(directory, &identity(), options).expect("a database"));
+        store.seed(&params.genesis_changes()).expect("a database");
+        let source: Box<dyn ChainSource> = Box::new(source);
+        let indexer = Indexer::new(
+            source,
+            params,
+            Arc::clone(&store),
+            Arc::new(Progress::default()),
+            Arc::new(SystemClock::start()),
+        );
+        Self { indexer, store }
+    }
+
+    /// Turns until there is nothing to do.
+    pub fn catch_up(&mut self) -> Result<(), IndexError> {
+        while self.indexer.turn()? != Turn::Idle {}
+        Ok(())
+    }
+
+    pub fn tip(&self) -> BlockRef {
+        let tip = self.store.snapshot().tip().expect("a block");
+        BlockRef {
+            height: tip.height,
+            hash: tip.hash,
+        }
+    }
+
+    pub fn consensus_hashes(&self) -> Vec<String> {
+        consensus_hashes(&self.store)
+    }
+}
+
+/// Consensus hash of every block, from the first on.
+pub fn consensus_hashes(store: &Store) -> Vec<String> {
+    let snapshot = store.snapshot();
+    let tip = snapshot.tip().map_or(0, |tip| tip.height);
+    let hash = |height| snapshot.block(height).unwrap().unwrap().consensus_hash;
+    (1..=tip).map(|height| hash(height).to_string()).collect()
+}
