@@ -117,6 +117,10 @@ pub struct DnsConfig {
     pub ca_file: Option<PathBuf>,
     /// Whether encrypted upstreams are believed when they call an answer validated.
     pub trust_ad: bool,
+    /// Whether answers of upstreams are validated with DNSSEC here.
+    pub validate: bool,
+    /// File of DNSKEY records to validate with instead of the keys of ICANN's root; absolute.
+    pub trust_anchor: Option<PathBuf>,
     /// Most bytes that answers of upstreams occupy.
     pub cache_bytes: usize,
     /// Whether these answers are kept in a file while the daemon is not running.
@@ -461,6 +465,8 @@ fn settle_dns(
         bootstrap: reader.many("dns.bootstrap", &[], "the system's", value::plain_upstream)?,
         ca_file: reader.optional("dns.ca-file", "the system's authorities", value::path)?,
         trust_ad: reader.one("dns.trust-ad", "false", value::switch)?,
+        validate: reader.one("dns.validate", "false", value::switch)?,
+        trust_anchor: reader.optional("dns.trust-anchor", "ICANN's", value::path)?,
         cache_bytes: (cache_mebibytes as usize) << 20,
         keep_cache: reader.one("dns.keep-cache", "true", value::switch)?,
         stale_max: Duration::from_secs(stale.into()),

@@ -7,6 +7,7 @@ use super::cache::{CacheReply, CacheRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::own;
+use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
 
@@ -60,6 +61,8 @@ pub enum Request {
     Faucet(own::FaucetRequest),
     /// What is kept of upstreams' answers.
     Cache(CacheRequest),
+    /// The way through a captive portal.
+    Portal(PortalRequest),
     /// A choice between chain and legacy tree.
     Prefer(PreferRequest),
 }
@@ -100,6 +103,8 @@ pub enum Reply {
     Mined(own::MinedReply),
     /// To [`Request::Cache`].
     Cache(CacheReply),
+    /// To [`Request::Portal`].
+    Portal(PortalReply),
     /// To [`Request::Prefer`].
     Prefer(PreferReply),
     /// To any request that got no other.

@@ -24,6 +24,7 @@ pub mod explain;
 pub mod lookup;
 pub mod message;
 pub mod own;
+pub mod portal;
 pub mod prefer;
 pub mod socket;
 pub mod status;

@@ -27,6 +27,7 @@ mod name;
 mod namespace;
 mod output;
 mod own;
+mod portal;
 mod prefer;
 mod serve;
 mod status;
@@ -77,6 +78,9 @@ enum Command {
     /// Show or forget what is kept of other resolvers' answers.
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    /// Let the login page of a network through that wants one.
+    #[command(subcommand)]
+    Portal(portal::PortalCommand),
     /// Settle who answers for a name that is on the chain and in the legacy tree.
     Prefer(prefer::Prefer),
     /// Derive the chain of names again and compare.
@@ -127,6 +131,7 @@ impl Cli {
             Command::Tx(tx) => tx.run(&context),
             Command::Zonefile(zonefile) => zonefile.run(&context),
             Command::Cache(cache) => cache.run(&context),
+            Command::Portal(portal) => portal.run(&context),
             Command::Prefer(prefer) => prefer.run(&context),
             Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),

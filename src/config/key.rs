@@ -68,6 +68,8 @@ pub const KEYS: &[Key] = &[
     key("dns.bootstrap", "BNSD_DNS_BOOTSTRAP", Shape::List),
     key("dns.ca-file", "BNSD_DNS_CA_FILE", Shape::Path),
     key("dns.trust-ad", "BNSD_DNS_TRUST_AD", Shape::Switch),
+    key("dns.validate", "BNSD_DNS_VALIDATE", Shape::Switch),
+    key("dns.trust-anchor", "BNSD_DNS_TRUST_ANCHOR", Shape::Path),
     key("dns.cache-size", "BNSD_DNS_CACHE_SIZE", Shape::Number),
     key("dns.keep-cache", "BNSD_DNS_KEEP_CACHE", Shape::Switch),
     key("dns.stale-max", "BNSD_DNS_STALE_MAX", Shape::Number),

@@ -35,11 +35,11 @@ use crate::bns::Params;
 use crate::chain::ChainSource;
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ChainConfig, Config, Network};
-use crate::dns::forward::Watch;
+use crate::config::{ChainConfig, Config, DnsConfig, Network};
+use crate::dns::forward::{AnchorError, Watch};
 use crate::dns::names::NameStore;
 use crate::dns::{
-    Access, ForwardOptions, Forwarder, Handler, Hosts, Options, Server, UpstreamConfig,
+    Access, Anchors, ForwardOptions, Forwarder, Handler, Hosts, Options, Server, UpstreamConfig,
     system_upstreams,
 };
 use crate::folder::Folders;
@@ -437,8 +437,18 @@ fn forwarder(
         cache_bytes: dns.cache_bytes,
         stale_max: dns.stale_max,
         trust_ad: dns.trust_ad,
+        anchors: anchors(dns)?,
     };
     Ok(Forwarder::new(options, Arc::clone(clock))?)
+}
+
+/// What answers are validated with.
+fn anchors(dns: &DnsConfig) -> Result<Option<Anchors>, AnchorError> {
+    match (dns.validate, &dns.trust_anchor) {
+        (false, _) => Ok(None),
+        (true, None) => Ok(Some(Anchors::of_icann())),
+        (true, Some(path)) => Anchors::read(path).map(Some),
+    }
 }
 
 /// The system's resolvers without ourselves. Nobody else is ever asked by default.

@@ -73,6 +73,7 @@ impl Service {
                 .map(Reply::Mined),
             Request::Lookup(_)
             | Request::Explain(_)
+            | Request::Portal(_)
             | Request::Status(_)
             | Request::Cache(_)
             | Request::Prefer(_) => Err(usage("this request is answered elsewhere")),

@@ -5,6 +5,10 @@
 //! networks that the access list names; all others are refused, so that nobody runs an open resolver
 //! by accident. Those who are not on this machine are limited per source; loopback never is, because all
 //! clients of a machine share its address.
+//!
+//! The limit counts UDP, where a source can be forged. A connection proves its source; there the number of
+//! connections, what is under way on each and their clocks are the limit. A DNS cookie proves it too, but raises
+//! nobody's share: whoever needs more than it is better off with a connection.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

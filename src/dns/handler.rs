@@ -30,9 +30,9 @@ use super::rebind;
 use super::tcp::IDLE_TIMEOUT;
 use crate::clock::{Clock as _, SystemClock};
 use crate::resolver::{
-    Answer, BnsRoute, ExtendedError, Heights, MAX_CHAIN, Mode, NameSource, Outcome, Policy,
-    Provenance, Question, Recorded, Resolution, Route, Subjects, SyncState, answer_bns, resolve,
-    route,
+    Answer, BnsRoute, EffectiveMode, ExtendedError, Heights, MAX_CHAIN, Mode, NameSource, Outcome,
+    Policy, Provenance, Question, Recorded, Resolution, Route, Subjects, SyncState, answer_bns,
+    resolve, route,
 };
 use crate::store::ChangeNotice;
 
@@ -359,8 +359,10 @@ impl<P: Snapshots> Handler<P> {
             .iter()
             .next_back()
             .and_then(|label| std::str::from_utf8(label).ok()?.parse().ok());
-        match namespace.map(|id| self.policy.load().mode(&id).mode()) {
-            Some(Mode::Off) | None => NxdomainCut::Allowed,
+        match namespace.map(|id| self.policy.load().mode(&id)) {
+            // A namespace that is ours by default alone is only forwarded as long as the chain does not have it.
+            Some(EffectiveMode::Default(Mode::Only)) | None => NxdomainCut::Allowed,
+            Some(mode) if mode.mode() == Mode::Off => NxdomainCut::Allowed,
             Some(_) => NxdomainCut::Never,
         }
     }

@@ -42,7 +42,9 @@ pub use access::{Access, Network, NotANetwork, RATE};
 pub use busiest::Busiest;
 pub use client::{Client, Transport};
 pub use counters::Counters;
-pub use forward::{ForwardError, ForwardOptions, Forwarder, UpstreamConfig, system_upstreams};
+pub use forward::{
+    Anchors, ForwardError, ForwardOptions, Forwarder, UpstreamConfig, system_upstreams,
+};
 pub use handler::{Handled, Handler, Pending, QueryLog, Snapshots};
 pub use hosts::Hosts;
 pub use server::{BindError, Encrypted, Options, Server};

@@ -1,7 +1,7 @@
 //! Records of a zone's top that nobody wrote: SOA and NS of names, namespaces and local zones.
 //!
-//! The server of all of them is this machine, so NS and MNAME say `localhost.`; RNAME is RFC 6303's
-//! `nobody.invalid.`.
+//! The server of all of them is this machine, so NS and MNAME say `localhost.`. RNAME is the root, a mailbox of
+//! nobody's, which keeps every negative answer within three times its question.
 
 use hickory_proto::rr::rdata::{NS, SOA};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
@@ -36,7 +36,7 @@ impl Apex {
     pub fn soa(&self) -> Record {
         let soa = SOA::new(
             localhost(),
-            DnsName::from_labels([&b"nobody"[..], b"invalid"]).expect("two short labels"),
+            DnsName::root(),
             self.serial,
             REFRESH,
             RETRY,

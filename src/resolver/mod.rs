@@ -29,7 +29,7 @@ pub mod zone;
 pub(crate) mod fixture;
 
 pub use answer::{Answer, ExtendedError, Heights, Outcome, Provenance};
-pub use policy::{Mode, Policy, Preference};
+pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use recorded::{Recorded, Subjects};
 pub use resolve::{Resolution, answer_bns, resolve};
 pub use route::{BnsRoute, Question, Route, SpecialUse, Target, registrable, route};

@@ -1,8 +1,8 @@
-//! A real resolver for legacy names: unbound with names of its own, and a log of what it was asked.
+//! A real resolver for legacy names: unbound on a small internet of its own, and a log of what it was asked.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,44 +10,70 @@ use hickory_proto::rr::RecordType;
 
 use super::dns;
 use super::home::Home;
+use super::internet::Internet;
 use super::process::{Process, until};
-
-/// What it knows. Everything else does not exist.
-const NAMES: &str = r#"
-    local-zone: "." static
-    local-zone: "example.com." static
-    local-data: "example.com. 3600 IN SOA ns.example.com. hostmaster.example.com. 1 3600 600 86400 60"
-    local-data: "example.com. 3600 IN MX 10 mail.example.com."
-    local-data: "www.example.com. 300 IN A 93.184.215.14"
-    local-data: "www.example.com. 300 IN AAAA 2606:2800:21f:cb07:6820:80da:af6b:8b2c"
-    local-data: "www.out.example.com. 300 IN A 93.184.215.14"
-    local-data: "router.example.com. 300 IN A 192.168.1.1"
-    local-data: "both.example.com. 300 IN A 10.0.0.1"
-    local-data: "both.example.com. 300 IN A 93.184.215.15"
-    local-data: "here.example.com. 300 IN AAAA ::1"
-"#;
+use super::upstream::Certificate;
 
 /// A running unbound.
 pub struct Unbound {
     process: Process,
     pub address: SocketAddr,
     log: PathBuf,
+    _authority: Option<Process>,
     _home: Home,
 }
 
+/// One that can also be asked over TLS and over HTTPS.
+pub struct SecureUnbound {
+    pub plain: SocketAddr,
+    pub tls: SocketAddr,
+    pub https: SocketAddr,
+    _unbound: Unbound,
+}
+
 impl Unbound {
-    /// Starts it on a free port and waits until it answers.
+    /// Resolves from a root of its own.
     pub fn start() -> Self {
         let home = Home::new();
+        let internet = Internet::write(home.path());
+        Self::resolve(home, "", &internet)
+    }
+
+    /// The same where most zones are signed. It validates nothing itself. The path is the root's key.
+    pub fn start_signed() -> (Self, PathBuf) {
+        let home = Home::new();
+        let internet = Internet::write_signed(home.path());
+        let anchor = internet.anchor.clone();
+        (Self::resolve(home, "", &internet), anchor)
+    }
+
+    fn resolve(home: Home, more: &str, internet: &Internet) -> Self {
+        let authority = Process::start(&home, internet.authority());
+        let mut unbound = Self::run(home, &resolving(more, internet));
+        unbound._authority = Some(authority);
+        unbound
+    }
+
+    /// A validator with this root's key that asks another resolver; `more` are lines of its section `server`.
+    pub fn validator(anchor: &Path, forwarder: SocketAddr, more: &str) -> Self {
+        let (ip, port) = (forwarder.ip(), forwarder.port());
+        let lines = format!(
+            " module-config: \"validator iterator\"\n do-not-query-localhost: no\n \
+             trust-anchor-file: \"{}\"\n{more}\nforward-zone:\n name: \".\"\n forward-addr: {ip}@{port}\n",
+            anchor.display()
+        );
+        Self::run(Home::new(), &lines)
+    }
+
+    fn run(home: Home, lines: &str) -> Self {
         let address = free_port();
-        let log = home.path().join("queries.log");
-        let configuration = home.path().join("unbound.conf");
-        fs::write(&configuration, configure(&home, address)).expect("a file");
+        let configuration = configure(home.path(), address, lines);
         let process = Process::start(&home, program(&configuration.display().to_string()));
         let mut unbound = Self {
             process,
             address,
-            log,
+            log: home.path().join("queries.log"),
+            _authority: None,
             _home: home,
         };
         unbound.wait();
@@ -63,53 +89,85 @@ impl Unbound {
     }
 
     fn wait(&mut self) {
-        let question = dns::query("www.example.com", RecordType::A);
+        let question = dns::query("ready.invalid", RecordType::A);
         until("unbound to answer", || {
             assert!(
                 !self.process.has_ended(),
-                "unbound ended: {}",
-                self.process.stderr()
+                "unbound ended: {} {}",
+                self.process.stderr(),
+                fs::read_to_string(&self.log).unwrap_or_default()
             );
             dns::try_udp(self.address, &question, Duration::from_millis(200)).ok()
         });
     }
 }
 
-/// Debian has it in `/usr/sbin`, which is not in everybody's PATH.
-fn program(configuration: &str) -> Command {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
-    let found = std::env::split_paths(&path)
-        .map(|directory| directory.join("unbound"))
-        .find(|program| program.is_file())
-        .expect(
-            "unbound is needed to stand for the internet: install the Debian package `unbound`",
+impl SecureUnbound {
+    /// Resolves from a root of its own, and shows this certificate.
+    pub fn start(certificate: &Certificate) -> Self {
+        let home = Home::new();
+        let internet = Internet::write(home.path());
+        let at = |name: &str| home.path().join(name).display().to_string();
+        fs::write(at("cert.pem"), &certificate.pem).expect("a file");
+        fs::write(at("key.pem"), &certificate.key_pem).expect("a file");
+        let (tls, https) = (free_port(), free_port());
+        let encrypted = format!(
+            " interface: 127.0.0.1@{0}\n interface: 127.0.0.1@{1}\n tls-port: {0}\n https-port: {1}\n \
+             tls-service-pem: \"{2}\"\n tls-service-key: \"{3}\"\n",
+            tls.port(),
+            https.port(),
+            at("cert.pem"),
+            at("key.pem"),
         );
-    let mut command = Command::new(found);
+        let unbound = Unbound::resolve(home, &encrypted, &internet);
+        Self {
+            plain: unbound.address,
+            tls,
+            https,
+            _unbound: unbound,
+        }
+    }
+}
+
+/// Lines for a resolver that asks this internet; `more` are lines of its section `server`.
+pub fn resolving(more: &str, internet: &Internet) -> String {
+    format!(
+        " module-config: \"iterator\"\n do-not-query-localhost: no\n{more}{}",
+        internet.configuration()
+    )
+}
+
+/// Writes a configuration that ends with these lines, which begin inside of the section `server`.
+pub fn configure(directory: &Path, address: SocketAddr, lines: &str) -> PathBuf {
+    let file = directory.join("unbound.conf");
+    let text = format!(
+        "server:\n directory: \"{directory}\"\n chroot: \"\"\n username: \"\"\n pidfile: \"\"\n use-syslog: no\n \
+         logfile: \"{directory}/queries.log\"\n log-queries: yes\n num-threads: 1\n do-ip6: no\n \
+         interface: {ip}@{port}\n access-control: 127.0.0.0/8 allow\n{lines}\n\
+         remote-control:\n control-enable: no\n",
+        directory = directory.display(),
+        ip = address.ip(),
+        port = address.port(),
+    );
+    fs::write(&file, text).expect("a file");
+    file
+}
+
+fn program(configuration: &str) -> Command {
+    let mut command = server("unbound");
     command.args(["-d", "-c", configuration]);
     command
 }
 
-fn configure(home: &Home, address: SocketAddr) -> String {
-    let directory = home.path().display();
-    format!(
-        "server:
-    directory: \"{directory}\"
-    chroot: \"\"
-    username: \"\"
-    pidfile: \"\"
-    use-syslog: no
-    logfile: \"{directory}/queries.log\"
-    log-queries: yes
-    num-threads: 1
-    do-ip6: no
-    interface: {ip}
-    port: {port}
-    access-control: 127.0.0.0/8 allow
-    module-config: \"iterator\"
-    {NAMES}",
-        ip = address.ip(),
-        port = address.port(),
-    )
+/// A name server. Debian has them in `/usr/sbin`, which is not in everybody's PATH.
+pub fn server(name: &str) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
+    let found = std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|program| program.is_file());
+    let missing =
+        format!("{name} is needed to stand for the internet: install the Debian package `{name}`");
+    Command::new(found.expect(&missing))
 }
 
 /// A port of the loopback that is free over UDP and TCP, at least for now.

@@ -82,7 +82,7 @@ impl Upstream {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let udp = UdpSocket::bind(address).unwrap();
         let tcp = TcpListener::bind(address).unwrap();
-        let config = certificate.server();
+        let config = certificate.server(b"dot");
         let (log, play) = (Arc::clone(&seen), Arc::clone(&script));
         std::thread::spawn(move || serve_udp(&udp, &play, &log));
         let log = Arc::clone(&seen);
@@ -213,7 +213,8 @@ impl Certificate {
         }
     }
 
-    fn server(&self) -> Arc<ServerConfig> {
+    /// For a server that speaks this protocol inside of TLS.
+    pub fn server(&self, alpn: &[u8]) -> Arc<ServerConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.clone()));
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -222,7 +223,7 @@ impl Certificate {
             .with_no_client_auth()
             .with_single_cert(vec![CertificateDer::from(self.der.clone())], key)
             .unwrap();
-        config.alpn_protocols = vec![b"dot".to_vec()];
+        config.alpn_protocols = vec![alpn.to_vec()];
         Arc::new(config)
     }
 }

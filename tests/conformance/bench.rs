@@ -102,7 +102,7 @@ old 2147483648 TXT \"x\"
 
 /// What a daemon follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Follows {
+pub enum Follows {
     Chain,
     Nothing,
 }
@@ -275,6 +275,18 @@ impl Bench {
         }
     }
 
+    /// Stops the daemon and starts it again on what is on its disk, with the chain or without anybody who knows it.
+    pub fn restart(&mut self, follows: Follows) {
+        if let Some(daemon) = self.daemon.take() {
+            self.runtime.block_on(daemon.stop()).unwrap();
+        }
+        let _inside = self.runtime.enter();
+        let source = (follows == Follows::Chain).then(|| {
+            Box::new(self.chain.source(self.config.chain.confirmations)) as Box<dyn ChainSource>
+        });
+        self.daemon = Some(Daemon::start(&self.config, source).unwrap());
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.daemon().listeners()[0]
     }
@@ -308,6 +320,25 @@ impl Bench {
     /// Asks over UDP with EDNS.
     pub fn ask(&self, name: &str, rtype: RecordType) -> Message {
         self.udp(&Query::new(name, rtype).edns(1232).bytes())
+    }
+
+    /// Asks for many names over UDP, some at a time, and gives what `see` makes of each answer.
+    pub fn ask_many<T>(&self, queries: &[Query], see: impl Fn(&Message) -> T) -> Vec<T> {
+        const AT_A_TIME: usize = 32;
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut buffer = vec![0; 65_535];
+        let mut answers = Vec::with_capacity(queries.len());
+        for some in queries.chunks(AT_A_TIME) {
+            for query in some {
+                socket.send_to(&query.bytes(), self.address()).unwrap();
+            }
+            for _ in some {
+                let length = socket.recv(&mut buffer).expect("an answer");
+                answers.push(see(&Message::from_vec(&buffer[..length]).unwrap()));
+            }
+        }
+        answers
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -577,6 +608,11 @@ impl Upstream {
             .iter()
             .filter(|(name, _)| zone.zone_of(&name.parse().unwrap()));
         below.map(|(_, count)| count).sum()
+    }
+
+    /// How often anything was asked, over UDP and TCP.
+    pub fn count(&self) -> usize {
+        self.seen.lock().unwrap().values().sum()
     }
 
     /// All queries over UDP so far, as bytes.

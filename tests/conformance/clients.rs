@@ -5,22 +5,36 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// A legacy resolver in a few lines of Python: every A is 198.51.100.9.
-const LEGACY: &str = r#"
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("127.0.0.1", 5399))
-while True:
-    q, c = s.recvfrom(4096)
-    end = 12
-    while q[end]:
-        end += q[end] + 1
-    kind = q[end + 1:end + 3]
-    rr = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4" + bytes([198, 51, 100, 9]) if kind == b"\0\1" else b""
-    s.sendto(q[:2] + b"\x81\x80\0\1" + (b"\0\1" if rr else b"\0\0") + b"\0\0\0\0" + q[12:end + 5] + rr, c)
+use crate::common::internet::Internet;
+use crate::common::unbound::{configure, resolving};
+
+/// A web server on every address of the namespace, which says by what name it was called.
+const WEB: &str = r#"
+import http.server, socket
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        text = b"<html><body>This is <b>%s</b>.</body></html>" % self.headers["Host"].encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+Server(("::", 80), Page).serve_forever()
 "#;
+
+/// Where the web server is, under a name of the chain and under a legacy one.
+const PLACES: [(&str, &str); 2] = [
+    ("werner.id", "192.0.2.10"),
+    ("www.example.org", "198.51.100.9"),
+];
+
+/// Where the legacy resolver listens in the namespace.
+const LEGACY: &str = "127.0.0.1:5399";
 
 /// A namespace with its processes; all of it goes when the value does.
 struct Namespace {
@@ -32,17 +46,28 @@ struct Namespace {
 impl Namespace {
     fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
-        let name = format!("bnsd-{}", std::process::id());
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bnsd-{}-{number}", std::process::id());
         let namespace = Self {
             name,
             children: Vec::new(),
             scratch,
         };
         run("ip", &["netns", "add", &namespace.name]);
-        let ip = |arguments: &[&str]| run("ip", &[&["-n", &namespace.name], arguments].concat());
+        namespace.write(
+            "resolv.conf",
+            "nameserver 127.0.0.1\noptions edns0 trust-ad\n",
+        );
+        namespace.write("nsswitch.conf", "hosts: dns\n");
+        namespace.write("hosts", "127.0.0.1 localhost\n");
+        let ip = |arguments: &[&str]| namespace.ip(arguments);
         ip(&["link", "set", "lo", "up"]);
         // With loopback addresses alone, AI_ADDRCONFIG takes the machine for one without any network.
         ip(&["address", "add", "10.9.9.9/32", "dev", "lo"]);
+        for (_, address) in PLACES {
+            ip(&["address", "add", &format!("{address}/32"), "dev", "lo"]);
+        }
         namespace
     }
 
@@ -51,7 +76,8 @@ impl Namespace {
         let resolv_conf = self.scratch.path().join("resolv.conf");
         let script = format!(
             "mount --make-rprivate / && mount --bind {0}/resolv.conf $(readlink -f /etc/resolv.conf) \
-             && mount --bind {0}/nsswitch.conf /etc/nsswitch.conf && exec \"$@\"",
+             && mount --bind {0}/nsswitch.conf /etc/nsswitch.conf \
+             && mount --bind {0}/hosts $(readlink -f /etc/hosts) && exec \"$@\"",
             self.scratch.path().display()
         );
         assert!(resolv_conf.is_file());
@@ -66,20 +92,55 @@ impl Namespace {
         command
     }
 
+    /// Changes its network.
+    fn ip(&self, arguments: &[&str]) {
+        run("ip", &[&["-n", &self.name], arguments].concat());
+    }
+
+    /// Waits until these names have these addresses.
+    fn wait_for(&self, places: &[(&str, &str)]) {
+        let start = Instant::now();
+        let dig = |name| self.output("dig", &["+short", "+tries=1", "+time=1", name]);
+        while !places
+            .iter()
+            .all(|(name, address)| dig(name).contains(address))
+        {
+            let read = |name| std::fs::read_to_string(self.scratch.path().join(name));
+            let log = read("log").unwrap() + &read("queries.log").unwrap_or_default();
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "no answers: {log}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.scratch.path().join(name), text).unwrap();
     }
 
     fn spawn(&mut self, program: &str, arguments: &[&str]) {
-        let log = std::fs::File::create(self.scratch.path().join("log")).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.scratch.path().join("log"))
+            .unwrap();
         let mut command = self.command(program, arguments);
         let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.children.push(child);
     }
 
+    fn spawn_command(&mut self, command: &Command) {
+        let arguments: Vec<&str> = command
+            .get_args()
+            .map(|argument| argument.to_str().unwrap())
+            .collect();
+        self.spawn(command.get_program().to_str().unwrap(), &arguments);
+    }
+
     fn output(&self, program: &str, arguments: &[&str]) -> String {
         let output = self
-            .command("timeout", &[&["20", program], arguments].concat())
+            .command("timeout", &[&["60", program], arguments].concat())
             .output()
             .unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -109,20 +170,24 @@ fn run(program: &str, arguments: &[&str]) {
     );
 }
 
-#[test]
-fn everybodys_clients_resolve_both_kinds_of_names() {
+/// A namespace in which bnsd and a resolver for legacy names answer.
+fn ready() -> Namespace {
     let mut namespace = Namespace::new();
-    namespace.write(
-        "resolv.conf",
-        "nameserver 127.0.0.1\noptions edns0 trust-ad\n",
+    let directory = namespace.scratch.path().to_owned();
+    let internet = Internet::write(&directory);
+    let unbound = configure(
+        &directory,
+        LEGACY.parse().unwrap(),
+        &resolving("", &internet),
     );
-    namespace.write("nsswitch.conf", "hosts: dns\n");
-    let data = namespace.scratch.path().join("data").display().to_string();
+    let data = directory.join("data").display().to_string();
     let zones = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("zonefiles")
         .display()
         .to_string();
-    namespace.spawn("python3", &["-c", LEGACY]);
+    namespace.spawn_command(&internet.authority());
+    namespace.spawn("unbound", &["-d", "-c", &unbound.display().to_string()]);
+    namespace.spawn("python3", &["-c", WEB]);
     let bnsd = env!("CARGO_BIN_EXE_bnsd");
     let arguments = [
         "demo",
@@ -133,25 +198,20 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
         "--zonefiles",
         &zones,
         "--upstream",
-        "127.0.0.1:5399",
+        LEGACY,
     ];
     namespace.spawn(bnsd, &arguments);
-    let start = Instant::now();
-    while !namespace
-        .output("dig", &["+short", "+tries=1", "+time=1", "werner.id"])
-        .contains("192.0.2.10")
-    {
-        let log = std::fs::read_to_string(namespace.scratch.path().join("log")).unwrap();
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "bnsd does not answer: {log}"
-        );
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    namespace.wait_for(&PLACES);
+    namespace
+}
+
+#[test]
+fn everybodys_clients_resolve_both_kinds_of_names() {
+    let namespace = ready();
     let python = "import socket, sys; print(socket.gethostbyname(sys.argv[1]))";
     let node = "require('dns').resolve4(process.argv[1], (e, a) => console.log(e || a[0]))";
     let lookup = "require('dns').lookup(process.argv[1], 4, (e, a) => console.log(e || a))";
-    let clients: [(&str, &[&str]); 13] = [
+    let clients: [(&str, &[&str]); 12] = [
         ("dig", &["+short"]),
         ("dig", &["+tcp", "+short"]),
         ("kdig", &["+short"]),
@@ -164,13 +224,9 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
         ("python3", &["-c", python]),
         ("node", &["-e", node]),
         ("node", &["-e", lookup]),
-        ("curl", &["-sv", "--connect-timeout", "1", "-4"]),
     ];
     for (client, arguments) in clients {
-        for (name, address) in [
-            ("werner.id", "192.0.2.10"),
-            ("www.example.org", "198.51.100.9"),
-        ] {
+        for (name, address) in PLACES {
             let text = namespace.output(client, &[arguments, &[name]].concat());
             assert!(
                 text.contains(address),
@@ -178,4 +234,81 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
             );
         }
     }
+}
+
+/// The profile is new, so that nothing is remembered; the switches keep the browser from asking for its own needs.
+#[test]
+fn web_clients_show_pages_under_both_kinds_of_names() {
+    let namespace = ready();
+    let profile = namespace.scratch.path().join("profile");
+    let profile = format!("--user-data-dir={}", profile.display());
+    let chromium = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        &profile,
+        "--dump-dom",
+    ];
+    let curl = ["-sS", "--max-time", "10"];
+    for (name, _) in PLACES {
+        let url = format!("http://{name}/");
+        for (client, arguments) in [("curl", &curl[..]), ("chromium", &chromium[..])] {
+            let text = namespace.output(client, &[arguments, &[&url]].concat());
+            assert!(
+                text.contains(&format!("This is <b>{name}</b>.")),
+                "{client} {name}: {text}"
+            );
+        }
+    }
+}
+
+/// A router's resolver on a link-local address: every A is 198.51.100.53.
+const ROUTER: &str = r#"
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("fe80::53", 53, 0, socket.if_nametoindex("lo")))
+while True:
+    q, c = s.recvfrom(4096)
+    end = 12
+    while q[end]:
+        end += q[end] + 1
+    rr = b"\xc0\x0c\0\1\0\1\0\0\1\x2c\0\4" + bytes([198, 51, 100, 53]) if q[end + 1:end + 3] == b"\0\1" else b""
+    s.sendto(q[:2] + b"\x81\x80\0\1" + (b"\0\1" if rr else b"\0\0") + b"\0\0\0\0" + q[12:end + 5] + rr, c)
+"#;
+
+/// Without a configuration: `/etc/resolv.conf` names bnsd itself and the router, on its link.
+#[test]
+fn row_48_rfc4007_the_systems_resolvers_and_hosts_are_used_as_they_stand_there() {
+    let mut namespace = Namespace::new();
+
+    namespace.ip(&["address", "add", "fe80::53/64", "dev", "lo"]);
+    namespace.write(
+        "resolv.conf",
+        "search lan\nnameserver 127.0.0.1\nnameserver fe80::53%lo\n",
+    );
+    namespace.write(
+        "hosts",
+        "127.0.0.1 localhost\n198.51.100.77 printer.example\n",
+    );
+    let data = namespace.scratch.path().join("data").display().to_string();
+    namespace.spawn("python3", &["-c", ROUTER]);
+    let bnsd = env!("CARGO_BIN_EXE_bnsd");
+    let arguments = ["serve", "--listen", "127.0.0.1:53", "--data-dir", &data];
+    namespace.spawn(bnsd, &arguments);
+    namespace.wait_for(&[
+        ("www.example.net", "198.51.100.53"),
+        ("printer.example", "198.51.100.77"),
+    ]);
+    let name = namespace.output("dig", &["+short", "-x", "198.51.100.77"]);
+    assert_eq!(name.trim(), "printer.example.");
+    let status = namespace.output(bnsd, &["status", "--json", "--data-dir", &data]);
+    let status: serde_json::Value = serde_json::from_str(&status).expect(&status);
+    let upstreams = status["upstreams"].as_array().unwrap();
+    assert_eq!(upstreams.len(), 1, "bnsd itself is left out: {upstreams:?}");
 }

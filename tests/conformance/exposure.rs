@@ -8,7 +8,7 @@ use std::time::Duration;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 
-use super::bench::{Bench, Query, shared, udp};
+use super::bench::{Bench, Query, shared, tcp_receive, tcp_send, udp};
 
 /// An address of this machine that is not loopback, if it has one.
 fn own_address() -> Ipv4Addr {
@@ -103,6 +103,19 @@ fn row_50_beyond_loopback_only_those_who_are_listed() {
         "{answered} {slowed} {dropped}"
     );
     assert!(slowed > 5 && dropped > 5, "{answered} {slowed} {dropped}");
+    // Over TCP a source has shown where it is; connections and what is under way on each are bounded there.
+    let mut stream = TcpStream::connect(outside).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    for _ in 0..80 {
+        tcp_send(&mut stream, &query);
+        assert_eq!(
+            tcp_receive(&mut stream).answers.len(),
+            1,
+            "TCP is not limited"
+        );
+    }
     for _ in 0..200 {
         let answer = open.udp(&query);
         assert_eq!(answer.answers.len(), 1, "loopback is never limited");

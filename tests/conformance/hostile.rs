@@ -1,6 +1,7 @@
 //! The table of hostile inputs, in short: garbage, its flood, and good traffic beside it. `tests/release/flood`
 //! is the long form, with unbound in the same run.
 
+use std::collections::HashMap;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -45,61 +46,107 @@ impl Garbage {
     }
 }
 
+/// Packets under way at the same time: each has an ID of its own, so that every answer finds its packet.
+const AT_A_TIME: u16 = 64;
+/// How many times longer than its question an answer without records may be, whatever the question is.
+const LONGER: usize = 3;
+
+/// Whether a packet is to get no answer at all (row 3).
+fn is_silent(packet: &[u8]) -> bool {
+    packet.len() < 12 || packet[2] & 0x80 != 0
+}
+
 #[test]
 fn garbage_gets_at_most_one_small_answer_with_its_id() {
     let bench = Bench::start("[namespaces]\nid = \"only\"", &[]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_millis(20)))
-        .unwrap();
     let mut garbage = Garbage(0x9e37_79b9_7f4a_7c15);
     let mut stream = bench.connect();
-    for number in 0..20_000_u32 {
-        let packet = garbage.packet();
-        socket.send_to(&packet, bench.address()).unwrap();
-        if number % 10 == 0 {
-            tcp_send(&mut stream, &packet);
+    let (mut answered, mut longest) = (0, 0.0_f64);
+    for round in 0..320_u16 {
+        let mut out: HashMap<[u8; 2], Vec<u8>> = HashMap::new();
+        for number in 0..AT_A_TIME {
+            let mut packet = garbage.packet();
+            let id = (round * AT_A_TIME + number).to_be_bytes();
+            let length = packet.len().min(2);
+            packet[..length].copy_from_slice(&id[..length]);
+            socket.send_to(&packet, bench.address()).unwrap();
+            if number % 8 == 0 {
+                tcp_send(&mut stream, &packet);
+            }
+            if !is_silent(&packet) {
+                out.insert(id, packet);
+            }
         }
-        let silent = packet.len() < 12 || packet[2] & 0x80 != 0;
+        // A good query last: what is answered here at all is answered before it or has to wait for the upstream.
+        let last = Query::new("good.id", RecordType::A).id(0xffff).bytes();
+        socket.send_to(&last, bench.address()).unwrap();
         let mut answer = [0; 4096];
-        // Most of it is answered at once; what is forwarded may take longer and arrives at another turn.
-        if number % 50 == 0 || silent {
-            continue;
-        }
-        socket.set_nonblocking(true).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        let mut is_last_here = false;
         while let Ok(length) = socket.recv(&mut answer) {
+            let answer = &answer[..length];
             assert!((12..=1232).contains(&length));
-            assert_eq!(answer[2] & 0x80, 0x80);
+            assert_eq!(answer[2] & 0x80, 0x80, "QR");
+            if answer[..2] == [0xff, 0xff] {
+                is_last_here = true;
+                // Those that were forwarded may still come.
+                socket
+                    .set_read_timeout(Some(Duration::from_millis(5)))
+                    .unwrap();
+                continue;
+            }
+            // One of an earlier round may have waited for the upstream.
+            let Some(packet) = out.remove(&answer[..2]) else {
+                let id = u16::from_be_bytes([answer[0], answer[1]]);
+                assert!(
+                    id < round * AT_A_TIME,
+                    "nobody asked with ID {id}, or got an answer before"
+                );
+                continue;
+            };
+            answered += 1;
+            // What is still a question gets the records that its owner wrote, within the client's limit.
+            let has_records = answer[6..8] != [0, 0];
+            if !has_records {
+                longest = longest.max(length as f64 / packet.len() as f64);
+                assert!(
+                    length <= LONGER * packet.len(),
+                    "{length} bytes for {}: {packet:02x?}",
+                    packet.len()
+                );
+            }
         }
-        socket.set_nonblocking(false).unwrap();
+        assert!(is_last_here, "it is alive");
     }
-    // What waits in the socket comes first; without optimisation a packet takes up to a millisecond.
-    let query = Query::new("good.id", RecordType::A).bytes();
-    let answer = (0..6).find_map(|_| bench.udp_within(&query, Duration::from_secs(10)));
-    let answer = Message::from_vec(&answer.expect("it is alive")).unwrap();
-    assert_eq!(answer.answers.len(), 1);
-    let mut response = Query::new("good.id", RecordType::A).bytes();
-    response[2] |= 0x80;
-    assert_eq!(
-        bench.udp_within(&response, Duration::from_millis(200)),
-        None
-    );
+    println!("{answered} answers to garbage, the longest {longest:.1} times its question (goal 3)");
+    assert!(answered > 5_000, "{answered}");
 }
 
 #[test]
-fn answers_are_at_most_a_few_times_as_long_as_questions() {
+fn answers_are_at_most_three_times_as_long_as_questions() {
     let bench = super::bench::shared();
     for (name, rtype) in [
         ("good.id", RecordType::ANY),
         ("big.id", RecordType::A),
         ("nx.good.id", RecordType::A),
         ("podcast", RecordType::SOA),
+        ("nosuch.podcast", RecordType::A),
+        ("good.id.bns.alt", RecordType::NS),
+        ("x.test", RecordType::A),
+        ("empty.id", RecordType::A),
+        ("a.podcast", RecordType::A),
+        ("a.test", RecordType::A),
+        ("big.example", RecordType::ANY),
     ] {
         let query = Query::new(name, rtype).bytes();
         let answer = bench.udp_within(&query, Duration::from_secs(2)).unwrap();
+        println!("{name} {rtype}: {} bytes for {}", answer.len(), query.len());
         assert!(
-            answer.len() <= 5 * query.len(),
-            "{name}: {} for {}",
+            answer.len() <= LONGER * query.len(),
+            "{name} {rtype}: {} for {}",
             answer.len(),
             query.len()
         );

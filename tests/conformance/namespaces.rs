@@ -1,11 +1,11 @@
-//! Rows 18, 19, 38, 39, 40, 41 and 53, and the policy for names that two trees have.
+//! Rows 18, 19, 38, 39 and 40, and the policy for names that two trees have.
 
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 
-use super::bench::{AD, Bench, CD, Query, RD, addresses, extended_error, shared};
+use super::bench::{AD, Bench, CD, Follows, Query, RD, addresses, shared};
 
 fn first_address(bench: &Bench, name: &str) -> Option<String> {
     let answer = bench.ask(name, RecordType::A);
@@ -202,71 +202,6 @@ fn row_40_ad_on_names_of_the_chain_is_for_those_who_ask() {
 }
 
 #[test]
-fn row_41_the_readme_says_what_validators_below_us_need() {
-    let readme = include_str!("../../README.md");
-    assert!(readme.contains("negative trust anchor for `id`"));
-    let delegation = shared().ask("good.id", RecordType::DS);
-    assert_eq!(delegation.metadata.response_code, ResponseCode::NoError);
-    assert!(delegation.answers.is_empty(), "no DS is ever made up");
-}
-
-#[test]
-fn row_53_rfc7871_names_of_the_chain_and_client_subnets_stay_here() {
-    let bench = Bench::start("[namespaces]\nonlyhere = \"only\"", &[]);
-    let subnet = |name: &str| {
-        Query::new(name, RecordType::A)
-            .edns(1232)
-            .option(8, &[0, 1, 24, 0, 192, 0, 2])
-    };
-    let zones = [
-        "good.id",
-        "missing.id",
-        "badhash.id",
-        "revoked.id",
-        "empty.id",
-        "podcast",
-        "onlyhere",
-        "bns.alt",
-    ];
-    for number in 0..1_250 {
-        for zone in zones {
-            bench.udp(&subnet(&format!("n{number}.{zone}")).bytes());
-        }
-    }
-    for zone in zones {
-        assert_eq!(bench.upstream.asked_below(zone), 0, "{zone}");
-    }
-    bench.udp(&subnet("ecs.example").bytes());
-    let forwarded = bench.upstream.queries();
-    assert_eq!(forwarded.len(), 1);
-    let message = Message::from_vec(&forwarded[0]).unwrap();
-    assert!(
-        message
-            .edns
-            .is_none_or(|edns| edns.option(8.into()).is_none()),
-        "no subnet goes upstream"
-    );
-}
-
-#[test]
-fn row_53_nothing_leaks_before_the_first_block() {
-    let bench = Bench::without_chain("[namespaces]\nonlyhere = \"only\"");
-    for number in 0..1_000 {
-        for zone in ["podcast", "helloworld", "onlyhere", "id.bns.alt"] {
-            let answer = bench.ask(&format!("n{number}.{zone}"), RecordType::A);
-            assert_eq!(answer.metadata.response_code, ResponseCode::ServFail);
-            assert_eq!(extended_error(&answer).expect("a reason").0, 14);
-        }
-    }
-    assert!(bench.upstream.queries().is_empty());
-    assert_eq!(
-        first_address(&bench, "good.id").as_deref(),
-        Some(LEGACY),
-        "exact is forwarded until then"
-    );
-}
-
-#[test]
 fn mode_exact_takes_registered_names_and_leaves_the_rest() {
     assert_eq!(
         first_address(shared(), "rival.id").as_deref(),
@@ -340,15 +275,18 @@ fn mode_off_forwards_everything_but_the_alias() {
     );
 }
 
+/// Exit code and all that a command says.
+fn output(bench: &Bench, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = bench.bnsd(arguments);
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), text)
+}
+
 #[test]
 fn a_person_settles_one_name_and_explain_says_so() {
-    let bench = Bench::start("", &[]);
-    let run = |arguments: &[&str]| {
-        let output = bench.bnsd(arguments);
-        let text =
-            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        (output.status.code(), text)
-    };
+    let mut bench = Bench::start("", &[]);
+    let run = |arguments: &[&str]| output(&bench, arguments);
     assert_eq!(
         run(&["prefer"]),
         (
@@ -370,6 +308,14 @@ fn a_person_settles_one_name_and_explain_says_so() {
     let kept = std::fs::read_to_string(bench.path("data/preferences.toml")).unwrap();
     assert_eq!(kept, "\"rival.id\" = \"legacy\"\n");
     assert_eq!(run(&["prefer"]).1, "rival.id  legacy\n");
+    bench.restart(Follows::Chain);
+    bench.settle();
+    assert_eq!(
+        first_address(&bench, "rival.id").as_deref(),
+        Some(LEGACY),
+        "a choice outlives the daemon"
+    );
+    let run = |arguments: &[&str]| output(&bench, arguments);
     assert_eq!(run(&["prefer", "rival.id", "bns"]).0, Some(0));
     assert_eq!(
         first_address(&bench, "rival.id").as_deref(),

@@ -3,6 +3,7 @@
 mod cache;
 mod explain;
 mod lookup;
+mod portal;
 mod prefer;
 mod status;
 
@@ -44,6 +45,7 @@ impl Control for Service {
                 .await
                 .map(|reply| Reply::Explain(Box::new(reply))),
             Request::Cache(request) => self.cache(&request).map(Reply::Cache),
+            Request::Portal(request) => self.portal(&request).map(Reply::Portal),
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
             Request::Status(request) => self
                 .status(&request)

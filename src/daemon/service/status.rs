@@ -114,6 +114,12 @@ impl Service {
                     .to_owned(),
             );
         }
+        if let Some(open) = self.handler.forwarder().portal() {
+            warnings.push(format!(
+                "a captive portal is let through for {} s more, other names are asked in the clear: `bnsd portal close` ends that",
+                open.remaining.as_secs()
+            ));
+        }
         warnings.extend(
             self.names
                 .progress

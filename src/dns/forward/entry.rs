@@ -46,6 +46,10 @@ pub enum Channel {
     Plain,
     /// An upstream that proved its name over TLS.
     Authenticated,
+    /// Signatures, down from the root's key.
+    Validated,
+    /// The network's own resolver, which a person asked for: nothing is left out, nothing is kept.
+    Portal,
 }
 
 /// An answer of an upstream.
@@ -196,7 +200,7 @@ impl Entry {
 
     /// Whether a private address is in it, which must not be passed on unless it is allowed.
     pub fn has_private(&self) -> bool {
-        self.has_private
+        self.has_private && self.channel != Channel::Portal
     }
 
     /// Whether there are records in it of names that were not asked for, which must not be passed on.

@@ -135,7 +135,8 @@ impl Forwarder {
 
     fn file_head(&self) -> Vec<u8> {
         let upstreams: Vec<String> = self.upstreams().iter().map(ToString::to_string).collect();
-        let routes = format!("{:?}", self.options.routes);
+        // What was not validated is not what somebody wants who validates, and the other way round.
+        let routes = format!("{:?} {:?}", self.options.routes, self.options.anchors);
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_be_bytes());
         let whom = sha256::Hash::hash(format!("{upstreams:?} {routes}").as_bytes());
@@ -152,8 +153,10 @@ impl Forwarder {
 fn put(bytes: &mut Vec<u8>, key: &[u8], entry: &Entry, remaining: u32, now: Duration) {
     let message = entry.aged(now);
     let channel = match entry.channel() {
-        Channel::Plain => 0,
+        // What came from a portal is never kept.
+        Channel::Plain | Channel::Portal => 0,
         Channel::Authenticated => 1,
+        Channel::Validated => 2,
     };
     bytes.extend((key.len() as u16).to_be_bytes());
     bytes.extend(key);
@@ -177,6 +180,7 @@ fn take(bytes: &[u8]) -> Option<(Taken<'_>, &[u8])> {
     let channel = match channel {
         0 => Channel::Plain,
         1 => Channel::Authenticated,
+        2 => Channel::Validated,
         _ => return None,
     };
     let (remaining, rest) = rest.split_first_chunk()?;

@@ -112,9 +112,14 @@ fn accept(response: &Response<Incoming>) -> Result<u32, Failed> {
     if !media.is_some_and(|media| media.trim().eq_ignore_ascii_case(MESSAGE)) {
         return refused("an HTTP answer that is no DNS message".into());
     }
-    Ok(text(AGE)
-        .and_then(|age| age.trim().parse().ok())
-        .unwrap_or(0))
+    Ok(text(AGE).map_or(0, |age| seconds(age.trim())))
+}
+
+/// An Age: what is too large to count is as old as can be (RFC 9111 §1.2.2), what is no number says nothing.
+fn seconds(age: &str) -> u32 {
+    let is_number = !age.is_empty() && age.bytes().all(|digit| digit.is_ascii_digit());
+    let otherwise = if is_number { u32::MAX } else { 0 };
+    age.parse().unwrap_or(otherwise)
 }
 
 async fn read(mut body: Incoming) -> Result<Vec<u8>, Failed> {
@@ -175,5 +180,11 @@ mod tests {
     #[test]
     fn queries_fit_into_a_url() {
         assert_eq!(base64url(&[0xfb, 0xff, 0xfe, 1]), "-__-AQ");
+    }
+
+    #[test]
+    fn an_age_is_a_number_however_large() {
+        let read = ["0", "100", "4294967296", "-1", "", "1.5"].map(seconds);
+        assert_eq!(read, [0, 100, u32::MAX, 0, 0, 0]);
     }
 }

@@ -18,10 +18,12 @@
 //!
 //! Follows RFC 2308 (negative answers), RFC 5452 (forgery), RFC 8020, RFC 8767 (serve-stale), RFC 9520 (failures).
 
+mod address;
 mod ask;
 mod cache;
 mod connect;
 mod entry;
+mod error;
 mod failure;
 mod file;
 mod flight;
@@ -30,6 +32,7 @@ mod health;
 mod https;
 mod link;
 mod message;
+mod portal;
 mod probe;
 mod random;
 mod response;
@@ -37,6 +40,7 @@ mod system;
 mod tls;
 mod transport;
 mod upstream;
+mod validate;
 pub mod wire;
 
 use std::net::SocketAddr;
@@ -45,29 +49,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hickory_proto::op::ResponseCode;
+use futures_util::future::BoxFuture;
 use hickory_proto::rr::Name as DnsName;
 
 pub use ask::{Ask, NxdomainCut, split_key};
 pub use cache::Cache;
 pub use entry::{Channel, Entry, Kind, Stamp};
+pub use error::ForwardError;
 pub use file::FileError;
+pub use portal::PortalReport;
 pub use response::Response;
 pub use system::{Watch, is_ours, system_upstreams};
 pub use tls::TlsError;
 pub use upstream::{Identity, Method, Place, Secured, UpstreamConfig};
+pub use validate::{AnchorError, Anchors};
 
 use crate::clock::Clock;
-use crate::resolver::ExtendedError;
 use cache::Fit;
 use entry::STALE_TTL;
 use failure::Failures;
 use flight::{Flights, Outcome};
 use group::{Group, TRIES};
 use link::{Budget, Upstream};
+use message::Judged;
+use portal::Portal;
 use probe::Probes;
 use tls::Tls;
-use transport::Failed;
 
 /// How long an upstream may take before an answer that is out of date goes out (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1800);
@@ -91,6 +98,8 @@ pub struct ForwardOptions {
     pub stale_max: Duration,
     /// Whether encrypted upstreams are believed when they say that an answer is validated.
     pub trust_ad: bool,
+    /// What answers are validated with here; `None` if they are not.
+    pub anchors: Option<Anchors>,
 }
 
 impl Default for ForwardOptions {
@@ -103,69 +112,10 @@ impl Default for ForwardOptions {
             cache_bytes: 32 << 20,
             stale_max: Duration::from_secs(86_400),
             trust_ad: false,
+            anchors: None,
         }
     }
 }
-
-/// Why no upstream answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ForwardError {
-    /// There is none.
-    #[error("no upstream configured; set upstreams in bnsd.toml or --upstream")]
-    NoUpstream,
-    /// All were silent.
-    #[error("no upstream answered in time")]
-    Timeout,
-    /// One said no.
-    #[error("upstream answered {rcode}")]
-    Rejected {
-        /// What it said.
-        rcode: ResponseCode,
-        /// Why, in its own words.
-        ede: Option<ExtendedError>,
-    },
-    /// None could be reached, or what they said could not be used.
-    #[error("no upstream can be reached: {0}")]
-    Unreachable(String),
-    /// An encrypted upstream is not who it should be; nothing was asked in the clear.
-    #[error("upstream failed TLS (is the clock right?): {0}")]
-    Untrusted(String),
-    /// They all lead back to us.
-    #[error("the upstream leads back to bnsd; set another one in dns.upstreams")]
-    Loop,
-    /// It failed a moment ago.
-    #[error("cached failure: {0}")]
-    Cached(Box<Self>),
-}
-
-impl ForwardError {
-    /// What the client is told beside SERVFAIL.
-    pub fn extended(&self) -> ExtendedError {
-        let code = match self {
-            Self::Rejected { ede: Some(ede), .. } => return ede.clone(),
-            Self::NoUpstream | Self::Timeout | Self::Untrusted(_) => {
-                ExtendedError::NO_REACHABLE_AUTHORITY
-            }
-            Self::Rejected { .. } | Self::Unreachable(_) => ExtendedError::NETWORK_ERROR,
-            Self::Loop => ExtendedError::OTHER,
-            Self::Cached(_) => CACHED_ERROR,
-        };
-        ExtendedError::new(code, self.to_string())
-    }
-
-    /// The failure of one more try, if it says more.
-    fn or(self, failed: Failed) -> Self {
-        match failed {
-            Failed::Untrusted(text) => Self::Untrusted(text),
-            Failed::Unreachable(text) => Self::Unreachable(text),
-            Failed::WrongCase => Self::Unreachable("letters of the question were changed".into()),
-            _ => self,
-        }
-    }
-}
-
-/// INFO-CODE of a failure that is repeated (RFC 8914 §4.14).
-const CACHED_ERROR: u16 = 13;
 
 /// Asks upstreams, and remembers.
 pub struct Forwarder {
@@ -176,6 +126,7 @@ pub struct Forwarder {
     failures: Failures,
     flights: Flights,
     probes: Probes,
+    portal: Portal,
     clock: Arc<dyn Clock>,
 }
 
@@ -213,6 +164,7 @@ impl Forwarder {
             failures: Failures::default(),
             flights: Flights::default(),
             probes: Probes::default(),
+            portal: Portal::default(),
             clock,
             options,
         };
@@ -224,6 +176,9 @@ impl Forwarder {
     /// the background for an answer that is nearly out of date; that needs to be inside of a tokio runtime.
     pub fn cached(self: &Arc<Self>, ask: &Ask) -> Option<Response> {
         let now = self.now();
+        if self.way_through_portal(ask).is_some() {
+            return None;
+        }
         let found = self
             .cache
             .find(ask)
@@ -244,7 +199,7 @@ impl Forwarder {
         now: Duration,
         out: &mut Vec<u8>,
     ) -> bool {
-        if !entry.is_settled(now) {
+        if self.portal.is_open(now) || !entry.is_settled(now) {
             return false;
         }
         entry.write(stamp.without_ad_unless(self.believes(entry)), now, out);
@@ -261,10 +216,13 @@ impl Forwarder {
         if let Some(response) = self.cached(ask) {
             return Ok(response);
         }
-        let stale = self.stale(ask);
-        if let Some(error) = self.failures.find(&ask.key(), self.now()) {
-            let error = ForwardError::Cached(Box::new(error));
-            return stale.ok_or(error);
+        let mut stale = None;
+        if self.way_through_portal(ask).is_none() {
+            stale = self.stale(ask);
+            if let Some(error) = self.failures.find(&ask.key(), self.now()) {
+                let error = ForwardError::Cached(Box::new(error));
+                return stale.ok_or(error);
+            }
         }
         let flight = self.fly(ask, *packets);
         let landed = flight.land();
@@ -325,12 +283,36 @@ impl Forwarder {
         self.set_table(upstreams)?;
         self.cache.flush(None);
         self.failures.clear();
+        self.close_portal();
         Ok(())
+    }
+
+    /// Lets the network's own `resolvers` answer for `time`, so that its login page can be reached.
+    pub fn open_portal(&self, resolvers: &[SocketAddr], time: Duration) -> Result<(), TlsError> {
+        let configs: Vec<_> = resolvers
+            .iter()
+            .map(|&at| UpstreamConfig::Plain(at))
+            .collect();
+        let group = self.group(&configs)?;
+        self.portal
+            .open(group, resolvers.to_vec(), self.now() + time);
+        Ok(())
+    }
+
+    /// Ends that; whether there was anything to end.
+    pub fn close_portal(&self) -> bool {
+        self.portal.close(self.now())
+    }
+
+    /// Who answers in this way, and for how long; `None` if nobody does.
+    pub fn portal(&self) -> Option<PortalReport> {
+        self.portal.report(self.now())
     }
 
     /// The network may be another one, as after a suspension: connections, health and failures are forgotten.
     pub async fn reset(&self) {
         self.failures.clear();
+        self.close_portal();
         let table = self.table.load_full();
         for group in table.groups() {
             group.reset().await;
@@ -368,23 +350,35 @@ impl Forwarder {
     }
 
     fn set_table(&self, upstreams: &[UpstreamConfig]) -> Result<(), TlsError> {
-        let group = |configs: &[UpstreamConfig]| {
-            let make = |config| Upstream::new(config, &self.tls, &self.options.bootstrap);
-            let upstreams = configs.iter().map(make).collect::<Result<_, _>>()?;
-            Ok::<_, TlsError>(Arc::new(Group::new(upstreams)))
-        };
         let routes = self.options.routes.iter();
-        let routes = routes.map(|(zone, configs)| Ok((zone.clone(), group(configs)?)));
+        let routes = routes.map(|(zone, configs)| Ok((zone.clone(), self.group(configs)?.into())));
         let table = Table {
-            all: group(upstreams)?,
+            all: self.group(upstreams)?.into(),
             routes: routes.collect::<Result<_, TlsError>>()?,
         };
         self.table.store(Arc::new(table));
         Ok(())
     }
 
+    fn group(&self, configs: &[UpstreamConfig]) -> Result<Group, TlsError> {
+        let make = |config| Upstream::new(config, &self.tls, &self.options.bootstrap);
+        let upstreams = configs.iter().map(make).collect::<Result<_, _>>()?;
+        Ok(Group::new(upstreams))
+    }
+
+    /// Who is asked instead of the upstreams while a captive portal is let through.
+    fn way_through_portal(&self, ask: &Ask) -> Option<Arc<Group>> {
+        let way = self.portal.way(ask, self.now())?;
+        (!self.has_route(&ask.question.name)).then_some(way)
+    }
+
     fn believes(&self, entry: &Entry) -> bool {
-        self.options.trust_ad && entry.channel() == Channel::Authenticated && entry.is_authentic()
+        let is_believed = match entry.channel() {
+            Channel::Validated => true,
+            Channel::Authenticated => self.options.trust_ad,
+            Channel::Plain | Channel::Portal => false,
+        };
+        is_believed && entry.is_authentic()
     }
 
     /// An answer that is out of date and may still serve.
@@ -413,28 +407,61 @@ impl Forwarder {
     }
 
     /// Asks, and keeps what comes of it.
-    async fn resolve(&self, ask: &Ask, packets: u8) -> Outcome {
-        let group = Arc::clone(self.table.load().group(&ask.question.name));
+    async fn resolve(self: &Arc<Self>, ask: &Ask, packets: u8) -> Outcome {
         let mut budget = Budget(packets);
-        let answered = group.ask(ask, &mut budget).await;
-        let now = self.now();
-        let entry = answered.and_then(|answered| {
-            Entry::new(&answered.judged, now, answered.age, answered.channel)
-                .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
-        });
+        if let Some(portal) = self.way_through_portal(ask) {
+            // At the end of its time at once, so that nobody keeps it.
+            let answered = portal.ask(ask, &mut budget).await?;
+            let entry = self.read(&answered.judged, u32::MAX, Channel::Portal)?;
+            return Ok(landed(entry, packets - budget.0));
+        }
+        let entry = match self.anchors(ask) {
+            Some(anchors) => {
+                let judged = validate::ask(self, anchors, ask).await;
+                judged.and_then(|judged| self.read(&judged, 0, Channel::Validated))
+            }
+            None => self.resolve_as_said(ask, &mut budget).await,
+        };
         match entry {
             Ok(entry) => {
-                let entry = Arc::new(entry);
+                let landed = landed(entry, packets - budget.0);
                 self.failures.forget(&ask.key());
-                self.cache.insert(ask, &entry);
-                let packets = packets - budget.0;
-                Ok(flight::Landed { entry, packets })
+                self.cache.insert(ask, &landed.entry);
+                Ok(landed)
             }
             Err(error) => {
-                self.failures.note(ask.key(), error.clone(), now);
+                self.failures.note(ask.key(), error.clone(), self.now());
                 Err(error)
             }
         }
+    }
+
+    /// Takes an upstream at its word.
+    async fn resolve_as_said(&self, ask: &Ask, budget: &mut Budget) -> Result<Entry, ForwardError> {
+        let group = Arc::clone(self.table.load().group(&ask.question.name));
+        let answered = group.ask(ask, budget).await?;
+        self.read(&answered.judged, answered.age, answered.channel)
+    }
+
+    /// What the answer to a question is validated with, if it is.
+    fn anchors(&self, ask: &Ask) -> Option<&Anchors> {
+        let anchors = self.options.anchors.as_ref()?;
+        let is_validated = !ask.checking_disabled && !self.has_route(&ask.question.name);
+        is_validated.then_some(anchors)
+    }
+
+    /// The bytes of an answer that is to be validated. Boxed, because validation asks for what it needs this way.
+    fn ask_signed<'a>(
+        self: &'a Arc<Self>,
+        ask: Ask,
+        packets: &'a mut u8,
+    ) -> BoxFuture<'a, Result<Vec<u8>, ForwardError>> {
+        Box::pin(async move { Ok(self.ask(&ask, packets).await?.bytes()) })
+    }
+
+    fn read(&self, judged: &Judged, age: u32, channel: Channel) -> Result<Entry, ForwardError> {
+        Entry::new(judged, self.now(), age, channel)
+            .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
     }
 
     /// Asks again before an answer is out of date.
@@ -475,6 +502,11 @@ impl Forwarder {
             }
         });
     }
+}
+
+fn landed(entry: Entry, packets: u8) -> flight::Landed {
+    let entry = Arc::new(entry);
+    flight::Landed { entry, packets }
 }
 
 fn describe(upstream: &Upstream) -> String {

@@ -92,6 +92,11 @@ impl Response {
         self.entry.write(stamp, self.now, out);
     }
 
+    /// The upstream's message without OPT, with the TTLs of now.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.entry.aged(self.now)
+    }
+
     /// Decodes it, with the TTLs of now. `None` if there is something in it that cannot be decoded.
     pub fn message(&self) -> Option<Message> {
         let mut bytes = Vec::new();

@@ -14,12 +14,14 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{Forwarder, UpstreamConfig};
+use super::{Forwarder, UpstreamConfig, address};
 
 /// How often the two clocks are compared, and the file where no notice of changes is to be had.
 const TICK: Duration = Duration::from_secs(5);
 /// A difference of the clocks from which on the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(3);
+/// The port of DNS; the file can name no other.
+const PORT: u16 = 53;
 /// Resolvers that are taken from the file; the C library takes three.
 const MAX: usize = 3;
 /// How long a change settles before the file is read.
@@ -116,8 +118,8 @@ fn parse(text: &str, listeners: &[SocketAddr]) -> Vec<UpstreamConfig> {
     text.lines()
         .filter_map(|line| line.trim().strip_prefix("nameserver"))
         .filter(|rest| rest.starts_with([' ', '\t']))
-        .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
-        .map(|ip| SocketAddr::new(ip, 53))
+        .filter_map(|rest| address::read(rest.split_whitespace().next()?, PORT))
+        .filter(|address| address.port() == PORT)
         .filter(|&address| !is_ours(address, listeners))
         .take(MAX)
         .map(UpstreamConfig::Plain)
@@ -145,11 +147,11 @@ mod tests {
     #[test]
     fn the_systems_upstreams_are_read_without_ourselves() {
         let text = "# by hand\nnameserver 127.0.0.1\nnameserver\t192.0.2.53\nnameservers 1.2.3.4\n\
-                    search lan\n  nameserver ::1 # loopback\noptions edns0\n";
+                    search lan\n  nameserver ::1 # loopback\nnameserver fe80::1%7\noptions edns0\n";
         let ours = ["127.0.0.1:53".parse().expect("an address")];
         let found: Vec<String> = parse(text, &ours).iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["192.0.2.53:53", "[::1]:53"]);
+        assert_eq!(found, ["192.0.2.53:53", "[::1]:53", "[fe80::1%7]:53"]);
         let everywhere = ["0.0.0.0:53".parse().expect("an address")];
-        assert_eq!(parse(text, &everywhere).len(), 1);
+        assert_eq!(parse(text, &everywhere).len(), 2);
     }
 }

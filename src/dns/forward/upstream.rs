@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 192.0.2.53                              plain DNS, port 53
-//! 192.0.2.53:5353  [2001:db8::1]:53       another port
+//! 192.0.2.53:5353  [2001:db8::1]:53       another port; more in `address`
 //! tls://dns.example@192.0.2.53            DoT; the certificate must be for dns.example
 //! tls://sha256:BASE64@192.0.2.53:853      DoT; the certificate must have this key (RFC 7858 §4.2)
 //! tls://dns.example                       DoT; the address is asked of `dns.bootstrap`
@@ -14,11 +14,12 @@
 //! no way to write an encrypted upstream that is not authenticated.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use rustls::pki_types::{DnsName, ServerName};
 
+use super::address;
 use crate::zonefile::base64;
 
 /// The port of DNS (RFC 1035 §4.2).
@@ -154,7 +155,7 @@ impl fmt::Display for Secured {
 }
 
 fn plain(text: &str) -> Result<SocketAddr, String> {
-    let address = address(text, DNS_PORT).ok_or_else(|| {
+    let address = address::read(text, DNS_PORT).ok_or_else(|| {
         format!(
             "{text:?} is no resolver; write for example 9.9.9.9, 127.0.0.1:5353 or \
              tls://dns.quad9.net@9.9.9.9"
@@ -199,7 +200,7 @@ fn https(text: &str, rest: &str) -> Result<UpstreamConfig, String> {
 
 fn secured(text: &str, rest: &str, port: u16) -> Result<Secured, String> {
     let (who, at) = rest.rsplit_once('@').unwrap_or(("", rest));
-    let place = match address(at, port) {
+    let place = match address::read(at, port) {
         Some(address) => Place::Address(usable(text, address)?),
         None => host(at, port).ok_or_else(|| {
             format!("{text:?} names no server; write for example tls://dns.quad9.net@9.9.9.9")
@@ -226,13 +227,6 @@ fn identity(who: &str) -> Option<Identity> {
     Some(Identity::Name(
         ServerName::try_from(who.to_owned()).ok()?.to_owned(),
     ))
-}
-
-fn address(text: &str, port: u16) -> Option<SocketAddr> {
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, port));
-    }
-    text.parse().ok()
 }
 
 fn host(text: &str, port: u16) -> Option<Place> {

@@ -1,0 +1,72 @@
+//! Why no upstream answered, and what of it clients are told (RFC 8914).
+
+use hickory_proto::op::ResponseCode;
+
+use super::transport::Failed;
+use crate::resolver::ExtendedError;
+
+/// Why no upstream answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// There is none.
+    #[error("no upstream configured; set upstreams in bnsd.toml or --upstream")]
+    NoUpstream,
+    /// All were silent.
+    #[error("no upstream answered in time")]
+    Timeout,
+    /// One said no.
+    #[error("upstream answered {rcode}")]
+    Rejected {
+        /// What it said.
+        rcode: ResponseCode,
+        /// Why, in its own words.
+        ede: Option<ExtendedError>,
+    },
+    /// None could be reached, or what they said could not be used.
+    #[error("no upstream can be reached: {0}")]
+    Unreachable(String),
+    /// An encrypted upstream is not who it should be; nothing was asked in the clear.
+    #[error("upstream failed TLS (is the clock right?): {0}")]
+    Untrusted(String),
+    /// It is signed, and not by whom it should be.
+    #[error("DNSSEC: {0}; if it is so for many names, is the clock right?")]
+    Bogus(String),
+    /// They all lead back to us.
+    #[error("the upstream leads back to bnsd; set another one in dns.upstreams")]
+    Loop,
+    /// It failed a moment ago.
+    #[error("cached failure: {0}")]
+    Cached(Box<Self>),
+}
+
+impl ForwardError {
+    /// What the client is told beside SERVFAIL.
+    pub fn extended(&self) -> ExtendedError {
+        let code = match self {
+            Self::Rejected { ede: Some(ede), .. } => return ede.clone(),
+            Self::NoUpstream | Self::Timeout | Self::Untrusted(_) => {
+                ExtendedError::NO_REACHABLE_AUTHORITY
+            }
+            Self::Rejected { .. } | Self::Unreachable(_) => ExtendedError::NETWORK_ERROR,
+            Self::Bogus(_) => DNSSEC_BOGUS,
+            Self::Loop => ExtendedError::OTHER,
+            Self::Cached(_) => CACHED_ERROR,
+        };
+        ExtendedError::new(code, self.to_string())
+    }
+
+    /// The failure of one more try, if it says more.
+    pub(super) fn or(self, failed: Failed) -> Self {
+        match failed {
+            Failed::Untrusted(text) => Self::Untrusted(text),
+            Failed::Unreachable(text) => Self::Unreachable(text),
+            Failed::WrongCase => Self::Unreachable("letters of the question were changed".into()),
+            _ => self,
+        }
+    }
+}
+
+/// INFO-CODE of signatures that do not fit (RFC 8914 §4.7).
+const DNSSEC_BOGUS: u16 = 6;
+/// INFO-CODE of a failure that is repeated (RFC 8914 §4.14).
+const CACHED_ERROR: u16 = 13;

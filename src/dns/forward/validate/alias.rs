@@ -1,0 +1,73 @@
+//! Answers that begin with aliases, as far as hickory 0.26 does not judge them as a whole.
+
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
+
+use crate::dns::forward::wire;
+use crate::resolver::policy::is_icann_tld;
+use crate::resolver::{MAX_CHAIN, Question};
+
+/// Where aliases lead that do not end in what was asked for. hickory wants the denial for the first name of such an
+/// answer, and none at all if nothing but aliases came.
+pub fn denied_target(response: &Message, question: &Question) -> Option<Name> {
+    if question.rtype == RecordType::CNAME {
+        return None;
+    }
+    let mut name = question.name.clone();
+    for _ in 0..=MAX_CHAIN {
+        let mut at_name = response.answers.iter().filter(|record| record.name == name);
+        let next = at_name.find_map(|record| match &record.data {
+            RData::CNAME(target) => Some(target.0.to_lowercase()),
+            _ => None,
+        });
+        match next {
+            Some(next) => name = next,
+            None => break,
+        }
+    }
+    let is_asked = |record: &&Record| record.record_type() == question.rtype && record.name == name;
+    let is_there = response.answers.iter().any(|record| is_asked(&record));
+    (name != question.name && !is_there).then_some(name)
+}
+
+/// Whether a message denies, and in the same way.
+pub fn is_denial(bytes: &[u8], rcode: ResponseCode) -> bool {
+    let has_answers = wire::counts(bytes).is_none_or(|[_, answers, ..]| answers > 0);
+    !has_answers && wire::flags(bytes) & 15 == u16::from(rcode)
+}
+
+/// Whether a name could be one of the chain. Its denial is nobody's business, and means nothing if it is.
+pub fn may_be_ours(name: &Name) -> bool {
+    let last = name
+        .iter()
+        .next_back()
+        .map(|label| String::from_utf8_lossy(label).into_owned());
+    last.is_none_or(|label| label == "id" || !is_icann_tld(&label))
+}
+
+/// Without the CNAMEs that a DNAME makes: they have no signatures, and follow from it (RFC 6672 §5.3.1).
+pub fn without_made_aliases(records: &[Record]) -> Vec<Record> {
+    let is_made = |record: &Record| match &record.data {
+        RData::CNAME(target) => records
+            .iter()
+            .any(|dname| redirected(&record.name, dname).is_some_and(|name| name == target.0)),
+        _ => false,
+    };
+    let kept = records.iter().filter(|record| !is_made(record));
+    kept.cloned().collect()
+}
+
+/// Where a DNAME leads a name below it.
+fn redirected(name: &Name, dname: &Record) -> Option<Name> {
+    let RData::Unknown { code, rdata } = &dname.data else {
+        return None;
+    };
+    let labels = name.num_labels().checked_sub(dname.name.num_labels())?;
+    if *code != RecordType::DNAME || labels == 0 || !dname.name.zone_of(name) {
+        return None;
+    }
+    let target = Name::read(&mut BinDecoder::new(&rdata.anything)).ok()?;
+    let prefix = Name::from_labels(name.iter().take(labels.into())).ok()?;
+    prefix.append_domain(&target).ok()
+}

@@ -1,0 +1,330 @@
+//! DNSSEC validation of what upstreams say, for those who choose it (`dns.validate`).
+//!
+//! ```text
+//! question --> asked upstream with DO and CD --> signatures, keys and delegations up to the anchor
+//!                                                  |            (each asked in the same way)
+//!                       proved, or proved unsigned <--> neither: SERVFAIL, extended error 6
+//! ```
+//!
+//! hickory judges; it asks for keys through the same forwarder, so these are kept like any answer, and all that one
+//! question costs comes out of one budget. What goes on to the client are the upstream's bytes, without signatures for
+//! those who did not ask for any, and with AD where everything in the answer was proved. Names with a route of their own
+//! are not validated, since the public tree knows nothing of them; nor is what a client asks for with CD.
+//!
+//! Where aliases end in a denial, hickory proves the aliases and the denial is proved as an answer of its own; unless it
+//! is of a name that could be of the chain, which is not asked for: that answer goes on without AD. An upstream that
+//! claims to have signed records of such a name is asked for the keys: it brought the name up itself. A clock that is wrong by days makes every signature invalid; the error says so.
+//!
+//! Follows RFC 4035 §4 and §5, RFC 6840 §5.9 (CD towards upstreams).
+
+mod alias;
+mod wildcard;
+
+use std::fmt;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use futures_util::stream::{self, Stream, StreamExt as _};
+use hickory_net::dnssec::DnssecDnsHandle;
+use hickory_net::runtime::TokioRuntimeProvider;
+use hickory_net::xfer::DnsHandle;
+use hickory_net::{DnsError, NetError};
+use hickory_proto::dnssec::{Proof, TrustAnchors};
+use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Query};
+use hickory_proto::rr::{DNSClass, Record, RecordType};
+
+use super::ask::{Ask, NxdomainCut};
+use super::message::Judged;
+use super::wire::{self, HEADER};
+use super::{CHAIN_PACKETS, ForwardError, Forwarder};
+use crate::resolver::Question;
+use alias::{denied_target, is_denial, may_be_ours, without_made_aliases};
+
+/// AD, in the second byte of the flags.
+const AUTHENTIC: u8 = 0x20;
+
+/// The keys that everything is proved from.
+#[derive(Clone)]
+pub struct Anchors(Arc<TrustAnchors>);
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot read keys from {path}: {reason}; `dns.trust-anchor` names a file of DNSKEY records of the root"
+)]
+pub struct AnchorError {
+    path: String,
+    reason: String,
+}
+
+impl Anchors {
+    /// Those of ICANN's root.
+    pub fn of_icann() -> Self {
+        Self(Arc::new(TrustAnchors::default()))
+    }
+
+    /// Those in a file of DNSKEY records.
+    pub fn read(path: &Path) -> Result<Self, AnchorError> {
+        let problem = |reason: String| AnchorError {
+            path: path.display().to_string(),
+            reason,
+        };
+        let anchors = TrustAnchors::from_file(path).map_err(|error| problem(error.to_string()))?;
+        match anchors.is_empty() {
+            true => Err(problem("there is no key in it".to_owned())),
+            false => Ok(Self(Arc::new(anchors))),
+        }
+    }
+}
+
+impl fmt::Debug for Anchors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} keys", self.0.len())
+    }
+}
+
+/// The answer to a question, proved as far as its zone is signed.
+pub async fn ask(
+    forwarder: &Arc<Forwarder>,
+    anchors: &Anchors,
+    ask: &Ask,
+) -> Result<Judged, ForwardError> {
+    let mut packets = CHAIN_PACKETS;
+    let first = forwarder
+        .ask_signed(signed(&ask.question), &mut packets)
+        .await?;
+    let first = lower_question(first, ask);
+    let lookups = Lookups {
+        forwarder: Arc::clone(forwarder),
+        question: ask.question.clone(),
+        first: first.clone().into(),
+        packets: Arc::new(AtomicU8::new(packets)),
+    };
+    let proof = prove(lookups, anchors).await?;
+    finish(first, proof, ask)
+        .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
+}
+
+/// How a question is asked whose answer is to be proved.
+fn signed(question: &Question) -> Ask {
+    Ask {
+        question: question.clone(),
+        dnssec_ok: true,
+        checking_disabled: true,
+        nxdomain_cut: NxdomainCut::Never,
+    }
+}
+
+/// The letters of the question were mixed for the upstream alone.
+fn lower_question(mut bytes: Vec<u8>, ask: &Ask) -> Vec<u8> {
+    let name = ask.wire_name();
+    if let Some(place) = bytes.get_mut(HEADER..HEADER + name.len()) {
+        place.copy_from_slice(&name);
+    }
+    bytes
+}
+
+/// What was proved of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    /// Its zone is not signed.
+    Insecure,
+    /// It is what its zone says.
+    Secure,
+}
+
+/// How hickory ends a proof.
+enum Proved {
+    /// With this.
+    Yes(Verdict),
+    /// With records that it verified, and without a denial that would fit them.
+    Unfit(Box<Message>),
+}
+
+async fn prove(lookups: Lookups, anchors: &Anchors) -> Result<Verdict, ForwardError> {
+    let response = match prove_whole(lookups.clone(), anchors).await? {
+        Proved::Yes(verdict) => return Ok(verdict),
+        Proved::Unfit(response) => response,
+    };
+    if wildcard::is_proved(&response) {
+        return Ok(Verdict::Secure);
+    }
+    let answers = without_made_aliases(&response.answers);
+    let aliases = verdict(&answers).filter(|_| !answers.is_empty());
+    let Some((aliases, target)) = aliases.zip(denied_target(&response, &lookups.question)) else {
+        return Err(bogus("what is missing is not proved to be missing"));
+    };
+    if may_be_ours(&target) {
+        return Ok(Verdict::Insecure);
+    }
+    let question = Question {
+        name: target,
+        ..lookups.question.clone()
+    };
+    let first = lookups
+        .ask(&question)
+        .await
+        .map_err(|error| unknown(&error))?;
+    if !is_denial(&first, response.metadata.response_code) {
+        return Err(bogus("the end of the answer is missing"));
+    }
+    let behind = Lookups {
+        question,
+        first: first.into(),
+        ..lookups
+    };
+    match prove_whole(behind, anchors).await? {
+        Proved::Yes(denial) => {
+            let beside = verdict(&response.authorities).unwrap_or(Verdict::Insecure);
+            Ok(aliases.min(denial).min(beside))
+        }
+        Proved::Unfit(_) => Err(bogus("what is missing is not proved to be missing")),
+    }
+}
+
+/// What hickory says of an answer on its own.
+async fn prove_whole(lookups: Lookups, anchors: &Anchors) -> Result<Proved, ForwardError> {
+    let question = lookups.question.clone();
+    let query = Query::query(question.name.clone(), question.rtype);
+    let handle = DnssecDnsHandle::with_trust_anchor(lookups, Arc::clone(&anchors.0));
+    match handle
+        .lookup(query, DnsRequestOptions::default())
+        .next()
+        .await
+    {
+        Some(Ok(response)) if denied_target(&response, &question).is_some() => {
+            Ok(Proved::Unfit(Box::new((*response).clone())))
+        }
+        Some(Ok(response)) => {
+            let records = match response.answers.is_empty() {
+                true => &response.authorities,
+                false => &response.answers,
+            };
+            let verdict = verdict(&without_made_aliases(records))
+                .ok_or_else(|| bogus("signatures do not fit"))?;
+            Ok(Proved::Yes(verdict))
+        }
+        Some(Err(NetError::Dns(DnsError::Nsec {
+            proof: Proof::Insecure,
+            ..
+        }))) => Ok(Proved::Yes(Verdict::Insecure)),
+        Some(Err(NetError::Dns(DnsError::Nsec { response, .. }))) => {
+            Ok(Proved::Unfit(Box::new((**response).clone())))
+        }
+        Some(Err(error)) => Err(unknown(&error)),
+        None => Err(bogus("keys cannot be had")),
+    }
+}
+
+fn bogus(why: &str) -> ForwardError {
+    ForwardError::Bogus(why.to_owned())
+}
+
+fn unknown(error: &NetError) -> ForwardError {
+    bogus(&format!("keys cannot be had: {error}"))
+}
+
+/// The least that was proved of records; `None` if one should have been and was not. Nothing proves nothing.
+fn verdict(records: &[Record]) -> Option<Verdict> {
+    let least = match records.is_empty() {
+        true => Verdict::Insecure,
+        false => Verdict::Secure,
+    };
+    let mut proofs = records
+        .iter()
+        .filter(|record| record.record_type() != RecordType::RRSIG)
+        .map(|record| record.proof);
+    proofs.try_fold(least, |least, proof| match proof {
+        Proof::Secure => Some(least),
+        Proof::Insecure => Some(Verdict::Insecure),
+        Proof::Bogus | Proof::Indeterminate => None,
+    })
+}
+
+/// The upstream's answer as the client gets it.
+fn finish(mut bytes: Vec<u8>, proof: Verdict, ask: &Ask) -> Option<Judged> {
+    if !ask.dnssec_ok {
+        bytes = without_signatures(&bytes, ask.question.rtype)?;
+    }
+    let flags = bytes.get_mut(3)?;
+    match proof {
+        Verdict::Secure => *flags |= AUTHENTIC,
+        Verdict::Insecure => *flags &= !AUTHENTIC,
+    }
+    let walk = wire::walk(&bytes)?;
+    let rcode = wire::flags(&bytes) & 15;
+    Some(Judged {
+        bytes,
+        walk,
+        rcode,
+        cookie: None,
+    })
+}
+
+/// What a client sees that does not know DNSSEC (RFC 4035 §3.2.1).
+fn without_signatures(bytes: &[u8], asked: RecordType) -> Option<Vec<u8>> {
+    let mut message = Message::from_vec(bytes).ok()?;
+    let is_plain = |record: &Record| {
+        let rtype = record.record_type();
+        let is_proof = matches!(
+            rtype,
+            RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3
+        );
+        rtype == asked || !is_proof
+    };
+    message.answers.retain(is_plain);
+    message.authorities.retain(is_plain);
+    message.additionals.retain(is_plain);
+    message.to_vec().ok()
+}
+
+/// What hickory asks while it proves one answer.
+#[derive(Clone)]
+struct Lookups {
+    forwarder: Arc<Forwarder>,
+    /// The answer that is to be proved, and its question: that is not asked for twice.
+    question: Question,
+    first: Arc<[u8]>,
+    /// What all of it may still cost.
+    packets: Arc<AtomicU8>,
+}
+
+impl DnsHandle for Lookups {
+    type Response = Pin<Box<dyn Stream<Item = Result<DnsResponse, NetError>> + Send>>;
+    type Runtime = TokioRuntimeProvider;
+
+    fn send(&self, request: DnsRequest) -> Self::Response {
+        let lookups = self.clone();
+        Box::pin(stream::once(async move { lookups.answer(&request).await }))
+    }
+}
+
+impl Lookups {
+    async fn answer(&self, request: &DnsRequest) -> Result<DnsResponse, NetError> {
+        let query = request.queries.first().ok_or("no question")?;
+        let question = Question::new(query.name(), query.query_type(), DNSClass::IN);
+        let bytes = match question == self.question {
+            true => self.first.to_vec(),
+            false => self.ask(&question).await?,
+        };
+        Ok(DnsResponse::from_buffer(bytes)?)
+    }
+
+    async fn ask(&self, question: &Question) -> Result<Vec<u8>, NetError> {
+        let before = self.packets.load(Ordering::Relaxed);
+        if before == 0 {
+            return Err("too many packets for one question".into());
+        }
+        let mut packets = before;
+        let ask = signed(question);
+        let answered = self.forwarder.ask_signed(ask.clone(), &mut packets).await;
+        self.packets.fetch_sub(
+            before.saturating_sub(packets).min(before),
+            Ordering::Relaxed,
+        );
+        let bytes = answered.map_err(|error| NetError::from(error.to_string()))?;
+        Ok(lower_question(bytes, &ask))
+    }
+}
