@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 
 /// Longest passphrase in bytes.
 const LENGTH_MAX: u64 = 4_096;
+/// What Ctrl-C types where it sends no signal.
+const INTERRUPT: u8 = 3;
 /// Shortest for a new key; argon2id makes each guess cost a tenth of a second.
 const LENGTH_MIN: usize = 8;
 
@@ -43,6 +45,9 @@ pub enum PassphraseError {
     /// Too short for a new key.
     #[error("a passphrase has at least {LENGTH_MIN} bytes: take four or more random words")]
     Short,
+    /// Ctrl-C at the terminal.
+    #[error("interrupted at the passphrase: nothing was done")]
+    Interrupted,
     /// The second did not repeat the first.
     #[error("the two passphrases differ: nothing was done")]
     Differ,
@@ -92,12 +97,18 @@ fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     if metadata.is_file() && metadata.mode() & 0o077 != 0 {
         return Err(PassphraseError::Exposed(path.to_owned()));
     }
-    read_line(file).map_err(failed)
+    read_line(file, &[b'\n']).map_err(failed)
 }
 
-fn read_line(from: impl io::Read) -> io::Result<Passphrase> {
+/// Reads up to one of the ends, not a byte further.
+fn read_line(from: impl io::Read, ends: &[u8]) -> io::Result<Passphrase> {
     let mut line = Zeroizing::new(Vec::with_capacity(LENGTH_MAX as usize + 1));
-    BufReader::with_capacity(1, from.take(LENGTH_MAX)).read_until(b'\n', &mut line)?;
+    for byte in from.take(LENGTH_MAX).bytes() {
+        line.push(byte?);
+        if line.last().is_some_and(|last| ends.contains(last)) {
+            break;
+        }
+    }
     while matches!(line.last(), Some(b'\n' | b'\r')) {
         line.pop();
     }
@@ -115,13 +126,18 @@ fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
         source,
     };
     write!(terminal, "{prompt}").map_err(failed)?;
-    let line = read_line(&terminal);
+    let line = read_line(&terminal, &[b'\n', INTERRUPT]);
     drop(hidden);
     let _ = writeln!(terminal); // the line end that was not shown
-    line.map_err(failed)
+    let line = line.map_err(failed)?;
+    if line.last() == Some(&INTERRUPT) {
+        return Err(PassphraseError::Interrupted);
+    }
+    Ok(line)
 }
 
-/// A terminal that does not echo, until this is dropped (termios(3)).
+/// A terminal that does not echo, until this is dropped (termios(3)). Ctrl-C ends the line: as a signal it would end
+/// the program and leave the terminal as it is.
 struct Hidden {
     descriptor: i32,
     before: libc::termios,
@@ -137,7 +153,8 @@ impl Hidden {
             return Err(io::Error::last_os_error());
         }
         let mut silent = before;
-        silent.c_lflag &= !libc::ECHO;
+        silent.c_lflag &= !(libc::ECHO | libc::ISIG);
+        silent.c_cc[libc::VEOL] = INTERRUPT;
         // SAFETY: the descriptor is open, and tcsetattr reads the struct that it is given.
         if unsafe { libc::tcsetattr(descriptor, libc::TCSAFLUSH, &raw const silent) } != 0 {
             return Err(io::Error::last_os_error());

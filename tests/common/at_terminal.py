@@ -41,6 +41,8 @@ def main():
         if not more:
             break
         shown += more
+    if is_silent(terminal):
+        sys.exit("it leaves a terminal that does not echo")
     _, status = os.waitpid(child, 0)
     sys.stdout.buffer.write(shown)
     sys.stdout.flush()

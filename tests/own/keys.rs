@@ -128,6 +128,9 @@ fn a_passphrase_is_asked_for_at_the_terminal_and_not_shown() {
     let (code, shown) = at_terminal(&[PASSPHRASE, "something else"], &make);
     assert_eq!(code, Some(3), "{shown}");
     assert!(shown.contains("the two passphrases differ"), "{shown}");
+    let (code, shown) = at_terminal(&["Ctrl-C\u{3}"], &make);
+    assert_eq!(code, Some(3), "{shown}");
+    assert!(shown.contains("interrupted"), "{shown}");
     let (code, shown) = at_terminal(&["short"], &make);
     assert_eq!(code, Some(3), "{shown}");
     let (code, shown) = at_terminal(&[PASSPHRASE, PASSPHRASE], &make);
