@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -97,13 +97,13 @@ fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     if metadata.is_file() && metadata.mode() & 0o077 != 0 {
         return Err(PassphraseError::Exposed(path.to_owned()));
     }
-    read_line(file, &[b'\n']).map_err(failed)
+    read_line(file, b"\n").map_err(failed)
 }
 
 /// Reads up to one of the ends, not a byte further.
 fn read_line(from: impl io::Read, ends: &[u8]) -> io::Result<Passphrase> {
     let mut line = Zeroizing::new(Vec::with_capacity(LENGTH_MAX as usize + 1));
-    for byte in from.take(LENGTH_MAX).bytes() {
+    for byte in BufReader::with_capacity(1, from.take(LENGTH_MAX)).bytes() {
         line.push(byte?);
         if line.last().is_some_and(|last| ends.contains(last)) {
             break;

@@ -7,12 +7,14 @@
 //! A plain query that was asked before is answered from [`Answers`], before anything is decoded. Whatever is unusual
 //! about a query (cookies, other options, odd flags) takes the long way and gets the same answer.
 
+mod handback;
+mod memory;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name as DnsName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answers::{Answers, Body, Kept};
@@ -24,17 +26,16 @@ use super::counters::Counters;
 use super::encode::{Extent, Frame, Reply, encode, encode_raw, udp_limit};
 use super::forward::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
 use super::hosts::Hosts;
-use super::plain::Plain;
 use super::query::{Decoded, Query, decode};
 use super::rebind;
 use super::tcp::IDLE_TIMEOUT;
+use handback::{handed_back, is_ours, restore_case};
+
 use crate::clock::{Clock as _, SystemClock};
 use crate::resolver::{
     Answer, BnsRoute, EffectiveMode, ExtendedError, Heights, MAX_CHAIN, Mode, NameSource, Outcome,
-    Policy, Provenance, Question, Recorded, Resolution, Route, Subjects, SyncState, answer_bns,
-    resolve, route,
+    Policy, Provenance, Recorded, Resolution, Route, SyncState, answer_bns, resolve, route,
 };
-use crate::store::ChangeNotice;
 
 /// Queries that may wait for an upstream at the same time.
 const IN_FLIGHT_MAX: usize = 2_000;
@@ -153,17 +154,6 @@ impl<P: Snapshots> Handler<P> {
         self.answers.forget();
     }
 
-    /// A commit changed the state of names: of the answers that are kept, those go that it changes.
-    pub fn note_change(&self, notice: &ChangeNotice) {
-        let height = notice.height.unwrap_or(0);
-        self.answers.note(height, &notice.names, &notice.namespaces);
-    }
-
-    /// Decides every answer anew, from the next query on.
-    pub fn forget_answers(&self) {
-        self.answers.forget();
-    }
-
     /// The same with a file of hosts, which is asked before everybody else.
     #[must_use]
     pub fn with_hosts(mut self, hosts: Option<Hosts>) -> Self {
@@ -227,45 +217,6 @@ impl<P: Snapshots> Handler<P> {
             self.answers.keep(plain.key.as_bytes(), kept);
         }
         Handled::Ready
-    }
-
-    /// A query whose answer may come from memory and go there: what is logged or shown is decoded first.
-    fn plain<'q>(&self, bytes: &'q [u8]) -> Option<Plain<'q>> {
-        let is_shown = self.log == QueryLog::On || self.busiest.is_watched();
-        Plain::read(bytes).filter(|_| !is_shown)
-    }
-
-    /// Answers from memory, if the answer is there, still true and short enough.
-    fn reply_kept(
-        &self,
-        plain: &Plain<'_>,
-        client: Client,
-        now: Duration,
-        out: &mut Vec<u8>,
-    ) -> bool {
-        let Some(kept) = self.answers.get(plain.key.as_bytes(), now) else {
-            return false;
-        };
-        if !self.vouches(&kept.subjects) {
-            return false;
-        }
-        let limit = plain.limit(client.transport);
-        let is_written = match &kept.body {
-            Body::Message { bytes, verified } => plain.write(bytes, *verified, limit, out),
-            Body::Forwarded(entry) => {
-                let stamp = plain.stamp();
-                self.forwarder.write_kept(entry, stamp, now, out) && plain.add_opt(limit, out)
-            }
-        };
-        if is_written {
-            self.counters.count(kept.outcome);
-        }
-        is_written
-    }
-
-    /// Whether the index is far enough for an answer that counted on it.
-    fn vouches(&self, subjects: &Subjects) -> bool {
-        !subjects.sync_counted || self.policy.load().accepts(self.snapshots.sync_state())
     }
 
     /// Answers a packet with a response code alone, whatever it asks; for those who may not ask.
@@ -538,57 +489,6 @@ enum Relayed {
     GoOn(Step),
 }
 
-/// A CNAME in an upstream's answer can lead to a name that is ours. What the upstream says about that name
-/// is then left out, and the question goes on here.
-fn handed_back(
-    message: &Message,
-    chain: &Chain,
-    policy: &Policy,
-    source: &impl NameSource,
-) -> Option<(Vec<Record>, DnsName)> {
-    let mut owner = chain.question.name.clone();
-    let mut kept = Vec::new();
-    for _ in 0..MAX_CHAIN {
-        let (record, target) = message
-            .answers
-            .iter()
-            .find_map(|record| match &record.data {
-                RData::CNAME(target) if record.name == owner => Some((record, target.0.clone())),
-                _ => None,
-            })?;
-        if chain.question.rtype == RecordType::CNAME {
-            return None;
-        }
-        let made_by = |record: &&Record| {
-            record.record_type() == RecordType::DNAME
-                && record.name != owner
-                && record.name.zone_of(&owner)
-        };
-        kept.extend(message.answers.iter().find(made_by).cloned());
-        kept.push(record.clone());
-        owner = target.to_lowercase();
-        if is_ours(&owner, chain, policy, source) {
-            return Some((kept, owner));
-        }
-    }
-    None
-}
-
-/// Whether the chain answers for a name, or nobody does.
-fn is_ours(name: &DnsName, chain: &Chain, policy: &Policy, source: &impl NameSource) -> bool {
-    let question = Question {
-        name: name.clone(),
-        ..chain.question.clone()
-    };
-    if !matches!(route(&question, policy), Route::Bns(_)) {
-        return false;
-    }
-    matches!(
-        resolve(&question, policy, source),
-        Ok(Resolution::Answer(_))
-    )
-}
-
 /// A stranger's text without what could drive a terminal.
 pub(super) fn printable(text: &str) -> String {
     let escape = |c: char| match c {
@@ -596,15 +496,6 @@ pub(super) fn printable(text: &str) -> String {
         other => other.escape_unicode().to_string(),
     };
     text.chars().map(escape).collect()
-}
-
-/// The upstream echoes the letters that it was asked with; those are random (0x20), and nobody's but ours.
-fn restore_case(message: &mut Message, asked: &DnsName) {
-    for record in &mut message.answers {
-        if record.name == *asked {
-            record.name = asked.clone();
-        }
-    }
 }
 
 fn forward_failure(error: &ForwardError) -> Answer {
