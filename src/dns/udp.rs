@@ -18,7 +18,7 @@ use super::batch::{Batch, send_one};
 use super::client::{Client, Transport};
 use super::handler::{Handled, Handler, Pending, Snapshots};
 
-/// How often an idle loop looks whether it should end, where the system does not wake it.
+/// How often an idle loop looks whether it should end, where the system does not wake it for that.
 const GLANCE: Duration = Duration::from_secs(1);
 /// Bytes of stack for one loop.
 const STACK: usize = 1 << 20;
@@ -43,7 +43,9 @@ impl Loops {
             threads: Vec::new(),
         };
         for socket in &loops.sockets {
-            socket.set_read_timeout(Some(GLANCE))?;
+            if !cfg!(target_os = "linux") {
+                socket.set_read_timeout(Some(GLANCE))?;
+            }
             let one = Loop {
                 start: Instant::now(),
                 listener: socket.local_addr()?.ip(),

@@ -22,9 +22,12 @@ use bnsd::bns::Params;
 use bnsd::clock::SystemClock;
 use bnsd::dns::names::NameStore;
 use bnsd::dns::{Client, ForwardOptions, Forwarder, Handled, Handler, Transport};
+use bnsd::hash::ZonefileHash;
 use bnsd::resolver::Policy;
 use bnsd::status::Progress;
-use bnsd::store::{Archive, ChainIdentity, Store, StoreOptions};
+use bnsd::store::{Archive, ChainIdentity, Lookup, Store, StoreOptions};
+use bnsd::zonefile;
+use hickory_proto::rr::Name;
 use table::Row;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -106,7 +109,34 @@ fn main() -> Result<()> {
         turns,
     );
     measure("malformed", &handler, &hot(malformed), turns);
+    parts_of_a_cold_answer(directory.path())
+}
+
+/// What a name that nobody asked for yet costs beside a known one.
+fn parts_of_a_cold_answer(directory: &Path) -> Result<()> {
+    let archive = Archive::open(&directory.join("zonefiles"))?;
+    let rows: Vec<Row> = (HOT..NAMES).map(Row::of).collect();
+    let texts: Vec<String> = rows.iter().map(Row::zonefile).collect();
+    let texts = || texts.iter().map(String::as_bytes);
+    let hashes: Vec<_> = texts().map(ZonefileHash::of).collect();
+    time("of a cold name: hash the zone file", texts(), |text| {
+        ZonefileHash::of(text);
+    });
+    time("  open, read and hash it", hashes.iter(), |hash| {
+        assert!(matches!(archive.get(hash), Ok(Lookup::Found(_))));
+    });
+    time("  parse it", rows.iter().zip(texts()), |(row, text)| {
+        let origin = Name::from_ascii(&row.name);
+        assert!(origin.is_ok_and(|origin| zonefile::parse(&origin, text).is_ok()));
+    });
     Ok(())
+}
+
+/// Prints what `work` costs for one of `items`.
+fn time<T>(title: &str, items: impl ExactSizeIterator<Item = T>, work: impl FnMut(T)) {
+    let (count, start) = (items.len() as u32, Instant::now());
+    items.for_each(work);
+    println!("{title:<34}{:>10.2?}", start.elapsed() / count);
 }
 
 fn plain(number: u32) -> Vec<u8> {
