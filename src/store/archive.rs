@@ -20,6 +20,10 @@ use super::soundness::{Soundness, Stamp};
 /// Where files are written before they get their name.
 const INCOMING: &str = ".new";
 
+/// Bytes beyond its length with which a file is read: with fewer, the standard library looks for its end with a
+/// small buffer of its own first.
+const END: usize = 64;
+
 /// A directory of zone files.
 #[derive(Debug)]
 pub struct Archive {
@@ -136,12 +140,9 @@ impl Archive {
 
     /// Where the zone file with this hash is or would be.
     pub fn path(&self, hash: &ZonefileHash) -> PathBuf {
-        let text = hash.to_string();
         let [first, second, ..] = hash.0;
         self.directory
-            .join(format!("{first:02x}"))
-            .join(format!("{second:02x}"))
-            .join(format!("{text}.txt"))
+            .join(format!("{first:02x}/{second:02x}/{hash}.txt"))
     }
 
     /// What is there, and the file as it was.
@@ -153,8 +154,11 @@ impl Archive {
             }
             opened => opened.map_err(at(&path))?,
         };
-        let stamp = Stamp::from(&file.metadata().map_err(at(&path))?);
-        let mut bytes = Vec::new();
+        let metadata = file.metadata().map_err(at(&path))?;
+        let stamp = Stamp::from(&metadata);
+        // Room for all of it and for the look whether there is more: one call reads it, one finds its end.
+        let length = metadata.len().min(ZONEFILE_MAX as u64) as usize;
+        let mut bytes = Vec::with_capacity(length + END);
         file.take(ZONEFILE_MAX as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(at(&path))?;
