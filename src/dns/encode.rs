@@ -9,6 +9,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Record;
 use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
+use super::client::Transport;
 use super::cookie::{COOKIE, FullCookie};
 use super::forward::wire::HEADER;
 use super::forward::{Response, Stamp};
@@ -18,7 +19,7 @@ use crate::resolver::{Answer, ExtendedError, Provenance};
 /// Largest UDP answer, whatever the client takes: fits into every path (DNS flag day 2020).
 pub const UDP_MAX: u16 = 1232;
 /// Largest UDP answer to a client without EDNS (RFC 1035 §4.2.1).
-pub const UDP_PLAIN: u16 = 512;
+const UDP_PLAIN: u16 = 512;
 /// Length of an OPT record without options.
 const OPT: u16 = 11;
 /// Length of an option without data.
@@ -118,11 +119,13 @@ impl From<Answer> for Reply {
     }
 }
 
-/// The largest UDP answer that a client gets.
-pub fn udp_limit(query: &Query) -> u16 {
-    query
-        .edns
-        .map_or(UDP_PLAIN, |edns| edns.payload.clamp(UDP_PLAIN, UDP_MAX))
+/// The longest answer that a client gets. `payload` is what its OPT record says, if it sent one.
+pub fn longest(transport: Transport, payload: Option<u16>) -> u16 {
+    match (transport, payload) {
+        (Transport::Udp, None) => UDP_PLAIN,
+        (Transport::Udp, Some(payload)) => payload.clamp(UDP_PLAIN, UDP_MAX),
+        _ => u16::MAX,
+    }
 }
 
 /// Whether a message holds all that there was to say.
@@ -318,11 +321,7 @@ fn write_opt(
     mut options: Vec<u8>,
     frame: &Frame,
 ) -> Extent {
-    let extended_rcode = (u16::from(reply.rcode) >> 4) as u8;
-    let dnssec_ok = if edns.dnssec_ok { 0x80 } else { 0 };
-    out.extend([0, 0, 41]);
-    out.extend(UDP_MAX.to_be_bytes());
-    out.extend([extended_rcode, 0, dnssec_ok, 0]);
+    write_opt_head(out, (u16::from(reply.rcode) >> 4) as u8, edns.dnssec_ok);
     let room = usize::from(frame.limit).saturating_sub(out.len() + 2);
     let explanation = reply.ede.as_ref().map(ede_option).unwrap_or_default();
     let fits = options.len() + explanation.len() <= room;
@@ -335,6 +334,14 @@ fn write_opt(
     out.extend((options.len() as u16).to_be_bytes());
     out.extend(options);
     if fits { Extent::Whole } else { Extent::Cut }
+}
+
+/// An OPT record up to the length of its options.
+pub fn write_opt_head(out: &mut Vec<u8>, extended_rcode: u8, dnssec_ok: bool) {
+    let dnssec_ok = if dnssec_ok { 0x80 } else { 0 };
+    out.extend([0, 0, 41]);
+    out.extend(UDP_MAX.to_be_bytes());
+    out.extend([extended_rcode, 0, dnssec_ok, 0]);
 }
 
 /// Appends a padding option that makes the message, `before` bytes so far, a multiple of the block long.

@@ -6,12 +6,10 @@
 //! must never understand a packet differently.
 
 use super::client::Transport;
-use super::encode::{UDP_MAX, UDP_PLAIN, add_to_count, spell};
+use super::encode::{add_to_count, longest, spell, write_opt_head};
 use super::forward::Stamp;
-use super::forward::wire::HEADER;
+use super::forward::wire::{HEADER, NAME_MAX, skip_name};
 
-/// Longest name in wire form (RFC 1035 §3.1).
-const NAME_MAX: usize = 255;
 /// Length of an OPT record without options.
 const OPT: usize = 11;
 /// Bits of the flags of a plain query: RD, AD, CD.
@@ -77,12 +75,7 @@ impl<'a> Plain<'a> {
 
     /// Longest answer that the client takes.
     pub(super) fn limit(&self, transport: Transport) -> usize {
-        let limit = match (transport, self.edns) {
-            (Transport::Udp, None) => UDP_PLAIN,
-            (Transport::Udp, Some(edns)) => edns.payload.clamp(UDP_PLAIN, UDP_MAX),
-            _ => u16::MAX,
-        };
-        limit.into()
+        longest(transport, self.edns.map(|edns| edns.payload)).into()
     }
 
     /// Writes an answer that was kept, unless it is too long.
@@ -120,9 +113,8 @@ impl<'a> Plain<'a> {
     pub(super) fn add_opt(&self, limit: usize, out: &mut Vec<u8>) -> bool {
         if let Some(edns) = self.edns {
             add_to_count(out, 1);
-            let [p1, p2] = UDP_MAX.to_be_bytes();
-            let flags = if edns.dnssec_ok { 0x80 } else { 0 };
-            out.extend([0, 0, 41, p1, p2, 0, 0, flags, 0, 0, 0]);
+            write_opt_head(out, 0, edns.dnssec_ok);
+            out.extend([0, 0]); // no options
         }
         out.len() <= limit
     }
@@ -165,23 +157,12 @@ impl Key {
 
     /// Takes over an uncompressed name; gives its length.
     fn read_name(&mut self, bytes: &[u8]) -> Option<usize> {
-        let mut at = 0;
-        loop {
-            let length = usize::from(*bytes.get(at)?);
-            if length > 63 {
-                return None;
-            }
-            at += 1 + length;
-            if length == 0 {
-                break;
-            }
-        }
-        let name = bytes.get(..at.min(NAME_MAX + 1))?;
-        let place = self.bytes.get_mut(..NAME_MAX)?.get_mut(..name.len())?;
+        let name = bytes.get(..skip_name(bytes, 0)?)?;
+        let place = self.bytes.get_mut(..name.len())?;
         place.copy_from_slice(name);
         // No length of a label is a letter: those end at 63, letters begin at 65.
         place.make_ascii_lowercase();
-        Some(at)
+        Some(name.len())
     }
 
     fn finish(&mut self, name: usize, rest: [u8; 3]) {

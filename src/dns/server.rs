@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::access::Access;
 use super::client::{Client, Transport};
@@ -275,8 +276,7 @@ async fn tls<P: Snapshots>(
         address: peer,
         transport: Transport::Tls,
     };
-    let _ = stream.set_nodelay(true); // as above
-    let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
+    let Some(stream) = shake_hands(stream, &acceptor).await else {
         return;
     };
     if let Err(error) = tcp::converse(stream, client, &handler, &activity).await {
@@ -297,12 +297,18 @@ async fn web<P: Snapshots>(
         transport: Transport::Https,
     };
     let address = stream.local_addr().map_or(peer, |address| address.ip());
-    let _ = stream.set_nodelay(true); // as above
-    let Ok(Ok(stream)) = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await else {
+    let Some(stream) = shake_hands(stream, &acceptor).await else {
         return;
     };
     let names = https::Names { hosts, address };
     https::converse(stream, client, names, handler, activity).await;
+}
+
+/// The encrypted side of a connection; `None` for clients that do not get that far.
+async fn shake_hands(stream: TcpStream, acceptor: &TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+    let _ = stream.set_nodelay(true); // as above
+    let shaken = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
+    shaken.ok()?.ok()
 }
 
 fn addresses(listeners: &[(TcpListener, TlsAcceptor)]) -> Vec<SocketAddr> {

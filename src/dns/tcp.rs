@@ -72,7 +72,7 @@ pub async fn converse<P: Snapshots>(
 ) -> io::Result<()> {
     let mut stream = pin!(stream);
     let mut frames = Frames::default();
-    let mut answers = Answers::default();
+    let mut answers = Outgoing::default();
     let mut waiting: FuturesUnordered<BoxFuture<'_, Vec<u8>>> = FuturesUnordered::new();
     let mut last = Instant::now();
     let mut alarm = pin!(sleep_until(last + IDLE_TIMEOUT));
@@ -123,13 +123,13 @@ pub async fn converse<P: Snapshots>(
 
 /// Answers on their way: what is ready at the same time goes out in one write, each behind its length (RFC 7766 §8).
 #[derive(Default)]
-struct Answers {
+struct Outgoing {
     /// The one that is being made.
     next: Vec<u8>,
     ready: Vec<u8>,
 }
 
-impl Answers {
+impl Outgoing {
     /// Whether they should go before more are made.
     fn are_many(&self) -> bool {
         self.ready.len() >= WRITE

@@ -87,14 +87,21 @@ fn what_is_signed_is_proved_and_what_is_forged_is_refused() {
     assert!(matches!(again.ede(), Some(6 | 13)), "{:?}", again.ede());
 }
 
+/// Response code, AD, and the types of the records.
+fn seen(
+    resolver: &Resolver,
+    name: &str,
+    rtype: RecordType,
+) -> (ResponseCode, bool, Vec<RecordType>) {
+    let answer = ask(resolver, name, rtype, Wants::Ad);
+    (answer.rcode(), is_authentic(&answer), types(&answer))
+}
+
 #[test]
 fn aliases_wildcards_and_denials_are_proved() {
     let (unbound, anchor) = Unbound::start_signed();
     let resolver = validating(&unbound, &anchor);
-    let see = |name: &str, rtype| {
-        let answer = ask(&resolver, name, rtype, Wants::Ad);
-        (answer.rcode(), is_authentic(&answer), types(&answer))
-    };
+    let see = |name: &str, rtype| seen(&resolver, name, rtype);
     use RecordType as T;
     let ok = ResponseCode::NoError;
     assert_eq!(
@@ -146,10 +153,7 @@ fn aliases_wildcards_and_denials_are_proved() {
 fn denials_by_hashes_are_proved() {
     let (unbound, anchor) = Unbound::start_signed();
     let resolver = validating(&unbound, &anchor);
-    let see = |name: &str, rtype| {
-        let answer = ask(&resolver, name, rtype, Wants::Ad);
-        (answer.rcode(), is_authentic(&answer), types(&answer))
-    };
+    let see = |name: &str, rtype| seen(&resolver, name, rtype);
     use RecordType as T;
     let ok = ResponseCode::NoError;
     assert_eq!(

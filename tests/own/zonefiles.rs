@@ -218,26 +218,20 @@ fn an_import_can_be_looked_at_first_and_comes_from_a_folder_too() {
     // What the rules refuse is refused before coins are split for it.
     registry.does(&["namespace", "ready", "town"]);
     let before = world.worth(&[registry.address()]);
-    let late = registry.writes(
-        "late.csv",
-        &format!("late.town,{},{:040x}\n", registry.address(), 1),
-    );
-    registry.cannot(
-        &["namespace", "import", "town", &late],
-        "Reveal the namespace first",
-    );
-    let foreign = registry.writes(
-        "foreign.csv",
-        &format!("me.id,{},{:040x}\n", registry.address(), 1),
-    );
-    registry.cannot(
-        &["namespace", "import", "town", &foreign],
-        "does not belong into town",
-    );
-    let short = registry.writes("short.csv", "me.town\n");
-    registry.cannot(
-        &["namespace", "import", "town", &short],
-        "line 1: write NAME,OWNER,ZONEFILE",
-    );
+    let owner = registry.address();
+    for (lines, reason) in [
+        (
+            format!("late.town,{owner},{:040x}\n", 1),
+            "Reveal the namespace first",
+        ),
+        (
+            format!("me.id,{owner},{:040x}\n", 1),
+            "does not belong into town",
+        ),
+        ("me.town\n".to_owned(), "line 1: write NAME,OWNER,ZONEFILE"),
+    ] {
+        let list = registry.writes("refused.csv", &lines);
+        registry.cannot(&["namespace", "import", "town", &list], reason);
+    }
     assert_eq!(world.worth(&[registry.address()]), before);
 }

@@ -14,7 +14,7 @@ pub const HEADER: usize = 12;
 /// Pointers in one name; as many as a name can have labels.
 const HOPS_MAX: usize = 126;
 /// Longest name in wire form (RFC 1035 §3.1).
-const NAME_MAX: usize = 255;
+pub const NAME_MAX: usize = 255;
 
 /// Record types that mean something here.
 pub mod rtype {
@@ -206,8 +206,8 @@ fn read_labels(bytes: &[u8], mut at: usize, name: &mut Vec<u8>) -> Option<Stop> 
     }
 }
 
-/// Where what follows an uncompressed name begins.
-fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
+/// Where what follows an uncompressed name begins; `None` if it is longer than a name may be.
+pub fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
     let start = at;
     loop {
         match *bytes.get(at)? {

@@ -23,7 +23,7 @@ use super::chain::Chain;
 use super::client::{Client, Transport};
 use super::cookie::Cookies;
 use super::counters::Counters;
-use super::encode::{Extent, Frame, Reply, encode, encode_raw, udp_limit};
+use super::encode::{Extent, Frame, Reply, encode, encode_raw, longest};
 use super::forward::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
 use super::hosts::Hosts;
 use super::query::{Decoded, Query, decode};
@@ -198,8 +198,9 @@ impl<P: Snapshots> Handler<P> {
         let kept = match self.decide(&mut chain, &source) {
             Step::Done(answer) => {
                 let (outcome, heights) = (answer.outcome, answer.heights);
-                let body = self.reply(&asked, answer, out);
-                body.map(|body| (body, outcome, heights))
+                let lasts = self.reply(&asked, answer, out);
+                let lasts = lasts.filter(|_| plain.is_some()); // only what is kept is copied
+                lasts.map(|verified| (Body::message(out, verified), outcome, heights))
             }
             Step::Ask(None) => match self.cached(&asked, &chain, &source) {
                 Some(response) => {
@@ -352,8 +353,8 @@ impl<P: Snapshots> Handler<P> {
         Handled::Ready
     }
 
-    /// Writes the answer into `out`; gives it for others who ask the same, unless it is for this once.
-    fn reply(&self, asked: &Asked, answer: Answer, out: &mut Vec<u8>) -> Option<Body> {
+    /// Writes the answer into `out`. If others who ask the same may get it too, gives whether it is verified.
+    fn reply(&self, asked: &Asked, answer: Answer, out: &mut Vec<u8>) -> Option<bool> {
         self.note(asked, answer.outcome);
         let lasts = matches!(
             answer.outcome,
@@ -362,16 +363,13 @@ impl<P: Snapshots> Handler<P> {
         let mut reply = Reply::from(answer);
         reply.verified &= self.policy.load().ad_for_bns;
         let extent = encode(&asked.query, &reply, &asked.frame, out);
-        (lasts && extent == Extent::Whole).then(|| Body::message(out, reply.verified))
+        (lasts && extent == Extent::Whole).then_some(reply.verified)
     }
 
     /// What the answer to a query has to respect.
     fn frame(&self, query: Query, client: Client) -> Asked {
-        let limit = match client.transport {
-            Transport::Udp => udp_limit(&query),
-            _ => u16::MAX,
-        };
-        let mut frame = Frame::plain(limit);
+        let payload = query.edns.map(|edns| edns.payload);
+        let mut frame = Frame::plain(longest(client.transport, payload));
         if let Some(edns) = &query.edns {
             let cookie = edns.cookie.as_ref();
             let now = || self.clock.unix_time();
