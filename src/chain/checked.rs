@@ -10,6 +10,7 @@ use bitcoin::{BlockHash, Network, Target, Txid};
 
 use super::header::{self, HeaderError};
 use super::{Block, BlockRef};
+use crate::virtualchain::walk::{ScanError, Walk};
 
 /// Why bytes are not the block that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,86 +57,27 @@ pub fn check(block: &[u8], wanted: BlockHash, limit: Target) -> Result<Header, B
 }
 
 fn check_root(block: &[u8], header: &Header) -> Result<(), BlockError> {
-    let mut walk = Walk(block.get(header::HEADER_LENGTH..).unwrap_or_default());
-    let txids = walk.txids().ok_or(BlockError::Transactions)?;
+    let txids = txids(block).map_err(|_| BlockError::Transactions)?;
     match header::merkle_root(&txids) {
         Some(root) if root == header.merkle_root => Ok(()),
         _ => Err(BlockError::Root),
     }
 }
 
-/// Walks over serialised transactions (BIP 144) and hashes them where they stand. Decoding them would take
-/// longer than everything else that happens to a block.
-struct Walk<'a>(&'a [u8]);
-
-impl<'a> Walk<'a> {
-    /// The ids of the transactions that follow, with nothing behind them.
-    fn txids(&mut self) -> Option<Vec<Txid>> {
-        let count = self.number()?;
-        let mut txids = Vec::new(); // the count is not trusted; each transaction takes input
-        for _ in 0..count {
-            txids.push(self.txid()?);
-        }
-        self.0.is_empty().then_some(txids)
-    }
-
-    /// The hash of a transaction without marker, flag and witnesses.
-    fn txid(&mut self) -> Option<Txid> {
-        let version = self.take(4)?;
-        let has_witnesses = self.0.starts_with(&[0, 1]);
-        if has_witnesses {
-            self.take(2)?;
-        }
-        let body = self.0;
-        let inputs = self.number()?;
-        for _ in 0..inputs {
-            self.take(36)?;
-            self.bytes()?;
-            self.take(4)?;
-        }
-        for _ in 0..self.number()? {
-            self.take(8)?;
-            self.bytes()?;
-        }
-        let body = body.get(..body.len() - self.0.len())?;
-        if has_witnesses {
-            for _ in 0..inputs {
-                for _ in 0..self.number()? {
-                    self.bytes()?;
-                }
-            }
-        }
-        let lock_time = self.take(4)?;
+/// The ids of a block's transactions, hashed where they stand.
+fn txids(block: &[u8]) -> Result<Vec<Txid>, ScanError> {
+    let (mut walk, count) = Walk::begin(block)?;
+    let mut txids = Vec::new(); // the count is not trusted; each transaction takes input
+    for _ in 0..count {
         let mut engine = Txid::engine();
-        for part in [version, body, lock_time] {
+        let transaction = walk.transaction(|_| ())?;
+        for part in transaction.stripped {
             engine.input(part);
         }
-        Some(Txid::from_engine(engine))
+        txids.push(Txid::from_engine(engine));
     }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        self.take(length)
-    }
-
-    /// A CompactSize.
-    fn number(&mut self) -> Option<u64> {
-        let width = match self.take(1)? {
-            [0xfd] => 2,
-            [0xfe] => 4,
-            [0xff] => 8,
-            [value] => return Some(u64::from(*value)),
-            _ => return None,
-        };
-        let bytes = self.take(width)?.iter().rev();
-        Some(bytes.fold(0, |number, byte| number << 8 | u64::from(*byte)))
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
+    walk.end()?;
+    Ok(txids)
 }
 
 #[cfg(test)]
@@ -173,18 +115,19 @@ mod tests {
         let plain = transaction.clone();
         transaction.input[0].witness = bitcoin::Witness::from_slice(&[vec![1; 300], Vec::new()]);
         transaction.output.resize(300, plain.output[0].clone());
-        let block = [vec![2], serialize(&plain), serialize(&transaction)].concat();
+        let transactions = [serialize(&plain), serialize(&transaction)].concat();
+        let block = [vec![0; header::HEADER_LENGTH], vec![2], transactions].concat();
         let expected = [plain.compute_txid(), transaction.compute_txid()];
-        assert_eq!(Walk(&block).txids(), Some(expected.to_vec()));
+        assert_eq!(txids(&block), Ok(expected.to_vec()));
         for length in 0..block.len() {
-            assert_eq!(Walk(&block[..length]).txids(), None, "{length} bytes");
+            assert!(txids(&block[..length]).is_err(), "{length} bytes");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
-            let _ = Walk(&bytes).txids();
+            let _ = txids(&bytes);
         }
     }
 }

@@ -12,8 +12,7 @@ use bitcoin::consensus::deserialize;
 use bitcoin::hashes::{Hash as _, HashEngine as _};
 use bitcoin::{BlockHash, CompactTarget, Target, TxMerkleNode, Txid};
 
-/// Length of a serialised header in bytes.
-pub const HEADER_LENGTH: usize = 80;
+pub use crate::virtualchain::walk::HEADER_LENGTH;
 
 /// The compact target of every regtest block: one hash in two meets it, and it never changes.
 pub const REGTEST_BITS: u32 = 0x207f_ffff;

@@ -22,6 +22,7 @@ pub mod script;
 pub mod serialize;
 pub mod snapshot;
 pub mod transaction;
+pub mod walk;
 
 pub use engine::{
     Accepted, BlockOutcome, Decision, Located, Processed, StateMachine, connect_block,

@@ -1,6 +1,6 @@
 //! A question to the forwarder, and the key under which its answer is kept.
 
-use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::rr::{DNSClass, Name as DnsName, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
 
 use crate::resolver::Question;
@@ -36,12 +36,7 @@ pub const ALL_TYPES: u16 = 0;
 impl Ask {
     /// The name in lower-case wire form.
     pub fn wire_name(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(64);
-        let mut encoder = BinEncoder::new(&mut bytes);
-        encoder.set_name_encoding(NameEncoding::UncompressedLowercase);
-        // A name that was parsed fits into a message.
-        let _ = self.question.name.emit(&mut encoder);
-        bytes
+        wire_name(&self.question.name)
     }
 
     /// The key of its answer.
@@ -66,6 +61,16 @@ impl Ask {
         );
         self.question.class == DNSClass::IN && !transfer
     }
+}
+
+/// A name in lower-case wire form.
+pub fn wire_name(name: &DnsName) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    let mut encoder = BinEncoder::new(&mut bytes);
+    encoder.set_name_encoding(NameEncoding::UncompressedLowercase);
+    // A name that was parsed fits into a message.
+    let _ = name.emit(&mut encoder);
+    bytes
 }
 
 /// A key from its parts; `name` in lower-case wire form.

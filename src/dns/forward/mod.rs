@@ -332,20 +332,7 @@ impl Forwarder {
     /// Forgets all answers, or those at and below a name; gives their number.
     pub fn flush(&self, name: Option<&DnsName>) -> usize {
         self.failures.clear();
-        let wire = name.map(|name| {
-            let question = crate::resolver::Question::new(
-                name,
-                hickory_proto::rr::RecordType::A,
-                hickory_proto::rr::DNSClass::IN,
-            );
-            let ask = Ask {
-                question,
-                dnssec_ok: false,
-                checking_disabled: false,
-                nxdomain_cut: NxdomainCut::Never,
-            };
-            ask.wire_name()
-        });
+        let wire = name.map(ask::wire_name);
         self.cache.flush(wire.as_deref())
     }
 

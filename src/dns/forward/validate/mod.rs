@@ -13,7 +13,8 @@
 //!
 //! Where aliases end in a denial, hickory proves the aliases and the denial is proved as an answer of its own; unless it
 //! is of a name that could be of the chain, which is not asked for: that answer goes on without AD. An upstream that
-//! claims to have signed records of such a name is asked for the keys: it brought the name up itself. A clock that is wrong by days makes every signature invalid; the error says so.
+//! claims to have signed records of such a name is asked for the keys: it brought the name up itself. A clock that is
+//! wrong by days makes every signature invalid; the error says so.
 //!
 //! Follows RFC 4035 §4 and §5, RFC 6840 §5.9 (CD towards upstreams).
 
