@@ -122,12 +122,18 @@ impl Access {
         }
     }
 
-    /// What happens to a packet from `client` that arrived at `listener`, `now` on the monotonic clock.
-    pub fn admit(&self, client: IpAddr, listener: IpAddr, now: Duration) -> Admission {
+    /// What happens to a packet from `client` that arrived at `listener`. `now`, on the monotonic clock, is asked for
+    /// only where packets are counted.
+    pub fn admit(
+        &self,
+        client: IpAddr,
+        listener: IpAddr,
+        now: impl FnOnce() -> Duration,
+    ) -> Admission {
         let client = client.to_canonical();
         match self.admit_connection(client, listener) {
             Admission::Welcome if client.is_loopback() => Admission::Welcome,
-            Admission::Welcome => self.spend(client, now),
+            Admission::Welcome => self.spend(client, now()),
             other => other,
         }
     }
@@ -218,7 +224,7 @@ mod tests {
     fn a_source_has_its_share_of_every_second_and_loopback_has_all_of_it() {
         let access = Access::new(vec!["10.0.0.0/8".parse().expect("a network")], 2);
         let ask = |client: &str, second| {
-            access.admit(ip(client), ip("10.0.0.1"), Duration::from_secs(second))
+            access.admit(ip(client), ip("10.0.0.1"), || Duration::from_secs(second))
         };
         assert_eq!(ask("10.0.0.2", 1), Admission::Welcome);
         assert_eq!(ask("10.0.0.2", 1), Admission::Welcome);

@@ -124,7 +124,8 @@ impl<P: Snapshots> Loop<P> {
             address: source.ip(),
             transport: Transport::Udp,
         };
-        let admission = (self.access).admit(client.address, self.listener, self.start.elapsed());
+        let elapsed = || self.start.elapsed();
+        let admission = self.access.admit(client.address, self.listener, elapsed);
         let handled = match admission {
             Admission::Welcome => self.handler.handle(query, client, answer),
             Admission::Refused => self.handler.refuse(query, client, answer),
