@@ -22,8 +22,9 @@ use std::time::Duration;
 use hickory_proto::rr;
 
 use crate::bns::name::NamespaceId;
-use crate::dns::{self, Encrypted, Identity, QueryLog, UpstreamConfig, forward};
+use crate::dns::{self, Encrypted, Identity, QueryLog};
 use crate::resolver::Mode;
+use crate::upstream::{self, UpstreamConfig};
 
 mod error;
 mod file;
@@ -492,7 +493,7 @@ fn refuse_ourselves(
 ) -> Result<(), ConfigError> {
     let ours = |upstream: &&UpstreamConfig| {
         let address = upstream.address();
-        address.is_some_and(|address| forward::is_ours(address, listen))
+        address.is_some_and(|address| upstream::is_ours(address, listen))
     };
     match upstreams.iter().find(ours) {
         Some(own) => {

@@ -37,7 +37,7 @@
 //!
 //! Arrows only go down. Pure modules name no file, socket, clock, randomness, task or database: values in,
 //! values out. Adapters each own one kind of outside world and meet only in `store` and `chain`. A commit tells
-//! those who subscribed what changed; progress is shown through [`status`]. `tests/architecture.rs` checks all of
+//! those who subscribed what changed; progress is shown through [`progress`]. `tests/architecture.rs` checks all of
 //! this.
 
 // Pure: values in, values out.
@@ -45,6 +45,7 @@ pub mod bns;
 pub mod hash;
 pub mod resolver;
 pub mod virtualchain;
+pub mod wire;
 pub mod zonefile;
 
 // Adapters: each owns one kind of outside world.
@@ -54,8 +55,10 @@ pub mod clock;
 pub mod dns;
 pub mod folder;
 pub mod indexer;
-pub mod status;
+pub mod names;
+pub mod progress;
 pub mod store;
+pub mod upstream;
 pub mod wallet;
 
 // Assembly.

@@ -12,13 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bnsd::bns::Params;
 use bnsd::clock::{Clock, ManualClock};
-use bnsd::dns::names::{NameStore, Names};
-use bnsd::dns::{
-    Client, ForwardOptions, Forwarder, Handled, Handler, Hosts, QueryLog, Snapshots, Transport,
-    UpstreamConfig,
-};
-use bnsd::resolver::{Mode, Policy, Preference, SyncState};
+use bnsd::dns::{Client, Handled, Handler, Hosts, QueryLog, Transport};
+use bnsd::names::{NameStore, Names};
+use bnsd::resolver::{Mode, Policy, Preference, Snapshots, SyncState};
 use bnsd::store::Archive;
+use bnsd::upstream::{ForwardOptions, Forwarder, UpstreamConfig};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, SOA};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};

@@ -11,26 +11,26 @@ use std::path::{Path, PathBuf};
 const PURE: [(&str, &[&str]); 6] = [
     ("hash", &[]),
     ("virtualchain", &["hash"]),
-    ("zonefile", &["hash"]),
-    ("bns", &["hash", "virtualchain", "zonefile"]),
-    ("tlsa", &[]),
-    ("resolver", &["hash", "bns", "zonefile", "tlsa"]),
+    ("wire", &[]),
+    ("zonefile", &["hash", "wire"]),
+    ("bns", &["hash", "virtualchain"]),
+    ("resolver", &["hash", "bns", "zonefile", "wire"]),
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it may use. Pure modules are open to all.
 const ADAPTERS: [(&str, &[&str]); 12] = [
     ("clock", &[]),
-    ("status", &["clock"]),
-    ("chain", &["clock"]),
-    ("store", &["clock"]),
-    ("indexer", &["chain", "store", "status", "clock"]),
-    ("folder", &["store", "status", "clock"]),
-    ("atlas", &["store", "status", "clock"]),
-    ("dns", &["store", "status", "clock"]),
-    ("wallet", &["chain"]),
-    ("trust", &["clock"]),
-    ("system", &["clock"]),
-    ("api", &["store", "status", "clock"]),
+    ("disk", &[]),
+    ("progress", &["clock"]),
+    ("chain", &["clock", "disk"]),
+    ("store", &["clock", "disk"]),
+    ("names", &["store", "progress", "clock"]),
+    ("indexer", &["chain", "store", "progress", "clock"]),
+    ("folder", &["store", "progress", "clock"]),
+    ("upstream", &["clock", "disk"]),
+    ("dns", &["names", "upstream", "progress", "clock"]),
+    ("wallet", &["chain", "disk"]),
+    ("api", &["names", "store", "progress", "clock", "wallet"]),
 ];
 
 /// These put the rest together; with what they may not use.

@@ -7,7 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
-use bnsd::dns::{BindError, ForwardError};
+use bnsd::dns::BindError;
+use bnsd::upstream::ForwardError;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 

@@ -14,7 +14,7 @@ use bnsd::chain::vectorfile::VectorFile;
 use bnsd::clock::SystemClock;
 use bnsd::hash::ZonefileHash;
 use bnsd::indexer::{Indexer, Turn};
-use bnsd::status::Progress;
+use bnsd::progress::Progress;
 use bnsd::store::{ChainIdentity, Store, StoreOptions, VerifyError};
 use bnsd::wallet::registrar::Registrar;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};

@@ -17,6 +17,7 @@ pub mod changes;
 pub mod commitment;
 pub mod engine;
 pub mod epoch;
+pub mod forecast;
 pub mod keychain;
 pub mod life;
 pub mod name;

@@ -8,8 +8,8 @@ use super::key::{self, Shape};
 use super::layer::{Given, Layers, Origin, Setting};
 use super::{ConfigError, value};
 use crate::bns::name::NamespaceId;
-use crate::dns::UpstreamConfig;
 use crate::resolver::Mode;
+use crate::upstream::UpstreamConfig;
 
 /// Reads each key once, in the order of the table.
 pub struct Reader {

@@ -8,8 +8,9 @@ use hickory_proto::rr;
 
 use super::{LogLevel, Network, SourceKind};
 use crate::bns::name::NamespaceId;
-use crate::dns::{self, UpstreamConfig};
+use crate::dns;
 use crate::resolver::Mode;
+use crate::upstream::UpstreamConfig;
 
 /// The port of DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;

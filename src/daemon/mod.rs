@@ -36,17 +36,16 @@ use crate::chain::ChainSource;
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ChainConfig, Config, DnsConfig, Network};
-use crate::dns::forward::{AnchorError, Watch};
-use crate::dns::names::NameStore;
-use crate::dns::{
-    Access, Anchors, ForwardOptions, Forwarder, Handler, Hosts, Options, Server, UpstreamConfig,
-    system_upstreams,
-};
+use crate::dns::{Access, Handler, Hosts, Options, Server};
 use crate::folder::Folders;
 use crate::indexer::Indexer;
+use crate::names::NameStore;
+use crate::progress::Progress;
 use crate::resolver::Policy;
-use crate::status::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use crate::upstream::{
+    AnchorError, Anchors, ForwardOptions, Forwarder, UpstreamConfig, Watch, system_upstreams,
+};
 use node::DevNode;
 use preferences::Preferences;
 use service::Service;

@@ -17,17 +17,17 @@ use crate::api::own::{
     PriceReply, PricesReply, PricesRequest, SEARCH_MAX, Verdict, ZonefileReply,
 };
 use crate::bns::address::Address;
+use crate::bns::forecast as judge;
 use crate::bns::price::PriceFunction;
 use crate::bns::record::{NameRecord, NamespaceRecord, TokenUnits};
 use crate::bns::view::View as _;
 use crate::bns::{Bns, Name, NamespaceId, life, price};
 use crate::config::SourceKind;
-use crate::dns::Snapshots as _;
 use crate::hash::{PreorderHash, ZonefileHash, decode_hex, encode_hex};
+use crate::resolver::Snapshots as _;
 use crate::resolver::{NameSource as _, SyncState};
 use crate::store::{Lookup, StoreSnapshot, StoredDecision};
 use crate::virtualchain::{SnapshotView as _, VirtualTransaction};
-use crate::wallet::judge;
 
 /// Most transactions in one forecast, and most blocks.
 const JUDGED_MAX: usize = 1_000;

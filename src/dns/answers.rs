@@ -18,10 +18,10 @@ use std::time::Duration;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::forward::Entry;
-use super::names::TRUST;
 use crate::bns::name::{Name, NamespaceId};
+use crate::names::TRUST;
 use crate::resolver::{Heights, Outcome, Subjects};
+use crate::upstream::Entry;
 
 /// Bytes of all answers that are kept.
 const CAPACITY: usize = 16 << 20;

@@ -8,8 +8,8 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
 use super::encode::Reply;
-use super::rebind::{Filtered, is_private_record};
 use crate::resolver::{Answer, ExtendedError, Heights, MAX_CHAIN, Policy, Provenance, Question};
+use crate::upstream::rebind::{Filtered, is_private_record};
 
 /// OPTION-CODE of extended errors (RFC 8914 §2).
 const EDE: u16 = 15;

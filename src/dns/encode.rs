@@ -11,10 +11,10 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use super::client::Transport;
 use super::cookie::{COOKIE, FullCookie};
-use super::forward::wire::HEADER;
-use super::forward::{Response, Stamp};
 use super::query::{ClientEdns, KEEPALIVE, PADDING, Query};
 use crate::resolver::{Answer, ExtendedError, Provenance};
+use crate::upstream::{Response, Stamp};
+use crate::wire::HEADER;
 
 /// Largest UDP answer, whatever the client takes: fits into every path (DNS flag day 2020).
 pub const UDP_MAX: u16 = 1232;

@@ -10,10 +10,11 @@ use hickory_proto::op::{Edns, Message, Query as WireQuestion};
 use hickory_proto::rr::{Name as DnsName, RecordType};
 use tokio::sync::oneshot;
 
-use super::{ForwardOptions, Forwarder, Handler, Options, Server, Snapshots, UpstreamConfig};
+use super::{Handler, Options, Server};
 use crate::clock::SystemClock;
 use crate::resolver::fixture::Names;
-use crate::resolver::{Policy, SyncState};
+use crate::resolver::{Policy, Snapshots, SyncState};
+use crate::upstream::{ForwardOptions, Forwarder, UpstreamConfig};
 
 /// Patience of the test client.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -25,8 +25,9 @@ use tokio::time::{sleep, timeout};
 
 use super::client::Client;
 use super::connections::Activity;
-use super::handler::{Handled, Handler, Snapshots};
+use super::handler::{Handled, Handler};
 use super::tcp::IDLE_TIMEOUT;
+use crate::resolver::Snapshots;
 
 /// The path of RFC 8484's examples, which every client takes.
 const PATH: &str = "/dns-query";

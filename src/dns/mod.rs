@@ -25,14 +25,11 @@ mod connections;
 mod cookie;
 mod counters;
 mod encode;
-pub mod forward;
 mod handler;
 mod hosts;
 mod https;
-pub mod names;
 mod plain;
 mod query;
-mod rebind;
 mod server;
 mod tcp;
 mod tls;
@@ -42,10 +39,7 @@ pub use access::{Access, Network, NotANetwork, RATE};
 pub use busiest::Busiest;
 pub use client::{Client, Transport};
 pub use counters::Counters;
-pub use forward::{
-    Anchors, ForwardError, ForwardOptions, Forwarder, UpstreamConfig, system_upstreams,
-};
-pub use handler::{Handled, Handler, Pending, QueryLog, Snapshots};
+pub use handler::{Handled, Handler, Pending, QueryLog};
 pub use hosts::Hosts;
 pub use server::{BindError, Encrypted, Options, Server};
 pub use tls::{Identity, IdentityError};

@@ -7,8 +7,8 @@
 
 use super::client::Transport;
 use super::encode::{add_to_count, longest, spell, write_opt_head};
-use super::forward::Stamp;
-use super::forward::wire::{HEADER, NAME_MAX, skip_name};
+use crate::upstream::Stamp;
+use crate::wire::{HEADER, NAME_MAX, skip_name};
 
 /// Length of an OPT record without options.
 const OPT: usize = 11;

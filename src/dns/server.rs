@@ -16,9 +16,10 @@ use tokio_rustls::server::TlsStream;
 use super::access::Access;
 use super::client::{Client, Transport};
 use super::connections::{Activity, Connections};
-use super::handler::{Handler, Snapshots};
+use super::handler::Handler;
 use super::tls::{Application, Identity, IdentityError};
 use super::{https, tcp, udp};
+use crate::resolver::Snapshots;
 
 /// How often port 0 is tried again when UDP cannot have the port that TCP got.
 const PORT_TRIES: usize = 16;

@@ -22,7 +22,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::access::{Access, Admission};
 use super::client::Client;
 use super::connections::Activity;
-use super::handler::{Handled, Handler, Snapshots};
+use super::handler::{Handled, Handler};
+use crate::resolver::Snapshots;
 
 /// From a message's first byte to its last.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);

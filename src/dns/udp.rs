@@ -16,7 +16,8 @@ use tokio::runtime::Handle;
 use super::access::{Access, Admission};
 use super::batch::{Batch, send_one};
 use super::client::{Client, Transport};
-use super::handler::{Handled, Handler, Pending, Snapshots};
+use super::handler::{Handled, Handler, Pending};
+use crate::resolver::Snapshots;
 
 /// How often an idle loop looks whether it should end, where the system does not wake it for that.
 const GLANCE: Duration = Duration::from_secs(1);

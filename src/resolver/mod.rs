@@ -33,7 +33,9 @@ pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use recorded::{Recorded, Subjects};
 pub use resolve::{Resolution, answer_bns, resolve};
 pub use route::{BnsRoute, Question, Route, SpecialUse, Target, registrable, route};
-pub use source::{NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus};
+pub use source::{
+    NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots, SyncState, ZoneStatus,
+};
 
 /// Longest chain of CNAMEs and DNAMEs that is followed for one question, inside and outside of zone
 /// files together. Unbound's limit.

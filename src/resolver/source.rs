@@ -30,6 +30,18 @@ pub trait NameSource {
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Self::Error>;
 }
 
+/// Where a handler takes the state of names from: one snapshot per decision.
+pub trait Snapshots: Send + Sync + 'static {
+    /// A moment of the state.
+    type Source: NameSource;
+
+    /// The newest moment.
+    fn snapshot(&self) -> Self::Source;
+
+    /// How far the index is behind its chain; the same as the newest moment's, for less.
+    fn sync_state(&self) -> SyncState;
+}
+
 /// How far the index is behind its chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SyncState {

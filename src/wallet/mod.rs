@@ -8,7 +8,7 @@
 //! - [`vault`]: keys at rest, encrypted; [`passphrase`]: what opens them; [`harden`]: keeps them out of core files.
 //! - [`coins`]: which outputs to spend, and what change is left; [`fee`]: what miners get.
 //! - [`operation`]: the operations with their outputs in conventional order (wire-format.md §4).
-//! - [`judge`]: whether the rules would accept them.
+//! - [`crate::bns::forecast`]: whether the rules would accept them.
 //! - [`sign`]: signatures for the inputs; [`psbt`]: the same for transactions that travel.
 //! - [`node`]: who supplies coins and takes transactions; [`bitcoind`]: a Bitcoin Core node.
 //! - [`journal`]: what is under way, on disk before it is sent.
@@ -21,7 +21,6 @@ pub mod coins;
 pub mod fee;
 pub mod harden;
 pub mod journal;
-pub mod judge;
 pub mod keys;
 pub mod lock;
 pub mod node;

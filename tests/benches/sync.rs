@@ -32,7 +32,7 @@ use bnsd::chain::{Block, BlockRef, ChainSource, Event, SourceError, checked, hea
 use bnsd::clock::SystemClock;
 use bnsd::hash::ZonefileHash;
 use bnsd::indexer::{Indexer, Turn};
-use bnsd::status::Progress;
+use bnsd::progress::Progress;
 use bnsd::store::{ChainIdentity, Store, StoreOptions};
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::registrar::Registrar;

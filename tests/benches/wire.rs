@@ -20,12 +20,13 @@ use std::time::{Duration, Instant};
 
 use bnsd::bns::Params;
 use bnsd::clock::SystemClock;
-use bnsd::dns::names::NameStore;
-use bnsd::dns::{Client, ForwardOptions, Forwarder, Handled, Handler, Transport};
+use bnsd::dns::{Client, Handled, Handler, Transport};
 use bnsd::hash::ZonefileHash;
+use bnsd::names::NameStore;
+use bnsd::progress::Progress;
 use bnsd::resolver::Policy;
-use bnsd::status::Progress;
 use bnsd::store::{Archive, ChainIdentity, Lookup, Store, StoreOptions};
+use bnsd::upstream::{ForwardOptions, Forwarder};
 use bnsd::zonefile;
 use hickory_proto::rr::Name;
 use table::Row;

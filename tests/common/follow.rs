@@ -15,7 +15,7 @@ use bnsd::chain::dev::DevChain;
 use bnsd::chain::{BlockRef, ChainSource, Event};
 use bnsd::clock::SystemClock;
 use bnsd::indexer::{IndexError, Indexer, Turn};
-use bnsd::status::Progress;
+use bnsd::progress::Progress;
 use bnsd::store::{ChainIdentity, Store, StoreOptions};
 use serde_json::{Value, json};
 

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bnsd::clock::{ManualClock, SystemClock};
-use bnsd::dns::forward::{Ask, NxdomainCut, Watch};
-use bnsd::dns::{ForwardOptions, Forwarder};
 use bnsd::resolver::Question;
+use bnsd::upstream::{Ask, NxdomainCut, Watch};
+use bnsd::upstream::{ForwardOptions, Forwarder};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 

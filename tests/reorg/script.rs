@@ -18,7 +18,7 @@ use bnsd::chain::dev::{DevChain, DevSource};
 use bnsd::clock::SystemClock;
 use bnsd::hash::{ConsensusHash, ZonefileHash};
 use bnsd::indexer::{IndexError, Indexer, Turn};
-use bnsd::status::Progress;
+use bnsd::progress::Progress;
 use bnsd::store::{ChainIdentity, Store, StoreOptions};
 use bnsd::wallet::coins::{Coin, Funding};
 use bnsd::wallet::keys::SigningKey;

@@ -5,7 +5,7 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::{Answered, Service, usage};
 use crate::api::cache::{CacheReply, CacheRequest, DUMP_MAX, KeptAnswer};
-use crate::dns::forward::{Kind, split_key};
+use crate::upstream::{Kind, split_key};
 use crate::zonefile;
 
 impl Service {

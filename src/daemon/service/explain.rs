@@ -5,9 +5,9 @@ use super::{Answered, Service, trouble};
 use crate::api::explain::{self, Decision, ExplainReply, Side, ZonefileSource};
 use crate::bns::record::{NameOp, NameRecord};
 use crate::bns::{Name, life};
-use crate::dns::Snapshots as _;
-use crate::dns::names::{Names, NamesError};
 use crate::hash::ZonefileHash;
+use crate::names::{Names, NamesError};
+use crate::resolver::Snapshots as _;
 use crate::resolver::policy::{Mode, is_protected};
 use crate::resolver::{
     self, NameSource as _, NameStatus, NamespaceStatus, Policy, Preference, Provenance, Question,

@@ -12,7 +12,8 @@ use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncodi
 
 use super::{Answered, Service, trouble, usage};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest, RecordText};
-use crate::dns::{Client, Handled, Snapshots as _, Transport};
+use crate::dns::{Client, Handled, Transport};
+use crate::resolver::Snapshots as _;
 use crate::resolver::{self, NameSource as _, Question, Resolution};
 use crate::zonefile;
 

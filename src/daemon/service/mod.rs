@@ -17,8 +17,8 @@ use crate::api::message::{Reply, Request};
 use crate::config::{Network, SourceKind};
 use crate::daemon::preferences::Preferences;
 use crate::dns::Handler;
-use crate::dns::names::NameStore;
 use crate::folder::Folders;
+use crate::names::NameStore;
 
 /// What the answers are made from.
 pub struct Service {

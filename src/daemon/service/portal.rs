@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Answered, Service, trouble, usage};
 use crate::api::portal::{PortalReply, PortalRequest, TIME_MAX};
-use crate::dns::{UpstreamConfig, forward, system_upstreams};
+use crate::upstream::{self, UpstreamConfig, system_upstreams};
 
 /// Where the resolvers stand that the network gave, the first that names any first: as the system uses them, and
 /// as NetworkManager and systemd-resolved keep them when the system asks bnsd.
@@ -60,7 +60,7 @@ impl Service {
 
     fn resolver(&self, text: &str) -> Answered<SocketAddr> {
         match text.parse() {
-            Ok(UpstreamConfig::Plain(address)) if forward::is_ours(address, &self.listeners) => {
+            Ok(UpstreamConfig::Plain(address)) if upstream::is_ours(address, &self.listeners) => {
                 Err(usage(format!(
                     "{address} is where bnsd itself listens: name another resolver"
                 )))

@@ -7,8 +7,8 @@ use crate::api::status::{
     BusyName, LIST_MAX, MissingZonefile, StatusReply, StatusRequest, WaitingZonefile,
     ZonefilesStatus,
 };
-use crate::dns::Snapshots as _;
-use crate::dns::names::Names;
+use crate::names::Names;
+use crate::resolver::Snapshots as _;
 use crate::resolver::{NameSource as _, Outcome, SyncState};
 
 /// How many of the busiest names are shown.

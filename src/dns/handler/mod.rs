@@ -24,33 +24,21 @@ use super::client::{Client, Transport};
 use super::cookie::Cookies;
 use super::counters::Counters;
 use super::encode::{Extent, Frame, Reply, encode, encode_raw, longest};
-use super::forward::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
 use super::hosts::Hosts;
 use super::query::{Decoded, Query, decode};
-use super::rebind;
 use super::tcp::IDLE_TIMEOUT;
+use crate::upstream::rebind;
+use crate::upstream::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
 use handback::{handed_back, is_ours, restore_case};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::resolver::{
     Answer, BnsRoute, EffectiveMode, ExtendedError, Heights, MAX_CHAIN, Mode, NameSource, Outcome,
-    Policy, Provenance, Recorded, Resolution, Route, SyncState, answer_bns, resolve, route,
+    Policy, Provenance, Recorded, Resolution, Route, Snapshots, answer_bns, resolve, route,
 };
 
 /// Queries that may wait for an upstream at the same time.
 const IN_FLIGHT_MAX: usize = 2_000;
-
-/// Where a handler takes the state of names from: one snapshot per decision.
-pub trait Snapshots: Send + Sync + 'static {
-    /// A moment of the state.
-    type Source: NameSource;
-
-    /// The newest moment.
-    fn snapshot(&self) -> Self::Source;
-
-    /// How far the index is behind its chain; the same as the newest moment's, for less.
-    fn sync_state(&self) -> SyncState;
-}
 
 /// What became of a packet.
 pub enum Handled {

@@ -4,6 +4,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxOut};
 
 use crate::bns::address::AddressVersions;
 use crate::bns::epoch::historical;
+use crate::bns::forecast::judge;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
 use crate::bns::price::PriceFunction;
@@ -12,7 +13,6 @@ use crate::bns::{Bns, Reject};
 use crate::hash::ConsensusHash;
 use crate::virtualchain::{Decision, SnapshotView as _, VirtualTransaction, connect_block};
 use crate::wallet::coins::{Coin, Funding};
-use crate::wallet::judge::judge;
 use crate::wallet::keys::SigningKey;
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::{Fee, Operation};

@@ -29,7 +29,7 @@ use bnsd::chain::{Block, BlockRef, ChainSource, Event, SourceError};
 use bnsd::clock::SystemClock;
 use bnsd::hash::{ZonefileHash, h160};
 use bnsd::indexer::Indexer;
-use bnsd::status::Progress;
+use bnsd::progress::Progress;
 use bnsd::store::{Archive, ChainIdentity, Store, StoreOptions};
 use bnsd::wallet::coins::{Coin, Funding};
 use bnsd::wallet::keys::SigningKey;

@@ -201,7 +201,7 @@ fn take_counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Whether a message is about the name of its key.
 fn fits(key: &[u8], message: &[u8]) -> bool {
-    let asked = super::wire::read_name(message, super::wire::HEADER);
+    let asked = crate::wire::read_name(message, crate::wire::HEADER);
     let key = split_key(key);
     matches!((key, asked), (Some((name, ..)), Some((asked, _))) if name == asked)
 }

@@ -4,9 +4,9 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncodable;
 
-use super::forward::wire::{Walk, rtype};
 use crate::resolver::Policy;
 use crate::resolver::private::{carries_private, is_private};
+use crate::wire::{Walk, rtype};
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,9 +11,9 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 use rustc_hash::FxHashMap;
 
 use super::message::{Judged, alias_chain, has_strays};
-use super::wire::{self, HEADER, Section, Walk, rtype};
-use crate::dns::rebind;
 use crate::resolver::ExtendedError;
+use crate::upstream::rebind;
+use crate::wire::{self, HEADER, Section, Walk, rtype};
 
 /// Longest that an answer is kept, in seconds.
 const TTL_MAX: u32 = 86_400;

@@ -4,9 +4,9 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-use crate::dns::forward::wire;
 use crate::resolver::policy::is_icann_tld;
 use crate::resolver::{MAX_CHAIN, Question};
+use crate::wire;
 
 /// Where aliases lead that do not end in what was asked for. hickory wants the denial for the first name of such an
 /// answer, and none at all if nothing but aliases came.

@@ -14,16 +14,15 @@ use hickory_proto::rr::Name as DnsName;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use super::handler::Snapshots;
 use crate::bns::life;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
 use crate::clock::Clock;
 use crate::hash::ZonefileHash;
+use crate::progress::Progress;
 use crate::resolver::{
-    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
+    NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots, SyncState, ZoneStatus,
 };
-use crate::status::Progress;
 use crate::store::{
     Archive, ArchiveError, HistoryEntry, Lookup, NamespaceHistoryEntry, Store, StoreError,
     StoreSnapshot,

@@ -10,7 +10,7 @@
 
 use super::ask::Ask;
 use super::random;
-use super::wire::{self, HEADER, Section, Walk, rtype};
+use crate::wire::{self, HEADER, Section, Walk, rtype};
 
 /// Our UDP payload size (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
@@ -257,8 +257,8 @@ mod tests {
     use hickory_proto::rr::{DNSClass, Name, RecordType};
 
     use super::*;
-    use crate::dns::forward::ask::NxdomainCut;
     use crate::resolver::Question;
+    use crate::upstream::ask::NxdomainCut;
 
     fn ask() -> Ask {
         let name = Name::from_ascii("www.example.com.").expect("a name");

@@ -38,9 +38,9 @@ use hickory_proto::rr::{DNSClass, Record, RecordType};
 
 use super::ask::{Ask, NxdomainCut};
 use super::message::Judged;
-use super::wire::{self, HEADER};
 use super::{CHAIN_PACKETS, ForwardError, Forwarder};
 use crate::resolver::Question;
+use crate::wire::{self, HEADER};
 use alias::{denied_target, is_denial, may_be_ours, without_made_aliases};
 
 /// AD, in the second byte of the flags.

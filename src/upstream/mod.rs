@@ -35,13 +35,13 @@ mod message;
 mod portal;
 mod probe;
 mod random;
+pub mod rebind;
 mod response;
 mod system;
 mod tls;
 mod transport;
 mod upstream;
 mod validate;
-pub mod wire;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::bns::{Bns, Params};
 use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates};
 use crate::clock::Clock;
-use crate::status::Progress;
+use crate::progress::Progress;
 use crate::store::{ConnectedBlock, Store, StoreError, Writer};
 use crate::virtualchain::connect_block;
 

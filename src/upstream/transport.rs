@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::message::{Judged, Sent, Verdict, judge};
 use super::random;
-use super::wire;
+use crate::wire;
 
 /// Ports that are tried before the system chooses one.
 const PORT_TRIES: usize = 16;

@@ -13,7 +13,7 @@ use quick_cache::sync::Cache as QuickCache;
 
 use super::ask::{ALL_TYPES, Ask, Key, NxdomainCut, key, split_key};
 use super::entry::Entry;
-use super::wire;
+use crate::wire;
 
 /// An answer and the key it has, in bytes; the rest is what the table needs for an entry.
 const OVERHEAD: usize = 64;

@@ -19,8 +19,8 @@ use super::ask::{Ask, NxdomainCut};
 use super::message::{Judged, Letters, Options, Sent};
 use super::transport::{Failed, ask_udp};
 use super::upstream::Place;
-use super::wire::{Section, Walk};
 use crate::resolver::Question;
+use crate::wire::{Section, Walk};
 
 /// Head start of an address before the next one is tried too.
 const HEAD_START: Duration = Duration::from_millis(250);
