@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::cache::{CacheReply, CacheRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
-use super::own;
 use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
+use super::{names, owner};
 
 /// Version of the protocol. It changes only when an old reader would misread a new line.
 pub const VERSION: u32 = 1;
@@ -30,35 +30,35 @@ pub enum Request {
     /// How the daemon is.
     Status(StatusRequest),
     /// Constants and tip of the chain.
-    Chain(own::ChainRequest),
+    Chain(owner::ChainRequest),
     /// How a name stands.
-    Name(own::NameRequest),
+    Name(names::NameRequest),
     /// A list of names.
-    Names(own::NamesRequest),
+    Names(names::NamesRequest),
     /// How a namespace stands.
-    Namespace(own::NamespaceRequest),
+    Namespace(names::NamespaceRequest),
     /// All namespaces.
-    Namespaces(own::NamespacesRequest),
+    Namespaces(names::NamespacesRequest),
     /// What labels would cost by a price function.
-    Prices(own::PricesRequest),
+    Prices(names::PricesRequest),
     /// Unspent preorders.
-    Preorder(own::PreorderRequest),
+    Preorder(owner::PreorderRequest),
     /// Whether the next blocks would accept transactions.
-    Judge(own::JudgeRequest),
+    Judge(owner::JudgeRequest),
     /// What became of transactions.
-    Operation(own::OperationRequest),
+    Operation(owner::OperationRequest),
     /// A zone file for the archive.
-    Publish(own::PublishRequest),
+    Publish(owner::PublishRequest),
     /// A zone file from the archive.
-    Zonefile(own::ZonefileRequest),
+    Zonefile(owner::ZonefileRequest),
     /// Spendable outputs on the embedded chain.
-    Coins(own::CoinsRequest),
+    Coins(owner::CoinsRequest),
     /// Transactions for the embedded chain.
-    Submit(own::SubmitRequest),
+    Submit(owner::SubmitRequest),
     /// Blocks on the embedded chain.
-    Mine(own::MineRequest),
+    Mine(owner::MineRequest),
     /// Worthless coins of the embedded chain.
-    Faucet(own::FaucetRequest),
+    Faucet(owner::FaucetRequest),
     /// What is kept of upstreams' answers.
     Cache(CacheRequest),
     /// The way through a captive portal.
@@ -78,29 +78,29 @@ pub enum Reply {
     /// To [`Request::Status`].
     Status(Box<StatusReply>),
     /// To [`Request::Chain`].
-    Chain(Box<own::ChainReply>),
+    Chain(Box<owner::ChainReply>),
     /// To [`Request::Name`].
-    Name(Box<own::NameReply>),
+    Name(Box<names::NameReply>),
     /// To [`Request::Names`].
-    Names(own::NamesReply),
+    Names(names::NamesReply),
     /// To [`Request::Namespace`].
-    Namespace(Box<own::NamespaceReply>),
+    Namespace(Box<names::NamespaceReply>),
     /// To [`Request::Namespaces`].
-    Namespaces(own::NamespacesReply),
+    Namespaces(names::NamespacesReply),
     /// To [`Request::Prices`].
-    Prices(own::PricesReply),
+    Prices(names::PricesReply),
     /// To [`Request::Preorder`].
-    Preorder(own::PreorderReply),
+    Preorder(owner::PreorderReply),
     /// To [`Request::Judge`].
-    Judge(own::JudgeReply),
+    Judge(owner::JudgeReply),
     /// To [`Request::Operation`].
-    Operation(own::OperationReply),
+    Operation(owner::OperationReply),
     /// To [`Request::Publish`] and [`Request::Zonefile`].
-    Zonefile(own::ZonefileReply),
+    Zonefile(owner::ZonefileReply),
     /// To [`Request::Coins`].
-    Coins(own::CoinsReply),
+    Coins(owner::CoinsReply),
     /// To [`Request::Submit`], [`Request::Mine`] and [`Request::Faucet`].
-    Mined(own::MinedReply),
+    Mined(owner::MinedReply),
     /// To [`Request::Cache`].
     Cache(CacheReply),
     /// To [`Request::Portal`].

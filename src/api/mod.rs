@@ -10,7 +10,7 @@
 //! {"v":1,"error":{"kind":"trouble","message":"..."}}
 //! ```
 //!
-//! [`lookup`], [`explain`], [`status`] and [`own`] hold the payloads; they are what `--json` prints, so a field keeps
+//! [`lookup`], [`explain`], [`status`] [`names`] and [`owner`] hold the payloads; they are what `--json` prints, so a field keeps
 //! its name and meaning for ever, and new ones may appear. Hashes, addresses and records are texts, because
 //! the reader may be a shell script. [`control`] serves, [`socket`] makes the file, [`client`] asks.
 //!
@@ -23,7 +23,8 @@ pub mod control;
 pub mod explain;
 pub mod lookup;
 pub mod message;
-pub mod own;
+pub mod names;
+pub mod owner;
 pub mod portal;
 pub mod prefer;
 pub mod socket;

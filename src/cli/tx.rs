@@ -11,7 +11,7 @@ use super::output::Page;
 use super::own::{Desk, KeyOptions, OwnError, judged};
 use super::{CliError, Context, Exit};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{FaucetRequest, MineRequest, MinedReply};
+use crate::api::owner::{FaucetRequest, MineRequest, MinedReply};
 use crate::hash::{decode_hex, encode_hex};
 use crate::virtualchain::scan;
 use crate::wallet::harden;

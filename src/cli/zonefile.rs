@@ -15,7 +15,7 @@ use super::own::{Desk, OwnError, Progress, SendOptions, name_of};
 use super::{CliError, Context, Exit};
 use crate::api::lookup::LookupRequest;
 use crate::api::message::{Reply, Request};
-use crate::api::own::ZonefileRequest;
+use crate::api::owner::ZonefileRequest;
 use crate::api::status::StatusRequest;
 use crate::bns::Name;
 use crate::hash::{ZonefileHash, decode_hex};

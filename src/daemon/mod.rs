@@ -10,8 +10,6 @@
 //! by `status`; it never takes the resolver with it.
 
 mod demo;
-mod node;
-mod own;
 mod preferences;
 mod service;
 mod source;
@@ -46,9 +44,8 @@ use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
 use crate::upstream::{
     AnchorError, Anchors, ForwardOptions, Forwarder, UpstreamConfig, Watch, system_upstreams,
 };
-use node::DevNode;
 use preferences::Preferences;
-use service::Service;
+use service::{DevNode, Service};
 pub use source::open_existing as open_source;
 
 /// Where the system says which resolvers to ask.

@@ -14,7 +14,7 @@ use super::output::Page;
 use super::own::{Desk, Done, OwnError, Progress, SendOptions};
 use super::{CliError, Context, Exit};
 use crate::api::message::{Reply, Request};
-use crate::api::own::PublishRequest;
+use crate::api::owner::PublishRequest;
 use crate::bns::Name;
 use crate::hash::{ZonefileHash, encode_hex};
 use crate::wallet::harden;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::parse;
 use crate::api::message::{Reply, Request};
-use crate::api::own::{NameReply, NameRow, NameState, NamesRequest};
+use crate::api::names::{NameReply, NameRow, NameState, NamesRequest};
 use crate::cli::output::Page;
 use crate::cli::own::{Desk, KeyOptions, OwnError, name_of};
 use crate::cli::{CliError, Context, Exit};

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{ZonefileChoice, parse, report};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{ChainReply, PreorderRequest};
+use crate::api::owner::{ChainReply, PreorderRequest};
 use crate::bns::address::Address;
 use crate::bns::{Name, commitment};
 use crate::cli::own::{Desk, Draft, OwnError, Plan, Progress, SendOptions, Sender};
@@ -147,7 +147,7 @@ impl Wish {
         &self,
         desk: &Desk<'_>,
         draft: &Draft,
-    ) -> Result<crate::api::own::JudgedTransaction, CliError> {
+    ) -> Result<crate::api::owner::JudgedTransaction, CliError> {
         let script = self.sender.lock.script();
         let coin = Coin {
             outpoint: bitcoin::OutPoint::new(draft.unsigned.transaction.compute_txid(), 1),

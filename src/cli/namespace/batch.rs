@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bitcoin::Transaction;
 
-use crate::api::own::OperationRequest;
+use crate::api::owner::OperationRequest;
 use crate::cli::CliError;
 use crate::cli::own::{Desk, Draft, OwnError, PATIENCE, RESEND};
 use crate::wallet::journal::{Attempt, Step, Task};

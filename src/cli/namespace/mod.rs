@@ -13,7 +13,7 @@ use super::output::Page;
 use super::own::{Desk, OwnError, Plan, SendOptions, Sender};
 use super::{CliError, Context, Exit};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{NamespaceReply, NamespaceState, NamespacesRequest};
+use crate::api::names::{NamespaceReply, NamespaceState, NamespacesRequest};
 use crate::bns::NamespaceId;
 use crate::bns::address::Address;
 use crate::wallet::harden;
@@ -90,7 +90,7 @@ fn parse(id: &str) -> Result<NamespaceId, OwnError> {
 impl One {
     fn ask(&self, context: &Context) -> Result<NamespaceReply, CliError> {
         let id = parse(&self.id)?.to_string();
-        match context.ask(&Request::Namespace(crate::api::own::NamespaceRequest {
+        match context.ask(&Request::Namespace(crate::api::names::NamespaceRequest {
             id,
         }))? {
             Reply::Namespace(reply) => Ok(*reply),

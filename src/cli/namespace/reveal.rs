@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{parse, revealer};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{PriceFunctionText, PricesRequest};
+use crate::api::names::{PriceFunctionText, PricesRequest};
 use crate::cli::name::report_on;
 use crate::cli::output::Page;
 use crate::cli::own::{Desk, OwnError, Plan, SendOptions};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bitcoin::{FeeRate, ScriptBuf, TxOut};
 
-use crate::api::own::NameState;
+use crate::api::names::NameState;
 use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
 use crate::cli::CliError;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Desk, OwnError, SendOptions, check_coin};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{JudgeReply, JudgeRequest, JudgedOutput, JudgedTransaction};
+use crate::api::owner::{JudgeReply, JudgeRequest, JudgedOutput, JudgedTransaction};
 use crate::bns::address::Address;
 use crate::cli::CliError;
 use crate::cli::output::Page;

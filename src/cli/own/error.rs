@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::api::own::{JudgeReply, Verdict};
+use crate::api::owner::{JudgeReply, Verdict};
 use crate::cli::Exit;
 use crate::wallet::coins::FundingError;
 use crate::wallet::fee::TooHigh;

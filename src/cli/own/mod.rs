@@ -27,9 +27,8 @@ pub use run::{Done, MARGIN, PATIENCE, Plan, Progress, RESEND};
 
 use super::{CliError, Context, log};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{
-    ChainReply, ChainRequest, NameReply, NameRequest, NamespaceReply, NamespaceRequest,
-};
+use crate::api::names::{NameReply, NameRequest, NamespaceReply, NamespaceRequest};
+use crate::api::owner::{ChainReply, ChainRequest};
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::{Name, NamespaceId};
 use crate::config::{Config, Network, Profile};

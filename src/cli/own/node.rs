@@ -7,7 +7,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
 use super::OwnError;
 use crate::api::message::{ErrorKind, Reply, Request};
-use crate::api::own::{CoinsRequest, SubmitRequest};
+use crate::api::owner::{CoinsRequest, SubmitRequest};
 use crate::chain::bitcoind::http::{Http, Limits};
 use crate::cli::{CliError, Context};
 use crate::config::Config;
@@ -61,7 +61,7 @@ impl Node for Embedded<'_> {
         let Reply::Coins(reply) = self.ask(&Request::Coins(request))? else {
             return Err(NodeError::Unavailable(CliError::Unexpected.to_string()));
         };
-        let coin = |row: &crate::api::own::CoinRow| {
+        let coin = |row: &crate::api::owner::CoinRow| {
             let outpoint = OutPoint::new(row.txid.parse().ok()?, row.vout);
             let output = TxOut {
                 value: Amount::from_sat(row.satoshi),

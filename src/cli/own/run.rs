@@ -13,7 +13,7 @@ use bitcoin::{FeeRate, Transaction};
 use super::draft::Replaced;
 use super::{Desk, Draft, OwnError, SendOptions, Sender};
 use crate::api::message::{Reply, Request};
-use crate::api::own::{ChainReply, IndexedOperation, JudgedTransaction, OperationRequest};
+use crate::api::owner::{ChainReply, IndexedOperation, JudgedTransaction, OperationRequest};
 use crate::cli::CliError;
 use crate::wallet::journal::{Attempt, Step, Task};
 use crate::wallet::node::{Node, NodeError};

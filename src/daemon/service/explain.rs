@@ -234,7 +234,7 @@ fn reason(mode: Mode, from_chain: bool, alias: bool) -> &'static str {
 }
 
 /// The reference's name of an operation.
-pub(in crate::daemon) fn operation(op: NameOp) -> &'static str {
+pub(super) fn operation(op: NameOp) -> &'static str {
     match op {
         NameOp::Register => "NAME_REGISTRATION",
         NameOp::Renew => "NAME_RENEWAL",

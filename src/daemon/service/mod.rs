@@ -1,8 +1,12 @@
-//! What the daemon answers on its control socket: lookups, explanations, its status.
+//! What the daemon answers on its control socket: a file for each kind of request.
 
+mod answered;
 mod cache;
 mod explain;
 mod lookup;
+mod names;
+mod node;
+mod owner;
 mod portal;
 mod prefer;
 mod status;
@@ -10,7 +14,8 @@ mod status;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-pub(super) use explain::operation;
+use answered::{Answered, trouble, usage};
+pub(super) use node::DevNode;
 
 use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
@@ -33,7 +38,7 @@ pub struct Service {
     pub(super) source: Option<String>,
     pub(super) source_kind: SourceKind,
     pub(super) confirmations: u32,
-    pub(super) node: Option<super::node::DevNode>,
+    pub(super) node: Option<DevNode>,
 }
 
 impl Control for Service {
@@ -50,20 +55,14 @@ impl Control for Service {
             Request::Status(request) => self
                 .status(&request)
                 .map(|reply| Reply::Status(Box::new(reply))),
-            // Mining and forecasts read and write the disk.
-            other => tokio::task::block_in_place(|| self.own(other)),
+            // Histories, forecasts and mining read and write the disk.
+            request @ (Request::Name(_)
+            | Request::Names(_)
+            | Request::Namespace(_)
+            | Request::Namespaces(_)
+            | Request::Prices(_)) => tokio::task::block_in_place(|| self.state_of_names(request)),
+            request => tokio::task::block_in_place(|| self.owner(request)),
         };
         reply.unwrap_or_else(|reply| *reply)
     }
-}
-
-/// An error is a reply too.
-pub(super) type Answered<T> = Result<T, Box<Reply>>;
-
-pub(super) fn usage(message: impl Into<String>) -> Box<Reply> {
-    Box::new(Reply::usage(message))
-}
-
-pub(super) fn trouble(message: impl std::fmt::Display) -> Box<Reply> {
-    Box::new(Reply::trouble(message.to_string()))
 }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::super::{parse, report};
 use super::{Sale, Terms, give, outputs, usage};
-use crate::api::own::NameState;
+use crate::api::names::NameState;
 use crate::bns::Name;
 use crate::cli::output::Page;
 use crate::cli::own::{

@@ -30,7 +30,7 @@ use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut};
 pub use buy::Buy;
 pub use sell::Sell;
 
-use crate::api::own::{ChainReply, JudgedTransaction};
+use crate::api::owner::{ChainReply, JudgedTransaction};
 use crate::bns::Name;
 use crate::bns::address::Address;
 use crate::bns::wire::Payload;

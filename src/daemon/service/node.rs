@@ -9,9 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut};
 
-use super::own::{hex, transaction};
-use super::service::{Answered, trouble, usage};
-use crate::api::own::{
+use super::answered::{Answered, hex, transaction, trouble, usage};
+use crate::api::owner::{
     CoinRow, CoinsReply, CoinsRequest, FaucetRequest, MineRequest, MinedReply, SubmitRequest,
 };
 use crate::bns::address::{Address, AddressVersions};
@@ -46,7 +45,7 @@ struct Pool {
 
 impl DevNode {
     /// A node whose index is `confirmations` blocks behind.
-    pub(super) fn new(chain: DevChain, confirmations: u32) -> Self {
+    pub(in crate::daemon) fn new(chain: DevChain, confirmations: u32) -> Self {
         Self {
             chain,
             clock: SystemClock::start(),

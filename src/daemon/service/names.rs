@@ -1,0 +1,320 @@
+//! How names and namespaces stand, and what they cost.
+
+use super::Service;
+use super::answered::{Answered, trouble, usage};
+use super::explain::operation;
+use crate::api::message::{Reply, Request};
+use crate::api::names::{
+    LABELS_MAX, NAMES_MAX, NameEvent, NameReply, NameRow, NameState, NamesReply, NamesRequest,
+    NamespaceReply, NamespaceState, NamespacesReply, PriceReply, PricesReply, PricesRequest,
+};
+use crate::bns::address::Address;
+use crate::bns::price::PriceFunction;
+use crate::bns::record::{NameRecord, NamespaceRecord, TokenUnits};
+use crate::bns::view::View as _;
+use crate::bns::{Name, NamespaceId, life, price};
+use crate::hash::encode_hex;
+use crate::store::{Lookup, StoreSnapshot};
+
+impl Service {
+    /// Replies to a question about names, namespaces or prices.
+    pub(super) fn state_of_names(&self, request: Request) -> Answered<Reply> {
+        match request {
+            Request::Name(request) => {
+                let name = name(&request.name)?;
+                self.name(&name).map(|reply| Reply::Name(Box::new(reply)))
+            }
+            Request::Names(request) => self.list(&request).map(Reply::Names),
+            Request::Namespace(request) => {
+                let id = namespace_id(&request.id)?;
+                let snapshot = self.names.store.snapshot();
+                let row = snapshot.namespace(&id).map_err(trouble)?;
+                Ok(Reply::Namespace(Box::new(
+                    self.namespace(&id, row.as_ref()),
+                )))
+            }
+            Request::Namespaces(_) => self.namespaces().map(Reply::Namespaces),
+            Request::Prices(request) => self.prices(&request).map(Reply::Prices),
+            _ => Err(usage("this request is answered elsewhere")),
+        }
+    }
+}
+
+impl Service {
+    fn name(&self, name: &Name) -> Answered<NameReply> {
+        let snapshot = self.names.store.snapshot();
+        let versions = self.names.params.addresses;
+        let id = name
+            .namespace_id()
+            .ok_or_else(|| usage(format!("{name} can belong to no namespace")))?;
+        let namespace = snapshot.namespace(&id).map_err(trouble)?;
+        let mut reply = NameReply {
+            name: name.to_string(),
+            price: self.price(name, namespace.as_ref()),
+            ..NameReply::default()
+        };
+        let history = snapshot.name_history(name).map_err(trouble)?;
+        if let Some(entry) = history.last() {
+            reply.operation = Some(operation(entry.op).to_owned());
+            reply.txid = Some(entry.txid.to_string());
+            reply.height = Some(entry.height);
+        }
+        reply.history = history
+            .iter()
+            .map(|entry| NameEvent {
+                height: entry.height,
+                vtxindex: entry.vtxindex,
+                txid: entry.txid.to_string(),
+                operation: operation(entry.op).to_owned(),
+                owner: entry
+                    .record
+                    .address()
+                    .map(|address| address.encode(versions)),
+                zonefile_hash: entry.record.value_hash.map(|hash| hash.to_string()),
+            })
+            .collect();
+        if let Some(record) = snapshot.name(name).map_err(trouble)? {
+            self.fill(&mut reply, &record, namespace.as_ref())?;
+        }
+        Ok(reply)
+    }
+
+    fn fill(
+        &self,
+        reply: &mut NameReply,
+        record: &NameRecord,
+        namespace: Option<&NamespaceRecord>,
+    ) -> Answered<()> {
+        let row = self.row(record, namespace);
+        reply.state = row.state;
+        reply.owner = row.owner;
+        reply.owner_script = Some(encode_hex(&record.sender));
+        reply.zonefile_hash = row.zonefile_hash;
+        reply.expires_at = row.expires_at;
+        reply.renewal_deadline = row.renewal_deadline;
+        if let Some(hash) = &record.value_hash {
+            let found = self.names.archive.get(hash).map_err(trouble)?;
+            reply.zonefile_present = matches!(found, Lookup::Found(_));
+        }
+        reply.first_registered = Some(record.first_registered);
+        reply.last_renewed = Some(record.last_renewed);
+        reply.imported = record.is_imported();
+        let end = namespace
+            .and_then(|namespace| life::end(&self.names.params, record, namespace, self.next()));
+        // Rules ask the block before, so that a registration passes one block after the end (sm §10).
+        reply.free_at = end.and_then(|end| u32::try_from(end + 1).ok());
+        Ok(())
+    }
+
+    fn row(&self, record: &NameRecord, namespace: Option<&NamespaceRecord>) -> NameRow {
+        let params = &self.names.params;
+        let next = self.next();
+        let live = life::is_live(params, record, namespace, next.saturating_sub(1));
+        let grace = namespace
+            .is_some_and(|namespace| life::in_grace_period(params, record, namespace, next));
+        let expiry = namespace.and_then(|namespace| life::expiry(params, record, namespace, next));
+        let height = |height: u64| u32::try_from(height).ok();
+        NameRow {
+            name: record.name.to_string(),
+            state: match (live, record.revoked, grace) {
+                (false, _, _) => NameState::Free,
+                (true, true, _) => NameState::Revoked,
+                (true, false, true) => NameState::Grace,
+                (true, false, false) => NameState::Registered,
+            },
+            owner: record
+                .address()
+                .map(|address| address.encode(params.addresses)),
+            zonefile_hash: record.value_hash.map(|hash| hash.to_string()),
+            expires_at: expiry.and_then(|expiry| height(expiry.expire_block)),
+            renewal_deadline: expiry.and_then(|expiry| height(expiry.renewal_deadline)),
+        }
+    }
+
+    /// What the name costs in the next block, and whom it is paid to (sm §7.3).
+    fn price(&self, name: &Name, namespace: Option<&NamespaceRecord>) -> Option<PriceReply> {
+        let namespace = namespace?;
+        let (params, next) = (&self.names.params, self.next());
+        let epoch = params.epoch(next);
+        let period = u64::from(epoch.namespace_receive_fees_period);
+        let to_creator =
+            namespace.version == 2 && u64::from(namespace.reveal_block) + period >= u64::from(next);
+        let pay_to = if to_creator {
+            namespace.address
+        } else {
+            params.burn_address
+        };
+        let tokens = epoch.features.nameops_cost_tokens;
+        let (satoshi, micro_stacks) = if namespace.version == 3 {
+            let price = price::name_price_in_version_3(&namespace.price, name.label());
+            (None, price.to_u64())
+        } else {
+            let price = price::name_price(&namespace.price, name.label(), params, epoch);
+            let stacks = price::name_price_in_stacks(price).to_u64();
+            (price.least_fee(), stacks.filter(|_| tokens && !to_creator))
+        };
+        Some(PriceReply {
+            satoshi,
+            micro_stacks,
+            pay_to: pay_to.encode(params.addresses),
+        })
+    }
+
+    fn list(&self, request: &NamesRequest) -> Answered<NamesReply> {
+        let snapshot = self.names.store.snapshot();
+        let wanted = self.wanted(&snapshot, request)?;
+        let next = self.next();
+        let mut names = Vec::new();
+        let mut last = None;
+        for record in wanted.records {
+            last = Some(record.name.to_string());
+            let id = record.name.namespace_id();
+            let namespace = match &id {
+                Some(id) => snapshot.namespace(id).map_err(trouble)?,
+                None => None,
+            };
+            let row = self.row(&record, namespace.as_ref());
+            let within = |within: u32| {
+                row.expires_at
+                    .is_some_and(|end| end <= next.saturating_add(within))
+            };
+            let expiring = request.expiring_within.is_none_or(within);
+            if row.state != NameState::Free && expiring {
+                names.push(row);
+            }
+        }
+        Ok(NamesReply {
+            names,
+            next: last.filter(|_| wanted.more),
+        })
+    }
+
+    fn wanted(&self, snapshot: &StoreSnapshot, request: &NamesRequest) -> Answered<Wanted> {
+        if request.owners.is_empty() {
+            let after = request.after.as_deref().map(name).transpose()?;
+            let records = snapshot.names(after.as_ref(), NAMES_MAX).map_err(trouble)?;
+            let more = records.len() == NAMES_MAX;
+            return Ok(Wanted { records, more });
+        }
+        let mut records = Vec::new();
+        for owner in &request.owners {
+            let address = self.address(owner)?;
+            for name in snapshot
+                .names_of_sender(&address.script())
+                .map_err(trouble)?
+            {
+                records.extend(snapshot.name(&name).map_err(trouble)?);
+                if records.len() >= NAMES_MAX {
+                    return Ok(Wanted {
+                        records,
+                        more: false,
+                    });
+                }
+            }
+        }
+        Ok(Wanted {
+            records,
+            more: false,
+        })
+    }
+
+    fn address(&self, text: &str) -> Answered<Address> {
+        Address::decode(text, self.names.params.addresses)
+            .ok_or_else(|| usage(format!("{text:?} is no address of this network")))
+    }
+}
+
+struct Wanted {
+    records: Vec<NameRecord>,
+    more: bool,
+}
+
+impl Service {
+    fn namespaces(&self) -> Answered<NamespacesReply> {
+        let rows = self.names.store.snapshot().namespaces().map_err(trouble)?;
+        let namespaces = rows
+            .iter()
+            .map(|row| self.namespace(&row.namespace_id, Some(row)));
+        Ok(NamespacesReply {
+            namespaces: namespaces.collect(),
+        })
+    }
+
+    fn namespace(&self, id: &NamespaceId, row: Option<&NamespaceRecord>) -> NamespaceReply {
+        let (params, next) = (&self.names.params, self.next());
+        let epoch = params.epoch(next);
+        let tokens = epoch.features.stacks_buy_namespaces;
+        let price = |units| price::namespace_price(id, epoch, units);
+        let mut reply = NamespaceReply {
+            id: id.to_string(),
+            price: PriceReply {
+                satoshi: price(TokenUnits::Btc),
+                micro_stacks: price(TokenUnits::Stacks).filter(|_| tokens),
+                pay_to: params.burn_address.encode(params.addresses),
+            },
+            ..NamespaceReply::default()
+        };
+        let Some(row) = row else {
+            return reply;
+        };
+        reply.state = if life::is_ready(row) {
+            NamespaceState::Ready
+        } else if life::is_revealed(params, row, next.saturating_sub(1)) {
+            NamespaceState::Revealed
+        } else {
+            NamespaceState::Free
+        };
+        reply.version = Some(row.version);
+        reply.lifetime = Some(row.lifetime);
+        reply.prices = Some(row.price.into());
+        reply.payer = Some(row.address.encode(params.addresses));
+        reply.revealer = Some(row.recipient_address.encode(params.addresses));
+        reply.reveal_block = Some(row.reveal_block);
+        reply.ready_block = Some(row.ready_block).filter(|_| life::is_ready(row));
+        reply.lapses_at = Some(
+            row.reveal_block
+                .saturating_add(params.namespace_reveal_expire),
+        )
+        .filter(|_| !life::is_ready(row));
+        reply
+    }
+}
+
+impl Service {
+    /// Prices by the arithmetic of the next block's epoch (sm §7.1).
+    fn prices(&self, request: &PricesRequest) -> Answered<PricesReply> {
+        if request.labels.len() > LABELS_MAX {
+            return Err(usage(format!(
+                "at most {LABELS_MAX} labels can be asked for at once"
+            )));
+        }
+        let function: PriceFunction = request.function.into();
+        if function.nonalpha_discount == 0 || function.no_vowel_discount == 0 {
+            return Err(usage("a discount is 1 to 15"));
+        }
+        let params = &self.names.params;
+        let epoch = params.epoch(self.next());
+        let in_tokens = request.version == 3;
+        let price = |label: &String| {
+            if in_tokens {
+                price::name_price_in_version_3(&function, label).to_u64()
+            } else {
+                price::name_price(&function, label, params, epoch).least_fee()
+            }
+        };
+        Ok(PricesReply {
+            unit: if in_tokens { "µSTX" } else { "satoshi" }.to_owned(),
+            prices: request.labels.iter().map(price).collect(),
+        })
+    }
+}
+
+fn name(text: &str) -> Answered<Name> {
+    text.parse()
+        .map_err(|error| usage(format!("{text:?} is no name: {error}")))
+}
+
+fn namespace_id(text: &str) -> Answered<NamespaceId> {
+    text.parse()
+        .map_err(|error| usage(format!("{text:?} is no namespace: {error}")))
+}
