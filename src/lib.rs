@@ -52,6 +52,7 @@ pub mod zonefile;
 pub mod api;
 pub mod chain;
 pub mod clock;
+pub mod disk;
 pub mod dns;
 pub mod folder;
 pub mod indexer;

@@ -25,10 +25,10 @@ const ADAPTERS: [(&str, &[&str]); 12] = [
     ("chain", &["clock", "disk"]),
     ("store", &["clock", "disk"]),
     ("names", &["store", "progress", "clock"]),
-    ("indexer", &["chain", "store", "progress", "clock"]),
+    ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "progress", "clock"]),
     ("upstream", &["clock", "disk"]),
-    ("dns", &["names", "upstream", "progress", "clock"]),
+    ("dns", &["names", "upstream", "disk", "progress", "clock"]),
     ("wallet", &["chain", "disk"]),
     ("api", &["names", "store", "progress", "clock", "wallet"]),
 ];

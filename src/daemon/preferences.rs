@@ -5,13 +5,14 @@
 //! without the choices would send names where somebody did not want them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use crate::bns::Name;
+use crate::disk;
 use crate::resolver::Preference;
 
 /// Name of the file in the data directory.
@@ -45,15 +46,7 @@ impl Preferences {
             .map(|(name, preference)| (name.as_str(), *preference))
             .collect();
         let text = toml::to_string(&sorted).map_err(io::Error::other)?;
-        let temporary = self.path.with_extension("new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, &self.path)?;
-        match self.path.parent() {
-            Some(directory) => File::open(directory)?.sync_all(),
-            None => Ok(()),
-        }
+        disk::replace(&self.path, text.as_bytes())
     }
 }
 

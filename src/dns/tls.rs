@@ -4,9 +4,8 @@
 //! directory, its key readable by nobody else, so that a client that has pinned it (RFC 7858 §4.2) still knows it
 //! after a restart.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +14,8 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
+
+use crate::disk;
 
 /// Files of our own certificate and its key.
 const CERTIFICATE: &str = "certificate.pem";
@@ -105,23 +106,9 @@ fn own(directory: &Path) -> Result<(PathBuf, PathBuf), IdentityError> {
     let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let made = rcgen::generate_simple_self_signed(names)?;
     fs::create_dir_all(directory).map_err(at(directory))?;
-    write_private(&key, &made.signing_key.serialize_pem())?;
-    write_private(&certificate, &made.cert.pem())?;
+    disk::replace(&key, made.signing_key.serialize_pem().as_bytes()).map_err(at(&key))?;
+    disk::replace(&certificate, made.cert.pem().as_bytes()).map_err(at(&certificate))?;
     Ok((certificate, key))
-}
-
-fn write_private(path: &Path, text: &str) -> Result<(), IdentityError> {
-    let _ = fs::remove_file(path); // left by a crash, if it is there
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    file.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    })
-    .map_err(at(path))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {

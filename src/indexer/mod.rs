@@ -5,7 +5,6 @@
 //! killed anywhere and goes on at a block boundary. It runs on a thread of its own, since
 //! sources and the store block. It must never answer questions or judge operations.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::bns::{Bns, Params};
 use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates};
 use crate::clock::Clock;
+use crate::disk;
 use crate::progress::Progress;
 use crate::store::{ConnectedBlock, Store, StoreError, Writer};
 use crate::virtualchain::connect_block;
@@ -286,7 +286,7 @@ impl<S: ChainSource> Indexer<S> {
 
     fn note_synced(&self) {
         if !self.progress.has_ever_synced()
-            && let Err(error) = fs::write(self.store.directory().join(SYNCED), b"")
+            && let Err(error) = disk::replace(&self.store.directory().join(SYNCED), b"")
         {
             tracing::warn!("cannot note that the first sync has finished: {error}");
         }

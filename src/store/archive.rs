@@ -7,14 +7,14 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::disk::{self, Readers, Staged};
 use crate::hash::ZonefileHash;
 use crate::zonefile::ZONEFILE_MAX;
 
-use super::lock::create_private;
 use super::soundness::{Soundness, Stamp};
 
 /// Where files are written before they get their name.
@@ -75,7 +75,7 @@ impl Archive {
     /// written. At most one process may write to an archive.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
         let incoming = directory.join(INCOMING);
-        create_private(&incoming).map_err(at(&incoming))?;
+        disk::create_directory(&incoming).map_err(at(&incoming))?;
         for entry in fs::read_dir(&incoming).map_err(at(&incoming))? {
             let path = entry.map_err(at(&incoming))?.path();
             fs::remove_file(&path).map_err(at(&path))?;
@@ -171,12 +171,12 @@ impl Archive {
             .directory
             .join(INCOMING)
             .join(format!("{hash}-{number}"));
-        write_synced(&temporary, bytes).map_err(at(&temporary))?;
+        let staged = Staged::write(temporary.clone(), bytes, Readers::Everybody);
+        let staged = staged.map_err(at(&temporary))?;
         let path = self.path(hash);
         self.make_parents(&path)?;
         self.soundness.forget(hash); // before anybody can change the file again
-        fs::rename(&temporary, &path).map_err(at(&path))?;
-        path.parent().map_or(Ok(()), sync_directory)
+        staged.replace(&path).map_err(at(&path))
     }
 
     /// Creates the two directories above a file, each durable before the next.
@@ -187,8 +187,9 @@ impl Archive {
             .take_while(|parent| *parent != self.directory && !parent.is_dir())
             .collect();
         while let Some(directory) = missing.pop() {
-            create_private(directory).map_err(at(directory))?;
-            directory.parent().map_or(Ok(()), sync_directory)?;
+            disk::create_directory(directory).map_err(at(directory))?;
+            let parent = directory.parent().unwrap_or(directory);
+            disk::sync_directory(parent).map_err(at(parent))?;
         }
         Ok(())
     }
@@ -205,18 +206,6 @@ fn judge(wanted: &ZonefileHash, bytes: Vec<u8>) -> Lookup {
         found if found == *wanted => Lookup::Found(bytes),
         found => Lookup::Tampered { found: Some(found) },
     }
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn sync_directory(directory: &Path) -> Result<(), ArchiveError> {
-    File::open(directory)
-        .and_then(|handle| handle.sync_all())
-        .map_err(at(directory))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {

@@ -3,11 +3,12 @@
 //! The lock is the system's (`flock` on Unix), held on the file `lock` for as long as the process lives,
 //! so that a crash leaves no stale lock. The process id in the file is only for the message.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use super::error::OpenError;
+use crate::disk;
 
 /// Name of the lock file in the data directory.
 const FILE_NAME: &str = "lock";
@@ -29,7 +30,7 @@ impl Drop for DirectoryLock {
 impl DirectoryLock {
     /// Creates `directory` for its owner alone (0700) where it is missing, and takes its lock.
     pub(super) fn take(directory: &Path) -> Result<Self, OpenError> {
-        create_private(directory).map_err(|source| OpenError::Io {
+        disk::create_directory(directory).map_err(|source| OpenError::Io {
             path: directory.to_owned(),
             source,
         })?;
@@ -57,18 +58,6 @@ impl DirectoryLock {
             Err(TryLockError::Error(source)) => Err(broken(source)),
         }
     }
-}
-
-/// Creates a directory, parents included, that only its owner can enter. An existing one stays as it is.
-pub(super) fn create_private(directory: &Path) -> io::Result<()> {
-    if fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir()) {
-        return Ok(());
-    }
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {
@@ -100,14 +89,13 @@ mod tests {
         DirectoryLock::take(&directory).expect("it is free again");
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_new_directory_is_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let directory = scratch.path().join("state").join("bnsd");
         DirectoryLock::take(&directory).expect("the directory can be made");
-        let mode = fs::metadata(&directory)
+        let mode = std::fs::metadata(&directory)
             .expect("it exists")
             .permissions()
             .mode();

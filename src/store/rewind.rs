@@ -8,7 +8,7 @@
 //! Each derived block has to have the hashes that are stored, else the database is not what its operations
 //! make it and nothing is replaced.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,7 @@ use super::view::StoreSnapshot;
 use super::writer::{ConnectedBlock, Writer};
 use super::{Store, StoreOptions};
 use crate::bns::changes::Changes;
+use crate::disk;
 
 /// Directory of the second database in the data directory.
 const BESIDE: &str = "rewind";
@@ -130,10 +131,7 @@ impl Store {
             path: beside.to_owned(),
             source,
         };
-        fs::rename(open::file(beside), open::file(&self.directory)).map_err(broken)?;
-        File::open(&self.directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(broken)?;
+        disk::rename(&open::file(beside), &open::file(&self.directory)).map_err(broken)?;
         clear(beside)
     }
 }

@@ -11,9 +11,8 @@
 //! force, or with a clock that went back, the file is not used. It has mode 0600, since it says where a
 //! person has been.
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +22,7 @@ use bitcoin::hashes::{Hash as _, sha256};
 use super::Forwarder;
 use super::ask::{Key, split_key};
 use super::entry::{Channel, Entry};
+use crate::disk;
 
 /// What such a file begins with.
 const MAGIC: &[u8; 8] = b"bnsdcach";
@@ -57,16 +57,7 @@ impl Forwarder {
         }
         let digest = sha256::Hash::hash(&bytes);
         bytes.extend(digest.to_byte_array());
-        let temporary = path.with_extension("new");
-        let _ = fs::remove_file(&temporary);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
+        disk::replace(path, &bytes)?;
         Ok(count)
     }
 

@@ -18,7 +18,8 @@ use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
 use serde::{Deserialize, Serialize};
 
-use super::vault::{VaultError, make_private_directory, read_private, write_over};
+use super::vault::{VaultError, make_private_directory, read_private};
+use crate::disk;
 use crate::hash::{decode_hex, encode_hex};
 
 /// Folder in the directory of keys.
@@ -313,7 +314,9 @@ impl Journal {
     pub fn store(&self, task: &Task) -> Result<(), JournalError> {
         let mut bytes = serde_json::to_vec_pretty(task).expect("tasks have text keys");
         bytes.push(b'\n');
-        Ok(write_over(&self.path(&task.subject, "json"), &bytes)?)
+        let path = self.path(&task.subject, "json");
+        let written = disk::replace(&path, &bytes);
+        written.map_err(|source| VaultError::Io { path, source }.into())
     }
 
     /// Ends a task.

@@ -13,9 +13,9 @@
 //! A file with wider rights, of another owner, or behind a symbolic link is refused rather than repaired:
 //! whoever could change it may have done so.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 use super::keys::SigningKey;
 use super::lock::{Lock, LockError};
 use super::phrase::{self, Phrase, PhraseError, Purpose};
+use crate::disk;
 use crate::hash::{decode_hex, encode_hex};
 
 /// Version of the file format.
@@ -367,11 +368,9 @@ impl Vault {
         let path = self.path(&file.head.name);
         let mut bytes = serde_json::to_vec_pretty(&file).expect("key files have text keys");
         bytes.push(b'\n');
-        write_new(&path, &bytes).map_err(|error| match error {
-            VaultError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                VaultError::Exists(file.head.name.clone())
-            }
-            error => error,
+        disk::create(&path, &bytes).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => VaultError::Exists(file.head.name.clone()),
+            _ => io_error(&path, source),
         })?;
         Ok(file)
     }
@@ -590,11 +589,7 @@ fn own_uid() -> u32 {
 
 /// Makes a directory for its owner alone, or checks the one that is there.
 pub(super) fn make_private_directory(directory: &Path) -> Result<(), VaultError> {
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory);
-    made.map_err(|source| io_error(directory, source))?;
+    disk::create_directory(directory).map_err(|source| io_error(directory, source))?;
     check_directory(directory)
 }
 
@@ -650,49 +645,6 @@ pub(super) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, VaultError
     let read = file.take(LENGTH_MAX * 64).read_to_end(&mut bytes);
     read.map_err(|source| io_error(path, source))?;
     Ok(bytes)
-}
-
-/// Makes a file that was not there, 0600, whole or not at all, and on disk when this returns.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
-    let staged = stage(path, bytes)?;
-    // A link fails where something is, unlike a rename.
-    let linked = fs::hard_link(&staged, path);
-    let _ = fs::remove_file(&staged);
-    linked.map_err(|source| io_error(path, source))?;
-    sync_directory(path)
-}
-
-/// Replaces a file, 0600, whole or not at all, and on disk when this returns.
-pub(super) fn write_over(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
-    let staged = stage(path, bytes)?;
-    fs::rename(&staged, path).map_err(|source| io_error(path, source))?;
-    sync_directory(path)
-}
-
-fn stage(path: &Path, bytes: &[u8]) -> Result<PathBuf, VaultError> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).expect("the system has randomness");
-    let staged = path.with_extension(format!("{}.new", encode_hex(&random)));
-    let failed = |source| io_error(&staged, source);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(&staged)
-        .map_err(failed)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(failed)?;
-    Ok(staged)
-}
-
-/// Makes a change of names in the file's directory last.
-pub(super) fn sync_directory(path: &Path) -> Result<(), VaultError> {
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|source| io_error(directory, source))
 }
 
 #[cfg(test)]
@@ -803,7 +755,7 @@ mod tests {
         let mut mine = vault.load("me").expect("a key");
         mine.head.public = vault.load("other").expect("a key").head.public;
         let bytes = serde_json::to_vec(&mine).expect("JSON");
-        write_over(&vault.path("me"), &bytes).expect("writable");
+        disk::replace(&vault.path("me"), &bytes).expect("writable");
         assert!(matches!(
             vault.open("me", PASSPHRASE),
             Err(VaultError::Sealed(_))
@@ -820,7 +772,7 @@ mod tests {
             sealed.memory_kib = 8;
         }
         let bytes = serde_json::to_vec(&file).expect("JSON");
-        write_over(&vault.path("me"), &bytes).expect("writable");
+        disk::replace(&vault.path("me"), &bytes).expect("writable");
         assert!(matches!(
             vault.open("me", PASSPHRASE),
             Err(VaultError::Malformed(_))

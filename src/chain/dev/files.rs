@@ -19,6 +19,7 @@ use super::OpenError;
 use crate::chain::blockfile::record::{self, Next, Record, RecordReader};
 use crate::chain::blockfile::{FileKind, MAX_FILE_SIZE, ObfuscationKey};
 use crate::chain::header;
+use crate::disk;
 
 /// Where a payload stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,7 +215,7 @@ impl Series {
             .create(true)
             .truncate(false)
             .open(self.path(self.parts.len()))?;
-        File::open(&self.directory)?.sync_all()?; // so that the new file's name is not lost
+        disk::sync_directory(&self.directory)?; // so that the new file's name is not lost
         let length = file.metadata()?.len();
         self.parts.push(Part { file, length });
         Ok(())
