@@ -72,6 +72,20 @@ impl Params {
         }
     }
 
+    /// The reference's test mode (sm §9), in which it ran its own tests; those runs began at several heights.
+    pub fn test_mode(first_block: u32) -> Self {
+        let mut params = Self {
+            first_block,
+            name_import_keyring_size: 5,
+            namespace_reveal_expire: 144,
+            ..Self::mainnet()
+        };
+        for epoch in params.epochs.iter_mut().take(2) {
+            epoch.namespace_prices.set(1, 4_100_000_000);
+        }
+        params
+    }
+
     /// A regtest chain, also the embedded one: rules of the third epoch from the first block on, so that
     /// everything is paid in bitcoin; short preorder of the historical test mode (sm §9).
     pub fn regtest() -> Self {

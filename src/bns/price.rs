@@ -140,15 +140,37 @@ impl Price {
     }
 }
 
-/// As the reference prints it: a double, in the fewest digits that spell it, always has a point or an
-/// exponent; an integer has neither.
+/// As the reference prints it: a double always has a point or an exponent, an integer has neither.
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer(price) => price.fmt(f),
-            Self::Double(price) if *price < 1e16 => write!(f, "{price:?}"),
-            Self::Double(price) => f.write_str(&format!("{price:e}").replace('e', "e+")),
+            Self::Double(price) => f.write_str(&shortest(*price).replace('e', "e+")),
         }
+    }
+}
+
+/// The fewest digits that spell a double, as Python's `repr` chooses them: between two spellings that are
+/// equally near it takes the even one, where Rust takes the greater.
+fn shortest(price: f64) -> String {
+    let (shortest, even) = if price < 1e16 {
+        let shortest = format!("{price:?}");
+        let decimals = shortest
+            .split_once('.')
+            .map_or(0, |(_, digits)| digits.len());
+        (shortest, format!("{price:.decimals$}"))
+    } else {
+        let shortest = format!("{price:e}");
+        let mantissa = shortest
+            .split_once('e')
+            .map_or(0, |(digits, _)| digits.len());
+        let decimals = mantissa.saturating_sub(2);
+        (shortest, format!("{price:.decimals$e}"))
+    };
+    if even.parse() == Ok(price) {
+        even
+    } else {
+        shortest
     }
 }
 
@@ -276,6 +298,8 @@ mod tests {
         let cases = [
             (Price::Double(233.333_333_333_333_34), "233.33333333333334"),
             (Price::Double(5_163_905_443_290.0), "5163905443290.0"),
+            (Price::Double(268_743_870_350_429.125), "268743870350429.12"),
+            (Price::Double(268_743_870_350_429.375), "268743870350429.38"),
             (
                 Price::Double(2.063_211_398_010_88e16),
                 "2.06321139801088e+16",

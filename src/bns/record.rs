@@ -83,7 +83,7 @@ pub struct NameRecord {
     pub value_hash: Option<ZonefileHash>,
     /// Script of the owner.
     pub sender: Script,
-    /// Key of the preorderer or importer; cleared by a transfer (history §5, REG-PUBKEY).
+    /// Key that the inputs of the registration or import revealed; cleared by a transfer (REG-PUBKEY).
     pub sender_pubkey: Option<PublicKey>,
     /// Height of the first preorder or import ever; survives re-registration.
     pub block_number: u32,

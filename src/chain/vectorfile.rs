@@ -366,14 +366,10 @@ impl RawEpoch {
 impl RawFile {
     /// The constants of the older layout: the reference's test mode (sm §9) in its four epochs.
     fn test_mode(&self) -> Result<Params, VectorError> {
-        let mut params = Params {
-            name_import_keyring_size: 5,
-            namespace_reveal_expire: 144,
-            ..Params::mainnet()
-        };
-        params.first_block = self
+        let first_block = self
             .first_block
             .ok_or_else(|| content("top level", "neither params nor first_block"))?;
+        let mut params = Params::test_mode(first_block);
         params.epochs.truncate(4);
         if let Some(last) = params.epochs.last_mut() {
             last.end_block = u32::MAX;

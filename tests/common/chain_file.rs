@@ -10,7 +10,7 @@ use std::path::Path;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, consensus};
 use bnsd::bns::Params;
 use bnsd::bns::address::{Address, AddressVersions};
-use bnsd::bns::epoch::{self, Epoch};
+use bnsd::bns::epoch::Epoch;
 use bnsd::chain::vectorfile::VectorFile;
 use bnsd::hash::decode_hex;
 use bnsd::virtualchain::{Prevout, VirtualTransaction, scan};
@@ -172,21 +172,11 @@ fn read_params(file: &Value) -> Params {
     file.expect("a golden chain file").params
 }
 
-/// state-machine.md §9, test mode.
-fn test_mode(mainnet: Params) -> Params {
-    Params {
-        name_import_keyring_size: 5,
-        namespace_reveal_expire: 144,
-        ..mainnet
-    }
-}
-
 fn recorded_scenario(scenario: &Value) -> ChainFile {
     let version = text(&scenario["version"]);
     let settings = &scenario["params"];
-    let mut params = test_mode(Params::mainnet());
+    let mut params = Params::test_mode(number(&settings["first_block"]) as u32);
     params.addresses = AddressVersions::TESTNET;
-    params.first_block = number(&settings["first_block"]) as u32;
     params.announcers = vec!["judecn.id".parse().expect("a name")];
     let setting = |name: &str| {
         settings["env"][name]
@@ -196,7 +186,11 @@ fn recorded_scenario(scenario: &Value) -> ChainFile {
     if let Some(expire) = setting("BLOCKSTACK_NAMESPACE_REVEAL_EXPIRE") {
         params.namespace_reveal_expire = expire;
     }
-    params.epochs = recorded_epochs(&version, settings["epoch_1_end_block"].as_u64());
+    keep_recorded_epochs(
+        &mut params.epochs,
+        &version,
+        settings["epoch_1_end_block"].as_u64(),
+    );
     let blocks = array(&scenario["blocks"])
         .iter()
         .map(recorded_block)
@@ -209,21 +203,19 @@ fn recorded_scenario(scenario: &Value) -> ChainFile {
     }
 }
 
-/// The rules of a release (recorded/README.md): 0.14.1 began the epochs; before it there was one, with
-/// twofold lifetimes and p2sh owners.
-fn recorded_epochs(version: &str, epoch_1_end: Option<u64>) -> Vec<Epoch> {
-    let mut epochs = vec![epoch::historical(1, u32::MAX)];
-    if version == "0.14.1" {
-        if let Some(end) = epoch_1_end {
-            epochs[0].end_block = end as u32;
-            epochs.push(epoch::historical(2, u32::MAX));
-        }
-    } else {
+/// Leaves the rules of a release: 0.14.1 began the epochs and knew two; before it there was one, with twofold
+/// lifetimes and p2sh owners.
+fn keep_recorded_epochs(epochs: &mut Vec<Epoch>, version: &str, epoch_1_end: Option<u64>) {
+    let two = version == "0.14.1" && epoch_1_end.is_some();
+    epochs.truncate(if two { 2 } else { 1 });
+    if let Some(end) = epoch_1_end {
+        epochs[0].end_block = end as u32;
+    }
+    epochs.last_mut().expect("an epoch").end_block = u32::MAX;
+    if version != "0.14.1" {
         epochs[0].namespace_lifetime_multiplier = 2;
         epochs[0].features.multisig = true;
     }
-    // Test mode sold one-letter namespaces for 41 BTC.
-    epochs
 }
 
 fn recorded_block(block: &Value) -> GoldenBlock {

@@ -1,7 +1,7 @@
 //! Runs recorded in 2016 and 2017 with releases 0.13 to 0.14.1.
 
 use bnsd::bns::view::View as _;
-use bnsd::bns::{Name, Params, life};
+use bnsd::bns::{Name, Operation, Params, life};
 use bnsd::hash::{ConsensusHash, OpsHash};
 use bnsd::virtualchain::{merkle, snapshot};
 use serde_json::Value;
@@ -10,9 +10,9 @@ use super::Tally;
 use super::chains::{self, Mismatch};
 use crate::common::chain_file::{ChainFile, GoldenBlock, array, number, text};
 
-/// Recomputes a run's hashes from its recorded texts, then replays it. A run may differ in one way only:
-/// release 0.13 accepted updates of expired and revoked names, which every later one refuses. A recording
-/// that lacks a transaction is replayed up to there.
+/// Recomputes a run's hashes from its recorded texts, then replays it. Releases 0.13 and 0.14 had a few rules
+/// that every later one lacks ([`explanation`]); a run that differs in one of them is explained and its rest
+/// left out. A recording that lacks a transaction is replayed up to there.
 pub fn recorded_chain(mut chain: ChainFile, tally: &mut Tally) {
     for block in &chain.blocks {
         if let Some(difference) = hash_difference(&chain, block) {
@@ -57,17 +57,61 @@ fn hash_difference(chain: &ChainFile, block: &GoldenBlock) -> Option<String> {
     (ours != golden).then(|| format!("its texts give {ours:?}, golden {golden:?}"))
 }
 
-/// The rule that 0.13 did not have, if that is what made the difference.
+/// The rule that an old release did not have, if that is what made the difference.
 fn explanation(chain: &ChainFile, mismatch: &Mismatch) -> Option<&'static str> {
     let [ours, golden] = mismatch.decisions.as_deref()?;
-    let old = chain.name.starts_with("0.13 ");
-    let accepted_update =
-        golden.status == "accepted" && golden.opcode.as_deref() == Some("NAME_UPDATE");
-    if !old || !accepted_update || ours.status != "rejected" {
-        return None;
+    let (release, _) = chain.name.split_once(' ')?;
+    let statuses = (ours.status.as_str(), golden.status.as_str());
+    match (release, golden.opcode.as_deref()?, statuses) {
+        ("0.13", "NAME_UPDATE", ("rejected", "accepted")) => {
+            let name = golden.name.as_ref()?.parse().ok()?;
+            dead(&chain.params, mismatch, &name)
+        }
+        ("0.13", "NAMESPACE_READY", ("rejected", "accepted")) => revealed_here(chain, mismatch),
+        ("0.14", "NAME_RENEWAL", ("accepted", "accepted")) => {
+            own_key(ours.serialized.as_ref()?, golden.serialized.as_ref()?)
+        }
+        _ => None,
     }
-    let name = golden.name.as_ref()?.parse().ok()?;
-    dead(&chain.params, mismatch, &name)
+}
+
+/// Whether the namespace of a ready is revealed in the same block.
+fn revealed_here(chain: &ChainFile, mismatch: &Mismatch) -> Option<&'static str> {
+    let [ready, _] = mismatch.decisions.as_deref()?;
+    let block = chain
+        .blocks
+        .iter()
+        .find(|block| block.height == mismatch.height)?;
+    let operations = block.candidates.iter().filter_map(|candidate| {
+        let operation = Operation::parse(&chain.params, block.height, candidate)?.ok()?;
+        Some((candidate.vtxindex, operation))
+    });
+    let operations: Vec<(u32, Operation)> = operations.collect();
+    let id = operations
+        .iter()
+        .find_map(|(vtxindex, operation)| match operation {
+            Operation::NamespaceReady(it) if *vtxindex == ready.vtxindex => Some(&it.namespace_id),
+            _ => None,
+        })?;
+    let reveals = |(vtxindex, operation): &(u32, Operation)| {
+        *vtxindex < ready.vtxindex
+            && matches!(operation, Operation::NamespaceReveal(it) if it.namespace_id == *id)
+    };
+    operations
+        .iter()
+        .any(reveals)
+        .then_some("from 0.14 on a namespace becomes ready in a later block than its reveal")
+}
+
+/// Whether two texts of a renewal differ in the public key alone, which the older one took from its inputs.
+fn own_key(ours: &str, golden: &str) -> Option<&'static str> {
+    const SENDER_PUBKEY: usize = 3;
+    let (ours, golden): (Vec<&str>, Vec<&str>) =
+        (ours.split(',').collect(), golden.split(',').collect());
+    let differ = |index: &usize| ours.get(*index) != golden.get(*index);
+    let places: Vec<usize> = (0..ours.len().max(golden.len())).filter(differ).collect();
+    (places == [SENDER_PUBKEY])
+        .then_some("until September 2016 a renewal stored the key of its own inputs")
 }
 
 /// Why a name could not be updated in the block that differs.

@@ -128,7 +128,7 @@ impl NameRegistration {
             preorder_hash: preorder.preorder_hash,
             value_hash: self.value_hash,
             sender: self.recipient.script.clone(),
-            sender_pubkey: preorder.sender_pubkey.clone(), // history §5, REG-PUBKEY
+            sender_pubkey: self.origin.sender_pubkey.clone(), // REG-PUBKEY
             block_number: former.map_or(preorder.block_number, |record| record.block_number),
             preorder_block_number: preorder.block_number,
             namespace_block_number: namespace.block_number,
@@ -145,5 +145,174 @@ impl NameRegistration {
             update_consensus_hash: None,
             token_fee: preorder.token_fee,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::hashes::Hash as _;
+    use bitcoin::{
+        Amount, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute, transaction,
+    };
+
+    use super::*;
+    use crate::bns::address::Address;
+    use crate::bns::changes::{Change, Changes};
+    use crate::bns::price::PriceFunction;
+    use crate::bns::record::NamespaceOp;
+    use crate::bns::state::State;
+    use crate::bns::wire::Payload;
+    use crate::bns::{Bns, Params};
+    use crate::hash::{ConsensusHash, OpsHash, PreorderHash, decode_hex, h160};
+    use crate::virtualchain::{Decision, Snapshot, VirtualTransaction, connect_block};
+
+    const CONSENSUS_HASH: ConsensusHash = ConsensusHash([7; 16]);
+
+    /// The public key of the secret 2.
+    fn key() -> Vec<u8> {
+        let hex = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
+        decode_hex(hex).expect("hex")
+    }
+
+    fn owner() -> Address {
+        Address::P2pkh(h160(&key()))
+    }
+
+    /// An input of the owner. It hides the key by pushing a third element.
+    fn input(reveals_key: bool) -> TxIn {
+        let mut script_sig = vec![2, 0x30, 0x30, 33];
+        script_sig.extend(key());
+        script_sig.extend((!reveals_key).then_some(0));
+        TxIn {
+            previous_output: bitcoin::OutPoint::null(),
+            script_sig: ScriptBuf::from(script_sig),
+            sequence: Sequence::MAX,
+            witness: Witness::new(),
+        }
+    }
+
+    /// A payload, the owner, and the burn output with what any name of the test costs.
+    fn transaction(payload: &Payload, outputs: usize, reveals_key: bool) -> VirtualTransaction {
+        let payload = [b"id", &payload.encode()[..]].concat();
+        let length = u8::try_from(payload.len()).expect("a short payload");
+        let scripts = [
+            [&[0x6a, length][..], &payload].concat(),
+            owner().script(),
+            Address::P2pkh([0; 20]).script(),
+        ];
+        let outputs = scripts.into_iter().take(outputs).map(|script| TxOut {
+            value: Amount::from_sat(1_000),
+            script_pubkey: ScriptBuf::from(script),
+        });
+        let transaction = Transaction {
+            version: transaction::Version::ONE,
+            lock_time: absolute::LockTime::ZERO,
+            input: vec![input(reveals_key)],
+            output: outputs.collect(),
+        };
+        VirtualTransaction {
+            vtxindex: 1,
+            txid: transaction.compute_txid(),
+            prevouts: vec![TxOut {
+                value: Amount::ZERO,
+                script_pubkey: ScriptBuf::from(owner().script()),
+            }],
+            transaction,
+        }
+    }
+
+    /// The state after block 1, in which the namespace `test` became ready.
+    fn ready_state() -> State {
+        let namespace = NamespaceRecord {
+            namespace_id: "test".parse().expect("an id"),
+            preorder_hash: PreorderHash([0; 20]),
+            version: 1,
+            sender: owner().script(),
+            sender_pubkey: None,
+            address: owner(),
+            recipient: owner().script(),
+            recipient_address: owner(),
+            block_number: 1,
+            reveal_block: 1,
+            ready_block: 1,
+            op: NamespaceOp::Ready,
+            op_fee: 0,
+            token_fee: 0,
+            txid: Txid::all_zeros(),
+            vtxindex: 1,
+            lifetime: 1_000,
+            price: PriceFunction {
+                coeff: 1,
+                base: 1,
+                buckets: [0; 16],
+                nonalpha_discount: 1,
+                no_vowel_discount: 1,
+            },
+        };
+        let mut changes = Changes::default();
+        changes.namespaces.insert(
+            namespace.namespace_id.clone(),
+            Change {
+                before: None,
+                after: Some(namespace),
+            },
+        );
+        let mut state = State::default();
+        let snapshot = Snapshot {
+            ops_hash: OpsHash([0; 32]),
+            consensus_hash: CONSENSUS_HASH,
+        };
+        state.connect(1, &changes, snapshot);
+        state
+    }
+
+    /// The key in the record, and the text that is hashed, of a name that was preordered in block 2 and
+    /// registered in block 3.
+    fn registered(preorder_reveals: bool, registration_reveals: bool) -> (Option<Vec<u8>>, String) {
+        let bns = Bns::new(Params::regtest());
+        let mut state = ready_state();
+        let name: Name = "foo.test".parse().expect("a name");
+        let address = owner().encode(bns.params().addresses);
+        let preorder = Payload::NamePreorder {
+            preorder_hash: name_preorder_hash(&name, &owner().script(), &address),
+            consensus_hash: CONSENSUS_HASH,
+            tokens: None,
+        };
+        let registration = Payload::NameRegistration {
+            name: name.clone(),
+            value_hash: None,
+            tokens: None,
+        };
+        let blocks = [
+            transaction(&preorder, 3, preorder_reveals),
+            transaction(&registration, 2, registration_reveals),
+        ];
+        let mut text = String::new();
+        for (height, block) in (2..).zip(blocks) {
+            let outcome = connect_block(&bns, height, &[block], &state).expect("memory");
+            let [decision] = &outcome.decisions[..] else {
+                panic!("one operation a block");
+            };
+            let Decision::Accepted(accepted) = &decision.operation else {
+                panic!("{:?}", decision.operation);
+            };
+            text = accepted.serialized.clone().expect("a text");
+            state.connect(height, &outcome.changes, outcome.snapshot);
+        }
+        let record = state.name(&name).expect("memory").expect("a row");
+        (record.sender_pubkey, text)
+    }
+
+    #[test]
+    fn a_registration_stores_the_key_of_its_own_inputs() {
+        let field = format!("66:{}", crate::hash::encode_hex(&key()));
+        for preorder_reveals in [true, false] {
+            let (stored, text) = registered(preorder_reveals, true);
+            assert_eq!(stored, Some(key()));
+            assert!(text.contains(&field), "{text}");
+            let (stored, text) = registered(preorder_reveals, false);
+            assert_eq!(stored, None);
+            assert!(!text.contains(&field), "{text}");
+        }
     }
 }
