@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use bitcoin::ScriptBuf;
 use bnsd::bns::Bns;
 use bnsd::chain::dev::DevChain;
-use bnsd::chain::vectorfile::VectorFile;
+use bnsd::cli::vectorfile::VectorFile;
 use bnsd::hash::ZonefileHash;
 use bnsd::indexer::IndexError;
 use bnsd::store::{Store, StoreError};

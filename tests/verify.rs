@@ -10,7 +10,7 @@ use bnsd::bns::address::Address;
 use bnsd::bns::changes::Changes;
 use bnsd::bns::{Bns, Params};
 use bnsd::chain::dev::DevChain;
-use bnsd::chain::vectorfile::VectorFile;
+use bnsd::cli::vectorfile::VectorFile;
 use bnsd::clock::SystemClock;
 use bnsd::hash::ZonefileHash;
 use bnsd::indexer::{Indexer, Turn};

@@ -7,8 +7,6 @@
 //! - [`bitcoind`]: a Bitcoin Core node, over RPC.
 //! - [`blockfiles`]: the block directory of a Bitcoin Core node, without the node.
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
-//!
-//! [`vectorfile`] reads golden chains, which are no source: they bring their own constants.
 
 use std::time::Duration;
 
@@ -25,7 +23,6 @@ pub mod dev;
 pub mod header;
 mod pipeline;
 pub mod tree;
-pub mod vectorfile;
 
 pub use candidates::candidates;
 

@@ -34,6 +34,7 @@ mod status;
 mod tx;
 mod zonefile;
 
+pub use chain::vectorfile;
 pub use error::{CliError, Exit};
 
 use output::Output;

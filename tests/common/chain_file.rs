@@ -11,7 +11,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, consensus};
 use bnsd::bns::Params;
 use bnsd::bns::address::{Address, AddressVersions};
 use bnsd::bns::epoch::Epoch;
-use bnsd::chain::vectorfile::VectorFile;
+use bnsd::cli::vectorfile::VectorFile;
 use bnsd::hash::decode_hex;
 use bnsd::virtualchain::{Prevout, VirtualTransaction, scan};
 use serde_json::{Value, json};

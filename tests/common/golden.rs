@@ -6,7 +6,7 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
 use bnsd::bns::changes::Changes;
 use bnsd::bns::{Bns, Params};
-use bnsd::chain::vectorfile::{VectorBlock, VectorFile};
+use bnsd::cli::vectorfile::{VectorBlock, VectorFile};
 use bnsd::store::{ChainIdentity, ConnectedBlock, Store, StoreError, StoreOptions};
 use bnsd::virtualchain::connect_block;
 

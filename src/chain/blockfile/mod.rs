@@ -57,7 +57,7 @@ impl FileKind {
     fn trailer(self) -> u64 {
         match self {
             Self::Blocks => 0,
-            Self::Undo => record::CHECKSUM_LENGTH as u64,
+            Self::Undo => undo::CHECKSUM_LENGTH as u64,
         }
     }
 }

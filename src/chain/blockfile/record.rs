@@ -15,9 +15,6 @@ use super::{FileKind, ObfuscationKey, undo};
 /// Magic and length in front of every payload, in bytes.
 pub const HEADER_LENGTH: u64 = 8;
 
-/// Length in bytes of the checksum behind an undo record's payload.
-pub const CHECKSUM_LENGTH: usize = 32;
-
 /// How many bytes are searched at once for the next record.
 const SEARCH_CHUNK: u64 = 64 << 10;
 
@@ -67,27 +64,14 @@ impl Record {
 
 /// What stands at the reader's position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum Next<T> {
     /// A whole record; the position is now behind it.
-    Record(Record),
+    Record(T),
     /// Nothing more for now: the end of the file or preallocated zeros.
     End,
     /// A record of which the end is missing.
     Torn,
     /// Bytes that are no record: another network's, another key's, or damaged.
-    Damaged,
-}
-
-/// What stands at the reader's position, by its first and last bytes only.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NextOutline {
-    /// A whole record; the position is now behind it.
-    Record(Outline),
-    /// As [`Next::End`].
-    End,
-    /// As [`Next::Torn`].
-    Torn,
-    /// As [`Next::Damaged`].
     Damaged,
 }
 
@@ -113,12 +97,16 @@ pub enum Search {
     Nothing,
 }
 
-/// What magic and length tell; a whole record has a payload of this length.
-enum Peeked {
-    Whole(u64),
-    End,
-    Torn,
-    Damaged,
+impl<T> Next<T> {
+    /// The same for what `read` makes of a record.
+    fn try_map<U>(self, read: impl FnOnce(T) -> io::Result<U>) -> io::Result<Next<U>> {
+        Ok(match self {
+            Self::Record(record) => Next::Record(read(record)?),
+            Self::End => Next::End,
+            Self::Torn => Next::Torn,
+            Self::Damaged => Next::Damaged,
+        })
+    }
 }
 
 /// Reads the records of one file in the order in which they stand there.
@@ -154,40 +142,32 @@ impl<R: Read + Seek> RecordReader<R> {
     }
 
     /// What stands at the position; only a whole record moves it.
-    pub fn next_record(&mut self) -> io::Result<Next> {
-        let length = match self.peek()? {
-            Peeked::Whole(length) => length,
-            Peeked::End => return Ok(Next::End),
-            Peeked::Torn => return Ok(Next::Torn),
-            Peeked::Damaged => return Ok(Next::Damaged),
-        };
-        let offset = self.position + HEADER_LENGTH;
-        let payload = self.read(offset, length)?;
-        let trailer = self.read(offset + length, self.kind.trailer())?;
-        self.position = offset + length + self.kind.trailer();
-        Ok(Next::Record(Record {
-            offset,
-            payload,
-            trailer,
-        }))
+    pub fn next_record(&mut self) -> io::Result<Next<Record>> {
+        self.peek()?.try_map(|length| {
+            let offset = self.position + HEADER_LENGTH;
+            let payload = self.read(offset, length)?;
+            let trailer = self.read(offset + length, self.kind.trailer())?;
+            self.pass(length);
+            Ok(Record {
+                offset,
+                payload,
+                trailer,
+            })
+        })
     }
 
     /// The same, but of the payload only the first `front` bytes are read.
-    pub fn next_outline(&mut self, front: u64) -> io::Result<NextOutline> {
-        let length = match self.peek()? {
-            Peeked::Whole(length) => length,
-            Peeked::End => return Ok(NextOutline::End),
-            Peeked::Torn => return Ok(NextOutline::Torn),
-            Peeked::Damaged => return Ok(NextOutline::Damaged),
-        };
-        let offset = self.position + HEADER_LENGTH;
-        let start = self.read(offset, length.min(front))?;
-        self.position = offset + length + self.kind.trailer();
-        Ok(NextOutline::Record(Outline {
-            offset,
-            length,
-            start,
-        }))
+    pub fn next_outline(&mut self, front: u64) -> io::Result<Next<Outline>> {
+        self.peek()?.try_map(|length| {
+            let offset = self.position + HEADER_LENGTH;
+            let start = self.read(offset, length.min(front))?;
+            self.pass(length);
+            Ok(Outline {
+                offset,
+                length,
+                start,
+            })
+        })
     }
 
     /// Moves on to the next place where the magic bytes stand, as Bitcoin Core's reindex does; `false` and
@@ -217,33 +197,38 @@ impl<R: Read + Seek> RecordReader<R> {
         Ok(Search::Nothing)
     }
 
-    /// What stands at the position, by its magic and length.
-    fn peek(&mut self) -> io::Result<Peeked> {
+    /// Moves behind a record with a payload of this length.
+    fn pass(&mut self, length: u64) {
+        self.position += HEADER_LENGTH + length + self.kind.trailer();
+    }
+
+    /// What stands at the position, by its magic and length; of a whole record the length of its payload.
+    fn peek(&mut self) -> io::Result<Next<u64>> {
         let size = self.source.seek(SeekFrom::End(0))?;
         let held = size.saturating_sub(self.position);
         let header = self.read(self.position, held.min(HEADER_LENGTH))?;
         let expected = self.magic.to_bytes();
         Ok(match header.as_slice() {
-            [] => Peeked::End,
-            _ if self.is_preallocated(&header) => Peeked::End,
+            [] => Next::End,
+            _ if self.is_preallocated(&header) => Next::End,
             [m0, m1, m2, m3, length @ ..] if [*m0, *m1, *m2, *m3] == expected => {
                 match length.try_into().map(u32::from_le_bytes) {
                     Ok(length) => self.judge_length(u64::from(length), held),
-                    Err(_) => Peeked::Torn,
+                    Err(_) => Next::Torn,
                 }
             }
-            start if expected.starts_with(start) => Peeked::Torn,
-            _ => Peeked::Damaged,
+            start if expected.starts_with(start) => Next::Torn,
+            _ => Next::Damaged,
         })
     }
 
-    fn judge_length(&self, length: u64, held: u64) -> Peeked {
+    fn judge_length(&self, length: u64, held: u64) -> Next<u64> {
         if length == 0 || length > self.kind.max_payload() {
-            Peeked::Damaged
+            Next::Damaged
         } else if held < HEADER_LENGTH + length + self.kind.trailer() {
-            Peeked::Torn
+            Next::Torn
         } else {
-            Peeked::Whole(length)
+            Next::Record(length)
         }
     }
 
@@ -279,7 +264,7 @@ mod tests {
         RecordReader::new(Cursor::new(bytes), kind, Magic::REGTEST, key)
     }
 
-    fn payload(next: Next) -> Vec<u8> {
+    fn payload(next: Next<Record>) -> Vec<u8> {
         match next {
             Next::Record(record) => record.payload,
             other => panic!("expected a record, found {other:?}"),

@@ -14,8 +14,9 @@ use bitcoin::hashes::{Hash as _, HashEngine as _, sha256d};
 use bitcoin::{BlockHash, TxOut};
 
 use super::compress::{self, CompressError};
-use super::record::CHECKSUM_LENGTH;
 
+/// Length of [`checksum`] in bytes.
+pub const CHECKSUM_LENGTH: usize = 32;
 /// Fewest bytes that a spent output can take: height, amount, script tag or length.
 const MIN_OUTPUT_LENGTH: usize = 3;
 

@@ -9,7 +9,7 @@ use bitcoin::p2p::Magic;
 use bitcoin::{Network, Target};
 
 use super::headers::{Headers, Position};
-use crate::chain::blockfile::record::{NextOutline, Outline, RecordReader, Search};
+use crate::chain::blockfile::record::{Next, Outline, RecordReader, Search};
 use crate::chain::blockfile::{FileKind, ObfuscationKey};
 use crate::chain::{Block, BlockRef, SourceError, checked, header};
 
@@ -242,11 +242,11 @@ impl Files {
             } else {
                 let start = reader.position();
                 match reader.next_outline(header::HEADER_LENGTH as u64)? {
-                    NextOutline::Record(outline) if self.take(walked.number, &outline, headers) => {
+                    Next::Record(outline) if self.take(walked.number, &outline, headers) => {
                         walked.is_ours = true;
                     }
-                    NextOutline::End | NextOutline::Torn => return Ok(Walk::Done),
-                    NextOutline::Record(_) | NextOutline::Damaged => {
+                    Next::End | Next::Torn => return Ok(Walk::Done),
+                    Next::Record(_) | Next::Damaged => {
                         reader.seek_to(start);
                         walked.is_searching = true;
                     }

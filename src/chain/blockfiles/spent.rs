@@ -14,7 +14,7 @@ use bitcoin::consensus::{Decodable as _, deserialize};
 use bitcoin::{OutPoint, TxOut};
 
 use super::files::Files;
-use crate::chain::blockfile::record::{Next, NextOutline, RecordReader};
+use crate::chain::blockfile::record::{Next, RecordReader};
 use crate::chain::blockfile::undo::BlockUndo;
 use crate::chain::{Block, SourceError};
 
@@ -147,12 +147,12 @@ impl Kept {
         loop {
             let start = reader.position();
             match reader.next_outline(COUNT_BYTES).map_err(unreadable)? {
-                NextOutline::Record(outline) => {
+                Next::Record(outline) => {
                     let count = VarInt::consensus_decode(&mut outline.start.as_slice());
                     self.records.push((start, count.map_or(u64::MAX, |n| n.0)));
                 }
-                NextOutline::End | NextOutline::Torn => break,
-                NextOutline::Damaged => {
+                Next::End | Next::Torn => break,
+                Next::Damaged => {
                     if !reader.skip_to_magic().map_err(unreadable)? {
                         break;
                     }

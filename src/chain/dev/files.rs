@@ -17,6 +17,7 @@ use bitcoin::{Block, BlockHash, Target};
 
 use super::OpenError;
 use crate::chain::blockfile::record::{self, Next, Record, RecordReader};
+use crate::chain::blockfile::undo;
 use crate::chain::blockfile::{FileKind, MAX_FILE_SIZE, ObfuscationKey};
 use crate::chain::header;
 use crate::disk;
@@ -106,7 +107,7 @@ impl Files {
     ) -> io::Result<Position> {
         let record = record::encode_undo(Magic::REGTEST, previous, undo);
         self.undo
-            .append(number, &record, record::CHECKSUM_LENGTH as u64)
+            .append(number, &record, undo::CHECKSUM_LENGTH as u64)
     }
 
     /// The bytes of a block.
@@ -275,7 +276,7 @@ impl Series {
         ))
     }
 
-    fn next(&self, number: usize, reader: &mut Reader) -> Result<Next, OpenError> {
+    fn next(&self, number: usize, reader: &mut Reader) -> Result<Next<Record>, OpenError> {
         reader
             .next_record()
             .map_err(|error| OpenError::io(&self.path(number), error))

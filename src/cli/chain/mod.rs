@@ -12,6 +12,7 @@ use crate::store::Store;
 mod progress;
 mod replay;
 mod rewind;
+pub mod vectorfile;
 mod verify;
 
 /// Subcommands of `bnsd chain`.

@@ -11,9 +11,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::progress::Progress;
+use super::vectorfile::{VectorBlock, VectorFile};
 use crate::bns::state::State;
 use crate::bns::{Bns, Params};
-use crate::chain::vectorfile::{VectorBlock, VectorFile};
 use crate::chain::{BlockRef, ChainSource, Event, candidates};
 use crate::cli::{CliError, Context, Exit, flag};
 use crate::config::Profile;

@@ -1,13 +1,13 @@
 //! Golden chain files: short chains with what the reference implementation made of them.
 //!
-//! Two layouts, both JSON, gzipped or not, and described where the vectors are. The newer one holds whole
-//! blocks and every constant (`params`); the older one, that of the specification, holds the candidates alone
-//! and the reference's test mode (sm §9) with a few `settings` changed. Each transaction carries the outputs
-//! that it spends, so nothing else is needed to run the rules over it.
+//! Two layouts, both JSON, gzipped or not. The newer one holds whole blocks and every constant (`params`), see
+//! `tests/vectors/README.md`. The older one holds the candidates alone and a few `settings`: its constants are
+//! those of the reference's test mode (sm §9). Each transaction carries the outputs that it spends, so the rules
+//! can be run over the file without any other source.
 //!
-//! Such a file is no [`ChainSource`](super::ChainSource): it brings its own constants, and its headers have
-//! no work. What is expected of the rules beyond the consensus hash is left to tests. It must never be trusted
-//! to be well formed.
+//! Such a file is no [`ChainSource`](crate::chain::ChainSource): it brings its own constants, and its headers have
+//! no work. Of what the reference computed only the consensus hashes are read here; tests read the rest. The file
+//! is hostile input: whatever it lacks is an error with its place.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -101,15 +101,14 @@ impl VectorFile {
 }
 
 fn unpack(mut file: File) -> Result<Vec<u8>, VectorError> {
-    let mut bytes = Vec::new();
-    file.by_ref().take(2).read_to_end(&mut bytes)?;
-    let all = io::Cursor::new(bytes.clone()).chain(file);
-    bytes = if bytes == GZIP {
-        read_bounded(GzDecoder::new(all))?
+    let mut start = Vec::new();
+    file.by_ref().take(2).read_to_end(&mut start)?;
+    let all = start.as_slice().chain(file);
+    if start == GZIP {
+        read_bounded(GzDecoder::new(all))
     } else {
-        read_bounded(all)?
-    };
-    Ok(bytes)
+        read_bounded(all)
+    }
 }
 
 fn read_bounded(reader: impl io::Read) -> Result<Vec<u8>, VectorError> {
