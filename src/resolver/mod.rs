@@ -16,6 +16,7 @@
 
 pub mod answer;
 pub mod apex;
+pub mod ownership;
 pub mod policy;
 pub mod private;
 pub mod recorded;
@@ -29,6 +30,7 @@ pub mod zone;
 pub(crate) mod fixture;
 
 pub use answer::{Answer, ExtendedError, Heights, Outcome, Provenance};
+pub use ownership::{Condition, Ownership, ownership, ownership_at};
 pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use recorded::{Recorded, Subjects};
 pub use resolve::{Resolution, answer_bns, resolve};

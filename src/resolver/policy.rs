@@ -139,7 +139,7 @@ impl Policy {
 }
 
 /// Whether ICANN delegates this top-level domain, as of the date in `tlds.txt`.
-pub fn is_icann_tld(label: &str) -> bool {
+fn is_icann_tld(label: &str) -> bool {
     static SET: LazyLock<HashSet<&'static str>> =
         LazyLock::new(|| TLDS.lines().filter(|line| !line.starts_with('#')).collect());
     SET.contains(label)

@@ -8,7 +8,8 @@ use hickory_proto::rr::{Name as DnsName, RecordType};
 
 use super::answer::{Answer, ExtendedError, Heights, Outcome, Provenance};
 use super::apex::{Apex, NEGATIVE_TTL};
-use super::policy::{self, EffectiveMode, Mode, Policy};
+use super::ownership::{Ownership, settle};
+use super::policy::Policy;
 use super::route::{BnsRoute, Question, Route, Target, route, suffix};
 use super::source::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
@@ -46,13 +47,13 @@ pub fn resolve<S: NameSource>(
         }
         Route::Bns(bns) => bns,
     };
-    match claim(&bns, source)? {
-        Claim::Chain => answer_bns(&bns, question, policy, source).map(Resolution::Answer),
-        Claim::Legacy => Ok(forward(question)),
-        Claim::LegacyFirst => Ok(match forward(question) {
+    match settle(&bns, source)? {
+        Ownership::Ours => answer_bns(&bns, question, policy, source).map(Resolution::Answer),
+        Ownership::CouldBeOurs(_) => Ok(match forward(question) {
             Resolution::Forward => Resolution::ForwardFirst(bns),
             answered => answered,
         }),
+        Ownership::NotOurs | Ownership::SpecialUse => Ok(forward(question)),
     }
 }
 
@@ -83,68 +84,6 @@ pub fn answer_bns<S: NameSource>(
         height: source.height().unwrap_or(0),
     };
     context.answer(source)
-}
-
-/// Whose a question is.
-enum Claim {
-    Chain,
-    Legacy,
-    LegacyFirst,
-}
-
-fn claim<S: NameSource>(bns: &BnsRoute, source: &S) -> Result<Claim, S::Error> {
-    Ok(match bns.mode {
-        EffectiveMode::Configured(Mode::Only) => Claim::Chain,
-        EffectiveMode::Default(Mode::Only)
-            if is_historical(&bns.target) || is_ready(&bns.target, source)? =>
-        {
-            Claim::Chain
-        }
-        EffectiveMode::Configured(Mode::Exact) | EffectiveMode::Default(Mode::Exact)
-            if is_held(&bns.target, source)? =>
-        {
-            Claim::Chain
-        }
-        EffectiveMode::Configured(Mode::LegacyFirst)
-        | EffectiveMode::Default(Mode::LegacyFirst) => Claim::LegacyFirst,
-        _ => Claim::Legacy,
-    })
-}
-
-/// The namespaces of the main chain are known before it has been read.
-fn is_historical(target: &Target) -> bool {
-    match target {
-        Target::Namespace(id) | Target::Name(_, id) | Target::Impossible(Some(id)) => {
-            policy::is_historical(id)
-        }
-        Target::Root | Target::Impossible(None) => false,
-    }
-}
-
-fn is_ready<S: NameSource>(target: &Target, source: &S) -> Result<bool, S::Error> {
-    let (Target::Namespace(id) | Target::Name(_, id) | Target::Impossible(Some(id))) = target
-    else {
-        return Ok(false);
-    };
-    Ok(matches!(
-        source.namespace(id)?,
-        NamespaceStatus::Ready { .. }
-    ))
-}
-
-/// Whether a living name is in a database that has seen the whole chain once. A revoked name is still its
-/// owner's, so it is held too.
-fn is_held<S: NameSource>(target: &Target, source: &S) -> Result<bool, S::Error> {
-    let Target::Name(name, _) = target else {
-        return Ok(false);
-    };
-    if matches!(source.sync(), SyncState::NeverSynced { .. }) || !is_ready(target, source)? {
-        return Ok(false);
-    }
-    Ok(matches!(
-        source.name(name)?,
-        NameStatus::Registered(_) | NameStatus::Revoked { .. }
-    ))
 }
 
 /// SERVFAIL while the database cannot vouch for anything.
@@ -330,6 +269,7 @@ mod tests {
     use hickory_proto::rr::{DNSClass, RData, Record};
 
     use super::*;
+    use crate::resolver::Mode;
     use crate::resolver::fixture::Names;
 
     fn ask_in(names: &Names, policy: &Policy, name: &str, rtype: RecordType) -> Resolution {

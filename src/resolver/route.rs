@@ -64,6 +64,16 @@ pub enum Target {
     Impossible(Option<NamespaceId>),
 }
 
+impl Target {
+    /// The namespace that it is in.
+    pub fn namespace(&self) -> Option<&NamespaceId> {
+        match self {
+            Self::Namespace(id) | Self::Name(_, id) | Self::Impossible(Some(id)) => Some(id),
+            Self::Root | Self::Impossible(None) => None,
+        }
+    }
+}
+
 /// Names with a meaning of their own (conformance rows 18, 19 and 38).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpecialUse {
@@ -81,17 +91,22 @@ pub enum SpecialUse {
 
 /// Decides who answers `question`.
 pub fn route(question: &Question, policy: &Policy) -> Route {
-    if is_refused(question) {
-        return Route::Refused;
+    match is_refused(question) {
+        true => Route::Refused,
+        false => route_name(&question.name, policy),
     }
-    let labels: Vec<&[u8]> = question.name.iter().collect();
+}
+
+/// Decides who answers questions about a name in lower case.
+pub(super) fn route_name(name: &DnsName, policy: &Policy) -> Route {
+    let labels: Vec<&[u8]> = name.iter().collect();
     if let [below @ .., b"bns", b"alt"] = labels.as_slice() {
-        return Route::Bns(alias(below, &question.name));
+        return Route::Bns(alias(below, name));
     }
     if let Some(special) = special_use(&labels) {
         return Route::SpecialUse(special);
     }
-    plain(&labels, &question.name, policy)
+    plain(&labels, name, policy)
 }
 
 /// Zone transfers would hand out whole zone files over TCP; classes other than IN are no longer used but for

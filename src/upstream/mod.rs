@@ -65,6 +65,7 @@ pub use upstream::{Identity, Method, Place, Secured, UpstreamConfig};
 pub use validate::{AnchorError, Anchors};
 
 use crate::clock::Clock;
+use crate::resolver::Policy;
 use cache::Fit;
 use entry::STALE_TTL;
 use failure::Failures;
@@ -127,6 +128,8 @@ pub struct Forwarder {
     flights: Flights,
     probes: Probes,
     portal: Portal,
+    /// Tells whose a name is that an upstream brings up.
+    policy: ArcSwap<Policy>,
     clock: Arc<dyn Clock>,
 }
 
@@ -165,6 +168,7 @@ impl Forwarder {
             flights: Flights::default(),
             probes: Probes::default(),
             portal: Portal::default(),
+            policy: ArcSwap::default(),
             clock,
             options,
         };
@@ -327,6 +331,12 @@ impl Forwarder {
     /// Time on the daemon's clock.
     pub fn now(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    /// Puts the policy in force that tells whose a name is. Names that may be the chain's are not asked for when an
+    /// upstream's response leads to them.
+    pub fn set_policy(&self, policy: Arc<Policy>) {
+        self.policy.store(policy);
     }
 
     /// Forgets all answers, or those at and below a name; gives their number.

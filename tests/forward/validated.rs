@@ -1,5 +1,6 @@
 //! DNSSEC validation by choice, on a signed root of our own: what is proved, what is open, what is refused.
 
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
@@ -170,23 +171,68 @@ fn denials_by_hashes_are_proved() {
     assert_eq!(see("x.wild.hashed.org.", T::TXT).0, ok);
 }
 
+/// What the resolver behind an upstream says to a query.
+fn relayed(behind: SocketAddr, query: &[u8]) -> Option<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let patience = Duration::from_secs(5);
+    socket.set_read_timeout(Some(patience)).unwrap();
+    socket.send_to(query, behind).unwrap();
+    let mut buffer = vec![0; 4096];
+    let length = socket.recv(&mut buffer).ok()?;
+    buffer.truncate(length);
+    Some(buffer)
+}
+
+/// An alias leads to a name of ours that upstreams deny. Its denial would be proved by asking for the name itself.
+#[test]
+fn the_denied_target_of_an_alias_is_not_asked_for_if_it_may_be_ours() {
+    let (unbound, anchor) = Unbound::start_signed();
+    let behind = unbound.address;
+    for (namespaces, may_be_ours) in [
+        ("", false),
+        ("[namespaces]\ncom = \"only\"", true),
+        ("[namespaces]\ncom = \"exact\"", true),
+        ("[namespaces]\ncom = \"legacy-first\"", true),
+        ("[namespaces]\ncom = \"off\"", false),
+    ] {
+        let listening = Upstream::start(move |seen| {
+            let response = relayed(behind, &seen.bytes);
+            response.into_iter().map(Send::Reply).collect()
+        });
+        let resolver = Resolver::start(&format!(
+            "upstreams = [\"{}\"]\nvalidate = true\ntrust-anchor = {anchor:?}\n{namespaces}",
+            listening.address
+        ));
+        let answer = ask(&resolver, "open.example.org.", RecordType::TXT, Wants::Ad);
+        let expected = match namespaces.contains("only") {
+            true => ResponseCode::ServFail, // nothing is known of the chain
+            false => ResponseCode::NoError,
+        };
+        assert_eq!(answer.rcode(), expected, "{namespaces}");
+        let names: Vec<String> = listening
+            .seen()
+            .iter()
+            .map(|seen| asked(&seen.bytes))
+            .collect();
+        let left = names.iter().any(|name| name == "www.example.com.");
+        assert_eq!(left, !may_be_ours, "{namespaces}: {names:?}");
+        // Not even its zone is asked for where nothing below `com` leaves the machine.
+        let below = names.iter().any(|name| name.ends_with("com."));
+        assert_eq!(below, !namespaces.contains("only"), "{names:?}");
+    }
+}
+
 /// An upstream that takes records out of signed answers: what is left is signed, and says something else.
 #[test]
 fn an_answer_that_lost_its_end_is_refused() {
     let (unbound, anchor) = Unbound::start_signed();
     let behind = unbound.address;
     let stripping = Upstream::start(move |seen| {
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_secs(5)))
-            .unwrap();
-        socket.send_to(&seen.bytes, behind).unwrap();
-        let mut buffer = [0; 4096];
-        let Ok(length) = socket.recv(&mut buffer) else {
+        let Some(response) = relayed(behind, &seen.bytes) else {
             return Vec::new();
         };
         let name = asked(&seen.bytes);
-        let mut message = Message::from_vec(&buffer[..length]).unwrap();
+        let mut message = Message::from_vec(&response).unwrap();
         if name.starts_with("alias.") {
             message
                 .answers

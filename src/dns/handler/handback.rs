@@ -4,7 +4,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 
 use super::super::chain::Chain;
-use crate::resolver::{MAX_CHAIN, NameSource, Policy, Question, Resolution, Route, resolve, route};
+use crate::resolver::{MAX_CHAIN, NameSource, Ownership, Policy, ownership_at};
 
 /// A CNAME in an upstream's answer can lead to a name that is ours. What the upstream says about that name
 /// is then left out, and the question goes on here.
@@ -35,30 +35,19 @@ pub(super) fn handed_back(
         kept.extend(message.answers.iter().find(made_by).cloned());
         kept.push(record.clone());
         owner = target.to_lowercase();
-        if is_ours(&owner, chain, policy, source) {
+        if belongs_to_chain(&owner, policy, source) {
             return Some((kept, owner));
         }
     }
     None
 }
 
-/// Whether the chain answers for a name, or nobody does.
-pub(super) fn is_ours(
-    name: &DnsName,
-    chain: &Chain,
-    policy: &Policy,
-    source: &impl NameSource,
-) -> bool {
-    let question = Question {
-        name: name.clone(),
-        ..chain.question.clone()
-    };
-    if !matches!(route(&question, policy), Route::Bns(_)) {
-        return false;
-    }
+/// Whether nobody but the chain may say something about a name. An unreadable database never makes a name of the
+/// chain an upstream's.
+pub(super) fn belongs_to_chain(name: &DnsName, policy: &Policy, source: &impl NameSource) -> bool {
     matches!(
-        resolve(&question, policy, source),
-        Ok(Resolution::Answer(_))
+        ownership_at(name, policy, source),
+        Ok(Ownership::Ours) | Err(_)
     )
 }
 

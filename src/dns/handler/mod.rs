@@ -29,12 +29,12 @@ use super::query::{Decoded, Query, decode};
 use super::tcp::IDLE_TIMEOUT;
 use crate::upstream::rebind;
 use crate::upstream::{Ask, CHAIN_PACKETS, ForwardError, Forwarder, NxdomainCut, Response};
-use handback::{handed_back, is_ours, restore_case};
+use handback::{belongs_to_chain, handed_back, restore_case};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::resolver::{
-    Answer, BnsRoute, EffectiveMode, ExtendedError, Heights, MAX_CHAIN, Mode, NameSource, Outcome,
-    Policy, Provenance, Recorded, Resolution, Route, Snapshots, answer_bns, resolve, route,
+    Answer, BnsRoute, Condition, ExtendedError, Heights, MAX_CHAIN, NameSource, Outcome, Ownership,
+    Policy, Provenance, Recorded, Resolution, Snapshots, answer_bns, ownership, resolve,
 };
 
 /// Queries that may wait for an upstream at the same time.
@@ -99,11 +99,13 @@ enum Step {
 impl<P: Snapshots> Handler<P> {
     /// A handler over a source of state.
     pub fn new(snapshots: P, policy: Policy, forwarder: Arc<Forwarder>) -> Self {
+        let policy = Arc::new(policy);
+        forwarder.set_policy(Arc::clone(&policy));
         let height = snapshots.snapshot().height().unwrap_or(0);
         Self {
             snapshots,
             answers: Answers::at(height),
-            policy: ArcSwap::from_pointee(policy),
+            policy: ArcSwap::new(policy),
             forwarder,
             hosts: None,
             counters: Counters::default(),
@@ -138,7 +140,9 @@ impl<P: Snapshots> Handler<P> {
 
     /// Puts another policy in force.
     pub fn set_policy(&self, policy: Policy) {
-        self.policy.store(Arc::new(policy));
+        let policy = Arc::new(policy);
+        self.forwarder.set_policy(Arc::clone(&policy));
+        self.policy.store(policy);
         self.answers.forget();
     }
 
@@ -277,7 +281,7 @@ impl<P: Snapshots> Handler<P> {
     /// Whether a response answers the client's own question and can go out as it is.
     fn passes(&self, response: &Response, chain: &Chain, source: &impl NameSource) -> bool {
         let policy = self.policy.load();
-        let leads_to_us = |target| is_ours(target, chain, &policy, source);
+        let leads_to_us = |target| belongs_to_chain(target, &policy, source);
         chain.hops == 0
             && response.is_whole()
             && (!response.has_private() || policy.allows_private(&chain.asked))
@@ -295,15 +299,11 @@ impl<P: Snapshots> Handler<P> {
 
     /// A missing name says nothing about names of the chain below it.
     fn nxdomain_cut(&self, name: &DnsName) -> NxdomainCut {
-        let namespace = name
-            .iter()
-            .next_back()
-            .and_then(|label| std::str::from_utf8(label).ok()?.parse().ok());
-        match namespace.map(|id| self.policy.load().mode(&id)) {
-            // A namespace that is ours by default alone is only forwarded as long as the chain does not have it.
-            Some(EffectiveMode::Default(Mode::Only)) | None => NxdomainCut::Allowed,
-            Some(mode) if mode.mode() == Mode::Off => NxdomainCut::Allowed,
-            Some(_) => NxdomainCut::Never,
+        match ownership(name, &self.policy.load()) {
+            Ownership::SpecialUse | Ownership::NotOurs => NxdomainCut::Allowed,
+            // Its names are only forwarded as long as the chain does not have the namespace.
+            Ownership::CouldBeOurs(Condition::NamespaceReady) => NxdomainCut::Allowed,
+            Ownership::CouldBeOurs(_) | Ownership::Ours => NxdomainCut::Never,
         }
     }
 
@@ -410,8 +410,8 @@ impl<P: Snapshots> Handler<P> {
             {
                 return Step::Done(answer);
             }
-            let routed = self.forwarder.has_route(&chain.question.name);
-            if routed && matches!(route(&chain.question, &policy), Route::SpecialUse(_)) {
+            let name = &chain.question.name;
+            if self.forwarder.has_route(name) && ownership(name, &policy) == Ownership::SpecialUse {
                 return Step::Ask(None);
             }
             let answer = match resolve(&chain.question, &policy, source) {

@@ -4,7 +4,6 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-use crate::resolver::policy::is_icann_tld;
 use crate::resolver::{MAX_CHAIN, Question};
 use crate::wire;
 
@@ -35,15 +34,6 @@ pub fn denied_target(response: &Message, question: &Question) -> Option<Name> {
 pub fn is_denial(bytes: &[u8], rcode: ResponseCode) -> bool {
     let has_answers = wire::counts(bytes).is_none_or(|[_, answers, ..]| answers > 0);
     !has_answers && wire::flags(bytes) & 15 == u16::from(rcode)
-}
-
-/// Whether a name could be one of the chain. Its denial is nobody's business, and means nothing if it is.
-pub fn may_be_ours(name: &Name) -> bool {
-    let last = name
-        .iter()
-        .next_back()
-        .map(|label| String::from_utf8_lossy(label).into_owned());
-    last.is_none_or(|label| label == "id" || !is_icann_tld(&label))
 }
 
 /// Without the CNAMEs that a DNAME makes: they have no signatures, and follow from it (RFC 6672 §5.3.1).

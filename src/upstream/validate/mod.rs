@@ -12,8 +12,11 @@
 //! are not validated, since the public tree knows nothing of them; nor is what a client asks for with CD.
 //!
 //! Where aliases end in a denial, hickory proves the aliases and the denial is proved as an answer of its own; unless it
-//! is of a name that could be of the chain, which is not asked for: that answer goes on without AD. An upstream that
-//! claims to have signed records of such a name is asked for the keys: it brought the name up itself. A clock that is
+//! is of a name that could be the chain's, or that never leaves this machine ([`Ownership`]): such a name is not asked
+//! for, and that answer goes on without AD. What
+//! an upstream says about names that are the chain's by policy alone is left out before anything is proved. An upstream
+//! that claims to have signed records of a name that could be the chain's is asked for the keys: it brought the name up
+//! itself. A clock that is
 //! wrong by days makes every signature invalid; the error says so.
 //!
 //! Follows RFC 4035 §4 and §5, RFC 6840 §5.9 (CD towards upstreams).
@@ -39,9 +42,9 @@ use hickory_proto::rr::{DNSClass, Record, RecordType};
 use super::ask::{Ask, NxdomainCut};
 use super::message::Judged;
 use super::{CHAIN_PACKETS, ForwardError, Forwarder};
-use crate::resolver::Question;
+use crate::resolver::{Ownership, Policy, Question, ownership};
 use crate::wire::{self, HEADER};
-use alias::{denied_target, is_denial, may_be_ours, without_made_aliases};
+use alias::{denied_target, is_denial, without_made_aliases};
 
 /// AD, in the second byte of the flags.
 const AUTHENTIC: u8 = 0x20;
@@ -97,13 +100,20 @@ pub async fn ask(
         .ask_signed(signed(&ask.question), &mut packets)
         .await?;
     let first = lower_question(first, ask);
+    let policy = forwarder.policy.load_full();
+    let legacy = without_ours(&first, &policy);
+    let best = match &legacy {
+        Some(_) => Verdict::Insecure,
+        None => Verdict::Secure,
+    };
     let lookups = Lookups {
         forwarder: Arc::clone(forwarder),
+        policy,
         question: ask.question.clone(),
-        first: first.clone().into(),
+        first: legacy.unwrap_or_else(|| first.clone()).into(),
         packets: Arc::new(AtomicU8::new(packets)),
     };
-    let proof = prove(lookups, anchors).await?;
+    let proof = prove(lookups, anchors).await?.min(best);
     finish(first, proof, ask)
         .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
 }
@@ -125,6 +135,26 @@ fn lower_question(mut bytes: Vec<u8>, ask: &Ask) -> Vec<u8> {
         place.copy_from_slice(&name);
     }
     bytes
+}
+
+/// A response without what it says about names of the chain, which the handler leaves out too; `None` if it says
+/// nothing about any. To prove it, those names would have to leave the machine.
+fn without_ours(bytes: &[u8], policy: &Policy) -> Option<Vec<u8>> {
+    let mut message = Message::from_vec(bytes).ok()?;
+    let is_legacy =
+        |record: &Record| ownership(&record.name.to_lowercase(), policy) != Ownership::Ours;
+    let sections = [
+        &mut message.answers,
+        &mut message.authorities,
+        &mut message.additionals,
+    ];
+    let mut is_whole = true;
+    for section in sections {
+        let before = section.len();
+        section.retain(is_legacy);
+        is_whole &= section.len() == before;
+    }
+    (!is_whole).then(|| message.to_vec().ok()).flatten()
 }
 
 /// What was proved of an answer.
@@ -157,7 +187,7 @@ async fn prove(lookups: Lookups, anchors: &Anchors) -> Result<Verdict, ForwardEr
     let Some((aliases, target)) = aliases.zip(denied_target(&response, &lookups.question)) else {
         return Err(bogus("what is missing is not proved to be missing"));
     };
-    if may_be_ours(&target) {
+    if ownership(&target, &lookups.policy) != Ownership::NotOurs {
         return Ok(Verdict::Insecure);
     }
     let question = Question {
@@ -285,6 +315,8 @@ fn without_signatures(bytes: &[u8], asked: RecordType) -> Option<Vec<u8>> {
 #[derive(Clone)]
 struct Lookups {
     forwarder: Arc<Forwarder>,
+    /// Tells which names never leave the machine.
+    policy: Arc<Policy>,
     /// The answer that is to be proved, and its question: that is not asked for twice.
     question: Question,
     first: Arc<[u8]>,
@@ -314,6 +346,9 @@ impl Lookups {
     }
 
     async fn ask(&self, question: &Question) -> Result<Vec<u8>, NetError> {
+        if ownership(&question.name, &self.policy) == Ownership::Ours {
+            return Err("a name of the chain is no upstream's to prove".into());
+        }
         let before = self.packets.load(Ordering::Relaxed);
         if before == 0 {
             return Err("too many packets for one question".into());
