@@ -3,16 +3,13 @@
 //! What was found on the way is kept, and the least trustworthy part decides what is claimed of the whole: a
 //! single record from an upstream takes AA and AD away.
 
-use hickory_proto::op::{Edns, Message, ResponseCode};
-use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
 use super::encode::Reply;
 use crate::resolver::{Answer, ExtendedError, Heights, MAX_CHAIN, Policy, Provenance, Question};
-use crate::upstream::rebind::{Filtered, is_private_record};
-
-/// OPTION-CODE of extended errors (RFC 8914 §2).
-const EDE: u16 = 15;
+use crate::upstream::rebind::Filtered;
+use crate::wire::private::is_private_record;
 
 /// A question on its way along CNAMEs.
 pub(super) struct Chain {
@@ -90,7 +87,6 @@ impl Chain {
     /// An upstream's response with what was found on the way before it. AA and AD are never copied.
     pub(super) fn relayed(&mut self, message: Message, filtered: Filtered) -> Reply {
         let mut reply = Reply::bare(message.metadata.response_code);
-        reply.ede = message.edns.as_ref().and_then(extended_error);
         reply.answers = std::mem::take(&mut self.answers);
         reply.answers.extend(message.answers);
         reply.authorities = message.authorities;
@@ -116,17 +112,4 @@ impl Chain {
 fn hops(way: &[Record]) -> usize {
     let is_hop = |record: &&Record| record.record_type() == RecordType::CNAME;
     way.iter().filter(is_hop).count()
-}
-
-/// What an upstream says about its own trouble, passed on (RFC 8914 §3).
-fn extended_error(edns: &Edns) -> Option<ExtendedError> {
-    let options = edns.options().as_ref();
-    options.iter().find_map(|(_, option)| match option {
-        EdnsOption::Unknown(EDE, data) => {
-            let (code, text) = data.split_first_chunk()?;
-            let text = String::from_utf8_lossy(text).into_owned();
-            Some(ExtendedError::new(u16::from_be_bytes(*code), text))
-        }
-        _ => None,
-    })
 }

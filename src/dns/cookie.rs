@@ -9,10 +9,8 @@ use std::net::IpAddr;
 
 use bitcoin::hashes::siphash24;
 
-/// OPTION-CODE (RFC 7873 §4).
-pub const COOKIE: u16 = 10;
-/// Length of a client cookie.
-const CLIENT: usize = 8;
+use crate::wire::edns::CLIENT_COOKIE as CLIENT;
+
 /// Length of a server cookie of version 1 (RFC 9018 §4).
 const SERVER: usize = 16;
 /// Version, then three reserved bytes.

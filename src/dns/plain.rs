@@ -6,16 +6,13 @@
 //! must never understand a packet differently.
 
 use super::client::Transport;
-use super::encode::{add_to_count, longest, spell, write_opt_head};
+use super::encode::longest;
 use crate::upstream::Stamp;
-use crate::wire::{HEADER, NAME_MAX, skip_name};
-
-/// Length of an OPT record without options.
-const OPT: usize = 11;
-/// Bits of the flags of a plain query: RD, AD, CD.
-const RD: u16 = 0x0100;
-const AD: u16 = 0x0020;
-const CD: u16 = 0x0010;
+use crate::wire::edns::Opt;
+use crate::wire::flag::{AD, CD, RD};
+use crate::wire::header::bit_if;
+use crate::wire::writer::{count_additional, put_question};
+use crate::wire::{HEADER, Header, NAME_MAX, skip_name};
 
 /// A plain query of class IN.
 pub(super) struct Plain<'a> {
@@ -26,31 +23,23 @@ pub(super) struct Plain<'a> {
     /// Name in the client's letters, type and class.
     pub(super) question: &'a [u8],
     /// What its OPT record says, if it has one.
-    pub(super) edns: Option<PlainEdns>,
+    pub(super) edns: Option<Opt>,
     /// What its answer depends on.
     pub(super) key: Key,
-}
-
-/// An OPT record of version 0 without options.
-#[derive(Clone, Copy)]
-pub(super) struct PlainEdns {
-    payload: u16,
-    /// DO.
-    pub(super) dnssec_ok: bool,
 }
 
 impl<'a> Plain<'a> {
     /// Reads a packet; `None` if there is anything unusual about it.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
-        let (header, rest) = bytes.split_first_chunk::<HEADER>()?;
-        let [i1, i2, f1, f2, 0, 1, 0, 0, 0, 0, 0, opts @ (0 | 1)] = *header else {
+        let Header { id, flags, counts } = Header::read(bytes)?;
+        let [1, 0, 0, opts @ (0 | 1)] = counts else {
             return None;
         };
-        let flags = u16::from_be_bytes([f1, f2]);
         if flags & !(RD | AD | CD) != 0 {
             return None;
         }
         let mut key = Key::new();
+        let rest = bytes.get(HEADER..)?;
         let name = key.read_name(rest)?;
         let (question, rest) = rest.split_at_checked(name + 4)?;
         let [.., t1, t2, 0, 1] = *question else {
@@ -58,14 +47,14 @@ impl<'a> Plain<'a> {
         };
         let edns = match opts {
             0 => rest.is_empty().then_some(None)?,
-            _ => Some(PlainEdns::read(rest)?),
+            _ => Some(Opt::read_bare(rest)?),
         };
         let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
         let class =
             u8::from(edns.is_some()) << 2 | u8::from(dnssec_ok) << 1 | u8::from(flags & CD != 0);
         key.finish(name, [t1, t2, class]);
         Some(Self {
-            id: u16::from_be_bytes([i1, i2]),
+            id,
             flags,
             question,
             edns,
@@ -91,12 +80,11 @@ impl<'a> Plain<'a> {
         }
         out.clear();
         out.extend_from_slice(kept);
-        if let Some([i1, i2, f1, f2]) = out.first_chunk_mut() {
-            let [own1, own2] = self.answer_flags(verified).to_be_bytes();
-            [*i1, *i2] = self.id.to_be_bytes();
-            (*f1, *f2) = (*f1 | own1, *f2 | own2);
-        }
-        spell(out, self.question);
+        Header::edit(out, |header| {
+            header.id = self.id;
+            header.flags |= self.answer_flags(verified);
+        });
+        put_question(out, self.question);
         true
     }
 
@@ -112,9 +100,8 @@ impl<'a> Plain<'a> {
     /// Adds the OPT record to an upstream's answer, if the client sent one; false if the whole is too long.
     pub(super) fn add_opt(&self, limit: usize, out: &mut Vec<u8>) -> bool {
         if let Some(edns) = self.edns {
-            add_to_count(out, 1);
-            write_opt_head(out, 0, edns.dnssec_ok);
-            out.extend([0, 0]); // no options
+            count_additional(out);
+            Opt::ours(0, edns.dnssec_ok).write(&[], out);
         }
         out.len() <= limit
     }
@@ -122,21 +109,7 @@ impl<'a> Plain<'a> {
     /// RD and CD, which are echoed, and AD where it is due and understood (RFC 6840 §5.7).
     pub(super) fn answer_flags(&self, verified: bool) -> u16 {
         let wants = self.flags & AD != 0 || self.edns.is_some_and(|edns| edns.dnssec_ok);
-        self.flags & (RD | CD) | if verified && wants { AD } else { 0 }
-    }
-}
-
-impl PlainEdns {
-    /// RFC 6891 §6.1.2; flags other than DO are for others to judge.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let opt: &[u8; OPT] = bytes.try_into().ok()?;
-        let [0, 0, 41, p1, p2, 0, 0, flags @ (0 | 0x80), 0, 0, 0] = *opt else {
-            return None;
-        };
-        Some(Self {
-            payload: u16::from_be_bytes([p1, p2]),
-            dnssec_ok: flags != 0,
-        })
+        self.flags & (RD | CD) | bit_if(verified && wants, AD)
     }
 }
 
@@ -186,6 +159,7 @@ mod tests {
     use super::*;
     use crate::dns::fixture::{edns_query_bytes, query_bytes};
     use crate::dns::query::{Decoded, decode};
+    use crate::wire::edns::OPT;
 
     #[test]
     fn a_key_is_name_type_and_flags() {

@@ -1,21 +1,14 @@
-//! Bytes of a query, judged: what is asked, or how to turn it down (conformance rows 1 to 7, 20 and 21).
+//! Bytes of a query, judged: what is asked, or how to turn it down (RFC 8906 lists what a server must survive).
 
 use hickory_proto::op::{Edns, Message, Query as WireQuestion, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 
-use super::cookie::{COOKIE, ClientCookie};
+use super::cookie::ClientCookie;
 use crate::resolver::Question;
-
-/// Length of a DNS header.
-const HEADER: usize = 12;
-/// Bits of the third byte of a header.
-const QR: u8 = 0x80;
-const TC: u8 = 0x02;
-/// OPTION-CODE of edns-tcp-keepalive (RFC 7828 §3.1).
-pub const KEEPALIVE: u16 = 11;
-/// OPTION-CODE of padding (RFC 7830 §3).
-pub const PADDING: u16 = 12;
+use crate::wire::edns::option;
+use crate::wire::header::bit_if;
+use crate::wire::{Header, flag};
 
 /// What came in.
 #[derive(Debug)]
@@ -79,11 +72,11 @@ impl ClientEdns {
         for (_, option) in edns.options().as_ref() {
             match option {
                 // The first cookie counts (RFC 7873 §5.2).
-                EdnsOption::Unknown(COOKIE, data) if found.cookie.is_none() => {
+                EdnsOption::Unknown(option::COOKIE, data) if found.cookie.is_none() => {
                     found.cookie = Some(ClientCookie::parse(data).ok_or(MalformedCookie)?);
                 }
-                EdnsOption::Unknown(KEEPALIVE, _) => found.keepalive = true,
-                EdnsOption::Unknown(PADDING, _) => found.padding = true,
+                EdnsOption::Unknown(option::KEEPALIVE, _) => found.keepalive = true,
+                EdnsOption::Unknown(option::PADDING, _) => found.padding = true,
                 _ => {}
             }
         }
@@ -92,6 +85,24 @@ impl ClientEdns {
 }
 
 impl Query {
+    /// A query of which only the header is known.
+    fn bare(header: Header) -> Self {
+        Self {
+            id: header.id,
+            opcode: header.opcode(),
+            recursion_desired: header.flags & flag::RD != 0,
+            checking_disabled: header.flags & flag::CD != 0,
+            authentic_data: header.flags & flag::AD != 0,
+            question: None,
+            edns: None,
+        }
+    }
+
+    /// RD and CD, which a reply repeats.
+    pub fn echoed_flags(&self) -> u16 {
+        bit_if(self.recursion_desired, flag::RD) | bit_if(self.checking_disabled, flag::CD)
+    }
+
     /// Whether the client wants to know if data is verified.
     pub fn wants_authentic_data(&self) -> bool {
         self.authentic_data || self.dnssec_ok()
@@ -105,36 +116,20 @@ impl Query {
 
 /// Judges a packet.
 pub fn decode(bytes: &[u8]) -> Decoded {
-    let Some(header) = bytes.first_chunk::<HEADER>() else {
+    let is_query = |header: &Header| header.flags & flag::QR == 0;
+    let Some(header) = Header::read(bytes).filter(is_query) else {
         return Decoded::Silence;
     };
-    if header[2] & QR != 0 {
-        return Decoded::Silence;
-    }
-    let query = bare(header);
+    let query = Query::bare(header);
     if query.opcode != 0 {
         return reject_bare(query, ResponseCode::NotImp);
     }
-    let questions = u16::from_be_bytes([header[4], header[5]]);
-    if header[2] & TC != 0 || questions > 1 {
+    if header.flags & flag::TC != 0 || header.counts[0] > 1 {
         return reject_bare(query, ResponseCode::FormErr);
     }
     match Message::from_vec(bytes) {
         Ok(message) => judge(query, &message),
         Err(_) => reject_bare(query, ResponseCode::FormErr),
-    }
-}
-
-/// A query of which only the header is known.
-fn bare(header: &[u8; HEADER]) -> Query {
-    Query {
-        id: u16::from_be_bytes([header[0], header[1]]),
-        opcode: header[2] >> 3 & 0x0f,
-        recursion_desired: header[2] & 1 != 0,
-        checking_disabled: header[3] & 0x10 != 0,
-        authentic_data: header[3] & 0x20 != 0,
-        question: None,
-        edns: None,
     }
 }
 
@@ -181,6 +176,10 @@ fn is_meta(rtype: RecordType) -> bool {
 mod tests {
     use super::*;
     use crate::dns::fixture::query_bytes;
+
+    /// TC in the third byte of a header, and QR.
+    const TC: u8 = 0x02;
+    const QR: u8 = 0x80;
 
     fn rcode(bytes: &[u8]) -> ResponseCode {
         match decode(bytes) {

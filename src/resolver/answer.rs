@@ -1,9 +1,9 @@
 //! What is answered: records, response code, and how the query ended.
 
-use std::borrow::Cow;
-
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name as DnsName, Record};
+
+use crate::wire::ExtendedError;
 
 /// A decided answer, ready to be put into a message.
 #[derive(Debug, Clone)]
@@ -117,40 +117,6 @@ impl Outcome {
             Self::Forwarded => "forwarded",
             Self::Refused => "refused",
             Self::Failed => "failed",
-        }
-    }
-}
-
-/// An extended DNS error (RFC 8914).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExtendedError {
-    /// INFO-CODE.
-    pub code: u16,
-    /// EXTRA-TEXT: ASCII, at most [`ExtendedError::TEXT_MAX`] bytes when sent.
-    pub text: Cow<'static, str>,
-}
-
-impl ExtendedError {
-    /// Longest text that is sent, in bytes (conformance, "EDE goals").
-    pub const TEXT_MAX: usize = 80;
-    /// Anything without a code of its own.
-    pub const OTHER: u16 = 0;
-    /// Our data is too old to be vouched for.
-    pub const NOT_READY: u16 = 14;
-    /// Withheld by policy.
-    pub const BLOCKED: u16 = 15;
-    /// Nobody who should know could be asked.
-    pub const NO_REACHABLE_AUTHORITY: u16 = 22;
-    /// Trouble between us and an upstream.
-    pub const NETWORK_ERROR: u16 = 23;
-    /// The data is there, and is not what it should be.
-    pub const INVALID_DATA: u16 = 24;
-
-    /// An error with its text.
-    pub fn new(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            text: text.into(),
         }
     }
 }

@@ -18,7 +18,6 @@ pub mod answer;
 pub mod apex;
 pub mod ownership;
 pub mod policy;
-pub mod private;
 pub mod recorded;
 pub mod resolve;
 pub mod route;
@@ -29,7 +28,8 @@ pub mod zone;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-pub use answer::{Answer, ExtendedError, Heights, Outcome, Provenance};
+pub use crate::wire::ExtendedError;
+pub use answer::{Answer, Heights, Outcome, Provenance};
 pub use ownership::{Condition, Ownership, ownership, ownership_at};
 pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use recorded::{Recorded, Subjects};

@@ -6,7 +6,7 @@
 
 use hickory_proto::rr::{Name as DnsName, RecordType};
 
-use super::answer::{Answer, ExtendedError, Heights, Outcome, Provenance};
+use super::answer::{Answer, Heights, Outcome, Provenance};
 use super::apex::{Apex, NEGATIVE_TTL};
 use super::ownership::{Ownership, settle};
 use super::policy::Policy;
@@ -17,6 +17,7 @@ use super::source::{
 use super::special;
 use super::zone::{PrivateAddresses, ServedZone};
 use crate::bns::name::{Name, NamespaceId};
+use crate::wire::ExtendedError;
 use crate::zonefile::Zone;
 
 /// Expected time between blocks, in seconds.

@@ -13,11 +13,12 @@ use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable};
 
 use super::MAX_CHAIN;
-use super::answer::{Answer, ExtendedError, Outcome, Provenance};
+use super::answer::{Answer, Outcome, Provenance};
 use super::apex::Apex;
-use super::private::carries_private;
 use super::route::Question;
 use super::special;
+use crate::wire::ExtendedError;
+use crate::wire::private::carries_private;
 use crate::zonefile::{Found, Node, RrSet, Zone};
 
 /// What happens to private addresses in a zone file.
@@ -194,7 +195,7 @@ impl ServedZone<'_> {
     }
 
     fn may_serve(&self, rtype: RecordType, rdata: &[u8]) -> bool {
-        self.private == PrivateAddresses::Served || !carries_private(rtype, rdata)
+        self.private == PrivateAddresses::Served || !carries_private(rtype.into(), rdata)
     }
 
     fn record(&self, set: &RrSet, owner: &DnsName, rdata: &[u8]) -> Record {

@@ -20,7 +20,7 @@ use super::message::{Judged, Letters, Options, Sent};
 use super::transport::{Failed, ask_udp};
 use super::upstream::Place;
 use crate::resolver::Question;
-use crate::wire::{Section, Walk};
+use crate::wire::{Section, rtype};
 
 /// Head start of an address before the next one is tried too.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -164,22 +164,16 @@ async fn addresses(to: SocketAddr, name: &Name, rtype: RecordType) -> (Vec<IpAdd
 }
 
 fn read_addresses(judged: &Judged) -> (Vec<IpAddr>, Duration) {
-    let walk: &Walk = &judged.walk;
     let mut keep = KEEP.1;
     let mut found = Vec::new();
-    for record in walk.section(Section::Answer) {
-        let data = judged.bytes.get(record.data.clone()).unwrap_or_default();
-        let ip: IpAddr = match record.rtype {
-            1 => match <[u8; 4]>::try_from(data) {
-                Ok(octets) => octets.into(),
-                Err(_) => continue,
-            },
-            28 => match <[u8; 16]>::try_from(data) {
-                Ok(octets) => octets.into(),
-                Err(_) => continue,
-            },
+    for record in judged.walk.section(Section::Answer) {
+        let data = record.data(&judged.bytes);
+        let ip = match record.rtype {
+            rtype::A => <[u8; 4]>::try_from(data).map(IpAddr::from),
+            rtype::AAAA => <[u8; 16]>::try_from(data).map(IpAddr::from),
             _ => continue,
         };
+        let Ok(ip) = ip else { continue };
         keep = keep.min(Duration::from_secs(record.ttl.into()));
         found.push(ip);
     }

@@ -10,10 +10,13 @@ use hickory_proto::rr::Name as DnsName;
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 use rustc_hash::FxHashMap;
 
-use super::message::{Judged, alias_chain, has_strays};
-use crate::resolver::ExtendedError;
-use crate::upstream::rebind;
-use crate::wire::{self, HEADER, Section, Walk, rtype};
+use super::message::Judged;
+use crate::wire::alias::{aliases, strays};
+use crate::wire::name::lower_labels;
+use crate::wire::private::has_private;
+use crate::wire::record::change_ttl;
+use crate::wire::writer::put_question;
+use crate::wire::{self, ExtendedError, HEADER, Header, Section, Walk, WireRecord, flag, rtype};
 
 /// Longest that an answer is kept, in seconds.
 const TTL_MAX: u32 = 86_400;
@@ -21,10 +24,6 @@ const TTL_MAX: u32 = 86_400;
 const NEGATIVE_TTL_MAX: u32 = 3_600;
 /// TTL of answers that are out of date, in seconds (RFC 8767 §4).
 pub const STALE_TTL: u32 = 30;
-/// OPTION-CODE of extended errors (RFC 8914 §2).
-const EDE: u16 = 15;
-/// Flags of an answer that are the upstream's: AD.
-const AUTHENTIC: u16 = 0x0020;
 
 /// What an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Stamp<'_> {
         match authentic {
             true => self,
             false => Self {
-                flags: self.flags & !AUTHENTIC,
+                flags: self.flags & !flag::AD,
                 ..self
             },
         }
@@ -102,7 +101,7 @@ impl Stamp<'_> {
 impl Entry {
     /// Keeps an answer that came at `now` and is `age` seconds old already.
     pub fn new(judged: &Judged, now: Duration, age: u32, channel: Channel) -> Option<Self> {
-        let ede = extended_error(&judged.walk, &judged.bytes);
+        let ede = ExtendedError::find(&judged.walk, &judged.bytes);
         let (message, walk) = without_opt(judged);
         Self::from_parts(message, &walk, now, age, channel, ede)
     }
@@ -115,7 +114,7 @@ impl Entry {
         channel: Channel,
     ) -> Option<Self> {
         let walk = wire::walk(&message)?;
-        if walk.opt.is_some() || wire::flags(&message) & 0x8000 == 0 {
+        if walk.opt.is_some() || wire::flags(&message) & flag::QR == 0 {
             return None;
         }
         let mut entry = Self::from_parts(message, &walk, stored, 0, channel, None)?;
@@ -132,14 +131,14 @@ impl Entry {
         ede: Option<ExtendedError>,
     ) -> Option<Self> {
         let (asked, _) = wire::read_name(&message, HEADER)?;
-        let chain = alias_chain(walk, &message, &asked);
-        let kind = kind(walk, wire::flags(&message) & 15, chain.last()?, &message);
+        let names = aliases(walk, &message, &asked);
+        let kind = kind(walk, names.last()?, &message);
         level_ttls(&mut message, walk, kind, age);
         let spelt_out = walk.records.iter().filter(|record| record.owner == asked);
         spelt_out.for_each(|record| lower_labels(&mut message, record.start));
-        let lifetime = lifetime(&message, walk, kind, chain.last()?);
+        let lifetime = lifetime(&message, walk, kind, names.last()?);
         let ttls = walk.records.iter().map(|record| record.ttl_at as u16);
-        let targets = chain.iter().skip(1).filter_map(|name| decode_name(name));
+        let targets = names.iter().skip(1).filter_map(|name| decode_name(name));
         Some(Self {
             ttls: ttls.collect(),
             question_end: walk.question_end as u16,
@@ -148,8 +147,8 @@ impl Entry {
             kind,
             channel,
             targets: targets.collect(),
-            has_private: rebind::has_private(walk, &message),
-            has_strays: has_strays(walk, &chain),
+            has_private: has_private(walk, &message),
+            has_strays: strays(walk, &names).any(|is_stray| is_stray),
             ede,
             refreshing: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -180,7 +179,7 @@ impl Entry {
 
     /// Response code.
     pub fn rcode(&self) -> u16 {
-        wire::flags(&self.message) & 15
+        wire::flags(&self.message) & flag::RCODE
     }
 
     /// Who vouches for it.
@@ -190,7 +189,7 @@ impl Entry {
 
     /// Whether the upstream says that it is validated.
     pub fn is_authentic(&self) -> bool {
-        wire::flags(&self.message) & AUTHENTIC != 0
+        wire::flags(&self.message) & flag::AD != 0
     }
 
     /// Names that the aliases in it lead to, in lower case. One of them may be ours.
@@ -206,6 +205,14 @@ impl Entry {
     /// Whether there are records in it of names that were not asked for, which must not be passed on.
     pub fn has_strays(&self) -> bool {
         self.has_strays
+    }
+
+    /// For each record of the answer section whether it is one of these.
+    pub fn strays(&self) -> Option<Vec<bool>> {
+        let walk = wire::walk(&self.message)?;
+        let (asked, _) = wire::read_name(&self.message, HEADER)?;
+        let names = aliases(&walk, &self.message, &asked);
+        Some(strays(&walk, &names).collect())
     }
 
     /// What the upstream said about its own trouble.
@@ -228,7 +235,7 @@ impl Entry {
         let mut bytes = self.message.to_vec();
         let age = self.age(now);
         for &at in &self.ttls {
-            patch(&mut bytes, at.into(), |ttl| ttl.saturating_sub(age));
+            change_ttl(&mut bytes, at.into(), |ttl| ttl.saturating_sub(age));
         }
         bytes
     }
@@ -237,7 +244,7 @@ impl Entry {
     pub fn lapse(&mut self, seconds: u32) {
         let mut message = std::mem::take(&mut self.message);
         for &at in &self.ttls {
-            patch(&mut message, at.into(), |ttl| ttl.saturating_sub(seconds));
+            change_ttl(&mut message, at.into(), |ttl| ttl.saturating_sub(seconds));
         }
         self.message = message;
         self.lifetime = self.lifetime.saturating_sub(seconds);
@@ -276,20 +283,18 @@ impl Entry {
     pub fn write(&self, stamp: Stamp<'_>, now: Duration, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.message);
-        let flags = 0x8080 | stamp.flags & 0x0130 | self.rcode();
-        if let Some(head) = out.first_chunk_mut::<4>() {
-            let [i1, i2] = stamp.id.to_be_bytes();
-            let [f1, f2] = flags.to_be_bytes();
-            *head = [i1, i2, f1, f2];
-        }
-        let place = out.get_mut(HEADER..usize::from(self.question_end));
-        if let Some(place) = place.filter(|place| place.len() == stamp.question.len()) {
-            place.copy_from_slice(stamp.question);
+        let clients = stamp.flags & (flag::RD | flag::AD | flag::CD);
+        Header::edit(out, |header| {
+            header.id = stamp.id;
+            header.flags = flag::QR | flag::RA | clients | header.flags & flag::RCODE;
+        });
+        if HEADER + stamp.question.len() == self.question_end() {
+            put_question(out, stamp.question);
         }
         let age = self.age(now);
         let is_stale = self.lifetime > 0 && age >= self.lifetime;
         for &at in &self.ttls {
-            patch(out, at.into(), |ttl| match is_stale {
+            change_ttl(out, at.into(), |ttl| match is_stale {
                 true => STALE_TTL,
                 false => ttl.saturating_sub(age),
             });
@@ -305,24 +310,6 @@ impl Entry {
 /// Shortest lifetime that is worth asking early for, in seconds.
 const PREFETCH_MIN: u32 = 10;
 
-/// Takes the letters that we mixed out of an owner that is spelt out.
-fn lower_labels(bytes: &mut [u8], mut at: usize) {
-    while let Some(&length @ 1..=63) = bytes.get(at) {
-        let end = at + 1 + usize::from(length);
-        if let Some(label) = bytes.get_mut(at + 1..end) {
-            label.make_ascii_lowercase();
-        }
-        at = end;
-    }
-}
-
-fn patch(bytes: &mut [u8], at: usize, change: impl FnOnce(u32) -> u32) {
-    let place = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<4>);
-    if let Some(place) = place {
-        *place = change(u32::from_be_bytes(*place)).to_be_bytes();
-    }
-}
-
 /// The message without OPT. Records behind OPT may point into each other, so these optional ones go too.
 fn without_opt(judged: &Judged) -> (Vec<u8>, Walk) {
     let mut bytes = judged.bytes.clone();
@@ -333,19 +320,17 @@ fn without_opt(judged: &Judged) -> (Vec<u8>, Walk) {
     bytes.truncate(opt.start);
     walk.records.retain(|record| record.start < opt.start);
     let additionals = walk.section(Section::Additional).count() as u16;
-    if let Some(count) = bytes.get_mut(10..12) {
-        count.copy_from_slice(&additionals.to_be_bytes());
-    }
+    Header::edit(&mut bytes, |header| header.counts[3] = additionals);
     (bytes, walk)
 }
 
 /// RFC 2308 §2: a missing name or type is one only with a SOA of a zone that the name is in.
-fn kind(walk: &Walk, rcode: u16, last: &[u8], bytes: &[u8]) -> Kind {
+fn kind(walk: &Walk, last: &[u8], bytes: &[u8]) -> Kind {
     let soa = soa_bound(walk, bytes, last).is_some();
-    let about_last = |record: &wire::WireRecord| {
+    let about_last = |record: &WireRecord| {
         record.owner == last && !matches!(record.rtype, rtype::CNAME | rtype::RRSIG)
     };
-    match rcode {
+    match wire::flags(bytes) & flag::RCODE {
         3 if soa => Kind::NoSuchName,
         0 if walk.section(Section::Answer).any(about_last) => Kind::Positive,
         // Asked for the alias itself, or for its signature.
@@ -360,8 +345,13 @@ fn soa_bound(walk: &Walk, bytes: &[u8], name: &[u8]) -> Option<u32> {
     let soa = walk
         .section(Section::Authority)
         .find(|record| record.rtype == rtype::SOA && wire::is_within(name, &record.owner))?;
-    let minimum: &[u8; 4] = bytes.get(soa.data.clone())?.last_chunk()?;
-    Some(soa.ttl.min(u32::from_be_bytes(*minimum)))
+    Some(soa.ttl.min(minimum(soa, bytes)?))
+}
+
+/// MINIMUM, the last field of a SOA (RFC 2308 §4).
+fn minimum(soa: &WireRecord, bytes: &[u8]) -> Option<u32> {
+    let minimum: &[u8; 4] = soa.data(bytes).last_chunk()?;
+    Some(u32::from_be_bytes(*minimum))
 }
 
 /// One TTL for the records of a set (RFC 2181 §5.2), none above the cap, less what caches on the way used up.
@@ -378,11 +368,10 @@ fn level_ttls(bytes: &mut [u8], walk: &Walk, kind: Kind, age: u32) {
         let key = (record.owner.as_slice(), record.rtype, record.class);
         let mut ttl = least.get(&key).copied().unwrap_or_default();
         if negative && record.section == Section::Authority && record.rtype == rtype::SOA {
-            let minimum = bytes.get(record.data.clone()).and_then(<[u8]>::last_chunk);
-            let minimum = minimum.map_or(0, |minimum| u32::from_be_bytes(*minimum));
+            let minimum = minimum(record, bytes).unwrap_or(0);
             ttl = ttl.min(minimum).min(NEGATIVE_TTL_MAX);
         }
-        patch(bytes, record.ttl_at, |_| ttl.saturating_sub(age));
+        change_ttl(bytes, record.ttl_at, |_| ttl.saturating_sub(age));
     }
 }
 
@@ -401,13 +390,6 @@ fn lifetime(bytes: &[u8], walk: &Walk, kind: Kind, last: &[u8]) -> u32 {
         Some(u32::from_be_bytes(*ttl))
     });
     ttls.min().unwrap_or_default().min(cap)
-}
-
-/// What an upstream says about its own trouble, passed on (RFC 8914 §3).
-pub fn extended_error(walk: &Walk, bytes: &[u8]) -> Option<ExtendedError> {
-    let (code, text) = walk.option(bytes, EDE)?.split_first_chunk()?;
-    let text = String::from_utf8_lossy(text).into_owned();
-    Some(ExtendedError::new(u16::from_be_bytes(*code), text))
 }
 
 fn decode_name(wire: &[u8]) -> Option<DnsName> {

@@ -3,7 +3,7 @@
 use hickory_proto::op::ResponseCode;
 
 use super::transport::Failed;
-use crate::resolver::ExtendedError;
+use crate::wire::ExtendedError;
 
 /// Why no upstream answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,9 +48,9 @@ impl ForwardError {
                 ExtendedError::NO_REACHABLE_AUTHORITY
             }
             Self::Rejected { .. } | Self::Unreachable(_) => ExtendedError::NETWORK_ERROR,
-            Self::Bogus(_) => DNSSEC_BOGUS,
+            Self::Bogus(_) => ExtendedError::DNSSEC_BOGUS,
             Self::Loop => ExtendedError::OTHER,
-            Self::Cached(_) => CACHED_ERROR,
+            Self::Cached(_) => ExtendedError::CACHED_ERROR,
         };
         ExtendedError::new(code, self.to_string())
     }
@@ -65,8 +65,3 @@ impl ForwardError {
         }
     }
 }
-
-/// INFO-CODE of signatures that do not fit (RFC 8914 §4.7).
-const DNSSEC_BOGUS: u16 = 6;
-/// INFO-CODE of a failure that is repeated (RFC 8914 §4.14).
-const CACHED_ERROR: u16 = 13;

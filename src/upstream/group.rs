@@ -11,13 +11,13 @@ use tokio::time::{Instant, sleep};
 
 use super::ForwardError;
 use super::ask::Ask;
-use super::entry::extended_error;
 use super::link::{Answered, Budget, Upstream};
 use super::transport::Failed;
 use super::upstream::UpstreamConfig;
-use crate::resolver::private::is_private;
+use crate::wire::ExtendedError;
+use crate::wire::private::is_private;
 
-/// Packets that one question may cost (conformance row 37).
+/// Packets that one question may cost when upstreams fail.
 pub const TRIES: u8 = 3;
 /// Patience with each try over UDP; together less than the five seconds of stub resolvers.
 const PLAIN: [Duration; 3] = [
@@ -132,6 +132,6 @@ fn rejection(answered: &Answered) -> ForwardError {
     let high = (judged.rcode >> 4) as u8;
     ForwardError::Rejected {
         rcode: ResponseCode::from(high, low),
-        ede: extended_error(&judged.walk, &judged.bytes),
+        ede: ExtendedError::find(&judged.walk, &judged.bytes),
     }
 }

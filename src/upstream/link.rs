@@ -17,11 +17,12 @@ use super::connect::Locator;
 use super::entry::Channel;
 use super::health::Health;
 use super::https::Https;
-use super::message::{BADCOOKIE, Judged, Letters, Options, Sent};
+use super::message::{Judged, Letters, Options, Sent};
 use super::random;
 use super::tls::{Tls, TlsError, server_name};
 use super::transport::{Failed, Stream, ask_udp};
 use super::upstream::{Method, Place, Secured, UpstreamConfig};
+use crate::wire::edns::{BADCOOKIE, CLIENT_COOKIE};
 
 /// An upstream with its connections and its health.
 pub struct Upstream {
@@ -265,7 +266,7 @@ impl Plain {
 }
 
 fn fresh_cookie() -> Vec<u8> {
-    random::bytes::<8>().to_vec()
+    random::bytes::<CLIENT_COOKIE>().to_vec()
 }
 
 // ---- encrypted ------------------------------------------------------------------------------------------

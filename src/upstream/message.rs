@@ -10,18 +10,13 @@
 
 use super::ask::Ask;
 use super::random;
-use crate::wire::{self, HEADER, Section, Walk, rtype};
+use crate::wire::edns::{self, CLIENT_COOKIE, OPT, Opt, option, write_option};
+use crate::wire::header::bit_if;
+use crate::wire::writer::count_additional;
+use crate::wire::{self, HEADER, Header, Section, Walk, flag};
 
-/// Our UDP payload size (DNS flag day 2020).
-const PAYLOAD: u16 = 1232;
-/// OPTION-CODE of cookies (RFC 7873 §4).
-const COOKIE: u16 = 10;
-/// OPTION-CODE of padding (RFC 7830 §3).
-const PADDING: u16 = 12;
 /// Queries on encrypted transports are padded to a multiple of this (RFC 8467 §4.1).
 const BLOCK: usize = 128;
-/// Rcode BADCOOKIE (RFC 7873 §8).
-pub const BADCOOKIE: u16 = 23;
 
 /// How the letters of the question are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +48,7 @@ pub struct Sent {
     /// The name asked for, in lower case.
     name: Vec<u8>,
     /// The client cookie in it.
-    cookie: Option<[u8; 8]>,
+    cookie: Option<[u8; CLIENT_COOKIE]>,
 }
 
 impl Sent {
@@ -61,10 +56,14 @@ impl Sent {
     pub fn new(ask: &Ask, letters: Letters, options: Options<'_>) -> Self {
         let name = ask.wire_name();
         let mut bytes = Vec::with_capacity(HEADER + name.len() + 64);
-        bytes.extend(random::bytes::<2>());
-        let checking_disabled = if ask.checking_disabled { 0x10 } else { 0 };
-        // RD; AD asks to be told about it (RFC 6840 §5.7).
-        bytes.extend([0x01, 0x20 | checking_disabled, 0, 1, 0, 0, 0, 0, 0, 0]);
+        bytes.resize(HEADER, 0);
+        let header = Header {
+            id: random::number(),
+            // AD asks to be told about it (RFC 6840 §5.7).
+            flags: flag::RD | flag::AD | bit_if(ask.checking_disabled, flag::CD),
+            counts: [1, 0, 0, 0],
+        };
+        header.put(&mut bytes);
         let mut asked = name.clone();
         if letters == Letters::Mixed {
             random::mix_case(&mut asked);
@@ -97,9 +96,7 @@ impl Sent {
 
     /// Puts another ID in: connections give out their own, DoH has 0 (RFC 8484 §4.1).
     pub fn set_id(&mut self, id: u16) {
-        if let Some(place) = self.bytes.first_chunk_mut() {
-            *place = id.to_be_bytes();
-        }
+        Header::edit(&mut self.bytes, |header| header.id = id);
     }
 
     fn add_opt(&mut self, dnssec_ok: bool, options: Options<'_>) {
@@ -108,27 +105,12 @@ impl Sent {
             Options::NoEdns => return,
             Options::Cookie(cookie) => {
                 self.cookie = cookie.first_chunk().copied();
-                data.extend(COOKIE.to_be_bytes());
-                data.extend((cookie.len() as u16).to_be_bytes());
-                data.extend(cookie);
+                write_option(option::COOKIE, cookie, &mut data);
             }
-            Options::Padded => {
-                let length = (self.bytes.len() + 11 + 4).next_multiple_of(BLOCK);
-                let zeros = length - self.bytes.len() - 11 - 4;
-                data.extend(PADDING.to_be_bytes());
-                data.extend((zeros as u16).to_be_bytes());
-                data.resize(data.len() + zeros, 0);
-            }
+            Options::Padded => edns::pad(&mut data, self.bytes.len() + OPT, BLOCK, usize::MAX),
         }
-        let flags = if dnssec_ok { 0x80 } else { 0 };
-        self.bytes.extend([0, 0, 41]);
-        self.bytes.extend(PAYLOAD.to_be_bytes());
-        self.bytes.extend([0, 0, flags, 0]);
-        self.bytes.extend((data.len() as u16).to_be_bytes());
-        self.bytes.extend(data);
-        if let Some(count) = self.bytes.get_mut(11) {
-            *count = 1;
-        }
+        count_additional(&mut self.bytes);
+        Opt::ours(0, dnssec_ok).write(&data, &mut self.bytes);
     }
 }
 
@@ -162,15 +144,16 @@ pub struct Judged {
 
 /// Judges a packet that came where the answer to `sent` is expected.
 pub fn judge(sent: &Sent, bytes: &[u8]) -> Verdict {
-    let flags = wire::flags(bytes);
-    let ours = wire::id(bytes) == Some(sent.id()) && flags & 0xf800 == 0x8000;
-    if !ours || bytes.len() < HEADER {
+    let is_ours = |header: &Header| {
+        header.id == sent.id() && header.flags & (flag::QR | flag::OPCODE) == flag::QR
+    };
+    let Some(header) = Header::read(bytes).filter(is_ours) else {
         return Verdict::Foreign;
-    }
-    if bytes.len() == HEADER && matches!(flags & 15, 1 | 4) {
+    };
+    if bytes.len() == HEADER && matches!(header.flags & flag::RCODE, 1 | 4) {
         return Verdict::Headless;
     }
-    if wire::counts(bytes).is_none_or(|counts| counts[0] != 1) {
+    if header.counts[0] != 1 {
         return Verdict::Foreign;
     }
     let question = bytes.get(HEADER..sent.question_end).unwrap_or_default();
@@ -186,7 +169,7 @@ pub fn judge(sent: &Sent, bytes: &[u8]) -> Verdict {
             Verdict::Foreign
         };
     }
-    if flags & 0x0200 != 0 {
+    if header.flags & flag::TC != 0 {
         return Verdict::Truncated;
     }
     read(sent, bytes).map_or(Verdict::Foreign, |judged| Verdict::Answer(Box::new(judged)))
@@ -194,7 +177,7 @@ pub fn judge(sent: &Sent, bytes: &[u8]) -> Verdict {
 
 fn read(sent: &Sent, bytes: &[u8]) -> Option<Judged> {
     let walk = wire::walk(bytes)?;
-    let cookie = walk.option(bytes, COOKIE);
+    let cookie = walk.option(bytes, option::COOKIE);
     let same_cookie = match (sent.cookie, cookie) {
         (Some(ours), Some(theirs)) => theirs.starts_with(&ours),
         _ => true,
@@ -202,54 +185,19 @@ fn read(sent: &Sent, bytes: &[u8]) -> Option<Judged> {
     let cookie = cookie
         .filter(|cookie| (16..=40).contains(&cookie.len()))
         .map(<[u8]>::to_vec);
-    let extended = walk
-        .opt
-        .as_ref()
-        .and_then(|opt| bytes.get(opt.ttl_at))
-        .map_or(0, |high| u16::from(*high) << 4);
     (same_cookie && is_about(&walk, &sent.name)).then(|| Judged {
-        rcode: extended | wire::flags(bytes) & 15,
+        rcode: walk.rcode(bytes),
         bytes: bytes.to_vec(),
         walk,
         cookie,
     })
 }
 
-/// Most names on the way from the question to its records, ours and foreign ones together.
-const CHAIN_MAX: usize = 64;
-
 /// Whether the answer section, if there is one, says something about the name that was asked for. Records of
-/// others may come along; they are told by [`has_strays`] and never passed on.
+/// others may come along; they are strays ([`wire::alias::strays`]) and never passed on.
 fn is_about(walk: &Walk, asked: &[u8]) -> bool {
     let mut answers = walk.section(Section::Answer).peekable();
     answers.peek().is_none() || answers.any(|record| record.owner == asked)
-}
-
-/// Whether the answer section holds records of names that were not asked for, and that no alias leads to.
-pub fn has_strays(walk: &Walk, names: &[Vec<u8>]) -> bool {
-    walk.section(Section::Answer).any(|record| {
-        let above = |name: &Vec<u8>| wire::is_within(name, &record.owner);
-        let signed = matches!(record.rtype, rtype::DNAME | rtype::RRSIG);
-        let belongs = names.contains(&record.owner) || signed && names.iter().any(above);
-        !belongs
-    })
-}
-
-/// The name that was asked for and those that its aliases in the answer section lead to.
-pub fn alias_chain(walk: &Walk, bytes: &[u8], asked: &[u8]) -> Vec<Vec<u8>> {
-    let mut names = vec![asked.to_vec()];
-    while names.len() < CHAIN_MAX {
-        let Some(last) = names.last() else { break };
-        let next = walk
-            .section(Section::Answer)
-            .find(|record| record.rtype == rtype::CNAME && record.owner == *last)
-            .and_then(|record| wire::read_name(bytes, record.data.start));
-        match next {
-            Some((name, _)) if !names.contains(&name) => names.push(name),
-            _ => break,
-        }
-    }
-    names
 }
 
 #[cfg(test)]

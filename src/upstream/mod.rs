@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Messages are never decoded on this way: what an upstream says is judged, kept and passed on as bytes
-//! ([`wire`], [`message`], [`entry`]), so that unknown types and DNSSEC records pass unharmed. Everything that an
+//! ([`crate::wire`], [`message`], [`entry`]), so that unknown types and DNSSEC records pass unharmed. Everything that an
 //! upstream can do wrong ends in one [`ForwardError`]; what it did wrong with one packet only prolongs the wait
 //! ([`transport`]).
 //!

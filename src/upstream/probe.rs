@@ -1,4 +1,4 @@
-//! Finds out whether an upstream leads back to us, by way of others (conformance row 46).
+//! Finds out whether an upstream leads back to us, by way of others.
 //!
 //! A question that comes in while the same question is out may be our own. Then, and only for upstreams on
 //! this machine or in its network, a name that nobody else can know is asked for. If somebody asks us for that

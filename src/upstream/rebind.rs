@@ -1,12 +1,10 @@
-//! Takes private addresses out of what upstreams say (DNS rebinding; conformance row 49).
+//! Takes private addresses out of what upstreams say (DNS rebinding).
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
-use hickory_proto::serialize::binary::BinEncodable;
+use hickory_proto::rr::Name as DnsName;
 
 use crate::resolver::Policy;
-use crate::resolver::private::{carries_private, is_private};
-use crate::wire::{Walk, rtype};
+use crate::wire::private::is_private_record;
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,48 +35,10 @@ pub fn filter(message: &mut Message, asked: &DnsName, policy: &Policy) -> Filter
     }
 }
 
-/// Whether a message that was walked carries a private address anywhere, or something that could hide one.
-pub fn has_private(walk: &Walk, message: &[u8]) -> bool {
-    walk.records.iter().any(|record| {
-        let rtype = RecordType::from(record.rtype);
-        let data = message.get(record.data.clone()).unwrap_or_default();
-        carries_private(rtype, data) || hides_hints(record.rtype, data)
-    })
-}
-
-/// Whether the target of a service binding is compressed, which RFC 9460 §2.2 forbids: hints behind it are not
-/// found by those who obey, and may be by those who do not.
-fn hides_hints(rtype: u16, data: &[u8]) -> bool {
-    if !matches!(rtype, rtype::SVCB | rtype::HTTPS) {
-        return false;
-    }
-    let mut rest = data.get(2..).unwrap_or_default();
-    while let Some((&length, after)) = rest.split_first() {
-        match (length, after.get(usize::from(length)..)) {
-            (0, _) => return false,
-            (1..=63, Some(next)) => rest = next,
-            _ => return true,
-        }
-    }
-    true
-}
-
-/// Whether a record carries a private address.
-pub fn is_private_record(record: &Record) -> bool {
-    match &record.data {
-        RData::A(address) => is_private(address.0.into()),
-        RData::AAAA(address) => is_private(address.0.into()),
-        data if matches!(record.record_type(), RecordType::SVCB | RecordType::HTTPS) => data
-            .to_bytes()
-            .is_ok_and(|rdata| carries_private(record.record_type(), &rdata)),
-        RData::Unknown { code, rdata } => carries_private(*code, &rdata.anything),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use hickory_proto::rr::rdata::{A, AAAA};
+    use hickory_proto::rr::{RData, Record};
 
     use super::*;
 

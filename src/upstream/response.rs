@@ -4,16 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
-use hickory_proto::rr::{Name as DnsName, RecordType};
+use hickory_proto::rr::Name as DnsName;
 
 use super::cache::{Fit, Found};
 use super::entry::{Entry, Kind, Stamp};
-use crate::resolver::ExtendedError;
-
-/// INFO-CODE "Stale Answer" (RFC 8914 §4.4).
-const STALE_ANSWER: u16 = 3;
-/// INFO-CODE "Stale NXDOMAIN Answer" (RFC 8914 §4.20).
-const STALE_NXDOMAIN: u16 = 19;
+use crate::wire::ExtendedError;
 
 /// An answer of an upstream, fresh or kept.
 #[derive(Debug, Clone)]
@@ -37,16 +32,16 @@ impl Response {
     }
 
     pub(super) fn stale(found: &Found, now: Duration) -> Self {
-        let (code, text) = match found.entry.kind() {
-            Kind::NoSuchName => (STALE_NXDOMAIN, "stale: upstreams fail"),
-            _ => (STALE_ANSWER, "stale: upstreams fail"),
+        let code = match found.entry.kind() {
+            Kind::NoSuchName => ExtendedError::STALE_NXDOMAIN,
+            _ => ExtendedError::STALE_ANSWER,
         };
         Self {
             entry: Arc::clone(&found.entry),
             now,
             fit: found.fit,
             authentic: false,
-            ede: Some(ExtendedError::new(code, text)),
+            ede: Some(ExtendedError::new(code, "stale: upstreams fail")),
         }
     }
 
@@ -97,31 +92,21 @@ impl Response {
         self.entry.aged(self.now)
     }
 
-    /// Decodes it, with the TTLs of now. `None` if there is something in it that cannot be decoded.
+    /// Decodes it, with the TTLs of now, without the records of names that were not asked for. `None` if there is
+    /// something in it that cannot be decoded.
     pub fn message(&self) -> Option<Message> {
-        let mut bytes = Vec::new();
-        let question = self.entry.message().get(12..self.entry.question_end())?;
         let stamp = Stamp {
             id: 0,
             flags: 0,
-            question,
+            question: &[],
         };
+        let mut bytes = Vec::new();
         self.entry.write(stamp, self.now, &mut bytes);
         let mut message = Message::from_vec(&bytes).ok()?;
         if self.entry.has_strays() {
-            self.drop_strays(&mut message);
+            let mut strays = self.entry.strays()?.into_iter();
+            message.answers.retain(|_| strays.next() == Some(false));
         }
         Some(message)
-    }
-
-    /// Leaves the records of the name that was asked for and of those that its aliases lead to.
-    fn drop_strays(&self, message: &mut Message) {
-        let asked = message.queries.first().map(|query| query.name().clone());
-        message.answers.retain(|record| {
-            let above = |name: &DnsName| record.name.zone_of(name);
-            let signed = matches!(record.record_type(), RecordType::DNAME | RecordType::RRSIG);
-            let mut names = self.entry.targets().iter().chain(asked.as_ref());
-            names.any(|name| *name == record.name || signed && above(name))
-        });
     }
 }

@@ -6,7 +6,6 @@
 use std::net::Ipv4Addr;
 
 use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record};
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
 
@@ -15,7 +14,7 @@ use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest, RecordText};
 use crate::dns::{Client, Handled, Transport};
 use crate::resolver::Snapshots as _;
 use crate::resolver::{self, NameSource as _, Question, Resolution};
-use crate::zonefile;
+use crate::{wire, zonefile};
 
 impl Service {
     pub(super) async fn lookup(&self, request: &LookupRequest) -> Answered<LookupReply> {
@@ -46,7 +45,7 @@ impl Service {
             rcode: rcode(message.metadata.response_code),
             records: message.answers.iter().map(record_text).collect(),
             height: height.filter(|_| authoritative),
-            ede: extended_error(&message),
+            ede: extended_error(&bytes),
             authoritative,
         })
     }
@@ -122,19 +121,11 @@ fn rcode(code: ResponseCode) -> String {
     }
 }
 
-fn extended_error(message: &Message) -> Option<ExtendedError> {
-    const EXTENDED_ERROR: u16 = 15; // RFC 8914 §2
-    let option = message
-        .edns
-        .as_ref()?
-        .option(EdnsCode::from(EXTENDED_ERROR))?;
-    let EdnsOption::Unknown(_, bytes) = option else {
-        return None;
-    };
-    let (code, text) = bytes.split_first_chunk::<2>()?;
+fn extended_error(bytes: &[u8]) -> Option<ExtendedError> {
+    let found = wire::ExtendedError::find(&wire::walk(bytes)?, bytes)?;
     Some(ExtendedError {
-        code: u16::from_be_bytes(*code),
-        text: String::from_utf8_lossy(text).into_owned(),
+        code: found.code,
+        text: found.text.into_owned(),
     })
 }
 

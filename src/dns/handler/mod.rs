@@ -23,7 +23,7 @@ use super::chain::Chain;
 use super::client::{Client, Transport};
 use super::cookie::Cookies;
 use super::counters::Counters;
-use super::encode::{Extent, Frame, Reply, encode, encode_raw, longest};
+use super::encode::{Frame, Reply, encode, encode_raw, longest};
 use super::hosts::Hosts;
 use super::query::{Decoded, Query, decode};
 use super::tcp::IDLE_TIMEOUT;
@@ -36,6 +36,7 @@ use crate::resolver::{
     Answer, BnsRoute, Condition, ExtendedError, Heights, MAX_CHAIN, NameSource, Outcome, Ownership,
     Policy, Provenance, Recorded, Resolution, Snapshots, answer_bns, ownership, resolve,
 };
+use crate::wire::writer::Extent;
 
 /// Queries that may wait for an upstream at the same time.
 const IN_FLIGHT_MAX: usize = 2_000;

@@ -5,7 +5,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use crate::resolver::{MAX_CHAIN, Question};
-use crate::wire;
+use crate::wire::{self, Header, flag};
 
 /// Where aliases lead that do not end in what was asked for. hickory wants the denial for the first name of such an
 /// answer, and none at all if nothing but aliases came.
@@ -32,8 +32,8 @@ pub fn denied_target(response: &Message, question: &Question) -> Option<Name> {
 
 /// Whether a message denies, and in the same way.
 pub fn is_denial(bytes: &[u8], rcode: ResponseCode) -> bool {
-    let has_answers = wire::counts(bytes).is_none_or(|[_, answers, ..]| answers > 0);
-    !has_answers && wire::flags(bytes) & 15 == u16::from(rcode)
+    let has_answers = Header::read(bytes).is_none_or(|header| header.counts[1] > 0);
+    !has_answers && wire::flags(bytes) & flag::RCODE == u16::from(rcode)
 }
 
 /// Without the CNAMEs that a DNAME makes: they have no signatures, and follow from it (RFC 6672 §5.3.1).

@@ -43,11 +43,8 @@ use super::ask::{Ask, NxdomainCut};
 use super::message::Judged;
 use super::{CHAIN_PACKETS, ForwardError, Forwarder};
 use crate::resolver::{Ownership, Policy, Question, ownership};
-use crate::wire::{self, HEADER};
+use crate::wire::{self, HEADER, Header, flag};
 use alias::{denied_target, is_denial, without_made_aliases};
-
-/// AD, in the second byte of the flags.
-const AUTHENTIC: u8 = 0x20;
 
 /// The keys that everything is proved from.
 #[derive(Clone)]
@@ -279,13 +276,12 @@ fn finish(mut bytes: Vec<u8>, proof: Verdict, ask: &Ask) -> Option<Judged> {
     if !ask.dnssec_ok {
         bytes = without_signatures(&bytes, ask.question.rtype)?;
     }
-    let flags = bytes.get_mut(3)?;
-    match proof {
-        Verdict::Secure => *flags |= AUTHENTIC,
-        Verdict::Insecure => *flags &= !AUTHENTIC,
-    }
+    Header::edit(&mut bytes, |header| match proof {
+        Verdict::Secure => header.flags |= flag::AD,
+        Verdict::Insecure => header.flags &= !flag::AD,
+    });
     let walk = wire::walk(&bytes)?;
-    let rcode = wire::flags(&bytes) & 15;
+    let rcode = wire::flags(&bytes) & flag::RCODE;
     Some(Judged {
         bytes,
         walk,

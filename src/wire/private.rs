@@ -1,14 +1,50 @@
 //! Addresses that a name on the network must not point to, because a web page could then reach into this
-//! machine or its network (DNS rebinding; conformance row 49).
+//! machine or its network (DNS rebinding).
+//!
+//! One predicate over record data serves zone files and upstreams' responses alike. Besides A and AAAA it looks into the
+//! hints of SVCB and HTTPS, to which browsers connect too (RFC 9460 §7.3).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::Record;
+use hickory_proto::serialize::binary::BinEncodable;
+
+use super::record::{Walk, rtype};
 
 /// SvcParamKey `ipv4hint` (RFC 9460 §14.3.2).
 const IPV4_HINT: u16 = 4;
 /// SvcParamKey `ipv6hint`.
 const IPV6_HINT: u16 = 6;
+
+/// Whether record data in wire form carries a private address, or could hide one.
+pub fn carries_private(rtype: u16, rdata: &[u8]) -> bool {
+    match rtype {
+        rtype::A => array(rdata).is_some_and(|bytes: [u8; 4]| is_private(bytes.into())),
+        rtype::AAAA => array(rdata).is_some_and(|bytes: [u8; 16]| is_private(bytes.into())),
+        rtype::SVCB | rtype::HTTPS => match behind_target(rdata) {
+            Target::Ends(parameters) => hints(parameters).unwrap_or(false),
+            Target::Hides => true,
+            Target::BreaksOff => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether a message that was walked carries a private address anywhere, or something that could hide one.
+pub fn has_private(walk: &Walk, bytes: &[u8]) -> bool {
+    let mut records = walk.records.iter();
+    records.any(|record| carries_private(record.rtype, record.data(bytes)))
+}
+
+/// The same for a decoded record.
+pub fn is_private_record(record: &Record) -> bool {
+    let rtype = u16::from(record.record_type());
+    matches!(rtype, rtype::A | rtype::AAAA | rtype::SVCB | rtype::HTTPS)
+        && record
+            .data
+            .to_bytes()
+            .is_ok_and(|rdata| carries_private(rtype, &rdata))
+}
 
 /// Whether `address` is private, loopback, link-local, unspecified or broadcast, directly or inside of a
 /// v4-mapped, v4-compatible, NAT64 or 6to4 address.
@@ -16,16 +52,6 @@ pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_private_v4(v4),
         IpAddr::V6(v6) => is_private_v6(v6),
-    }
-}
-
-/// Whether RDATA in wire form carries a private address: A, AAAA, and the hints of SVCB and HTTPS.
-pub fn carries_private(rtype: RecordType, rdata: &[u8]) -> bool {
-    match rtype {
-        RecordType::A => array(rdata).is_some_and(|bytes: [u8; 4]| is_private(bytes.into())),
-        RecordType::AAAA => array(rdata).is_some_and(|bytes: [u8; 16]| is_private(bytes.into())),
-        RecordType::SVCB | RecordType::HTTPS => hints(rdata).is_some_and(|found| found),
-        _ => false,
     }
 }
 
@@ -66,40 +92,57 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Walks the parameters after SvcPriority and TargetName (RFC 9460 §2.2); `None` where they break off.
-fn hints(rdata: &[u8]) -> Option<bool> {
-    let mut rest = rdata.get(2..)?;
-    loop {
-        let (&length, after) = rest.split_first()?;
-        rest = after.get(usize::from(length)..)?;
-        if length == 0 {
-            break;
+/// How the target name of a service binding ends (RFC 9460 §2.2).
+enum Target<'a> {
+    /// At the root; the parameters follow.
+    Ends(&'a [u8]),
+    /// In a pointer, which is forbidden, or beyond the data. Hints behind it are not found by those who obey, and may
+    /// be by those who do not.
+    Hides,
+    /// With the data.
+    BreaksOff,
+}
+
+fn behind_target(rdata: &[u8]) -> Target<'_> {
+    let mut rest = rdata.get(2..).unwrap_or_default();
+    while let Some((&length, after)) = rest.split_first() {
+        match (length, after.get(usize::from(length)..)) {
+            (0, _) => return Target::Ends(after),
+            (1..=63, Some(next)) => rest = next,
+            _ => return Target::Hides,
         }
     }
+    Target::BreaksOff
+}
+
+/// Whether a hint is private; `None` where the parameters break off before one is.
+fn hints(mut rest: &[u8]) -> Option<bool> {
     while !rest.is_empty() {
         let (key, after) = take_u16(rest)?;
         let (length, after) = take_u16(after)?;
-        let value = after.get(..usize::from(length))?;
-        rest = after.get(usize::from(length)..)?;
+        let (value, after) = after.split_at_checked(length.into())?;
         if hint_is_private(key, value) {
             return Some(true);
         }
+        rest = after;
     }
     Some(false)
 }
 
 fn hint_is_private(key: u16, value: &[u8]) -> bool {
     match key {
-        IPV4_HINT => value
-            .chunks(4)
-            .filter_map(array::<4>)
-            .any(|bytes| is_private(bytes.into())),
-        IPV6_HINT => value
-            .chunks(16)
-            .filter_map(array::<16>)
-            .any(|bytes| is_private(bytes.into())),
+        IPV4_HINT => any_private::<4>(value),
+        IPV6_HINT => any_private::<16>(value),
         _ => false,
     }
+}
+
+fn any_private<const N: usize>(value: &[u8]) -> bool
+where
+    IpAddr: From<[u8; N]>,
+{
+    let mut addresses = value.chunks(N).filter_map(array::<N>);
+    addresses.any(|bytes| is_private(bytes.into()))
 }
 
 fn take_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
@@ -152,9 +195,12 @@ mod tests {
         // priority 1, target ".", ipv4hint=10.0.0.1
         let private = [0, 1, 0, 0, 4, 0, 4, 10, 0, 0, 1];
         let public = [0, 1, 0, 0, 4, 0, 4, 1, 1, 1, 1];
-        assert!(carries_private(RecordType::HTTPS, &private));
-        assert!(!carries_private(RecordType::HTTPS, &public));
-        assert!(!carries_private(RecordType::HTTPS, &private[..9]));
-        assert!(!carries_private(RecordType::A, &[10, 0, 0]));
+        assert!(carries_private(rtype::HTTPS, &private));
+        assert!(!carries_private(rtype::HTTPS, &public));
+        assert!(!carries_private(rtype::HTTPS, &private[..9]));
+        assert!(!carries_private(rtype::A, &[10, 0, 0]));
+        // A target behind a pointer, and one that goes beyond the data.
+        assert!(carries_private(rtype::HTTPS, &[0, 1, 0xc0, 12]));
+        assert!(carries_private(rtype::SVCB, &[0, 1, 3, b'a']));
     }
 }

@@ -1,0 +1,147 @@
+//! Names in wire form: labels behind their lengths, the root last (RFC 1035 §3.1, §4.1.4).
+//!
+//! A pointer must go back, or a name could contain itself; and there may be only as many pointers in one name as it
+//! can have labels.
+
+/// Longest name in wire form (RFC 1035 §3.1).
+pub const NAME_MAX: usize = 255;
+/// Pointers in one name; as many as a name can have labels.
+const POINTERS_MAX: usize = 126;
+
+/// The name at `at`, uncompressed and in lower case, and where what follows it begins.
+pub fn read_name(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
+    let mut name = Vec::with_capacity(32);
+    let mut end = None;
+    let mut at = at;
+    for _ in 0..=POINTERS_MAX {
+        match read_labels(bytes, at, &mut name)? {
+            Stop::Root(after) => return Some((name, end.unwrap_or(after))),
+            Stop::Pointer { to, after } => {
+                end.get_or_insert(after);
+                if to >= at {
+                    return None;
+                }
+                at = to;
+            }
+        }
+    }
+    None
+}
+
+/// What ends a run of labels.
+enum Stop {
+    /// The root; what follows the name begins here.
+    Root(usize),
+    /// A pointer; what follows it begins at `after`.
+    Pointer { to: usize, after: usize },
+}
+
+/// Appends labels up to the root or a pointer.
+fn read_labels(bytes: &[u8], mut at: usize, name: &mut Vec<u8>) -> Option<Stop> {
+    loop {
+        match *bytes.get(at)? {
+            0 => {
+                name.push(0);
+                return (name.len() <= NAME_MAX).then_some(Stop::Root(at + 1));
+            }
+            length @ 1..=63 => {
+                let end = at + 1 + usize::from(length);
+                name.push(length);
+                name.extend(bytes.get(at + 1..end)?.iter().map(u8::to_ascii_lowercase));
+                at = end;
+                if name.len() >= NAME_MAX {
+                    return None;
+                }
+            }
+            high @ 0xc0.. => {
+                let to = u16::from_be_bytes([high & 0x3f, *bytes.get(at + 1)?]).into();
+                return Some(Stop::Pointer { to, after: at + 2 });
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Where what follows an uncompressed name begins; `None` if it is longer than a name may be.
+#[inline]
+pub fn skip_name(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let start = at;
+    loop {
+        match *bytes.get(at)? {
+            0 => return (at + 1 - start <= NAME_MAX).then_some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            _ => return None,
+        }
+    }
+}
+
+/// Puts the labels at `at` into lower case, up to the root or a pointer.
+pub fn lower_labels(bytes: &mut [u8], mut at: usize) {
+    while let Some(&length @ 1..=63) = bytes.get(at) {
+        let end = at + 1 + usize::from(length);
+        if let Some(label) = bytes.get_mut(at + 1..end) {
+            label.make_ascii_lowercase();
+        }
+        at = end;
+    }
+}
+
+/// Whether `name` is `zone` or below it; both in uncompressed lower case.
+pub fn is_within(name: &[u8], zone: &[u8]) -> bool {
+    let mut above = Some(name);
+    while let Some(rest) = above {
+        if rest == zone {
+            return true;
+        }
+        above = parent(rest);
+    }
+    false
+}
+
+/// The name without its first label; `None` for the root.
+pub fn parent(name: &[u8]) -> Option<&[u8]> {
+    let (&length, rest) = name.split_first()?;
+    match length {
+        0 => None,
+        _ => rest.get(usize::from(length)..),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::HEADER;
+
+    /// A name in wire form.
+    fn name(text: &str) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for label in text.split('.').filter(|label| !label.is_empty()) {
+            wire.push(label.len() as u8);
+            wire.extend(label.as_bytes());
+        }
+        wire.push(0);
+        wire
+    }
+
+    #[test]
+    fn names_are_read_through_pointers_that_go_back() {
+        let mut bytes = vec![0; HEADER];
+        bytes.extend(name("Example.COM"));
+        let second = bytes.len();
+        bytes.extend([3, b'w', b'W', b'w', 0xc0, 12]);
+        let (read, end) = read_name(&bytes, second).expect("a name");
+        assert_eq!((read, end), (name("www.example.com"), bytes.len()));
+        // A pointer to itself, and one that goes forward.
+        bytes.extend([0xc0, (bytes.len()) as u8]);
+        assert!(read_name(&bytes, bytes.len() - 2).is_none());
+        assert!(read_name(&[0xc0, 2, 0], 0).is_none());
+    }
+
+    #[test]
+    fn ancestry_goes_by_labels() {
+        assert!(is_within(&name("a.b.c"), &name("b.c")));
+        assert!(is_within(&name("b.c"), &name("b.c")));
+        assert!(is_within(&name("b.c"), &name("")));
+        assert!(!is_within(&name("ab.c"), &name("b.c")));
+    }
+}
