@@ -13,6 +13,9 @@ mod answers;
 /// Which module may use which, and what pure ones must not name.
 mod architecture;
 
+/// Every section that a comment cites is there.
+mod citations;
+
 /// Wrong commands and wrong configurations.
 mod cli;
 

@@ -33,7 +33,7 @@ fn preorder_hash(text: &str, script: &[u8], address: &str) -> PreorderHash {
 }
 
 /// `text` as a base-40 number, most significant digit first, in as few bytes as hold it, at least one.
-/// Leading `0` characters vanish (history §5, ZERO-DROP).
+/// Leading `0` characters vanish (quirk ZERO-DROP).
 fn base40(text: &str) -> Vec<u8> {
     let mut number: Vec<u8> = vec![0]; // little-endian bytes
     for character in text.bytes() {

@@ -76,7 +76,7 @@ impl<V: View> StateMachine<V> for Bns {
 }
 
 /// Finds the names and namespaces that several operations of the block would create if each were alone
-/// (sm §4.1; history §5, BOTH-LOSE). Nothing is applied but import keychains.
+/// (sm §4.1; quirk BOTH-LOSE). Nothing is applied but import keychains.
 fn scan_pass<V: View>(
     block: &mut Block<'_, V>,
     operations: &[Located<Operation>],

@@ -17,7 +17,7 @@ pub struct Features {
     pub stacks_buy_namespaces: bool,
     /// Names can be paid for with tokens.
     pub nameops_cost_tokens: bool,
-    /// Name preorders expire (history §5, NO-PREORDER-EXPIRY).
+    /// Name preorders expire (quirk NO-PREORDER-EXPIRY).
     pub enforce_name_preorder_expiry: bool,
     /// Tokens can be sent.
     pub token_transfer: bool,
@@ -45,7 +45,7 @@ pub enum PriceArithmetic {
 pub enum NamespacePrices {
     /// In satoshi.
     Satoshi(Vec<u64>),
-    /// In µSTX; there is no price in satoshi (history §5, FREE-REVEAL).
+    /// In µSTX; there is no price in satoshi (quirk FREE-REVEAL).
     MicroStacks(Vec<u64>),
 }
 

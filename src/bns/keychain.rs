@@ -9,7 +9,7 @@ use super::record::ImportKeychain;
 use crate::hash::h160;
 
 /// The keychain of `namespace_id` that follows from the revealer's key as it was pushed: that key and its
-/// first `size` non-hardened BIP32 children, with a chain code of zeros (history §5, KEYCHAIN).
+/// first `size` non-hardened BIP32 children, with a chain code of zeros (quirk KEYCHAIN).
 ///
 /// `None` when `pubkey` is no public key, which [`crate::virtualchain::script::revealed_public_key`] rules out.
 pub fn derive(namespace_id: &NamespaceId, pubkey: &[u8], size: u32) -> Option<ImportKeychain> {

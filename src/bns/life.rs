@@ -19,7 +19,7 @@ pub fn is_revealed(params: &Params, namespace: &NamespaceRecord, height: u32) ->
 }
 
 /// Whether the name exists at `height` (sm §2, LIVE). Rules almost always ask this of the block before
-/// the one under way, so that a name is unusable in its registration block (history §5, NEXT-BLOCK).
+/// the one under way, so that a name is unusable in its registration block (quirk NEXT-BLOCK).
 pub fn is_live(
     params: &Params,
     record: &NameRecord,
@@ -37,7 +37,7 @@ pub fn is_live(
     }
     let term = term(params, namespace, height) + grace(params, height);
     let now = u64::from(height);
-    // `>` against `>=`: history §5, EXPIRY-SKEW.
+    // `>` against `>=`: quirk EXPIRY-SKEW.
     is_ready(namespace)
         && (u64::from(namespace.ready_block) + term > now
             || u64::from(record.last_renewed) + term >= now)
@@ -94,7 +94,7 @@ pub fn end(
 ) -> Option<u64> {
     let term = term(params, namespace, height) + grace(params, height);
     let from_ready = u64::from(namespace.ready_block) + term;
-    let from_renewal = u64::from(record.last_renewed) + term + 1; // history §5, EXPIRY-SKEW
+    let from_renewal = u64::from(record.last_renewed) + term + 1; // quirk EXPIRY-SKEW
     is_ready(namespace).then_some(from_ready.max(from_renewal))
 }
 

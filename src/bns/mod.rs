@@ -1,15 +1,21 @@
 //! The rules of the Blockchain Name System: which operations are accepted and what they change.
 //!
 //! ```text
-//! payload --wire--> Operation --check against View--> accept: effect on records, canonical text
-//!                                                 \-> reject: the rule that refused
+//! transaction --wire, operation--> Operation --check against View--> accepted: changes, canonical text
+//!                                                               \-> rejected: the rule that refused
 //! ```
 //!
 //! Everything is a pure function of its arguments: constants come from [`params::Params`], the state is
-//! read through [`view::View`] and changed through a [`changes::Changes`] that the caller commits. A
-//! rejected operation is a value, [`reject::Reject`], never an error. Nothing here may look at a clock,
-//! a file or the network, and every rule cites its source: `sm` is state-machine.md, `wf` wire-format.md,
-//! `ch` consensus-hash.md, `history` history.md.
+//! read through [`view::View`], and [`changes::Changes`] say what the caller has to commit. A rejected
+//! operation is a value, [`reject::Reject`], never an error. Nothing here may look at a clock, a file or the
+//! network.
+//!
+//! The rules in words stand beside the code, and comments in the whole crate cite them by section:
+//!
+//! - `sm §N`: [the state machine](rules::state_machine),
+//! - `wf §N`: [the wire format](rules::wire_format),
+//! - `ch §N`: [the consensus hash](crate::virtualchain::consensus_hash),
+//! - `quirk` and a name in capitals: [a behaviour that looks like a mistake and must be kept](rules::quirks).
 
 pub mod address;
 pub mod block;
@@ -25,7 +31,6 @@ pub mod operation;
 pub mod params;
 pub mod pending;
 pub mod price;
-pub mod quirk;
 pub mod record;
 pub mod reject;
 pub mod state;
@@ -40,3 +45,15 @@ pub use params::Params;
 pub use record::{NameRecord, NamespaceRecord, Preorder};
 pub use reject::Reject;
 pub use view::View;
+
+/// The rules in words. They follow blockstack-core 20.0.8.10 with virtualchain 20.0.1.0, as running it showed.
+pub mod rules {
+    #[doc = include_str!("wire_format.md")]
+    pub mod wire_format {}
+
+    #[doc = include_str!("state_machine.md")]
+    pub mod state_machine {}
+
+    #[doc = include_str!("quirks.md")]
+    pub mod quirks {}
+}

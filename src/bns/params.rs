@@ -40,7 +40,7 @@ pub struct Params {
     pub epochs: Vec<Epoch>,
 }
 
-/// Consensus hash of the heights before the first block (history §1).
+/// Consensus hash of the heights before the first block (sm §9).
 const INITIAL_CONSENSUS_HASH: ConsensusHash = ConsensusHash([
     0x17, 0xac, 0x43, 0xc1, 0xd8, 0x54, 0x9c, 0x31, 0x81, 0xb2, 0x00, 0xf1, 0xbf, 0x97, 0xeb, 0x7d,
 ]);
@@ -48,7 +48,7 @@ const INITIAL_CONSENSUS_HASH: ConsensusHash = ConsensusHash([
 const INITIAL_HEIGHTS: u32 = 4;
 
 impl Params {
-    /// The historical main network (history §1).
+    /// The historical main network (sm §9).
     pub fn mainnet() -> Self {
         let announcers = ["judecn.id", "muneeb.id", "shea256.id"];
         Self {

@@ -54,7 +54,7 @@ impl PriceFunction {
             discount = discount.max(self.no_vowel_discount);
         }
         if label.contains(|c: char| c.is_ascii_digit() || c == '-' || c == '_') {
-            discount = discount.max(self.nonalpha_discount); // history §5, MAX-DISCOUNT
+            discount = discount.max(self.nonalpha_discount); // quirk MAX-DISCOUNT
         }
         (
             u128::from(self.coeff) * u128::from(self.base).pow(exponent),
@@ -102,7 +102,7 @@ pub fn namespace_price(id: &NamespaceId, epoch: &Epoch, units: TokenUnits) -> Op
     let table = match (&epoch.namespace_prices, units) {
         (NamespacePrices::Satoshi(table), TokenUnits::Btc)
         | (NamespacePrices::MicroStacks(table), TokenUnits::Stacks) => table,
-        // History §5, FREE-REVEAL: the comparison with a missing price always passes.
+        // Quirk FREE-REVEAL: the comparison with a missing price always passes.
         _ => return None,
     };
     table.get(id.as_str().len()).or(table.last()).copied()
@@ -118,7 +118,7 @@ impl Price {
         }
     }
 
-    /// As a double, correctly rounded: the fee of an imported name (history §5, FLOAT-FEE).
+    /// As a double, correctly rounded: the fee of an imported name (quirk FLOAT-FEE).
     pub fn to_double(self) -> f64 {
         match self {
             Self::Double(price) => price,

@@ -1,8 +1,8 @@
 //! The rows of the state (sm §1).
 //!
 //! What can be derived is not stored: a name's `name_hash128` and `namespace_id` follow from its name, its
-//! address from its sender. One field is added to the reference's: `update_consensus_hash` keeps what the
-//! transfer quirk would otherwise look up in the name's history (see [`super::quirk`]).
+//! address from its sender. One field is added to the reference's: `update_consensus_hash` keeps what a
+//! transfer would otherwise look up in the name's history (quirk TRANSFER-CH).
 
 use std::ops::RangeInclusive;
 
@@ -68,7 +68,7 @@ impl NameOp {
 pub enum Fee {
     /// Satoshi burnt, of a name that was registered.
     Satoshi(u64),
-    /// The price or renewal fee of an imported name, for ever a double (history §5, FLOAT-FEE).
+    /// The price or renewal fee of an imported name, for ever a double (quirk FLOAT-FEE).
     Float(f64),
 }
 
@@ -83,7 +83,7 @@ pub struct NameRecord {
     pub value_hash: Option<ZonefileHash>,
     /// Script of the owner.
     pub sender: Script,
-    /// Key that the inputs of the registration or import revealed; cleared by a transfer (REG-PUBKEY).
+    /// Key that the inputs of the registration or import revealed; cleared by a transfer (quirk REG-PUBKEY).
     pub sender_pubkey: Option<PublicKey>,
     /// Height of the first preorder or import ever; survives re-registration.
     pub block_number: u32,
@@ -147,7 +147,7 @@ pub struct NamespaceRecord {
     pub preorder_hash: PreorderHash,
     /// 1: fees are burnt; 2: paid to the creator for a while; 3: paid in tokens.
     pub version: u16,
-    /// Script of the payer of preorder and reveal; of the revealer once ready (history §5, READY-SENDER).
+    /// Script of the payer of preorder and reveal; of the revealer once ready (quirk READY-SENDER).
     pub sender: Script,
     /// Key of the payer.
     pub sender_pubkey: Option<PublicKey>,
@@ -265,7 +265,7 @@ impl PreorderKey {
 /// Who may import names into a namespace: addresses derived once from the revealer's key (sm §6.9 rule 4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportKeychain {
-    /// The namespace it belongs to; never invalidated (history §5, KEYCHAIN).
+    /// The namespace it belongs to; never invalidated (quirk KEYCHAIN).
     pub namespace_id: NamespaceId,
     /// The revealer's key, from which the others are derived.
     pub pubkey: PublicKey,

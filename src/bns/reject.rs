@@ -69,7 +69,7 @@ pub enum Reject {
     /// The namespace is revealed and not lapsed (sm §6.8 rule 2).
     #[error("the namespace is revealed already")]
     NamespaceAlreadyRevealed,
-    /// p2sh owners begin with epoch 2 (sm §6.2 rule 5, §6.5 rule 13).
+    /// p2sh owners begin with epoch 2 (sm §6.2 rule 5, §6.5 rule 9).
     #[error("script addresses cannot own names in this epoch")]
     MultisigNotEnabled,
     /// No unspent preorder commits to this (sm §6.2 rule 6, §6.8 rule 4).
@@ -90,7 +90,7 @@ pub enum Reject {
     /// No name of the sender fits the update (sm §6.4 rule 2), none the transfer (sm §6.5 rule 1).
     #[error("no name fits the hash in the operation")]
     UnknownNameHash,
-    /// Sender and recipient are the same (sm §6.5 rule 8, §6.12 rule 2).
+    /// Sender and recipient are the same (sm §6.5 rule 5, §6.12 rule 2).
     #[error("sender and recipient are the same")]
     TransferToSelf,
     /// Namespaces of this version begin with a later epoch (sm §6.8 rule 6).

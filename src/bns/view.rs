@@ -21,8 +21,8 @@ pub trait View: SnapshotView {
     /// All names whose row has this owner, in ascending order.
     fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, Self::Error>;
 
-    /// All names whose row carries this commitment, in ascending order (several are possible: history §5,
-    /// ZERO-DROP).
+    /// All names whose row carries this commitment, in ascending order. Several are possible
+    /// (quirk ZERO-DROP).
     fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, Self::Error>;
 
     /// The row of a namespace.

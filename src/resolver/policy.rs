@@ -16,7 +16,7 @@ const PROTECTED_ID: [&str; 12] = [
     "co", "go", "ac", "or", "web", "sch", "mil", "net", "my", "biz", "desa", "ponpes",
 ];
 
-/// The namespaces of the main chain other than `id` (history §1). Their names stay on the machine even before the
+/// The namespaces of the main chain other than `id` (sm §9). Their names stay on the machine even before the
 /// first block is read.
 const HISTORICAL: [&str; 4] = ["blockstack", "graphite", "helloworld", "podcast"];
 

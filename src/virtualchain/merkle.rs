@@ -12,7 +12,7 @@ pub fn ops_hash(serialized: &[&str]) -> OpsHash {
     if leaves.is_empty() {
         leaves.push(sha256d(b""));
     }
-    leaves.sort_unstable(); // The order of operations in the block is lost here (history §5, SORTED-OPS).
+    leaves.sort_unstable(); // The order of operations in the block is lost here (quirk SORTED-OPS).
     let root = root(leaves.iter().map(|leaf| &leaf[..]));
     OpsHash::from_slice(&root).expect("leaves of 32 bytes fold into 32 bytes")
 }

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Nothing here opens a file or socket, and nothing here knows what an operation means: that is the
-//! [`StateMachine`]'s part. Follows virtualchain 20.0.1.0 (`indexer.py`, `merkle.py`, `hashing.py`) as
-//! specified in consensus-hash.md and wire-format.md §1.
+//! [`StateMachine`]'s part. The hashes are those of virtualchain 20.0.1.0; [`consensus_hash`] says them in words
+//! (`ch §N`), and how a payload is found stands in the [wire format](crate::bns::rules::wire_format) (`wf §1`).
 
 pub mod engine;
 pub mod merkle;
@@ -23,6 +23,9 @@ pub mod serialize;
 pub mod snapshot;
 pub mod transaction;
 pub mod walk;
+
+#[doc = include_str!("consensus_hash.md")]
+pub mod consensus_hash {}
 
 pub use engine::{
     Accepted, BlockOutcome, Decision, Located, Processed, StateMachine, connect_block,

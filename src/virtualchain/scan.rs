@@ -1,4 +1,4 @@
-//! Finds the transactions of a raw block that carry the magic bytes (wire-format.md §1).
+//! Finds the transactions of a raw block that carry the magic bytes (wf §1).
 //!
 //! A block is walked once over its bytes; only transactions whose deciding `OP_RETURN` starts with the
 //! magic are decoded. Which spent outputs the rules will need is then known, and the chain source supplies
@@ -52,7 +52,7 @@ pub fn payload(transaction: &Transaction, magic: [u8; 2]) -> Option<&[u8]> {
         .output
         .iter()
         .map(|output| output.script_pubkey.as_bytes());
-    // History §5, LAST-NULLDATA: a malformed or foreign last one cancels an earlier good one.
+    // Quirk LAST-NULLDATA: a malformed or foreign last one cancels an earlier good one.
     let last = scripts.rfind(|script| script.first() == Some(&OP_RETURN))?;
     script::null_data(last)?.strip_prefix(&magic)
 }

@@ -1,4 +1,4 @@
-//! Scripts as the reference reads them: its tokeniser and its classes (wire-format.md §2).
+//! Scripts as the reference reads them: its tokeniser and its classes (wf §2).
 //!
 //! This is not Bitcoin's script parser: a push that runs past the end yields what is left, and classes are
 //! tested in the reference's order. Consensus depends on these differences.

@@ -31,7 +31,7 @@ const RATE: u64 = 10;
 const ALLOWANCE: Amount = Amount::from_sat(100_000_000);
 /// What the payer of a namespace is given on top of its price.
 const MARGIN: Amount = Amount::from_sat(10_000_000);
-/// The price function of the historical `.id` (history §1).
+/// The price function of the historical `.id` (sm §9).
 const PRICES: PriceFunction = PriceFunction {
     coeff: 250,
     base: 4,

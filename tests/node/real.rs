@@ -25,7 +25,7 @@ const NAMESPACES: [&str; 6] = ["id", "miner", "blockstack", "helloworld", "stx",
 const IMPORT_COIN: Amount = Amount::from_sat(50_000);
 /// Imports in a block.
 const BATCH: usize = 200;
-/// The price function of `.id` (history §1).
+/// The price function of `.id` (sm §9).
 const PRICES: PriceFunction = PriceFunction {
     coeff: 250,
     base: 4,

@@ -143,10 +143,10 @@ impl Operation {
                 value_hash,
                 tokens,
             } if outputs.count() >= 4 => {
-                // History §5, FOUR-OUTPUTS: the number of outputs alone makes it a renewal.
+                // Quirk FOUR-OUTPUTS: the number of outputs alone makes it a renewal.
                 let recipient = outputs.typed(2)?.recipient(1)?;
                 let (burn_address, op_fee) = outputs.renewal_fee(3)?;
-                // History §5, RENEW-57.
+                // Quirk RENEW-57.
                 let lacks_tokens = value_hash.is_some() && tokens.is_none();
                 require(!(features.nameops_cost_tokens && lacks_tokens))?;
                 let tokens = tokens.unwrap_or(0);
@@ -354,7 +354,7 @@ fn origin(transaction: &VirtualTransaction) -> Result<Origin, Reject> {
         )
     };
     let inputs = &transaction.transaction.input;
-    // History §5, ALL-INPUTS. A coinbase has no prevouts and is refused here too.
+    // Quirk ALL-INPUTS. A coinbase has no prevouts and is refused here too.
     if transaction.prevouts.len() != inputs.len() || !transaction.prevouts.iter().all(supported) {
         return Err(Reject::UnsupportedSenderScript);
     }
@@ -409,7 +409,7 @@ fn name_text(opcode: char, record: &NameRecord, versions: AddressVersions) -> Se
     text
 }
 
-/// Sender and address a second time, as registrations, renewals and imports end (history §5, DUP-FIELDS).
+/// Sender and address a second time, as registrations, renewals and imports end (quirk DUP-FIELDS).
 fn with_owner_again(
     mut text: Serializer,
     record: &NameRecord,
@@ -420,7 +420,7 @@ fn with_owner_again(
     text.finish()
 }
 
-/// A fee in the form that the record's kind has for ever (history §5, FLOAT-FEE).
+/// A fee in the form that the record's kind has for ever (quirk FLOAT-FEE).
 fn fee_of_kind(record: &NameRecord, satoshi: u64) -> Fee {
     if record.is_imported() {
         Fee::Float(satoshi as f64)

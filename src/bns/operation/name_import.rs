@@ -40,7 +40,7 @@ impl NameImport {
     }
 
     /// sm §6.9. Creates the import keychain on the way, also in the scan pass, where it stays even if
-    /// nothing else does (history §5, KEYCHAIN).
+    /// nothing else does (quirk KEYCHAIN).
     pub(in crate::bns) fn check<V: View>(
         &self,
         block: &mut Block<'_, V>,
@@ -123,7 +123,7 @@ impl NameImport {
         })
     }
 
-    /// What the name would cost at this height; nothing is paid (history §5, FLOAT-FEE).
+    /// What the name would cost at this height; nothing is paid (quirk FLOAT-FEE).
     fn price<V: View>(&self, block: &Block<'_, V>, namespace: &NamespaceRecord) -> f64 {
         if namespace.version == 3 {
             return 0.0;

@@ -38,7 +38,7 @@ impl NamePreorder {
 
     fn check<V: View>(&self, block: &Block<'_, V>) -> Check<V::Error> {
         let hash = &self.burn.preorder_hash;
-        // History §5, HASH-SQUAT: an unspent row blocks its hash for ever, unless a live name carries it.
+        // Quirk HASH-SQUAT: an unspent row blocks its hash for ever, unless a live name carries it.
         let unspent = is_preordered(block, hash, PreorderKind::Name)?;
         ensure(
             !unspent || block.is_preorder_of_live_name(hash)?,
@@ -49,7 +49,7 @@ impl NamePreorder {
         if let Some(burn) = &self.tokens {
             ensure(burn.token_type == STACKS, Reject::NoTokenAccount)?;
             ensure_funded(block, &self.origin.address, burn.amount)?;
-            // History §5, LATE-BURN-CHECK: only tokens are checked here, bitcoin at the registration.
+            // Quirk LATE-BURN-CHECK: only tokens are checked here, bitcoin at the registration.
             ensure(
                 self.burn.burn_address == block.params.burn_address,
                 Reject::WrongBurnAddress,
@@ -104,7 +104,7 @@ pub(super) fn preorder<V: View>(
     Ok(row)
 }
 
-/// ch §1, `?`. Tokens and burn address are not in it (history §5, ZERO-TOKEN-HASH).
+/// ch §1, `?`. Tokens and burn address are not in it (quirk ZERO-TOKEN-HASH).
 fn text(row: &Preorder, versions: AddressVersions) -> String {
     let mut text = Serializer::new('?');
     text.field(row.preorder_hash)

@@ -100,7 +100,7 @@ impl NameRegistration {
         preorder: &Preorder,
         namespace: &NamespaceRecord,
     ) -> Result<(), Refusal<V::Error>> {
-        // The limit is added to the wrong side (history §5, NO-PREORDER-EXPIRY).
+        // The limit is added to the wrong side (quirk NO-PREORDER-EXPIRY).
         let term = life::term(block.params, namespace, block.last);
         let made = u64::from(preorder.block_number);
         ensure(made + term > u64::from(block.last), Reject::PreorderExpired)?;
@@ -128,7 +128,7 @@ impl NameRegistration {
             preorder_hash: preorder.preorder_hash,
             value_hash: self.value_hash,
             sender: self.recipient.script.clone(),
-            sender_pubkey: self.origin.sender_pubkey.clone(), // REG-PUBKEY
+            sender_pubkey: self.origin.sender_pubkey.clone(), // quirk REG-PUBKEY
             block_number: former.map_or(preorder.block_number, |record| record.block_number),
             preorder_block_number: preorder.block_number,
             namespace_block_number: namespace.block_number,

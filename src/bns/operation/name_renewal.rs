@@ -64,7 +64,7 @@ impl NameRenewal {
             Reject::NameRevoked,
         )?;
         let namespace = block.ready_namespace(self.name.namespace_id().as_ref())?;
-        block.ensure_quota(&self.recipient.script)?; // history §5, QUOTA-SELF
+        block.ensure_quota(&self.recipient.script)?; // quirk QUOTA-SELF
         let record = live.ok_or(Refusal::Reject(Reject::NameNotLive))?;
         ensure(record.sender == self.origin.sender, Reject::NotOwner)?; // rule 7 follows by rule 2
         let burn_address = self

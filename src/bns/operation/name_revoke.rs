@@ -41,7 +41,7 @@ impl NameRevoke {
             .ok_or(Refusal::Reject(Reject::NameNotLive))?;
         let namespace = block.ready_namespace(self.name.namespace_id().as_ref())?;
         ensure(!record.revoked, Reject::NameRevoked)?;
-        // Rule 5 asks of the current height, unlike every other rule (history §5, EXPIRY-SKEW).
+        // Rule 4 asks of the current height, unlike every other rule (quirk EXPIRY-SKEW).
         ensure(
             block.live_name_at(&self.name, block.height)?.is_some(),
             Reject::NameNotLive,

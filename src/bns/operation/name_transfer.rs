@@ -2,7 +2,6 @@
 
 use super::{Origin, Recipient, name_text};
 use crate::bns::block::{Block, Refusal, ensure};
-use crate::bns::quirk;
 use crate::bns::record::{NameOp, NameRecord};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
@@ -18,7 +17,7 @@ pub struct NameTransfer {
     pub keep_data: bool,
     /// Which name.
     pub name_hash128: NameHash128,
-    /// A recent consensus hash; see [`quirk::transfer_consensus_hash`] for what becomes of it.
+    /// A recent consensus hash; the name may keep another one (quirk TRANSFER-CH).
     pub consensus_hash: ConsensusHash,
     /// The new owner.
     pub recipient: Recipient,
@@ -30,7 +29,8 @@ impl NameTransfer {
         block: &mut Block<'_, V>,
     ) -> Result<String, Refusal<V::Error>> {
         let before = self.check(block)?;
-        let consensus_hash = quirk::transfer_consensus_hash(&before, self.consensus_hash);
+        // Quirk TRANSFER-CH: that of the last update in this life of the name, if there was one.
+        let consensus_hash = before.update_consensus_hash.unwrap_or(self.consensus_hash);
         let record = NameRecord {
             sender: self.recipient.script.clone(),
             sender_pubkey: None,
@@ -66,8 +66,8 @@ impl NameTransfer {
             self.origin.sender != self.recipient.script,
             Reject::TransferToSelf,
         )?;
-        ensure(record.sender == self.origin.sender, Reject::NotOwner)?; // rule 11 follows by rule 8
-        // Registrations of this block do not count here (rule 12).
+        ensure(record.sender == self.origin.sender, Reject::NotOwner)?; // rule 7 follows by rule 5
+        // Registrations of this block do not count here (rule 8).
         let held = block.owned_names(&self.recipient.script)?.len();
         ensure(
             held < block.params.max_names_per_sender,

@@ -27,7 +27,7 @@ impl NamespaceReady {
         let record = NamespaceRecord {
             op: NamespaceOp::Ready,
             ready_block: block.height,
-            sender: self.origin.sender.clone(), // history §5, READY-SENDER
+            sender: self.origin.sender.clone(), // quirk READY-SENDER
             txid: self.origin.txid,
             vtxindex: self.origin.vtxindex,
             ..before

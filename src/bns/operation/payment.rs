@@ -36,7 +36,7 @@ impl Payment {
             1 => burnt && self.covers_price(block, name, namespace, tokens),
             2 if !features.pay_to_creator => false,
             2 if receives_fees(block, namespace) => {
-                // History §5, PAY-TO-PAYER: the payer of the reveal, not the revealer.
+                // Quirk PAY-TO-PAYER: the payer of the reveal, not the revealer.
                 self.burn_address == namespace.address
                     && tokens.is_none()
                     && self.covers_price(block, name, namespace, None)
