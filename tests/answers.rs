@@ -130,9 +130,7 @@ impl Pair {
             .with_log(QueryLog::On);
         let remembering = Arc::new(remembering);
         let told = Arc::clone(&remembering);
-        (script.index.store).subscribe(move |notice| {
-            told.note_change(notice.height, &notice.names, &notice.namespaces)
-        });
+        (script.index.store).subscribe(move |notice| told.note_change(notice));
         Self {
             remembering,
             deciding,

@@ -37,7 +37,7 @@ const ADAPTERS: [(&str, &[&str]); 12] = [
 const ASSEMBLY: [(&str, &[&str]); 4] = [
     ("config", &["daemon", "cli", "indexer"]),
     ("daemon", &["cli"]),
-    ("cli", &["indexer"]),
+    ("cli", &[]),
     ("main", &[]),
 ];
 

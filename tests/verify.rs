@@ -13,9 +13,9 @@ use bnsd::chain::dev::DevChain;
 use bnsd::cli::vectorfile::VectorFile;
 use bnsd::clock::SystemClock;
 use bnsd::hash::ZonefileHash;
-use bnsd::indexer::{Indexer, Turn};
+use bnsd::indexer::{Indexer, Turn, VerifyError, verify};
 use bnsd::progress::Progress;
-use bnsd::store::{ChainIdentity, Store, StoreOptions, VerifyError};
+use bnsd::store::{ChainIdentity, Store, StoreOptions};
 use bnsd::wallet::registrar::Registrar;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
@@ -58,7 +58,7 @@ fn a_long_random_chain_is_what_its_operations_make_it() {
     let store = golden::open(scratch.path(), &chain.params, 100);
     golden::connect(&store, &bns, &chain.blocks, |_, _| {});
     let mut reached = Vec::new();
-    let verified = store.verify(&bns, |height| reached.push(height)).unwrap();
+    let verified = verify(&store, &bns, |height| reached.push(height)).unwrap();
     let last = chain.blocks.last().unwrap();
     assert_eq!(
         verified.tip,
@@ -74,7 +74,7 @@ fn a_long_random_chain_is_what_its_operations_make_it() {
     for _ in 0..30 {
         store.disconnect().unwrap();
     }
-    store.verify(&bns, |_| {}).unwrap();
+    verify(&store, &bns, |_| {}).unwrap();
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn an_empty_database_is_sound() {
     let chain = golden::chain("spec", "chain-epochs");
     let bns = Bns::new(chain.params.clone());
     let store = golden::open(scratch.path(), &chain.params, 100);
-    let verified = store.verify(&bns, |_| {}).unwrap();
+    let verified = verify(&store, &bns, |_| {}).unwrap();
     assert_eq!((verified.tip, verified.blocks), (None, 0));
 }
 
@@ -137,7 +137,7 @@ fn rows_that_are_taken_away_or_added_are_found() {
         );
     }
     let bns = Bns::new(subject.chain.params.clone());
-    subject.open().verify(&bns, |_| {}).unwrap();
+    verify(&subject.open(), &bns, |_| {}).unwrap();
 }
 
 /// Runs `bnsd chain` on a data directory of the embedded chain; exit code, output, errors.
@@ -279,7 +279,7 @@ fn flip_bytes(folder: &str, name: &str, seed: u64) {
         write(scratch.path(), table, key, Some(value));
     }
     let bns = Bns::new(subject.chain.params.clone());
-    subject.open().verify(&bns, |_| {}).unwrap();
+    verify(&subject.open(), &bns, |_| {}).unwrap();
 }
 
 fn flipped(table: &str, key: &[u8], value: &[u8], random: &mut Random) -> Vec<u8> {
@@ -362,7 +362,7 @@ impl<'a> Subject<'a> {
 
     fn assert_found(&self, expected: Option<u32>, place: &str) {
         let bns = Bns::new(self.chain.params.clone());
-        match self.open().verify(&bns, |_| {}) {
+        match verify(&self.open(), &bns, |_| {}) {
             Err(VerifyError::Difference { height, what }) => {
                 let heights = self.chain.blocks.iter().map(|block| block.height);
                 let known = expected

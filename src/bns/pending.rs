@@ -18,6 +18,8 @@ use crate::virtualchain::SnapshotView;
 #[derive(Debug)]
 pub struct Pending<'v, V> {
     base: &'v V,
+    /// The newest height of the base and the consensus hash that later heights are taken to have.
+    newest: Option<(u32, ConsensusHash)>,
     changes: Changes,
     /// Names that the block changed, by the owner that their row came to have.
     by_sender: BTreeMap<Script, BTreeSet<Name>>,
@@ -32,11 +34,43 @@ impl<'v, V: View> Pending<'v, V> {
     pub fn new(base: &'v V) -> Self {
         Self {
             base,
+            newest: None,
             changes: Changes::default(),
             by_sender: BTreeMap::new(),
             by_preorder: BTreeMap::new(),
             created: BTreeMap::new(),
         }
+    }
+
+    /// Nothing changed yet; heights above `tip` are taken to have the consensus hash `newest`.
+    pub fn ahead(base: &'v V, tip: u32, newest: ConsensusHash) -> Self {
+        Self {
+            newest: Some((tip, newest)),
+            ..Self::new(base)
+        }
+    }
+
+    /// Takes over what a later block changed.
+    pub fn absorb(&mut self, changes: Changes) -> Result<(), V::Error> {
+        for (key, change) in changes.preorders {
+            match change.after {
+                Some(preorder) => self.put_preorder(preorder),
+                None => self.remove_preorders(&key.preorder_hash)?,
+            }
+        }
+        for record in rows_after(changes.names) {
+            self.put_name(record)?;
+        }
+        for record in rows_after(changes.namespaces) {
+            self.put_namespace(record)?;
+        }
+        for keychain in rows_after(changes.keychains) {
+            self.put_keychain(keychain)?;
+        }
+        for account in rows_after(changes.accounts) {
+            self.put_account(account)?;
+        }
+        Ok(())
     }
 
     /// What the block changed.
@@ -149,6 +183,11 @@ impl<'v, V: View> Pending<'v, V> {
     }
 }
 
+/// Rows after a block, of a kind that no block removes.
+fn rows_after<K: Ord, T>(changed: BTreeMap<K, Change<T>>) -> impl Iterator<Item = T> {
+    changed.into_values().filter_map(|change| change.after)
+}
+
 fn put<K: Ord, T, E>(
     rows: &mut BTreeMap<K, Change<T>>,
     key: K,
@@ -168,7 +207,10 @@ impl<V: View> SnapshotView for Pending<'_, V> {
     type Error = V::Error;
 
     fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>, V::Error> {
-        self.base.consensus_hash(height)
+        match self.newest {
+            Some((tip, newest)) if height > tip => Ok(Some(newest)),
+            _ => self.base.consensus_hash(height),
+        }
     }
 }
 

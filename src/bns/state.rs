@@ -9,9 +9,10 @@ use super::changes::{Change, Changes};
 use super::name::{Name, NamespaceId};
 use super::params::Params;
 use super::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder, PreorderKey};
+use super::reject::Reject;
 use super::view::View;
 use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
-use crate::virtualchain::{Snapshot, SnapshotView};
+use crate::virtualchain::{BlockOutcome, CandidateBlock, Sink, Snapshot, SnapshotView};
 
 /// Every row, with the indexes that rules need.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,6 +40,14 @@ impl State {
     pub fn connect(&mut self, height: u32, changes: &Changes, snapshot: Snapshot) {
         self.apply_changes(changes);
         self.snapshots.insert(height, snapshot);
+    }
+
+    /// A sink that shows each block's outcome to `look`, which may end the loop, and then takes it over.
+    pub fn sink<T, E, F>(&mut self, look: F) -> StateSink<'_, F>
+    where
+        F: FnMut(&CandidateBlock<T>, &BlockOutcome<Reject, Changes>) -> Result<(), E>,
+    {
+        StateSink { state: self, look }
     }
 
     /// Undoes block `height` with the [inverse](Changes::inverse) of its changes.
@@ -103,6 +112,38 @@ impl State {
                 .insert(name.clone());
             self.by_hash128.insert(name.hash128(), name.clone());
         }
+    }
+}
+
+/// The state in memory as a [`Sink`], see [`State::sink`].
+pub struct StateSink<'s, F> {
+    state: &'s mut State,
+    look: F,
+}
+
+impl<T, F, E> Sink<T> for StateSink<'_, F>
+where
+    F: FnMut(&CandidateBlock<T>, &BlockOutcome<Reject, Changes>) -> Result<(), E>,
+    E: From<Infallible>,
+{
+    type View = State;
+    type Reject = Reject;
+    type Changes = Changes;
+    type Error = E;
+
+    fn view(&self) -> &State {
+        self.state
+    }
+
+    fn take(
+        &mut self,
+        block: CandidateBlock<T>,
+        outcome: BlockOutcome<Reject, Changes>,
+    ) -> Result<(), E> {
+        (self.look)(&block, &outcome)?;
+        self.state
+            .connect(block.height, &outcome.changes, outcome.snapshot);
+        Ok(())
     }
 }
 

@@ -1,26 +1,94 @@
-//! The candidates of a block with the outputs that they spend: what rules are shown.
+//! Blocks with their candidates and the outputs that those spend: what rules are shown.
 
-use super::{Block, ChainSource, SourceError};
-use crate::virtualchain::VirtualTransaction;
+use super::{Block, BlockRef, ChainSource, Event, SourceError};
 use crate::virtualchain::scan::{self, Candidate};
+use crate::virtualchain::{BlockHeader, CandidateBlock, VirtualTransaction};
+
+/// Every block that a source has, from the first block of a virtualchain to the tip.
+///
+/// The iterator ends where the source has nothing more for now, and goes on when it has.
+pub struct Blocks<S> {
+    source: S,
+    tip: Option<BlockRef>,
+    first_block: u32,
+    magic: [u8; 2],
+}
+
+impl<S: ChainSource> Blocks<S> {
+    /// The blocks from `first_block` on, with the transactions that carry `magic`.
+    pub fn new(source: S, first_block: u32, magic: [u8; 2]) -> Self {
+        Self {
+            source,
+            tip: None,
+            first_block,
+            magic,
+        }
+    }
+
+    /// The last block that was given out.
+    pub fn tip(&self) -> Option<BlockRef> {
+        self.tip
+    }
+
+    fn read(&mut self) -> Result<Option<CandidateBlock>, SourceError> {
+        loop {
+            match self.source.next(self.tip, self.first_block)? {
+                Event::Preparing { .. } => {}
+                Event::Idle => return Ok(None),
+                Event::Disconnect => {
+                    let problem = "the chain was reorganised while it was read: run it again";
+                    return Err(SourceError::Unavailable(problem.to_owned()));
+                }
+                Event::Connect(block) => {
+                    self.tip = Some(block.at);
+                    return candidates(&mut self.source, &block, self.magic).map(Some);
+                }
+            }
+        }
+    }
+}
+
+impl<S: ChainSource> Iterator for Blocks<S> {
+    type Item = Result<CandidateBlock, SourceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
 
 /// Scans a block for `magic` and asks its source for what the candidates spend.
 pub fn candidates<S: ChainSource + ?Sized>(
     source: &mut S,
     block: &Block,
     magic: [u8; 2],
-) -> Result<Vec<VirtualTransaction>, SourceError> {
+) -> Result<CandidateBlock, SourceError> {
     let candidates = scan::scan(&block.raw, magic).map_err(|error| {
         let height = block.at.height;
         let problem = format!("block {height} from the chain source cannot be read: {error}");
         SourceError::Fatal(format!("{problem}; check the node's files"))
     })?;
+    Ok(CandidateBlock {
+        height: block.at.height,
+        candidates: with_prevouts(source, block, candidates)?,
+        about: BlockHeader {
+            hash: block.at.hash,
+            previous: block.previous,
+            time: block.time,
+        },
+    })
+}
+
+/// Joins each candidate with the outputs that it spends. A block without candidates costs no question.
+fn with_prevouts<S: ChainSource + ?Sized>(
+    source: &mut S,
+    block: &Block,
+    candidates: Vec<Candidate>,
+) -> Result<Vec<VirtualTransaction>, SourceError> {
     let outpoints: Vec<_> = candidates.iter().flat_map(Candidate::outpoints).collect();
-    if outpoints.is_empty() {
-        let without = |candidate: Candidate| candidate.with_prevouts(Vec::new());
-        return Ok(candidates.into_iter().map(without).collect());
-    }
-    let prevouts = source.prevouts(block, &outpoints)?;
+    let prevouts = match outpoints.as_slice() {
+        [] => Vec::new(),
+        outpoints => source.prevouts(block, outpoints)?,
+    };
     if prevouts.len() != outpoints.len() {
         let height = block.at.height;
         let problem = format!("the chain source lacks spent outputs of block {height}");

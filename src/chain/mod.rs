@@ -24,7 +24,7 @@ pub mod header;
 mod pipeline;
 pub mod tree;
 
-pub use candidates::candidates;
+pub use candidates::{Blocks, candidates};
 
 /// A place in a chain of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -16,9 +16,10 @@
 //! errors).
 
 mod access;
-mod aliases;
+mod answers;
 mod batch;
 mod busiest;
+mod chain;
 mod client;
 mod connections;
 mod cookie;
@@ -29,7 +30,6 @@ mod hosts;
 mod https;
 mod plain;
 mod query;
-mod replies;
 mod server;
 mod tcp;
 mod tls;

@@ -1,4 +1,4 @@
-//! Zone files on disk, by the hash of their bytes (za §1).
+//! Zone files on disk, by the hash of their bytes (RIPEMD-160 of SHA-256).
 //!
 //! A file is `<h[0:2]>/<h[2:4]>/<h>.txt`, `h` being its hash in hex, as in the reference implementation. It is
 //! written under `.new/`, synced, renamed, and its directory synced: under its final name a file is complete
@@ -231,7 +231,7 @@ mod tests {
     fn what_is_put_is_found_under_the_references_path() {
         let (_scratch, archive) = archive();
         let hash = archive.put(ZONE).expect("it fits");
-        // za §1, example
+        // Computed with OpenSSL: sha256, then ripemd160.
         assert_eq!(hash.to_string(), "087dcea832e706022a1fd3fa723cf3261e5b5e2f");
         assert!(
             archive

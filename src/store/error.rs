@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bitcoin::BlockHash;
 
-use super::ChainIdentity;
+use super::identity::ChainIdentity;
 
 /// Why a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -8,9 +8,9 @@ use redb::{
     WriteTransaction,
 };
 
-use super::ChainIdentity;
 use super::codec::{Field, Input};
 use super::error::{OpenError, StoreError};
+use super::identity::ChainIdentity;
 use super::table::{Tables, open_meta};
 use super::view::StoreSnapshot;
 

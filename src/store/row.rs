@@ -27,7 +27,7 @@ pub struct IndexedBlock {
     pub ops_hash: OpsHash,
     /// Hash over it and its past.
     pub consensus_hash: ConsensusHash,
-    /// SHA-256 over the rows of its candidates: [`super::Store::verify`] notices with it what changed in
+    /// SHA-256 over the rows of its candidates: [`crate::indexer::verify`] notices with it what changed in
     /// them where no rule looks, for example the value of a spent output.
     pub candidates: [u8; 32],
 }
@@ -66,10 +66,10 @@ pub enum StoredDecision {
     },
 }
 
-/// A zone file hash that an accepted operation put on the chain (za §3).
+/// A zone file hash that an accepted operation put on the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
-    /// Position among all announcements, from 1 (za §3, `inv_index`).
+    /// Position among all announcements, from 1; the `inv_index` of the reference implementation.
     pub inventory_index: u32,
     /// The name whose record carries it.
     pub name: Name,
@@ -83,7 +83,7 @@ pub struct Announcement {
 
 impl StoredDecision {
     /// The stored form of a decision; `None` for a candidate that is no operation.
-    pub(super) fn of<R: Display>(decision: Option<&Decision<R>>) -> Self {
+    pub fn of<R: Display>(decision: Option<&Decision<R>>) -> Self {
         match decision {
             None => Self::Ignored,
             Some(Decision::Accepted(accepted)) => Self::Accepted {

@@ -1,6 +1,7 @@
 //! What the store promises, on real files.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
@@ -10,14 +11,17 @@ use tempfile::TempDir;
 use super::arbitrary::{self, Wish};
 use super::query::dump_rows;
 use super::record::Row;
+use super::table::Tables;
 use super::*;
 use crate::bns::address::Address;
-use crate::bns::changes::{Change, Event, EventRow};
+use crate::bns::changes::{Change, Changes, Event, EventRow};
+use crate::bns::name::Name;
 use crate::bns::record::{Account, NameOp, NameRecord};
 use crate::bns::view::View;
 use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
 use crate::virtualchain::{
-    Accepted, BlockOutcome, Decision, Located, Snapshot, SnapshotView, VirtualTransaction,
+    Accepted, BlockHeader, BlockOutcome, CandidateBlock, Decision, Located, Snapshot, SnapshotView,
+    VirtualTransaction,
 };
 
 /// The database's files: kills, damage, locks, formats.
@@ -45,9 +49,9 @@ fn scratch() -> (TempDir, Store) {
     (scratch, store)
 }
 
-/// Everything that a block is made of, owned.
+/// A block and what rules are said to have made of it.
 struct Block {
-    candidates: Vec<VirtualTransaction>,
+    block: CandidateBlock,
     outcome: BlockOutcome<String, Changes>,
 }
 
@@ -56,21 +60,26 @@ impl Block {
         BlockHash::hash(&height.to_be_bytes())
     }
 
-    fn connected(&self) -> ConnectedBlock<'_, String> {
-        let height = self.outcome.height;
-        ConnectedBlock {
-            hash: Self::hash(height),
-            previous: Self::hash(height - 1),
-            time: 1_500_000_000 + height,
-            candidates: &self.candidates,
-            outcome: &self.outcome,
-        }
+    fn connect(&self, store: &Store) -> Result<(), StoreError> {
+        store.write(|writer| self.apply(writer))
+    }
+
+    fn apply(&self, writer: &mut Writer<'_>) -> Result<(), StoreError> {
+        writer.apply(&self.block, &self.outcome)
     }
 
     fn of_changes(height: u32, changes: Changes) -> Self {
         let seed = height.to_be_bytes()[3];
         Self {
-            candidates: Vec::new(),
+            block: CandidateBlock {
+                height,
+                candidates: Vec::new(),
+                about: BlockHeader {
+                    hash: Self::hash(height),
+                    previous: Self::hash(height - 1),
+                    time: 1_500_000_000 + height,
+                },
+            },
             outcome: BlockOutcome {
                 height,
                 decisions: Vec::new(),
@@ -92,7 +101,7 @@ impl Block {
                 ..candidate.clone()
             };
             let txid = candidate.txid;
-            block.candidates.push(candidate);
+            block.block.candidates.push(candidate);
             if let Some(operation) = decided(decision) {
                 block.outcome.decisions.push(Located {
                     vtxindex: *vtxindex,
@@ -198,9 +207,7 @@ fn full_dump(store: &Store) -> String {
 
 fn connect_wish(store: &Store, height: u32, wish: &Wish) {
     let block = Block::of_wish(height, wish, &*store.snapshot());
-    store
-        .connect(&block.connected())
-        .expect("the block follows");
+    block.connect(store).expect("the block follows");
 }
 
 /// A record made from the smallest arbitrary one.
@@ -231,13 +238,11 @@ fn connect_record(store: &Store, height: u32, record: &NameRecord) {
         .insert(record.name.clone(), Change { before, after });
     changes.events = events(&changes);
     let block = Block::of_changes(height, changes);
-    store
-        .connect(&block.connected())
-        .expect("the block follows");
+    block.connect(store).expect("the block follows");
 }
 
 fn connect_empty(store: &Store, height: u32) -> Result<(), StoreError> {
-    store.connect(&Block::of_changes(height, Changes::default()).connected())
+    Block::of_changes(height, Changes::default()).connect(store)
 }
 
 #[test]
@@ -345,13 +350,10 @@ fn blocks_follow_the_tip_or_are_refused() {
         }
     ));
     connect_empty(&store, FIRST).expect("it is the first");
-    let block = Block::of_changes(FIRST + 1, Changes::default());
-    let elsewhere = ConnectedBlock {
-        previous: Block::hash(0),
-        ..block.connected()
-    };
+    let mut elsewhere = Block::of_changes(FIRST + 1, Changes::default());
+    elsewhere.block.about.previous = Block::hash(0);
     assert!(matches!(
-        store.connect(&elsewhere),
+        elsewhere.connect(&store),
         Err(StoreError::OtherBranch { .. })
     ));
     let tip = store.snapshot().tip().expect("one block");
@@ -376,15 +378,13 @@ fn changes_from_another_state_are_refused_and_leave_nothing() {
         },
     );
     let block = Block::of_changes(FIRST + 1, changes);
-    let error = store
-        .connect(&block.connected())
-        .expect_err("there is a row");
+    let error = block.connect(&store).expect_err("there is a row");
     assert!(matches!(
         error,
         StoreError::StaleChanges { table: "names", .. }
     ));
     let swallowed: Result<(), StoreError> = store.write(|writer| {
-        let _ = writer.apply(&block.connected());
+        let _ = block.apply(writer);
         Ok(())
     });
     assert!(matches!(swallowed, Err(StoreError::Abandoned)));

@@ -14,14 +14,14 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::slice::Iter;
 
-use bitcoin::BlockHash;
-
 use crate::bns::changes::{Changes, Event, EventRow};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{NameOp, NameRecord};
-use crate::virtualchain::{BlockOutcome, Decision, Located, VirtualTransaction};
+use crate::bns::reject::Reject;
+use crate::virtualchain::{
+    BlockOutcome, CandidateBlock, Decision, Located, Sink, VirtualTransaction,
+};
 
-use super::ChangeNotice;
 use super::change::{exchange, index_names, index_namespaces};
 use super::codec::Field as _;
 use super::error::StoreError;
@@ -38,19 +38,15 @@ mod take_back;
 /// The row of `meta` that says that the rows before the first block are there.
 const SEEDED_KEY: &[u8] = b"seeded";
 
-/// A processed block on its way into the database. Its height is the outcome's.
-#[derive(Debug)]
-pub struct ConnectedBlock<'a, R> {
-    /// Hash of its header.
-    pub hash: BlockHash,
-    /// Hash of the block below.
-    pub previous: BlockHash,
-    /// Header time, seconds since 1970.
-    pub time: u32,
-    /// Every transaction that was shown to the rules, in block order.
-    pub candidates: &'a [VirtualTransaction],
-    /// What the rules made of them.
-    pub outcome: &'a BlockOutcome<R, Changes>,
+/// What a commit changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangeNotice {
+    /// Height of the tip now; `None` when the first block was disconnected.
+    pub height: Option<u32>,
+    /// Names whose row changed, ascending.
+    pub names: Vec<Name>,
+    /// Namespaces whose row changed, ascending.
+    pub namespaces: Vec<NamespaceId>,
 }
 
 /// What was undone.
@@ -104,10 +100,14 @@ impl<'t> Writer<'t> {
         &self.state
     }
 
-    /// Connects the block that follows the tip.
-    pub fn apply<R: Display>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
+    /// Connects the block that follows the tip, with what the rules made of its candidates.
+    pub fn apply<R: Display>(
+        &mut self,
+        block: &CandidateBlock,
+        outcome: &BlockOutcome<R, Changes>,
+    ) -> Result<(), StoreError> {
         self.check_follows(block)?;
-        self.attempt(|writer| writer.write_block(block))
+        self.attempt(|writer| writer.write_block(block, outcome))
     }
 
     /// Writes the rows that exist before the first block, once: later calls change nothing.
@@ -165,8 +165,8 @@ impl<'t> Writer<'t> {
         Ok(())
     }
 
-    fn check_follows<R>(&self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
-        let found = block.outcome.height;
+    fn check_follows(&self, block: &CandidateBlock) -> Result<(), StoreError> {
+        let (found, previous) = (block.height, block.about.previous);
         let expected = match self.state.tip {
             None => self.first_block,
             Some(tip) => tip.height.saturating_add(1),
@@ -175,18 +175,22 @@ impl<'t> Writer<'t> {
             return Err(StoreError::NotNext { expected, found });
         }
         match self.state.tip {
-            Some(tip) if tip.hash != block.previous => Err(StoreError::OtherBranch {
+            Some(tip) if tip.hash != previous => Err(StoreError::OtherBranch {
                 height: found,
-                previous: block.previous,
+                previous,
                 tip: tip.hash,
             }),
             _ => Ok(()),
         }
     }
 
-    fn write_block<R: Display>(&mut self, block: &ConnectedBlock<'_, R>) -> Result<(), StoreError> {
-        let height = block.outcome.height;
-        let changes = &block.outcome.changes;
+    fn write_block<R: Display>(
+        &mut self,
+        block: &CandidateBlock,
+        outcome: &BlockOutcome<R, Changes>,
+    ) -> Result<(), StoreError> {
+        let height = block.height;
+        let changes = &outcome.changes;
         let mut undo = Vec::new();
         self.change_rows(height, changes, &mut undo)?;
         write_history(&changes.events, &mut undo);
@@ -194,8 +198,16 @@ impl<'t> Writer<'t> {
         tables.undo.put(&key::height(height), &mut undo)?;
         self.prune_undo(height)?;
         self.write_events(height, &changes.events)?;
-        let candidates = self.write_operations(block)?;
-        self.write_tip(block, candidates)
+        let candidates = self.write_operations(block, &outcome.decisions)?;
+        self.write_tip(IndexedBlock {
+            height,
+            hash: block.about.hash,
+            previous: block.about.previous,
+            time: block.about.time,
+            ops_hash: outcome.snapshot.ops_hash,
+            consensus_hash: outcome.snapshot.consensus_hash,
+            candidates,
+        })
     }
 
     /// Writes the new state of every changed row and its index entries; the old state goes to `undo`.
@@ -266,12 +278,13 @@ impl<'t> Writer<'t> {
     /// Writes a row for each candidate; gives the hash over them.
     fn write_operations<R: Display>(
         &mut self,
-        block: &ConnectedBlock<'_, R>,
+        block: &CandidateBlock,
+        decisions: &[Located<Decision<R>>],
     ) -> Result<[u8; 32], StoreError> {
-        let height = block.outcome.height;
+        let height = block.height;
         let mut hasher = CandidatesHasher::new();
-        let mut decisions = block.outcome.decisions.iter().peekable();
-        for candidate in block.candidates {
+        let mut decisions = decisions.iter().peekable();
+        for candidate in &block.candidates {
             self.row.clear();
             let decision = next_decision(&mut decisions, candidate);
             StoredDecision::of(decision).write(&mut self.row);
@@ -289,20 +302,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    fn write_tip<R>(
-        &mut self,
-        block: &ConnectedBlock<'_, R>,
-        candidates: [u8; 32],
-    ) -> Result<(), StoreError> {
-        let tip = IndexedBlock {
-            height: block.outcome.height,
-            hash: block.hash,
-            previous: block.previous,
-            time: block.time,
-            ops_hash: block.outcome.snapshot.ops_hash,
-            consensus_hash: block.outcome.snapshot.consensus_hash,
-            candidates,
-        };
+    fn write_tip(&mut self, tip: IndexedBlock) -> Result<(), StoreError> {
         self.row.clear();
         tip.write(&mut self.row);
         let key = key::height(tip.height);
@@ -312,8 +312,27 @@ impl<'t> Writer<'t> {
     }
 }
 
+impl<'t> Sink for Writer<'t> {
+    type View = OpenState<'t>;
+    type Reject = Reject;
+    type Changes = Changes;
+    type Error = StoreError;
+
+    fn view(&self) -> &OpenState<'t> {
+        &self.state
+    }
+
+    fn take(
+        &mut self,
+        block: CandidateBlock,
+        outcome: BlockOutcome<Reject, Changes>,
+    ) -> Result<(), StoreError> {
+        self.apply(&block, &outcome)
+    }
+}
+
 /// The announcement that an accepted operation makes: creations, renewals, updates and imports whose record
-/// has a zone file hash (za §3). Transfers and revocations make none.
+/// has a zone file hash. Transfers and revocations make none.
 fn announced(record: &NameRecord, inventory_index: u32, height: u32) -> Option<Announcement> {
     let announces = match record.op {
         NameOp::Register | NameOp::Renew | NameOp::Update | NameOp::Import => true,

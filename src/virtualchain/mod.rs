@@ -15,6 +15,7 @@
 //! [`StateMachine`]'s part. The hashes are those of virtualchain 20.0.1.0; [`consensus_hash`] says them in words
 //! (`ch §N`), and how a payload is found stands in the [wire format](crate::bns::rules::wire_format) (`wf §1`).
 
+pub mod derive;
 pub mod engine;
 pub mod merkle;
 pub mod scan;
@@ -27,6 +28,7 @@ pub mod walk;
 #[doc = include_str!("consensus_hash.md")]
 pub mod consensus_hash {}
 
+pub use derive::{BlockHeader, CandidateBlock, Sink, derive};
 pub use engine::{
     Accepted, BlockOutcome, Decision, Located, Processed, StateMachine, connect_block,
 };

@@ -1,8 +1,8 @@
 //! Puts names on an embedded chain the way their owners would: funded, preordered, registered, updated.
 //!
-//! There is no shortcut: every step is a signed transaction in a mined block, and the registrar keeps a state
-//! of its own by running the rules over the chain's blocks, since a preorder has to quote a consensus hash and
-//! an operation that was refused must not go unnoticed. Keys follow from names ([`SigningKey::dev_only_from_label`]),
+//! There is no shortcut: every step is a signed transaction in a mined block. The registrar keeps the state in memory
+//! by running the rules over the chain's blocks, because a preorder has to quote a consensus hash and an operation
+//! that was refused must not go unnoticed. Keys follow from names ([`SigningKey::dev_only_from_label`]),
 //! so a chain that is opened again can be continued. For worthless chains only.
 
 use std::convert::Infallible;
@@ -13,17 +13,18 @@ use super::coins::{Coin, Funding};
 use super::keys::SigningKey;
 use super::operation::{BuildError, Fee, Operation, Unsigned};
 use super::sign::{MissingKey, sign};
+use crate::bns::changes::Changes;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::price::{self, PriceFunction};
 use crate::bns::record::{NameRecord, TokenUnits};
+use crate::bns::reject::Reject;
 use crate::bns::state::State;
 use crate::bns::view::View;
 use crate::bns::{Bns, life};
 use crate::chain::dev::{COINBASE_MATURITY, DevChain, DevSource, MineError};
-use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
+use crate::chain::{BlockRef, Blocks, SourceError};
 use crate::hash::{ConsensusHash, ZonefileHash};
-use crate::virtualchain::scan;
-use crate::virtualchain::{Decision, SnapshotView, connect_block};
+use crate::virtualchain::{BlockOutcome, Decision, SnapshotView, derive};
 
 /// What miners get; nobody competes for space.
 const RATE: u64 = 10;
@@ -65,34 +66,34 @@ pub enum RegistrarError {
         /// The rule, in words.
         reason: String,
     },
-    /// A block of the chain cannot be read.
-    #[error(
-        "block {0} of the embedded chain is malformed: remove its directory to start a new one"
-    )]
-    Malformed(u32),
     /// The name cannot be registered here.
     #[error("{0} can belong to no namespace: a namespace has at most 19 characters")]
     NoNamespace(Name),
 }
 
+impl From<Infallible> for RegistrarError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
 /// Registers names on one embedded chain.
 pub struct Registrar {
     chain: DevChain,
-    source: DevSource,
+    blocks: Blocks<DevSource>,
     bns: Bns,
     state: State,
-    tip: Option<BlockRef>,
     treasury: SigningKey,
 }
 
 impl Registrar {
     /// Reads what is on the chain already.
     pub fn open(chain: DevChain, bns: Bns) -> Result<Self, RegistrarError> {
+        let params = bns.params();
         let mut registrar = Self {
-            source: chain.source(0),
-            state: State::genesis(bns.params()),
+            blocks: Blocks::new(chain.source(0), params.first_block, params.magic),
+            state: State::genesis(params),
             treasury: SigningKey::dev_only_from_label("treasury"),
-            tip: None,
             chain,
             bns,
         };
@@ -112,13 +113,13 @@ impl Registrar {
 
     /// The chain's tip, as far as it was read.
     pub fn tip(&self) -> Option<BlockRef> {
-        self.tip
+        self.blocks.tip()
     }
 
     /// The consensus hash to quote.
     pub fn consensus_hash(&self) -> ConsensusHash {
         let tip = self
-            .tip
+            .tip()
             .and_then(|tip| in_memory(self.state.consensus_hash(tip.height)));
         tip.unwrap_or(self.bns.params().initial_consensus_hash)
     }
@@ -336,7 +337,7 @@ impl Registrar {
     fn record(&self, name: &Name) -> Option<NameRecord> {
         let record = in_memory(self.state.name(name))?;
         let namespace = in_memory(self.state.namespace(&name.namespace_id()?));
-        let height = self.tip?.height;
+        let height = self.tip()?.height;
         life::is_live(self.bns.params(), &record, namespace.as_ref(), height).then_some(record)
     }
 
@@ -351,39 +352,29 @@ impl Registrar {
 
     /// Runs the rules over what is new on the chain; the last refusal on the way, if there was one.
     fn follow(&mut self) -> Result<Option<RegistrarError>, RegistrarError> {
-        let first_block = self.bns.params().first_block;
         let mut refusal = None;
-        while let Event::Connect(block) = self.source.next(self.tip, first_block)? {
-            refusal = self.connect(&block)?.or(refusal);
-            self.tip = Some(block.at);
-        }
+        let mut sink = self.state.sink(|_, outcome| {
+            refusal = first_refusal(outcome).or(refusal.take());
+            Ok::<(), RegistrarError>(())
+        });
+        let blocks = self.blocks.by_ref().map(|block| Ok(block?));
+        derive(&self.bns, blocks, &mut sink)?;
         Ok(refusal)
     }
+}
 
-    fn connect(&mut self, block: &Block) -> Result<Option<RegistrarError>, RegistrarError> {
-        let height = block.at.height;
-        let candidates = scan::scan(&block.raw, self.bns.params().magic);
-        let mut transactions = Vec::new();
-        for candidate in candidates.map_err(|_| RegistrarError::Malformed(height))? {
-            let outpoints: Vec<_> = candidate.outpoints().collect();
-            transactions.push(candidate.with_prevouts(self.source.prevouts(block, &outpoints)?));
+/// The first operation of a block that a rule refused.
+fn first_refusal(outcome: &BlockOutcome<Reject, Changes>) -> Option<RegistrarError> {
+    let mut decisions = outcome.decisions.iter();
+    decisions.find_map(|located| match &located.operation {
+        Decision::Accepted(_) => None,
+        Decision::Rejected(reject) | Decision::Unparseable(reject) => {
+            Some(RegistrarError::Refused {
+                height: outcome.height,
+                reason: reject.to_string(),
+            })
         }
-        let outcome = in_memory(connect_block(&self.bns, height, &transactions, &self.state));
-        self.state
-            .connect(height, &outcome.changes, outcome.snapshot);
-        Ok(outcome
-            .decisions
-            .iter()
-            .find_map(|located| match &located.operation {
-                Decision::Accepted(_) => None,
-                Decision::Rejected(reject) | Decision::Unparseable(reject) => {
-                    Some(RegistrarError::Refused {
-                        height,
-                        reason: reject.to_string(),
-                    })
-                }
-            }))
-    }
+    })
 }
 
 /// The key that pays for, reveals and readies a namespace.

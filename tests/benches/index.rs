@@ -21,8 +21,10 @@ use bnsd::bns::price::{self, PriceFunction};
 use bnsd::bns::record::TokenUnits;
 use bnsd::bns::{Bns, Params};
 use bnsd::hash::{ConsensusHash, ZonefileHash};
-use bnsd::store::{ChainIdentity, ConnectedBlock, Store, StoreError, StoreOptions};
-use bnsd::virtualchain::{Decision, VirtualTransaction, connect_block};
+use bnsd::store::{ChainIdentity, Store, StoreError, StoreOptions};
+use bnsd::virtualchain::{
+    BlockHeader, CandidateBlock, Decision, VirtualTransaction, connect_block,
+};
 use bnsd::wallet::coins::{Coin, Funding};
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::{Fee, OnTransfer, Operation};
@@ -403,18 +405,21 @@ impl World {
             operations: candidates.len(),
             ..Spent::default()
         };
+        let block = CandidateBlock {
+            height,
+            candidates: candidates.to_vec(),
+            about: BlockHeader {
+                hash: hash(height),
+                previous: hash(height - 1),
+                time: height,
+            },
+        };
         let (start, processor) = (Instant::now(), processor_time());
         let written: Result<_, StoreError> = self.store.write(|writer| {
             let begin = Instant::now();
             let outcome = connect_block(&self.bns, height, candidates, writer.state())?;
             let ruled = Instant::now();
-            writer.apply(&ConnectedBlock {
-                hash: hash(height),
-                previous: hash(height - 1),
-                time: height,
-                candidates,
-                outcome: &outcome,
-            })?;
+            writer.apply(&block, &outcome)?;
             (spent.rules, spent.rows) = (ruled - begin, ruled.elapsed());
             Ok(outcome)
         });

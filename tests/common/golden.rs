@@ -7,8 +7,8 @@ use bitcoin::hashes::Hash as _;
 use bnsd::bns::changes::Changes;
 use bnsd::bns::{Bns, Params};
 use bnsd::cli::vectorfile::{VectorBlock, VectorFile};
-use bnsd::store::{ChainIdentity, ConnectedBlock, Store, StoreError, StoreOptions};
-use bnsd::virtualchain::connect_block;
+use bnsd::store::{ChainIdentity, Store, StoreError, StoreOptions};
+use bnsd::virtualchain::{BlockHeader, CandidateBlock, connect_block};
 
 /// The golden chain `folder/name`, from the first place that has it.
 pub fn chain(folder: &str, name: &str) -> VectorFile {
@@ -54,13 +54,17 @@ pub fn connect(
     let connected: Result<(), StoreError> = store.write(|writer| {
         for block in blocks {
             let outcome = connect_block(bns, block.height, &block.candidates, writer.state())?;
-            writer.apply(&ConnectedBlock {
+            let about = BlockHeader {
                 hash: hash(block.height),
                 previous: hash(block.height - 1),
                 time: 1_500_000_000 + block.height,
-                candidates: &block.candidates,
-                outcome: &outcome,
-            })?;
+            };
+            let shown = CandidateBlock {
+                height: block.height,
+                candidates: block.candidates.clone(),
+                about,
+            };
+            writer.apply(&shown, &outcome)?;
             seen(block.height, &outcome.changes);
         }
         Ok(())

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::vec;
 
 use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::vectorfile::{VectorBlock, VectorFile};
-use crate::bns::state::State;
+use super::vectorfile::VectorFile;
 use crate::bns::{Bns, Params};
-use crate::chain::{BlockRef, ChainSource, Event, candidates};
+use crate::chain::{Blocks, ChainSource, SourceError};
 use crate::cli::{CliError, Context, Exit, flag};
 use crate::config::Profile;
 use crate::daemon;
-use crate::hash::{ConsensusHash, OpsHash};
-use crate::virtualchain::connect_block;
+use crate::hash::ConsensusHash;
+use crate::indexer::{self, ReplayBlock, ReplayError};
+use crate::virtualchain::Snapshot;
 
 /// Arguments of `bnsd chain replay`.
 #[derive(Debug, Args)]
@@ -53,184 +52,98 @@ impl Replay {
             Some(path) => read_expected(path)?,
             None => BTreeMap::new(),
         };
-        let (params, mut blocks) = self.blocks(context)?;
-        let mut check = Check {
-            until: self.until.unwrap_or(u32::MAX),
-            progress: Progress::beside_lines(params.first_block),
-            bns: Bns::new(params),
-            expected,
-        };
+        let until = self.until.unwrap_or(u32::MAX);
+        let Subject {
+            params,
+            blocks,
+            last,
+        } = self.subject(context)?;
+        let mut progress = Progress::beside_lines(params.first_block);
         let mut out = BufWriter::new(io::stdout().lock());
         let json = context.output.is_json();
-        let result = check.run(&mut blocks, |height, hashes| {
+        let replay = indexer::Replay { until, expected };
+        let result = replay.run(&Bns::new(params), blocks, |height, hashes| {
+            progress.reached(height, last.min(until));
             print(&mut out, json, height, hashes)
         });
-        drop(check);
-        match (result, out.flush()) {
-            // A reader that has seen enough is no trouble.
-            (Err(CliError::Output(error)), _) | (Ok(()), Err(error)) => match error.kind() {
-                io::ErrorKind::BrokenPipe => Ok(Exit::Success),
-                _ => Err(CliError::Output(error)),
-            },
-            (result, _) => result.map(|()| Exit::Success),
-        }
+        drop(progress);
+        exit(result, out.flush())
     }
 
-    fn blocks(&self, context: &Context) -> Result<(Params, Blocks), CliError> {
+    /// What is replayed: the file, or the source that is named or configured.
+    fn subject(&self, context: &Context) -> Result<Subject, CliError> {
         if let Some(path) = &self.file {
             let file = VectorFile::open(path);
             let file = file.map_err(|error| trouble(format!("{}: {error}", path.display())))?;
-            let last = file.blocks.last().map_or(0, |block| block.height);
-            let blocks = file.blocks.into_iter();
-            return Ok((file.params, Blocks::OfFile { blocks, last }));
+            return Ok(Subject::of_file(file));
         }
         let flags = flag("chain.source", "SOURCE", self.source.as_slice());
         let config = context.load(Profile::Serve, flags.into_iter().collect())?;
-        let params = daemon::params(&config.chain);
         let source = daemon::open_source(&config).map_err(CliError::Trouble)?;
         let source = source.ok_or_else(|| {
             trouble("there is no chain to replay: name a SOURCE, set `chain.source` or use --file")
         })?;
-        let blocks = Blocks::OfSource {
-            source,
-            tip: None,
-            first_block: params.first_block,
-            magic: params.magic,
-        };
-        Ok((params, blocks))
+        Ok(Subject::of_source(source, daemon::params(&config.chain)))
     }
 }
 
-/// Blocks in ascending order.
-enum Blocks {
-    OfFile {
-        blocks: vec::IntoIter<VectorBlock>,
-        last: u32,
-    },
-    OfSource {
-        source: Box<dyn ChainSource>,
-        tip: Option<BlockRef>,
-        first_block: u32,
-        magic: [u8; 2],
-    },
-}
-
-impl Blocks {
-    fn next(&mut self) -> Result<Option<VectorBlock>, CliError> {
-        let (source, tip, first_block, magic) = match self {
-            Self::OfFile { blocks, .. } => return Ok(blocks.next()),
-            Self::OfSource {
-                source,
-                tip,
-                first_block,
-                magic,
-            } => (source.as_mut(), tip, *first_block, *magic),
-        };
-        let mut next = || {
-            source
-                .next(*tip, first_block)
-                .map_err(|error| trouble(error.to_string()))
-        };
-        let mut event = next()?;
-        while let Event::Preparing { .. } = event {
-            event = next()?;
-        }
-        match event {
-            Event::Preparing { .. } | Event::Idle => Ok(None),
-            Event::Disconnect => Err(trouble(
-                "the chain was reorganised during the replay: run it again",
-            )),
-            Event::Connect(block) => {
-                *tip = Some(block.at);
-                let candidates = candidates(source, &block, magic);
-                Ok(Some(VectorBlock {
-                    height: block.at.height,
-                    candidates: candidates.map_err(|error| trouble(error.to_string()))?,
-                    consensus_hash: None,
-                }))
-            }
-        }
-    }
-
+/// A chain to replay.
+struct Subject {
+    params: Params,
+    blocks: Box<dyn Iterator<Item = Result<ReplayBlock, SourceError>>>,
     /// The last block that is known of.
-    fn last(&mut self) -> u32 {
-        match self {
-            Self::OfFile { last, .. } => *last,
-            Self::OfSource { source, .. } => source.best_height().unwrap_or(0),
+    last: u32,
+}
+
+impl Subject {
+    fn of_file(file: VectorFile) -> Self {
+        let last = file.blocks.last().map_or(0, |block| block.height);
+        let blocks = file.blocks.into_iter().map(|block| {
+            Ok(ReplayBlock {
+                height: block.height,
+                candidates: block.candidates,
+                about: block.consensus_hash,
+            })
+        });
+        Self {
+            params: file.params,
+            blocks: Box::new(blocks),
+            last,
+        }
+    }
+
+    fn of_source(mut source: Box<dyn ChainSource>, params: Params) -> Self {
+        let last = source.best_height().unwrap_or(0);
+        let blocks = Blocks::new(source, params.first_block, params.magic);
+        Self {
+            blocks: Box::new(blocks.map(|block| Ok(block?.with(None)))),
+            params,
+            last,
         }
     }
 }
 
-/// A replay under way.
-struct Check {
-    bns: Bns,
-    until: u32,
-    expected: BTreeMap<u32, ConsensusHash>,
-    progress: Progress,
-}
-
-/// What a block derives.
-type Hashes = (ConsensusHash, OpsHash);
-
-impl Check {
-    fn run(
-        &mut self,
-        blocks: &mut Blocks,
-        mut print: impl FnMut(u32, Hashes) -> io::Result<()>,
-    ) -> Result<(), CliError> {
-        let mut state = State::genesis(self.bns.params());
-        let last = blocks.last().min(self.until);
-        while let Some(block) = blocks.next()?
-            && block.height <= self.until
-        {
-            let height = block.height;
-            let Ok(outcome) = connect_block(&self.bns, height, &block.candidates, &state);
-            let snapshot = outcome.snapshot;
-            print(height, (snapshot.consensus_hash, snapshot.ops_hash))
-                .map_err(CliError::Output)?;
-            self.compare(&block, snapshot.consensus_hash)?;
-            state.connect(height, &outcome.changes, snapshot);
-            self.progress.reached(height, last);
-            if height == self.until {
-                break;
-            }
-        }
-        self.nothing_left()
-    }
-
-    fn compare(&mut self, block: &VectorBlock, found: ConsensusHash) -> Result<(), CliError> {
-        let height = block.height;
-        let listed = self.expected.remove(&height);
-        for expected in [listed, block.consensus_hash].into_iter().flatten() {
-            if expected != found {
-                return Err(CliError::No(format!(
-                    "block {height}: expected consensus hash {expected}, found {found}"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// A list that was not used up would seem to be confirmed.
-    fn nothing_left(&self) -> Result<(), CliError> {
-        match self.expected.keys().find(|height| **height <= self.until) {
-            None => Ok(()),
-            Some(height) => Err(CliError::No(format!(
-                "block {height} is expected, but the chain has no such block"
-            ))),
-        }
+/// How the command ends. A reader that has seen enough is no trouble.
+fn exit(result: Result<(), ReplayError>, flushed: io::Result<()>) -> Result<Exit, CliError> {
+    match (result, flushed) {
+        (Err(ReplayError::Output(error)), _) | (Ok(()), Err(error)) => match error.kind() {
+            io::ErrorKind::BrokenPipe => Ok(Exit::Success),
+            _ => Err(CliError::Output(error)),
+        },
+        (Err(ReplayError::Source(error)), _) => Err(trouble(error.to_string())),
+        (Err(error), _) => Err(CliError::No(error.to_string())),
+        (Ok(()), Ok(())) => Ok(Exit::Success),
     }
 }
 
-fn print(out: &mut impl Write, json: bool, height: u32, hashes: Hashes) -> io::Result<()> {
-    let (consensus_hash, ops_hash) = hashes;
+fn print(out: &mut impl Write, json: bool, height: u32, hashes: Snapshot) -> io::Result<()> {
     if !json {
-        return writeln!(out, "{height} {consensus_hash}");
+        return writeln!(out, "{height} {}", hashes.consensus_hash);
     }
     let line = Line {
         height,
-        consensus_hash: consensus_hash.to_string(),
-        ops_hash: ops_hash.to_string(),
+        consensus_hash: hashes.consensus_hash.to_string(),
+        ops_hash: hashes.ops_hash.to_string(),
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)

@@ -4,22 +4,16 @@
 //! blocks can be undone automatically. The list says which operations have to be sent again if the new chain
 //! lacks them.
 
-use std::fmt;
-
-use bitcoin::Txid;
 use clap::Args;
 use serde::Serialize;
 
 use super::open_database;
 use super::progress::Progress;
-use crate::bns::operation::Operation;
-use crate::bns::view::View as _;
-use crate::bns::wire::Payload;
-use crate::bns::{Bns, Name};
+use crate::bns::Bns;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit};
-use crate::store::{Rewound, StoreError, StoreSnapshot, StoredDecision, StoredOperation};
-use crate::virtualchain::scan;
+use crate::indexer::{self, Rewound, UndoneOperation};
+use crate::store::{StoreError, StoreSnapshot};
 
 /// Arguments of `bnsd chain rewind`.
 #[derive(Debug, Args)]
@@ -42,17 +36,7 @@ struct Report {
     /// How many blocks were undone.
     blocks: u32,
     /// The accepted operations in them, oldest first.
-    operations: Vec<Undone>,
-}
-
-/// An operation that had changed the state.
-#[derive(Debug, Serialize)]
-struct Undone {
-    height: u32,
-    txid: String,
-    operation: &'static str,
-    /// The name or namespace; where neither the transaction nor the database says it, the hash in the transaction.
-    subject: Option<String>,
+    operations: Vec<UndoneOperation>,
 }
 
 impl Rewind {
@@ -64,7 +48,7 @@ impl Rewind {
         if !self.dry_run {
             let mut progress = Progress::on_terminal(bns.params().first_block);
             let reached = |height| progress.reached(height, self.height);
-            how = store.rewind(&bns, self.height, reached).map_err(trouble)?;
+            how = indexer::rewind(store, &bns, self.height, reached).map_err(trouble)?;
         }
         context
             .output
@@ -74,89 +58,15 @@ impl Rewind {
 
     fn report(&self, stored: &StoreSnapshot, bns: &Bns) -> Result<Report, StoreError> {
         let tip = stored.tip().map_or(0, |tip| tip.height);
-        let mut operations = Vec::new();
-        for height in self.height.saturating_add(1)..=tip {
-            for operation in stored.operations_at(height)? {
-                operations.extend(undone(stored, bns, height, &operation)?);
-            }
-        }
-        let block = stored.block(self.height.min(tip))?;
+        let height = self.height.min(tip);
+        let block = stored.block(height)?;
         Ok(Report {
-            height: self.height.min(tip),
+            height,
             consensus_hash: block.map(|block| block.consensus_hash.to_string()),
-            blocks: tip.saturating_sub(self.height),
-            operations,
+            blocks: tip - height,
+            operations: indexer::operations_above(stored, bns, height)?,
         })
     }
-}
-
-/// The operation if it had an effect.
-fn undone(
-    stored: &StoreSnapshot,
-    bns: &Bns,
-    height: u32,
-    operation: &StoredOperation,
-) -> Result<Option<Undone>, StoreError> {
-    if !matches!(operation.decision, StoredDecision::Accepted { .. }) {
-        return Ok(None);
-    }
-    let candidate = &operation.candidate;
-    let Some(Ok(parsed)) = Operation::parse(bns.params(), height, candidate) else {
-        return Ok(None);
-    };
-    let epoch = bns.params().epoch(height);
-    let payload = scan::payload(&candidate.transaction, bns.params().magic)
-        .and_then(|payload| Payload::parse(payload, &epoch.features)?.ok());
-    let subject = match payload {
-        Some(payload) => subject(stored, candidate.txid, payload)?,
-        None => None,
-    };
-    Ok(Some(Undone {
-        height,
-        txid: candidate.txid.to_string(),
-        operation: parsed.opcode_name(),
-        subject,
-    }))
-}
-
-/// What an operation was about. Some transactions say it only by a hash; then it is the name that the database knows
-/// by that hash, or else the hash.
-fn subject(
-    stored: &StoreSnapshot,
-    txid: Txid,
-    payload: Payload,
-) -> Result<Option<String>, StoreError> {
-    Ok(match payload {
-        Payload::NameRegistration { name, .. }
-        | Payload::NameRevoke { name }
-        | Payload::NameImport { name, .. } => Some(name.to_string()),
-        Payload::NamePreorder { preorder_hash, .. } => {
-            let names = stored.names_of_preorder(&preorder_hash)?;
-            Some(known(names.first(), &preorder_hash))
-        }
-        Payload::NameUpdate {
-            update_hash,
-            value_hash,
-        } => {
-            let announced = stored.announcements(&value_hash)?;
-            let ours = announced.iter().find(|announced| announced.txid == txid);
-            Some(known(ours.map(|ours| &ours.name), &update_hash))
-        }
-        Payload::NameTransfer { name_hash128, .. } => {
-            let name = stored.name_by_hash128(&name_hash128)?;
-            Some(known(name.as_ref(), &name_hash128))
-        }
-        Payload::NamespacePreorder { preorder_hash, .. } => Some(preorder_hash.to_string()),
-        Payload::NamespaceReveal { namespace_id, .. }
-        | Payload::NamespaceReady { namespace_id, .. } => Some(namespace_id.to_string()),
-        Payload::Announce { message_hash } => Some(message_hash.to_string()),
-        Payload::TokenTransfer { amount, .. } => Some(format!("{amount} µSTX")),
-        Payload::Unregistrable { .. } => None,
-    })
-}
-
-fn known(name: Option<&Name>, hash: &impl fmt::Display) -> String {
-    name.map_or_else(|| hash.to_string(), ToString::to_string)
 }
 
 fn page(report: &Report, how: Rewound, dry_run: bool) -> Page {

@@ -7,7 +7,7 @@ use super::open_database;
 use super::progress::Progress;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit};
-use crate::store::{Verified, VerifyError};
+use crate::indexer::{self, Verified, VerifyError};
 
 /// Arguments of `bnsd chain verify`.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ impl Verify {
         let (store, bns) = open_database(context)?;
         let last = store.snapshot().tip().map_or(0, |tip| tip.height);
         let mut progress = Progress::on_terminal(bns.params().first_block);
-        let verified = store.verify(&bns, |height| progress.reached(height, last));
+        let verified = indexer::verify(&store, &bns, |height| progress.reached(height, last));
         drop(progress);
         match verified {
             Ok(verified) => agree(&verified, context),

@@ -166,20 +166,18 @@ impl Service {
         let snapshot = self.names.store.snapshot();
         let tip = self.tip_height()?;
         let bns = Bns::new((*self.names.params).clone());
-        let judgements =
-            forecast::judge(&bns, &*snapshot, tip, tip + 1, &blocks).map_err(trouble)?;
-        let refused = judgements
-            .iter()
-            .any(|judgement| judgement.outcome.is_err());
+        let forecasts =
+            forecast::forecast(&bns, &*snapshot, tip, tip + 1, &blocks).map_err(trouble)?;
+        let refused = forecasts.iter().any(|forecast| forecast.outcome.is_err());
         let passes_at = match &request.about {
             Some(about) if refused => {
-                forecast::passes_at(&bns, &*snapshot, tip, &blocks, about).map_err(trouble)?
+                forecast::accepted_from(&bns, &*snapshot, tip, &blocks, about).map_err(trouble)?
             }
             _ => None,
         };
         Ok(JudgeReply {
             height: tip + 1,
-            verdicts: judgements.iter().map(verdict).collect(),
+            verdicts: forecasts.iter().map(verdict).collect(),
             passes_at,
         })
     }
@@ -242,14 +240,14 @@ fn hashes<T: FromStr>(texts: &[String]) -> Answered<Vec<T>> {
     hashes.ok_or_else(|| usage("the hash of a transaction is 64 hex digits"))
 }
 
-fn verdict(judgement: &forecast::Judgement) -> Verdict {
-    let reject = judgement.outcome.as_ref().err();
+fn verdict(forecast: &forecast::Forecast) -> Verdict {
+    let reject = forecast.outcome.as_ref().err();
     Verdict {
-        height: judgement.height,
-        operation: judgement.operation.to_owned(),
+        height: forecast.height,
+        operation: forecast.operation.to_owned(),
         reject: reject.map(|reject| format!("{reject:?}")),
         reason: reject.map(ToString::to_string),
-        text: judgement.outcome.clone().ok().flatten(),
+        text: forecast.outcome.clone().ok().flatten(),
     }
 }
 

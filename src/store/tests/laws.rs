@@ -40,7 +40,7 @@ proptest! {
         let result: Result<(), StoreError> = batched.write(|writer| {
             for (height, wish) in (FIRST..).zip(&wishes) {
                 let block = Block::of_wish(height, wish, writer.state());
-                writer.apply(&block.connected())?;
+                block.apply(writer)?;
             }
             Ok(())
         });

@@ -4,7 +4,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxOut};
 
 use crate::bns::address::AddressVersions;
 use crate::bns::epoch::historical;
-use crate::bns::forecast::judge;
+use crate::bns::forecast::forecast;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
 use crate::bns::price::PriceFunction;
@@ -197,8 +197,8 @@ impl Rehearsal {
         }
         let blocks = [block];
         let (tip, next) = (self.height - 1, self.height);
-        let Ok(judged) = judge(&self.bns, &self.state, tip, next, &blocks);
-        let forecast: Vec<_> = judged.into_iter().map(|one| one.outcome.err()).collect();
+        let Ok(forecasts) = forecast(&self.bns, &self.state, tip, next, &blocks);
+        let forecast: Vec<_> = forecasts.into_iter().map(|one| one.outcome.err()).collect();
         let Ok(outcome) = connect_block(&self.bns, next, &blocks[0], &self.state);
         let decisions = outcome.decisions.iter();
         let decided: Vec<_> = decisions

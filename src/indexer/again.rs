@@ -1,0 +1,140 @@
+//! The stored chain, derived again from the stored operations alone.
+
+use crate::bns::{Bns, Changes, Reject};
+use crate::store::OpenState;
+use crate::store::{IndexedBlock, Store, StoreError, StoreSnapshot, StoredDecision, Writer};
+use crate::virtualchain::{BlockHeader, BlockOutcome, CandidateBlock, Sink, derive};
+
+/// How many blocks go into one transaction, and how many operations at most before it is committed.
+const BATCH: (u32, usize) = (1_000, 20_000);
+
+/// What the database says of a block that is derived again.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// Its row.
+    pub(super) block: IndexedBlock,
+    /// What became of each candidate.
+    pub(super) decisions: Vec<StoredDecision>,
+}
+
+/// Why a block cannot be derived again.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    /// It is not there.
+    Missing,
+    /// Its rows cannot be read.
+    Store(StoreError),
+}
+
+/// A block on its way back into a database, and what the rules made of it now.
+pub(super) struct Derived {
+    /// The block as it is stored.
+    pub(super) block: CandidateBlock<Stored>,
+    /// What the rules made of it.
+    pub(super) outcome: BlockOutcome<Reject, Changes>,
+}
+
+impl Derived {
+    /// Connects the block in another database.
+    pub(super) fn write(self, writer: &mut Writer<'_>) -> Result<(), StoreError> {
+        let IndexedBlock {
+            hash,
+            previous,
+            time,
+            ..
+        } = self.block.about.block;
+        let header = BlockHeader {
+            hash,
+            previous,
+            time,
+        };
+        writer.apply(&self.block.with(header), &self.outcome)
+    }
+}
+
+/// Runs the rules over the blocks in `stored` up to the height `last`; with `None` only the rows before the first block
+/// are written. `take` gets each block and has to write it into
+/// `second`; `reached` is told the height of the last block of each transaction.
+pub(super) fn derive_again<E>(
+    bns: &Bns,
+    stored: &StoreSnapshot,
+    last: Option<u32>,
+    second: &Store,
+    mut take: impl FnMut(&mut Writer<'_>, Derived) -> Result<(), E>,
+    mut reached: impl FnMut(u32),
+) -> Result<(), E>
+where
+    E: From<StoreError> + From<(u32, Unreadable)>,
+{
+    second.seed(&bns.params().genesis_changes())?;
+    let mut next = bns.params().first_block;
+    while let Some(last) = last.filter(|last| next <= *last) {
+        let end = last.min(next.saturating_add(BATCH.0 - 1));
+        second.write(|writer| {
+            let mut operations = 0;
+            let blocks = std::iter::from_fn(|| {
+                let height = next;
+                if height > end || operations >= BATCH.1 {
+                    return None;
+                }
+                next += 1;
+                let block = read(stored, height).map_err(|error| E::from((height, error)));
+                operations += block.as_ref().map_or(0, |block| block.candidates.len());
+                Some(block)
+            });
+            let take = &mut take;
+            derive(bns, blocks, &mut Rewritten { writer, take })
+        })?;
+        reached(next - 1);
+    }
+    Ok(())
+}
+
+/// Reads what the rules are shown of a stored block.
+fn read(stored: &StoreSnapshot, height: u32) -> Result<CandidateBlock<Stored>, Unreadable> {
+    let block = stored.block(height)?.ok_or(Unreadable::Missing)?;
+    let operations = stored.operations_at(height)?.into_iter();
+    let (candidates, decisions) = operations
+        .map(|operation| (operation.candidate, operation.decision))
+        .unzip();
+    Ok(CandidateBlock {
+        height,
+        candidates,
+        about: Stored { block, decisions },
+    })
+}
+
+impl From<StoreError> for Unreadable {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// A database that is written again.
+struct Rewritten<'w, 't, F> {
+    writer: &'w mut Writer<'t>,
+    take: &'w mut F,
+}
+
+impl<'t, E, F> Sink<Stored> for Rewritten<'_, 't, F>
+where
+    E: From<StoreError>,
+    F: FnMut(&mut Writer<'_>, Derived) -> Result<(), E>,
+{
+    type View = OpenState<'t>;
+    type Reject = Reject;
+    type Changes = Changes;
+    type Error = E;
+
+    fn view(&self) -> &OpenState<'t> {
+        self.writer.state()
+    }
+
+    fn take(
+        &mut self,
+        block: CandidateBlock<Stored>,
+        outcome: BlockOutcome<Reject, Changes>,
+    ) -> Result<(), E> {
+        (self.take)(self.writer, Derived { block, outcome })
+    }
+}

@@ -1,0 +1,45 @@
+//! Why the index cannot go on. Every message says what the reader can do next.
+
+use crate::chain::SourceError;
+use crate::store::StoreError;
+
+/// Why the index cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The source cannot answer; see [`SourceError`] on whether it may later.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The database cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The source's best chain parted from the index's below what can be undone.
+    #[error(
+        "the chain that the source follows parted from the index at block {fork}, {depth} blocks below its tip, and only {undo_depth} can be undone automatically: if the source is right, stop bnsd and run `bnsd chain rewind {fork}`"
+    )]
+    DeepFork {
+        /// Highest block that both share.
+        fork: u32,
+        /// How many blocks of the index are above it.
+        depth: u32,
+        /// How many could be undone.
+        undo_depth: u32,
+    },
+    /// The source's best chain shares no block with the index, which has more than can be undone.
+    #[error(
+        "the chain that the source follows parted from the index before its first block, {0}: if the source is right, move the database away and start again, else correct `chain.source`"
+    )]
+    OtherChain(u32),
+}
+
+impl IndexError {
+    /// Whether a person has to decide between the source and the index.
+    pub(super) fn is_fork(&self) -> bool {
+        matches!(self, Self::DeepFork { .. } | Self::OtherChain(_))
+    }
+
+    /// Whether asking the source again later may help.
+    pub(super) fn may_pass(&self) -> bool {
+        let unavailable = |error: &SourceError| !matches!(error, SourceError::Fatal(_));
+        self.is_fork() || matches!(self, Self::Source(error) if unavailable(error))
+    }
+}

@@ -1,0 +1,232 @@
+//! The database of a data directory: one writer at a time, any number of readers, and who is told of a commit.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use redb::{Database, ReadableDatabase as _, WriteTransaction};
+
+use super::error::{OpenError, StoreError};
+use super::identity::ChainIdentity;
+use super::lock::DirectoryLock;
+use super::open;
+use super::table::Tables;
+use super::view::StoreSnapshot;
+use super::writer::{ChangeNotice, Disconnected, Writer};
+use crate::bns::changes::Changes;
+
+/// How the store uses memory and disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Bytes of the database that are kept in memory, at most.
+    pub cache_bytes: usize,
+    /// For how many of the newest blocks undo data is kept.
+    pub undo_depth: u32,
+}
+
+impl StoreOptions {
+    /// Enough for every name that the historical chain ever had (64 MiB).
+    pub const DEFAULT_CACHE_BYTES: usize = 64 << 20;
+    /// Reorganisations of this depth are followed automatically; Bitcoin has seen none near it.
+    pub const DEFAULT_UNDO_DEPTH: u32 = 100;
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: Self::DEFAULT_CACHE_BYTES,
+            undo_depth: Self::DEFAULT_UNDO_DEPTH,
+        }
+    }
+}
+
+/// What a database is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be there after a crash.
+    Lasting,
+    /// To be removed soon: nothing waits for the disk.
+    Scratch,
+}
+
+/// Told about every commit.
+type Subscriber = Box<dyn Fn(&ChangeNotice) + Send + Sync>;
+
+/// The database of one data directory. One writer at a time, any number of readers.
+pub struct Store {
+    current: ArcSwap<StoreSnapshot>,
+    subscribers: Mutex<Vec<Subscriber>>,
+    database: Option<Database>, // Taken when dropped.
+    chain: ChainIdentity,
+    options: StoreOptions,
+    purpose: Purpose,
+    directory: PathBuf,
+    _lock: DirectoryLock, // Released last, after the snapshot and the database.
+}
+
+impl Store {
+    /// Opens the database in `directory`, creating both where they are missing, for one chain. Fails if another
+    /// process has the directory, and if the database is of a newer format, another chain or damaged.
+    pub fn open(
+        directory: &Path,
+        chain: &ChainIdentity,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        Self::open_for(Purpose::Lasting, directory, chain, options)
+    }
+
+    /// Opens a database that lasts, or one that is removed soon.
+    pub(super) fn open_for(
+        purpose: Purpose,
+        directory: &Path,
+        chain: &ChainIdentity,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let lock = DirectoryLock::take(directory)?;
+        let (database, snapshot) = open::open(directory, chain, options.cache_bytes)?;
+        Ok(Self {
+            current: ArcSwap::from_pointee(snapshot),
+            subscribers: Mutex::default(),
+            database: Some(database),
+            chain: chain.clone(),
+            options,
+            purpose,
+            directory: directory.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Whether there is a database in `directory`; nothing is opened or created.
+    pub fn exists(directory: &Path) -> bool {
+        open::file(directory).is_file()
+    }
+
+    /// The state after the last committed block. Costs a reference count; see [`StoreSnapshot`] on how long to hold it.
+    pub fn snapshot(&self) -> Arc<StoreSnapshot> {
+        self.current.load_full()
+    }
+
+    /// Writes the rows that exist before the first block (genesis accounts), before any block is connected. Changes
+    /// nothing when they are there already, so that every start can call it.
+    pub fn seed(&self, genesis: &Changes) -> Result<(), StoreError> {
+        self.write(|writer| writer.seed(genesis))
+    }
+
+    /// Disconnects the tip, durably.
+    pub fn disconnect(&self) -> Result<Disconnected, StoreError> {
+        self.write(|writer| writer.undo_tip())
+    }
+
+    /// Does `work` in one transaction: all of it is committed when it succeeds, nothing when it fails. Then
+    /// readers get the new state and subscribers are told. For a run of blocks:
+    ///
+    /// ```ignore
+    /// store.write(|writer| derive(&machine, blocks, writer))
+    /// ```
+    ///
+    /// Waits for a writer that is at work in another thread; must not be called inside itself.
+    pub fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.transact(self.begin()?, work)
+    }
+
+    /// As [`Store::write`], without waiting for the disk: the transaction becomes durable with the next one that
+    /// `write` commits. After a crash before that, the state is one that `write` left.
+    pub fn write_unsynced<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut transaction = self.database().begin_write().map_err(StoreError::from)?;
+        open::make_fleeting(&mut transaction)?;
+        self.transact(transaction, work)
+    }
+
+    fn transact<T, E: From<StoreError>>(
+        &self,
+        transaction: WriteTransaction,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let tables = Tables::of_write(&transaction)?;
+        let mut writer = Writer::new(tables, self.chain.first_block, self.options.undo_depth)?;
+        let result = work(&mut writer)?;
+        if let Some(notice) = writer.finish()? {
+            transaction.commit().map_err(StoreError::from)?;
+            self.publish(&notice)?;
+        }
+        Ok(result)
+    }
+
+    /// Calls `subscriber` after every commit, when [`Store::snapshot`] shows the new state, in the thread that
+    /// committed: it must be quick and must not write to the store. No notice is ever left out; several blocks in
+    /// one transaction are one notice.
+    ///
+    /// Whoever keeps answers made from a snapshot must not keep one whose snapshot is older than the last
+    /// notice: it may have been made while the notice was on its way.
+    pub fn subscribe(&self, subscriber: impl Fn(&ChangeNotice) + Send + Sync + 'static) {
+        self.subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(subscriber));
+    }
+
+    /// The chain that the database belongs to.
+    pub fn chain(&self) -> &ChainIdentity {
+        &self.chain
+    }
+
+    /// For how many of the newest blocks undo data is kept.
+    pub fn undo_depth(&self) -> u32 {
+        self.options.undo_depth
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn database(&self) -> &Database {
+        self.database
+            .as_ref()
+            .expect("the database is there until the store is dropped")
+    }
+
+    pub(super) fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        let mut transaction = self.database().begin_write()?;
+        match self.purpose {
+            Purpose::Lasting => open::make_durable(&mut transaction),
+            Purpose::Scratch => open::make_fleeting(&mut transaction)?,
+        }
+        Ok(transaction)
+    }
+
+    pub(super) fn publish(&self, notice: &ChangeNotice) -> Result<(), StoreError> {
+        let transaction = self.database().begin_read()?;
+        let snapshot = StoreSnapshot::new(Tables::of_snapshot(&transaction)?)?;
+        self.current.store(Arc::new(snapshot));
+        let subscribers = self.subscribers.lock();
+        for subscriber in subscribers.unwrap_or_else(PoisonError::into_inner).iter() {
+            subscriber(notice);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            open::close(database);
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("directory", &self.directory)
+            .field("chain", &self.chain)
+            .finish_non_exhaustive()
+    }
+}
