@@ -130,7 +130,9 @@ impl Pair {
             .with_log(QueryLog::On);
         let remembering = Arc::new(remembering);
         let told = Arc::clone(&remembering);
-        (script.index.store).subscribe(move |notice| told.note_change(notice));
+        (script.index.store).subscribe(move |notice| {
+            told.note_change(notice.height, &notice.names, &notice.namespaces)
+        });
         Self {
             remembering,
             deciding,

@@ -364,10 +364,10 @@ fn tell_of_changes(store: &Store, handler: &Arc<Handler<Arc<NameStore>>>, params
         let Some(handler) = handler.upgrade() else {
             return;
         };
-        handler.note_change(notice);
+        handler.note_change(notice.height, &notice.names, &notice.namespaces);
         let now = epoch_end(notice.height);
         if epoch.swap(now, Ordering::Relaxed) != now {
-            handler.forget_answers();
+            handler.forget_replies();
         }
     });
 }

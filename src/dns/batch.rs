@@ -1,8 +1,8 @@
-//! Datagrams by the dozen: whatever waits in a socket is read with one call, and the answers go out with one
-//! (recvmmsg(2), sendmmsg(2); elsewhere than on Linux one at a time).
+//! Datagrams in batches: one call reads whatever waits in a socket, and one call sends the replies (recvmmsg(2),
+//! sendmmsg(2); one datagram at a time on systems other than Linux).
 //!
-//! Half of what an answer from memory costs is the two calls for it, so under load this saves a good part of
-//! them; a single query waits for nobody.
+//! The two calls are half of the cost of a reply from memory, so batches save a good part of it under load. A single
+//! query does not wait for others.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -11,14 +11,14 @@ use socket2::SockRef;
 
 /// Largest query that is read; longer ones arrive cut and fail to parse. Queries take a few hundred bytes.
 const RECEIVE: usize = 4096;
-/// Room for an answer at first; it grows where one is longer.
-const ANSWER: usize = 512;
+/// Room for a reply at first; it grows where one is longer.
+const REPLY: usize = 512;
 
-/// Queries that were read together, and their answers.
+/// Queries that were read together, and their replies.
 pub(super) struct Batch {
     queries: Vec<Datagram>,
-    /// Answers and the places of their queries; those from `ready` on are old.
-    answers: Vec<(Vec<u8>, usize)>,
+    /// Replies and the places of their queries; those from `ready` on are old.
+    replies: Vec<(Vec<u8>, usize)>,
     ready: usize,
     calls: system::Calls,
 }
@@ -40,7 +40,7 @@ impl Batch {
         };
         Self {
             queries: (0..system::AT_ONCE).map(datagram).collect(),
-            answers: Vec::new(),
+            replies: Vec::new(),
             ready: 0,
             calls: system::Calls::new(),
         }
@@ -52,40 +52,40 @@ impl Batch {
         self.calls.receive(socket, &mut self.queries)
     }
 
-    /// One of those that were read, where it came from, and a buffer for its answer. `None` if it came from nowhere.
+    /// One of those that were read, where it came from, and a buffer for its reply. `None` if it came from nowhere.
     pub(super) fn query(&mut self, place: usize) -> Option<(&[u8], SocketAddr, &mut Vec<u8>)> {
         let datagram = self.queries.get(place)?;
         let source = datagram.source.filter(|source| source.port() != 0)?;
-        if self.answers.len() == self.ready {
-            self.answers.push((Vec::with_capacity(ANSWER), place));
+        if self.replies.len() == self.ready {
+            self.replies.push((Vec::with_capacity(REPLY), place));
         }
-        let (answer, of) = self.answers.get_mut(self.ready)?;
+        let (reply, of) = self.replies.get_mut(self.ready)?;
         *of = place;
-        Some((datagram.bytes.get(..datagram.length)?, source, answer))
+        Some((datagram.bytes.get(..datagram.length)?, source, reply))
     }
 
-    /// What stands in the buffer that was given last is an answer.
-    pub(super) fn keep_answer(&mut self) {
+    /// What stands in the buffer that was given last is a reply.
+    pub(super) fn keep_reply(&mut self) {
         self.ready += 1;
     }
 
-    /// Sends all answers. What the system has no room for is lost like a packet on the way.
+    /// Sends all replies. What the system has no room for is lost like a packet on the way.
     pub(super) fn send(&mut self, socket: &UdpSocket) {
-        let answers = self.answers.get(..self.ready).unwrap_or_default();
-        if let [(answer, place)] = answers
+        let replies = self.replies.get(..self.ready).unwrap_or_default();
+        if let [(reply, place)] = replies
             && let Some(source) = self.queries.get(*place).and_then(|query| query.source)
         {
-            return send_one(socket, answer, source);
+            return send_one(socket, reply, source);
         }
-        self.calls.send(socket, answers, &self.queries);
+        self.calls.send(socket, replies, &self.queries);
     }
 }
 
-/// Sends one answer without waiting.
-pub(super) fn send_one(socket: &UdpSocket, answer: &[u8], client: SocketAddr) {
+/// Sends one reply without waiting.
+pub(super) fn send_one(socket: &UdpSocket, reply: &[u8], client: SocketAddr) {
     let socket = SockRef::from(socket);
-    if let Err(error) = socket.send_to_with_flags(answer, &client.into(), libc::MSG_DONTWAIT) {
-        tracing::debug!("answering on UDP: {error}");
+    if let Err(error) = socket.send_to_with_flags(reply, &client.into(), libc::MSG_DONTWAIT) {
+        tracing::debug!("replying on UDP: {error}");
     }
 }
 
@@ -147,28 +147,28 @@ mod system {
             Ok(read)
         }
 
-        /// Answers go to the addresses that the last call to `receive` left.
+        /// Replies go to the addresses that the last call to `receive` left.
         pub(super) fn send(
             &mut self,
             socket: &UdpSocket,
-            answers: &[(Vec<u8>, usize)],
+            replies: &[(Vec<u8>, usize)],
             queries: &[Datagram],
         ) {
             let mut count = 0;
-            for (answer, place) in answers.iter().take(AT_ONCE) {
+            for (reply, place) in replies.iter().take(AT_ONCE) {
                 let source = queries.get(*place).and_then(|query| query.source);
                 let length = match source {
                     Some(SocketAddr::V4(_)) => size_of::<libc::sockaddr_in>(),
                     _ => size_of::<libc::sockaddr_in6>(),
                 };
                 // sendmmsg(2) only reads the bytes.
-                let bytes = (answer.as_ptr().cast_mut(), answer.len());
+                let bytes = (reply.as_ptr().cast_mut(), reply.len());
                 self.point(count, bytes, (*place, length as socklen_t));
                 count += 1;
             }
             let mut sent = 0;
             while sent < count {
-                // SAFETY: the headers from `sent` to `count` were just pointed to answers and addresses that live
+                // SAFETY: the headers from `sent` to `count` were just pointed to replies and addresses that live
                 // across the call and are as long as the headers say; nothing is written to but `msg_len`.
                 let more = unsafe {
                     let headers = self.headers[sent..].as_mut_ptr();
@@ -178,7 +178,7 @@ mod system {
                 match usize::try_from(more) {
                     Ok(more) if more > 0 => sent += more,
                     _ => {
-                        tracing::debug!("answering on UDP: {}", io::Error::last_os_error());
+                        tracing::debug!("replying on UDP: {}", io::Error::last_os_error());
                         sent += 1; // the one that did not go
                     }
                 }
@@ -250,12 +250,12 @@ mod system {
         pub(super) fn send(
             &mut self,
             socket: &UdpSocket,
-            answers: &[(Vec<u8>, usize)],
+            replies: &[(Vec<u8>, usize)],
             queries: &[Datagram],
         ) {
-            for (answer, place) in answers {
+            for (reply, place) in replies {
                 if let Some(source) = queries.get(*place).and_then(|query| query.source) {
-                    send_one(socket, answer, source);
+                    send_one(socket, reply, source);
                 }
             }
         }
@@ -273,23 +273,23 @@ mod tests {
         socket
     }
 
-    /// Answers everything that comes with its own bytes until `count` came.
+    /// Replies everything that comes with its own bytes until `count` came.
     fn echo(socket: &UdpSocket, batch: &mut Batch, mut count: usize) {
         while count > 0 {
             let read = batch.receive(socket).expect("a datagram");
             count -= read;
             for place in 0..read {
-                let (query, _, answer) = batch.query(place).expect("a source");
-                answer.clear();
-                answer.extend_from_slice(query);
-                batch.keep_answer();
+                let (query, _, reply) = batch.query(place).expect("a source");
+                reply.clear();
+                reply.extend_from_slice(query);
+                batch.keep_reply();
             }
             batch.send(socket);
         }
     }
 
     #[test]
-    fn every_answer_goes_to_whoever_asked() {
+    fn every_reply_goes_to_whoever_asked() {
         for address in ["127.0.0.1:0", "[::1]:0"] {
             let server = bound(address);
             let clients: Vec<UdpSocket> = (0..5).map(|_| bound(address)).collect();
@@ -305,9 +305,9 @@ mod tests {
                 echo(&server, &mut batch, 3 * clients.len());
                 for (number, client) in (0_u8..).zip(&clients) {
                     for size in [1, 40, 512] {
-                        let mut answer = [0; 600];
-                        let length = client.recv(&mut answer).expect("an answer");
-                        assert_eq!(answer[..length], vec![number ^ round; size]);
+                        let mut reply = [0; 600];
+                        let length = client.recv(&mut reply).expect("a reply");
+                        assert_eq!(reply[..length], vec![number ^ round; size]);
                     }
                 }
             }

@@ -8,8 +8,12 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::task::AbortHandle;
+
+/// How long a connection may stay open without work. Clients are told (RFC 7828 §3.1).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// All open connections.
 pub struct Connections {

@@ -24,9 +24,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
 use super::client::Client;
-use super::connections::Activity;
+use super::connections::{Activity, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
-use super::tcp::IDLE_TIMEOUT;
 use crate::resolver::Snapshots;
 
 /// The path of RFC 8484's examples, which every client takes.

@@ -16,10 +16,9 @@
 //! errors).
 
 mod access;
-mod answers;
+mod aliases;
 mod batch;
 mod busiest;
-mod chain;
 mod client;
 mod connections;
 mod cookie;
@@ -30,6 +29,7 @@ mod hosts;
 mod https;
 mod plain;
 mod query;
+mod replies;
 mod server;
 mod tcp;
 mod tls;

@@ -21,14 +21,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::access::{Access, Admission};
 use super::client::Client;
-use super::connections::Activity;
+use super::connections::{Activity, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
 use crate::resolver::Snapshots;
 
 /// From a message's first byte to its last.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection without work.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// For a client to take an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Queries of one connection that wait for upstreams; reading stops there.

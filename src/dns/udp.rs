@@ -63,7 +63,7 @@ impl Loops {
         Ok(loops)
     }
 
-    /// Ends them; the sockets are closed as soon as the last answer under way is out.
+    /// Ends them; the sockets are closed as soon as the last reply under way is out.
     pub async fn stop(mut self) {
         self.wake();
         let threads = std::mem::take(&mut self.threads);
@@ -118,7 +118,7 @@ impl<P: Snapshots> Loop<P> {
     }
 
     fn reply(&self, batch: &mut Batch, place: usize) {
-        let Some((query, source, answer)) = batch.query(place) else {
+        let Some((query, source, reply)) = batch.query(place) else {
             return;
         };
         let client = Client {
@@ -128,14 +128,14 @@ impl<P: Snapshots> Loop<P> {
         let elapsed = || self.start.elapsed();
         let admission = self.access.admit(client.address, self.listener, elapsed);
         let handled = match admission {
-            Admission::Welcome => self.handler.handle(query, client, answer),
-            Admission::Refused => self.handler.refuse(query, client, answer),
-            Admission::Slowed => self.handler.send_to_tcp(query, client, answer),
+            Admission::Welcome => self.handler.handle(query, client, reply),
+            Admission::Refused => self.handler.refuse(query, client, reply),
+            Admission::Slowed => self.handler.send_to_tcp(query, client, reply),
             Admission::Dropped => Handled::Silence,
         };
         match handled {
             Handled::Silence => {}
-            Handled::Ready => batch.keep_answer(),
+            Handled::Ready => batch.keep_reply(),
             Handled::Pending(pending) => {
                 let (socket, handler) = (Arc::clone(&self.socket), Arc::clone(&self.handler));
                 self.runtime
@@ -151,7 +151,7 @@ async fn finish<P: Snapshots>(
     pending: Pending,
     client: SocketAddr,
 ) {
-    let mut answer = Vec::new();
-    handler.finish(pending, &mut answer).await;
-    send_one(&socket, &answer, client);
+    let mut reply = Vec::new();
+    handler.finish(pending, &mut reply).await;
+    send_one(&socket, &reply, client);
 }

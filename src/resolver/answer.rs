@@ -5,6 +5,9 @@ use hickory_proto::rr::{Name as DnsName, Record};
 
 use crate::wire::ExtendedError;
 
+/// Most CNAMEs and DNAMEs that are followed for one question, inside and outside of zone files together. Unbound's limit.
+pub const MAX_ALIASES: usize = 11;
+
 /// A decided answer, ready to be put into a message.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -172,8 +175,8 @@ impl Answer {
         }
     }
 
-    /// A chain of CNAMEs or DNAMEs that is longer than [`super::MAX_CHAIN`] or bites its tail.
-    pub fn endless_chain() -> Self {
+    /// A chain of CNAMEs or DNAMEs that is longer than [`MAX_ALIASES`] or bites its tail.
+    pub fn endless_aliases() -> Self {
         let text = "CNAME chain too long or circular";
         Self::failure(
             Outcome::Failed,

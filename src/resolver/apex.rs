@@ -1,14 +1,15 @@
 //! Records of a zone's top that nobody wrote: SOA and NS of names, namespaces and local zones.
 //!
-//! The server of all of them is this machine, so NS and MNAME say `localhost.`. RNAME is the root, a mailbox of
-//! nobody's, which keeps every negative answer within three times its question.
+//! The server of all of them is this machine, so NS and MNAME say `localhost.`. RNAME is the root, which stands for no
+//! mailbox and keeps every negative answer within three times its question. The SOA in the authority section lets a
+//! client keep "not found" for [`NEGATIVE_TTL`] (RFC 2308 §5).
 
-use hickory_proto::rr::rdata::{NS, SOA};
+use hickory_proto::rr::rdata::{HINFO, NS, SOA};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 
 use super::answer::{Answer, Heights, Provenance};
 
-/// SOA MINIMUM in seconds: how long "not found" may be believed (conformance row 10).
+/// SOA MINIMUM in seconds: how long "not found" may be believed (RFC 2308 §5).
 pub const NEGATIVE_TTL: u32 = 60;
 /// SOA REFRESH and RETRY in seconds; only a secondary would use them.
 const REFRESH: i32 = 3600;
@@ -79,6 +80,13 @@ impl Apex {
     pub fn no_such_name(&self) -> Answer {
         Answer::no_such_name(self.provenance, self.negative_soa()).at(self.heights)
     }
+}
+
+/// The only record of a minimal answer to ANY (RFC 8482 §4.2), in its wording and with its TTL.
+pub fn hinfo(name: &DnsName) -> Record {
+    const HINFO_TTL: u32 = 3789;
+    let data = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
+    Record::from_rdata(name.clone(), HINFO_TTL, data)
 }
 
 fn localhost() -> DnsName {

@@ -10,8 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::source::SyncState;
 use crate::bns::name::{Name, NamespaceId};
 
-/// Labels of `.id` under which Indonesia registers names; never shadowed (design, "When a namespace is
-/// also an ICANN TLD").
+/// Labels of `.id` under which Indonesia registers names. The chain never shadows them.
 const PROTECTED_ID: [&str; 12] = [
     "co", "go", "ac", "or", "web", "sch", "mil", "net", "my", "biz", "desa", "ponpes",
 ];

@@ -1,27 +1,25 @@
-//! From a question to its answer, reading the state of names.
+//! From a question to its answer, or to the advice to ask an upstream.
 //!
-//! The rules of design, "DNS answers" and "When a namespace is also an ICANN TLD", in this order: who answers
-//! by name alone, whether the mode leaves it to the chain, whether the state can be vouched for, and what the
-//! state says.
+//! The order of the decision:
+//!
+//! 1. [`route`] reads name, type and class. Transfers and foreign classes are refused, special-use names are answered
+//!    here, and names that no namespace can have are forwarded.
+//! 2. [`ownership`](super::ownership) settles whose the remaining names are, by mode and by the state of names.
+//! 3. Names of the chain are answered by [`answer_bns`]. With mode `legacy-first` an upstream is asked before.
+//!
+//! ANY is never forwarded, because a forged question for it would only make a large response.
 
-use hickory_proto::rr::{Name as DnsName, RecordType};
+use hickory_proto::rr::RecordType;
 
-use super::answer::{Answer, Heights, Outcome, Provenance};
-use super::apex::{Apex, NEGATIVE_TTL};
+use super::answer::{Answer, Provenance};
+use super::apex::hinfo;
+use super::from_chain::answer_bns;
 use super::ownership::{Ownership, settle};
 use super::policy::Policy;
-use super::route::{BnsRoute, Question, Route, Target, route, suffix};
-use super::source::{
-    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
-};
+use super::question::Question;
+use super::route::{BnsRoute, Route, route};
+use super::source::NameSource;
 use super::special;
-use super::zone::{PrivateAddresses, ServedZone};
-use crate::bns::name::{Name, NamespaceId};
-use crate::wire::ExtendedError;
-use crate::zonefile::Zone;
-
-/// Expected time between blocks, in seconds.
-const BLOCK_SECONDS: u32 = 600;
 
 /// What is to be done about a question.
 #[derive(Debug)]
@@ -58,208 +56,13 @@ pub fn resolve<S: NameSource>(
     }
 }
 
-/// What is not ours is an upstream's, except for ANY, which would only make large answers for forged
-/// sources (RFC 8482 §4.2).
+/// Leaves a question to upstreams. ANY gets the minimal answer of RFC 8482 §4.2 instead.
 fn forward(question: &Question) -> Resolution {
     if question.rtype != RecordType::ANY {
         return Resolution::Forward;
     }
-    let minimal = vec![special::hinfo(&question.name)];
+    let minimal = vec![hinfo(&question.name)];
     Resolution::Answer(Answer::records(Provenance::Upstream, minimal))
-}
-
-/// Answers from the chain, whatever the mode.
-pub fn answer_bns<S: NameSource>(
-    bns: &BnsRoute,
-    question: &Question,
-    policy: &Policy,
-    source: &S,
-) -> Result<Answer, S::Error> {
-    if let Some(trouble) = not_ready(policy, source) {
-        return Ok(trouble);
-    }
-    let context = Context {
-        bns,
-        question,
-        policy,
-        height: source.height().unwrap_or(0),
-    };
-    context.answer(source)
-}
-
-/// SERVFAIL while the database cannot vouch for anything.
-fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
-    let text = match source.sync() {
-        sync if policy.accepts(sync) => return None,
-        SyncState::Synced => return None,
-        SyncState::Behind { indexed, tip, .. } | SyncState::NeverSynced { indexed, tip } => {
-            format!("bns: synced {indexed}/{tip}")
-        }
-        SyncState::Forked { indexed } => {
-            format!("bns: the chain parted from the index at {indexed}, see bnsd status")
-        }
-    };
-    Some(Answer::failure(
-        Outcome::Failed,
-        ExtendedError::new(ExtendedError::NOT_READY, text),
-    ))
-}
-
-struct Context<'a> {
-    bns: &'a BnsRoute,
-    question: &'a Question,
-    policy: &'a Policy,
-    height: u32,
-}
-
-impl Context<'_> {
-    fn answer<S: NameSource>(&self, source: &S) -> Result<Answer, S::Error> {
-        let id = match &self.bns.target {
-            Target::Root => return Ok(self.at_apex(&self.parent(0))),
-            Target::Impossible(None) => return Ok(self.parent(0).no_such_name()),
-            Target::Namespace(id) | Target::Name(_, id) | Target::Impossible(Some(id)) => id,
-        };
-        if !matches!(source.namespace(id)?, NamespaceStatus::Ready { .. }) {
-            return Ok(self.namespace_not_ready(id));
-        }
-        Ok(match &self.bns.target {
-            Target::Namespace(_) => self.at_apex(&self.parent(0)),
-            Target::Name(name, _) => return self.at_name(name, source),
-            _ => self.parent(0).no_such_name(),
-        })
-    }
-
-    fn at_apex(&self, apex: &Apex) -> Answer {
-        apex.answer(self.question.rtype)
-    }
-
-    fn namespace_not_ready(&self, id: &NamespaceId) -> Answer {
-        let text = format!("bns: namespace {id} is not ready at block {}", self.height);
-        let apex = self.parent(match self.bns.target {
-            Target::Name(..) => 1,
-            _ => 0,
-        });
-        apex.no_such_name()
-            .explained(ExtendedError::new(ExtendedError::OTHER, text))
-    }
-
-    fn at_name<S: NameSource>(&self, name: &Name, source: &S) -> Result<Answer, S::Error> {
-        Ok(match source.name(name)? {
-            NameStatus::Unregistered => self.parent(1).no_such_name(),
-            NameStatus::Expired { height } => self.gone(format!("bns: expired at block {height}")),
-            NameStatus::Revoked { height } => self.gone(format!("bns: revoked at block {height}")),
-            NameStatus::Registered(registered) => match registered.zonefile_hash {
-                None => self.without_zone_file(&registered),
-                Some(hash) => self.at_zone(name, &registered, source.zone(name, &hash)?),
-            },
-        })
-    }
-
-    fn gone(&self, text: String) -> Answer {
-        self.parent(1)
-            .no_such_name()
-            .explained(ExtendedError::new(ExtendedError::OTHER, text))
-    }
-
-    fn at_zone(&self, name: &Name, registered: &RegisteredName, zone: ZoneStatus) -> Answer {
-        match zone {
-            ZoneStatus::Loaded(zone) => self.served(name, registered, &zone),
-            ZoneStatus::Missing(hash) => zone_file_trouble(
-                ExtendedError::NO_REACHABLE_AUTHORITY,
-                format!("bns: no zone file yet for hash {hash}"),
-            ),
-            ZoneStatus::Tampered(hash) => zone_file_trouble(
-                ExtendedError::INVALID_DATA,
-                format!("bns: zone file hash mismatch {hash}"),
-            ),
-            ZoneStatus::Unreadable(hash, _) => zone_file_trouble(
-                ExtendedError::INVALID_DATA,
-                format!("bns: unreadable zone file {hash}"),
-            ),
-        }
-    }
-
-    /// The name exists and says nothing: its apex records, and NODATA for all else, names below included.
-    fn without_zone_file(&self, registered: &RegisteredName) -> Answer {
-        let apex = self.apex(registered);
-        if self.question.name == apex.name {
-            apex.answer(self.question.rtype)
-        } else {
-            apex.no_data()
-        }
-    }
-
-    fn served(&self, name: &Name, registered: &RegisteredName, zone: &Zone) -> Answer {
-        let private = if self.policy.allows_private(&self.question.name)
-            || plain_name(name).is_some_and(|name| self.policy.allows_private(&name))
-        {
-            PrivateAddresses::Served
-        } else {
-            PrivateAddresses::Filtered
-        };
-        let served = ServedZone {
-            zone,
-            apex: self.apex(registered),
-            parent: self.parent(1),
-            max_ttl: self.max_ttl(registered),
-            private,
-        };
-        served.answer(self.question)
-    }
-
-    /// The top of a name's zone: its serial is the height of its last change.
-    fn apex(&self, registered: &RegisteredName) -> Apex {
-        Apex {
-            name: self.bns.apex.clone(),
-            serial: registered.last_change_height,
-            ttl: self.max_ttl(registered),
-            provenance: Provenance::Chain,
-            heights: self.heights(registered),
-        }
-    }
-
-    /// Nothing about a name is believed for longer than it is expected to live.
-    fn max_ttl(&self, registered: &RegisteredName) -> u32 {
-        let blocks = registered
-            .expires_at
-            .map_or(u32::MAX, |height| height.saturating_sub(self.height));
-        self.policy
-            .max_ttl
-            .min(blocks.saturating_mul(BLOCK_SECONDS))
-    }
-
-    /// The heights at which `max_ttl` is the same: all until the end is near, then one at a time.
-    fn heights(&self, registered: &RegisteredName) -> Heights {
-        let Some(end) = registered.expires_at else {
-            return Heights::ALL;
-        };
-        let last = end.saturating_sub(self.policy.max_ttl.div_ceil(BLOCK_SECONDS).max(1));
-        if self.height > last {
-            return Heights::only(self.height);
-        }
-        Heights { first: 0, last }
-    }
-
-    /// The zone whose top is `above` labels above the apex of the route: a namespace, or `bns.alt`. It
-    /// changes with every block, so its serial is the indexed height, and nothing in it is believed for long.
-    fn parent(&self, above: usize) -> Apex {
-        let labels = self.bns.apex.iter().count();
-        Apex {
-            name: suffix(&self.bns.apex, labels.saturating_sub(above)),
-            serial: self.height,
-            ttl: self.policy.max_ttl.min(NEGATIVE_TTL),
-            provenance: Provenance::Chain,
-            heights: Heights::only(self.height),
-        }
-    }
-}
-
-fn zone_file_trouble(code: u16, text: String) -> Answer {
-    Answer::failure(Outcome::ZoneFileMissing, ExtendedError::new(code, text))
-}
-
-fn plain_name(name: &Name) -> Option<DnsName> {
-    DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]).ok()
 }
 
 #[cfg(test)]
@@ -267,11 +70,12 @@ mod tests {
     use std::time::Duration;
 
     use hickory_proto::op::ResponseCode;
-    use hickory_proto::rr::{DNSClass, RData, Record};
+    use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record};
 
     use super::*;
-    use crate::resolver::Mode;
+    use crate::bns::name::NamespaceId;
     use crate::resolver::fixture::Names;
+    use crate::resolver::{ExtendedError, Mode, Outcome, SyncState};
 
     fn ask_in(names: &Names, policy: &Policy, name: &str, rtype: RecordType) -> Resolution {
         let name = DnsName::from_ascii(name).expect("a domain name");

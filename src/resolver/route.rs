@@ -1,31 +1,20 @@
 //! Who answers a question, as far as its name, type and class alone can tell.
+//!
+//! The last two labels decide: `www.werner.id` and `_443._tcp.werner.id` are questions about the name `werner.id`. Below
+//! `bns.alt` (RFC 9476) the two labels above it decide, so every name has an unambiguous form in every mode. `bns.alt`
+//! comes before the special-use names, and these come before the namespaces.
+//!
+//! Only names that a namespace could hold are routed to the chain. A namespace id or a label that BNS does not allow is
+//! [`Target::Impossible`] where its namespace is the chain's, and is forwarded otherwise.
+//!
+//! Zone transfers of our own zones would be a route of their own here: today AXFR and IXFR are [`Route::Refused`].
 
 use hickory_proto::rr::{DNSClass, Name as DnsName, RecordType};
 
 use super::policy::{EffectiveMode, Mode, Policy};
+use super::question::{Question, suffix};
+use super::special::{SpecialUse, special_use};
 use crate::bns::name::{Name, NamespaceId};
-
-/// A question, its name in lower case (RFC 4343).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
-    /// The name asked for, lower case.
-    pub name: DnsName,
-    /// QTYPE.
-    pub rtype: RecordType,
-    /// QCLASS.
-    pub class: DNSClass,
-}
-
-impl Question {
-    /// A question of class IN; the name is put into lower case.
-    pub fn new(name: &DnsName, rtype: RecordType, class: DNSClass) -> Self {
-        Self {
-            name: name.to_lowercase(),
-            rtype,
-            class,
-        }
-    }
-}
 
 /// Who answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,21 +63,6 @@ impl Target {
     }
 }
 
-/// Names with a meaning of their own (conformance rows 18, 19 and 38).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpecialUse {
-    /// `localhost` and below (RFC 6761 §6.3).
-    Localhost,
-    /// Never exists: `invalid`, `test`, `onion`, `alt`, `local` (RFC 6761, 7686, 9476, 6762), and
-    /// `use-application-dns.net`. The value is the number of labels of the apex.
-    Nonexistent(u8),
-    /// A zone without content: `home.arpa`, private reverse zones, `resolver.arpa` (RFC 8375, 6303, 9462). The
-    /// value is the number of labels of the apex.
-    Empty(u8),
-    /// The reverse name of 127.0.0.1 or ::1 (RFC 6303 §4.2).
-    LoopbackReverse,
-}
-
 /// Decides who answers `question`.
 pub fn route(question: &Question, policy: &Policy) -> Route {
     match is_refused(question) {
@@ -110,7 +84,7 @@ pub(super) fn route_name(name: &DnsName, policy: &Policy) -> Route {
 }
 
 /// Zone transfers would hand out whole zone files over TCP; classes other than IN are no longer used but for
-/// asking a server about itself (conformance rows 7 and 45).
+/// asking a server about itself, which tells strangers what runs here.
 fn is_refused(question: &Question) -> bool {
     matches!(question.rtype, RecordType::AXFR | RecordType::IXFR)
         || !matches!(question.class, DNSClass::IN)
@@ -186,94 +160,6 @@ fn name_target(label: &[u8], namespace: &[u8]) -> Option<Target> {
         Ok(name) => Target::Name(name, id),
         Err(_) => Target::Impossible(Some(id)),
     })
-}
-
-/// The last `count` labels of `name`.
-pub(super) fn suffix(name: &DnsName, count: usize) -> DnsName {
-    let total = name.iter().count();
-    let labels = name.iter().skip(total.saturating_sub(count));
-    DnsName::from_labels(labels).expect("the end of a valid name is a valid name")
-}
-
-fn special_use(labels: &[&[u8]]) -> Option<SpecialUse> {
-    let (last, rest) = labels.split_last()?;
-    // Firefox asks for this name to learn whether it may go round the system's resolver (Mozilla, "Canary
-    // domain - use-application-dns.net"); that it does not exist says no.
-    if matches!(labels, [.., b"use-application-dns", b"net"]) {
-        return Some(SpecialUse::Nonexistent(2));
-    }
-    match *last {
-        b"localhost" => Some(SpecialUse::Localhost),
-        b"invalid" | b"test" | b"onion" | b"alt" | b"local" => Some(SpecialUse::Nonexistent(1)),
-        b"arpa" => special_arpa(rest),
-        _ => None,
-    }
-}
-
-fn special_arpa(below: &[&[u8]]) -> Option<SpecialUse> {
-    match below {
-        [.., b"home"] | [.., b"resolver"] => Some(SpecialUse::Empty(2)),
-        [.., b"in-addr"] => reverse_v4(below),
-        [nibbles @ .., b"ip6"] => reverse_v6(nibbles),
-        _ => None,
-    }
-}
-
-/// RFC 6303 §4.1 and §4.2, with 100.64/10 of RFC 7793. `below` ends in `in-addr`.
-fn reverse_v4(below: &[&[u8]]) -> Option<SpecialUse> {
-    // Octets in the order of the address.
-    let octets: Vec<Option<u8>> = below
-        .iter()
-        .rev()
-        .skip(1)
-        .map(|label| octet(label))
-        .collect();
-    match octets.as_slice() {
-        [Some(127), Some(0), Some(0), Some(1)] => Some(SpecialUse::LoopbackReverse),
-        [Some(0 | 10 | 127), ..] => Some(SpecialUse::Empty(3)),
-        [Some(172), Some(16..=31), ..]
-        | [Some(192), Some(168), ..]
-        | [Some(169), Some(254), ..]
-        | [Some(100), Some(64..=127), ..] => Some(SpecialUse::Empty(4)),
-        [Some(192), Some(0), Some(2), ..]
-        | [Some(198), Some(51), Some(100), ..]
-        | [Some(203), Some(0), Some(113), ..] => Some(SpecialUse::Empty(5)),
-        [Some(255), Some(255), Some(255), Some(255), ..] => Some(SpecialUse::Empty(6)),
-        _ => None,
-    }
-}
-
-/// RFC 6303 §4.3 to §4.6: `::`, `::1`, fc00::/7, fe80::/10, 2001:db8::/32.
-fn reverse_v6(nibbles: &[&[u8]]) -> Option<SpecialUse> {
-    let digits: Vec<u8> = nibbles
-        .iter()
-        .rev()
-        .map(|label| nibble(label))
-        .collect::<Option<_>>()?;
-    match digits.as_slice() {
-        [0xf, 0xc | 0xd, ..] => Some(SpecialUse::Empty(4)),
-        [0xf, 0xe, 8..=0xb, ..] => Some(SpecialUse::Empty(5)),
-        [2, 0, 0, 1, 0, 0xd, 0xb, 8, ..] => Some(SpecialUse::Empty(10)),
-        [zeros @ .., last @ (0 | 1)] if zeros.len() == 31 && zeros.iter().all(|&d| d == 0) => {
-            Some(if *last == 1 {
-                SpecialUse::LoopbackReverse
-            } else {
-                SpecialUse::Empty(34)
-            })
-        }
-        _ => None,
-    }
-}
-
-fn octet(label: &[u8]) -> Option<u8> {
-    std::str::from_utf8(label).ok()?.parse().ok()
-}
-
-fn nibble(label: &[u8]) -> Option<u8> {
-    match label {
-        [digit] => char::from(*digit).to_digit(16).map(|value| value as u8),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,39 @@
-//! Answers for special-use names: always the same, for everyone, and never from an upstream.
+//! Names with a meaning of their own: which they are, and their answers, which are the same for everyone and everywhere.
+//!
+//! None of them is ever asked of an upstream, unless a route in the configuration names one for it: they mean this machine
+//! or its network, and a query for them outside only tells strangers about it.
+//!
+//! | names | answer | source |
+//! |---|---|---|
+//! | `localhost` and below, 127.0.0.1 and ::1 in reverse | this machine | RFC 6761 §6.3, RFC 6303 §4.2 |
+//! | `invalid`, `test`, `onion`, `alt`, `local` | NXDOMAIN | RFC 6761, RFC 7686, RFC 9476, RFC 6762 |
+//! | `use-application-dns.net` | NXDOMAIN, so that Firefox asks the system's resolver | Mozilla, "Canary domain" |
+//! | `home.arpa`, `resolver.arpa`, reverse names of private and reserved addresses | an empty zone | RFC 8375, RFC 9462, RFC 6303, RFC 7793 |
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use hickory_proto::rr::rdata::{A, AAAA, HINFO, PTR};
+use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 
 use super::answer::{Answer, Heights, Provenance};
 use super::apex::Apex;
-use super::route::{Question, SpecialUse, suffix};
+use super::question::{Question, suffix};
 
-/// TTL of local answers in seconds. They never change; a day is the most that stubs keep anyway.
+/// TTL of local answers in seconds. They never change; stub resolvers keep nothing for longer than a day.
 const TTL: u32 = 86_400;
+
+/// Names with a meaning of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialUse {
+    /// `localhost` and below (RFC 6761 §6.3).
+    Localhost,
+    /// A zone that does not exist. The value is the number of labels of its apex.
+    Nonexistent(u8),
+    /// A zone without content. The value is the number of labels of its apex.
+    Empty(u8),
+    /// The reverse name of 127.0.0.1 or ::1 (RFC 6303 §4.2).
+    LoopbackReverse,
+}
 
 /// The answer to a question about a special-use name.
 pub fn answer(kind: SpecialUse, question: &Question) -> Answer {
@@ -20,13 +43,6 @@ pub fn answer(kind: SpecialUse, question: &Question) -> Answer {
         SpecialUse::Nonexistent(labels) => apex(question, labels).no_such_name(),
         SpecialUse::Empty(labels) => empty(question, labels),
     }
-}
-
-/// The only record of a minimal answer to ANY (RFC 8482 §4.2), in its wording and with its TTL.
-pub fn hinfo(name: &DnsName) -> Record {
-    const HINFO_TTL: u32 = 3789;
-    let data = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
-    Record::from_rdata(name.clone(), HINFO_TTL, data)
 }
 
 fn localhost(question: &Question) -> Answer {
@@ -73,6 +89,86 @@ fn apex(question: &Question, labels: u8) -> Apex {
 fn one(question: &Question, data: RData) -> Answer {
     let record = Record::from_rdata(question.name.clone(), TTL, data);
     Answer::records(Provenance::Local, vec![record])
+}
+
+/// The special use of a name, if it has one.
+pub(super) fn special_use(labels: &[&[u8]]) -> Option<SpecialUse> {
+    let (last, rest) = labels.split_last()?;
+    if matches!(labels, [.., b"use-application-dns", b"net"]) {
+        return Some(SpecialUse::Nonexistent(2));
+    }
+    match *last {
+        b"localhost" => Some(SpecialUse::Localhost),
+        b"invalid" | b"test" | b"onion" | b"alt" | b"local" => Some(SpecialUse::Nonexistent(1)),
+        b"arpa" => special_arpa(rest),
+        _ => None,
+    }
+}
+
+fn special_arpa(below: &[&[u8]]) -> Option<SpecialUse> {
+    match below {
+        [.., b"home"] | [.., b"resolver"] => Some(SpecialUse::Empty(2)),
+        [.., b"in-addr"] => reverse_v4(below),
+        [nibbles @ .., b"ip6"] => reverse_v6(nibbles),
+        _ => None,
+    }
+}
+
+/// RFC 6303 §4.1 and §4.2, with 100.64/10 of RFC 7793. `below` ends in `in-addr`.
+fn reverse_v4(below: &[&[u8]]) -> Option<SpecialUse> {
+    // Octets in the order of the address.
+    let octets: Vec<Option<u8>> = below
+        .iter()
+        .rev()
+        .skip(1)
+        .map(|label| octet(label))
+        .collect();
+    match octets.as_slice() {
+        [Some(127), Some(0), Some(0), Some(1)] => Some(SpecialUse::LoopbackReverse),
+        [Some(0 | 10 | 127), ..] => Some(SpecialUse::Empty(3)),
+        [Some(172), Some(16..=31), ..]
+        | [Some(192), Some(168), ..]
+        | [Some(169), Some(254), ..]
+        | [Some(100), Some(64..=127), ..] => Some(SpecialUse::Empty(4)),
+        [Some(192), Some(0), Some(2), ..]
+        | [Some(198), Some(51), Some(100), ..]
+        | [Some(203), Some(0), Some(113), ..] => Some(SpecialUse::Empty(5)),
+        [Some(255), Some(255), Some(255), Some(255), ..] => Some(SpecialUse::Empty(6)),
+        _ => None,
+    }
+}
+
+/// RFC 6303 §4.3 to §4.6: `::`, `::1`, fc00::/7, fe80::/10, 2001:db8::/32.
+fn reverse_v6(nibbles: &[&[u8]]) -> Option<SpecialUse> {
+    let digits: Vec<u8> = nibbles
+        .iter()
+        .rev()
+        .map(|label| nibble(label))
+        .collect::<Option<_>>()?;
+    match digits.as_slice() {
+        [0xf, 0xc | 0xd, ..] => Some(SpecialUse::Empty(4)),
+        [0xf, 0xe, 8..=0xb, ..] => Some(SpecialUse::Empty(5)),
+        [2, 0, 0, 1, 0, 0xd, 0xb, 8, ..] => Some(SpecialUse::Empty(10)),
+        [zeros @ .., last @ (0 | 1)] if zeros.len() == 31 && zeros.iter().all(|&d| d == 0) => {
+            Some(if *last == 1 {
+                SpecialUse::LoopbackReverse
+            } else {
+                SpecialUse::Empty(34)
+            })
+        }
+        _ => None,
+    }
+}
+
+fn octet(label: &[u8]) -> Option<u8> {
+    std::str::from_utf8(label).ok()?.parse().ok()
+}
+
+fn nibble(label: &[u8]) -> Option<u8> {
+    match label {
+        [digit] => char::from(*digit).to_digit(16).map(|value| value as u8),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,9 @@ use hickory_proto::rr::rdata::{CNAME, NULL};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, BinEncodable};
 
-use super::MAX_CHAIN;
-use super::answer::{Answer, Outcome, Provenance};
-use super::apex::Apex;
-use super::route::Question;
-use super::special;
+use super::answer::{Answer, MAX_ALIASES, Outcome, Provenance};
+use super::apex::{Apex, hinfo};
+use super::question::Question;
 use crate::wire::ExtendedError;
 use crate::wire::private::carries_private;
 use crate::zonefile::{Found, Node, RrSet, Zone};
@@ -78,12 +76,12 @@ impl ServedZone<'_> {
                 return answer;
             }
             // As many hops as the limit, and one name more.
-            if owners.contains(&target) || owners.len() > MAX_CHAIN {
+            if owners.contains(&target) || owners.len() > MAX_ALIASES {
                 break;
             }
             owners.push(target);
         }
-        Answer::endless_chain()
+        Answer::endless_aliases()
     }
 
     fn finish(&self, mut answer: Answer, end: Step, rtype: RecordType, owner: &DnsName) -> Answer {
@@ -168,7 +166,7 @@ impl ServedZone<'_> {
             }
         }
         match end {
-            Step::NoData => Step::Records(vec![special::hinfo(owner)]),
+            Step::NoData => Step::Records(vec![hinfo(owner)]),
             filtered => filtered,
         }
     }

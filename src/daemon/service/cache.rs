@@ -18,7 +18,7 @@ impl Service {
                 reply.flushed = forwarder.flush(name.as_ref()) as u64;
                 // What is kept of the chain can only be the same again, unless somebody changed files.
                 self.names.forget_zones();
-                self.handler.forget_answers();
+                self.handler.forget_replies();
             }
             CacheRequest::Dump {} => reply.answers = self.kept_answers(),
         }

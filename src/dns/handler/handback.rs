@@ -1,45 +1,44 @@
-//! What an upstream's answer means for names of the chain: an alias in it can lead to one.
+//! Aliases in an upstream's response that lead back to the chain.
 
 use hickory_proto::op::Message;
-use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
+use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
-use super::super::chain::Chain;
-use crate::resolver::{MAX_CHAIN, NameSource, Ownership, Policy, ownership_at};
+use super::super::aliases::AliasWalk;
+use crate::resolver::{MAX_ALIASES, NameSource, Ownership, Policy, ownership_at};
+use crate::wire::alias::alias_at;
 
-/// A CNAME in an upstream's answer can lead to a name that is ours. What the upstream says about that name
-/// is then left out, and the question goes on here.
+/// The aliases of a response up to the first name that belongs to the chain, and that name. What the upstream says about
+/// the name is left out: the question goes on here.
 pub(super) fn handed_back(
     message: &Message,
-    chain: &Chain,
+    walk: &AliasWalk,
     policy: &Policy,
     source: &impl NameSource,
 ) -> Option<(Vec<Record>, DnsName)> {
-    let mut owner = chain.question.name.clone();
-    let mut kept = Vec::new();
-    for _ in 0..MAX_CHAIN {
-        let (record, target) = message
-            .answers
-            .iter()
-            .find_map(|record| match &record.data {
-                RData::CNAME(target) if record.name == owner => Some((record, target.0.clone())),
-                _ => None,
-            })?;
-        if chain.question.rtype == RecordType::CNAME {
-            return None;
-        }
-        let made_by = |record: &&Record| {
-            record.record_type() == RecordType::DNAME
-                && record.name != owner
-                && record.name.zone_of(&owner)
-        };
-        kept.extend(message.answers.iter().find(made_by).cloned());
-        kept.push(record.clone());
-        owner = target.to_lowercase();
+    if walk.question.rtype == RecordType::CNAME {
+        return None;
+    }
+    let mut owner = walk.question.name.clone();
+    let mut way = Vec::new();
+    for _ in 0..MAX_ALIASES {
+        let (record, target) = alias_at(&message.answers, &owner)?;
+        way.extend(made_by(&message.answers, &owner).cloned());
+        way.push(record.clone());
+        owner = target;
         if belongs_to_chain(&owner, policy, source) {
-            return Some((kept, owner));
+            return Some((way, owner));
         }
     }
     None
+}
+
+/// The DNAME from which the CNAME at a name was made (RFC 6672 §3.1).
+fn made_by<'a>(answers: &'a [Record], owner: &DnsName) -> Option<&'a Record> {
+    answers.iter().find(|record| {
+        record.record_type() == RecordType::DNAME
+            && record.name != *owner
+            && record.name.zone_of(owner)
+    })
 }
 
 /// Whether nobody but the chain may say something about a name. An unreadable database never makes a name of the
@@ -51,7 +50,8 @@ pub(super) fn belongs_to_chain(name: &DnsName, policy: &Policy, source: &impl Na
     )
 }
 
-/// The upstream echoes the letters that it was asked with; those are random (0x20), and nobody's but ours.
+/// Gives the owner of records the client's letters. The upstream echoes the letters that it was asked with, which are
+/// random (0x20).
 pub(super) fn restore_case(message: &mut Message, asked: &DnsName) {
     for record in &mut message.answers {
         if record.name == *asked {

@@ -4,7 +4,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-use crate::resolver::{MAX_CHAIN, Question};
+use crate::resolver::{MAX_ALIASES, Question};
 use crate::wire::{self, Header, flag};
 
 /// Where aliases lead that do not end in what was asked for. hickory wants the denial for the first name of such an
@@ -14,7 +14,7 @@ pub fn denied_target(response: &Message, question: &Question) -> Option<Name> {
         return None;
     }
     let mut name = question.name.clone();
-    for _ in 0..=MAX_CHAIN {
+    for _ in 0..=MAX_ALIASES {
         let mut at_name = response.answers.iter().filter(|record| record.name == name);
         let next = at_name.find_map(|record| match &record.data {
             RData::CNAME(target) => Some(target.0.to_lowercase()),

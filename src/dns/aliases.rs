@@ -1,49 +1,50 @@
 //! A question on its way along CNAMEs and DNAMEs, from the chain to upstreams and back.
 //!
-//! What was found on the way is kept, and the least trustworthy part decides what is claimed of the whole: a
-//! single record from an upstream takes AA and AD away.
+//! The records that were found on the way precede the final answer. The least trustworthy record decides what is claimed
+//! of the whole: a single record from an upstream takes AA and AD away. At most [`MAX_ALIASES`] aliases are followed,
+//! wherever they come from.
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
 use super::encode::Reply;
-use crate::resolver::{Answer, ExtendedError, Heights, MAX_CHAIN, Policy, Provenance, Question};
+use crate::resolver::{Answer, ExtendedError, Heights, MAX_ALIASES, Policy, Provenance, Question};
 use crate::upstream::rebind::Filtered;
 use crate::wire::private::is_private_record;
 
-/// A question on its way along CNAMEs.
-pub(super) struct Chain {
+/// A question, and what was found on its way.
+pub(super) struct AliasWalk {
     /// What is asked now.
     pub(super) question: Question,
     /// What was asked first.
     pub(super) asked: DnsName,
-    /// What was found on the way.
-    answers: Vec<Record>,
-    /// Set once the question has moved; the least of the provenances so far.
+    /// Records that led here.
+    found: Vec<Record>,
+    /// The least of the provenances so far; `None` before the question has moved.
     provenance: Option<Provenance>,
-    /// Records that led on.
+    /// How often the question moved.
     pub(super) hops: usize,
-    /// The heights at which all of it is the same.
+    /// The heights at which all of it is valid.
     heights: Heights,
 }
 
-impl Chain {
+impl AliasWalk {
     /// A question that has not moved yet.
     pub(super) fn new(question: Question) -> Self {
         Self {
             asked: question.name.clone(),
             question,
-            answers: Vec::new(),
+            found: Vec::new(),
             provenance: None,
             hops: 0,
             heights: Heights::ALL,
         }
     }
 
-    /// Takes an answer in; the whole answer if the question ends here, or `None` if it goes on.
+    /// Takes an answer in. Gives the whole answer if the question ends here, `None` if it goes on.
     pub(super) fn advance(&mut self, mut answer: Answer, policy: &Policy) -> Option<Answer> {
-        if self.hops + hops(&answer.answers) > MAX_CHAIN {
-            return Some(Answer::endless_chain());
+        if self.hops + hops(&answer.answers) > MAX_ALIASES {
+            return Some(Answer::endless_aliases());
         }
         let Some(target) = answer.chase.take() else {
             return Some(self.merge_checked(answer, policy));
@@ -56,7 +57,7 @@ impl Chain {
     /// Goes on with `target`, to which the records of `way` led.
     pub(super) fn move_to(&mut self, target: DnsName, way: Vec<Record>, provenance: Provenance) {
         self.hops += hops(&way).max(1);
-        self.answers.extend(way);
+        self.found.extend(way);
         self.provenance = Some(self.least(provenance));
         self.question.name = target;
     }
@@ -77,9 +78,9 @@ impl Chain {
         }
         answer.provenance = self.least(answer.provenance);
         answer.heights = self.heights.and(answer.heights);
-        if !self.answers.is_empty() {
-            self.answers.append(&mut answer.answers);
-            answer.answers = std::mem::take(&mut self.answers);
+        if !self.found.is_empty() {
+            self.found.append(&mut answer.answers);
+            answer.answers = std::mem::take(&mut self.found);
         }
         answer
     }
@@ -87,7 +88,7 @@ impl Chain {
     /// An upstream's response with what was found on the way before it. AA and AD are never copied.
     pub(super) fn relayed(&mut self, message: Message, filtered: Filtered) -> Reply {
         let mut reply = Reply::bare(message.metadata.response_code);
-        reply.answers = std::mem::take(&mut self.answers);
+        reply.answers = std::mem::take(&mut self.found);
         reply.answers.extend(message.answers);
         reply.authorities = message.authorities;
         reply.additionals = message.additionals;

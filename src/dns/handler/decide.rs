@@ -1,0 +1,75 @@
+//! What is answered without an upstream, in this order: our own probe is refused, the file of hosts speaks for its
+//! names, a special-use name with a route of its own goes there, and the resolver decides the rest.
+
+use super::super::aliases::AliasWalk;
+use super::{Handler, Step};
+use crate::resolver::{
+    Answer, BnsRoute, ExtendedError, MAX_ALIASES, NameSource, Outcome, Ownership, Policy,
+    Resolution, Snapshots, answer_bns, ownership, resolve,
+};
+
+impl<P: Snapshots> Handler<P> {
+    /// Follows a question as far as that needs no upstream.
+    pub(super) fn decide(&self, walk: &mut AliasWalk, source: &impl NameSource) -> Step {
+        let policy = self.policy.load();
+        if self.forwarder.is_own_probe(&walk.question.name) {
+            return Step::Done(Answer::refused());
+        }
+        while walk.hops <= MAX_ALIASES {
+            if let Some(answer) = self.from_hosts(walk) {
+                return Step::Done(answer);
+            }
+            if self.is_routed_special_use(walk, &policy) {
+                return Step::Ask(None);
+            }
+            let answer = match resolve(&walk.question, &policy, source) {
+                Ok(Resolution::Answer(answer)) => answer,
+                Ok(Resolution::Forward) => return Step::Ask(None),
+                Ok(Resolution::ForwardFirst(bns)) => return Step::Ask(Some(bns)),
+                Err(error) => return Step::Done(database_failure(&error)),
+            };
+            if let Some(answer) = walk.advance(answer, &policy) {
+                return Step::Done(answer);
+            }
+        }
+        Step::Done(Answer::endless_aliases())
+    }
+
+    /// The chain's answer after an upstream has said NXDOMAIN (mode `legacy-first`).
+    pub(super) fn decide_bns(
+        &self,
+        bns: &BnsRoute,
+        walk: &mut AliasWalk,
+        source: &impl NameSource,
+    ) -> Step {
+        let policy = self.policy.load();
+        match answer_bns(bns, &walk.question, &policy, source) {
+            Ok(answer) => match walk.advance(answer, &policy) {
+                Some(answer) => Step::Done(answer),
+                None => self.decide(walk, source),
+            },
+            Err(error) => Step::Done(database_failure(&error)),
+        }
+    }
+
+    /// The answer of the file of hosts. Only the client's own question is looked up: aliases of others do not lead
+    /// into the file.
+    fn from_hosts(&self, walk: &AliasWalk) -> Option<Answer> {
+        let hosts = self.hosts.as_ref().filter(|_| walk.hops == 0)?;
+        hosts.answer(&walk.question)
+    }
+
+    fn is_routed_special_use(&self, walk: &AliasWalk, policy: &Policy) -> bool {
+        let name = &walk.question.name;
+        self.forwarder.has_route(name) && ownership(name, policy) == Ownership::SpecialUse
+    }
+}
+
+fn database_failure(error: &impl std::fmt::Display) -> Answer {
+    tracing::error!("names cannot be read from the database: {error}");
+    let text = "bns: the database cannot be read; see the log";
+    Answer::failure(
+        Outcome::Failed,
+        ExtendedError::new(ExtendedError::OTHER, text),
+    )
+}

@@ -1,0 +1,182 @@
+//! Questions to upstreams, and what becomes of their responses.
+//!
+//! A response goes out as it came if it answers the client's own question, carries no private address and leads to no
+//! name of the chain. Any other response is decoded: its aliases are followed back to the chain, or its private
+//! addresses are taken out.
+
+use std::sync::Arc;
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name as DnsName;
+
+use super::super::aliases::AliasWalk;
+use super::super::encode::{Reply, encode, encode_raw};
+use super::super::query::Query;
+use super::handback::{belongs_to_chain, handed_back, restore_case};
+use super::{Handled, Handler, Pending, Request, Step};
+use crate::resolver::{
+    Answer, BnsRoute, Condition, ExtendedError, NameSource, Outcome, Ownership, Provenance,
+    Snapshots, ownership,
+};
+use crate::upstream::{Ask, CHAIN_PACKETS, ForwardError, NxdomainCut, Response, rebind};
+
+/// What an upstream's response led to.
+enum Relayed {
+    /// It goes out as it came.
+    Whole,
+    /// It goes out with what was found on the way, or without what was filtered.
+    Changed(Reply),
+    /// The question goes on, or ends with an answer of our own.
+    Next(Step),
+}
+
+impl<P: Snapshots> Handler<P> {
+    /// Lets a query wait for an upstream, unless too many wait already.
+    pub(super) fn pend(
+        &self,
+        request: Request,
+        walk: AliasWalk,
+        fallback: Option<BnsRoute>,
+        out: &mut Vec<u8>,
+    ) -> Handled {
+        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
+            let text = "too many queries wait for upstreams; try again";
+            let busy = ExtendedError::new(ExtendedError::OTHER, text);
+            self.reply(&request, Answer::failure(Outcome::Failed, busy), out);
+            return Handled::Ready;
+        };
+        Handled::Pending(Box::new(Pending {
+            request,
+            walk,
+            fallback,
+            _permit: permit,
+        }))
+    }
+
+    /// Asks upstreams, and writes the reply into `out`.
+    pub async fn finish(&self, pending: Pending, out: &mut Vec<u8>) {
+        let Pending {
+            request,
+            mut walk,
+            mut fallback,
+            _permit,
+        } = pending;
+        let mut packets = CHAIN_PACKETS;
+        loop {
+            let ask = self.to_ask(&request.query, &walk);
+            let step = match self.forwarder.ask(&ask, &mut packets).await {
+                Err(error) => Step::Done(walk.merge(forward_failure(&error))),
+                Ok(response) => match self.relay(&mut walk, &response, fallback.take()) {
+                    Relayed::Whole => return self.pass_on(&request, &response, out),
+                    Relayed::Changed(reply) => {
+                        self.note(&request, Outcome::Forwarded);
+                        encode(&request.query, &reply, &request.frame, out);
+                        return;
+                    }
+                    Relayed::Next(step) => step,
+                },
+            };
+            match step {
+                Step::Done(answer) => {
+                    self.reply(&request, answer, out);
+                    return;
+                }
+                Step::Ask(next) => fallback = next,
+            }
+        }
+    }
+
+    /// A response that is at hand and can go out as it is.
+    pub(super) fn at_hand(
+        &self,
+        request: &Request,
+        walk: &AliasWalk,
+        source: &impl NameSource,
+    ) -> Option<Response> {
+        let ask = self.to_ask(&request.query, walk);
+        let response = self.forwarder.cached(&ask)?;
+        self.passes(&response, walk, source).then_some(response)
+    }
+
+    /// Writes a response into `out` as it came.
+    pub(super) fn pass_on(&self, request: &Request, response: &Response, out: &mut Vec<u8>) {
+        self.note(request, Outcome::Forwarded);
+        encode_raw(&request.query, response, &request.frame, out);
+    }
+
+    /// Whether a response answers the client's own question and can go out as it is.
+    fn passes(&self, response: &Response, walk: &AliasWalk, source: &impl NameSource) -> bool {
+        let policy = self.policy.load();
+        let leads_back = |target| belongs_to_chain(target, &policy, source);
+        walk.hops == 0
+            && response.is_whole()
+            && (!response.has_private() || policy.allows_private(&walk.asked))
+            && !response.targets().iter().any(leads_back)
+    }
+
+    /// What a response means for the question.
+    fn relay(
+        &self,
+        walk: &mut AliasWalk,
+        response: &Response,
+        fallback: Option<BnsRoute>,
+    ) -> Relayed {
+        let source = self.snapshots.snapshot();
+        match fallback {
+            None if self.passes(response, walk, &source) => return Relayed::Whole,
+            Some(bns) if response.rcode() == ResponseCode::NXDomain => {
+                return Relayed::Next(self.decide_bns(&bns, walk, &source));
+            }
+            _ => {}
+        }
+        let Some(mut message) = response.message() else {
+            let text = "the upstream's answer cannot be read";
+            let ede = ExtendedError::new(ExtendedError::INVALID_DATA, text);
+            return Relayed::Next(Step::Done(Answer::failure(Outcome::Failed, ede)));
+        };
+        restore_case(&mut message, &walk.question.name);
+        let policy = self.policy.load();
+        if let Some((way, target)) = handed_back(&message, walk, &policy, &source) {
+            walk.move_to(target, way, Provenance::Upstream);
+            return Relayed::Next(self.decide(walk, &source));
+        }
+        let filtered = rebind::filter(&mut message, &walk.asked, &policy);
+        let mut reply = walk.relayed(message, filtered);
+        reply.ede = reply.ede.or_else(|| response.extended_error().cloned());
+        Relayed::Changed(reply)
+    }
+
+    fn to_ask(&self, query: &Query, walk: &AliasWalk) -> Ask {
+        Ask {
+            question: walk.question.clone(),
+            dnssec_ok: query.dnssec_ok(),
+            checking_disabled: query.checking_disabled,
+            nxdomain_cut: self.nxdomain_cut(&walk.question.name),
+        }
+    }
+
+    /// A missing name says nothing about names of the chain below it.
+    fn nxdomain_cut(&self, name: &DnsName) -> NxdomainCut {
+        match ownership(name, &self.policy.load()) {
+            Ownership::SpecialUse | Ownership::NotOurs => NxdomainCut::Allowed,
+            // Such a name is only forwarded while the chain does not have the namespace.
+            Ownership::CouldBeOurs(Condition::NamespaceReady) => NxdomainCut::Allowed,
+            Ownership::CouldBeOurs(_) | Ownership::Ours => NxdomainCut::Never,
+        }
+    }
+}
+
+fn forward_failure(error: &ForwardError) -> Answer {
+    let mut answer = Answer::failure(Outcome::Failed, error.extended());
+    let first = match error {
+        ForwardError::Cached(first) => first,
+        error => error,
+    };
+    if let ForwardError::Rejected { rcode, .. } = first
+        && *rcode == ResponseCode::Refused
+    {
+        answer.rcode = *rcode;
+    }
+    answer.provenance = Provenance::Upstream;
+    answer
+}

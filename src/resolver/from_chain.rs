@@ -1,0 +1,228 @@
+//! Answers from the chain: what the state of a name says about a question.
+//!
+//! | state of the name | answer |
+//! |---|---|
+//! | index too far behind, forked, never synced | SERVFAIL, extended error 14 |
+//! | namespace not ready, name impossible or never registered | NXDOMAIN |
+//! | expired or revoked | NXDOMAIN, and the block in the text of an extended error |
+//! | registered without a zone file hash | SOA and NS at the name, no data otherwise |
+//! | zone file not here yet | SERVFAIL, extended error 22 with the hash |
+//! | zone file with another hash, or unreadable | SERVFAIL, extended error 24 with the hash |
+//! | zone file here | what [`ServedZone`] finds in it |
+//!
+//! A namespace and `bns.alt` are zones of their own with a synthesised SOA, and with nothing else to ask for.
+//!
+//! TLSA records that follow from a name's keys belong between the state of the name and its zone file: a room for keys
+//! would give [`ServedZone`] its record sets beside the zone, so that records in the file stay as they are, and the names
+//! of ports exist as soon as a key does.
+//!
+//! Follows RFC 2308 (negative answers), RFC 8914 (extended errors).
+
+use hickory_proto::rr::Name as DnsName;
+
+use super::answer::{Answer, Heights, Outcome, Provenance};
+use super::apex::{Apex, NEGATIVE_TTL};
+use super::ownership::is_ready;
+use super::policy::Policy;
+use super::question::{Question, suffix};
+use super::route::{BnsRoute, Target};
+use super::source::{NameSource, NameStatus, RegisteredName, SyncState, ZoneStatus};
+use super::zone::{PrivateAddresses, ServedZone};
+use crate::bns::name::{Name, NamespaceId};
+use crate::wire::ExtendedError;
+use crate::zonefile::Zone;
+
+/// Expected time between blocks, in seconds.
+const BLOCK_SECONDS: u32 = 600;
+
+/// Answers from the chain, whatever the mode. The only error is that of a read.
+pub fn answer_bns<S: NameSource>(
+    bns: &BnsRoute,
+    question: &Question,
+    policy: &Policy,
+    source: &S,
+) -> Result<Answer, S::Error> {
+    if let Some(trouble) = not_ready(policy, source) {
+        return Ok(trouble);
+    }
+    let context = Context {
+        bns,
+        question,
+        policy,
+        height: source.height().unwrap_or(0),
+    };
+    context.answer(source)
+}
+
+/// SERVFAIL while the index cannot vouch for the state of names; `None` if it can.
+fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
+    let text = match source.sync() {
+        sync if policy.accepts(sync) => return None,
+        SyncState::Synced => return None,
+        SyncState::Behind { indexed, tip, .. } | SyncState::NeverSynced { indexed, tip } => {
+            format!("bns: synced {indexed}/{tip}")
+        }
+        SyncState::Forked { indexed } => {
+            format!("bns: the chain parted from the index at {indexed}, see bnsd status")
+        }
+    };
+    Some(Answer::failure(
+        Outcome::Failed,
+        ExtendedError::new(ExtendedError::NOT_READY, text),
+    ))
+}
+
+/// A question to the chain, and what its answer depends on beside the state of the name.
+struct Context<'a> {
+    bns: &'a BnsRoute,
+    question: &'a Question,
+    policy: &'a Policy,
+    height: u32,
+}
+
+impl Context<'_> {
+    fn answer<S: NameSource>(&self, source: &S) -> Result<Answer, S::Error> {
+        let target = &self.bns.target;
+        if let Some(id) = target.namespace()
+            && !is_ready(target, source)?
+        {
+            return Ok(self.namespace_not_ready(id));
+        }
+        Ok(match target {
+            Target::Root | Target::Namespace(_) => self.parent(0).answer(self.question.rtype),
+            Target::Name(name, _) => return self.at_name(name, source),
+            Target::Impossible(_) => self.parent(0).no_such_name(),
+        })
+    }
+
+    fn namespace_not_ready(&self, id: &NamespaceId) -> Answer {
+        let text = format!("bns: namespace {id} is not ready at block {}", self.height);
+        let apex = self.parent(match self.bns.target {
+            Target::Name(..) => 1,
+            _ => 0,
+        });
+        apex.no_such_name()
+            .explained(ExtendedError::new(ExtendedError::OTHER, text))
+    }
+
+    fn at_name<S: NameSource>(&self, name: &Name, source: &S) -> Result<Answer, S::Error> {
+        Ok(match source.name(name)? {
+            NameStatus::Unregistered => self.parent(1).no_such_name(),
+            NameStatus::Expired { height } => self.gone(format!("bns: expired at block {height}")),
+            NameStatus::Revoked { height } => self.gone(format!("bns: revoked at block {height}")),
+            NameStatus::Registered(registered) => match registered.zonefile_hash {
+                None => self.without_zone_file(&registered),
+                Some(hash) => self.at_zone(name, &registered, source.zone(name, &hash)?),
+            },
+        })
+    }
+
+    /// NXDOMAIN for a name that is no longer registered.
+    fn gone(&self, text: String) -> Answer {
+        self.parent(1)
+            .no_such_name()
+            .explained(ExtendedError::new(ExtendedError::OTHER, text))
+    }
+
+    fn at_zone(&self, name: &Name, registered: &RegisteredName, zone: ZoneStatus) -> Answer {
+        match zone {
+            ZoneStatus::Loaded(zone) => self.served(name, registered, &zone),
+            ZoneStatus::Missing(hash) => zone_file_trouble(
+                ExtendedError::NO_REACHABLE_AUTHORITY,
+                format!("bns: no zone file yet for hash {hash}"),
+            ),
+            ZoneStatus::Tampered(hash) => zone_file_trouble(
+                ExtendedError::INVALID_DATA,
+                format!("bns: zone file hash mismatch {hash}"),
+            ),
+            ZoneStatus::Unreadable(hash, _) => zone_file_trouble(
+                ExtendedError::INVALID_DATA,
+                format!("bns: unreadable zone file {hash}"),
+            ),
+        }
+    }
+
+    /// The answer for a name without a zone file: apex records at the name, no data for everything else, names below
+    /// included.
+    fn without_zone_file(&self, registered: &RegisteredName) -> Answer {
+        let apex = self.apex(registered);
+        if self.question.name == apex.name {
+            apex.answer(self.question.rtype)
+        } else {
+            apex.no_data()
+        }
+    }
+
+    fn served(&self, name: &Name, registered: &RegisteredName, zone: &Zone) -> Answer {
+        let private = if self.policy.allows_private(&self.question.name)
+            || plain_name(name).is_some_and(|name| self.policy.allows_private(&name))
+        {
+            PrivateAddresses::Served
+        } else {
+            PrivateAddresses::Filtered
+        };
+        let served = ServedZone {
+            zone,
+            apex: self.apex(registered),
+            parent: self.parent(1),
+            max_ttl: self.max_ttl(registered),
+            private,
+        };
+        served.answer(self.question)
+    }
+
+    /// The top of a name's zone: its serial is the height of its last change.
+    fn apex(&self, registered: &RegisteredName) -> Apex {
+        Apex {
+            name: self.bns.apex.clone(),
+            serial: registered.last_change_height,
+            ttl: self.max_ttl(registered),
+            provenance: Provenance::Chain,
+            heights: self.heights(registered),
+        }
+    }
+
+    /// The longest TTL: nothing about a name is kept for longer than the name is expected to live.
+    fn max_ttl(&self, registered: &RegisteredName) -> u32 {
+        let blocks = registered
+            .expires_at
+            .map_or(u32::MAX, |height| height.saturating_sub(self.height));
+        self.policy
+            .max_ttl
+            .min(blocks.saturating_mul(BLOCK_SECONDS))
+    }
+
+    /// The heights at which `max_ttl` is the same: all of them until the end is near, then one at a time.
+    fn heights(&self, registered: &RegisteredName) -> Heights {
+        let Some(end) = registered.expires_at else {
+            return Heights::ALL;
+        };
+        let last = end.saturating_sub(self.policy.max_ttl.div_ceil(BLOCK_SECONDS).max(1));
+        if self.height > last {
+            return Heights::only(self.height);
+        }
+        Heights { first: 0, last }
+    }
+
+    /// The zone whose top is `above` labels above the apex of the route: a namespace, or `bns.alt`. It may change with
+    /// every block, so its serial is the indexed height and its TTL is short.
+    fn parent(&self, above: usize) -> Apex {
+        let labels = self.bns.apex.iter().count();
+        Apex {
+            name: suffix(&self.bns.apex, labels.saturating_sub(above)),
+            serial: self.height,
+            ttl: self.policy.max_ttl.min(NEGATIVE_TTL),
+            provenance: Provenance::Chain,
+            heights: Heights::only(self.height),
+        }
+    }
+}
+
+fn zone_file_trouble(code: u16, text: String) -> Answer {
+    Answer::failure(Outcome::ZoneFileMissing, ExtendedError::new(code, text))
+}
+
+/// The name as it is served without `bns.alt`.
+fn plain_name(name: &Name) -> Option<DnsName> {
+    DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]).ok()
+}
