@@ -493,7 +493,7 @@ fn refuse_ourselves(
 ) -> Result<(), ConfigError> {
     let ours = |upstream: &&UpstreamConfig| {
         let address = upstream.address();
-        address.is_some_and(|address| upstream::is_ours(address, listen))
+        address.is_some_and(|address| upstream::is_own_listener(address, listen))
     };
     match upstreams.iter().find(ours) {
         Some(own) => {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
+use bitcoin::base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hickory_proto::op::Message;
 use hickory_proto::rr::RData;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
@@ -27,13 +28,10 @@ use super::client::Client;
 use super::connections::{Activity, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
 use crate::resolver::Snapshots;
+use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
 
 /// The path of RFC 8484's examples, which every client takes.
 const PATH: &str = "/dns-query";
-/// The media type of a message (RFC 8484 §6).
-const MEDIA_TYPE: &str = "application/dns-message";
-/// Longest message.
-const MESSAGE_MAX: usize = 65_535;
 /// Longest body that is read to its end although it is too long for a message: whoever is refused while still
 /// sending may lose the connection before the status.
 const BODY_MAX: usize = 1 << 20;
@@ -201,10 +199,16 @@ fn from_url(uri: &Uri) -> Result<Bytes, Refusal> {
     let encoded = parameters
         .filter_map(|parameter| parameter.strip_prefix("dns="))
         .next();
-    let decoded = encoded.and_then(decode_base64url);
+    let decoded = encoded.and_then(decode);
     decoded
         .map(Bytes::from)
         .ok_or(Refusal(StatusCode::BAD_REQUEST, "no message in dns="))
+}
+
+/// Base64url without padding (RFC 8484 §4.1.1), of no more than a message.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+    (bytes.len() <= MESSAGE_MAX).then_some(bytes)
 }
 
 fn from_body(headers: &HeaderMap, body: Option<Bytes>) -> Result<Bytes, Refusal> {
@@ -214,30 +218,6 @@ fn from_body(headers: &HeaderMap, body: Option<Bytes>) -> Result<Bytes, Refusal>
         return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
     body.ok_or(Refusal(StatusCode::PAYLOAD_TOO_LARGE, "too long for DNS"))
-}
-
-/// Base64url without padding (RFC 4648 §5). Bits that carry nothing have to be 0.
-fn decode_base64url(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let (mut bits, mut count) = (0_u32, 0_u32);
-    for character in text.bytes() {
-        let value = match character {
-            b'A'..=b'Z' => character - b'A',
-            b'a'..=b'z' => character - b'a' + 26,
-            b'0'..=b'9' => character - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-            bits &= (1 << count) - 1;
-        }
-    }
-    (count < 6 && bits == 0 && bytes.len() <= MESSAGE_MAX).then_some(bytes)
 }
 
 /// Seconds for which an answer may be kept: its smallest TTL; without records that of its SOA, or its MINIMUM if
@@ -262,10 +242,10 @@ mod tests {
     fn base64url_is_decoded_strictly() {
         // RFC 8484 §4.1.1.
         let text = "AAABAAABAAAAAAAAA3d3dwdleGFtcGxlA2NvbQAAAQAB";
-        assert_eq!(decode_base64url(text).expect("a message").len(), 33);
-        assert_eq!(decode_base64url("-_8").as_deref(), Some(&[0xfb, 0xff][..]));
+        assert_eq!(decode(text).expect("a message").len(), 33);
+        assert_eq!(decode("-_8").as_deref(), Some(&[0xfb, 0xff][..]));
         for wrong in ["A", "AB", "AA==", "A+/A", "é"] {
-            assert_eq!(decode_base64url(wrong), None, "{wrong}");
+            assert_eq!(decode(wrong), None, "{wrong}");
         }
     }
 

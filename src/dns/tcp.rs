@@ -24,6 +24,7 @@ use super::client::Client;
 use super::connections::{Activity, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
 use crate::resolver::Snapshots;
+use crate::wire::frame::{self, Incoming};
 
 /// From a message's first byte to its last.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,18 +71,18 @@ pub async fn converse<P: Snapshots>(
     activity: &Arc<Activity>,
 ) -> io::Result<()> {
     let mut stream = pin!(stream);
-    let mut frames = Frames::default();
+    let mut queries = Queries::default();
     let mut answers = Outgoing::default();
     let mut waiting: FuturesUnordered<BoxFuture<'_, Vec<u8>>> = FuturesUnordered::new();
     let mut last = Instant::now();
     let mut alarm = pin!(sleep_until(last + IDLE_TIMEOUT));
-    while !(frames.ended && waiting.is_empty() && answers.ready.is_empty()) {
+    while !(queries.ended && waiting.is_empty() && answers.ready.is_empty()) {
         while waiting.len() < IN_FLIGHT_MAX
             && !answers.are_many()
-            && let Some(frame) = frames.next()
+            && let Some(query) = queries.incoming.next()
         {
             let busy = activity.begin();
-            match handler.handle(frame, client, &mut answers.next) {
+            match handler.handle(query, client, &mut answers.next) {
                 Handled::Silence => {}
                 Handled::Ready => answers.add(),
                 Handled::Pending(pending) => waiting.push(Box::pin(async move {
@@ -91,15 +92,15 @@ pub async fn converse<P: Snapshots>(
                     answer
                 })),
             }
-            frames.consume();
+            queries.consume();
             last = Instant::now();
         }
         if answers.write(&mut stream).await? {
             continue;
         }
-        let may_read = waiting.len() < IN_FLIGHT_MAX && !frames.ended;
-        let deadline = frames.deadline().unwrap_or(last + IDLE_TIMEOUT);
-        let counts = may_read && (frames.deadline().is_some() || waiting.is_empty());
+        let may_read = waiting.len() < IN_FLIGHT_MAX && !queries.ended;
+        let deadline = queries.deadline().unwrap_or(last + IDLE_TIMEOUT);
+        let counts = may_read && (queries.deadline().is_some() || waiting.is_empty());
         // Most deadlines only move away: the alarm is set anew when it goes off, not with every message.
         if deadline < alarm.deadline() {
             alarm.as_mut().reset(deadline);
@@ -110,7 +111,7 @@ pub async fn converse<P: Snapshots>(
                 answers.add();
                 last = Instant::now();
             }
-            read = frames.read(&mut stream), if may_read => read?,
+            read = queries.read(&mut stream), if may_read => read?,
             () = &mut alarm, if counts => match Instant::now() < deadline {
                 true => alarm.as_mut().reset(deadline),
                 false => break,
@@ -136,10 +137,7 @@ impl Outgoing {
 
     /// Takes the one that was made.
     fn add(&mut self) {
-        if let Ok(length) = u16::try_from(self.next.len()) {
-            self.ready.extend(length.to_be_bytes());
-            self.ready.extend_from_slice(&self.next);
-        }
+        frame::push(&self.next, &mut self.ready);
     }
 
     /// Writes what is ready; whether that was anything.
@@ -163,19 +161,17 @@ async fn patient(work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-/// Messages out of a stream. What was read stays here when a read is cancelled.
+/// What a client sends. What was read stays here when a read is cancelled.
 #[derive(Default)]
-struct Frames {
-    buffer: Vec<u8>,
-    /// Bytes of the buffer that were dealt with.
-    used: usize,
+struct Queries {
+    incoming: Incoming,
     /// When the first byte of an incomplete message arrived.
     started: Option<Instant>,
     /// The client has closed its side.
     ended: bool,
 }
 
-impl Frames {
+impl Queries {
     /// When the message under way must be complete.
     fn deadline(&self) -> Option<Instant> {
         self.started.map(|started| started + MESSAGE_TIMEOUT)
@@ -183,10 +179,7 @@ impl Frames {
 
     /// Reads once, so that the deadline is looked at after every byte that dribbles in.
     async fn read(&mut self, stream: &mut Pin<&mut impl AsyncRead>) -> io::Result<()> {
-        self.buffer.drain(..self.used);
-        self.used = 0;
-        self.buffer.reserve(READ);
-        if stream.read_buf(&mut self.buffer).await? == 0 {
+        if stream.read_buf(self.incoming.room(READ)).await? == 0 {
             self.ended = true;
             self.started = None;
             return Ok(());
@@ -195,15 +188,9 @@ impl Frames {
         Ok(())
     }
 
-    /// The next complete message.
-    fn next(&self) -> Option<&[u8]> {
-        let (length, rest) = self.buffer.get(self.used..)?.split_first_chunk::<2>()?;
-        rest.get(..usize::from(u16::from_be_bytes(*length)))
-    }
-
-    /// The next complete message has been dealt with.
+    /// The next whole message has been dealt with.
     fn consume(&mut self) {
-        self.used += self.next().map_or(0, |message| message.len() + 2);
-        self.started = (self.used < self.buffer.len()).then(Instant::now);
+        self.incoming.consume();
+        self.started = self.incoming.is_partial().then(Instant::now);
     }
 }

@@ -34,6 +34,14 @@ pub struct Found {
     pub fit: Fit,
 }
 
+impl Found {
+    /// A response to the question itself.
+    pub fn own(entry: Arc<Entry>) -> Self {
+        let fit = Fit::Own;
+        Self { entry, fit }
+    }
+}
+
 /// How an answer fits a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
@@ -64,13 +72,9 @@ impl Cache {
     /// The answer to a question, in date or not.
     pub fn find(&self, ask: &Ask) -> Option<Found> {
         let name = ask.wire_name();
-        let own = |entry| Found {
-            entry,
-            fit: Fit::Own,
-        };
         self.get(&name, ask.question.rtype.into(), ask.flag_bits())
             .or_else(|| self.get(&name, ALL_TYPES, ask.flag_bits()))
-            .map(own)
+            .map(Found::own)
     }
 
     /// An answer in date that says that a name above this one is missing.

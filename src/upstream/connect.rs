@@ -16,8 +16,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::ask::{Ask, NxdomainCut};
+use super::attempt::Failed;
 use super::message::{Judged, Letters, Options, Sent};
-use super::transport::{Failed, ask_udp};
+use super::udp::ask_udp;
 use super::upstream::Place;
 use crate::resolver::Question;
 use crate::wire::{Section, rtype};

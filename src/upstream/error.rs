@@ -2,7 +2,7 @@
 
 use hickory_proto::op::ResponseCode;
 
-use super::transport::Failed;
+use super::attempt::Failed;
 use crate::wire::ExtendedError;
 
 /// Why no upstream answered.

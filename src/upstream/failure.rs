@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::ForwardError;
 use super::ask::Key;
+use super::error::ForwardError;
 
 /// How long the first failure holds.
 const FIRST: Duration = Duration::from_secs(2);

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use bitcoin::hashes::{Hash as _, sha256};
 
-use super::Forwarder;
 use super::ask::{Key, split_key};
 use super::entry::{Channel, Entry};
+use super::forwarder::Forwarder;
 use crate::disk;
 
 /// What such a file begins with.

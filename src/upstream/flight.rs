@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use super::ForwardError;
 use super::ask::Key;
 use super::entry::Entry;
+use super::error::ForwardError;
 
 /// How a question ended.
 pub type Outcome = Result<Landed, ForwardError>;

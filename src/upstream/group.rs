@@ -3,16 +3,17 @@
 //! No question costs more than [`TRIES`] packets, whoever they go to and whatever for; with all patience used up
 //! a stub resolver has not given up yet.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 use tokio::time::{Instant, sleep};
 
-use super::ForwardError;
 use super::ask::Ask;
-use super::link::{Answered, Budget, Upstream};
-use super::transport::Failed;
+use super::attempt::{Budget, Failed, Received};
+use super::error::ForwardError;
+use super::link::Upstream;
+use super::tls::{Tls, TlsError};
 use super::upstream::UpstreamConfig;
 use crate::wire::ExtendedError;
 use crate::wire::private::is_private;
@@ -37,9 +38,15 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group in the order of preference.
-    pub fn new(upstreams: Vec<Upstream>) -> Self {
-        Self { upstreams }
+    /// A group in the order of preference; each is connected to when it is first asked.
+    pub fn new(
+        configs: &[UpstreamConfig],
+        tls: &Tls,
+        bootstrap: &[SocketAddr],
+    ) -> Result<Self, TlsError> {
+        let make = |config| Upstream::new(config, tls, bootstrap);
+        let upstreams = configs.iter().map(make).collect::<Result<_, _>>()?;
+        Ok(Self { upstreams })
     }
 
     /// All of them.
@@ -56,7 +63,7 @@ impl Group {
     }
 
     /// Asks until one gives an answer that is one.
-    pub async fn ask(&self, ask: &Ask, budget: &mut Budget) -> Result<Answered, ForwardError> {
+    pub async fn ask(&self, ask: &Ask, budget: &mut Budget) -> Result<Received, ForwardError> {
         let mut order = self.order();
         let mut failure = match (order.is_empty(), self.upstreams.is_empty()) {
             (_, true) => return Err(ForwardError::NoUpstream),
@@ -70,9 +77,9 @@ impl Group {
             let deadline = Instant::now() + patience(upstream.config(), round);
             round += 1;
             match upstream.ask(ask, budget, deadline).await {
-                Ok(answered) if is_answer(answered.judged.rcode) => return Ok(answered),
-                Ok(answered) => {
-                    failure = rejection(&answered);
+                Ok(received) if is_answer(received.judged.rcode) => return Ok(received),
+                Ok(received) => {
+                    failure = rejection(&received);
                     // It has spoken; another one may know better.
                     order.remove(next);
                 }
@@ -126,8 +133,8 @@ fn is_answer(rcode: u16) -> bool {
     matches!(rcode, 0 | 3 | 6)
 }
 
-fn rejection(answered: &Answered) -> ForwardError {
-    let judged = &answered.judged;
+fn rejection(received: &Received) -> ForwardError {
+    let judged = &received.judged;
     let low = (judged.rcode & 15) as u8;
     let high = (judged.rcode >> 4) as u8;
     ForwardError::Rejected {

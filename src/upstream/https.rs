@@ -3,30 +3,25 @@
 //! Only status 200 with `application/dns-message` is an answer: redirects are refused, since they could lead
 //! anywhere. Age takes away from TTLs (§5.1). The body is bounded by what a message can hold.
 
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use axum::body::{Body, to_bytes};
+use bitcoin::base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{ACCEPT, AGE, CONTENT_TYPE};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::attempt::Failed;
 use super::message::{Judged, Sent, Verdict, judge};
-use super::transport::Failed;
+use super::shared::Connection;
 use super::upstream::Method;
-
-/// Media type of DNS messages (RFC 8484 §6).
-const MESSAGE: &str = "application/dns-message";
-/// Longest message.
-const BODY_MAX: usize = 65_535;
+use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
 
 /// An HTTP/2 connection that queries share.
 #[derive(Debug, Clone)]
 pub struct Https {
-    requests: SendRequest<Once>,
+    requests: SendRequest<Body>,
 }
 
 impl Https {
@@ -47,29 +42,24 @@ impl Https {
         Ok(Self { requests })
     }
 
-    /// Whether it can still be asked.
-    pub fn is_open(&self) -> bool {
-        !self.requests.is_closed()
-    }
-
     /// Asks for the resource at `uri`; the answer and how old it is, in seconds.
     pub async fn ask(
-        &self,
+        mut self,
         mut sent: Sent,
         uri: &str,
         method: Method,
     ) -> Result<(Judged, u32), Failed> {
         sent.set_id(0);
         let request = request(&sent, uri, method)?;
-        let mut requests = self.requests.clone();
-        let response = match requests.send_request(request).await {
+        let response = match self.requests.send_request(request).await {
             Ok(response) => response,
             Err(_) => return Err(Failed::Closed),
         };
         let age = accept(&response)?;
-        let body = read(response.into_body()).await?;
+        let body = to_bytes(Body::new(response.into_body()), MESSAGE_MAX).await;
+        let body = body.map_err(|error| Failed::Unreachable(error.to_string()))?;
         match judge(&sent, &body) {
-            Verdict::Answer(judged) => Ok((*judged, age)),
+            Verdict::Accepted(judged) => Ok((*judged, age)),
             Verdict::Headless => Err(Failed::Headless),
             Verdict::WrongCase => Err(Failed::WrongCase),
             Verdict::Truncated | Verdict::Foreign => {
@@ -79,24 +69,30 @@ impl Https {
     }
 }
 
+impl Connection for Https {
+    fn is_open(&self) -> bool {
+        !self.requests.is_closed()
+    }
+}
+
 fn broken(error: &hyper::Error) -> Failed {
     Failed::Unreachable(error.to_string())
 }
 
-fn request(sent: &Sent, uri: &str, method: Method) -> Result<Request<Once>, Failed> {
-    let builder = Request::builder().header(ACCEPT, MESSAGE);
+fn request(sent: &Sent, uri: &str, method: Method) -> Result<Request<Body>, Failed> {
+    let builder = Request::builder().header(ACCEPT, MEDIA_TYPE);
     let request = match method {
         Method::Get => {
-            let query = base64url(&sent.bytes);
+            let query = BASE64_URL_SAFE_NO_PAD.encode(&sent.bytes);
             builder
                 .uri(format!("{uri}?dns={query}"))
-                .body(Once::default())
+                .body(Body::empty())
         }
         Method::Post => builder
             .method(hyper::Method::POST)
             .uri(uri)
-            .header(CONTENT_TYPE, MESSAGE)
-            .body(Once(Some(Bytes::copy_from_slice(&sent.bytes)))),
+            .header(CONTENT_TYPE, MEDIA_TYPE)
+            .body(Body::from(sent.bytes.clone())),
     };
     request.map_err(|error| Failed::Unreachable(error.to_string()))
 }
@@ -109,7 +105,7 @@ fn accept(response: &Response<Incoming>) -> Result<u32, Failed> {
     }
     let text = |name| response.headers().get(name)?.to_str().ok();
     let media = text(CONTENT_TYPE).and_then(|value| value.split(';').next());
-    if !media.is_some_and(|media| media.trim().eq_ignore_ascii_case(MESSAGE)) {
+    if !media.is_some_and(|media| media.trim().eq_ignore_ascii_case(MEDIA_TYPE)) {
         return refused("an HTTP answer that is no DNS message".into());
     }
     Ok(text(AGE).map_or(0, |age| seconds(age.trim())))
@@ -122,64 +118,14 @@ fn seconds(age: &str) -> u32 {
     age.parse().unwrap_or(otherwise)
 }
 
-async fn read(mut body: Incoming) -> Result<Vec<u8>, Failed> {
-    let mut bytes = Vec::new();
-    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() else {
-            continue;
-        };
-        if bytes.len() + data.len() > BODY_MAX {
-            return Err(Failed::Unreachable("an endless HTTP answer".into()));
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes)
-}
-
-/// A body in one piece.
-#[derive(Debug, Default)]
-struct Once(Option<Bytes>);
-
-impl Body for Once {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
-    }
-}
-
-/// Base64 for URLs, without padding (RFC 4648 §5).
-fn base64url(bytes: &[u8]) -> String {
-    crate::zonefile::base64::encode(bytes)
-        .chars()
-        .filter(|&digit| digit != '=')
-        .map(|digit| match digit {
-            '+' => '-',
-            '/' => '_',
-            other => other,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn queries_fit_into_a_url() {
-        assert_eq!(base64url(&[0xfb, 0xff, 0xfe, 1]), "-__-AQ");
+        let text = BASE64_URL_SAFE_NO_PAD.encode([0xfb, 0xff, 0xfe, 1]);
+        assert_eq!(text, "-__-AQ");
     }
 
     #[test]

@@ -117,8 +117,8 @@ impl Sent {
 /// What a packet from an upstream is.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The answer.
-    Answer(Box<Judged>),
+    /// The response.
+    Accepted(Box<Judged>),
     /// The answer, cut short: ask over TCP.
     Truncated,
     /// Not ours, or not sound: dropped, and the wait goes on.
@@ -172,7 +172,9 @@ pub fn judge(sent: &Sent, bytes: &[u8]) -> Verdict {
     if header.flags & flag::TC != 0 {
         return Verdict::Truncated;
     }
-    read(sent, bytes).map_or(Verdict::Foreign, |judged| Verdict::Answer(Box::new(judged)))
+    read(sent, bytes).map_or(Verdict::Foreign, |judged| {
+        Verdict::Accepted(Box::new(judged))
+    })
 }
 
 fn read(sent: &Sent, bytes: &[u8]) -> Option<Judged> {
@@ -229,7 +231,7 @@ mod tests {
     }
 
     fn is_answer(sent: &Sent, bytes: &[u8]) -> bool {
-        matches!(judge(sent, bytes), Verdict::Answer(_))
+        matches!(judge(sent, bytes), Verdict::Accepted(_))
     }
 
     #[test]

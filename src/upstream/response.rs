@@ -7,7 +7,8 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::Name as DnsName;
 
 use super::cache::{Fit, Found};
-use super::entry::{Entry, Kind, Stamp};
+use super::entry::{Entry, Stamp};
+use super::lifetime::Kind;
 use crate::wire::ExtendedError;
 
 /// An answer of an upstream, fresh or kept.

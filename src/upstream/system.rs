@@ -14,7 +14,9 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{Forwarder, UpstreamConfig, address};
+use super::address;
+use super::forwarder::Forwarder;
+use super::upstream::UpstreamConfig;
 
 /// How often the two clocks are compared, and the file where no notice of changes is to be had.
 const TICK: Duration = Duration::from_secs(5);
@@ -120,14 +122,14 @@ fn parse(text: &str, listeners: &[SocketAddr]) -> Vec<UpstreamConfig> {
         .filter(|rest| rest.starts_with([' ', '\t']))
         .filter_map(|rest| address::read(rest.split_whitespace().next()?, PORT))
         .filter(|address| address.port() == PORT)
-        .filter(|&address| !is_ours(address, listeners))
+        .filter(|&address| !is_own_listener(address, listeners))
         .take(MAX)
         .map(UpstreamConfig::Plain)
         .collect()
 }
 
 /// Whether we listen at an address ourselves.
-pub fn is_ours(address: SocketAddr, listeners: &[SocketAddr]) -> bool {
+pub fn is_own_listener(address: SocketAddr, listeners: &[SocketAddr]) -> bool {
     listeners.iter().any(|listener| {
         listener.port() == address.port()
             && (listener.ip() == address.ip()

@@ -60,7 +60,9 @@ impl Service {
 
     fn resolver(&self, text: &str) -> Answered<SocketAddr> {
         match text.parse() {
-            Ok(UpstreamConfig::Plain(address)) if upstream::is_ours(address, &self.listeners) => {
+            Ok(UpstreamConfig::Plain(address))
+                if upstream::is_own_listener(address, &self.listeners) =>
+            {
                 Err(usage(format!(
                     "{address} is where bnsd itself listens: name another resolver"
                 )))

@@ -18,7 +18,7 @@ use crate::resolver::{
     Answer, BnsRoute, Condition, ExtendedError, NameSource, Outcome, Ownership, Provenance,
     Snapshots, ownership,
 };
-use crate::upstream::{Ask, CHAIN_PACKETS, ForwardError, NxdomainCut, Response, rebind};
+use crate::upstream::{ALIAS_PACKETS, Ask, ForwardError, NxdomainCut, Response, rebind};
 
 /// What an upstream's response led to.
 enum Relayed {
@@ -61,7 +61,7 @@ impl<P: Snapshots> Handler<P> {
             mut fallback,
             _permit,
         } = pending;
-        let mut packets = CHAIN_PACKETS;
+        let mut packets = ALIAS_PACKETS;
         loop {
             let ask = self.to_ask(&request.query, &walk);
             let step = match self.forwarder.ask(&ask, &mut packets).await {

@@ -39,9 +39,11 @@ use hickory_proto::dnssec::{Proof, TrustAnchors};
 use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Query};
 use hickory_proto::rr::{DNSClass, Record, RecordType};
 
+use super::ALIAS_PACKETS;
 use super::ask::{Ask, NxdomainCut};
+use super::error::ForwardError;
+use super::forwarder::Forwarder;
 use super::message::Judged;
-use super::{CHAIN_PACKETS, ForwardError, Forwarder};
 use crate::resolver::{Ownership, Policy, Question, ownership};
 use crate::wire::{self, HEADER, Header, flag};
 use alias::{denied_target, is_denial, without_made_aliases};
@@ -92,7 +94,7 @@ pub async fn ask(
     anchors: &Anchors,
     ask: &Ask,
 ) -> Result<Judged, ForwardError> {
-    let mut packets = CHAIN_PACKETS;
+    let mut packets = ALIAS_PACKETS;
     let first = forwarder
         .ask_signed(signed(&ask.question), &mut packets)
         .await?;

@@ -1,0 +1,182 @@
+//! Who answers what is not ours: the cache first, then a failure that still holds, then upstreams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use hickory_proto::rr::Name as DnsName;
+
+use super::ask::Ask;
+use super::cache::{Cache, Fit, Found};
+use super::entry::{Channel, Entry, Stamp};
+use super::error::ForwardError;
+use super::failure::Failures;
+use super::flight::Flights;
+use super::group::{Group, TRIES};
+use super::options::ForwardOptions;
+use super::portal::Portal;
+use super::probe::Probes;
+use super::response::Response;
+use super::table::Table;
+use super::tls::{Tls, TlsError};
+use crate::clock::Clock;
+use crate::resolver::Policy;
+
+/// How long an upstream may take before a response that is out of date goes out (RFC 8767 §5).
+const STALE_AFTER: Duration = Duration::from_millis(1800);
+
+/// Asks upstreams, and remembers.
+pub struct Forwarder {
+    pub(super) options: ForwardOptions,
+    pub(super) tls: Tls,
+    pub(super) table: ArcSwap<Table>,
+    pub(super) cache: Cache,
+    pub(super) failures: Failures,
+    pub(super) flights: Flights,
+    pub(super) probes: Probes,
+    pub(super) portal: Portal,
+    /// Tells whose a name is that an upstream brings up.
+    pub(super) policy: ArcSwap<Policy>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Forwarder {
+    /// A forwarder that has not asked anybody yet.
+    pub fn new(options: ForwardOptions, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
+        let tls = Tls::new(options.ca_file.as_deref())?;
+        let table = Table::new(&options, &options.upstreams, &tls)?;
+        Ok(Self {
+            tls,
+            table: ArcSwap::from_pointee(table),
+            cache: Cache::new(options.cache_bytes),
+            failures: Failures::default(),
+            flights: Flights::default(),
+            probes: Probes::default(),
+            portal: Portal::default(),
+            policy: ArcSwap::default(),
+            clock,
+            options,
+        })
+    }
+
+    /// An answer that is at hand and in date: for the loop that read the query, without a task. Asks again in
+    /// the background for an answer that is nearly out of date; that needs to be inside of a tokio runtime.
+    pub fn cached(self: &Arc<Self>, ask: &Ask) -> Option<Response> {
+        let now = self.now();
+        if self.way_through_portal(ask).is_some() {
+            return None;
+        }
+        let found = self
+            .cache
+            .find(ask)
+            .filter(|found| found.entry.remaining(now) > 0)
+            .or_else(|| self.cache.find_cut(ask, now))?;
+        if found.fit == Fit::Own && found.entry.take_refresh(now) {
+            self.refresh(ask.clone(), &found.entry);
+        }
+        Some(self.response(&found, now))
+    }
+
+    /// Writes an answer that [`Response::kept`] gave, without OPT, as long as that needs no look into the cache. AD is
+    /// left out where it is not due.
+    pub fn write_kept(
+        &self,
+        entry: &Entry,
+        stamp: Stamp<'_>,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if self.portal.is_open(now) || !entry.is_settled(now) {
+            return false;
+        }
+        entry.write(stamp.without_ad_unless(self.believes(entry)), now, out);
+        true
+    }
+
+    /// The answer to a question, at hand or from upstreams. `packets` is what it may cost, and is lowered by
+    /// what it did.
+    pub async fn ask(
+        self: &Arc<Self>,
+        ask: &Ask,
+        packets: &mut u8,
+    ) -> Result<Response, ForwardError> {
+        if let Some(response) = self.cached(ask) {
+            return Ok(response);
+        }
+        let mut stale = None;
+        if self.way_through_portal(ask).is_none() {
+            stale = self.stale(ask);
+            if let Some(error) = self.failures.find(&ask.key(), self.now()) {
+                let error = ForwardError::Cached(Box::new(error));
+                return stale.ok_or(error);
+            }
+        }
+        let landed = self.fly(ask, *packets).land();
+        let outcome = match &stale {
+            None => Some(landed.await),
+            Some(_) => tokio::time::timeout(STALE_AFTER, landed).await.ok(),
+        };
+        match (outcome, stale) {
+            (Some(Ok(landed)), _) => {
+                *packets = packets.saturating_sub(landed.packets);
+                Ok(self.response(&Found::own(landed.entry), self.now()))
+            }
+            (_, Some(stale)) => Ok(stale),
+            (Some(Err(error)), None) => {
+                *packets = packets.saturating_sub(TRIES);
+                Err(error)
+            }
+            (None, None) => Err(ForwardError::Timeout),
+        }
+    }
+
+    /// What is kept in the cache, or has just come, as it goes to a client.
+    fn response(&self, found: &Found, now: Duration) -> Response {
+        Response::fresh(found, now, self.believes(&found.entry))
+    }
+
+    /// Whether a question is our own, sent to find out whether upstreams lead back to us.
+    pub fn is_own_probe(&self, name: &DnsName) -> bool {
+        self.probes.recognises(name)
+    }
+
+    /// What is kept.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Time on the daemon's clock.
+    pub fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// Puts the policy in force that tells whose a name is. Names that may be the chain's are not asked for when an
+    /// upstream's response leads to them.
+    pub fn set_policy(&self, policy: Arc<Policy>) {
+        self.policy.store(policy);
+    }
+
+    /// Who is asked instead of the upstreams while a captive portal is let through.
+    pub(super) fn way_through_portal(&self, ask: &Ask) -> Option<Arc<Group>> {
+        let way = self.portal.way(ask, self.now())?;
+        (!self.has_route(&ask.question.name)).then_some(way)
+    }
+
+    fn believes(&self, entry: &Entry) -> bool {
+        let is_believed = match entry.channel() {
+            Channel::Validated => true,
+            Channel::Authenticated => self.options.trust_ad,
+            Channel::Plain | Channel::Portal => false,
+        };
+        is_believed && entry.is_authentic()
+    }
+
+    /// An answer that is out of date and may still serve.
+    fn stale(&self, ask: &Ask) -> Option<Response> {
+        let now = self.now();
+        let found = self.cache.find(ask)?;
+        let past = found.entry.age(now).saturating_sub(found.entry.lifetime());
+        let usable = Duration::from_secs(past.into()) < self.options.stale_max;
+        usable.then(|| Response::stale(&found, now))
+    }
+}

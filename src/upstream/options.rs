@@ -1,0 +1,46 @@
+//! How to forward: what the configuration says about upstreams.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hickory_proto::rr::Name as DnsName;
+
+use super::upstream::UpstreamConfig;
+use super::validate::Anchors;
+
+/// How to forward.
+#[derive(Debug, Clone)]
+pub struct ForwardOptions {
+    /// Who is asked.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Who is asked instead at and below a name, in lower case.
+    pub routes: Vec<(DnsName, Vec<UpstreamConfig>)>,
+    /// Who is asked for the addresses of upstreams that are known by name.
+    pub bootstrap: Vec<SocketAddr>,
+    /// Authorities that are trusted besides the system's, in a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// Most bytes that answers may occupy.
+    pub cache_bytes: usize,
+    /// How long after its time an answer may still be used when upstreams fail; zero for never.
+    pub stale_max: Duration,
+    /// Whether encrypted upstreams are believed when they say that an answer is validated.
+    pub trust_ad: bool,
+    /// What answers are validated with here; `None` if they are not.
+    pub anchors: Option<Anchors>,
+}
+
+impl Default for ForwardOptions {
+    fn default() -> Self {
+        Self {
+            upstreams: Vec::new(),
+            routes: Vec::new(),
+            bootstrap: Vec::new(),
+            ca_file: None,
+            cache_bytes: 32 << 20,
+            stale_max: Duration::from_secs(86_400),
+            trust_ad: false,
+            anchors: None,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A question on its way to upstreams: sent once whoever asks, judged, validated where that is chosen, and kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+use super::ask::Ask;
+use super::attempt::Budget;
+use super::entry::{Channel, Entry};
+use super::error::ForwardError;
+use super::flight::{Flight, Landed, Outcome};
+use super::forwarder::Forwarder;
+use super::group::{Group, TRIES};
+use super::message::Judged;
+use super::validate::{self, Anchors};
+
+impl Forwarder {
+    /// Joins the question that is out already, or sends it.
+    pub(super) fn fly(self: &Arc<Self>, ask: &Ask, packets: u8) -> Flight {
+        let (flight, pilot) = self.flights.join(ask.key());
+        match pilot {
+            Some(pilot) => {
+                let (forwarder, ask) = (Arc::clone(self), ask.clone());
+                tokio::spawn(async move {
+                    let outcome = forwarder.resolve(&ask, packets.min(TRIES)).await;
+                    pilot.land(outcome);
+                });
+            }
+            None => self.suspect(ask),
+        }
+        flight
+    }
+
+    /// Asks, and keeps what comes of it.
+    async fn resolve(self: &Arc<Self>, ask: &Ask, packets: u8) -> Outcome {
+        let mut budget = Budget(packets);
+        if let Some(portal) = self.way_through_portal(ask) {
+            // At the end of its time at once, so that nobody keeps it.
+            let answered = portal.ask(ask, &mut budget).await?;
+            let entry = self.read(&answered.judged, u32::MAX, Channel::Portal)?;
+            return Ok(landed(entry, packets - budget.0));
+        }
+        let entry = match self.anchors(ask) {
+            Some(anchors) => {
+                let judged = validate::ask(self, anchors, ask).await;
+                judged.and_then(|judged| self.read(&judged, 0, Channel::Validated))
+            }
+            None => self.resolve_as_said(ask, &mut budget).await,
+        };
+        match entry {
+            Ok(entry) => {
+                let landed = landed(entry, packets - budget.0);
+                self.failures.forget(&ask.key());
+                self.cache.insert(ask, &landed.entry);
+                Ok(landed)
+            }
+            Err(error) => {
+                self.failures.note(ask.key(), error.clone(), self.now());
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes an upstream at its word.
+    async fn resolve_as_said(&self, ask: &Ask, budget: &mut Budget) -> Result<Entry, ForwardError> {
+        let group = Arc::clone(self.table.load().group(&ask.question.name));
+        let answered = group.ask(ask, budget).await?;
+        self.read(&answered.judged, answered.age, answered.channel)
+    }
+
+    /// What the answer to a question is validated with, if it is.
+    fn anchors(&self, ask: &Ask) -> Option<&Anchors> {
+        let anchors = self.options.anchors.as_ref()?;
+        let is_validated = !ask.checking_disabled && !self.has_route(&ask.question.name);
+        is_validated.then_some(anchors)
+    }
+
+    /// The bytes of an answer that is to be validated. Boxed, because validation asks for what it needs this way.
+    pub(super) fn ask_signed<'a>(
+        self: &'a Arc<Self>,
+        ask: Ask,
+        packets: &'a mut u8,
+    ) -> BoxFuture<'a, Result<Vec<u8>, ForwardError>> {
+        Box::pin(async move { Ok(self.ask(&ask, packets).await?.bytes()) })
+    }
+
+    fn read(&self, judged: &Judged, age: u32, channel: Channel) -> Result<Entry, ForwardError> {
+        Entry::new(judged, self.now(), age, channel)
+            .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
+    }
+
+    /// Asks again before an answer is out of date.
+    pub(super) fn refresh(self: &Arc<Self>, ask: Ask, old: &Entry) {
+        let Ok(runtime) = Handle::try_current() else {
+            old.give_refresh_back();
+            return;
+        };
+        let (_, Some(pilot)) = self.flights.join(ask.key()) else {
+            return;
+        };
+        let forwarder = Arc::clone(self);
+        runtime.spawn(async move {
+            let outcome = forwarder.resolve(&ask, TRIES).await;
+            pilot.land(outcome);
+        });
+    }
+
+    /// A question that is out already came in: it may be our own.
+    fn suspect(self: &Arc<Self>, ask: &Ask) {
+        let group = Arc::clone(self.table.load().group(&ask.question.name));
+        if group.suspects().next().is_none() || !self.probes.is_due() {
+            return;
+        }
+        let forwarder = Arc::clone(self);
+        tokio::spawn(async move { forwarder.probe(&group).await });
+    }
+
+    /// Finds out which upstreams of a group lead back to us.
+    async fn probe(&self, group: &Group) {
+        for upstream in group.suspects() {
+            let probe = self.probes.start();
+            let deadline = Instant::now() + Duration::from_secs(1);
+            let _ = upstream.ask(&probe, &mut Budget(1), deadline).await;
+            if self.probes.came_back(&probe) {
+                tracing::warn!(
+                    "the upstream {} leads back to bnsd: name another one in `dns.upstreams`",
+                    upstream.config()
+                );
+                upstream.health.loops();
+            }
+        }
+    }
+}
+
+fn landed(entry: Entry, packets: u8) -> Landed {
+    let entry = Arc::new(entry);
+    Landed { entry, packets }
+}
