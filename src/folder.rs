@@ -12,13 +12,13 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::hash::ZonefileHash;
 use crate::store::{Archive, ArchiveError, Store, StoreError};
+use crate::worker::Crew;
 use crate::zonefile::ZONEFILE_MAX;
 
 /// Editors write a file in several steps; changes this close together are looked at once.
@@ -70,7 +70,6 @@ enum News {
 pub struct Folders {
     news: Sender<News>,
     files: Arc<Mutex<Files>>,
-    thread: Option<JoinHandle<()>>, // Taken when dropped.
     _watcher: RecommendedWatcher,
 }
 
@@ -86,11 +85,13 @@ struct Seen {
 }
 
 impl Folders {
-    /// Begins to watch `folders`; what lies there already is looked at before this returns.
+    /// Begins to watch `folders` with a thread of `crew`, which ends when this is dropped. What lies there already is
+    /// looked at before this returns.
     pub fn watch(
         folders: &[PathBuf],
         store: &Arc<Store>,
         archive: &Arc<Archive>,
+        crew: &mut Crew,
     ) -> Result<Self, FolderError> {
         let (news, inbox) = channel();
         let mut watcher =
@@ -115,16 +116,18 @@ impl Folders {
             files: Arc::clone(&files),
         };
         keeper.turn(&News::Files);
-        let thread = std::thread::Builder::new().name("folders".to_owned());
-        let thread = thread
-            .spawn(move || keeper.run(&inbox))
+        crew.thread("folders", move || keeper.run(&inbox))
             .map_err(|error| failed(Path::new(""), &error.to_string()))?;
         Ok(Self {
             news,
             files,
-            thread: Some(thread),
             _watcher: watcher,
         })
+    }
+
+    /// Tells the thread to end.
+    pub fn stop(&self) {
+        let _ = self.news.send(News::Stop); // a thread that is gone has nothing to end
     }
 
     /// The files whose hash the chain has not announced, by path.
@@ -153,12 +156,8 @@ impl Folders {
 }
 
 impl Drop for Folders {
-    /// Waits for the thread: it holds the store, and whoever stops a daemon may open the next one at once.
     fn drop(&mut self) {
-        let _ = self.news.send(News::Stop);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join(); // its panic was reported when it happened
-        }
+        self.stop();
     }
 }
 

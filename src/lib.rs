@@ -61,6 +61,7 @@ pub mod progress;
 pub mod store;
 pub mod upstream;
 pub mod wallet;
+pub mod worker;
 
 // Assembly.
 pub mod cli;

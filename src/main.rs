@@ -1,5 +1,6 @@
 //! The program `bnsd`: arguments, run, exit code. Everything else is in the library.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use bnsd::cli::Cli;
@@ -9,7 +10,7 @@ fn main() -> ExitCode {
     match Cli::parse().run() {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            let _ = writeln!(std::io::stderr(), "error: {error}"); // a closed terminal changes no exit code
             error.exit().into()
         }
     }

@@ -18,19 +18,26 @@ const PURE: [(&str, &[&str]); 6] = [
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it may use. Pure modules are open to all.
-const ADAPTERS: [(&str, &[&str]); 12] = [
+const ADAPTERS: [(&str, &[&str]); 13] = [
     ("clock", &[]),
     ("disk", &[]),
     ("progress", &["clock"]),
-    ("chain", &["clock", "disk"]),
+    ("worker", &[]),
+    ("chain", &["clock", "disk", "worker"]),
     ("store", &["clock", "disk"]),
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
-    ("folder", &["store", "progress", "clock"]),
-    ("upstream", &["clock", "disk"]),
-    ("dns", &["names", "upstream", "disk", "progress", "clock"]),
+    ("folder", &["store", "progress", "clock", "worker"]),
+    ("upstream", &["clock", "disk", "worker"]),
+    (
+        "dns",
+        &["names", "upstream", "disk", "progress", "clock", "worker"],
+    ),
     ("wallet", &["chain", "disk"]),
-    ("api", &["names", "store", "progress", "clock", "wallet"]),
+    (
+        "api",
+        &["names", "store", "progress", "clock", "wallet", "worker"],
+    ),
 ];
 
 /// These put the rest together; with what they may not use.

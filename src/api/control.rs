@@ -14,11 +14,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::message::{self, REPLY_MAX, REQUEST_MAX, Reply, Request};
 use super::socket::{BindError, ControlSocket, SocketFile};
+use crate::worker::Tasks;
 
 /// Most connections at the same time: people and scripts on one machine.
 pub const CONNECTIONS_MAX: usize = 32;
@@ -61,11 +61,10 @@ impl Server {
     /// Serves until the future is dropped, which closes every connection and removes the socket's file.
     pub async fn serve<C: Control>(self, control: Arc<C>) {
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let mut connections = JoinSet::new();
+        let connections = Tasks::new("a connection to the control socket");
         loop {
             let place = Arc::clone(&places).acquire_owned().await;
             let place = place.expect("the semaphore is never closed");
-            while connections.try_join_next().is_some() {}
             match self.listener.accept().await {
                 Ok((stream, _)) if is_ours(&stream) => {
                     let control = Arc::clone(&control);

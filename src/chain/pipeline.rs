@@ -6,8 +6,10 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 use super::SourceError;
+use crate::worker;
 
 /// Bytes of blocks that wait at most, and one block more.
 const WAITING_BYTES: usize = 16 << 20;
@@ -36,6 +38,7 @@ pub struct Pipeline<T> {
     next: u32,
     last: u32,
     shared: Arc<Shared<T>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
@@ -77,12 +80,13 @@ impl<T: Weight + Send + 'static> Pipeline<T> {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("prefetch".to_owned());
-        thread.spawn(run).ok()?; // ends by itself, at the latest one block after we are gone
+        // It ends by itself, at the latest one block after we are gone.
+        let thread = worker::thread("prefetch", run).ok()?;
         Some(Self {
             next: first,
             last,
             shared,
+            thread: Some(thread),
         })
     }
 
@@ -94,7 +98,18 @@ impl<T: Weight + Send + 'static> Pipeline<T> {
     /// The next block; `None` if the chain has become shorter.
     pub fn take(&mut self) -> Fetched<T> {
         self.next = self.next.saturating_add(1);
-        self.shared.take()
+        match self.shared.take() {
+            Ok(None) => self.check_thread().map(|()| None),
+            fetched => fetched,
+        }
+    }
+
+    /// After the last block: an error if the thread failed. The next attempt has a new one.
+    fn check_thread(&mut self) -> Result<(), SourceError> {
+        let joined = self.thread.take().map_or(Ok(()), JoinHandle::join);
+        joined.map_err(|_| {
+            SourceError::Unavailable("the thread that fetches blocks ahead failed".to_owned())
+        })
     }
 }
 
@@ -217,5 +232,9 @@ mod tests {
         };
         drop(Pipeline::start(0, u32::MAX, endless).expect("a thread"));
         assert!(ended.recv().is_err(), "the thread dropped its end");
+
+        let panics = |_| -> Fetched<Block> { panic!("on purpose") };
+        let mut pipeline = Pipeline::start(1, 5, panics).expect("a thread");
+        assert!(matches!(pipeline.take(), Err(SourceError::Unavailable(_))));
     }
 }

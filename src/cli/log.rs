@@ -17,6 +17,7 @@ pub fn start(level: LogLevel) {
         .with_writer(io::stderr)
         .with_ansi(colours_are_wanted(io::stderr().is_terminal()))
         .with_target(false)
+        .log_internal_errors(false) // a terminal that is gone takes no complaint about that either
         .try_init();
     if started.is_err() {
         tracing::debug!("logging had been started before");

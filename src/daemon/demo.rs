@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use super::{DEV_CHAIN, Daemon, EndSignals, bind, params, runtime};
+use super::supervisor::{self, EndSignals};
+use super::{DEV_CHAIN, Daemon, dns, params};
 use crate::bns::{Bns, Name};
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock as _, SystemClock};
@@ -54,8 +55,8 @@ pub fn run_demo(mut options: DemoOptions) -> anyhow::Result<()> {
         .zonefiles
         .folders
         .extend(folder.map(|folder| fs::canonicalize(&folder).unwrap_or(folder)));
-    runtime()?.block_on(async {
-        let server = bind(&config)?;
+    supervisor::run(async {
+        let server = dns::bind(&config)?;
         let chain = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
         let source = Box::new(chain.source(config.chain.confirmations));
         let daemon = Daemon::start_on(server, &config, Some(source), Some(chain.clone()))?;
@@ -69,8 +70,7 @@ pub fn run_demo(mut options: DemoOptions) -> anyhow::Result<()> {
         wait_for_index(&daemon, height).await?;
         let signals = EndSignals::register()?;
         welcome(&files, &daemon, &config)?;
-        signals.wait().await;
-        daemon.stop().await
+        supervisor::serve(daemon, signals).await
     })
 }
 

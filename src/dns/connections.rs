@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
+use crate::worker::Tasks;
+
 /// How long a connection may stay open without work. Clients are told (RFC 7828 §3.1).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -21,6 +23,7 @@ pub struct Connections {
     /// Counts starts and queries; stands for time, which would have to be asked for.
     clock: Arc<AtomicU64>,
     open: Mutex<HashMap<u64, Open>>,
+    tasks: Tasks,
 }
 
 struct Open {
@@ -78,6 +81,7 @@ impl Connections {
             max: max.max(1),
             clock: Arc::default(),
             open: Mutex::default(),
+            tasks: Tasks::new("a connection of a client"),
         }
     }
 
@@ -99,22 +103,18 @@ impl Connections {
             id,
             connections: Arc::clone(self),
         };
-        let task = tokio::spawn(async move {
+        let task = self.tasks.spawn(async move {
             conversation.await;
             drop(leave);
         });
         if let Some(open) = self.lock().get_mut(&id) {
-            open.task = Some(task.abort_handle());
+            open.task = Some(task);
         }
     }
 
     /// Ends all connections.
     pub fn close_all(&self) {
-        for (_, open) in self.lock().drain() {
-            if let Some(task) = open.task {
-                task.abort();
-            }
-        }
+        self.tasks.abort_all();
     }
 
     /// Takes a place, from the least useful connection if there is none.

@@ -15,6 +15,7 @@ use crate::clock::SystemClock;
 use crate::resolver::fixture::Names;
 use crate::resolver::{Policy, Snapshots, SyncState};
 use crate::upstream::{ForwardOptions, Forwarder, UpstreamConfig};
+use crate::worker::Crew;
 
 /// Patience of the test client.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -97,10 +98,11 @@ impl Running {
                 let server = Server::bind(&options).expect("a free port");
                 tell.send(server.local_addrs()[0])
                     .expect("a test that waits");
-                let shutdown = async {
-                    let _ = stopped.await;
-                };
-                server.run(shared, Arc::default(), shutdown).await;
+                let mut crew = Crew::default();
+                let serving = server.start(&shared, &Arc::default(), &mut crew);
+                let _ = stopped.await;
+                drop(serving.expect("threads"));
+                crew.stop(PATIENCE).await.expect("a stop in time");
             });
         });
         Self {

@@ -19,7 +19,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, O
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
@@ -29,6 +29,7 @@ use super::connections::{Activity, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
 use crate::resolver::Snapshots;
 use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
+use crate::worker::Tasks;
 
 /// The path of RFC 8484's examples, which every client takes.
 const PATH: &str = "/dns-query";
@@ -66,7 +67,7 @@ pub async fn converse<P: Snapshots>(
             Ok::<_, Infallible>(response.unwrap_or_else(refusal))
         }
     });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(Tasks::new("a request over HTTPS"));
     let http1 = &mut builder.http1();
     http1
         .timer(TokioTimer::new())

@@ -41,7 +41,7 @@ pub use client::{Client, Transport};
 pub use counters::Counters;
 pub use handler::{Handled, Handler, Pending, QueryLog};
 pub use hosts::Hosts;
-pub use server::{BindError, Encrypted, Options, Server};
+pub use server::{BindError, Encrypted, Options, Server, Serving};
 pub use tls::{Identity, IdentityError};
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Listening: binding with errors that help, and running until told to stop.
 
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -8,7 +7,6 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -20,6 +18,7 @@ use super::handler::Handler;
 use super::tls::{Application, Identity, IdentityError};
 use super::{https, tcp, udp};
 use crate::resolver::Snapshots;
+use crate::worker::Crew;
 
 /// How often port 0 is tried again when UDP cannot have the port that TCP got.
 const PORT_TRIES: usize = 16;
@@ -187,66 +186,68 @@ impl Server {
         addresses(&self.https)
     }
 
-    /// Answers those whom `access` admits until `shutdown` is ready.
-    pub async fn run<P: Snapshots>(
+    /// Begins to answer those whom `access` admits, with workers of `crew`. Must be called inside of a tokio runtime.
+    pub fn start<P: Snapshots>(
         self,
-        handler: Arc<Handler<P>>,
-        access: Arc<Access>,
-        shutdown: impl Future<Output = ()>,
-    ) {
+        handler: &Arc<Handler<P>>,
+        access: &Arc<Access>,
+        crew: &mut Crew,
+    ) -> io::Result<Serving> {
         let connections = Arc::new(Connections::new(self.tcp_connections));
-        let mut tasks = JoinSet::new();
+        let mut accept = |protocol: &str, listener: TcpListener, start: Start| {
+            let address = listener.local_addr()?;
+            let work = tcp::accept(listener, Arc::clone(access), start);
+            crew.task(&format!("{protocol} {address}"), work);
+            io::Result::Ok(())
+        };
         let mut sockets = Vec::new();
         for listener in self.listeners {
             sockets.extend(listener.udp);
-            let (handler, connections) = (Arc::clone(&handler), Arc::clone(&connections));
-            tasks.spawn(tcp::accept(
-                listener.tcp,
-                Arc::clone(&access),
-                move |stream, peer| {
-                    let handler = Arc::clone(&handler);
-                    connections.start(|activity| plain(stream, peer, handler, activity));
-                },
-            ));
+            let (handler, connections) = (Arc::clone(handler), Arc::clone(&connections));
+            let start = move |stream, peer| {
+                let handler = Arc::clone(&handler);
+                connections.start(|activity| plain(stream, peer, handler, activity));
+            };
+            accept("tcp", listener.tcp, Box::new(start))?;
         }
         for (listener, acceptor) in self.tls {
-            let (handler, connections) = (Arc::clone(&handler), Arc::clone(&connections));
-            tasks.spawn(tcp::accept(
-                listener,
-                Arc::clone(&access),
-                move |stream, peer| {
-                    let (handler, acceptor) = (Arc::clone(&handler), acceptor.clone());
-                    connections.start(|activity| tls(stream, peer, acceptor, handler, activity));
-                },
-            ));
+            let (handler, connections) = (Arc::clone(handler), Arc::clone(&connections));
+            let start = move |stream, peer| {
+                let (handler, acceptor) = (Arc::clone(&handler), acceptor.clone());
+                connections.start(|activity| tls(stream, peer, acceptor, handler, activity));
+            };
+            accept("tls", listener, Box::new(start))?;
         }
         for (listener, acceptor) in self.https {
-            let (handler, connections) = (Arc::clone(&handler), Arc::clone(&connections));
+            let (handler, connections) = (Arc::clone(handler), Arc::clone(&connections));
             let hosts = Arc::clone(&self.https_hosts);
-            tasks.spawn(tcp::accept(
-                listener,
-                Arc::clone(&access),
-                move |stream, peer| {
-                    let (handler, acceptor) = (Arc::clone(&handler), acceptor.clone());
-                    let hosts = Arc::clone(&hosts);
-                    connections
-                        .start(|activity| web(stream, peer, acceptor, hosts, handler, activity));
-                },
-            ));
+            let start = move |stream, peer| {
+                let (handler, acceptor) = (Arc::clone(&handler), acceptor.clone());
+                let hosts = Arc::clone(&hosts);
+                connections.start(|activity| web(stream, peer, acceptor, hosts, handler, activity));
+            };
+            accept("https", listener, Box::new(start))?;
         }
-        let loops = match udp::Loops::start(sockets, &handler, &access) {
-            Ok(loops) => loops,
-            Err(error) => {
-                tracing::error!(
-                    "cannot answer on UDP: {error}; are the system's limits too tight?"
-                );
-                return;
-            }
-        };
-        shutdown.await;
-        loops.stop().await;
-        tasks.shutdown().await;
-        connections.close_all();
+        Ok(Serving {
+            _loops: udp::Loops::start(sockets, handler, access, crew)?,
+            connections,
+        })
+    }
+}
+
+/// What is done with an accepted connection.
+type Start = Box<dyn FnMut(TcpStream, IpAddr) + Send>;
+
+/// A server at work. When this is dropped, its threads end and its connections are closed; the tasks that accept
+/// new ones are the crew's.
+pub struct Serving {
+    _loops: udp::Loops,
+    connections: Arc<Connections>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.connections.close_all();
     }
 }
 

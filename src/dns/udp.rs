@@ -5,9 +5,10 @@
 
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -18,17 +19,17 @@ use super::batch::{Batch, send_one};
 use super::client::{Client, Transport};
 use super::handler::{Handled, Handler, Pending};
 use crate::resolver::Snapshots;
+use crate::worker::{Crew, Tasks};
 
 /// How often an idle loop looks whether it should end, where the system does not wake it for that.
 const GLANCE: Duration = Duration::from_secs(1);
-/// Bytes of stack for one loop.
-const STACK: usize = 1 << 20;
+/// Pause before a loop that failed goes on, so that one that fails at once leaves the machine some time.
+const RESTART_PAUSE: Duration = Duration::from_millis(10);
 
 /// Loops at work. They end when this is dropped.
 pub struct Loops {
     end: Arc<AtomicBool>,
     sockets: Vec<Arc<UdpSocket>>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 impl Loops {
@@ -37,52 +38,40 @@ impl Loops {
         sockets: Vec<UdpSocket>,
         handler: &Arc<Handler<P>>,
         access: &Arc<Access>,
+        crew: &mut Crew,
     ) -> io::Result<Self> {
-        let mut loops = Self {
+        let loops = Self {
             end: Arc::default(),
             sockets: sockets.into_iter().map(Arc::new).collect(),
-            threads: Vec::new(),
         };
         for socket in &loops.sockets {
             if !cfg!(target_os = "linux") {
                 socket.set_read_timeout(Some(GLANCE))?;
             }
+            let address = socket.local_addr()?;
             let one = Loop {
                 start: Instant::now(),
-                listener: socket.local_addr()?.ip(),
+                listener: address.ip(),
                 socket: Arc::clone(socket),
                 handler: Arc::clone(handler),
                 access: Arc::clone(access),
                 end: Arc::clone(&loops.end),
                 runtime: Handle::current(),
+                waiting: Tasks::new("a UDP query that waited for an upstream"),
             };
-            let thread = thread::Builder::new().name("udp".to_owned());
-            let thread = thread.stack_size(STACK).spawn(move || one.serve())?;
-            loops.threads.push(thread);
+            crew.thread(&format!("udp {address}"), move || one.serve_on())?;
         }
         Ok(loops)
-    }
-
-    /// Ends them; the sockets are closed as soon as the last reply under way is out.
-    pub async fn stop(mut self) {
-        self.wake();
-        let threads = std::mem::take(&mut self.threads);
-        let join = || threads.into_iter().for_each(|thread| drop(thread.join()));
-        let _ = tokio::task::spawn_blocking(join).await; // an error is a runtime that is gone
-    }
-
-    fn wake(&self) {
-        self.end.store(true, Ordering::Relaxed);
-        for socket in &self.sockets {
-            // Linux wakes whoever waits, and says that there was no connection to shut down.
-            let _ = SockRef::from(&**socket).shutdown(Shutdown::Read);
-        }
     }
 }
 
 impl Drop for Loops {
     fn drop(&mut self) {
-        self.wake();
+        self.end.store(true, Ordering::Relaxed);
+        for socket in &self.sockets {
+            // Linux wakes whoever waits, and says that there was no connection to shut down.
+            let _ = SockRef::from(&**socket).shutdown(Shutdown::Read);
+        }
     }
 }
 
@@ -95,11 +84,23 @@ struct Loop<P: Snapshots> {
     access: Arc<Access>,
     end: Arc<AtomicBool>,
     runtime: Handle,
+    waiting: Tasks,
 }
 
 impl<P: Snapshots> Loop<P> {
-    fn serve(&self) {
+    /// Serves until it is told to end. A query at which the loop fails must not silence its address for all others,
+    /// so it goes on with the next one.
+    fn serve_on(&self) {
         let _inside = self.runtime.enter();
+        let mut failures = 0u64;
+        while catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+            failures += 1;
+            tracing::error!("a UDP loop failed and was started again, {failures} times so far");
+            thread::sleep(RESTART_PAUSE);
+        }
+    }
+
+    fn serve(&self) {
         let mut batch = Batch::new();
         while !self.end.load(Ordering::Relaxed) {
             match batch.receive(&self.socket) {
@@ -138,7 +139,7 @@ impl<P: Snapshots> Loop<P> {
             Handled::Ready => batch.keep_reply(),
             Handled::Pending(pending) => {
                 let (socket, handler) = (Arc::clone(&self.socket), Arc::clone(&self.handler));
-                self.runtime
+                self.waiting
                     .spawn(finish(socket, handler, *pending, source));
             }
         }
@@ -154,4 +155,58 @@ async fn finish<P: Snapshots>(
     let mut reply = Vec::new();
     handler.finish(pending, &mut reply).await;
     send_one(&socket, &reply, client);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::dns::fixture::query_bytes;
+    use crate::resolver::fixture::Names;
+    use crate::resolver::{Policy, SyncState};
+    use crate::upstream::{ForwardOptions, Forwarder};
+    use hickory_proto::rr::RecordType;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Names that fail once they have been read so many times.
+    struct Failing(Names, std::sync::atomic::AtomicU32);
+
+    impl Snapshots for Failing {
+        type Source = Names;
+
+        fn snapshot(&self) -> Names {
+            assert_ne!(self.1.fetch_sub(1, Ordering::Relaxed), 1, "on purpose");
+            self.0.clone()
+        }
+
+        fn sync_state(&self) -> SyncState {
+            SyncState::Synced
+        }
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_fails_goes_on_with_the_next_query() {
+        let clock = Arc::new(SystemClock::start());
+        let forwarder = Forwarder::new(ForwardOptions::default(), clock).expect("no upstreams");
+        let names = Failing(Names::new(), 2.into());
+        let handler = Handler::new(names, Policy::default(), Arc::new(forwarder));
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let server = socket.local_addr().expect("an address");
+        let mut crew = Crew::default();
+        let loops = Loops::start(vec![socket], &Arc::new(handler), &Arc::default(), &mut crew);
+        let ask = move || {
+            let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+            client
+                .set_read_timeout(Some(PATIENCE / 10))
+                .expect("a timeout");
+            let query = query_bytes("nobody.podcast.", RecordType::A);
+            client.send_to(&query, server).expect("a packet sent");
+            client.recv(&mut [0; 512]).is_ok()
+        };
+        let answered = tokio::task::spawn_blocking(move || [ask(), ask(), ask()]).await;
+        assert_eq!(answered.expect("three tries"), [false, true, true]);
+        drop(loops);
+        crew.stop(PATIENCE).await.expect("a stop in time");
+    }
 }

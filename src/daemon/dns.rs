@@ -1,0 +1,164 @@
+//! The answering side: listeners, the handler, the forwarder and what the configuration says about them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::index::IndexParts;
+use crate::clock::Clock;
+use crate::config::{Config, DnsConfig};
+use crate::dns::{Access, Handler, Hosts, Options, Server};
+use crate::names::NameStore;
+use crate::resolver::Policy;
+use crate::upstream::{
+    AnchorError, Anchors, ForwardOptions, Forwarder, UpstreamConfig, Watch, system_upstreams,
+};
+
+/// Where the system says which resolvers to ask.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Where the system names hosts.
+const HOSTS: &str = "/etc/hosts";
+
+/// Takes the DNS ports; nothing is served yet.
+pub fn bind(config: &Config) -> anyhow::Result<Server> {
+    let options = Options {
+        listen: config.listen.clone(),
+        tls: config.dns.tls.clone(),
+        https: config.dns.https.clone(),
+        https_hosts: config.dns.https_hosts.clone(),
+        ..Options::default()
+    };
+    Ok(Server::bind(&options)?)
+}
+
+/// What answers queries: from the index, `/etc/hosts` and upstreams, with the person's choices in `policy`.
+pub fn handler(
+    config: &Config,
+    index: &IndexParts,
+    names: &Arc<NameStore>,
+    policy: Policy,
+    forwarder: Arc<Forwarder>,
+) -> Arc<Handler<Arc<NameStore>>> {
+    let handler = Handler::new(Arc::clone(names), policy, forwarder)
+        .with_log(config.log_queries)
+        .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
+    let handler = Arc::new(handler);
+    tell_of_changes(index, &handler);
+    handler
+}
+
+/// Lets no answer outlive a commit that changes it. A new epoch may change the terms of every name.
+fn tell_of_changes(index: &IndexParts, handler: &Arc<Handler<Arc<NameStore>>>) {
+    let (handler, params) = (Arc::downgrade(handler), Arc::clone(&index.params));
+    let epoch_end = move |height: Option<u32>| params.epoch(height.unwrap_or(0)).end_block;
+    let before = index.store.snapshot().tip().map(|tip| tip.height);
+    let epoch = AtomicU32::new(epoch_end(before));
+    index.store.subscribe(move |notice| {
+        let Some(handler) = handler.upgrade() else {
+            return;
+        };
+        handler.note_change(notice.height, &notice.names, &notice.namespaces);
+        let now = epoch_end(notice.height);
+        if epoch.swap(now, Ordering::Relaxed) != now {
+            handler.forget_replies();
+        }
+    });
+}
+
+/// What watches the system's resolvers and the machine's sleep for the forwarder.
+pub fn network_watch(config: &Config, server: &Server) -> Watch {
+    Watch {
+        resolv_conf: config.dns.upstreams.is_empty().then(|| RESOLV_CONF.into()),
+        listeners: server.local_addrs(),
+    }
+}
+
+/// Who answers for which name, and on what terms; without the choices of a person.
+pub fn policy(config: &Config) -> Policy {
+    Policy {
+        modes: config.namespaces.clone().into_iter().collect(),
+        max_ttl: config.dns.max_ttl,
+        max_lag: config.dns.max_lag,
+        allow_private: allow_private(config),
+        ad_for_bns: config.dns.ad_for_bns,
+        ..Policy::default()
+    }
+}
+
+/// Who may ask.
+pub fn access(config: &Config) -> Arc<Access> {
+    let networks = config.dns.access.clone();
+    Arc::new(Access::new(networks, config.dns.rate_limit))
+}
+
+/// Whoever routes a domain to a resolver of their own network wants that network's addresses.
+fn allow_private(config: &Config) -> Vec<hickory_proto::rr::Name> {
+    let routes = config.dns.routes.iter().map(|(zone, _)| zone);
+    let named = config.dns.allow_private.iter();
+    named.chain(routes).cloned().collect()
+}
+
+/// What asks upstreams, with the answers that an earlier run kept in the file `kept`.
+pub fn forwarder(
+    config: &Config,
+    server: &Server,
+    clock: &Arc<dyn Clock>,
+    kept: Option<&Path>,
+) -> anyhow::Result<Arc<Forwarder>> {
+    let forwarder = Forwarder::new(forward_options(&config.dns, server)?, Arc::clone(clock))?;
+    load_cache(&forwarder, kept);
+    Ok(Arc::new(forwarder))
+}
+
+fn forward_options(dns: &DnsConfig, server: &Server) -> Result<ForwardOptions, AnchorError> {
+    let system = || system(server);
+    let upstreams = match dns.upstreams.is_empty() {
+        true => system(),
+        false => dns.upstreams.clone(),
+    };
+    let addresses = || {
+        system()
+            .iter()
+            .filter_map(UpstreamConfig::address)
+            .collect()
+    };
+    let bootstrap = match dns.bootstrap.is_empty() {
+        true => addresses(),
+        false => dns.bootstrap.clone(),
+    };
+    Ok(ForwardOptions {
+        upstreams,
+        routes: dns.routes.clone(),
+        bootstrap,
+        ca_file: dns.ca_file.clone(),
+        cache_bytes: dns.cache_bytes,
+        stale_max: dns.stale_max,
+        trust_ad: dns.trust_ad,
+        anchors: anchors(dns)?,
+    })
+}
+
+/// What answers are validated with.
+fn anchors(dns: &DnsConfig) -> Result<Option<Anchors>, AnchorError> {
+    match (dns.validate, &dns.trust_anchor) {
+        (false, _) => Ok(None),
+        (true, None) => Ok(Some(Anchors::of_icann())),
+        (true, Some(path)) => Anchors::read(path).map(Some),
+    }
+}
+
+/// The system's resolvers without ourselves. Nobody else is ever asked by default.
+fn system(server: &Server) -> Vec<UpstreamConfig> {
+    system_upstreams(Path::new(RESOLV_CONF), &server.local_addrs()).unwrap_or_else(|error| {
+        tracing::warn!("cannot read {RESOLV_CONF}: {error}");
+        Vec::new()
+    })
+}
+
+fn load_cache(forwarder: &Forwarder, path: Option<&Path>) {
+    let Some(path) = path else { return };
+    match forwarder.load(path) {
+        Ok(count) => tracing::debug!("{count} answers of upstreams were kept"),
+        Err(error) => tracing::warn!("{error}"),
+    }
+}
