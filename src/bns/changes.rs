@@ -6,6 +6,7 @@ use bitcoin::Txid;
 
 use super::address::Address;
 use super::name::{Name, NamespaceId};
+use super::params::Params;
 use super::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder, PreorderKey};
 
 /// One row before and after; `None` is "no row".
@@ -15,6 +16,32 @@ pub struct Change<T> {
     pub before: Option<T>,
     /// The row after it.
     pub after: Option<T>,
+}
+
+impl<T> Change<T> {
+    /// A row that is new.
+    pub fn insertion(row: T) -> Self {
+        Self {
+            before: None,
+            after: Some(row),
+        }
+    }
+
+    /// A row that goes.
+    pub fn removal(row: T) -> Self {
+        Self {
+            before: Some(row),
+            after: None,
+        }
+    }
+
+    /// The change that leads back.
+    fn inverse(self) -> Self {
+        Self {
+            before: self.after,
+            after: self.before,
+        }
+    }
 }
 
 /// Every row that a block changes. Applying it and then its [inverse](Changes::inverse) changes nothing.
@@ -79,15 +106,20 @@ impl Changes {
 }
 
 fn invert<K: Ord, T>(rows: BTreeMap<K, Change<T>>) -> BTreeMap<K, Change<T>> {
-    rows.into_iter()
-        .map(|(key, change)| {
-            (
-                key,
-                Change {
-                    before: change.after,
-                    after: change.before,
-                },
-            )
-        })
-        .collect()
+    let inverse = |(key, change): (K, Change<T>)| (key, change.inverse());
+    rows.into_iter().map(inverse).collect()
+}
+
+impl Params {
+    /// The rows that exist before the first block: one token account for each genesis entry.
+    pub fn genesis_changes(&self) -> Changes {
+        let mut changes = Changes::default();
+        for &(address, value) in &self.genesis_accounts {
+            let mut account = Account::new(address);
+            account.credit_value = u128::from(value);
+            let change = Change::insertion(account);
+            changes.accounts.insert(address, change);
+        }
+        changes
+    }
 }

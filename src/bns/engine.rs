@@ -76,7 +76,7 @@ impl<V: View> StateMachine<V> for Bns {
 }
 
 /// Finds the names and namespaces that several operations of the block would create if each were alone
-/// (sm §4.1; quirk BOTH-LOSE). Nothing is applied but import keychains.
+/// (sm §4.1, quirk BOTH-LOSE). Nothing is applied but import keychains.
 fn scan_pass<V: View>(
     block: &mut Block<'_, V>,
     operations: &[Located<Operation>],
@@ -84,37 +84,39 @@ fn scan_pass<V: View>(
     let mut seen = HashSet::new();
     let mut collided = HashSet::new();
     for located in operations {
-        let (checked, id) = match &located.operation {
-            Operation::NameRegistration(operation) => {
-                let checked = operation.check(block).map(|_| ());
-                // One that failed counts under its original sender (sm §4.1).
-                let passed = checked.is_ok();
-                let owner = if passed {
-                    &operation.recipient.script
-                } else {
-                    &operation.origin.sender
-                };
-                block.count_registration(owner);
-                (checked, operation.name.as_str())
-            }
-            Operation::NamespaceReveal(operation) => (
-                operation.check(block).map(|_| ()),
-                operation.namespace_id.as_str(),
-            ),
-            Operation::NameImport(operation) => match operation.check(block) {
-                Err(Refusal::View(error)) => return Err(error),
-                _ => continue, // imports never collide
-            },
-            _ => continue,
-        };
-        match checked {
-            Err(Refusal::View(error)) => return Err(error),
-            Err(Refusal::Reject(_)) => {}
-            Ok(()) if seen.insert(id) => {}
-            Ok(()) => {
+        match created_alone(block, &located.operation) {
+            Ok(Some(id)) if !seen.insert(id) => {
                 collided.insert(id.to_owned());
             }
+            Ok(_) | Err(Refusal::Reject(_)) => {}
+            Err(Refusal::View(error)) => return Err(error),
         }
     }
     Ok(collided)
+}
+
+/// The name or namespace that an operation would create if it were alone in the block. Imports pass through
+/// their rules too, because that makes keychains, but never collide.
+fn created_alone<'o, V: View>(
+    block: &mut Block<'_, V>,
+    operation: &'o Operation,
+) -> Result<Option<&'o str>, Refusal<V::Error>> {
+    match operation {
+        Operation::NameRegistration(registration) => {
+            let checked = registration.check(block);
+            // One that failed counts for its sender (sm §4.1).
+            let counted = match checked {
+                Ok(_) => &registration.recipient.script,
+                Err(_) => &registration.origin.sender,
+            };
+            block.count_registration(counted);
+            checked.map(|_| Some(registration.name.as_str()))
+        }
+        Operation::NamespaceReveal(reveal) => {
+            let checked = reveal.check(block);
+            checked.map(|_| Some(reveal.namespace_id.as_str()))
+        }
+        Operation::NameImport(import) => import.check(block).map(|_| None),
+        _ => Ok(None),
+    }
 }

@@ -96,24 +96,9 @@ pub fn historical(number: u8, end_block: u32) -> Epoch {
         _ => PriceArithmetic::Integer { divisor: 10 },
     };
     let namespace_prices = match number {
-        1 | 2 => NamespacePrices::Satoshi(by_length([
-            40_000_000_000,
-            4_000_000_000,
-            400_000_000,
-            40_000_000,
-        ])),
-        3 => NamespacePrices::Satoshi(by_length([
-            4_000_000_000,
-            400_000_000,
-            40_000_000,
-            4_000_000,
-        ])),
-        _ => NamespacePrices::MicroStacks(by_length([
-            640_000_000_000,
-            64_000_000_000,
-            6_400_000_000,
-            640_000_000,
-        ])),
+        1 | 2 => NamespacePrices::Satoshi(by_length(40_000_000)),
+        3 => NamespacePrices::Satoshi(by_length(4_000_000)),
+        _ => NamespacePrices::MicroStacks(by_length(640_000_000)),
     };
     Epoch {
         end_block,
@@ -137,7 +122,9 @@ pub fn historical(number: u8, end_block: u32) -> Epoch {
     }
 }
 
-/// Prices by id length 0 to 8 from those of 1, 2–3, 4–7 and 8 or more characters; no id has length 0.
-fn by_length([one, two, four, eight]: [u64; 4]) -> Vec<u64> {
-    vec![u64::MAX, one, two, two, four, four, four, four, eight]
+/// Prices by id length 0 to 8 from that of 8 or more characters (sm §7.2); no id has length 0.
+fn by_length(eight: u64) -> Vec<u64> {
+    let factors = [1_000, 100, 100, 10, 10, 10, 10, 1];
+    let prices = factors.map(|factor| eight.saturating_mul(factor));
+    [&[u64::MAX], &prices[..]].concat()
 }

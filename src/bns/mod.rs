@@ -18,18 +18,18 @@
 //! - `quirk` and a name in capitals: [a behaviour that looks like a mistake and must be kept](rules::quirks).
 
 pub mod address;
-pub mod block;
+mod block;
 pub mod changes;
 pub mod commitment;
 pub mod engine;
 pub mod epoch;
 pub mod forecast;
-pub mod keychain;
+mod keychain;
 pub mod life;
 pub mod name;
 pub mod operation;
 pub mod params;
-pub mod pending;
+mod pending;
 pub mod price;
 pub mod record;
 pub mod reject;

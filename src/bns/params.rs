@@ -1,10 +1,8 @@
 //! The constants of a virtualchain, as data (sm §8, §9).
 
 use super::address::{Address, AddressVersions};
-use super::changes::{Change, Changes};
 use super::epoch::{self, Epoch};
 use super::name::Name;
-use super::record::Account;
 use crate::hash::ConsensusHash;
 
 /// Everything in which networks and tests differ.
@@ -87,37 +85,14 @@ impl Params {
     }
 
     /// A regtest chain, also the embedded one: rules of the third epoch from the first block on, so that
-    /// everything is paid in bitcoin; short preorder of the historical test mode (sm §9).
+    /// everything is paid in bitcoin.
     pub fn regtest() -> Self {
         Self {
             first_block: 1,
             addresses: AddressVersions::TESTNET,
-            name_import_keyring_size: 300,
             epochs: vec![epoch::historical(3, u32::MAX)],
             ..Self::mainnet()
         }
-    }
-
-    /// The rows that exist before the first block: one token account per genesis entry.
-    pub fn genesis_changes(&self) -> Changes {
-        let mut changes = Changes::default();
-        for &(address, value) in &self.genesis_accounts {
-            let account = Account {
-                address,
-                credit_value: u128::from(value),
-                debit_value: 0,
-                lock_transfer_block_id: 0,
-                receive_whitelisted: true,
-            };
-            changes.accounts.insert(
-                address,
-                Change {
-                    before: None,
-                    after: Some(account),
-                },
-            );
-        }
-        changes
     }
 
     /// The epoch of a height: the first whose last block is not below it (sm §8).

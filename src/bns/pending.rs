@@ -113,13 +113,8 @@ impl<'v, V: View> Pending<'v, V> {
     /// Inserts a preorder.
     pub fn put_preorder(&mut self, preorder: Preorder) {
         let key = preorder.key(); // holds the txid, so the row is new
-        self.changes.preorders.insert(
-            key,
-            Change {
-                before: None,
-                after: Some(preorder),
-            },
-        );
+        let change = Change::insertion(preorder);
+        self.changes.preorders.insert(key, change);
     }
 
     /// Removes every preorder with this hash (sm §1).
@@ -128,10 +123,7 @@ impl<'v, V: View> Pending<'v, V> {
             let key = preorder.key();
             // A row of this very block leaves no trace.
             if self.changes.preorders.remove(&key).is_none() {
-                let change = Change {
-                    before: Some(preorder),
-                    after: None,
-                };
+                let change = Change::removal(preorder);
                 self.changes.preorders.insert(key, change);
             }
         }

@@ -8,7 +8,6 @@ use std::fmt;
 use super::epoch::{Epoch, NamespacePrices, PriceArithmetic};
 use super::name::NamespaceId;
 use super::params::Params;
-use super::record::TokenUnits;
 
 /// The price function that a namespace was revealed with (wf §6, `&`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +22,15 @@ pub struct PriceFunction {
     pub nonalpha_discount: u8,
     /// Divisor, 1 to 15, for labels without a vowel.
     pub no_vowel_discount: u8,
+}
+
+/// The currency of a preorder (sm §1, `token_units`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenUnits {
+    /// Satoshi in the burn output.
+    Btc,
+    /// µSTX of the sender's account.
+    Stacks,
 }
 
 /// A price as the reference holds it.

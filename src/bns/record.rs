@@ -11,7 +11,10 @@ use bitcoin::hashes::Hash as _;
 
 use super::address::Address;
 use super::name::{Name, NamespaceId};
+use super::price::PriceFunction;
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash};
+
+pub use super::price::TokenUnits;
 
 /// Raw bytes of a scriptPubKey.
 pub type Script = Vec<u8>;
@@ -176,7 +179,7 @@ pub struct NamespaceRecord {
     /// Blocks that a name lives, before the epoch's multiplier.
     pub lifetime: u32,
     /// The price function (sm §7.1).
-    pub price: super::price::PriceFunction,
+    pub price: PriceFunction,
 }
 
 /// Which kind of commitment a preorder is.
@@ -186,15 +189,6 @@ pub enum PreorderKind {
     Name,
     /// `*`
     Namespace,
-}
-
-/// The currency of a preorder (sm §1, `token_units`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenUnits {
-    /// Satoshi in the burn output.
-    Btc,
-    /// µSTX of the sender's account.
-    Stacks,
 }
 
 /// An unspent commitment.
@@ -289,6 +283,17 @@ pub struct Account {
 }
 
 impl Account {
+    /// An empty account: unlocked, and open to transfers (sm §6.12).
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            credit_value: 0,
+            debit_value: 0,
+            lock_transfer_block_id: 0,
+            receive_whitelisted: true,
+        }
+    }
+
     /// What is there to spend.
     pub fn balance(&self) -> u128 {
         self.credit_value.saturating_sub(self.debit_value)

@@ -43,15 +43,34 @@ pub trait StateMachine<V: SnapshotView> {
     ) -> Result<Processed<Self::Reject, Self::Changes>, V::Error>;
 }
 
-/// An operation and where it stands.
+/// An operation, or what became of it, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<O> {
     /// Position of its transaction in the block.
     pub vtxindex: u32,
     /// Its transaction.
     pub txid: Txid,
-    /// What it says.
+    /// The operation or the decision on it.
     pub operation: O,
+}
+
+impl<O> Located<O> {
+    fn at(transaction: &VirtualTransaction, operation: O) -> Self {
+        Self {
+            vtxindex: transaction.vtxindex,
+            txid: transaction.txid,
+            operation,
+        }
+    }
+
+    /// Something else at the same place.
+    fn with<T>(&self, operation: T) -> Located<T> {
+        Located {
+            vtxindex: self.vtxindex,
+            txid: self.txid,
+            operation,
+        }
+    }
 }
 
 /// What became of one operation.
@@ -104,63 +123,46 @@ pub fn connect_block<V: SnapshotView, M: StateMachine<V>>(
     let mut decisions = Vec::new();
     let mut operations = Vec::new();
     for candidate in candidates {
-        let at = |operation| Located {
-            vtxindex: candidate.vtxindex,
-            txid: candidate.txid,
-            operation,
-        };
         match machine.parse(height, candidate) {
             None => {}
-            Some(Err(reject)) => decisions.push(at(Decision::Unparseable(reject))),
-            Some(Ok(operation)) => operations.push(Located {
-                vtxindex: candidate.vtxindex,
-                txid: candidate.txid,
-                operation,
-            }),
+            Some(Ok(operation)) => operations.push(Located::at(candidate, operation)),
+            Some(Err(reject)) => {
+                decisions.push(Located::at(candidate, Decision::Unparseable(reject)));
+            }
         }
     }
     let processed = machine.process(height, &operations, view)?;
-    decisions.extend(
-        operations
-            .iter()
-            .zip(processed.decisions)
-            .map(|(operation, decision)| Located {
-                vtxindex: operation.vtxindex,
-                txid: operation.txid,
-                operation: decision,
-            }),
-    );
+    let pairs = operations.iter().zip(processed.decisions);
+    decisions.extend(pairs.map(|(operation, decision)| operation.with(decision)));
     decisions.sort_by_key(|decision| decision.vtxindex);
-
-    let texts: Vec<&str> = decisions
-        .iter()
-        .filter_map(|decision| match &decision.operation {
-            Decision::Accepted(accepted) => accepted.serialized.as_deref(),
-            _ => None,
-        })
-        .collect();
-    let ops_hash = merkle::ops_hash(&texts);
-    let previous = previous_hashes(height, machine.first_block(), view)?;
-    let consensus_hash = snapshot::consensus_hash(ops_hash, &previous);
     Ok(BlockOutcome {
         height,
+        snapshot: take_snapshot(height, machine.first_block(), &decisions, view)?,
         decisions,
         changes: processed.changes,
-        snapshot: Snapshot {
-            ops_hash,
-            consensus_hash,
-        },
     })
 }
 
-fn previous_hashes<V: SnapshotView>(
+/// Both hashes of a block, from the texts of its accepted operations and the hashes before it.
+fn take_snapshot<V: SnapshotView, R>(
     height: u32,
     first_block: u32,
+    decisions: &[Located<Decision<R>>],
     view: &V,
-) -> Result<Vec<ConsensusHash>, V::Error> {
-    let mut previous = Vec::new();
+) -> Result<Snapshot, V::Error> {
+    let texts = decisions
+        .iter()
+        .filter_map(|located| match &located.operation {
+            Decision::Accepted(accepted) => accepted.serialized.as_deref(),
+            _ => None,
+        });
+    let ops_hash = merkle::ops_hash(&texts.collect::<Vec<&str>>());
+    let mut previous: Vec<ConsensusHash> = Vec::new();
     for height in snapshot::previous_heights(height, first_block) {
         previous.extend(view.consensus_hash(height)?);
     }
-    Ok(previous)
+    Ok(Snapshot {
+        ops_hash,
+        consensus_hash: snapshot::consensus_hash(ops_hash, &previous),
+    })
 }

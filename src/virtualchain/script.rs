@@ -100,20 +100,16 @@ pub fn classify(script: &[u8]) -> ScriptClass {
     {
         return ScriptClass::Witness;
     }
-    let (mut first, mut last, mut count) = (None, None, 0usize);
-    for token in tokens(script) {
-        first = first.or(Some(token));
-        last = Some(token);
-        count += 1;
-    }
-    if first == Some(Token::Opcode(OP_RETURN)) {
-        ScriptClass::NullData
-    } else if last == Some(Token::Opcode(OP_CHECKMULTISIG)) {
-        ScriptClass::Multisig
-    } else if count == 2 && last == Some(Token::Opcode(OP_CHECKSIG)) {
-        ScriptClass::P2pk
-    } else {
-        ScriptClass::Nonstandard
+    classify_tokens(&tokens(script).collect::<Vec<_>>())
+}
+
+/// The class of a script that has none of the standard templates.
+fn classify_tokens(tokens: &[Token<'_>]) -> ScriptClass {
+    match tokens {
+        [Token::Opcode(OP_RETURN), ..] => ScriptClass::NullData,
+        [.., Token::Opcode(OP_CHECKMULTISIG)] => ScriptClass::Multisig,
+        [_, Token::Opcode(OP_CHECKSIG)] => ScriptClass::P2pk,
+        _ => ScriptClass::Nonstandard,
     }
 }
 

@@ -34,13 +34,7 @@ impl TokenTransfer {
         self.check(block)?;
         block.debit(&self.origin.address, self.amount)?;
         let account = block.state.account(&self.recipient.address)?;
-        let mut account = account.unwrap_or(Account {
-            address: self.recipient.address,
-            credit_value: 0,
-            debit_value: 0,
-            lock_transfer_block_id: 0,
-            receive_whitelisted: true,
-        });
+        let mut account = account.unwrap_or(Account::new(self.recipient.address));
         account.credit_value = account.credit_value.saturating_add(u128::from(self.amount));
         block.state.put_account(account)?;
         Ok(self.text(block))
