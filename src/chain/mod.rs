@@ -8,6 +8,8 @@
 //! - [`blockfiles`]: the block directory of a Bitcoin Core node, without the node.
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bitcoin::{BlockHash, OutPoint, TxOut};
@@ -111,6 +113,11 @@ pub trait ChainSource: Send {
     /// Returns when something may have changed, at the latest after `patience`.
     fn wait(&mut self, patience: Duration);
 
+    /// Makes every call end early, with an error, once `stop` is set. To be called before the first question.
+    ///
+    /// Only a source whose calls can take long has to do anything about it.
+    fn stop_with(&mut self, _stop: Arc<AtomicBool>) {}
+
     /// One line that names the source for `status` and the log, without secrets.
     fn describe(&self) -> String;
 }
@@ -138,6 +145,10 @@ impl<S: ChainSource + ?Sized> ChainSource for Box<S> {
 
     fn wait(&mut self, patience: Duration) {
         (**self).wait(patience);
+    }
+
+    fn stop_with(&mut self, stop: Arc<AtomicBool>) {
+        (**self).stop_with(stop);
     }
 
     fn describe(&self) -> String {

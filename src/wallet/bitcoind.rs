@@ -5,159 +5,110 @@
 
 use std::time::Duration;
 
-use bitcoin::consensus::{deserialize, serialize};
+use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::node::{Node, NodeError};
 use crate::chain::bitcoind::http::Http;
-use crate::hash::{decode_hex, encode_hex};
-
-/// Error codes of Bitcoin Core (`rpc/protocol.h`).
-mod code {
-    /// The transaction is in a block already.
-    pub const IN_CHAIN: i64 = -27;
-    /// No such transaction.
-    pub const NOT_FOUND: i64 = -5;
-}
+use crate::chain::bitcoind::rpc::{CallError, Output, Rpc, code};
 
 /// A node over its RPC interface.
 #[derive(Debug)]
 pub struct Bitcoind {
-    http: Http,
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    #[serde(default)]
-    result: Value,
-    error: Option<Refusal>,
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    code: i64,
-    message: String,
-}
-
-#[derive(Deserialize)]
-struct Scan {
-    unspents: Vec<Unspent>,
-}
-
-#[derive(Deserialize)]
-struct Unspent {
-    txid: Txid,
-    vout: u32,
-    #[serde(rename = "scriptPubKey")]
-    script: String,
-    #[serde(with = "bitcoin::amount::serde::as_btc")]
-    amount: Amount,
-    #[serde(default)]
-    coinbase: bool,
-    height: u32,
-}
-
-/// What `gettxout` replies.
-#[derive(Deserialize)]
-struct Output {
-    #[serde(with = "bitcoin::amount::serde::as_btc")]
-    value: Amount,
-    #[serde(rename = "scriptPubKey")]
-    script: Script,
-}
-
-#[derive(Deserialize)]
-struct Script {
-    hex: String,
+    rpc: Rpc,
 }
 
 impl Bitcoind {
     /// A node that is asked over this connection; nothing is sent yet.
     pub fn new(http: Http) -> Self {
-        Self { http }
+        Self {
+            rpc: Rpc::new(http),
+        }
     }
 
-    fn unavailable(&self, reason: impl std::fmt::Display) -> NodeError {
-        NodeError::Unavailable(format!("the node at {}: {reason}", self.http.address()))
+    fn unavailable(&self, error: CallError) -> NodeError {
+        NodeError::Unavailable(self.rpc.explain(error))
     }
 
-    /// The reply, or the node's refusal.
-    fn try_call(&self, name: &str, arguments: &Value) -> Result<Result<Value, Refusal>, NodeError> {
-        let request = json!({"jsonrpc": "1.0", "id": "bnsd", "method": name, "params": arguments});
-        tracing::trace!("asking the node: {name}");
-        let body = serde_json::to_vec(&request).expect("a request has text keys");
-        let reply = self
-            .http
-            .post(&body)
-            .map_err(|error| self.unavailable(error))?;
-        let reply: Reply = serde_json::from_slice(&reply.body).map_err(|_| {
-            self.unavailable(format!("it replied with HTTP status {}", reply.status))
-        })?;
-        Ok(match reply.error {
-            Some(refusal) => Err(refusal),
-            None => Ok(reply.result),
-        })
-    }
-
-    fn call<T: DeserializeOwned>(&self, name: &str, arguments: &Value) -> Result<T, NodeError> {
-        let value = self
-            .try_call(name, arguments)?
-            .map_err(|refusal| self.unavailable(refusal.message))?;
-        serde_json::from_value(value).map_err(|error| {
-            self.unavailable(format!("its reply to {name} makes no sense: {error}"))
-        })
-    }
-
-    /// Whether an output is unspent, waiting transactions included.
-    fn is_unspent(&self, outpoint: OutPoint) -> Result<bool, NodeError> {
-        let arguments = json!([outpoint.txid, outpoint.vout, true]);
-        let value: Value = self.call("gettxout", &arguments)?;
-        Ok(!value.is_null())
+    fn call<T: for<'a> Deserialize<'a>>(
+        &self,
+        name: &str,
+        arguments: &[Value],
+    ) -> Result<T, NodeError> {
+        let reply = self.rpc.call(name, arguments);
+        reply.map_err(|error| self.unavailable(error))
     }
 
     fn send_one(&self, transaction: &Transaction) -> Result<(), NodeError> {
-        let hex = encode_hex(&serialize(transaction));
-        // No limit of the node's own: the fee was checked against what is spent; 0.5 BTC may be burnt.
-        let reply = match self.try_call("sendrawtransaction", &json!([hex, 0, 21_000_000]))? {
-            // Bitcoin Core before 25 has no third argument.
-            Err(refusal) if refusal.code == -1 || refusal.code == -3 => {
-                self.try_call("sendrawtransaction", &json!([hex, 0]))?
-            }
-            reply => reply,
-        };
+        const CALL: &str = "sendrawtransaction";
+        // No limit of the node's own: the fee was checked against what is spent; all of it may be burnt.
+        let mut arguments = vec![
+            json!(serialize_hex(transaction)),
+            json!(0),
+            json!(21_000_000),
+        ];
+        let mut reply = self.rpc.call::<Txid>(CALL, &arguments);
+        if let Err(CallError::Refused {
+            code: code::MISC | code::TYPE,
+            ..
+        }) = reply
+        {
+            arguments.pop(); // Bitcoin Core before 25 has no third argument
+            reply = self.rpc.call(CALL, &arguments);
+        }
         match reply {
             Ok(_) => Ok(()),
-            Err(refusal) if refusal.code == code::IN_CHAIN => Ok(()),
-            Err(refusal) if refusal.message.contains("txn-already-known") => Ok(()),
-            Err(refusal) => Err(NodeError::Refused {
+            Err(CallError::Refused {
+                code: code::IN_CHAIN,
+                ..
+            }) => Ok(()),
+            Err(CallError::Refused { message, .. }) if message.contains("txn-already-known") => {
+                Ok(())
+            }
+            Err(CallError::Refused { message, .. }) => Err(NodeError::Refused {
                 txid: transaction.compute_txid(),
-                reason: refusal.message,
+                reason: message,
             }),
+            Err(error) => Err(self.unavailable(error)),
         }
     }
 }
 
 impl Node for Bitcoind {
     fn coins(&self, scripts: &[ScriptBuf]) -> Result<Vec<(OutPoint, TxOut)>, NodeError> {
+        #[derive(Deserialize)]
+        struct Scan {
+            unspents: Vec<Unspent>,
+        }
+        #[derive(Deserialize)]
+        struct Unspent {
+            txid: Txid,
+            vout: u32,
+            #[serde(rename = "scriptPubKey")]
+            script: ScriptBuf,
+            #[serde(with = "bitcoin::amount::serde::as_btc")]
+            amount: Amount,
+            #[serde(default)]
+            coinbase: bool,
+            height: u32,
+        }
         let descriptors = scripts
             .iter()
-            .map(|script| format!("raw({})", encode_hex(script.as_bytes())));
-        let arguments = json!(["start", descriptors.collect::<Vec<_>>()]);
+            .map(|script| format!("raw({})", script.to_hex_string()));
+        let arguments = [json!("start"), json!(descriptors.collect::<Vec<_>>())];
         let scan: Scan = self.call("scantxoutset", &arguments)?;
-        let height: u32 = self.call("getblockcount", &json!([]))?;
+        let height: u32 = self.call("getblockcount", &[])?;
         let mut coins = Vec::new();
         for found in scan.unspents {
             let outpoint = OutPoint::new(found.txid, found.vout);
-            let is_immature = found.coinbase && found.height + 99 > height;
-            let script = decode_hex(&found.script)
-                .ok_or_else(|| self.unavailable("it sent a script that is no hex"))?;
-            if !is_immature && self.is_unspent(outpoint)? {
+            let is_immature = found.coinbase && found.height.saturating_add(99) > height;
+            // A waiting transaction may spend it; the scan does not know of those.
+            if !is_immature && self.output(&outpoint)?.is_some() {
                 let output = TxOut {
                     value: found.amount,
-                    script_pubkey: ScriptBuf::from_bytes(script),
+                    script_pubkey: found.script,
                 };
                 coins.push((outpoint, output));
             }
@@ -170,7 +121,7 @@ impl Node for Bitcoind {
         struct Estimate {
             feerate: Option<f64>,
         }
-        let estimate: Estimate = self.call("estimatesmartfee", &json!([blocks]))?;
+        let estimate: Estimate = self.call("estimatesmartfee", &[json!(blocks)])?;
         let per_kilobyte = estimate
             .feerate
             .and_then(|rate| Amount::from_btc(rate).ok());
@@ -185,26 +136,20 @@ impl Node for Bitcoind {
     }
 
     fn transaction(&self, txid: &Txid) -> Result<Option<Transaction>, NodeError> {
-        match self.try_call("getrawtransaction", &json!([txid]))? {
-            Ok(value) => Ok(value
-                .as_str()
-                .and_then(decode_hex)
-                .and_then(|bytes| deserialize(&bytes).ok())),
-            Err(refusal) if refusal.code == code::NOT_FOUND => Ok(None),
-            Err(refusal) => Err(self.unavailable(refusal.message)),
+        match self.rpc.transaction(*txid) {
+            Ok(transaction) => Ok(Some(transaction)),
+            Err(CallError::Refused {
+                code: code::NOT_FOUND,
+                ..
+            }) => Ok(None),
+            Err(error) => Err(self.unavailable(error)),
         }
     }
 
     fn output(&self, outpoint: &OutPoint) -> Result<Option<TxOut>, NodeError> {
-        let arguments = json!([outpoint.txid, outpoint.vout, true]);
+        let arguments = [json!(outpoint.txid), json!(outpoint.vout), json!(true)];
         let found: Option<Output> = self.call("gettxout", &arguments)?;
-        let Some(found) = found else { return Ok(None) };
-        let script = decode_hex(&found.script.hex)
-            .ok_or_else(|| self.unavailable("it sent a script that is no hex"))?;
-        Ok(Some(TxOut {
-            value: found.value,
-            script_pubkey: ScriptBuf::from_bytes(script),
-        }))
+        Ok(found.map(TxOut::from))
     }
 
     fn pace(&self) -> Duration {

@@ -274,7 +274,7 @@ fn fetch(node: &Node) {
     let http = Http::new(node.address(), credentials(node), Limits::default());
     let call = |method: &str, arguments: Value| {
         let request = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": arguments});
-        let reply = http.post(request.to_string().as_bytes()).unwrap();
+        let reply = http.post(&request.to_string()).unwrap();
         let mut reply: Value = serde_json::from_slice(&reply.body).unwrap();
         reply["result"].take()
     };

@@ -1,31 +1,39 @@
-//! The little HTTP that a node speaks, with limits on everything that it sends.
+//! HTTP to a node, with limits on everything that it sends.
 //!
-//! One connection is kept open and used again; one that the node has closed meanwhile is replaced once per
-//! request. A reply has to be complete within [`Limits::timeout`], however slowly it trickles in, and below
-//! [`Limits::reply_bytes`]: a node that hangs, or something else that listens on its port, costs neither
-//! time nor memory without bound. Replies in pieces (chunked) are refused, Bitcoin Core sends none.
+//! hyper speaks HTTP; what is ours are the limits. One connection is kept open and used again; one that the node has
+//! closed meanwhile is replaced once per request. A reply has to be complete within [`Limits::timeout`], however
+//! slowly it trickles in, and its body below [`Limits::reply_bytes`]: a node that hangs, or something else that
+//! listens on its port, costs neither time nor memory without bound. Every reply has to announce its length, as all
+//! of Bitcoin Core's do.
 //!
-//! Credentials go into the `Authorization` header alone, never into an error or the log. The cookie comes
-//! first and is read again when the node refuses it, because every start of the node writes a new one; user
-//! and password come second (Bitcoin Core, `httprpc.cpp`).
+//! Callers are threads that wait for one reply at a time, so each connection brings a runtime of its own, which runs
+//! on the caller's thread while it waits.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::request::Builder;
+use hyper::{Request, http};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::runtime::{self, Runtime};
+use tokio::time::sleep;
 
-/// Longest status line with all headers, in bytes.
-const HEAD_BYTES: u64 = 16 << 10;
+pub use super::credentials::{Credentials, UserPassword};
+
 /// Asked of the system for replies that have not been read yet, in bytes. Newer nodes pause for up to 50 ms when a
 /// reply does not fit into the buffers between us (Bitcoin Core, httpserver.cpp, `SELECT_TIMEOUT`).
-const RECEIVE_BUFFER: usize = 4 << 20;
-/// A cookie has 75 bytes; what is longer is no cookie.
-const COOKIE_BYTES: u64 = 1 << 10;
+const RECEIVE_BUFFER: u32 = 4 << 20;
+/// How often a caller that waits looks whether it should end. A daemon that is told to stop ends this much later.
+const LOOK_FOR_STOP: Duration = Duration::from_millis(100);
 
 /// What a reply may cost.
 #[derive(Debug, Clone, Copy)]
@@ -46,32 +54,6 @@ impl Default for Limits {
     }
 }
 
-/// How we show the node who we are.
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    /// The node's cookie file, tried first where it is there.
-    pub cookie: Option<PathBuf>,
-    /// User and password, tried second.
-    pub user: Option<UserPassword>,
-}
-
-/// A user and a password; never shown.
-#[derive(Clone)]
-pub struct UserPassword(String);
-
-impl UserPassword {
-    /// Joins the two as the node wants them.
-    pub fn new(user: &str, password: &str) -> Self {
-        Self(format!("{user}:{password}"))
-    }
-}
-
-impl std::fmt::Debug for UserPassword {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("UserPassword(not shown)")
-    }
-}
-
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
@@ -81,6 +63,9 @@ pub enum HttpError {
     /// No complete reply in time.
     #[error("it did not reply within {} s", .0.as_secs())]
     Timeout(Duration),
+    /// The caller is to end.
+    #[error("it had not replied when bnsd was told to stop")]
+    Stopped,
     /// The reply exceeds the limit.
     #[error("its reply is larger than {0} bytes")]
     TooLarge(u64),
@@ -93,6 +78,25 @@ pub enum HttpError {
     /// Another status than 200 without an explanation in the body.
     #[error("it replied with HTTP status {0}")]
     Status(u16),
+}
+
+impl From<hyper::Error> for HttpError {
+    fn from(error: hyper::Error) -> Self {
+        if error.is_parse() {
+            return Self::Malformed;
+        }
+        // What hyper says is "error reading a body from connection"; the cause below it is what a reader needs.
+        let reason = error
+            .source()
+            .map_or_else(|| error.to_string(), ToString::to_string);
+        Self::Connection(io::Error::other(reason))
+    }
+}
+
+impl From<http::Error> for HttpError {
+    fn from(error: http::Error) -> Self {
+        Self::Connection(io::Error::new(io::ErrorKind::InvalidInput, error))
+    }
 }
 
 /// A reply of the node.
@@ -110,14 +114,27 @@ pub struct Http {
     address: String,
     credentials: Credentials,
     limits: Limits,
+    stop: Arc<AtomicBool>,
     connection: Mutex<Connection>,
     connections: AtomicU64,
 }
 
+/// What is kept between two requests.
 #[derive(Debug, Default)]
 struct Connection {
-    stream: Option<BufReader<TcpStream>>,
-    authorization: Option<String>,
+    /// Built with the first request.
+    runtime: Option<Runtime>,
+    sender: Option<SendRequest<String>>,
+    authorization: Option<HeaderValue>,
+}
+
+/// Does not wait for a name that is still looked up.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Http {
@@ -127,6 +144,7 @@ impl Http {
             address,
             credentials,
             limits,
+            stop: Arc::default(),
             connection: Mutex::default(),
             connections: AtomicU64::new(0),
         }
@@ -144,31 +162,38 @@ impl Http {
 
     /// Another connection to the same node.
     pub fn another(&self) -> Self {
-        Self::new(self.address.clone(), self.credentials.clone(), self.limits)
+        Self {
+            stop: Arc::clone(&self.stop),
+            ..Self::new(self.address.clone(), self.credentials.clone(), self.limits)
+        }
+    }
+
+    /// The same, whose requests end with [`HttpError::Stopped`] once `stop` is set.
+    pub fn with_stop(self, stop: Arc<AtomicBool>) -> Self {
+        Self { stop, ..self }
     }
 
     /// Asks for a path of the REST interface.
     pub fn get(&self, path: &str) -> Result<Reply, HttpError> {
-        let mut connection = self.lock();
-        connection.exchange(self, &self.head("GET", path, None), b"")
+        let request = self.head(Request::get(path)).body(String::new())?;
+        self.lock().exchange(self, request)
     }
 
     /// Posts a JSON-RPC request, with credentials.
-    pub fn post(&self, body: &[u8]) -> Result<Reply, HttpError> {
+    pub fn post(&self, body: &str) -> Result<Reply, HttpError> {
         let mut connection = self.lock();
-        if connection.authorization.is_none() {
-            connection.authorization = self.credentials.offers().into_iter().next();
-        }
-        let used = connection.authorization.clone();
-        let reply = connection.exchange(self, &self.post_head(used.as_deref(), body), body)?;
+        let kept = connection.authorization.clone();
+        let first = kept.or_else(|| self.credentials.offers().into_iter().next());
+        let reply = connection.exchange(self, self.post_request(first.as_ref(), body)?)?;
         if reply.status != 401 {
+            connection.authorization = first;
             return Ok(reply);
         }
-        let others = self.credentials.offers().into_iter();
-        for offer in others.filter(|offer| Some(offer) != used.as_ref()) {
-            let reply = connection.exchange(self, &self.post_head(Some(&offer), body), body)?;
+        let others = self.credentials.offers().into_iter().map(Some);
+        for offer in others.filter(|offer| *offer != first) {
+            let reply = connection.exchange(self, self.post_request(offer.as_ref(), body)?)?;
             if reply.status != 401 {
-                connection.authorization = Some(offer);
+                connection.authorization = offer;
                 return Ok(reply);
             }
         }
@@ -176,300 +201,152 @@ impl Http {
         Err(HttpError::Unauthorized(self.credentials.advice()))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Connection> {
+    fn post_request(
+        &self,
+        authorization: Option<&HeaderValue>,
+        body: &str,
+    ) -> Result<Request<String>, HttpError> {
+        let mut head = self.head(Request::post("/"));
+        head = head.header(CONTENT_TYPE, "application/json");
+        if let Some(authorization) = authorization {
+            head = head.header(AUTHORIZATION, authorization);
+        }
+        Ok(head.body(body.to_owned())?)
+    }
+
+    fn head(&self, head: Builder) -> Builder {
+        head.header(HOST, &self.address)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn post_head(&self, authorization: Option<&str>, body: &[u8]) -> String {
-        let mut fields = format!(
-            "Content-Type: application/json\r\nContent-Length: {}\r\n",
-            body.len()
-        );
-        if let Some(authorization) = authorization {
-            fields += &format!("Authorization: {authorization}\r\n");
+// ---- on the wire ----------------------------------------------------------------------------------------
+
+impl Connection {
+    /// Sends a request and reads its reply; once more on a new connection if the kept one was dead.
+    fn exchange(&mut self, http: &Http, request: Request<String>) -> Result<Reply, HttpError> {
+        let kept = self.sender.take().filter(|sender| !sender.is_closed());
+        let exchange = async {
+            if let Some(sender) = kept {
+                match http.ask(sender, request.clone()).await {
+                    Err(HttpError::Connection(_)) => {}
+                    result => return result,
+                }
+            }
+            http.ask(http.connect().await?, request).await
+        };
+        let (reply, sender) = self.runtime()?.block_on(http.bounded(exchange))?;
+        self.sender = Some(sender);
+        Ok(reply)
+    }
+
+    fn runtime(&mut self) -> io::Result<&Runtime> {
+        let runtime = match self.runtime.take() {
+            Some(runtime) => runtime,
+            None => runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?,
+        };
+        Ok(self.runtime.insert(runtime))
+    }
+}
+
+impl Http {
+    /// The same, ended by the timeout or the stop if one of them comes first.
+    async fn bounded<T>(
+        &self,
+        work: impl Future<Output = Result<T, HttpError>>,
+    ) -> Result<T, HttpError> {
+        tokio::select! {
+            result = work => result,
+            () = sleep(self.limits.timeout) => Err(HttpError::Timeout(self.limits.timeout)),
+            () = self.stopped() => Err(HttpError::Stopped),
         }
-        self.head("POST", "/", Some(&fields))
     }
 
-    fn head(&self, method: &str, path: &str, fields: Option<&str>) -> String {
-        format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\n{}\r\n",
-            self.address,
-            fields.unwrap_or_default()
-        )
+    async fn stopped(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            sleep(LOOK_FOR_STOP).await;
+        }
     }
 
-    fn connect(&self, deadline: Instant) -> Result<TcpStream, HttpError> {
+    async fn connect(&self) -> Result<SendRequest<String>, HttpError> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in self.address.to_socket_addrs()? {
-            match connect(address, remaining(deadline)?) {
+        for address in lookup_host(&self.address).await? {
+            match open(address).await {
                 Ok(stream) => {
-                    stream.set_nodelay(true)?;
                     self.connections.fetch_add(1, Ordering::Relaxed);
-                    return Ok(stream);
+                    return Ok(converse(stream).await?);
                 }
                 Err(error) => last = error,
             }
         }
         Err(last.into())
     }
-}
 
-impl Connection {
-    /// Sends a request and reads its reply; once more on a new connection if the kept one was dead.
-    fn exchange(&mut self, http: &Http, head: &str, body: &[u8]) -> Result<Reply, HttpError> {
-        let deadline = Instant::now() + http.limits.timeout;
-        let kept = self.stream.take();
-        if let Some(mut stream) = kept {
-            match try_exchange(&mut stream, head, body, deadline, http.limits) {
-                Ok((reply, keep)) => {
-                    self.stream = keep.then_some(stream);
-                    return Ok(reply);
-                }
-                Err(HttpError::Connection(error)) if !is_timeout(&error) => {}
-                Err(error) => return Err(in_time(error, http.limits)),
-            }
-        }
-        let mut stream = BufReader::with_capacity(64 << 10, http.connect(deadline)?);
-        let (reply, keep) = try_exchange(&mut stream, head, body, deadline, http.limits)
-            .map_err(|error| in_time(error, http.limits))?;
-        self.stream = keep.then_some(stream);
-        Ok(reply)
-    }
-}
-
-fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER); // it works without, slower
-    socket.connect_timeout(&address.into(), timeout)?;
-    Ok(socket.into())
-}
-
-fn try_exchange(
-    stream: &mut BufReader<TcpStream>,
-    head: &str,
-    body: &[u8],
-    deadline: Instant,
-    limits: Limits,
-) -> Result<(Reply, bool), HttpError> {
-    let socket = stream.get_mut();
-    socket.set_write_timeout(Some(remaining(deadline)?))?;
-    socket.write_all(&[head.as_bytes(), body].concat())?;
-    let mut timed = Timed { stream, deadline };
-    let head = read_head(&mut timed)?;
-    let length = head.length.ok_or(HttpError::Malformed)?;
-    if length > limits.reply_bytes {
-        return Err(HttpError::TooLarge(limits.reply_bytes));
-    }
-    let mut body = Vec::new();
-    let read = (&mut timed).take(length).read_to_end(&mut body)?;
-    if (read as u64) < length {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-    }
-    let reply = Reply {
-        status: head.status,
-        body,
-    };
-    Ok((reply, !head.closes))
-}
-
-/// What the headers of a reply say.
-struct Head {
-    status: u16,
-    length: Option<u64>,
-    closes: bool,
-}
-
-fn read_head(timed: &mut Timed<'_>) -> Result<Head, HttpError> {
-    let mut lines = timed.take(HEAD_BYTES);
-    let first = read_line(&mut lines)?;
-    let status = first.strip_prefix("HTTP/1.").and_then(|rest| {
-        let code = rest.split(' ').nth(1)?;
-        code.parse().ok()
-    });
-    let mut head = Head {
-        status: status.ok_or(HttpError::Malformed)?,
-        length: None,
-        closes: first.starts_with("HTTP/1.0"),
-    };
-    loop {
-        let line = read_line(&mut lines)?;
-        if line.is_empty() {
-            return Ok(head);
-        }
-        let (name, value) = line.split_once(':').ok_or(HttpError::Malformed)?;
-        let value = value.trim();
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => {
-                head.length = Some(value.parse().map_err(|_| HttpError::Malformed)?);
-            }
-            "transfer-encoding" => return Err(HttpError::Malformed),
-            "connection" => head.closes = value.eq_ignore_ascii_case("close"),
-            _ => {}
-        }
-    }
-}
-
-/// A line without its end; an end of the stream before the end of the headers is no reply.
-fn read_line(lines: &mut io::Take<&mut Timed<'_>>) -> Result<String, HttpError> {
-    let mut line = Vec::new();
-    lines.read_until(b'\n', &mut line)?;
-    if line.is_empty() {
-        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-    }
-    let text = String::from_utf8(line).map_err(|_| HttpError::Malformed)?;
-    let text = text.strip_suffix('\n').ok_or(HttpError::Malformed)?;
-    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
-}
-
-/// Reads with what is left of the time, so that a reply that trickles in ends too.
-struct Timed<'a> {
-    stream: &'a mut BufReader<TcpStream>,
-    deadline: Instant,
-}
-
-impl Timed<'_> {
-    fn arm(&mut self) -> io::Result<()> {
-        if !self.stream.buffer().is_empty() {
-            return Ok(());
-        }
-        let left = remaining(self.deadline).map_err(|_| io::ErrorKind::TimedOut)?;
-        self.stream.get_ref().set_read_timeout(Some(left))
-    }
-}
-
-impl Read for Timed<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.arm()?;
-        self.stream.read(bytes)
-    }
-}
-
-impl io::BufRead for Timed<'_> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.arm()?;
-        self.stream.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.stream.consume(amount);
-    }
-}
-
-fn remaining(deadline: Instant) -> Result<Duration, HttpError> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(io::Error::from(io::ErrorKind::TimedOut).into());
-    }
-    Ok(left)
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-    )
-}
-
-fn in_time(error: HttpError, limits: Limits) -> HttpError {
-    match error {
-        HttpError::Connection(error) if is_timeout(&error) => HttpError::Timeout(limits.timeout),
-        error => error,
-    }
-}
-
-impl Credentials {
-    /// Values of the `Authorization` header, best first.
-    fn offers(&self) -> Vec<String> {
-        let cookie = self.cookie.as_deref().and_then(read_cookie);
-        let user = self.user.as_ref().map(|user| user.0.clone());
-        let texts = cookie.into_iter().chain(user);
-        texts
-            .map(|text| format!("Basic {}", base64(text.as_bytes())))
-            .collect()
-    }
-
-    /// What was refused, what is not there, and what to do.
-    fn advice(&self) -> String {
-        let user = self
-            .user
-            .as_ref()
-            .map(|_| "the configured user and password");
-        let readable = |path: &Path| read_cookie(path).is_some();
-        let said = match (self.cookie.as_ref(), user) {
-            (Some(path), None) if readable(path) => {
-                format!("it refuses the cookie in {}", path.display())
-            }
-            (Some(path), Some(user)) if readable(path) => {
-                format!("it refuses the cookie in {} and {user}", path.display())
-            }
-            (Some(path), Some(user)) => {
-                format!("it refuses {user}, and {} cannot be read", path.display())
-            }
-            (None, Some(user)) => format!("it refuses {user}"),
-            (Some(path), None) => {
-                format!(
-                    "it wants credentials, and {} cannot be read",
-                    path.display()
-                )
-            }
-            (None, None) => "it wants credentials, and none are configured".to_owned(),
+    async fn ask(
+        &self,
+        mut sender: SendRequest<String>,
+        request: Request<String>,
+    ) -> Result<(Reply, SendRequest<String>), HttpError> {
+        sender.ready().await?;
+        let response = sender.send_request(request).await?;
+        let reply = Reply {
+            status: response.status().as_u16(),
+            body: read(response.into_body(), self.limits.reply_bytes).await?,
         };
-        format!("{said}: set `chain.rpc-cookie`, or `chain.rpc-user` and `chain.rpc-password-file`")
+        Ok((reply, sender))
     }
 }
 
-/// User and password as the node wrote them, in one line.
-fn read_cookie(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    let file = File::open(path).ok()?;
-    file.take(COOKIE_BYTES).read_to_string(&mut text).ok()?;
-    let line = text.lines().next()?.trim();
-    line.contains(':').then(|| line.to_owned())
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER); // it works without, slower
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
-/// RFC 4648 §4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let bits = (0..3).fold(0u32, |bits, at| {
-            bits << 8 | u32::from(chunk.get(at).copied().unwrap_or(0))
-        });
-        for digit in 0..4 {
-            let at = (bits >> (18 - 6 * digit)) as usize % DIGITS.len();
-            let symbol = if digit <= chunk.len() {
-                DIGITS[at]
-            } else {
-                b'='
-            };
-            text.push(char::from(symbol));
+/// The task ends with the connection. Its error is also that of the request under way.
+async fn converse(stream: TcpStream) -> hyper::Result<SendRequest<String>> {
+    let mut client = http1::Builder::new();
+    client.title_case_headers(true); // as most clients write them
+    let (sender, conversation) = client.handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(conversation);
+    Ok(sender)
+}
+
+/// The whole body, whose length has to be announced and is at most `limit` bytes.
+async fn read(mut body: Incoming, limit: u64) -> Result<Vec<u8>, HttpError> {
+    let length = body.size_hint().exact().ok_or(HttpError::Malformed)?;
+    if length > limit {
+        return Err(HttpError::TooLarge(limit));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        if let Ok(data) = frame?.into_data() {
+            bytes.extend_from_slice(&data);
         }
     }
-    text
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
     use std::sync::mpsc;
 
+    use super::super::credentials::basic;
     use super::*;
-
-    #[test]
-    fn base64_is_that_of_the_rfc() {
-        // RFC 4648 §10.
-        for (plain, coded) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
 
     /// A server that gives each connection the next of `replies`, then closes it; the requests come back.
     fn scripted(replies: Vec<Vec<u8>>) -> (String, mpsc::Receiver<String>) {
@@ -501,6 +378,12 @@ mod tests {
             cookie: None,
             user: None,
         }
+    }
+
+    /// How a request shows user and password.
+    fn shown(user_and_password: &str) -> String {
+        let value = basic(user_and_password);
+        value.to_str().expect("base64").to_owned()
     }
 
     fn reply(status: &str, body: &str) -> Vec<u8> {
@@ -560,15 +443,15 @@ mod tests {
             user: Some(UserPassword::new("me", "pass")),
         };
         let http = client(address, credentials);
-        http.lock().authorization = Some("Basic old".to_owned());
-        assert_eq!(http.post(b"{}").expect("a reply").status, 200);
+        http.lock().authorization = Some(HeaderValue::from_static("Basic old"));
+        assert_eq!(http.post("{}").expect("a reply").status, 200);
         assert!(requests.recv().expect("a request").contains("Basic old"));
         let second = requests.recv().expect("a request");
-        assert!(second.contains(&base64(b"__cookie__:new")), "{second}");
+        assert!(second.contains(&shown("__cookie__:new")), "{second}");
 
         let (address, requests) = scripted(vec![refusal(), refusal()]);
         let http = client(address, http.credentials.clone());
-        let error = http.post(b"{}").expect_err("refused").to_string();
+        let error = http.post("{}").expect_err("refused").to_string();
         assert!(error.contains("refuses the cookie"), "{error}");
         assert!(
             error.contains("and the configured user and password"),
@@ -576,6 +459,22 @@ mod tests {
         );
         assert!(!error.contains("pass:") && !error.contains("new"));
         let requests: Vec<_> = requests.iter().collect();
-        assert!(requests[1].contains(&base64(b"me:pass")));
+        assert!(requests[1].contains(&shown("me:pass")));
+    }
+
+    #[test]
+    fn a_request_ends_when_bnsd_stops() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound").to_string();
+        let stop = Arc::new(AtomicBool::new(false));
+        let limits = Limits::default();
+        let http = Http::new(address, nobody(), limits).with_stop(Arc::clone(&stop));
+        let other = http.another();
+        let asking = std::thread::spawn(move || other.get("/"));
+        let _request = listener.accept().expect("a client");
+        stop.store(true, Ordering::Relaxed);
+        let ended = asking.join().expect("no panic");
+        assert!(matches!(ended, Err(HttpError::Stopped)), "{ended:?}");
+        assert!(matches!(http.get("/"), Err(HttpError::Stopped)));
     }
 }

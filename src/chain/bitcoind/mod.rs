@@ -1,7 +1,8 @@
 //! A Bitcoin Core node as a source of blocks, over its JSON-RPC interface.
 //!
-//! - [`http`]: bounded HTTP with the node's cookie.
-//! - [`node`]: the calls, typed.
+//! - [`rpc`]: calls through `bitcoincore-rpc`, shared with the wallet.
+//! - [`http`]: its transport, with our limits; [`credentials`]: cookie, user and password.
+//! - [`node`]: the questions that following the chain takes.
 //! - [`ahead`]: many blocks in few exchanges, during a long sync.
 //!
 //! The node is trusted to know which valid chain has most work; what it sends is checked all the same: each
@@ -14,10 +15,14 @@
 //! `getrawtransaction`, which needs `txindex=1`. It is asked only for blocks that have candidates.
 
 mod ahead;
+mod credentials;
 pub mod http;
 mod node;
+pub mod rpc;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bitcoin::{Network, OutPoint, TxOut};
@@ -25,6 +30,7 @@ use bitcoin::{Network, OutPoint, TxOut};
 use self::ahead::Ahead;
 use self::http::{Credentials, Http, Limits};
 use self::node::{Node, Unchecked};
+use self::rpc::Rpc;
 use super::pipeline::Pipeline;
 use super::{Block, BlockRef, ChainSource, Event, SourceError};
 
@@ -74,7 +80,7 @@ impl BitcoindSource {
     pub fn new(options: NodeOptions) -> Self {
         let http = Http::new(options.address, options.credentials, options.limits);
         Self {
-            node: Node::new(http, options.network),
+            node: Node::new(Rpc::new(http), options.network),
             confirmations: options.confirmations,
             greeted: None,
             best: None,
@@ -298,6 +304,10 @@ impl ChainSource for BitcoindSource {
         if !self.is_same_node() || !self.node.wait_for_block(milliseconds.max(1)) {
             std::thread::sleep(patience.saturating_sub(started.elapsed()));
         }
+    }
+
+    fn stop_with(&mut self, stop: Arc<AtomicBool>) {
+        self.node.stop_with(stop);
     }
 
     fn describe(&self) -> String {
