@@ -1,14 +1,13 @@
 //! Who may ask, and how much, once DNS is served beyond loopback.
 //!
-//! A socket on a loopback address serves this machine alone: a packet that arrives there from anywhere else was
-//! forged or misrouted and gets no answer. A socket on another address serves this machine and the
-//! networks that the access list names; all others are refused, so that nobody runs an open resolver
-//! by accident. Those who are not on this machine are limited per source; loopback never is, because all
-//! clients of a machine share its address.
+//! A socket on a loopback address serves this machine alone. A packet that arrives there from elsewhere was forged or
+//! misrouted, and gets no reply. A socket on another address serves this machine and the networks of the access list;
+//! everybody else is refused, so that nobody runs an open resolver by accident. Clients elsewhere are limited per source.
+//! Loopback is not limited, because all programs of a machine share its address.
 //!
-//! The limit counts UDP, where a source can be forged. A connection proves its source; there the number of
-//! connections, what is under way on each and their clocks are the limit. A DNS cookie proves it too, but raises
-//! nobody's share: whoever needs more than it is better off with a connection.
+//! The limit counts UDP packets, whose source can be forged. A connection proves its source; its limits are the number of
+//! connections, the queries under way on each, and their timeouts. A DNS cookie proves the source too, but raises no
+//! limit: a client that needs more opens a connection.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,7 +15,7 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Sources that are counted at the same time. More than that share what is left of the memory.
+/// Sources that are counted at the same time. All sources beyond share one count.
 const SOURCES_MAX: usize = 16_384;
 /// Queries per second and source, unless the configuration says otherwise.
 pub const RATE: u32 = 1_000;

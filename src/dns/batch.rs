@@ -154,18 +154,7 @@ mod system {
             replies: &[(Vec<u8>, usize)],
             queries: &[Datagram],
         ) {
-            let mut count = 0;
-            for (reply, place) in replies.iter().take(AT_ONCE) {
-                let source = queries.get(*place).and_then(|query| query.source);
-                let length = match source {
-                    Some(SocketAddr::V4(_)) => size_of::<libc::sockaddr_in>(),
-                    _ => size_of::<libc::sockaddr_in6>(),
-                };
-                // sendmmsg(2) only reads the bytes.
-                let bytes = (reply.as_ptr().cast_mut(), reply.len());
-                self.point(count, bytes, (*place, length as socklen_t));
-                count += 1;
-            }
+            let count = self.point_to_replies(replies, queries);
             let mut sent = 0;
             while sent < count {
                 // SAFETY: the headers from `sent` to `count` were just pointed to replies and addresses that live
@@ -183,6 +172,26 @@ mod system {
                     }
                 }
             }
+        }
+
+        /// Points headers to replies and to the addresses of their queries; gives the number of headers.
+        fn point_to_replies(
+            &mut self,
+            replies: &[(Vec<u8>, usize)],
+            queries: &[Datagram],
+        ) -> usize {
+            let replies = replies.iter().take(AT_ONCE);
+            for (header, (reply, place)) in replies.clone().enumerate() {
+                let source = queries.get(*place).and_then(|query| query.source);
+                let length = match source {
+                    Some(SocketAddr::V4(_)) => size_of::<libc::sockaddr_in>(),
+                    _ => size_of::<libc::sockaddr_in6>(),
+                };
+                // sendmmsg(2) only reads the bytes.
+                let bytes = (reply.as_ptr().cast_mut(), reply.len());
+                self.point(header, bytes, (*place, length as socklen_t));
+            }
+            replies.len()
         }
 
         /// Points a header to bytes and to an address.

@@ -1,16 +1,25 @@
-//! DNS on sockets: queries in, answers out, and upstreams for everything that is not ours.
+//! DNS on sockets: queries in, replies out.
 //!
 //! ```text
-//!                 plain, asked before
-//! udp --\         /--> answers ---------------------------------------> copied
-//!        handler: query --> decode --> decide --> resolver --> answer --\
-//! tcp --/                                   \--> forward --> rebind --> encode
+//! udp ------------\         /--> replies: asked before ----------------------------> copied
+//! tcp, tls, https --> handler --> query --> resolver --> Answer --> encode ---------> Reply
+//!                                      \--> upstream --> Response --> passed on, or followed back to the chain
 //! ```
 //!
-//! The sockets are our own (one UDP socket and thread per core, no task per query) and hickory-proto reads and writes
-//! messages; answers to what is asked again are kept as bytes ([`answers`]); upstreams are asked by our own [`forward`], which passes their bytes on. What can be answered without an
-//! upstream is answered where it was read. Everything from a socket is hostile: sizes, times and numbers
-//! are bounded by the constants beside the code that they bound. Names that are asked for are never logged.
+//! One word each: a client sends a *query*; the resolver decides an *answer*; an upstream gives a *response*; the client
+//! gets a *reply*.
+//!
+//! The sockets are our own: one UDP socket and thread per core, and no task for a query that needs no upstream.
+//! hickory-proto reads and writes messages that have to be decoded. Replies to plain queries are kept as bytes
+//! ([`replies`]), and upstreams' responses are passed on as bytes. A query that needs no upstream is answered by the
+//! loop that read it.
+//!
+//! Everything from a socket is hostile: sizes, times and numbers are bounded by the constants beside the code that they
+//! bound. Names that are asked for are never logged, unless the configuration says so.
+//!
+//! Where new capabilities plug in: a zone transfer would be one more variant of [`Handled`], a stream of messages that
+//! `tcp` sends, for those whom [`Access`] lets have it. A status page belongs to `api`; it reads [`Counters`] and
+//! [`Busiest`] from the [`Handler`]. Keys and signatures are the resolver's: this room only encodes what it decides.
 //!
 //! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
 //! errors).

@@ -1,4 +1,8 @@
 //! What is answered: records, response code, and how the query ended.
+//!
+//! An [`Answer`] is decided and has no client yet: no ID, no flags, no size. What a client gets of it is a reply, which the
+//! DNS room writes. Where an answer comes from ([`Provenance`]) decides the AA and AD bits of every reply; for how long it
+//! may be repeated is said by its [`Heights`] and by what was read for it.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name as DnsName, Record};
@@ -175,7 +179,7 @@ impl Answer {
         }
     }
 
-    /// A chain of CNAMEs or DNAMEs that is longer than [`MAX_ALIASES`] or bites its tail.
+    /// SERVFAIL for more than [`MAX_ALIASES`] CNAMEs or DNAMEs, or for a circle of them.
     pub fn endless_aliases() -> Self {
         let text = "CNAME chain too long or circular";
         Self::failure(

@@ -1,8 +1,8 @@
-//! A source that remembers what a decision read, so that whoever keeps the answer knows when it is no longer one.
+//! A source of state that remembers what a decision read, so that its answer can be kept and repeated.
 //!
-//! Each row is read once, however often the decision asks for it. An answer can only be another when one of its
-//! [`Subjects`] changed, when the height leaves [`super::Answer::heights`], or when the index can no longer
-//! vouch for anything.
+//! Each row is read once, however often the decision asks for it. The answer stays valid until one of its [`Subjects`]
+//! changes, until the indexed height is outside of [`super::Answer::heights`], or until the index can no longer vouch for
+//! the state of names.
 
 use std::cell::{Cell, RefCell};
 

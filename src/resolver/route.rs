@@ -61,6 +61,15 @@ impl Target {
             Self::Root | Self::Impossible(None) => None,
         }
     }
+
+    /// Labels of the zone that answers for it, those of `bns.alt` not counted.
+    fn labels(&self) -> usize {
+        match self {
+            Self::Root | Self::Impossible(None) => 0,
+            Self::Namespace(_) | Self::Impossible(Some(_)) => 1,
+            Self::Name(..) => 2,
+        }
+    }
 }
 
 /// Decides who answers `question`.
@@ -92,49 +101,32 @@ fn is_refused(question: &Question) -> bool {
 
 /// `x.id.bns.alt` is the unambiguous form of `x.id`, in every mode.
 fn alias(below: &[&[u8]], name: &DnsName) -> BnsRoute {
-    let (target, apex_labels) = match below {
-        [] => (Target::Root, 2),
-        [.., label, namespace] => name_target(label, namespace)
-            .map_or((Target::Impossible(None), 2), |target| (target, 4)),
-        [namespace] => NamespaceId::from_bytes(namespace)
-            .map_or((Target::Impossible(None), 2), |id| {
-                (Target::Namespace(id), 3)
-            }),
-    };
-    let apex_labels = if matches!(target, Target::Impossible(Some(_))) {
-        3
-    } else {
-        apex_labels
+    let target = match below {
+        [] => Target::Root,
+        below => target(below).unwrap_or(Target::Impossible(None)),
     };
     BnsRoute {
+        apex: suffix(name, 2 + target.labels()),
         target,
-        apex: suffix(name, apex_labels),
         mode: EffectiveMode::Configured(Mode::Only),
     }
 }
 
 fn plain(labels: &[&[u8]], name: &DnsName, policy: &Policy) -> Route {
-    let target = match labels {
-        [] => None,
-        [.., label, namespace] => name_target(label, namespace),
-        [namespace] => NamespaceId::from_bytes(namespace)
-            .ok()
-            .map(Target::Namespace),
-    };
-    let Some(target) = target else {
+    let Some(target) = target(labels) else {
         return Route::Forward;
     };
-    let (mode, apex_labels) = match &target {
-        Target::Name(bns, namespace) => (policy.mode_of_name(bns, namespace), 2),
-        Target::Namespace(id) | Target::Impossible(Some(id)) => (policy.mode(id), 1),
+    let mode = match &target {
+        Target::Name(bns, namespace) => policy.mode_of_name(bns, namespace),
+        Target::Namespace(id) | Target::Impossible(Some(id)) => policy.mode(id),
         Target::Root | Target::Impossible(None) => return Route::Forward,
     };
     if mode.mode() == Mode::Off {
         return Route::Forward;
     }
     Route::Bns(BnsRoute {
+        apex: suffix(name, target.labels()),
         target,
-        apex: suffix(name, apex_labels),
         mode,
     })
 }
@@ -142,20 +134,21 @@ fn plain(labels: &[&[u8]], name: &DnsName, policy: &Policy) -> Route {
 /// The name of the chain that decides about a domain name, whatever its mode; `None` if there can be none.
 pub fn registrable(name: &DnsName) -> Option<(Name, NamespaceId)> {
     let labels: Vec<&[u8]> = name.iter().collect();
-    let [.., label, namespace] = labels.as_slice() else {
-        return None;
-    };
-    match name_target(label, namespace)? {
+    match target(&labels)? {
         Target::Name(name, id) => Some((name, id)),
         _ => None,
     }
 }
 
-/// What the last two labels name; `None` if no namespace can have that id.
-fn name_target(label: &[u8], namespace: &[u8]) -> Option<Target> {
+/// What the last labels name; `None` if no namespace can have that id.
+fn target(labels: &[&[u8]]) -> Option<Target> {
+    let (namespace, below) = labels.split_last()?;
     let id = NamespaceId::from_bytes(namespace).ok()?;
+    let Some(label) = below.last() else {
+        return Some(Target::Namespace(id));
+    };
     // A dot inside a label would make another name of it.
-    let whole = [label, b".", namespace].concat();
+    let whole = [label, &b"."[..], namespace].concat();
     Some(match Name::from_bytes(&whole) {
         Ok(name) => Target::Name(name, id),
         Err(_) => Target::Impossible(Some(id)),

@@ -1,8 +1,8 @@
 //! Looking a question up in a name's zone file (RFC 1034 §4.3.2, RFC 4592, RFC 6672).
 //!
 //! The zone may be served under another name than its own: `werner.id` also answers as
-//! `werner.id.bns.alt`. Owners are then rewritten, and so are CNAME and DNAME targets inside of the zone, so
-//! that a chain stays under the name that was asked for. All other record data stays as it was written.
+//! `werner.id.bns.alt`. Owners are then rewritten, and so are CNAME and DNAME targets inside the zone, so
+//! that a walk along aliases stays under the name that was asked for. All other record data stays as it was written.
 //!
 //! NS records below the apex are served as data; nothing is ever delegated, so a zone file cannot decide
 //! whom this machine talks to.
@@ -102,15 +102,16 @@ impl ServedZone<'_> {
                 answer.outcome = Outcome::NoSuchName;
             }
             Step::Filtered => {
+                answer.ede = Some(private_left_out());
                 answer.outcome = Outcome::NoData;
-                answer.ede = Some(ExtendedError::new(
-                    ExtendedError::BLOCKED,
-                    "bns: private address left out; list the name in allow-private",
-                ));
             }
             Step::NoData | Step::Follow(..) => answer.outcome = Outcome::NoData,
         }
-        // That there is no DS is the parent's to say (RFC 4035 §3.1.4.1).
+        self.with_soa(answer, rtype, owner)
+    }
+
+    /// A negative answer with its SOA. The parent says that there is no DS (RFC 4035 §3.1.4.1).
+    fn with_soa(&self, mut answer: Answer, rtype: RecordType, owner: &DnsName) -> Answer {
         if rtype == RecordType::DS && *owner == self.apex.name {
             answer.authorities.push(self.parent.negative_soa());
             answer.heights = answer.heights.and(self.parent.heights);
@@ -129,7 +130,7 @@ impl ServedZone<'_> {
         }
         match self.zone.find(&inside) {
             Found::Exact(node) | Found::Wildcard(node) => self.at_node(node, owner, rtype),
-            // Without a single record the apex is there all the same: the name is registered.
+            // The apex exists even without a record, because the name is registered.
             _ if *owner == self.apex.name => self.synthesised(rtype),
             Found::EmptyNonTerminal => Step::NoData,
             Found::Absent { .. } | Found::OutOfZone => Step::Absent,
@@ -219,7 +220,7 @@ impl ServedZone<'_> {
         }
     }
 
-    /// The name in the data of a CNAME or DNAME, lower case, moved along if it lies inside of the zone.
+    /// The name in the data of a CNAME or DNAME, lower case, moved along if it lies inside the zone.
     fn target(&self, rdata: &[u8]) -> Option<DnsName> {
         let target = DnsName::read(&mut BinDecoder::new(rdata))
             .ok()?
@@ -256,6 +257,11 @@ impl ServedZone<'_> {
         soa.ttl = soa.ttl.min(soa_minimum(rdata));
         soa
     }
+}
+
+fn private_left_out() -> ExtendedError {
+    let text = "bns: private address left out; list the name in allow-private";
+    ExtendedError::new(ExtendedError::BLOCKED, text)
 }
 
 /// Record data as it stands in the zone file: never compressed, never looked into (RFC 3597).
