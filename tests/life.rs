@@ -428,6 +428,7 @@ fn a_name_expires_at_its_block_and_a_renewal_carries_it_over() {
 
     let deadline = world
         .explain("left.brief")
+        .term
         .renewal_deadline
         .expect("an end");
     let left = deadline - 2 - world.height();
@@ -446,7 +447,11 @@ fn a_name_expires_at_its_block_and_a_renewal_carries_it_over() {
     let gone = world.see("www.left.brief", RecordType::A);
     assert!(gone.is_negative(ResponseCode::NXDomain), "{gone:?}");
     let text = gone.ede.map(|(_, text)| text);
-    assert_eq!(text, Some(format!("bns: expired at block {deadline}")));
+    let last = deadline - 1;
+    assert_eq!(
+        text,
+        Some(format!("bns: expired, last resolved at block {last}"))
+    );
     assert_eq!(
         world.explain("left.brief").status,
         Some(NameStatus::Expired)

@@ -67,6 +67,9 @@ mod serve;
 /// Zone files that were changed on disk.
 mod tamper;
 
+/// The end of a name, as it is said and as it comes.
+mod term;
+
 /// Golden data of the reference implementation.
 mod vectors;
 

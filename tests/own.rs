@@ -91,13 +91,13 @@ fn a_whole_life_with_a_name() {
     assert_eq!(alice.does(&["name", "list"]), serde_json::json!([]));
 
     // The term ends; in the grace period only a renewal is allowed.
-    let expires = world.name("me.id")["expires_at"].as_u64().unwrap();
-    world.mine((expires - world.height()) as u32);
+    let grace = world.name("me.id")["grace_start"].as_u64().unwrap();
+    world.mine((grace - world.height()) as u32);
     assert_eq!(world.name("me.id")["state"], "grace");
-    let deadline = world.name("me.id")["renewal_deadline"].as_u64().unwrap();
+    let last = world.name("me.id")["last_resolves"].as_u64().unwrap();
     bob.cannot(
         &["name", "update", "me.id", "--zonefile", &zone],
-        &format!("Renew it first: `bnsd name renew`. It would pass from block {deadline} on."),
+        &format!("Renew it first: `bnsd name renew`. It would pass from block {last} on."),
     );
     bob.does(&["name", "renew", "me.id"]);
     assert_eq!(world.name("me.id")["state"], "registered");
@@ -119,7 +119,7 @@ fn a_whole_life_with_a_name() {
     assert_eq!(operations, expected);
 
     // The name expires for good, and a third person takes it.
-    let free = world.name("me.id")["free_at"].as_u64().unwrap();
+    let free = world.name("me.id")["free_from"].as_u64().unwrap();
     world.mine((free - 1 - world.height()) as u32);
     assert_eq!(world.dig("me.id", TXT).0, NXDOMAIN);
     carol.does(&["name", "register", "me.id"]);

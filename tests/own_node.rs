@@ -189,7 +189,7 @@ fn a_whole_life_with_a_name_on_bitcoin_core() {
     assert_eq!(world.name("me.id")["owner"], bob.address());
 
     // In the grace period only a renewal is allowed.
-    regtest.mine_until(&world.name("me.id")["expires_at"]);
+    regtest.mine_until(&world.name("me.id")["grace_start"]);
     assert_eq!(world.name("me.id")["state"], "grace");
     bob.cannot(
         &["name", "update", "me.id", "--zonefile", &zone],
@@ -199,7 +199,7 @@ fn a_whole_life_with_a_name_on_bitcoin_core() {
     assert_eq!(world.name("me.id")["state"], "registered");
 
     // Expiry, and a third person.
-    let free = world.name("me.id")["free_at"].as_u64().unwrap();
+    let free = world.name("me.id")["free_from"].as_u64().unwrap();
     regtest.mine_until(&json!(free - 1));
     assert_eq!(world.dig("me.id", 16).0, 3);
     regtest.lives(carol, &["name", "register", "me.id"]);

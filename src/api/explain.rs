@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::lookup::LookupReply;
+use super::names::TermReply;
 
 /// What is explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,10 +48,9 @@ pub struct ExplainReply {
     pub confirmations: Option<u32>,
     /// Consensus hash of the indexed tip.
     pub consensus_hash: Option<String>,
-    /// First height at which the name no longer resolves; `null` when it never ends.
-    pub expires_at: Option<u32>,
-    /// First height at which somebody else can register it; `null` when it never ends.
-    pub renewal_deadline: Option<u32>,
+    /// The end of this life.
+    #[serde(flatten)]
+    pub term: TermReply,
     /// Height at which this life of the name began.
     pub first_registered: Option<u32>,
     /// Height of the last registration or renewal.

@@ -34,6 +34,28 @@ pub enum NameState {
     Revoked,
 }
 
+/// The end of a name: four heights, each with the date at which that block is expected (RFC 3339), or was there. `null`
+/// is a height that never comes: the name has no end, its namespace is not open, or it is revoked, which leaves `free_from`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermReply {
+    /// First block of the grace period, in which the owner can only renew; `null` where there is none.
+    pub grace_start: Option<u32>,
+    /// Its date, ten minutes a block.
+    pub grace_start_estimated: Option<String>,
+    /// Last block in which the name resolves.
+    pub last_resolves: Option<u32>,
+    /// Its date.
+    pub last_resolves_estimated: Option<String>,
+    /// Last block in which the owner can renew it.
+    pub renewal_deadline: Option<u32>,
+    /// Its date.
+    pub renewal_deadline_estimated: Option<String>,
+    /// First block in which somebody else can register it.
+    pub free_from: Option<u32>,
+    /// Its date.
+    pub free_from_estimated: Option<String>,
+}
+
 /// A price and where it goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceReply {
@@ -72,12 +94,9 @@ pub struct NameReply {
     pub last_renewed: Option<u32>,
     /// Whether it was imported.
     pub imported: bool,
-    /// First block in which only a renewal is allowed.
-    pub expires_at: Option<u32>,
-    /// End of the grace period.
-    pub renewal_deadline: Option<u32>,
-    /// First block in which somebody else can register it.
-    pub free_at: Option<u32>,
+    /// The end of this life.
+    #[serde(flatten)]
+    pub term: TermReply,
     /// What a registration or renewal costs in the next block; `null` without a ready namespace.
     pub price: Option<PriceReply>,
     /// All operations that are known, oldest first.
@@ -136,10 +155,9 @@ pub struct NameRow {
     pub owner: Option<String>,
     /// Hash of the zone file.
     pub zonefile_hash: Option<String>,
-    /// First block in which only a renewal is allowed.
-    pub expires_at: Option<u32>,
-    /// End of the grace period.
-    pub renewal_deadline: Option<u32>,
+    /// The end of this life.
+    #[serde(flatten)]
+    pub term: TermReply,
 }
 
 /// Asks about a namespace.

@@ -13,7 +13,7 @@
 
 use super::changes::Changes;
 use super::engine::Bns;
-use super::life;
+use super::life::Term;
 use super::name::{Name, NamespaceId};
 use super::operation::Operation;
 use super::params::Params;
@@ -106,7 +106,7 @@ fn turning_points<V: View>(
     {
         points.push(u64::from(namespace.reveal_block) + u64::from(params.namespace_reveal_expire));
         if let Some(name) = &name {
-            points.extend(ends_of(params, view, name, &namespace, next)?);
+            points.extend(ends_of(params, view, name, &namespace, tip)?);
         }
     }
     let both_sides = points.into_iter().flat_map(|point| [point, point + 1]);
@@ -119,27 +119,20 @@ fn turning_points<V: View>(
     Ok(heights)
 }
 
-/// Where the term of a name ends, as the rules of `next` see it.
+/// Where the term of a name ends.
 fn ends_of<V: View>(
     params: &Params,
     view: &V,
     name: &Name,
     namespace: &NamespaceRecord,
-    next: u32,
+    tip: u32,
 ) -> Result<Vec<u64>, V::Error> {
     let Some(record) = view.name(name)? else {
         return Ok(Vec::new());
     };
-    let expiry = life::expiry(params, &record, namespace, next);
-    let mut ends: Vec<u64> = life::end(params, &record, namespace, next)
-        .into_iter()
-        .collect();
-    ends.extend(
-        expiry
-            .iter()
-            .flat_map(|expiry| [expiry.expire_block, expiry.renewal_deadline]),
-    );
-    Ok(ends)
+    let term = Term::of(params, &record, namespace, tip);
+    let ends = [term.grace_start, term.last_resolves, term.free_from];
+    Ok(ends.into_iter().flatten().map(u64::from).collect())
 }
 
 /// The state with pretended blocks on top, and what became of their operations.

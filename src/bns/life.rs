@@ -1,7 +1,25 @@
-//! How long names and namespaces live (sm §2).
+//! How long names and namespaces live (sm §2), and the end of a name as everybody is told it ([`Term`]).
+//!
+//! The rules know a name as LIVE or not at a height, and as being in its grace period or not. Most of them ask for
+//! LIVE of the block before the one under way. People ask when; the four heights of a [`Term`] are the answer. For a name
+//! that was last renewed after its namespace was opened, with `E` the end of its lifetime and `D` that of the grace period
+//! (sm §10):
+//!
+//! ```text
+//! block          resolves  renewal  update  somebody else registers
+//! before E       yes       yes      yes     no
+//! E .. D-1       yes       yes      no      no     E   = grace_start
+//! D              yes       yes      yes     no     D   = last_resolves
+//! D+1            no        yes      yes     no     D+1 = renewal_deadline
+//! D+2 and later  no        no       no      yes    D+2 = free_from
+//! ```
+//!
+//! For an imported name that was never renewed each of the last three is one less. An epoch can change lifetime and grace
+//! period of every name from its first block on; the epochs to come are known and are taken into account.
 //!
 //! Heights and lifetimes are added as 64-bit numbers: a lifetime may be `u32::MAX`, "for ever".
 
+use super::epoch::Epoch;
 use super::params::Params;
 use super::record::{NameRecord, NamespaceOp, NamespaceRecord};
 
@@ -35,12 +53,7 @@ pub fn is_live(
     if is_revealed(params, namespace, height) {
         return true;
     }
-    let term = term(params, namespace, height) + grace(params, height);
-    let now = u64::from(height);
-    // `>` against `>=`: quirk EXPIRY-SKEW.
-    is_ready(namespace)
-        && (u64::from(namespace.ready_block) + term > now
-            || u64::from(record.last_renewed) + term >= now)
+    is_ready(namespace) && u64::from(height) <= last_live(record, namespace, params.epoch(height))
 }
 
 /// Whether only a renewal is allowed at `height` (sm §2, GRACE).
@@ -50,60 +63,272 @@ pub fn in_grace_period(
     namespace: &NamespaceRecord,
     height: u32,
 ) -> bool {
-    let Some(expiry) = expiry(params, record, namespace, height) else {
-        return false;
-    };
-    is_live(params, record, Some(namespace), height)
-        && (expiry.expire_block..expiry.renewal_deadline).contains(&u64::from(height))
+    let (start, end) = grace_period(record, namespace, params.epoch(height));
+    is_ready(namespace)
+        && is_live(params, record, Some(namespace), height)
+        && (start..end).contains(&u64::from(height))
 }
 
-/// The ends of a name's term, by the rules in force at some height.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expiry {
-    /// First block in which updates, transfers and revocations are refused.
-    pub expire_block: u64,
-    /// End of the grace period.
-    pub renewal_deadline: u64,
+/// The end of a name, as it is known at some height. `None` is a height that never comes: the name has no end, or its
+/// namespace is not open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Term {
+    /// First block of the grace period, in which the owner can only renew; `None` where there is none.
+    pub grace_start: Option<u32>,
+    /// Last block in which the name resolves.
+    pub last_resolves: Option<u32>,
+    /// Last block in which the owner can renew it.
+    pub renewal_deadline: Option<u32>,
+    /// First block in which somebody else can register it.
+    pub free_from: Option<u32>,
 }
 
-/// When the name's term ends; `None` while its namespace is not ready (sm §2, GRACE; §10).
-pub fn expiry(
+impl Term {
+    /// The end of the life that the name has at `height`, or had last. `height` is not below its registration.
+    pub fn of(
+        params: &Params,
+        record: &NameRecord,
+        namespace: &NamespaceRecord,
+        height: u32,
+    ) -> Self {
+        let Some(last) = end_of_life(params, record, namespace, height.into()) else {
+            return Self::default();
+        };
+        let block = |height: u64| u32::try_from(height).ok();
+        Self {
+            grace_start: first_in_grace(params, record, namespace, height.into(), last)
+                .and_then(block),
+            last_resolves: block(last),
+            // A rule about the name in block H asks for LIVE at H-1.
+            renewal_deadline: block(last + 1),
+            free_from: block(last + 2),
+        }
+    }
+
+    /// What remains of it once the name is revoked: nobody can renew it, and it is free as if nobody had.
+    pub fn of_revoked(self) -> Self {
+        Self {
+            free_from: self.free_from,
+            ..Self::default()
+        }
+    }
+
+    /// The first block in which something is over for the owner: the grace period begins, or renewal is about to be too late.
+    pub fn due(&self) -> Option<u32> {
+        self.grace_start.or(self.renewal_deadline)
+    }
+}
+
+/// The last block of the newest run of blocks in which the name is LIVE that began at or before `height`.
+fn end_of_life(
     params: &Params,
     record: &NameRecord,
     namespace: &NamespaceRecord,
-    height: u32,
-) -> Option<Expiry> {
-    if !is_ready(namespace) {
-        return None;
+    height: u64,
+) -> Option<u64> {
+    let mut end: Option<u64> = None;
+    for (first, last, epoch) in spans(params) {
+        let live = last_live(record, namespace, epoch).min(last);
+        let goes_on = first <= height || end.is_some_and(|end| end + 1 == first);
+        if live >= first && goes_on {
+            end = Some(live);
+        }
     }
-    let start = namespace.ready_block.max(record.last_renewed);
-    let expire_block = u64::from(start) + term(params, namespace, height);
-    Some(Expiry {
-        expire_block,
-        renewal_deadline: expire_block + grace(params, height),
+    end.filter(|_| is_ready(namespace))
+}
+
+/// The first block of the grace period under way at `height`, or else of the next one, or else of the one that was
+/// followed by the end of the name's life in block `last`.
+fn first_in_grace(
+    params: &Params,
+    record: &NameRecord,
+    namespace: &NamespaceRecord,
+    height: u64,
+    last: u64,
+) -> Option<u64> {
+    let mut grace: Option<(u64, u64)> = None;
+    for (first, end, epoch) in spans(params) {
+        let (start, deadline) = grace_period(record, namespace, epoch);
+        let (from, to) = (start.max(first), deadline.min(end.saturating_add(1)));
+        if from >= to || from > last {
+            continue;
+        }
+        grace = match grace {
+            Some((start, before)) if before == from => Some((start, to)),
+            Some((_, before)) if before > height => break,
+            _ => Some((from, to)),
+        };
+    }
+    grace
+        .filter(|(_, end)| *end > height || *end >= last)
+        .map(|(start, _)| start)
+}
+
+/// The epochs with their first and last blocks; the last one is open.
+fn spans(params: &Params) -> impl Iterator<Item = (u64, u64, &Epoch)> {
+    let mut first = 0;
+    let open = params.epochs.len().saturating_sub(1);
+    params.epochs.iter().enumerate().map(move |(place, epoch)| {
+        let last = match place == open {
+            true => u64::MAX,
+            false => u64::from(epoch.end_block),
+        };
+        (
+            std::mem::replace(&mut first, last.saturating_add(1)),
+            last,
+            epoch,
+        )
     })
 }
 
-/// First height at which the name is no longer LIVE by the rules in force at `height`; `None` while its
-/// namespace is not ready (sm §2, LIVE).
-pub fn end(
-    params: &Params,
-    record: &NameRecord,
-    namespace: &NamespaceRecord,
-    height: u32,
-) -> Option<u64> {
-    let term = term(params, namespace, height) + grace(params, height);
-    let from_ready = u64::from(namespace.ready_block) + term;
-    let from_renewal = u64::from(record.last_renewed) + term + 1; // quirk EXPIRY-SKEW
-    is_ready(namespace).then_some(from_ready.max(from_renewal))
+/// The last height at which the name is LIVE by the rules of `epoch`, its namespace being ready (sm §2).
+fn last_live(record: &NameRecord, namespace: &NamespaceRecord, epoch: &Epoch) -> u64 {
+    let term = lifetime(namespace, epoch) + u64::from(epoch.namespace_lifetime_grace_period);
+    let from_ready = (u64::from(namespace.ready_block) + term).saturating_sub(1);
+    // One block more than from the opening: quirk EXPIRY-SKEW.
+    from_ready.max(u64::from(record.last_renewed) + term)
 }
 
-/// `lifetime·mult(height)`: evaluated at the height asked about, so a new epoch can revive names (sm §8).
-pub fn term(params: &Params, namespace: &NamespaceRecord, height: u32) -> u64 {
-    let multiplier = params.epoch(height).namespace_lifetime_multiplier;
-    u64::from(namespace.lifetime) * u64::from(multiplier)
+/// First block of the grace period by the rules of `epoch`, and the first one behind it (sm §2, GRACE; §10). The reference
+/// calls them `expire_block` and `renewal_deadline`; the namespace is ready.
+pub fn grace_period(record: &NameRecord, namespace: &NamespaceRecord, epoch: &Epoch) -> (u64, u64) {
+    let begin = namespace.ready_block.max(record.last_renewed);
+    let start = u64::from(begin) + lifetime(namespace, epoch);
+    (
+        start,
+        start + u64::from(epoch.namespace_lifetime_grace_period),
+    )
 }
 
-fn grace(params: &Params, height: u32) -> u64 {
-    u64::from(params.epoch(height).namespace_lifetime_grace_period)
+/// `lifetime·mult`: evaluated in the epoch asked about, so a new epoch can revive names (sm §8).
+pub fn lifetime(namespace: &NamespaceRecord, epoch: &Epoch) -> u64 {
+    u64::from(namespace.lifetime) * u64::from(epoch.namespace_lifetime_multiplier)
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::Txid;
+    use bitcoin::hashes::Hash as _;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bns::address::Address;
+    use crate::bns::epoch::historical;
+    use crate::bns::price::PriceFunction;
+    use crate::bns::record::{Fee, NameOp, Script};
+    use crate::hash::PreorderHash;
+
+    /// Longer than any life below.
+    const LATER: u32 = 400;
+
+    fn name() -> NameRecord {
+        NameRecord {
+            name: "anna.test".parse().expect("a name"),
+            preorder_hash: PreorderHash([0; 20]),
+            value_hash: None,
+            sender: Script::new(),
+            sender_pubkey: None,
+            block_number: 0,
+            preorder_block_number: 0,
+            namespace_block_number: 0,
+            first_registered: 0,
+            last_renewed: 0,
+            revoked: false,
+            op: NameOp::Register,
+            txid: Txid::all_zeros(),
+            vtxindex: 1,
+            op_fee: Fee::Satoshi(0),
+            importer: None,
+            importer_address: None,
+            consensus_hash: None,
+            update_consensus_hash: None,
+            token_fee: 0,
+        }
+    }
+
+    fn namespace() -> NamespaceRecord {
+        NamespaceRecord {
+            namespace_id: "test".parse().expect("an id"),
+            preorder_hash: PreorderHash([0; 20]),
+            version: 1,
+            sender: Script::new(),
+            sender_pubkey: None,
+            address: Address::P2pkh([0; 20]),
+            recipient: Script::new(),
+            recipient_address: Address::P2pkh([0; 20]),
+            block_number: 0,
+            reveal_block: 0,
+            ready_block: 0,
+            op: NamespaceOp::Ready,
+            op_fee: 0,
+            token_fee: 0,
+            txid: Txid::all_zeros(),
+            vtxindex: 1,
+            lifetime: 0,
+            price: PriceFunction {
+                coeff: 0,
+                base: 0,
+                buckets: [0; 16],
+                nonalpha_discount: 1,
+                no_vowel_discount: 1,
+            },
+        }
+    }
+
+    fn chain(epochs: Vec<(u32, u32, u32)>) -> Params {
+        let mut end = 0;
+        let epochs = epochs.into_iter().map(|(length, multiplier, grace)| {
+            end += length;
+            Epoch {
+                namespace_lifetime_multiplier: multiplier,
+                namespace_lifetime_grace_period: grace,
+                ..historical(1, end)
+            }
+        });
+        Params {
+            epochs: epochs.collect(),
+            ..Params::regtest()
+        }
+    }
+
+    prop_compose! {
+        /// A name and its namespace, renewed before or after the opening.
+        fn life()(ready in 20u32..60, registered in 10u32..60, renewed in 0u32..40, lifetime in 0u32..30)
+            -> (NameRecord, NamespaceRecord) {
+            let mut record = name();
+            (record.first_registered, record.last_renewed) = (registered, registered + renewed);
+            (record, NamespaceRecord { ready_block: ready, lifetime, ..namespace() })
+        }
+    }
+
+    proptest! {
+        /// The heights are those at which LIVE and GRACE change, found by asking for every height.
+        #[test]
+        fn a_term_is_what_the_predicates_say(
+            (record, namespace) in life(),
+            epochs in vec((1u32..60, 0u32..3, 0u32..9), 1..5),
+            later in 0u32..80,
+        ) {
+            let params = chain(epochs);
+            let height = record.last_renewed.max(namespace.ready_block) + later;
+            let live = |height: &u32| is_live(&params, &record, Some(&namespace), *height);
+            let grace = |height: &u32| in_grace_period(&params, &record, &namespace, *height);
+            let mut began = (record.first_registered..=height).rev();
+            let Some(newest) = began.find(live) else { return Ok(()) };
+            let last = (newest..LATER).take_while(live).last();
+            let term = Term::of(&params, &record, &namespace, height);
+            prop_assert_eq!(term.last_resolves, last);
+            prop_assert_eq!(term.renewal_deadline, last.map(|last| last + 1));
+            prop_assert_eq!(term.free_from, last.map(|last| last + 2));
+            if live(&height) {
+                // Under way, or over and followed by the last block, or to come.
+                let last = last.unwrap_or(LATER);
+                let past = (last.saturating_sub(1).min(height)..=height).rev().find(grace);
+                let newest = past.or_else(|| (height..=last).find(grace));
+                let next = newest.and_then(|at| (0..=at).rev().take_while(grace).last());
+                prop_assert_eq!(term.grace_start, next);
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::lookup::write_answer;
 use super::output::Page;
+use super::term::write_term;
 use super::{CliError, Context, Exit};
 use crate::api::explain::{ExplainReply, ExplainRequest, NameStatus, Side, ZonefileSource};
 use crate::api::message::{Reply, Request};
@@ -85,8 +86,7 @@ fn write_name(reply: &ExplainReply, page: &mut Page) {
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
     page.entry_if("registered at", reply.first_registered);
     page.entry_if("renewed at", reply.last_renewed);
-    page.entry_if("expires at", reply.expires_at);
-    page.entry_if("renew before", reply.renewal_deadline);
+    write_term(&reply.term, page);
 }
 
 fn status_text(status: NameStatus) -> &'static str {

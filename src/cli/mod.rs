@@ -31,6 +31,7 @@ mod portal;
 mod prefer;
 mod serve;
 mod status;
+mod term;
 mod tx;
 mod zonefile;
 

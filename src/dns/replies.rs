@@ -4,7 +4,7 @@
 //! Nothing is decided here. A reply is kept together with its [`Basis`]: what was read to decide it, the heights for
 //! which it is valid, and the generation in which it was made. It serves until a name or namespace that was read
 //! changes, until the indexed height is outside of its heights, or until everything is forgotten because a person chose
-//! otherwise. A reply from a zone file is decided again after [`TRUST`].
+//! otherwise. A reply from a zone file is decided again after [`REREAD_AFTER`].
 //!
 //! A commit starts a generation and notes what it changed; it looks at no reply. The next query for a reply compares its
 //! subjects with the changes, once per generation. A reply that was made while a commit was under way is at worst
@@ -23,7 +23,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use crate::bns::name::{Name, NamespaceId};
-use crate::names::TRUST;
+use crate::names::REREAD_AFTER;
 use crate::resolver::{Heights, Outcome, Subjects};
 use crate::upstream::Entry;
 
@@ -132,7 +132,7 @@ impl KeptReply {
 
     /// Whether its zone file has to be looked at again.
     fn is_due(&self, now: Duration) -> bool {
-        self.basis.subjects.zonefile_read && now.saturating_sub(self.basis.made) >= TRUST
+        self.basis.subjects.zonefile_read && now.saturating_sub(self.basis.made) >= REREAD_AFTER
     }
 }
 
@@ -306,8 +306,8 @@ mod tests {
     fn a_zone_file_is_looked_at_again() {
         let replies = Replies::at(100);
         keep(&replies, replies.generation(), Heights::ALL);
-        assert!(replies.get(KEY, TRUST / 2).is_some());
-        assert!(replies.get(KEY, TRUST).is_none());
+        assert!(replies.get(KEY, REREAD_AFTER / 2).is_some());
+        assert!(replies.get(KEY, REREAD_AFTER).is_none());
     }
 
     #[test]

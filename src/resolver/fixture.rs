@@ -45,8 +45,8 @@ impl Names {
         let hash = ZonefileHash::of(b"");
         names.register("missing.podcast", ZoneStatus::Missing(hash));
         names.register("badhash.podcast", ZoneStatus::Tampered(hash));
-        names.set("expired.podcast", NameStatus::Expired { height: 90 });
-        names.set("expired.id", NameStatus::Expired { height: 90 });
+        names.set("expired.podcast", NameStatus::Expired { last_resolved: 89 });
+        names.set("expired.id", NameStatus::Expired { last_resolved: 89 });
         names.set("revoked.podcast", NameStatus::Revoked { height: 91 });
         names
     }
@@ -64,7 +64,7 @@ impl Names {
 fn registered(zonefile_hash: Option<ZonefileHash>) -> NameStatus {
     NameStatus::Registered(RegisteredName {
         last_change_height: 77,
-        expires_at: None,
+        last_resolves: None,
         zonefile_hash,
     })
 }

@@ -108,7 +108,9 @@ impl Context<'_> {
     fn at_name<S: NameSource>(&self, name: &Name, source: &S) -> Result<Answer, S::Error> {
         Ok(match source.name(name)? {
             NameStatus::Unregistered => self.parent(1).no_such_name(),
-            NameStatus::Expired { height } => self.gone(format!("bns: expired at block {height}")),
+            NameStatus::Expired { last_resolved } => self.gone(format!(
+                "bns: expired, last resolved at block {last_resolved}"
+            )),
             NameStatus::Revoked { height } => self.gone(format!("bns: revoked at block {height}")),
             NameStatus::Registered(registered) => match registered.zonefile_hash {
                 None => self.without_zone_file(&registered),
@@ -184,9 +186,9 @@ impl Context<'_> {
 
     /// The longest TTL: nothing about a name is kept for longer than the name is expected to live.
     fn max_ttl(&self, registered: &RegisteredName) -> u32 {
-        let blocks = registered
-            .expires_at
-            .map_or(u32::MAX, |height| height.saturating_sub(self.height));
+        let blocks = registered.last_resolves.map_or(u32::MAX, |last| {
+            last.saturating_add(1).saturating_sub(self.height)
+        });
         self.policy
             .max_ttl
             .min(blocks.saturating_mul(BLOCK_SECONDS))
@@ -194,10 +196,12 @@ impl Context<'_> {
 
     /// The heights at which `max_ttl` is the same: all of them until the end is near, then one at a time.
     fn heights(&self, registered: &RegisteredName) -> Heights {
-        let Some(end) = registered.expires_at else {
+        let Some(end) = registered.last_resolves else {
             return Heights::ALL;
         };
-        let last = end.saturating_sub(self.policy.max_ttl.div_ceil(BLOCK_SECONDS).max(1));
+        let last = end
+            .saturating_add(1)
+            .saturating_sub(self.policy.max_ttl.div_ceil(BLOCK_SECONDS).max(1));
         if self.height > last {
             return Heights::only(self.height);
         }

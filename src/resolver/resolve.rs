@@ -305,7 +305,7 @@ mod tests {
                 "expired.podcast.",
                 ResponseCode::NXDomain,
                 0,
-                "bns: expired at block 90",
+                "bns: expired, last resolved at block 89",
             ),
             (
                 "www.revoked.podcast.",

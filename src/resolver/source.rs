@@ -89,10 +89,10 @@ pub enum NamespaceStatus {
 pub enum NameStatus {
     /// Never registered, or its namespace is not ready.
     Unregistered,
-    /// Its time ran out.
+    /// Nobody renewed it in time.
     Expired {
-        /// First height at which it no longer counted.
-        height: u32,
+        /// The last block in which it resolved.
+        last_resolved: u32,
     },
     /// Its owner gave it up.
     Revoked {
@@ -108,8 +108,8 @@ pub enum NameStatus {
 pub struct RegisteredName {
     /// Height of its last operation; the serial of its zone.
     pub last_change_height: u32,
-    /// First height at which it will no longer count, if it can expire.
-    pub expires_at: Option<u32>,
+    /// The last block in which it resolves, if its term ends.
+    pub last_resolves: Option<u32>,
     /// The hash of its zone file, if it has one.
     pub zonefile_hash: Option<ZonefileHash>,
 }

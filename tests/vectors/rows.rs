@@ -66,7 +66,8 @@ pub fn name(
     height: u32,
 ) -> Value {
     let live = life::is_live(params, record, namespace, height);
-    let expiry = namespace.and_then(|row| life::expiry(params, record, row, height));
+    let ready = namespace.filter(|row| life::is_ready(row));
+    let grace = ready.map(|row| life::grace_period(record, row, params.epoch(height)));
     let in_grace = namespace.is_some_and(|row| life::in_grace_period(params, record, row, height));
     json!({
         "name": record.name,
@@ -95,8 +96,8 @@ pub fn name(
         "expired": !live,
         "registered": live && !record.revoked,
         "in_grace_period": in_grace,
-        "expire_block": expiry.map(|expiry| expiry.expire_block),
-        "renewal_deadline": expiry.map(|expiry| expiry.renewal_deadline),
+        "expire_block": grace.map(|(start, _)| start),
+        "renewal_deadline": grace.map(|(_, end)| end),
     })
 }
 

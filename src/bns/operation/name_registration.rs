@@ -101,7 +101,7 @@ impl NameRegistration {
         namespace: &NamespaceRecord,
     ) -> Result<(), Refusal<V::Error>> {
         // The limit is added to the wrong side (quirk NO-PREORDER-EXPIRY).
-        let term = life::term(block.params, namespace, block.last);
+        let term = life::lifetime(namespace, block.params.epoch(block.last));
         let made = u64::from(preorder.block_number);
         ensure(made + term > u64::from(block.last), Reject::PreorderExpired)?;
         let limit = made + u64::from(block.params.name_preorder_expire);

@@ -10,6 +10,7 @@ use crate::api::message::{Reply, Request};
 use crate::api::names::{NameReply, NameRow, NameState, NamesRequest};
 use crate::cli::output::Page;
 use crate::cli::own::{Desk, KeyOptions, OwnError, name_of};
+use crate::cli::term::{free_from, next_end, write_term};
 use crate::cli::{CliError, Context, Exit};
 use crate::wallet::phrase::Purpose;
 use crate::wallet::vault::SEARCHED;
@@ -113,7 +114,7 @@ impl One {
                 (false, false) => page.heading(format!("{} has no namespace yet", reply.name)),
                 (false, true) => page.heading(format!("{} is taken", reply.name)),
             }
-            page.entry_if("free from block", reply.free_at.filter(|_| !free));
+            page.entry_if("free from", free_from(&reply.term).filter(|_| !free));
             page
         })?;
         Ok(if free { Exit::Success } else { Exit::No })
@@ -192,9 +193,7 @@ fn page(reply: &NameReply) -> Page {
     page.entry_if("transaction", reply.txid.as_ref());
     page.entry_if("registered at", reply.first_registered);
     page.entry_if("renewed at", reply.last_renewed);
-    page.entry_if("expires at", reply.expires_at);
-    page.entry_if("renew before", reply.renewal_deadline);
-    page.entry_if("free from", reply.free_at);
+    write_term(&reply.term, &mut page);
     let price = reply.price.as_ref().and_then(|price| price.satoshi);
     page.entry_if("price", price.map(|satoshi| format!("{satoshi} satoshi")));
     page
@@ -238,12 +237,11 @@ fn print(context: &Context, names: &[NameRow]) -> Result<Exit, CliError> {
             page.note("none");
         }
         for name in names {
-            let expires = name.expires_at.map(|height| format!("expires at {height}"));
             page.row([
                 name.name.clone(),
                 state(name.state).to_owned(),
                 name.owner.clone().unwrap_or_default(),
-                expires.unwrap_or_default(),
+                next_end(&name.term).unwrap_or_default(),
             ]);
         }
         page

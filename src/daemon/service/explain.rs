@@ -1,10 +1,11 @@
 //! Explanations: an answer and everything it rests on.
 
 use super::lookup::question;
+use super::names::term_reply;
 use super::{Answered, Service, trouble};
 use crate::api::explain::{self, Decision, ExplainReply, Side, ZonefileSource};
-use crate::bns::record::{NameOp, NameRecord};
-use crate::bns::{Name, life};
+use crate::bns::Name;
+use crate::bns::record::NameOp;
 use crate::hash::ZonefileHash;
 use crate::names::{Names, NamesError};
 use crate::resolver::Snapshots as _;
@@ -135,6 +136,7 @@ impl Service {
             .record
             .address()
             .map(|address| address.encode(versions));
+        reply.term = term_reply(names, &names.state(&entry.record)?.term)?;
         reply.first_registered = Some(entry.record.first_registered);
         reply.last_renewed = Some(entry.record.last_renewed);
         reply.zonefile_hash = entry.record.value_hash.map(|hash| hash.to_string());
@@ -147,7 +149,6 @@ impl Service {
             // The index itself is `confirmations` blocks behind its source.
             let best = self.names.progress.best_height().max(tip);
             reply.confirmations = Some(best.saturating_sub(entry.height).saturating_add(1));
-            self.describe_term(name, &entry.record, names, tip, reply)?;
         }
         let history = names.snapshot().name_history(name)?;
         reply.history = history
@@ -159,28 +160,6 @@ impl Service {
                 operation: operation(entry.op).to_owned(),
             })
             .collect();
-        Ok(())
-    }
-
-    fn describe_term(
-        &self,
-        name: &Name,
-        record: &NameRecord,
-        names: &Names,
-        tip: u32,
-        reply: &mut ExplainReply,
-    ) -> Result<(), NamesError> {
-        let Some(id) = name.namespace_id() else {
-            return Ok(());
-        };
-        let Some(namespace) = names.namespace_entry(&id)? else {
-            return Ok(());
-        };
-        let params = &self.names.params;
-        let height = |height: u64| u32::try_from(height).ok();
-        reply.expires_at = life::expiry(params, record, &namespace.record, tip)
-            .and_then(|end| height(end.expire_block));
-        reply.renewal_deadline = life::end(params, record, &namespace.record, tip).and_then(height);
         Ok(())
     }
 

@@ -7,14 +7,18 @@ use crate::api::message::{Reply, Request};
 use crate::api::names::{
     LABELS_MAX, NAMES_MAX, NameEvent, NameReply, NameRow, NameState, NamesReply, NamesRequest,
     NamespaceReply, NamespaceState, NamespacesReply, PriceReply, PricesReply, PricesRequest,
+    TermReply,
 };
 use crate::bns::address::Address;
+use crate::bns::life::Term;
 use crate::bns::price::PriceFunction;
 use crate::bns::record::{NameRecord, NamespaceRecord, TokenUnits};
 use crate::bns::view::View as _;
 use crate::bns::{Name, NamespaceId, life, price};
 use crate::hash::encode_hex;
-use crate::store::{Lookup, StoreSnapshot};
+use crate::names::{Names, Standing, rfc3339};
+use crate::resolver::Snapshots as _;
+use crate::store::{Lookup, StoreError, StoreSnapshot};
 
 impl Service {
     /// Replies to a question about names, namespaces or prices.
@@ -42,7 +46,8 @@ impl Service {
 
 impl Service {
     fn name(&self, name: &Name) -> Answered<NameReply> {
-        let snapshot = self.names.store.snapshot();
+        let names = self.names.snapshot();
+        let snapshot = names.snapshot();
         let versions = self.names.params.addresses;
         let id = name
             .namespace_id()
@@ -74,24 +79,18 @@ impl Service {
             })
             .collect();
         if let Some(record) = snapshot.name(name).map_err(trouble)? {
-            self.fill(&mut reply, &record, namespace.as_ref())?;
+            self.fill(&mut reply, &record, &names)?;
         }
         Ok(reply)
     }
 
-    fn fill(
-        &self,
-        reply: &mut NameReply,
-        record: &NameRecord,
-        namespace: Option<&NamespaceRecord>,
-    ) -> Answered<()> {
-        let row = self.row(record, namespace);
+    fn fill(&self, reply: &mut NameReply, record: &NameRecord, names: &Names) -> Answered<()> {
+        let row = self.row(record, names)?;
         reply.state = row.state;
         reply.owner = row.owner;
         reply.owner_script = Some(encode_hex(&record.sender));
         reply.zonefile_hash = row.zonefile_hash;
-        reply.expires_at = row.expires_at;
-        reply.renewal_deadline = row.renewal_deadline;
+        reply.term = row.term;
         if let Some(hash) = &record.value_hash {
             let found = self.names.archive.get(hash).map_err(trouble)?;
             reply.zonefile_present = matches!(found, Lookup::Found(_));
@@ -99,36 +98,24 @@ impl Service {
         reply.first_registered = Some(record.first_registered);
         reply.last_renewed = Some(record.last_renewed);
         reply.imported = record.is_imported();
-        let end = namespace
-            .and_then(|namespace| life::end(&self.names.params, record, namespace, self.next()));
-        // Rules ask the block before, so that a registration passes one block after the end (sm §10).
-        reply.free_at = end.and_then(|end| u32::try_from(end + 1).ok());
         Ok(())
     }
 
-    fn row(&self, record: &NameRecord, namespace: Option<&NamespaceRecord>) -> NameRow {
-        let params = &self.names.params;
-        let next = self.next();
-        let live = life::is_live(params, record, namespace, next.saturating_sub(1));
-        let grace = namespace
-            .is_some_and(|namespace| life::in_grace_period(params, record, namespace, next));
-        let expiry = namespace.and_then(|namespace| life::expiry(params, record, namespace, next));
-        let height = |height: u64| u32::try_from(height).ok();
-        NameRow {
+    fn row(&self, record: &NameRecord, names: &Names) -> Answered<NameRow> {
+        let state = names.state(record).map_err(trouble)?;
+        let versions = self.names.params.addresses;
+        Ok(NameRow {
             name: record.name.to_string(),
-            state: match (live, record.revoked, grace) {
-                (false, _, _) => NameState::Free,
-                (true, true, _) => NameState::Revoked,
-                (true, false, true) => NameState::Grace,
-                (true, false, false) => NameState::Registered,
+            state: match state.standing {
+                Standing::Registered => NameState::Registered,
+                Standing::Grace => NameState::Grace,
+                Standing::Revoked => NameState::Revoked,
+                Standing::Expired => NameState::Free,
             },
-            owner: record
-                .address()
-                .map(|address| address.encode(params.addresses)),
+            owner: record.address().map(|address| address.encode(versions)),
             zonefile_hash: record.value_hash.map(|hash| hash.to_string()),
-            expires_at: expiry.and_then(|expiry| height(expiry.expire_block)),
-            renewal_deadline: expiry.and_then(|expiry| height(expiry.renewal_deadline)),
-        }
+            term: term_reply(names, &state.term).map_err(trouble)?,
+        })
     }
 
     /// What the name costs in the next block, and whom it is paid to (sm §7.3).
@@ -161,30 +148,23 @@ impl Service {
     }
 
     fn list(&self, request: &NamesRequest) -> Answered<NamesReply> {
-        let snapshot = self.names.store.snapshot();
-        let wanted = self.wanted(&snapshot, request)?;
-        let next = self.next();
-        let mut names = Vec::new();
-        let mut last = None;
-        for record in wanted.records {
-            last = Some(record.name.to_string());
-            let id = record.name.namespace_id();
-            let namespace = match &id {
-                Some(id) => snapshot.namespace(id).map_err(trouble)?,
-                None => None,
-            };
-            let row = self.row(&record, namespace.as_ref());
-            let within = |within: u32| {
-                row.expires_at
-                    .is_some_and(|end| end <= next.saturating_add(within))
-            };
-            let expiring = request.expiring_within.is_none_or(within);
-            if row.state != NameState::Free && expiring {
-                names.push(row);
+        let names = self.names.snapshot();
+        let wanted = self.wanted(names.snapshot(), request)?;
+        let last = wanted.records.last().map(|record| record.name.to_string());
+        let until = request
+            .expiring_within
+            .map(|blocks| self.next().saturating_add(blocks));
+        let mut rows = Vec::new();
+        for record in &wanted.records {
+            let state = names.state(record).map_err(trouble)?;
+            let due = state.term.due();
+            let is_asked = until.is_none_or(|until| due.is_some_and(|due| due <= until));
+            if state.standing != Standing::Expired && is_asked {
+                rows.push(self.row(record, &names)?);
             }
         }
         Ok(NamesReply {
-            names,
+            names: rows,
             next: last.filter(|_| wanted.more),
         })
     }
@@ -307,6 +287,24 @@ impl Service {
             prices: request.labels.iter().map(price).collect(),
         })
     }
+}
+
+/// The end of a name with its dates.
+pub(super) fn term_reply(names: &Names, term: &Term) -> Result<TermReply, StoreError> {
+    let date = |height: Option<u32>| -> Result<Option<String>, StoreError> {
+        let seconds = height.map(|height| names.date(height)).transpose()?;
+        Ok(seconds.flatten().map(rfc3339))
+    };
+    Ok(TermReply {
+        grace_start: term.grace_start,
+        grace_start_estimated: date(term.grace_start)?,
+        last_resolves: term.last_resolves,
+        last_resolves_estimated: date(term.last_resolves)?,
+        renewal_deadline: term.renewal_deadline,
+        renewal_deadline_estimated: date(term.renewal_deadline)?,
+        free_from: term.free_from,
+        free_from_estimated: date(term.free_from)?,
+    })
 }
 
 fn name(text: &str) -> Answered<Name> {

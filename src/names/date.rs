@@ -1,0 +1,62 @@
+//! When a block is: Bitcoin counts blocks, people count days.
+
+/// Seconds from one block to the next, as Bitcoin aims at.
+const BLOCK_SECONDS: i64 = 600;
+
+/// When the block at `height` comes, in seconds since 1970, from the height and time of a block that is there. Ten minutes a
+/// block: an estimate, also on a chain whose blocks come when somebody asks for one.
+pub fn estimate(height: u32, known: (u32, u32)) -> u64 {
+    let blocks = i64::from(height) - i64::from(known.0);
+    u64::try_from(i64::from(known.1) + blocks * BLOCK_SECONDS).unwrap_or(0)
+}
+
+/// Seconds since 1970 as a date and time in UTC (RFC 3339).
+pub fn rfc3339(seconds: u64) -> String {
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month and day of the Gregorian calendar, from the days since 1970-01-01.
+///
+/// Counted from 0000-03-01, so that the leap day is the last of a year: 146,097 days are 400 years, and
+/// `(153 * month + 2) / 5` days lie before a month that is counted from March.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468; // from 0000-03-01 to 1970-01-01
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * day + 2) / 153;
+    let month = (from_march + 2) % 12 + 1;
+    let january = u64::from(month <= 2); // belongs to the year that began ten months before
+    let day = day - (153 * from_march + 2) / 5 + 1;
+    (era * 400 + year + january, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_become_dates() {
+        // date -u -d @SECONDS
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (951_868_800, "2000-03-01T00:00:00Z"),
+            (1_740_787_199, "2025-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn a_block_comes_every_ten_minutes() {
+        let seconds = |height| estimate(height, (100, 1_000_000));
+        assert_eq!((seconds(103), seconds(100)), (1_001_800, 1_000_000));
+        assert_eq!(seconds(99), 999_400);
+        assert_eq!(estimate(0, (u32::MAX, 0)), 0);
+    }
+}

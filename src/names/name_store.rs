@@ -1,0 +1,129 @@
+//! Where [`Names`] come from: the database, the archive, and how far the index is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+
+use super::view::{Names, Namespaces};
+use super::zone::Zones;
+use crate::bns::params::Params;
+use crate::clock::Clock;
+use crate::progress::Progress;
+use crate::resolver::{Snapshots, SyncState};
+use crate::store::{Archive, Store};
+
+/// An index that reached its source's tip this recently is at the tip.
+const AT_TIP: Duration = Duration::from_secs(10);
+/// Namespaces that are kept.
+const NAMESPACES_MAX: usize = 64;
+
+/// The names of a virtualchain.
+pub struct NameStore {
+    /// The constants of the chain.
+    pub params: Arc<Params>,
+    /// Its state.
+    pub store: Arc<Store>,
+    /// The zone files.
+    pub archive: Arc<Archive>,
+    /// How far the index is.
+    pub progress: Arc<Progress>,
+    /// For the lag.
+    pub clock: Arc<dyn Clock>,
+    zones: Arc<Zones>,
+    namespaces: Arc<Namespaces>,
+}
+
+impl NameStore {
+    /// Names of `store` with the zone files of `archive`.
+    pub fn new(
+        params: Arc<Params>,
+        store: Arc<Store>,
+        archive: Arc<Archive>,
+        progress: Arc<Progress>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            zones: Arc::new(Zones::new(Arc::clone(&archive))),
+            namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
+            params,
+            store,
+            archive,
+            progress,
+            clock,
+        }
+    }
+
+    /// Forgets all zones, so that their files are read again.
+    pub fn forget_zones(&self) {
+        self.zones.forget();
+    }
+
+    /// The names at an indexed height; `None` if it is not indexed.
+    pub fn at(&self, height: u32) -> Option<Names> {
+        let names = self.snapshot();
+        let tip = names.at?;
+        (height <= tip && height >= self.params.first_block).then(|| Names {
+            at: Some(height),
+            ..names
+        })
+    }
+}
+
+impl Snapshots for NameStore {
+    type Source = Names;
+
+    fn snapshot(&self) -> Names {
+        let snapshot = self.store.snapshot();
+        Names {
+            at: snapshot.tip().map(|tip| tip.height),
+            sync: self.sync_state(),
+            snapshot,
+            params: Arc::clone(&self.params),
+            zones: Arc::clone(&self.zones),
+            namespaces: Arc::clone(&self.namespaces),
+            now: self.clock.elapsed(),
+        }
+    }
+
+    fn sync_state(&self) -> SyncState {
+        sync_state(&self.progress, &*self.clock)
+    }
+}
+
+/// Shared by the handler and by those who explain its answers.
+impl Snapshots for Arc<NameStore> {
+    type Source = Names;
+
+    fn snapshot(&self) -> Names {
+        (**self).snapshot()
+    }
+
+    fn sync_state(&self) -> SyncState {
+        (**self).sync_state()
+    }
+}
+
+/// How far the index is behind. Within [`AT_TIP`] of the last time that the source had nothing new it counts as
+/// synced; in a run that has not come so far, the age of the tip is the lag.
+fn sync_state(progress: &Progress, clock: &dyn Clock) -> SyncState {
+    let (indexed, tip) = (progress.height(), progress.best_height());
+    if !progress.has_ever_synced() {
+        return SyncState::NeverSynced { indexed, tip };
+    }
+    if progress.is_forked() {
+        return SyncState::Forked { indexed };
+    }
+    let lag = match progress.synced_at() {
+        Some(at) => clock.elapsed().saturating_sub(at),
+        None => {
+            let tip_time = progress.block_time().into();
+            Duration::from_secs(clock.unix_time().saturating_sub(tip_time))
+        }
+    };
+    if lag <= AT_TIP {
+        SyncState::Synced
+    } else {
+        SyncState::Behind { indexed, tip, lag }
+    }
+}

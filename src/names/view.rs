@@ -1,0 +1,159 @@
+//! The names at one height.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bitcoin::BlockHash;
+use quick_cache::sync::Cache;
+
+use super::date::estimate;
+use super::state::{NameState, Standing};
+use super::zone::Zones;
+use crate::bns::life;
+use crate::bns::name::{Name, NamespaceId};
+use crate::bns::params::Params;
+use crate::bns::record::{NameRecord, NamespaceRecord};
+use crate::hash::ZonefileHash;
+use crate::resolver::{
+    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
+};
+use crate::store::{ArchiveError, HistoryEntry, NamespaceHistoryEntry, StoreError, StoreSnapshot};
+
+/// Namespaces as of a block and a height: every question needs one, and there are few.
+pub(super) type Namespaces =
+    Cache<(NamespaceId, BlockHash, u32), Option<Arc<NamespaceHistoryEntry>>>;
+
+/// The names at one height.
+pub struct Names {
+    pub(super) snapshot: Arc<StoreSnapshot>,
+    pub(super) at: Option<u32>,
+    pub(super) sync: SyncState,
+    pub(super) params: Arc<Params>,
+    pub(super) zones: Arc<Zones>,
+    pub(super) namespaces: Arc<Namespaces>,
+    /// Since the start.
+    pub(super) now: Duration,
+}
+
+/// Why names cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NamesError {
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The archive failed.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl Names {
+    /// The state that they are read from.
+    pub fn snapshot(&self) -> &StoreSnapshot {
+        &self.snapshot
+    }
+
+    /// The last operation on a name up to this height, with the record after it.
+    pub fn entry(&self, name: &Name) -> Result<Option<HistoryEntry>, StoreError> {
+        match self.at {
+            Some(height) => self.snapshot.name_at(name, height),
+            None => Ok(None),
+        }
+    }
+
+    /// The namespace of a name at this height.
+    pub fn namespace_entry(
+        &self,
+        id: &NamespaceId,
+    ) -> Result<Option<Arc<NamespaceHistoryEntry>>, StoreError> {
+        let (Some(height), Some(tip)) = (self.at, self.snapshot.tip()) else {
+            return Ok(None);
+        };
+        let key = (id.clone(), tip.hash, height);
+        self.namespaces.get_or_insert_with(&key, || {
+            let entry = self.snapshot.namespace_at(id, height)?;
+            Ok(entry.map(Arc::new))
+        })
+    }
+
+    /// How the name with this record stands.
+    pub fn state(&self, record: &NameRecord) -> Result<NameState, StoreError> {
+        let namespace = match record.name.namespace_id() {
+            Some(id) => self.namespace_entry(&id)?,
+            None => None,
+        };
+        let namespace = namespace.as_ref().map(|entry| &entry.record);
+        Ok(self.state_in(record, namespace))
+    }
+
+    fn state_in(&self, record: &NameRecord, namespace: Option<&NamespaceRecord>) -> NameState {
+        NameState::of(&self.params, record, namespace, self.at.unwrap_or(0))
+    }
+
+    /// When the block at a height comes, or came, in seconds since 1970; `None` before the first block.
+    pub fn date(&self, height: u32) -> Result<Option<u64>, StoreError> {
+        let Some(tip) = self.snapshot.tip() else {
+            return Ok(None);
+        };
+        let indexed = match height <= tip.height {
+            true => self.snapshot.block(height)?,
+            false => None,
+        };
+        let newest = indexed.unwrap_or(tip);
+        Ok(Some(estimate(height, (newest.height, newest.time))))
+    }
+
+    /// What is there of a zone file now, whatever was read of it before.
+    pub fn read_zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, ArchiveError> {
+        self.zones.read(name, hash, self.now)
+    }
+}
+
+impl NameSource for Names {
+    type Error = NamesError;
+
+    fn height(&self) -> Option<u32> {
+        self.at
+    }
+
+    fn sync(&self) -> SyncState {
+        self.sync
+    }
+
+    fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, NamesError> {
+        let height = self.at.unwrap_or(0);
+        Ok(match self.namespace_entry(id)? {
+            Some(entry) if life::is_ready(&entry.record) => NamespaceStatus::Ready {
+                last_change_height: entry.height,
+            },
+            Some(entry) if life::is_revealed(&self.params, &entry.record, height) => {
+                NamespaceStatus::Revealed
+            }
+            _ => NamespaceStatus::Absent,
+        })
+    }
+
+    fn name(&self, name: &Name) -> Result<NameStatus, NamesError> {
+        let Some(entry) = self.entry(name)? else {
+            return Ok(NameStatus::Unregistered);
+        };
+        let state = self.state(&entry.record)?;
+        Ok(match (state.standing, state.term.last_resolves) {
+            (Standing::Expired, None) => NameStatus::Unregistered,
+            (Standing::Expired, Some(last_resolved)) => NameStatus::Expired { last_resolved },
+            (Standing::Revoked, _) => NameStatus::Revoked {
+                height: entry.height,
+            },
+            (Standing::Registered | Standing::Grace, last_resolves) => {
+                NameStatus::Registered(RegisteredName {
+                    last_change_height: entry.height,
+                    last_resolves,
+                    zonefile_hash: entry.record.value_hash,
+                })
+            }
+        })
+    }
+
+    fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
+        Ok(self.zones.get(name, hash, self.now)?)
+    }
+}

@@ -1,0 +1,140 @@
+//! Zone files as the resolver needs them: found by their hash, read as a name's, and kept.
+//!
+//! A zone file's bytes are hashed on every read; what does not have its hash is never parsed. Zones that were parsed are
+//! kept, and their files looked at again when that was last done more than [`REREAD_AFTER`] ago.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hickory_proto::rr::Name as DnsName;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::bns::name::Name;
+use crate::hash::ZonefileHash;
+use crate::resolver::ZoneStatus;
+use crate::store::{Archive, ArchiveError, Lookup};
+use crate::zonefile::{self, Zone};
+
+/// After this time an answer made from a zone file is not given again before its file was looked at: a file that somebody
+/// changed is noticed at once by people's standards, and a busy name costs nothing.
+pub const REREAD_AFTER: Duration = Duration::from_secs(1);
+/// Bytes of zones that are kept.
+const ZONES_MAX: u64 = 16 << 20;
+/// What a byte of a zone file weighs once it is arranged for questions.
+const ZONE_FACTOR: usize = 4;
+/// The same for a zone with next to nothing in it.
+const ZONE_LEAST: usize = 512;
+
+/// The zone files of an archive, read.
+pub(super) struct Zones {
+    archive: Arc<Archive>,
+    kept: Cache<(Name, ZonefileHash), Arc<KeptZone>, ZoneWeight>,
+}
+
+/// A zone whose file had its hash.
+struct KeptZone {
+    zone: Arc<Zone>,
+    /// Bytes of the file.
+    size: usize,
+    /// When its file was last looked at, in milliseconds.
+    looked: AtomicU64,
+}
+
+#[derive(Clone)]
+struct ZoneWeight;
+
+impl Weighter<(Name, ZonefileHash), Arc<KeptZone>> for ZoneWeight {
+    fn weight(&self, _: &(Name, ZonefileHash), kept: &Arc<KeptZone>) -> u64 {
+        (ZONE_LEAST + kept.size * ZONE_FACTOR) as u64
+    }
+}
+
+impl Zones {
+    /// The zone files of `archive`, none read yet.
+    pub(super) fn new(archive: Arc<Archive>) -> Self {
+        let items = ZONES_MAX as usize / (ZONE_LEAST * ZONE_FACTOR);
+        Self {
+            archive,
+            kept: Cache::with_weighter(items, ZONES_MAX, ZoneWeight),
+        }
+    }
+
+    /// Forgets all zones, so that their files are read again.
+    pub(super) fn forget(&self) {
+        self.kept.clear();
+    }
+
+    /// The zone of a name, kept or read. `now` is the time since the start.
+    pub(super) fn get(
+        &self,
+        name: &Name,
+        hash: &ZonefileHash,
+        now: Duration,
+    ) -> Result<ZoneStatus, ArchiveError> {
+        match self.kept.get(&(name.clone(), *hash)) {
+            Some(kept) => self.look_again(&kept, hash, now),
+            None => self.read(name, hash, now),
+        }
+    }
+
+    /// The zone of a name, read from its file whatever is kept.
+    pub(super) fn read(
+        &self,
+        name: &Name,
+        hash: &ZonefileHash,
+        now: Duration,
+    ) -> Result<ZoneStatus, ArchiveError> {
+        let bytes = match self.read_bytes(hash)? {
+            Ok(bytes) => bytes,
+            Err(trouble) => return Ok(trouble),
+        };
+        let zone = match parse(name, &bytes) {
+            Ok(zone) => Arc::new(zone),
+            Err(reason) => return Ok(ZoneStatus::Unreadable(*hash, reason)),
+        };
+        let kept = KeptZone {
+            zone: Arc::clone(&zone),
+            size: bytes.len(),
+            looked: AtomicU64::new(now.as_millis() as u64),
+        };
+        self.kept.insert((name.clone(), *hash), Arc::new(kept));
+        Ok(ZoneStatus::Loaded(zone))
+    }
+
+    /// The bytes with this hash, or why there are none.
+    fn read_bytes(&self, hash: &ZonefileHash) -> Result<Result<Vec<u8>, ZoneStatus>, ArchiveError> {
+        Ok(match self.archive.get(hash)? {
+            Lookup::Found(bytes) => Ok(bytes),
+            Lookup::Absent => Err(ZoneStatus::Missing(*hash)),
+            Lookup::Tampered { .. } => Err(ZoneStatus::Tampered(*hash)),
+        })
+    }
+
+    /// A zone that was parsed before, as long as its file has its hash.
+    fn look_again(
+        &self,
+        kept: &KeptZone,
+        hash: &ZonefileHash,
+        now: Duration,
+    ) -> Result<ZoneStatus, ArchiveError> {
+        let now = now.as_millis() as u64;
+        let looked = kept.looked.load(Ordering::Relaxed);
+        if now.saturating_sub(looked) >= REREAD_AFTER.as_millis() as u64 {
+            if !self.archive.contains(hash)?
+                && let Err(trouble) = self.read_bytes(hash)?
+            {
+                return Ok(trouble);
+            }
+            kept.looked.store(now, Ordering::Relaxed);
+        }
+        Ok(ZoneStatus::Loaded(Arc::clone(&kept.zone)))
+    }
+}
+
+fn parse(name: &Name, bytes: &[u8]) -> Result<Zone, String> {
+    let origin = DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]);
+    let origin = origin.map_err(|error| error.to_string())?;
+    zonefile::parse(&origin, bytes).map_err(|error| error.to_string())
+}
