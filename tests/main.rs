@@ -64,6 +64,9 @@ mod restart;
 /// The first minute of a daemon, on machines that are ready for it and on others.
 mod serve;
 
+/// Signals, and workers that fail.
+mod supervise;
+
 /// Zone files that were changed on disk.
 mod tamper;
 

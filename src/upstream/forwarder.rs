@@ -21,6 +21,7 @@ use super::table::Table;
 use super::tls::{Tls, TlsError};
 use crate::clock::Clock;
 use crate::resolver::Policy;
+use crate::worker::Tasks;
 
 /// How long an upstream may take before a response that is out of date goes out (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1800);
@@ -35,6 +36,7 @@ pub struct Forwarder {
     pub(super) flights: Flights,
     pub(super) probes: Probes,
     pub(super) portal: Portal,
+    pub(super) tasks: Tasks,
     /// Tells whose a name is that an upstream brings up.
     pub(super) policy: ArcSwap<Policy>,
     pub(super) clock: Arc<dyn Clock>,
@@ -53,6 +55,7 @@ impl Forwarder {
             flights: Flights::default(),
             probes: Probes::default(),
             portal: Portal::default(),
+            tasks: Tasks::new("a question at an upstream"),
             policy: ArcSwap::default(),
             clock,
             options,

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{ACCEPT, AGE, CONTENT_TYPE};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::attempt::Failed;
@@ -17,11 +17,14 @@ use super::message::{Judged, Sent, Verdict, judge};
 use super::shared::Connection;
 use super::upstream::Method;
 use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
+use crate::worker::Tasks;
 
 /// An HTTP/2 connection that queries share.
 #[derive(Debug, Clone)]
 pub struct Https {
     requests: SendRequest<Body>,
+    /// Owns the conversation.
+    _tasks: Tasks,
 }
 
 impl Https {
@@ -30,16 +33,19 @@ impl Https {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let (requests, conversation) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(connection))
-                .await
-                .map_err(|error| broken(&error))?;
-        tokio::spawn(async move {
+        let tasks = Tasks::new("an HTTPS connection to an upstream");
+        let (requests, conversation) = http2::handshake(tasks.clone(), TokioIo::new(connection))
+            .await
+            .map_err(|error| broken(&error))?;
+        tasks.spawn(async move {
             if let Err(error) = conversation.await {
                 tracing::debug!("an HTTPS connection to an upstream ended: {error}");
             }
         });
-        Ok(Self { requests })
+        Ok(Self {
+            requests,
+            _tasks: tasks,
+        })
     }
 
     /// Asks for the resource at `uri`; the answer and how old it is, in seconds.

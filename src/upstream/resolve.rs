@@ -24,7 +24,7 @@ impl Forwarder {
         match pilot {
             Some(pilot) => {
                 let (forwarder, ask) = (Arc::clone(self), ask.clone());
-                tokio::spawn(async move {
+                self.tasks.spawn(async move {
                     let outcome = forwarder.resolve(&ask, packets.min(TRIES)).await;
                     pilot.land(outcome);
                 });
@@ -94,15 +94,15 @@ impl Forwarder {
 
     /// Asks again before an answer is out of date.
     pub(super) fn refresh(self: &Arc<Self>, ask: Ask, old: &Entry) {
-        let Ok(runtime) = Handle::try_current() else {
+        if Handle::try_current().is_err() {
             old.give_refresh_back();
             return;
-        };
+        }
         let (_, Some(pilot)) = self.flights.join(ask.key()) else {
             return;
         };
         let forwarder = Arc::clone(self);
-        runtime.spawn(async move {
+        self.tasks.spawn(async move {
             let outcome = forwarder.resolve(&ask, TRIES).await;
             pilot.land(outcome);
         });
@@ -115,7 +115,8 @@ impl Forwarder {
             return;
         }
         let forwarder = Arc::clone(self);
-        tokio::spawn(async move { forwarder.probe(&group).await });
+        self.tasks
+            .spawn(async move { forwarder.probe(&group).await });
     }
 
     /// Finds out which upstreams of a group lead back to us.

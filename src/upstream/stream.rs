@@ -19,6 +19,7 @@ use super::random;
 use super::shared::Connection;
 use crate::wire;
 use crate::wire::frame::{self, Incoming};
+use crate::worker::Tasks;
 
 /// A stream without queries is closed after this.
 const IDLE: Duration = Duration::from_secs(15);
@@ -34,6 +35,8 @@ const READ: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Stream {
     queries: mpsc::Sender<Queued>,
+    /// Owns the conversation.
+    _tasks: Tasks,
 }
 
 #[derive(Debug)]
@@ -50,7 +53,8 @@ impl Stream {
     {
         let (queries, queued) = mpsc::channel(IN_FLIGHT_MAX);
         let (reader, writer) = tokio::io::split(connection);
-        tokio::spawn(async move {
+        let tasks = Tasks::new("a stream to an upstream");
+        tasks.spawn(async move {
             let conversation = Conversation {
                 reader,
                 incoming: Incoming::default(),
@@ -61,7 +65,10 @@ impl Stream {
                 tracing::debug!("a stream to an upstream ended: {error}");
             }
         });
-        Self { queries }
+        Self {
+            queries,
+            _tasks: tasks,
+        }
     }
 
     /// Asks over it.

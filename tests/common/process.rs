@@ -71,6 +71,11 @@ impl Process {
         !matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its exit code, if it has ended by itself.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok()??.code()
+    }
+
     /// Ends it by SIGKILL: it can do nothing about it.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

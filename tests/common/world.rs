@@ -233,7 +233,8 @@ fn open_registrar(chain: &DevChain) -> Registrar {
     Registrar::open(chain.clone(), Bns::new(Params::regtest())).expect("a readable chain")
 }
 
-fn config(directory: &Path, folders: &[PathBuf]) -> Config {
+/// The configuration of a daemon that keeps everything in `directory`.
+pub fn config(directory: &Path, folders: &[PathBuf]) -> Config {
     let folders: Vec<String> = folders
         .iter()
         .map(|path| path.display().to_string())
