@@ -17,14 +17,8 @@ pub(super) struct Stored {
     pub(super) decisions: Vec<StoredDecision>,
 }
 
-/// Why a block cannot be derived again.
-#[derive(Debug)]
-pub(super) enum Unreadable {
-    /// It is not there.
-    Missing,
-    /// Its rows cannot be read.
-    Store(StoreError),
-}
+/// Why the block at this height cannot be derived again: it is not there, or its rows cannot be read.
+pub(super) type Unreadable = (u32, Option<StoreError>);
 
 /// A block on its way back into a database, and what the rules made of it now.
 pub(super) struct Derived {
@@ -64,7 +58,7 @@ pub(super) fn derive_again<E>(
     mut reached: impl FnMut(u32),
 ) -> Result<(), E>
 where
-    E: From<StoreError> + From<(u32, Unreadable)>,
+    E: From<StoreError> + From<Unreadable>,
 {
     second.seed(&bns.params().genesis_changes())?;
     let mut next = bns.params().first_block;
@@ -91,8 +85,8 @@ where
 }
 
 /// Reads what the rules are shown of a stored block.
-fn read(stored: &StoreSnapshot, height: u32) -> Result<CandidateBlock<Stored>, Unreadable> {
-    let block = stored.block(height)?.ok_or(Unreadable::Missing)?;
+fn read(stored: &StoreSnapshot, height: u32) -> Result<CandidateBlock<Stored>, Option<StoreError>> {
+    let block = stored.block(height)?.ok_or(None)?;
     let operations = stored.operations_at(height)?.into_iter();
     let (candidates, decisions) = operations
         .map(|operation| (operation.candidate, operation.decision))
@@ -102,12 +96,6 @@ fn read(stored: &StoreSnapshot, height: u32) -> Result<CandidateBlock<Stored>, U
         candidates,
         about: Stored { block, decisions },
     })
-}
-
-impl From<StoreError> for Unreadable {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 /// A database that is written again.

@@ -59,12 +59,9 @@ pub enum RewindError {
     Second(#[from] SecondError),
 }
 
-impl From<(u32, Unreadable)> for RewindError {
-    fn from((height, error): (u32, Unreadable)) -> Self {
-        match error {
-            Unreadable::Missing => Self::Differs(height),
-            Unreadable::Store(error) => error.into(),
-        }
+impl From<Unreadable> for RewindError {
+    fn from((height, error): Unreadable) -> Self {
+        error.map_or(Self::Differs(height), Self::Store)
     }
 }
 

@@ -18,8 +18,8 @@ use crate::bns::name::NamespaceId;
 use crate::bns::{Bns, Changes, Reject};
 use crate::hash::ConsensusHash;
 use crate::store::{
-    Comparison, IndexedBlock, LastChange, Purpose, RowDifference, RowProblem, SecondError, Store,
-    StoreError, StoredDecision, Writer,
+    Comparison, IndexedBlock, LastChange, Purpose, RowDifference, SecondError, Store, StoreError,
+    StoredDecision, Writer,
 };
 use crate::virtualchain::{BlockOutcome, CandidateBlock, Snapshot, VirtualTransaction};
 
@@ -60,15 +60,15 @@ pub enum VerifyError {
     Second(#[from] SecondError),
 }
 
-impl From<(u32, Unreadable)> for VerifyError {
-    fn from((height, error): (u32, Unreadable)) -> Self {
+impl From<Unreadable> for VerifyError {
+    fn from((height, error): Unreadable) -> Self {
         match error {
-            Unreadable::Missing => differs(height, "the block itself is missing"),
-            Unreadable::Store(StoreError::Corrupt { table, key }) => differs(
+            None => differs(height, "the block itself is missing"),
+            Some(StoreError::Corrupt { table, key }) => differs(
                 height,
                 format!("the row {key:?} of table {table} is damaged"),
             ),
-            Unreadable::Store(error) => differs(height, error.to_string()),
+            Some(error) => differs(height, error.to_string()),
         }
     }
 }
@@ -155,12 +155,12 @@ impl Findings {
             LastChange::Unknown => None,
         };
         let tip = self.verified.tip.map_or(0, |(height, _)| height);
-        let problem = match row.problem {
-            RowProblem::Missing => "is missing",
-            RowProblem::Unfounded => "follows from no operation",
-            RowProblem::Different => "is not what the operations make it",
-        };
-        let RowDifference { table, key, .. } = row;
+        let RowDifference {
+            table,
+            key,
+            problem,
+            ..
+        } = row;
         let what = format!("the row \"{key}\" of table {table} {problem}");
         differs(height.unwrap_or(tip), what)
     }

@@ -6,8 +6,8 @@
 //! and the hash; any other is 0, length, bytes. Text is length and bytes. Reading returns `None` for bytes that
 //! no writer produced, never panics, and allocates no more than the input is long.
 
-use bitcoin::Txid;
 use bitcoin::hashes::Hash as _;
+use bitcoin::{BlockHash, Txid};
 
 use crate::bns::address::Address;
 use crate::hash::{ConsensusHash, OpsHash, PreorderHash, ZonefileHash};
@@ -164,15 +164,21 @@ macro_rules! hashes {
 
 hashes!(ConsensusHash, OpsHash, PreorderHash, ZonefileHash);
 
-impl Field for Txid {
-    fn write(&self, out: &mut Vec<u8>) {
-        self.as_byte_array().write(out);
-    }
+macro_rules! bitcoin_hashes {
+    ($($hash:ident),*) => {
+        $(impl Field for $hash {
+            fn write(&self, out: &mut Vec<u8>) {
+                self.as_byte_array().write(out);
+            }
 
-    fn read(input: &mut Input<'_>) -> Option<Self> {
-        Field::read(input).map(Self::from_byte_array)
-    }
+            fn read(input: &mut Input<'_>) -> Option<Self> {
+                Field::read(input).map(Self::from_byte_array)
+            }
+        })*
+    };
 }
+
+bitcoin_hashes!(BlockHash, Txid);
 
 impl Field for bool {
     fn write(&self, out: &mut Vec<u8>) {

@@ -3,6 +3,7 @@
 use super::codec::{Field, Input};
 use super::error::StoreError;
 use super::key;
+use super::record::Row as _;
 use super::row::Announcement;
 use super::table::{Differing, Missing};
 use super::view::StoreSnapshot;
@@ -25,21 +26,10 @@ pub struct RowDifference {
     pub table: &'static str,
     /// The key, printable.
     pub key: String,
-    /// What is wrong with the stored row.
-    pub problem: RowProblem,
+    /// What is wrong with the stored row, to be read behind its name.
+    pub problem: &'static str,
     /// When the row changed last.
     pub changed: LastChange,
-}
-
-/// What is wrong with a stored row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowProblem {
-    /// The derived database has the row, the stored one has not.
-    Missing,
-    /// The stored database has the row, the derived one has not.
-    Unfounded,
-    /// They have different values.
-    Different,
 }
 
 /// When a row changed last, as far as the tables tell.
@@ -82,11 +72,11 @@ impl StoreSnapshot {
     }
 }
 
-fn problem(row: &Differing) -> RowProblem {
+fn problem(row: &Differing) -> &'static str {
     match (&row.ours, &row.theirs) {
-        (None, _) => RowProblem::Missing,
-        (_, None) => RowProblem::Unfounded,
-        _ => RowProblem::Different,
+        (None, _) => "is missing",
+        (_, None) => "follows from no operation",
+        _ => "is not what the operations make it",
     }
 }
 

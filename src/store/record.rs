@@ -1,4 +1,4 @@
-//! The records of the name system as rows: which field stands where. The bytes of a field are [`super::codec`]'s.
+//! Records as rows: which field stands where. The bytes of a field are [`super::codec`]'s.
 //!
 //! The order of the fields is the database's format: a change makes a new one.
 
@@ -11,6 +11,7 @@ use crate::bns::record::{
 };
 
 use super::codec::{Field, Input, read_bytes, read_length, write_bytes, write_length};
+use super::row::{Announcement, IndexedBlock};
 
 /// A record under a key of its own.
 pub(super) trait Row: Sized {
@@ -79,12 +80,24 @@ rows! {
     Account by Address as address: [
         credit_value, debit_value, lock_transfer_block_id, receive_whitelisted
     ];
+    IndexedBlock by u32 as height: [hash, previous, time, ops_hash, consensus_hash, candidates];
+    Announcement by u32 as inventory_index: [hash, height, txid, name];
 }
 
 /// A record's key as the whole key of a table.
 trait KeyBytes: Sized {
     fn write_key(&self, out: &mut Vec<u8>);
     fn read_key(bytes: &[u8]) -> Option<Self>;
+}
+
+impl KeyBytes for u32 {
+    fn write_key(&self, out: &mut Vec<u8>) {
+        self.write(out);
+    }
+
+    fn read_key(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self::from_be_bytes)
+    }
 }
 
 impl KeyBytes for Address {

@@ -99,31 +99,6 @@ impl StoredDecision {
     }
 }
 
-impl IndexedBlock {
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        self.hash.as_byte_array().write(out);
-        self.previous.as_byte_array().write(out);
-        self.time.write(out);
-        self.ops_hash.write(out);
-        self.consensus_hash.write(out);
-        self.candidates.write(out);
-    }
-
-    pub(super) fn read(height: u32, bytes: &[u8]) -> Option<Self> {
-        let mut input = Input::new(bytes);
-        let block = Self {
-            height,
-            hash: Field::read(&mut input).map(BlockHash::from_byte_array)?,
-            previous: Field::read(&mut input).map(BlockHash::from_byte_array)?,
-            time: Field::read(&mut input)?,
-            ops_hash: Field::read(&mut input)?,
-            consensus_hash: Field::read(&mut input)?,
-            candidates: Field::read(&mut input)?,
-        };
-        input.finish(block)
-    }
-}
-
 impl CandidatesHasher {
     pub(super) fn new() -> Self {
         Self(sha256::Hash::engine())
@@ -138,27 +113,6 @@ impl CandidatesHasher {
 
     pub(super) fn finish(self) -> [u8; 32] {
         sha256::Hash::from_engine(self.0).to_byte_array()
-    }
-}
-
-impl Announcement {
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        self.hash.write(out);
-        self.height.write(out);
-        self.txid.write(out);
-        self.name.write(out);
-    }
-
-    pub(super) fn read(inventory_index: u32, bytes: &[u8]) -> Option<Self> {
-        let mut input = Input::new(bytes);
-        let announcement = Self {
-            inventory_index,
-            hash: Field::read(&mut input)?,
-            height: Field::read(&mut input)?,
-            txid: Field::read(&mut input)?,
-            name: Field::read(&mut input)?,
-        };
-        input.finish(announcement)
     }
 }
 
@@ -245,6 +199,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::arbitrary;
+    use super::super::record::Row as _;
     use super::*;
 
     proptest! {

@@ -5,11 +5,13 @@
 //! table, is then an error that names the row, and never a wrong answer. It is no protection against
 //! someone who writes the file on purpose.
 
+use std::cmp::Ordering;
 use std::ops::Bound;
 
 use bitcoin::hashes::{HashEngine as _, siphash24};
 use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction,
+    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition,
+    WriteTransaction,
 };
 
 use super::error::StoreError;
@@ -120,12 +122,17 @@ pub(super) struct Differing {
     pub(super) theirs: Option<Vec<u8>>,
 }
 
+/// A key and its value.
+type Pair<'a> = (AccessGuard<'a, Bytes>, AccessGuard<'a, Bytes>);
+
 impl Differing {
-    fn new(key: &[u8], ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Self {
+    fn new(ours: Option<Pair<'_>>, theirs: Option<Pair<'_>>) -> Self {
+        let key = ours.as_ref().or(theirs.as_ref());
+        let value = |row: Option<Pair<'_>>| row.map(|(_, value)| value.value().to_vec());
         Self {
-            key: key.to_vec(),
-            ours: ours.map(<[u8]>::to_vec),
-            theirs: theirs.map(<[u8]>::to_vec),
+            key: key.map_or_else(Vec::new, |(key, _)| key.value().to_vec()),
+            ours: value(ours),
+            theirs: value(theirs),
         }
     }
 }
@@ -261,36 +268,33 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         other: &Rows<U>,
         missing: Missing,
     ) -> Result<Option<Differing>, StoreError> {
-        let mut others = other.table.iter()?;
-        let mut theirs = others.next().transpose()?;
-        for ours in self.table.iter()? {
-            let (key, value) = ours?;
-            while let Some((their_key, their_value)) = &theirs
-                && their_key.value() < key.value()
-            {
-                if missing == Missing::Counts {
-                    return Ok(Some(Differing::new(
-                        their_key.value(),
-                        None,
-                        Some(their_value.value()),
-                    )));
-                }
-                theirs = others.next().transpose()?;
+        let (mut ours, mut theirs) = (self.table.iter()?, other.table.iter()?);
+        let (mut our, mut their) = (ours.next().transpose()?, theirs.next().transpose()?);
+        loop {
+            let (order, is_alike) = match (&our, &their) {
+                (None, None) => return Ok(None),
+                (Some(_), None) => (Ordering::Less, false),
+                (None, Some(_)) => (Ordering::Greater, false),
+                (Some(our), Some(their)) => (
+                    our.0.value().cmp(their.0.value()),
+                    our.1.value() == their.1.value(),
+                ),
+            };
+            let is_excused = order.is_gt() && missing == Missing::Allowed;
+            if !is_excused && !(order.is_eq() && is_alike) {
+                let (our, their) = (
+                    our.filter(|_| order.is_le()),
+                    their.filter(|_| order.is_ge()),
+                );
+                return Ok(Some(Differing::new(our, their)));
             }
-            match &theirs {
-                Some((their_key, their_value)) if their_key.value() == key.value() => {
-                    if their_value.value() != value.value() {
-                        let both = (Some(value.value()), Some(their_value.value()));
-                        return Ok(Some(Differing::new(key.value(), both.0, both.1)));
-                    }
-                    theirs = others.next().transpose()?;
-                }
-                _ => return Ok(Some(Differing::new(key.value(), Some(value.value()), None))),
+            if order.is_le() {
+                our = ours.next().transpose()?;
+            }
+            if order.is_ge() {
+                their = theirs.next().transpose()?;
             }
         }
-        Ok(theirs
-            .filter(|_| missing == Missing::Counts)
-            .map(|(key, value)| Differing::new(key.value(), None, Some(value.value()))))
     }
 
     fn read_row<R>(

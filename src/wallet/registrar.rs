@@ -106,11 +106,6 @@ impl Registrar {
         SigningKey::dev_only_from_label(name.as_str())
     }
 
-    /// The rows as of the chain's tip.
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
     /// The chain's tip, as far as it was read.
     pub fn tip(&self) -> Option<BlockRef> {
         self.blocks.tip()
@@ -135,9 +130,7 @@ impl Registrar {
         let mut new = Vec::new();
         let mut changed = Vec::new();
         for (name, hash) in zonefiles {
-            let id = name
-                .namespace_id()
-                .ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
+            let id = namespace_of(name)?;
             if in_memory(self.state.namespace(&id)).is_none() && !namespaces.contains(&id) {
                 namespaces.push(id);
             }
@@ -176,54 +169,26 @@ impl Registrar {
         operation: &Operation,
         key: &SigningKey,
     ) -> Result<Transaction, RegistrarError> {
-        let script = key.script();
-        let coins: Vec<Coin> = self
-            .chain
-            .spendable(&script)
-            .into_iter()
-            .map(Coin::from)
-            .collect();
-        let funding = Funding {
-            sender: &script,
-            coins: &coins,
-            change: &script,
-            rate: rate(),
-        };
-        Ok(sign(
-            &operation.build(self.bns.params().magic, &funding)?,
-            &[key],
-        )?)
+        self.signed(key, |funding| {
+            operation.build(self.bns.params().magic, funding)
+        })
     }
 
     /// The preorder of a name by its owner's key.
     pub fn preorder(&self, name: &Name) -> Result<Transaction, RegistrarError> {
-        let key = Self::owner(name);
-        let params = self.bns.params();
-        let epoch = params.epoch(self.next_height());
-        let id = name
-            .namespace_id()
-            .ok_or_else(|| RegistrarError::NoNamespace(name.clone()))?;
-        let function =
-            in_memory(self.state.namespace(&id)).map_or(PRICES, |namespace| namespace.price);
-        let price = price::name_price(&function, name.label(), params, epoch).least_fee();
-        let burn = Fee {
-            to: params.burn_address,
-            amount: Amount::from_sat(price.unwrap_or(u64::MAX)),
-        };
-        let owner = (key.address(), params.addresses);
-        let hash = self.consensus_hash();
-        self.transaction(
-            &Operation::name_preorder(name, &key.script(), owner, hash, None, burn),
-            &key,
-        )
+        let (operation, key) = self.preordering(name)?;
+        self.transaction(&operation, &key)
     }
 
-    /// Gives `amount` to each of `scripts`, in one transaction of the treasury.
+    /// Pays `outputs` in one transaction of the treasury.
     pub fn give(&mut self, outputs: Vec<TxOut>, time: u32) -> Result<(), RegistrarError> {
-        let needed: Amount = outputs.iter().map(|output| output.value).sum();
+        let needed = outputs.iter().map(|output| output.value).sum::<Amount>() + MARGIN;
         let script = self.treasury.script();
-        let mut coins = self.chain.spendable(&script);
-        while coins.iter().map(|(_, output)| output.value).sum::<Amount>() < needed + MARGIN {
+        loop {
+            let coins = self.chain.spendable(&script);
+            if coins.iter().map(|(_, output)| output.value).sum::<Amount>() >= needed {
+                break;
+            }
             // The first reward can be spent a hundred blocks later, then one more with every block.
             let blocks = if coins.is_empty() {
                 COINBASE_MATURITY
@@ -231,19 +196,48 @@ impl Registrar {
                 1
             };
             self.chain.mine_empty(&script, blocks, time)?;
-            coins = self.chain.spendable(&script);
         }
-        let coins: Vec<Coin> = coins.into_iter().map(Coin::from).collect();
-        let funding = Funding {
-            sender: &script,
-            coins: &coins,
-            change: &script,
-            rate: rate(),
-        };
-        let payment = Unsigned::payment(&funding, outputs)?;
-        let transaction = sign(&payment, &[&self.treasury])?;
+        let payment = |funding: &Funding<'_>| Unsigned::payment(funding, outputs);
+        let transaction = self.signed(&self.treasury, payment)?;
         self.mine(vec![transaction], time)?;
         Ok(())
+    }
+
+    /// A transaction that `key` pays from all it has, signed.
+    fn signed(
+        &self,
+        key: &SigningKey,
+        build: impl FnOnce(&Funding<'_>) -> Result<Unsigned, BuildError>,
+    ) -> Result<Transaction, RegistrarError> {
+        let script = key.script();
+        let coins = self.chain.spendable(&script).into_iter();
+        let funding = Funding {
+            sender: &script,
+            coins: &coins.map(Coin::from).collect::<Vec<_>>(),
+            change: &script,
+            rate: FeeRate::from_sat_per_vb(RATE).unwrap_or(FeeRate::BROADCAST_MIN),
+        };
+        Ok(sign(&build(&funding)?, &[key])?)
+    }
+
+    fn preordering(&self, name: &Name) -> Result<(Operation, SigningKey), RegistrarError> {
+        let key = Self::owner(name);
+        let params = self.bns.params();
+        let epoch = params.epoch(self.next_height());
+        let id = namespace_of(name)?;
+        let function =
+            in_memory(self.state.namespace(&id)).map_or(PRICES, |namespace| namespace.price);
+        let price = price::name_price(&function, name.label(), params, epoch).least_fee();
+        let burn = self.burn(Amount::from_sat(price.unwrap_or(u64::MAX)));
+        let owner = (key.address(), params.addresses);
+        let quoted = self.consensus_hash();
+        let operation = Operation::name_preorder(name, &key.script(), owner, quoted, None, burn);
+        Ok((operation, key))
+    }
+
+    fn burn(&self, amount: Amount) -> Fee {
+        let to = self.bns.params().burn_address;
+        Fee { to, amount }
     }
 
     fn fund(
@@ -266,27 +260,23 @@ impl Registrar {
 
     /// Preorder, reveal and ready, a block each. The payer is the revealer too.
     fn open_namespaces(&mut self, ids: &[NamespaceId], time: u32) -> Result<(), RegistrarError> {
-        let params = self.bns.params().clone();
         self.each(ids, time, |registrar, id| {
             let key = revealer(id);
-            let burn = Fee {
-                to: params.burn_address,
-                amount: registrar.namespace_price(id),
-            };
-            let revealer = (key.address(), params.addresses);
-            let quoted = registrar.consensus_hash();
+            let revealer = (key.address(), registrar.bns.params().addresses);
+            let (script, quoted) = (key.script(), registrar.consensus_hash());
+            let burn = registrar.burn(registrar.namespace_price(id));
             let operation =
-                Operation::namespace_preorder(id, &key.script(), revealer, quoted, None, burn);
-            registrar.transaction(&operation, &key)
+                Operation::namespace_preorder(id, &script, revealer, quoted, None, burn);
+            Ok((operation, key))
         })?;
-        self.each(ids, time, |registrar, id| {
+        self.each(ids, time, |_, id| {
             let key = revealer(id);
             let operation = Operation::namespace_reveal(id, key.address(), LIFETIME, PRICES, 1);
-            registrar.transaction(&operation, &key)
+            Ok((operation, key))
         })?;
-        self.each(ids, time, |registrar, id| {
+        self.each(ids, time, |_, id| {
             let key = revealer(id);
-            registrar.transaction(&Operation::namespace_ready(id, key.address()), &key)
+            Ok((Operation::namespace_ready(id, key.address()), key))
         })
     }
 
@@ -295,13 +285,13 @@ impl Registrar {
         names: &[(&Name, ZonefileHash)],
         time: u32,
     ) -> Result<(), RegistrarError> {
-        self.each(names, time, |registrar, (name, _)| registrar.preorder(name))?;
-        self.each(names, time, |registrar, (name, hash)| {
+        self.each(names, time, |registrar, (name, _)| {
+            registrar.preordering(name)
+        })?;
+        self.each(names, time, |_, (name, hash)| {
             let key = Self::owner(name);
-            registrar.transaction(
-                &Operation::name_register(name, key.address(), Some(*hash)),
-                &key,
-            )
+            let operation = Operation::name_register(name, key.address(), Some(*hash));
+            Ok((operation, key))
         })
     }
 
@@ -309,27 +299,26 @@ impl Registrar {
         self.each(names, time, |registrar, (name, hash)| {
             let key = Self::owner(name);
             let quoted = registrar.consensus_hash();
-            registrar.transaction(
-                &Operation::name_update(name, key.address(), quoted, *hash),
-                &key,
-            )
+            let operation = Operation::name_update(name, key.address(), quoted, *hash);
+            Ok((operation, key))
         })
     }
 
-    /// One transaction for each item, all in one block.
+    /// One operation for each item, all in one block.
     fn each<T>(
         &mut self,
         items: &[T],
         time: u32,
-        transaction: impl Fn(&Self, &T) -> Result<Transaction, RegistrarError>,
+        operation: impl Fn(&Self, &T) -> Result<(Operation, SigningKey), RegistrarError>,
     ) -> Result<(), RegistrarError> {
         if items.is_empty() {
             return Ok(());
         }
-        let transactions = items
-            .iter()
-            .map(|item| transaction(self, item))
-            .collect::<Result<_, _>>()?;
+        let signed = items.iter().map(|item| {
+            let (operation, key) = operation(self, item)?;
+            self.transaction(&operation, &key)
+        });
+        let transactions = signed.collect::<Result<_, _>>()?;
         self.mine(transactions, time)?;
         Ok(())
     }
@@ -382,8 +371,9 @@ fn revealer(id: &NamespaceId) -> SigningKey {
     SigningKey::dev_only_from_label(id.as_str())
 }
 
-fn rate() -> FeeRate {
-    FeeRate::from_sat_per_vb(RATE).unwrap_or(FeeRate::BROADCAST_MIN)
+fn namespace_of(name: &Name) -> Result<NamespaceId, RegistrarError> {
+    let id = name.namespace_id();
+    id.ok_or_else(|| RegistrarError::NoNamespace(name.clone()))
 }
 
 /// Reading from memory cannot fail.

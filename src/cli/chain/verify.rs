@@ -14,7 +14,7 @@ use crate::indexer::{self, Verified, VerifyError};
 pub struct Verify {}
 
 /// What `--json` prints.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     /// Whether everything agrees.
     ok: bool,
@@ -54,7 +54,7 @@ fn agree(verified: &Verified, context: &Context) -> Result<Exit, CliError> {
         blocks: Some(verified.blocks),
         operations: Some(verified.operations),
         rows: Some(verified.rows),
-        difference: None,
+        ..Report::default()
     };
     context.output.print(&report, || page(verified))?;
     Ok(Exit::Success)
@@ -77,13 +77,9 @@ fn differ(height: u32, what: String, context: &Context) -> Result<Exit, CliError
     let advice = "move the database away and start again, it is rebuilt from the chain";
     let error = CliError::No(format!("block {height}: {what}; {advice}"));
     let report = Report {
-        ok: false,
         height: Some(height),
-        consensus_hash: None,
-        blocks: None,
-        operations: None,
-        rows: None,
         difference: Some(what),
+        ..Report::default()
     };
     if context.output.is_json() {
         context.output.print(&report, Page::default)?;

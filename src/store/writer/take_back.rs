@@ -7,6 +7,7 @@ use crate::bns::changes::Changes;
 use crate::store::change::back;
 use crate::store::error::StoreError;
 use crate::store::key;
+use crate::store::record::Row as _;
 use crate::store::row::Announcement;
 use crate::store::undo::{HistoryKey, Undo};
 
