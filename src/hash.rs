@@ -2,12 +2,14 @@
 //!
 //! Sources: `H160(x) = RIPEMD160(SHA256(x))` and `D(x) = SHA256(SHA256(x))` as Bitcoin defines them;
 //! which text or bytes go into each hash is said at the module that computes it. All are shown as
-//! lower-case hex in the byte order given at the type.
+//! lower-case hex in the byte order given at the type. `wf` and `ch` are the rules in [`crate::bns`]'s wire format
+//! and [`crate::virtualchain`]'s consensus hash.
 
 use std::fmt;
 use std::str::FromStr;
 
 use bitcoin::hashes::{Hash as _, hash160, sha256, sha256d};
+use bitcoin::hex::{DisplayHex as _, FromHex as _};
 use serde::{Deserialize, Serialize};
 
 /// Hex text that is not the hash that was expected.
@@ -41,13 +43,13 @@ macro_rules! hash_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_hex(f, &self.0)
+                fmt::Display::fmt(&self.0.as_hex(), f)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write_hex(f, &self.0)
+                fmt::Display::fmt(&self.0.as_hex(), f)
             }
         }
 
@@ -55,9 +57,9 @@ macro_rules! hash_type {
             type Err = ParseHashError;
 
             fn from_str(text: &str) -> Result<Self, ParseHashError> {
-                decode_hex(text)
-                    .and_then(|bytes| Self::from_slice(&bytes))
-                    .ok_or(ParseHashError { expected: 2 * $len })
+                <[u8; $len]>::from_hex(text)
+                    .map(Self)
+                    .map_err(|_| ParseHashError { expected: 2 * $len })
             }
         }
 
@@ -77,32 +79,32 @@ macro_rules! hash_type {
 }
 
 hash_type!(
-    /// What two nodes that saw the same operations agree on, one per block (consensus-hash.md §3).
+    /// What two nodes that saw the same operations agree on, one per block (ch §3).
     ConsensusHash,
     16
 );
 hash_type!(
-    /// Root over the accepted operations of one block (consensus-hash.md §2), in displayed order.
+    /// Root over the accepted operations of one block (ch §2), in displayed order.
     OpsHash,
     32
 );
 hash_type!(
-    /// `H160` over the exact bytes of a zone file (zonefiles-and-atlas.md §1); the reference's *value hash*.
+    /// `H160` over the exact bytes of a zone file; the reference's *value hash*.
     ZonefileHash,
     20
 );
 hash_type!(
-    /// The commitment of a name or namespace preorder (wire-format.md §5).
+    /// The commitment of a name or namespace preorder (wf §5).
     PreorderHash,
     20
 );
 hash_type!(
-    /// First 16 bytes of `SHA256` over a name; how a transfer says which name it moves (wire-format.md §5).
+    /// First 16 bytes of `SHA256` over a name; how a transfer says which name it moves (wf §5).
     NameHash128,
     16
 );
 hash_type!(
-    /// First 16 bytes of `SHA256(name || hex consensus hash)`; how an update says which name it means.
+    /// First 16 bytes of `SHA256(name || hex consensus hash)`; how an update says which name it means (wf §5).
     UpdateHash,
     16
 );
@@ -131,32 +133,12 @@ pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
 
 /// Lower-case hex of any bytes.
 pub fn encode_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text
+    bytes.to_lower_hex_string()
 }
 
 /// The bytes that `text` spells in lower- or upper-case hex; `None` if it does not.
 pub fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) {
-        return None;
-    }
-    text.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| Some(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?))
-        .collect()
-}
-
-fn hex_digit(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|value| value as u8)
-}
-
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    f.write_str(&encode_hex(bytes))
+    Vec::from_hex(text).ok()
 }
 
 #[cfg(test)]
@@ -173,7 +155,6 @@ mod tests {
 
     #[test]
     fn an_empty_zone_file_has_the_known_hash() {
-        // zonefiles-and-atlas.md §1
         assert_eq!(
             ZonefileHash::of(b"").to_string(),
             "b472a266d0bd89c13706a4132ccfb16f7c3b9fcb"

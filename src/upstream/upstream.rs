@@ -17,10 +17,11 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use bitcoin::base64::Engine as _;
+use bitcoin::base64::prelude::BASE64_STANDARD;
 use rustls::pki_types::{DnsName, ServerName};
 
 use super::address;
-use crate::zonefile::base64;
 
 /// The port of DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;
@@ -145,10 +146,10 @@ impl fmt::Display for Secured {
             (Identity::Name(name), Place::Address(at)) => write!(f, "{}@{at}", name.to_str()),
             (Identity::Name(_), Place::Host(name, port)) => write!(f, "{name}:{port}"),
             (Identity::Pin(pin), Place::Address(at)) => {
-                write!(f, "{PIN}{}@{at}", base64::encode(pin))
+                write!(f, "{PIN}{}@{at}", BASE64_STANDARD.encode(pin))
             }
             (Identity::Pin(pin), Place::Host(name, port)) => {
-                write!(f, "{PIN}{}@{name}:{port}", base64::encode(pin))
+                write!(f, "{PIN}{}@{name}:{port}", BASE64_STANDARD.encode(pin))
             }
         }
     }
@@ -221,7 +222,7 @@ fn secured(text: &str, rest: &str, port: u16) -> Result<Secured, String> {
 
 fn identity(who: &str) -> Option<Identity> {
     if let Some(pin) = who.strip_prefix(PIN) {
-        let digest = base64::decode(pin.as_bytes())?;
+        let digest = BASE64_STANDARD.decode(pin).ok()?;
         return Some(Identity::Pin(digest.try_into().ok()?));
     }
     Some(Identity::Name(

@@ -9,11 +9,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::rr::Name;
 
-use super::base64;
 use super::name::{parse_name, unescape, write_label, write_quoted};
 use super::problem::Problem;
+use super::scalar::{address, base64, base64_text, decimal, measure_name, push_text, seconds};
 use super::svcb;
-use super::token::{Position, Token};
+use super::token::Tokens;
 use crate::hash::{decode_hex, encode_hex};
 
 /// One kind of field.
@@ -50,53 +50,6 @@ pub(super) enum Field {
     SvcParams,
 }
 
-/// The tokens of a record's data, taken one after the other.
-pub(super) struct Tokens<'t, 'z> {
-    rest: &'t [Token<'z>],
-    position: Position,
-}
-
-impl<'t, 'z> Tokens<'t, 'z> {
-    /// `before` is where the type stands: the place of a problem if there is no token at all.
-    pub(super) fn new(tokens: &'t [Token<'z>], before: Position) -> Self {
-        Self {
-            rest: tokens,
-            position: before,
-        }
-    }
-
-    /// The place of the token that was taken last.
-    pub(super) fn position(&self) -> Position {
-        self.position
-    }
-
-    pub(super) fn peek(&self) -> Option<&'t Token<'z>> {
-        self.rest.first()
-    }
-
-    pub(super) fn next(&mut self) -> Option<&'t Token<'z>> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        self.position = first.position;
-        Some(first)
-    }
-
-    fn text(&mut self) -> Result<&'z [u8], Problem> {
-        self.next()
-            .map(|token| token.text)
-            .ok_or(Problem::MissingField)
-    }
-
-    /// The texts of all remaining tokens in a row; refuses an empty one.
-    fn joined(&mut self) -> Result<Vec<u8>, Problem> {
-        let mut text = self.text()?.to_vec();
-        while let Some(token) = self.next() {
-            text.extend(token.text);
-        }
-        Ok(text)
-    }
-}
-
 impl Field {
     /// Whether the field takes everything up to the end of the record.
     #[cfg(test)]
@@ -129,9 +82,7 @@ impl Field {
             Self::LongText => wire.extend(unescape(tokens.text()?)?),
             Self::Tag => push_tag(wire, tokens.text()?)?,
             Self::Hex => wire.extend(hex(&tokens.joined()?)?),
-            Self::Base64 => {
-                wire.extend(base64::decode(&tokens.joined()?).ok_or(Problem::BadBase64)?);
-            }
+            Self::Base64 => wire.extend(base64(&tokens.joined()?)?),
             Self::Eui48 => wire.extend(eui(tokens.text()?, 6)?),
             Self::Eui64 => wire.extend(eui(tokens.text()?, 8)?),
             Self::SvcParams => return svcb::parse(tokens, wire),
@@ -173,7 +124,7 @@ impl Field {
             Self::LongText => write_quoted(text, wire),
             Self::Tag => push(text, wire.get(1..).unwrap_or_default().escape_ascii()),
             Self::Hex => text.push_str(&encode_hex(wire)),
-            Self::Base64 => text.push_str(&base64::encode(wire)),
+            Self::Base64 => text.push_str(&base64_text(wire)),
             Self::Eui48 | Self::Eui64 => write_eui(text, wire),
             Self::SvcParams => svcb::write(text, wire),
         }
@@ -181,51 +132,6 @@ impl Field {
 }
 
 // ---- Reading -------------------------------------------------------------------------------------
-
-/// A number in decimal digits and nothing else: no sign, no blank.
-pub(super) fn decimal<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
-    if !text.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// Seconds, or a sum with the units of master files: `1w2d3h4m5s` in any order, in either case.
-pub(super) fn seconds(text: &[u8]) -> Result<u32, Problem> {
-    if let Some(seconds) = decimal(text) {
-        return Ok(seconds);
-    }
-    let mut total = 0_u32;
-    for part in text.split_inclusive(|byte| !byte.is_ascii_digit()) {
-        let seconds = part
-            .split_last()
-            .and_then(|(unit, digits)| decimal::<u32>(digits)?.checked_mul(unit_seconds(*unit)?));
-        let seconds = seconds.ok_or(Problem::BadTtl)?;
-        total = total.checked_add(seconds).ok_or(Problem::BadTtl)?;
-    }
-    if text.is_empty() {
-        Err(Problem::BadTtl)
-    } else {
-        Ok(total)
-    }
-}
-
-fn unit_seconds(unit: u8) -> Option<u32> {
-    match unit.to_ascii_lowercase() {
-        b's' => Some(1),
-        b'm' => Some(60),
-        b'h' => Some(3_600),
-        b'd' => Some(86_400),
-        b'w' => Some(604_800),
-        _ => None,
-    }
-}
-
-/// The address that `text` spells.
-pub(super) fn address<T: std::str::FromStr>(text: &[u8]) -> Result<T, Problem> {
-    let text = std::str::from_utf8(text).map_err(|_| Problem::BadAddress)?;
-    text.parse().map_err(|_| Problem::BadAddress)
-}
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Result<T, Problem> {
     decimal(text).ok_or(Problem::BadNumber)
@@ -306,14 +212,6 @@ fn push_tag(wire: &mut Vec<u8>, text: &[u8]) -> Result<(), Problem> {
     push_text(wire, text).map_err(|_| Problem::BadTag)
 }
 
-/// Appends a string behind its length.
-pub(super) fn push_text(wire: &mut Vec<u8>, text: &[u8]) -> Result<(), Problem> {
-    let length = u8::try_from(text.len()).map_err(|_| Problem::StringTooLong)?;
-    wire.push(length);
-    wire.extend(text);
-    Ok(())
-}
-
 fn push_name(wire: &mut Vec<u8>, name: &Name) {
     for label in name {
         // A `Name` has no label above 63 bytes.
@@ -324,21 +222,6 @@ fn push_name(wire: &mut Vec<u8>, name: &Name) {
 }
 
 // ---- Wire ----------------------------------------------------------------------------------------
-
-fn measure_name(wire: &[u8]) -> Option<usize> {
-    let mut length = 0;
-    loop {
-        let label = usize::from(*wire.get(length)?);
-        length += 1 + label;
-        // 64 and above would be a compression pointer, which record data of a zone never has.
-        if label > 63 || length > Name::MAX_LENGTH {
-            return None;
-        }
-        if label == 0 {
-            return Some(length);
-        }
-    }
-}
 
 fn measure_tag(wire: &[u8]) -> Option<usize> {
     let (length, rest) = wire.split_first()?;
@@ -403,43 +286,4 @@ fn write_texts(text: &mut String, wire: &[u8]) {
 fn write_eui(text: &mut String, wire: &[u8]) {
     let pairs: Vec<String> = wire.iter().map(|byte| format!("{byte:02x}")).collect();
     text.push_str(&pairs.join("-"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_take_units() {
-        let cases: [(&[u8], Option<u32>); 9] = [
-            (b"3600", Some(3600)),
-            (b"1h30m", Some(5400)),
-            (b"1W2d", Some(777_600)),
-            (b"4294967295", Some(u32::MAX)),
-            (b"4294967296", None),
-            (b"7102w", None),
-            (b"h", None),
-            (b"1h30", None),
-            (b"", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(seconds(text).ok(), expected, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn numbers_are_digits_only() {
-        assert_eq!(decimal::<u8>(b"255"), Some(255));
-        for text in ["256", "+1", "-1", " 1", ""] {
-            assert_eq!(decimal::<u8>(text.as_bytes()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn names_on_the_wire_are_bounded() {
-        assert_eq!(measure_name(b"\x01a\x00rest"), Some(3));
-        assert_eq!(measure_name(b"\x01a"), None);
-        assert_eq!(measure_name(b"\xc0\x00"), None);
-        assert_eq!(measure_name(&[1; 300]), None);
-    }
 }

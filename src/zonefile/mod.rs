@@ -1,8 +1,7 @@
 //! Zone files: the text that a name's owner announces on the chain, as records that DNS can serve.
 //!
-//! A BNS zone file is an RFC 1035 §5 master file with the habits of its history
-//! (zonefiles-and-atlas.md §1): `$ORIGIN foo.id` is written without the trailing dot, and a line may
-//! start with its record type. We have our own parser because the ones at hand follow `$INCLUDE`, do
+//! A BNS zone file is an RFC 1035 §5 master file with the habits of its history: `$ORIGIN foo.id` is written
+//! without the trailing dot, and a line may start with its record type. We have our own parser because the ones at hand follow `$INCLUDE`, do
 //! not know URI (RFC 7553), and refuse those habits.
 //!
 //! ```text
@@ -22,7 +21,6 @@
 //! This module never checks hashes (`hash::ZonefileHash`), never decides what is answered (the
 //! resolver does) and never touches anything outside its arguments.
 
-pub mod base64;
 mod builder;
 mod field;
 #[cfg(test)]
@@ -33,19 +31,19 @@ mod parse;
 mod problem;
 mod rdata;
 mod render;
+mod scalar;
 mod svcb;
 mod token;
 mod types;
 mod zone;
 
 pub use parse::{ParseError, parse};
-pub use problem::{Ignored, Problem};
+pub use problem::{Ignored, Problem, SvcProblem};
 pub use render::{render, render_data};
-pub use svcb::SvcProblem;
 pub use types::{mnemonic, record_type};
 pub use zone::{Found, Node, RrSet, Zone, ZoneRecord};
 
-/// Longest zone file in bytes: what a reference node accepts (`RPC_MAX_ZONEFILE_LEN`, zonefiles-and-atlas.md §1).
+/// Longest zone file in bytes: what a reference node accepts (its `RPC_MAX_ZONEFILE_LEN`).
 pub const ZONEFILE_MAX: usize = 40_960;
 /// Records read from one zone file; reading stops there. Far above any use, and it bounds all later work.
 pub const RECORDS_MAX: usize = 1_000;

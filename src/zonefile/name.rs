@@ -57,8 +57,7 @@ pub(super) fn write_label(text: &mut String, label: &[u8]) {
 
 /// Writes a string in quotes so that [`unescape`] reads it back.
 ///
-/// `;` is escaped although it is quoted, because the reference's parser needs it
-/// (zonefiles-and-atlas.md §1).
+/// `;` is escaped although it is quoted, because the reference's parser takes a bare one for a comment.
 pub(super) fn write_quoted(text: &mut String, bytes: &[u8]) {
     text.push('"');
     for &byte in bytes {

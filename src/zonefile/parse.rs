@@ -1,6 +1,6 @@
 //! From entries to records: directives, owner, TTL, class and type. `builder` makes the zone of them.
 //!
-//! Two habits of historical files differ from RFC 1035 (zonefiles-and-atlas.md §1):
+//! Two habits of historical files differ from RFC 1035:
 //!
 //! - `$ORIGIN foo.id` is absolute, with or without its final dot.
 //! - A line may start with its record type, in upper case, and then belongs to `@`. The reading of RFC
@@ -14,11 +14,11 @@
 use hickory_proto::rr::{Name, RecordType};
 
 use super::builder::{Builder, Record};
-use super::field::{Tokens, seconds};
 use super::key::OwnerKey;
 use super::name::parse_name;
 use super::problem::{Ignored, Problem};
-use super::token::{Entries, Entry, Position, Token};
+use super::scalar::seconds;
+use super::token::{Entries, Entry, Position, Token, Tokens};
 use super::types::{code, is_meta, record_type};
 use super::zone::Zone;
 use super::{TTL_MAX, ZONEFILE_MAX, rdata};
@@ -226,7 +226,7 @@ fn read_head<'t, 'z>(tokens: &'t [Token<'z>], start: Position) -> Result<Head<'t
     Err(tokens.position().ignored(Problem::MissingType))
 }
 
-/// Classes are dropped, as the reference does (zonefiles-and-atlas.md §1).
+/// Classes are dropped, as the reference does.
 fn is_class(word: &[u8]) -> bool {
     [&b"IN"[..], b"CS", b"CH", b"HS"]
         .iter()
@@ -267,7 +267,6 @@ mod tests {
 
     #[test]
     fn a_historical_zone_file_reads_as_it_was_meant() {
-        // zonefiles-and-atlas.md §1
         let text =
             "$ORIGIN foo.id\n$TTL 3600\n_http._tcp\tIN\tURI\t10\t1\t\"https://example.com/x\"\n\n";
         assert_eq!(

@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use super::svcb::SvcProblem;
 use super::{RDATA_MAX, RECORDS_MAX, RRSET_MAX};
 
 /// A part of the zone file that is not served.
@@ -151,4 +150,27 @@ pub enum Problem {
     /// Good SVCB or HTTPS records beside a malformed one: the RRset falls together (RFC 9460 §2.2).
     #[error("the other records of this name and type are not served beside this malformed one")]
     RrsetRejected,
+}
+
+/// Which rule of RFC 9460 a record breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SvcProblem {
+    /// Neither a known key nor `key0` to `key65534` (§2.1, §14.3.2).
+    #[error("unknown key; write keys without a name as key65333")]
+    UnknownKey,
+    /// A key that occurs twice (§2.1).
+    #[error("a key occurs twice")]
+    DuplicateKey,
+    /// In `\#` form: the keys do not ascend, or a length is wrong (§2.2).
+    #[error("the keys must ascend and the lengths fit")]
+    Layout,
+    /// A value that its key cannot have, or a missing one.
+    #[error("this key cannot have this value")]
+    BadValue,
+    /// `mandatory` names itself, a key twice, or a key that is absent (§8).
+    #[error("mandatory must list other keys of this record, each once")]
+    Mandatory,
+    /// `no-default-alpn` without `alpn` (§7.1.1).
+    #[error("no-default-alpn needs alpn beside it")]
+    NoDefaultAlpnAlone,
 }

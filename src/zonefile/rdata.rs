@@ -7,9 +7,11 @@
 use hickory_proto::rr::Name;
 
 use super::RDATA_MAX;
-use super::field::{Field, Tokens, decimal};
+use super::field::Field;
 use super::problem::{Ignored, Problem};
+use super::scalar::decimal;
 use super::svcb;
+use super::token::Tokens;
 use super::types::{code, fields};
 use crate::hash::{decode_hex, encode_hex};
 

@@ -1,7 +1,7 @@
 //! A zone as canonical text: `parse(origin, render(zone))` gives the same zone.
 //!
 //! It is meant to be announced on the chain and read by historical clients as well: `$ORIGIN` without its
-//! final dot, owners relative to it, strings in quotes with `;` escaped (zonefiles-and-atlas.md §1).
+//! final dot, owners relative to it, strings in quotes with `;` escaped, as the reference writes them.
 
 use hickory_proto::rr::{Name, RecordType};
 
@@ -239,7 +239,7 @@ mod tests {
         );
     }
 
-    /// The goal is 5 ms in a release build (conformance.md §2); asserted is ten times that.
+    /// The goal is 5 ms in a release build ; asserted is ten times that.
     #[test]
     fn the_worst_files_are_parsed_in_time() {
         let deep = "a.".repeat(120);

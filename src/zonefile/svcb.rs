@@ -8,34 +8,10 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::base64;
-use super::field::{Field, Tokens, address, decimal, push_text};
 use super::name::{unescape, write_quoted};
-use super::problem::Problem;
-use super::token::{Form, Token};
-
-/// Which rule of RFC 9460 a record breaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SvcProblem {
-    /// Neither a known key nor `key0` to `key65534` (§2.1, §14.3.2).
-    #[error("unknown key; write keys without a name as key65333")]
-    UnknownKey,
-    /// A key that occurs twice (§2.1).
-    #[error("a key occurs twice")]
-    DuplicateKey,
-    /// In `\#` form: the keys do not ascend, or a length is wrong (§2.2).
-    #[error("the keys must ascend and the lengths fit")]
-    Layout,
-    /// A value that its key cannot have, or a missing one.
-    #[error("this key cannot have this value")]
-    BadValue,
-    /// `mandatory` names itself, a key twice, or a key that is absent (§8).
-    #[error("mandatory must list other keys of this record, each once")]
-    Mandatory,
-    /// `no-default-alpn` without `alpn` (§7.1.1).
-    #[error("no-default-alpn needs alpn beside it")]
-    NoDefaultAlpnAlone,
-}
+use super::problem::{Problem, SvcProblem};
+use super::scalar::{address, base64, base64_text, decimal, measure_name, push_text};
+use super::token::{Form, Token, Tokens};
 
 /// The keys that have a name and, but for the last two, a shape (§14.3.2, RFC 9461, RFC 9540).
 const KEYS: &[(&str, u16)] = &[
@@ -119,7 +95,7 @@ pub(super) fn write(text: &mut String, wire: &[u8]) {
 /// What follows priority and target.
 fn params_of(wire: &[u8]) -> Option<&[u8]> {
     let (_, rest) = wire.split_at_checked(2)?;
-    rest.get(Field::Name.measure(rest)?..)
+    rest.get(measure_name(rest)?..)
 }
 
 fn split(mut wire: &[u8]) -> Option<Vec<(u16, &[u8])>> {
@@ -222,7 +198,7 @@ fn parse_value(key: u16, text: &[u8]) -> Result<Vec<u8>, Problem> {
         }
         IPV4_HINT => hints(items, |hint: Ipv4Addr| hint.octets()),
         IPV6_HINT => hints(items, |hint: Ipv6Addr| hint.octets()),
-        ECH => Ok(base64::decode(text).ok_or(Problem::BadBase64)?),
+        ECH => base64(text),
         _ => Ok(text.to_vec()),
     }
 }
@@ -281,7 +257,7 @@ fn write_value(text: &mut String, key: u16, value: &[u8]) {
             let hints = value.as_chunks::<16>().0;
             text.push_str(&joined(hints.iter().map(|hint| Ipv6Addr::from(*hint))));
         }
-        ECH => write_quoted(text, base64::encode(value).as_bytes()),
+        ECH => write_quoted(text, base64_text(value).as_bytes()),
         _ => write_quoted(text, value),
     }
 }

@@ -52,6 +52,54 @@ impl<'z> Token<'z> {
     }
 }
 
+/// The tokens of a record's data, taken one after the other.
+pub(super) struct Tokens<'t, 'z> {
+    rest: &'t [Token<'z>],
+    position: Position,
+}
+
+impl<'t, 'z> Tokens<'t, 'z> {
+    /// `before` is where the type stands: the place of a problem if there is no token at all.
+    pub(super) fn new(tokens: &'t [Token<'z>], before: Position) -> Self {
+        Self {
+            rest: tokens,
+            position: before,
+        }
+    }
+
+    /// The place of the token that was taken last.
+    pub(super) fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(super) fn peek(&self) -> Option<&'t Token<'z>> {
+        self.rest.first()
+    }
+
+    pub(super) fn next(&mut self) -> Option<&'t Token<'z>> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        self.position = first.position;
+        Some(first)
+    }
+
+    /// The text of the next token.
+    pub(super) fn text(&mut self) -> Result<&'z [u8], Problem> {
+        self.next()
+            .map(|token| token.text)
+            .ok_or(Problem::MissingField)
+    }
+
+    /// The texts of all remaining tokens in a row; at least one token.
+    pub(super) fn joined(&mut self) -> Result<Vec<u8>, Problem> {
+        let mut text = self.text()?.to_vec();
+        while let Some(token) = self.next() {
+            text.extend(token.text);
+        }
+        Ok(text)
+    }
+}
+
 /// One record or directive.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry<'z> {

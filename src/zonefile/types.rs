@@ -122,7 +122,7 @@ fn generic_code(text: &[u8]) -> Option<u16> {
     if !prefix.eq_ignore_ascii_case(b"TYPE") {
         return None;
     }
-    super::field::decimal(digits)
+    super::scalar::decimal(digits)
 }
 
 #[cfg(test)]

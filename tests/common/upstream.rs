@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
 
+use bitcoin::base64::Engine as _;
+use bitcoin::base64::prelude::BASE64_STANDARD;
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -209,7 +211,7 @@ impl Certificate {
             key_pem: made.signing_key.serialize_pem(),
             der,
             key,
-            pin: bnsd::zonefile::base64::encode(&digest),
+            pin: BASE64_STANDARD.encode(digest),
         }
     }
 
