@@ -22,6 +22,7 @@ use std::time::Duration;
 use hickory_proto::rr;
 
 use crate::bns::name::NamespaceId;
+pub use crate::bns::network::Network;
 use crate::dns::{self, Encrypted, Identity, QueryLog};
 use crate::resolver::Mode;
 use crate::upstream::{self, UpstreamConfig};
@@ -169,29 +170,6 @@ pub enum SourceKind {
     Blockfiles,
     /// The embedded chain on disk.
     Dev,
-}
-
-/// Chains whose constants are built in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Network {
-    /// Bitcoin's main network with the historical constants.
-    Mainnet,
-    /// A private test network.
-    Regtest,
-    /// The embedded chain.
-    Dev,
-}
-
-impl Network {
-    /// Its name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mainnet => "mainnet",
-            Self::Regtest => "regtest",
-            Self::Dev => "dev",
-        }
-    }
 }
 
 /// How much is logged. Only this crate's messages are, since those of the libraries can name queries.

@@ -7,8 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ask::Ask;
 use super::control::own_uid;
 use super::message::{self, MessageError, REPLY_MAX, Reply, Request};
+use crate::wallet::task::state::StateError;
 
 /// How long the daemon may take; a little longer than it takes itself before it gives up.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -45,6 +47,25 @@ pub enum ClientError {
         /// What is wrong with it.
         source: MessageError,
     },
+}
+
+/// Asks the first daemon that listens on one of some sockets, with a connection for each request.
+#[derive(Debug, Clone)]
+pub struct Client {
+    sockets: Vec<PathBuf>,
+}
+
+impl Client {
+    /// Nobody is asked yet; there is at least one socket.
+    pub fn new(sockets: Vec<PathBuf>) -> Self {
+        Self { sockets }
+    }
+}
+
+impl Ask for Client {
+    fn exchange(&self, request: &Request) -> Result<Reply, StateError> {
+        ask(&self.sockets, request).map_err(|error| StateError::Trouble(error.to_string()))
+    }
 }
 
 /// Asks the first daemon that listens on one of `sockets`, of which there is at least one.

@@ -10,6 +10,7 @@ use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
 use super::{names, owner};
+use crate::wallet::task::state::{Judgement, Search};
 
 /// Version of the protocol. It changes only when an old reader would misread a new line.
 pub const VERSION: u32 = 1;
@@ -46,7 +47,7 @@ pub enum Request {
     /// Whether the next blocks would accept transactions.
     Judge(owner::JudgeRequest),
     /// What became of transactions.
-    Operation(owner::OperationRequest),
+    Operation(Search),
     /// A zone file for the archive.
     Publish(owner::PublishRequest),
     /// A zone file from the archive.
@@ -92,7 +93,7 @@ pub enum Reply {
     /// To [`Request::Preorder`].
     Preorder(owner::PreorderReply),
     /// To [`Request::Judge`].
-    Judge(owner::JudgeReply),
+    Judge(Judgement),
     /// To [`Request::Operation`].
     Operation(owner::OperationReply),
     /// To [`Request::Publish`] and [`Request::Zonefile`].
@@ -109,6 +110,57 @@ pub enum Reply {
     Prefer(PreferReply),
     /// To any request that got no other.
     Error(ErrorReply),
+}
+
+/// A request, and the type of the reply to it.
+pub trait Question {
+    /// What is replied if all goes well.
+    type Answer;
+
+    /// The request.
+    fn request(self) -> Request;
+
+    /// The reply, unless it is one to another request.
+    fn answer(reply: Reply) -> Option<Self::Answer>;
+}
+
+macro_rules! questions {
+    ($($request:ty, $variant:ident => $reply:ident($answer:ty);)*) => {$(
+        impl Question for $request {
+            type Answer = $answer;
+
+            fn request(self) -> Request {
+                Request::$variant(self)
+            }
+
+            fn answer(reply: Reply) -> Option<$answer> {
+                match reply {
+                    Reply::$reply(answer) => Some(answer),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+questions! {
+    owner::ChainRequest, Chain => Chain(Box<owner::ChainReply>);
+    names::NameRequest, Name => Name(Box<names::NameReply>);
+    names::NamesRequest, Names => Names(names::NamesReply);
+    names::NamespaceRequest, Namespace => Namespace(Box<names::NamespaceReply>);
+    names::NamespacesRequest, Namespaces => Namespaces(names::NamespacesReply);
+    names::PricesRequest, Prices => Prices(names::PricesReply);
+    owner::PreorderRequest, Preorder => Preorder(owner::PreorderReply);
+    owner::JudgeRequest, Judge => Judge(Judgement);
+    Search, Operation => Operation(owner::OperationReply);
+    owner::PublishRequest, Publish => Zonefile(owner::ZonefileReply);
+    owner::ZonefileRequest, Zonefile => Zonefile(owner::ZonefileReply);
+    owner::CoinsRequest, Coins => Coins(owner::CoinsReply);
+    owner::SubmitRequest, Submit => Mined(owner::MinedReply);
+    owner::MineRequest, Mine => Mined(owner::MinedReply);
+    owner::FaucetRequest, Faucet => Mined(owner::MinedReply);
+    LookupRequest, Lookup => Lookup(LookupReply);
+    StatusRequest, Status => Status(Box<StatusReply>);
 }
 
 /// Why there is no other reply.

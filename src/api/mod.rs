@@ -17,6 +17,7 @@
 //! Nothing here knows how an answer is found: the daemon hands in a [`control::Control`]. Nothing that
 //! arrives is trusted: lines, connections and waiting are bounded.
 
+pub mod ask;
 pub mod cache;
 pub mod client;
 pub mod control;

@@ -1,9 +1,16 @@
 //! What the owner's engine asks the daemon: constants of the chain, forecasts, zone files, coins; never a key.
 //!
-//! Hashes, scripts and transactions are hex, amounts satoshi, addresses base58 of the followed network. Everything
-//! here is public data; a transaction that is judged may lack its signatures.
+//! Hashes, scripts and transactions are hex, amounts satoshi. What the engine itself works with is defined beside it, in
+//! [`crate::wallet::task::state`]; a transaction that is judged may lack its signatures.
 
+use std::net::SocketAddr;
+
+use bitcoin::{Amount, ScriptBuf, Transaction, Txid};
 use serde::{Deserialize, Serialize};
+
+use crate::hash::{PreorderHash, ZonefileHash};
+use crate::wallet::hex;
+use crate::wallet::task::state::{ChainFacts, IndexedOperation, Prevout, Proposed};
 
 /// How many blocks are searched for a transaction.
 pub const SEARCH_MAX: u32 = 20_000;
@@ -13,44 +20,16 @@ pub const SEARCH_MAX: u32 = 20_000;
 #[serde(deny_unknown_fields)]
 pub struct ChainRequest {}
 
-/// What somebody who builds operations has to know of the chain.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The followed chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainReply {
-    /// `mainnet`, `regtest` or `dev`.
-    pub network: String,
+    /// Constants and tip.
+    #[serde(flatten)]
+    pub facts: ChainFacts,
     /// Whose blocks are followed: `dev`, `bitcoind`, `blockfiles` or `none`.
     pub source: String,
-    /// The two bytes that operations start with.
-    pub magic: String,
-    /// Version byte of p2pkh addresses.
-    pub p2pkh_version: u8,
-    /// Version byte of p2sh addresses.
-    pub p2sh_version: u8,
-    /// Where fees are burnt.
-    pub burn_address: String,
-    /// Whether the next block takes zone file hashes in registrations.
-    pub register_with_value_hash: bool,
-    /// Whether the next block takes tokens for names, which changes the form of renewals.
-    pub names_take_tokens: bool,
-    /// Whether the next block wants tokens for namespaces.
-    pub namespaces_cost_tokens: bool,
-    /// Height of the indexed tip; `null` before the first block.
-    pub height: Option<u32>,
-    /// Height of the best block that the source knows.
-    pub best_height: u32,
-    /// Whether the index is at the tip of its source.
-    pub synced: bool,
-    /// The consensus hash to quote.
-    pub consensus_hash: String,
-    /// For how many blocks it can be quoted.
-    pub consensus_hash_lifetime: u32,
-    /// All that can be quoted in the next block, newest first: one a height, each for one block less.
-    #[serde(default)]
-    pub quotable: Vec<String>,
-    /// How many blocks are on top of an indexed one.
-    pub confirmations: u32,
-    /// Where DNS is served, as ADDRESS:PORT.
-    pub listeners: Vec<String>,
+    /// Where DNS is served.
+    pub listeners: Vec<SocketAddr>,
 }
 
 /// Asks for the unspent preorders with a hash.
@@ -58,7 +37,7 @@ pub struct ChainReply {
 #[serde(deny_unknown_fields)]
 pub struct PreorderRequest {
     /// The commitment.
-    pub hash: String,
+    pub hash: PreorderHash,
 }
 
 /// Unspent preorders.
@@ -69,14 +48,15 @@ pub struct PreorderReply {
 }
 
 /// An unspent preorder.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreorderRow {
     /// Its height.
     pub height: u32,
     /// Its transaction.
-    pub txid: String,
+    pub txid: Txid,
     /// What it paid.
-    pub satoshi: u64,
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub satoshi: Amount,
 }
 
 /// Asks whether the next blocks would accept transactions.
@@ -84,69 +64,9 @@ pub struct PreorderRow {
 #[serde(deny_unknown_fields)]
 pub struct JudgeRequest {
     /// What each of the next blocks holds.
-    pub blocks: Vec<Vec<JudgedTransaction>>,
+    pub blocks: Vec<Vec<Proposed>>,
     /// The name or namespace that they are about, so that a later height can be found.
     pub about: Option<String>,
-}
-
-/// A transaction with what it spends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JudgedTransaction {
-    /// The transaction.
-    pub transaction: String,
-    /// The output that each input spends.
-    pub prevouts: Vec<JudgedOutput>,
-}
-
-/// An output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JudgedOutput {
-    /// Its worth.
-    pub satoshi: u64,
-    /// Its script.
-    pub script: String,
-}
-
-/// What would become of the transactions.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JudgeReply {
-    /// Height of the first of the blocks.
-    pub height: u32,
-    /// One for each transaction that is an operation, in order.
-    pub verdicts: Vec<Verdict>,
-    /// First height from which on all of them would be accepted, if not now and if one was found.
-    pub passes_at: Option<u32>,
-}
-
-/// What would become of an operation.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// Height of its block.
-    pub height: u32,
-    /// In the reference's words.
-    pub operation: String,
-    /// The rule that would refuse it; `null` if it would be accepted.
-    pub reject: Option<String>,
-    /// That rule in words.
-    pub reason: Option<String>,
-    /// The text that would enter the ops hash.
-    pub text: Option<String>,
-}
-
-/// Asks what became of transactions.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OperationRequest {
-    /// The transactions.
-    #[serde(default)]
-    pub txids: Vec<String>,
-    /// Transactions by their hash without signatures, for those whose signatures somebody else makes.
-    #[serde(default)]
-    pub normalized: Vec<String>,
-    /// First height to look at.
-    pub from: u32,
 }
 
 /// What became of those that are indexed.
@@ -156,25 +76,13 @@ pub struct OperationReply {
     pub operations: Vec<IndexedOperation>,
 }
 
-/// An operation in a block.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexedOperation {
-    /// Its transaction.
-    pub txid: String,
-    /// Its height.
-    pub height: u32,
-    /// Consensus hash of that height.
-    pub consensus_hash: String,
-    /// The rule that refused it, in words; `null` if it was accepted.
-    pub reason: Option<String>,
-}
-
 /// Hands a zone file to the archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PublishRequest {
     /// Its bytes.
-    pub zonefile: String,
+    #[serde(with = "hex::bytes")]
+    pub zonefile: Vec<u8>,
 }
 
 /// Asks for a zone file.
@@ -182,16 +90,17 @@ pub struct PublishRequest {
 #[serde(deny_unknown_fields)]
 pub struct ZonefileRequest {
     /// Its hash.
-    pub hash: String,
+    pub hash: ZonefileHash,
 }
 
 /// A zone file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZonefileReply {
     /// Its hash.
-    pub hash: String,
+    pub hash: ZonefileHash,
     /// Its bytes; `null` if the archive has none.
-    pub zonefile: Option<String>,
+    #[serde(with = "hex::optional_bytes")]
+    pub zonefile: Option<Vec<u8>>,
 }
 
 /// Asks the embedded chain for spendable outputs.
@@ -199,7 +108,7 @@ pub struct ZonefileReply {
 #[serde(deny_unknown_fields)]
 pub struct CoinsRequest {
     /// To these scripts.
-    pub scripts: Vec<String>,
+    pub scripts: Vec<ScriptBuf>,
 }
 
 /// Spendable outputs.
@@ -210,16 +119,15 @@ pub struct CoinsReply {
 }
 
 /// A spendable output.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoinRow {
     /// Its transaction.
-    pub txid: String,
+    pub txid: Txid,
     /// Its place there.
     pub vout: u32,
-    /// Its worth.
-    pub satoshi: u64,
-    /// Its script.
-    pub script: String,
+    /// Its worth and its script.
+    #[serde(flatten)]
+    pub output: Prevout,
 }
 
 /// Sends transactions to the embedded chain.
@@ -227,7 +135,8 @@ pub struct CoinRow {
 #[serde(deny_unknown_fields)]
 pub struct SubmitRequest {
     /// In the order in which they depend on each other.
-    pub transactions: Vec<String>,
+    #[serde(with = "hex::transactions")]
+    pub transactions: Vec<Transaction>,
 }
 
 /// Mines on the embedded chain.
@@ -251,7 +160,8 @@ pub struct FaucetRequest {
     /// To whom.
     pub address: String,
     /// How much.
-    pub satoshi: u64,
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub satoshi: Amount,
 }
 
 /// How the embedded chain stands after a change.

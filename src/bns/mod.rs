@@ -27,6 +27,7 @@ pub mod forecast;
 mod keychain;
 pub mod life;
 pub mod name;
+pub mod network;
 pub mod operation;
 pub mod params;
 mod pending;

@@ -1,7 +1,9 @@
 //! Why an operation is refused: one variant per rule that can refuse, each with its section.
 
 /// The rule that refused an operation. Its text says what stands in the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error, serde::Serialize, serde::Deserialize,
+)]
 pub enum Reject {
     /// The payload or the outputs are not what the opcode promises (wf §4, §6).
     #[error("the payload or its outputs are malformed")]

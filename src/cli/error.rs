@@ -1,11 +1,18 @@
 //! How a command ends.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::api::client::ClientError;
-use crate::api::message::{ErrorKind, ErrorReply};
+use super::passphrase::PassphraseError;
 use crate::config::ConfigError;
+use crate::wallet::journal::JournalError;
+use crate::wallet::phrase::PhraseError;
+use crate::wallet::psbt::PsbtError;
+use crate::wallet::task::TaskError;
+use crate::wallet::task::error::Fault;
+use crate::wallet::task::state::StateError;
+use crate::wallet::vault::VaultError;
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,27 +33,35 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what it should.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// There is no valid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The daemon was not reached.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The daemon refused.
-    #[error("{}", .0.message)]
-    Refused(ErrorReply),
     /// The daemon sent the reply to another request.
     #[error("the daemon replied to another request: restart it, it may be of another version")]
     Unexpected,
-    /// The daemon that this command became ended badly.
+    /// The daemon that this command became ended with an error.
     #[error("{0:#}")]
     Daemon(anyhow::Error),
-    /// An operation was not done.
+    /// The daemon was not reached, or a wish was not carried out.
     #[error(transparent)]
-    Own(#[from] super::own::OwnError),
+    Task(#[from] TaskError),
+    /// There is no passphrase.
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// The arguments make no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A file that was named cannot be used.
+    #[error("cannot use {}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The answer is no, for this reason.
     #[error("{0}")]
     No(String),
@@ -58,14 +73,45 @@ pub enum CliError {
     Output(io::Error),
 }
 
+/// What the parts of the wallet say is what a task would say.
+macro_rules! as_task_error {
+    ($($error:ty),*) => {$(
+        impl From<$error> for CliError {
+            fn from(error: $error) -> Self {
+                Self::Task(error.into())
+            }
+        }
+    )*};
+}
+
+as_task_error!(StateError, VaultError, JournalError, PsbtError);
+
+impl From<PhraseError> for CliError {
+    fn from(error: PhraseError) -> Self {
+        VaultError::from(error).into()
+    }
+}
+
 impl CliError {
+    /// What the system says about a file.
+    pub fn file(path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        |source| Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// The exit code that tells a script about it.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Config(error) if error.is_wrong_use() => Exit::WrongUse,
-            Self::Refused(error) if error.kind == ErrorKind::Usage => Exit::WrongUse,
-            Self::Own(error) => error.exit(),
+            Self::Usage(_) => Exit::WrongUse,
             Self::No(_) => Exit::No,
+            Self::Task(error) => match error.fault() {
+                Fault::Refusal => Exit::No,
+                Fault::Usage => Exit::WrongUse,
+                Fault::Trouble => Exit::Trouble,
+            },
             _ => Exit::Trouble,
         }
     }

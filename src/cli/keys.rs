@@ -1,7 +1,7 @@
 //! `bnsd keys`: make, import, list and export the keys that own names. Needs no daemon.
 
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bitcoin::{NetworkKind, PrivateKey, PublicKey};
 use clap::{Args, Subcommand};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::output::Page;
-use super::own::{KeyOptions, OwnError, vault_without_daemon};
+use super::own::{KeyOptions, vault_without_daemon};
 use super::{CliError, Context, Exit};
 use crate::bns::address::AddressVersions;
 use crate::wallet::harden;
@@ -113,7 +113,7 @@ struct ShownAddress {
 }
 
 impl KeysCommand {
-    /// Does it.
+    /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         harden::forbid_dumps();
         match self {
@@ -128,16 +128,11 @@ impl KeysCommand {
 impl New {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let vault = vault_without_daemon(context, &self.keys)?;
-        let phrase = Phrase::generate(self.words).map_err(OwnError::from)?;
+        let phrase = Phrase::generate(self.words)?;
         let words = phrase.text();
-        let passphrase = self
-            .keys
-            .passphrase()
-            .choose("Passphrase for the new key: ");
-        let passphrase = passphrase.map_err(OwnError::from)?;
-        let file = vault
-            .create(&self.name, &Secret::Phrase(phrase), &passphrase)
-            .map_err(OwnError::from)?;
+        let passphrases = self.keys.passphrase();
+        let passphrase = passphrases.choose("Passphrase for the new key: ")?;
+        let file = vault.create(&self.name, &Secret::Phrase(phrase), &passphrase)?;
         let shown = shown(&file, 1, Some(words.to_string()));
         context.output.print(&shown, || {
             let mut page = page(std::slice::from_ref(&shown));
@@ -163,18 +158,18 @@ impl Import {
             (None, Some(path)) => {
                 let secret = read_secret(path, vault.network())?;
                 let passphrase = self.keys.passphrase().choose("Passphrase for the key: ");
-                vault.create(&self.name, &secret, &passphrase.map_err(OwnError::from)?)
+                vault.create(&self.name, &secret, &passphrase?)
             }
-            (None, None) => return Err(usage("name a file with --file").into()),
+            (None, None) => return Err(usage("name a file with --file")),
         };
-        let shown = shown(&file.map_err(OwnError::from)?, 1, None);
+        let shown = shown(&file?, 1, None);
         context
             .output
             .print(&shown, || page(std::slice::from_ref(&shown)))?;
         Ok(Exit::Success)
     }
 
-    fn public_key(&self, vault: &Vault, member: &str) -> Result<PublicKey, OwnError> {
+    fn public_key(&self, vault: &Vault, member: &str) -> Result<PublicKey, CliError> {
         if let Ok(key) = member.parse::<PublicKey>() {
             return Ok(key);
         }
@@ -191,7 +186,7 @@ impl Import {
 impl List {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let vault = vault_without_daemon(context, &self.keys)?;
-        let files = vault.list().map_err(OwnError::from)?;
+        let files = vault.list()?;
         let keys: Vec<Shown> = files
             .iter()
             .map(|file| shown(file, self.addresses, None))
@@ -204,15 +199,12 @@ impl List {
 impl Export {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let vault = vault_without_daemon(context, &self.keys)?;
-        let file = vault.load(&self.name).map_err(OwnError::from)?;
+        let file = vault.load(&self.name)?;
         let secret = if self.descriptor || !file.has_secret() {
             None
         } else {
-            let passphrase = self.keys.passphrase().read("Passphrase: ");
-            let passphrase = passphrase.map_err(OwnError::from)?;
-            let opened = vault
-                .open(&self.name, &passphrase)
-                .map_err(OwnError::from)?;
+            let passphrase = self.keys.passphrase().read("Passphrase: ")?;
+            let opened = vault.open(&self.name, &passphrase)?;
             Some(text_of(&opened, vault.network()))
         };
         let shown = shown(&file, 1, secret);
@@ -235,11 +227,8 @@ fn text_of(secret: &Secret, network: NetworkKind) -> String {
 }
 
 /// A phrase or a WIF key from a file.
-fn read_secret(path: &PathBuf, network: NetworkKind) -> Result<Secret, OwnError> {
-    let failed = |source| OwnError::File {
-        path: path.clone(),
-        source,
-    };
+fn read_secret(path: &Path, network: NetworkKind) -> Result<Secret, CliError> {
+    let failed = CliError::file(path);
     let mut text = Zeroizing::new(String::new());
     if path.as_os_str() == "-" {
         std::io::stdin()
@@ -270,8 +259,8 @@ fn read_secret(path: &PathBuf, network: NetworkKind) -> Result<Secret, OwnError>
     Ok(Secret::Phrase(Phrase::parse(&text)?))
 }
 
-fn usage(text: &str) -> OwnError {
-    OwnError::Usage(text.to_owned())
+fn usage(text: &str) -> CliError {
+    CliError::Usage(text.to_owned())
 }
 
 fn shown(file: &KeyFile, count: u32, secret: Option<String>) -> Shown {

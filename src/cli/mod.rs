@@ -5,13 +5,15 @@
 //! log go to the standard error. The exit code is 0 for success, 1 for "no" (no such name), 2 for wrong use and
 //! 3 for trouble on the way; an error is one sentence that says what to do next.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::api::client;
-use crate::api::message::{Reply, Request};
+use crate::api::ask::Ask as _;
+use crate::api::client::Client;
+use crate::api::message::{Question, Reply, Request};
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
 mod cache;
@@ -27,6 +29,7 @@ mod name;
 mod namespace;
 mod output;
 mod own;
+mod passphrase;
 mod portal;
 mod prefer;
 mod serve;
@@ -120,6 +123,7 @@ impl Cli {
             output: Output::of_terminal(self.global.json),
             global: self.global,
             places: Places::of_platform(),
+            config: OnceCell::new(),
         };
         match self.command {
             Command::Demo(demo) => demo.run(&context),
@@ -146,6 +150,8 @@ struct Context {
     global: Global,
     places: Places,
     output: Output,
+    /// That of the daemon, read when it is first needed.
+    config: OnceCell<Config>,
 }
 
 impl Context {
@@ -169,14 +175,28 @@ impl Context {
         Ok(Config::load(&sources)?)
     }
 
+    /// The configuration of the daemon, read once.
+    fn config(&self) -> Result<&Config, CliError> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = self.load(Profile::Serve, Vec::new())?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// Reaches the running daemon.
+    fn client(&self) -> Result<Client, CliError> {
+        Ok(Client::new(self.config()?.control_candidates(&self.places)))
+    }
+
     /// Asks the running daemon; an error reply is an error.
     fn ask(&self, request: &Request) -> Result<Reply, CliError> {
-        let config = self.load(Profile::Serve, Vec::new())?;
-        let sockets = config.control_candidates(&self.places);
-        match client::ask(&sockets, request)? {
-            Reply::Error(error) => Err(CliError::Refused(error)),
-            reply => Ok(reply),
-        }
+        Ok(self.client()?.reply(request)?)
+    }
+
+    /// The running daemon's answer to a question.
+    fn answer<Q: Question>(&self, question: Q) -> Result<Q::Answer, CliError> {
+        Ok(self.client()?.ask(question)?)
     }
 }
 

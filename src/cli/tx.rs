@@ -1,23 +1,18 @@
 //! `bnsd tx`: transactions that travel between machines, and the embedded chain's conveniences.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bitcoin::consensus::{deserialize, serialize};
-use bitcoin::{Psbt, Transaction, TxOut};
+use bitcoin::consensus::encode::deserialize_hex;
+use bitcoin::{Amount, Psbt, Transaction};
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::output::Page;
-use super::own::{Desk, KeyOptions, OwnError, judged};
+use super::own::{KeyOptions, Shown, open, print_psbt, write_psbt};
 use super::{CliError, Context, Exit};
-use crate::api::message::{Reply, Request};
 use crate::api::owner::{FaucetRequest, MineRequest, MinedReply};
-use crate::hash::{decode_hex, encode_hex};
-use crate::virtualchain::scan;
 use crate::wallet::harden;
-use crate::wallet::lock::Lock;
-use crate::wallet::node::Node;
 use crate::wallet::psbt;
+use crate::wallet::task::elsewhere::Check;
 
 /// Most blocks that one request mines.
 const MINED_AT_ONCE: u32 = 200;
@@ -99,15 +94,6 @@ pub struct Mine {
     empty: bool,
 }
 
-/// What the commands print as JSON.
-#[derive(Debug, Serialize)]
-struct Shown {
-    txid: String,
-    complete: bool,
-    signatures_added: usize,
-    transaction: String,
-}
-
 /// A PSBT or a transaction.
 enum Found {
     Psbt(Box<Psbt>),
@@ -115,97 +101,46 @@ enum Found {
 }
 
 impl TxCommand {
-    /// Does it.
+    /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         harden::forbid_dumps();
         match self {
             Self::Decode(named) => decode(&named, context),
             Self::Sign(sign) => sign.run(context),
             Self::Send(send) => send.run(context),
-            Self::Faucet(faucet) => {
-                let request = Request::Faucet(FaucetRequest {
+            Self::Faucet(faucet) => mined(
+                context,
+                &context.answer(FaucetRequest {
                     address: faucet.address,
-                    satoshi: faucet.satoshi,
-                });
-                mined(context, context.ask(&request)?)
-            }
+                    satoshi: Amount::from_sat(faucet.satoshi),
+                })?,
+            ),
             Self::Mine(mine) => mine.run(context),
         }
     }
 }
 
 fn decode(named: &Named, context: &Context) -> Result<Exit, CliError> {
-    let desk = Desk::open(context, &named.keys)?;
+    let wallet = open(context, &named.keys)?;
     match read(&named.file)? {
         Found::Raw(transaction) => {
-            let spent = spent(&*desk.node()?, &transaction)?.unwrap_or_default();
-            show(&desk, &transaction, &spent, Completeness::Signed)
+            let spent = wallet.spent(&transaction)?.unwrap_or_default();
+            Shown::new(&transaction, true, 0).print(context, &wallet, &transaction, &spent)
         }
-        Found::Psbt(found) => show_psbt(&desk, &found),
+        Found::Psbt(found) => print_psbt(context, &wallet, &found),
     }?;
     Ok(Exit::Success)
 }
 
-/// Whether all signatures are there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Completeness {
-    Signed,
-    Unsigned,
-}
-
-/// Shows what a PSBT does.
-pub(super) fn show_psbt(desk: &Desk<'_>, psbt: &Psbt) -> Result<(), CliError> {
-    let spent = psbt::prevouts(psbt).map_err(OwnError::from)?;
-    match psbt::finish(psbt) {
-        Ok(signed) => show(desk, &signed, &spent, Completeness::Signed),
-        Err(_) => show(desk, &psbt.unsigned_tx, &spent, Completeness::Unsigned),
-    }
-}
-
-fn show(
-    desk: &Desk<'_>,
-    transaction: &Transaction,
-    spent: &[TxOut],
-    completeness: Completeness,
-) -> Result<(), CliError> {
-    let complete = completeness == Completeness::Signed;
-    let shown = shown(transaction, complete, 0);
-    desk.context.output.print(&shown, || {
-        let mut page = Page::default();
-        page.heading(if complete {
-            "signed"
-        } else {
-            "not fully signed"
-        });
-        page.entry("txid", &shown.txid);
-        desk.write_transaction(&mut page, transaction, spent);
-        page
-    })
-}
-
 impl Sign {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let desk = Desk::open(context, &self.keys)?;
-        let Found::Psbt(mut psbt) = read(&self.file)? else {
-            return Err(OwnError::Usage("only a PSBT can be signed".to_owned()).into());
-        };
-        for path in &self.join {
-            let Found::Psbt(other) = read(path)? else {
-                return Err(OwnError::Usage(format!("{} is no PSBT", path.display())).into());
-            };
-            if !psbt::join(&mut psbt, *other) {
-                let text = format!("{} is a PSBT of another transaction", path.display());
-                return Err(OwnError::Usage(text).into());
-            }
-        }
-        let locks = locks(&desk, &psbt::prevouts(&psbt).map_err(OwnError::from)?)?;
-        let keys = desk.signing_keys(&locks)?;
-        let keys: Vec<_> = keys.iter().collect();
-        let added = psbt::sign(&mut psbt, &keys).map_err(OwnError::from)?;
-        let path = self.output.unwrap_or(self.file);
-        write(&path, &Psbt::serialize(&psbt))?;
+        let wallet = open(context, &self.keys)?;
+        let mut psbt = self.joined()?;
+        let locks = wallet.keyring.locks(&psbt::prevouts(&psbt)?)?;
+        let added = psbt::sign(&mut psbt, &wallet.keyring.signing_keys(&locks)?)?;
+        write_psbt(self.output.as_ref().unwrap_or(&self.file), &psbt)?;
         let complete = psbt::is_complete(&psbt);
-        let shown = shown(&psbt.unsigned_tx, complete, added);
+        let shown = Shown::new(&psbt.unsigned_tx, complete, added);
         context.output.print(&shown, || {
             let mut page = Page::default();
             page.heading(format!("{added} signatures added"));
@@ -222,43 +157,39 @@ impl Sign {
             Exit::No
         })
     }
-}
 
-/// The locks behind outputs that are ours; members of a shared address are found by its file.
-pub(super) fn locks(desk: &Desk<'_>, prevouts: &[TxOut]) -> Result<Vec<Lock>, CliError> {
-    let mut locks = Vec::new();
-    for prevout in prevouts {
-        let found = desk
-            .vault
-            .find(&prevout.script_pubkey)
-            .map_err(OwnError::from)?;
-        locks.extend(found.map(|(_, lock)| lock));
+    /// The PSBT with the signatures of all its copies.
+    fn joined(&self) -> Result<Psbt, CliError> {
+        let Found::Psbt(mut psbt) = read(&self.file)? else {
+            return Err(CliError::Usage("only a PSBT can be signed".to_owned()));
+        };
+        for path in &self.join {
+            if !psbt::join(&mut psbt, read_psbt(path)?) {
+                let text = format!("{} is a PSBT of another transaction", path.display());
+                return Err(CliError::Usage(text));
+            }
+        }
+        Ok(*psbt)
     }
-    Ok(locks)
 }
 
 impl Send {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let desk = Desk::open(context, &self.keys)?;
-        let node = desk.node()?;
+        let wallet = open(context, &self.keys)?;
         let (transaction, spent) = match read(&self.file)? {
             Found::Raw(transaction) => {
-                let spent = spent(&*node, &transaction)?;
+                let spent = wallet.spent(&transaction)?;
                 (transaction, spent)
             }
-            Found::Psbt(found) => {
-                let spent = psbt::prevouts(&found).map_err(OwnError::from)?;
-                let signed = psbt::finish(&found).map_err(OwnError::from)?;
-                (signed, Some(spent))
-            }
+            Found::Psbt(found) => (psbt::finish(&found)?, Some(psbt::prevouts(&found)?)),
         };
-        if !self.unchecked {
-            check(&desk, &transaction, spent.as_deref())?;
-        }
-        let begun = desk.note_signed(&transaction)?;
-        node.send(std::slice::from_ref(&transaction))
-            .map_err(OwnError::from)?;
-        let shown = shown(&transaction, true, 0);
+        let check = if self.unchecked {
+            Check::Nothing
+        } else {
+            Check::Rules
+        };
+        let begun = wallet.send(&transaction, spent.as_deref(), check)?;
+        let shown = Shown::new(&transaction, true, 0);
         context.output.print(&shown, || {
             let mut page = Page::default();
             page.heading("sent");
@@ -275,36 +206,6 @@ impl Send {
     }
 }
 
-/// Refuses what the rules would refuse. A transaction without operation is none of their business.
-fn check(
-    desk: &Desk<'_>,
-    transaction: &Transaction,
-    spent: Option<&[TxOut]>,
-) -> Result<(), CliError> {
-    if scan::payload(transaction, desk.magic).is_none() {
-        return Ok(());
-    }
-    let spent = spent.ok_or_else(|| {
-        OwnError::Usage(
-            "what this transaction spends is not known here, so the rules cannot be asked: send its PSBT, or insist with --unchecked".to_owned(),
-        )
-    })?;
-    desk.synced_chain()?;
-    let about = transaction.compute_txid().to_string();
-    desk.judge(vec![vec![judged(transaction, spent)]], &about)?;
-    Ok(())
-}
-
-/// What a transaction spends, if the node can say.
-fn spent(node: &dyn Node, transaction: &Transaction) -> Result<Option<Vec<TxOut>>, OwnError> {
-    let outputs = transaction
-        .input
-        .iter()
-        .map(|input| node.output(&input.previous_output));
-    let outputs: Vec<Option<TxOut>> = outputs.collect::<Result<_, _>>()?;
-    Ok(outputs.into_iter().collect())
-}
-
 impl Mine {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let automatic = match (self.manual, self.automatic) {
@@ -316,24 +217,20 @@ impl Mine {
         loop {
             let blocks = left.min(MINED_AT_ONCE);
             left -= blocks;
-            let request = Request::Mine(MineRequest {
+            let reply = context.answer(MineRequest {
                 blocks,
                 automatic,
                 empty: self.empty,
-            });
-            let reply = context.ask(&request)?;
+            })?;
             if left == 0 {
-                return mined(context, reply);
+                return mined(context, &reply);
             }
         }
     }
 }
 
-fn mined(context: &Context, reply: Reply) -> Result<Exit, CliError> {
-    let Reply::Mined(reply) = reply else {
-        return Err(CliError::Unexpected);
-    };
-    context.output.print(&reply, || page(&reply))?;
+fn mined(context: &Context, reply: &MinedReply) -> Result<Exit, CliError> {
+    context.output.print(reply, || page(reply))?;
     Ok(Exit::Success)
 }
 
@@ -344,47 +241,23 @@ fn page(reply: &MinedReply) -> Page {
     page
 }
 
-fn shown(transaction: &Transaction, complete: bool, signatures_added: usize) -> Shown {
-    Shown {
-        txid: transaction.compute_txid().to_string(),
-        complete,
-        signatures_added,
-        transaction: encode_hex(&serialize(transaction)),
-    }
-}
-
 /// A PSBT from a file.
-pub(super) fn read_psbt(path: &PathBuf) -> Result<Psbt, OwnError> {
+pub(super) fn read_psbt(path: &Path) -> Result<Psbt, CliError> {
     match read(path)? {
         Found::Psbt(psbt) => Ok(*psbt),
-        Found::Raw(_) => Err(OwnError::Usage(format!("{} is no PSBT", path.display()))),
+        Found::Raw(_) => Err(CliError::Usage(format!("{} is no PSBT", path.display()))),
     }
 }
 
-/// Writes a file that others may read: a PSBT holds no secret.
-pub(super) fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), OwnError> {
-    std::fs::write(path, bytes).map_err(|source| OwnError::File {
-        path: path.clone(),
-        source,
-    })
-}
-
-fn read(path: &PathBuf) -> Result<Found, OwnError> {
-    let failed = |source| OwnError::File {
-        path: path.clone(),
-        source,
-    };
-    let length = std::fs::metadata(path).map_err(failed)?.len();
+fn read(path: &Path) -> Result<Found, CliError> {
+    let length = std::fs::metadata(path).map_err(CliError::file(path))?.len();
     if length > psbt::LENGTH_MAX as u64 {
         return Err(psbt::PsbtError::Malformed.into());
     }
-    let bytes = std::fs::read(path).map_err(failed)?;
-    if let Some(raw) = std::str::from_utf8(&bytes)
-        .ok()
-        .and_then(|text| decode_hex(text.trim()))
-        && let Ok(transaction) = deserialize(&raw)
-    {
-        return Ok(Found::Raw(transaction));
+    let bytes = std::fs::read(path).map_err(CliError::file(path))?;
+    let text = std::str::from_utf8(&bytes).ok();
+    match text.and_then(|text| deserialize_hex(text.trim()).ok()) {
+        Some(transaction) => Ok(Found::Raw(transaction)),
+        None => Ok(Found::Psbt(Box::new(psbt::parse(&bytes)?))),
     }
-    Ok(Found::Psbt(Box::new(psbt::parse(&bytes)?)))
 }

@@ -1,25 +1,26 @@
 //! `bnsd zonefile`: write, check and publish the text that a name says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
 use hickory_proto::rr::Name as DnsName;
 use serde::Serialize;
 
-use super::name::{self, ZonefileChoice};
+use super::name::read_zonefile;
 use super::output::Page;
-use super::own::{Desk, OwnError, Progress, SendOptions, name_of};
+use super::own::{SendOptions, name, open, report, state_of};
 use super::{CliError, Context, Exit};
 use crate::api::lookup::LookupRequest;
-use crate::api::message::{Reply, Request};
 use crate::api::owner::ZonefileRequest;
 use crate::api::status::StatusRequest;
 use crate::bns::Name;
-use crate::hash::{ZonefileHash, decode_hex};
+use crate::hash::ZonefileHash;
 use crate::wallet::harden;
+use crate::wallet::task::{Outcome, Wish};
 use crate::zonefile::{Zone, mnemonic, parse, render_data};
 
 /// How long the own DNS may take to answer with a published zone file.
@@ -128,7 +129,7 @@ pub struct Export {
 }
 
 impl ZonefileCommand {
-    /// Does it.
+    /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         match self {
             Self::New(new) => new.run(context),
@@ -142,16 +143,11 @@ impl ZonefileCommand {
     }
 }
 
-fn parse_name(text: &str) -> Result<Name, OwnError> {
-    let name: Result<Name, _> = text.parse();
-    name.map_err(|error| OwnError::Usage(format!("{text:?} is no name: {error}")))
-}
-
 // ---- new ------------------------------------------------------------------------------------------------
 
 impl New {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let name = parse_name(&self.name)?;
+        let name = name(&self.name)?;
         let text = self.text(&name);
         context
             .output
@@ -221,10 +217,10 @@ struct Checked {
 }
 
 impl Checked {
-    fn of(name: &Name, bytes: &[u8]) -> Result<Self, OwnError> {
+    fn of(name: &Name, bytes: &[u8]) -> Result<Self, CliError> {
         let origin = DnsName::from_ascii(format!("{name}."));
-        let origin = origin.map_err(|error| OwnError::Usage(error.to_string()))?;
-        let zone = parse(&origin, bytes).map_err(|error| OwnError::No(error.to_string()))?;
+        let origin = origin.map_err(|error| CliError::Usage(error.to_string()))?;
+        let zone = parse(&origin, bytes).map_err(|error| CliError::No(error.to_string()))?;
         Ok(Self {
             name: name.to_string(),
             hash: ZonefileHash::of(bytes).to_string(),
@@ -266,8 +262,8 @@ fn records(zone: &Zone) -> Vec<String> {
 
 impl File {
     fn check(self, context: &Context) -> Result<Exit, CliError> {
-        let bytes = name::read_zonefile(&self.file)?;
-        let checked = Checked::of(&parse_name(&self.name)?, &bytes)?;
+        let bytes = read_zonefile(&self.file)?;
+        let checked = Checked::of(&name(&self.name)?, &bytes)?;
         context.output.print(&checked, || checked.page())?;
         Ok(if checked.problem_count == 0 {
             Exit::Success
@@ -279,7 +275,7 @@ impl File {
 
 impl Bare {
     fn hash(self, context: &Context) -> Result<Exit, CliError> {
-        let hash = ZonefileHash::of(&name::read_zonefile(&self.file)?).to_string();
+        let hash = ZonefileHash::of(&read_zonefile(&self.file)?).to_string();
         context
             .output
             .print(&serde_json::json!({"hash": hash}), || {
@@ -295,14 +291,11 @@ impl Bare {
 
 impl Edit {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let name = parse_name(&self.name)?;
+        let name = name(&self.name)?;
         let path = self
             .file
             .unwrap_or_else(|| PathBuf::from(format!("{name}.zone")));
-        let failed = |source| OwnError::File {
-            path: path.clone(),
-            source,
-        };
+        let failed = CliError::file(&path);
         if !path.exists() {
             let before = current(context, &name)?;
             let start =
@@ -311,7 +304,7 @@ impl Edit {
         }
         let before = std::fs::read(&path).map_err(failed)?;
         edit(&path)?;
-        let after = name::read_zonefile(&path)?;
+        let after = read_zonefile(&path)?;
         let checked = Checked::of(&name, &after)?;
         context.output.print(&checked, || {
             let mut page = Page::default();
@@ -335,7 +328,7 @@ impl Edit {
 }
 
 /// Runs $VISUAL or $EDITOR, which may have arguments.
-fn edit(path: &PathBuf) -> Result<(), OwnError> {
+fn edit(path: &Path) -> Result<(), CliError> {
     let editor = ["VISUAL", "EDITOR"]
         .iter()
         .find_map(|variable| std::env::var(variable).ok());
@@ -345,8 +338,8 @@ fn edit(path: &PathBuf) -> Result<(), OwnError> {
     let status = Command::new(program).args(words).arg(path).status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(OwnError::Trouble(format!("{editor} ended with {status}"))),
-        Err(error) => Err(OwnError::Trouble(format!(
+        Ok(status) => Err(CliError::Trouble(anyhow!("{editor} ended with {status}"))),
+        Err(error) => Err(CliError::Trouble(anyhow!(
             "cannot start {editor}: {error}; set $EDITOR"
         ))),
     }
@@ -372,13 +365,15 @@ fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
 
 /// The zone file that the chain announces, if it is there.
 fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> {
-    let Some(hash) = name_of(context, name)?.zonefile_hash else {
+    let reply = state_of(context, name)?;
+    let hash = reply
+        .zonefile_hash
+        .as_ref()
+        .and_then(|hash| hash.parse().ok());
+    let Some(hash) = hash else {
         return Ok(None);
     };
-    let Reply::Zonefile(reply) = context.ask(&Request::Zonefile(ZonefileRequest { hash }))? else {
-        return Err(CliError::Unexpected);
-    };
-    Ok(reply.zonefile.and_then(|hex| decode_hex(&hex)))
+    Ok(context.answer(ZonefileRequest { hash })?.zonefile)
 }
 
 // ---- publish and the rest -------------------------------------------------------------------------------
@@ -386,26 +381,31 @@ fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> 
 impl Publish {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         harden::forbid_dumps();
-        let name = parse_name(&self.name)?;
-        let checked = Checked::of(&name, &name::read_zonefile(&self.file)?)?;
+        let name = name(&self.name)?;
+        let bytes = read_zonefile(&self.file)?;
+        let checked = Checked::of(&name, &bytes)?;
         if checked.problem_count > 0 && !self.with_problems {
             checked.page().say();
             let text = format!(
                 "{} problems: mend them, or insist with --with-problems. Nothing was sent.",
                 checked.problem_count
             );
-            return Err(OwnError::No(text).into());
+            return Err(CliError::No(text));
         }
-        let desk = Desk::open(context, &self.options.keys)?;
-        let choice = ZonefileChoice::of_file(self.file);
-        let hash = choice
-            .publish(context, &self.options)?
-            .ok_or(CliError::Unexpected)?;
-        let progress = name::update(&desk, &name, hash, &self.options)?;
-        if let Progress::Done(_) = progress {
-            wait_for_dns(context, &name, &hash)?;
+        let wallet = open(context, &self.options.keys)?;
+        if !self.options.dry_run {
+            wallet.state.publish(&bytes)?;
         }
-        name::report_on(&desk, name.as_str(), progress)
+        let wish = Wish::Update {
+            name: name.clone(),
+            zonefile: ZonefileHash::of(&bytes),
+        };
+        let outcome = wallet.carry_out(&wish, &self.options.means())?;
+        if let Outcome::Accepted(_) = outcome {
+            wait_for_dns(context, &name, &ZonefileHash::of(&bytes))?;
+        }
+        let psbt = self.options.psbt.as_deref();
+        report(context, &wallet, name.as_str(), outcome, psbt)
     }
 }
 
@@ -413,25 +413,21 @@ impl Publish {
 fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(), CliError> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let reply = name_of(context, name)?;
+        let reply = state_of(context, name)?;
         let is_there = reply.zonefile_present && reply.zonefile_hash == Some(hash.to_string());
-        let request = Request::Lookup(LookupRequest {
+        let answer = context.answer(LookupRequest {
             name: name.to_string(),
             record_type: "SOA".to_owned(),
             at: None,
-        });
-        if let Reply::Lookup(answer) = context.ask(&request)?
-            && is_there
-            && answer.rcode == "NOERROR"
-            && answer.authoritative
-        {
+        })?;
+        if is_there && answer.rcode == "NOERROR" && answer.authoritative {
             return Ok(());
         }
         if Instant::now() > end {
             let text = format!(
                 "{name} is announced, but DNS does not answer with it yet: see `bnsd explain {name}`"
             );
-            return Err(OwnError::Trouble(text).into());
+            return Err(CliError::Trouble(anyhow!(text)));
         }
         sleep(PACE);
     }
@@ -439,10 +435,10 @@ fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(
 
 impl Export {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let name = parse_name(&self.name)?;
+        let name = name(&self.name)?;
         let bytes = current(context, &name)?;
         let bytes = bytes.ok_or_else(|| {
-            OwnError::No(format!(
+            CliError::No(format!(
                 "there is no zone file of {name} here: see `bnsd explain {name}`"
             ))
         })?;
@@ -455,9 +451,7 @@ impl Export {
 }
 
 fn missing(context: &Context) -> Result<Exit, CliError> {
-    let Reply::Status(reply) = context.ask(&Request::Status(StatusRequest::default()))? else {
-        return Err(CliError::Unexpected);
-    };
+    let reply = context.answer(StatusRequest::default())?;
     let missing = &reply.zonefiles.missing;
     context.output.print(missing, || {
         let mut page = Page::default();

@@ -14,13 +14,13 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use bitcoin::consensus::{deserialize, serialize};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
+use bitcoin::hashes::sha256d;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use serde::{Deserialize, Serialize};
 
+use super::hex;
 use super::vault::{VaultError, make_private_directory, read_private};
 use crate::disk;
-use crate::hash::{decode_hex, encode_hex};
 
 /// Folder in the directory of keys.
 const FOLDER: &str = "pending";
@@ -81,8 +81,9 @@ pub struct Attempt {
     /// Whether they can be sent from here.
     #[serde(default, skip_serializing_if = "Form::is_signed")]
     pub form: Form,
-    /// The transactions in hex, each after those that it depends on.
-    pub transactions: Vec<String>,
+    /// The transactions, each after those that it depends on.
+    #[serde(with = "hex::transactions")]
+    pub transactions: Vec<Transaction>,
     /// The outputs that the first one spends, in input order.
     pub spent: Vec<SpentCoin>,
 }
@@ -112,9 +113,10 @@ pub struct SpentCoin {
     /// Where it is, as TXID:VOUT.
     pub outpoint: OutPoint,
     /// Its worth in satoshi.
-    pub satoshi: u64,
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub satoshi: Amount,
     /// Its script in hex.
-    pub script: String,
+    pub script: ScriptBuf,
 }
 
 impl Attempt {
@@ -123,25 +125,23 @@ impl Attempt {
         height: u32,
         expires: Option<u32>,
         rate: bitcoin::FeeRate,
-        transactions: &[Transaction],
+        transactions: Vec<Transaction>,
         prevouts: &[TxOut],
     ) -> Self {
         let inputs = transactions.iter().take(1).flat_map(|first| &first.input);
         let spent = inputs.zip(prevouts).map(|(input, prevout)| SpentCoin {
             outpoint: input.previous_output,
-            satoshi: prevout.value.to_sat(),
-            script: encode_hex(prevout.script_pubkey.as_bytes()),
+            satoshi: prevout.value,
+            script: prevout.script_pubkey.clone(),
         });
-        let hex = transactions
-            .iter()
-            .map(|transaction| encode_hex(&serialize(transaction)));
+        let spent = spent.collect();
         Self {
             height,
             expires,
             rate: rate.to_sat_per_kwu(),
             form: Form::Signed,
-            transactions: hex.collect(),
-            spent: spent.collect(),
+            transactions,
+            spent,
         }
     }
 
@@ -158,36 +158,24 @@ impl Attempt {
     pub fn coins(&self) -> Vec<(OutPoint, TxOut)> {
         let coin = |spent: &SpentCoin| {
             let output = TxOut {
-                value: Amount::from_sat(spent.satoshi),
-                script_pubkey: ScriptBuf::from_bytes(decode_hex(&spent.script)?),
+                value: spent.satoshi,
+                script_pubkey: spent.script.clone(),
             };
-            Some((spent.outpoint, output))
+            (spent.outpoint, output)
         };
-        self.spent.iter().filter_map(coin).collect()
-    }
-
-    /// Its transactions; what cannot be read is left out.
-    pub fn decoded(&self) -> Vec<Transaction> {
-        let bytes = self.transactions.iter().filter_map(|hex| decode_hex(hex));
-        bytes.filter_map(|bytes| deserialize(&bytes).ok()).collect()
+        self.spent.iter().map(coin).collect()
     }
 
     /// Its txids; those of transactions without signatures are not the ones that they will have.
-    pub fn txids(&self) -> Vec<String> {
-        let decoded = self.decoded();
-        decoded
-            .iter()
-            .map(|transaction| transaction.compute_txid().to_string())
-            .collect()
+    pub fn txids(&self) -> Vec<Txid> {
+        let transactions = self.transactions.iter();
+        transactions.map(Transaction::compute_txid).collect()
     }
 
     /// What its transactions are called whoever signs them: the hash without signatures.
-    pub fn normalized(&self) -> Vec<String> {
-        let decoded = self.decoded();
-        decoded
-            .iter()
-            .map(|transaction| transaction.compute_ntxid().to_string())
-            .collect()
+    pub fn normalized(&self) -> Vec<sha256d::Hash> {
+        let transactions = self.transactions.iter();
+        transactions.map(Transaction::compute_ntxid).collect()
     }
 }
 
@@ -224,12 +212,12 @@ impl Task {
 
     /// Takes the signatures of a transaction that was handed out; `false` if it was not.
     pub fn take_signatures(&mut self, transaction: &Transaction) -> bool {
-        let normalized = transaction.compute_ntxid().to_string();
+        let normalized = transaction.compute_ntxid();
         let open = self.steps.last_mut().filter(|step| step.done.is_none());
         let attempts = open.into_iter().flat_map(|step| &mut step.attempts);
         for attempt in attempts {
             if !attempt.form.is_signed() && attempt.normalized().contains(&normalized) {
-                attempt.transactions = vec![encode_hex(&serialize(transaction))];
+                attempt.transactions = vec![transaction.clone()];
                 attempt.form = Form::Signed;
                 return true;
             }
@@ -243,9 +231,9 @@ impl Task {
             .open_step()
             .map(|step| step.attempts.as_slice())
             .unwrap_or_default();
-        let transactions = attempts.iter().flat_map(Attempt::decoded);
+        let transactions = attempts.iter().flat_map(|attempt| &attempt.transactions);
         transactions
-            .flat_map(|transaction| transaction.input)
+            .flat_map(|transaction| &transaction.input)
             .map(|input| input.previous_output)
             .collect()
     }

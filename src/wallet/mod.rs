@@ -20,16 +20,17 @@ pub mod bitcoind;
 pub mod coins;
 pub mod fee;
 pub mod harden;
+pub mod hex;
 pub mod journal;
 pub mod keys;
 pub mod lock;
 pub mod node;
 pub mod operation;
-pub mod passphrase;
 pub mod phrase;
 pub mod psbt;
 pub mod registrar;
 pub mod sign;
+pub mod task;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod vault;

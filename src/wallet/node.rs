@@ -10,6 +10,9 @@ pub enum NodeError {
     /// It cannot be asked.
     #[error("{0}")]
     Unavailable(String),
+    /// There is none.
+    #[error("the daemon follows no chain, so nothing can be sent: set `chain.source`")]
+    Absent,
     /// It does not take the transaction.
     #[error("the node refuses transaction {txid}: {reason}")]
     Refused {

@@ -89,23 +89,23 @@ pub fn prevouts(psbt: &Psbt) -> Result<Vec<TxOut>, PsbtError> {
         .collect()
 }
 
-/// What miners get.
+/// What miners get; `None` if the outputs are worth more than the inputs.
 pub fn fee(psbt: &Psbt) -> Result<Option<Amount>, PsbtError> {
-    let spent: Option<Amount> = prevouts(psbt)?
-        .iter()
-        .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
-    let given: Option<Amount> = psbt
-        .unsigned_tx
-        .output
-        .iter()
-        .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
+    let spent = sum(&prevouts(psbt)?);
+    let given = sum(&psbt.unsigned_tx.output);
     Ok(spent
         .zip(given)
         .and_then(|(spent, given)| spent.checked_sub(given)))
 }
 
+/// The worth of outputs, unless it is beyond all money.
+pub fn sum(outputs: &[TxOut]) -> Option<Amount> {
+    let mut values = outputs.iter().map(|output| output.value);
+    values.try_fold(Amount::ZERO, Amount::checked_add)
+}
+
 /// Adds the signatures that `keys` can give; returns how many.
-pub fn sign(psbt: &mut Psbt, keys: &[&SigningKey]) -> Result<usize, PsbtError> {
+pub fn sign(psbt: &mut Psbt, keys: &[SigningKey]) -> Result<usize, PsbtError> {
     let prevouts = prevouts(psbt)?;
     let transaction = psbt.unsigned_tx.clone();
     let mut cache = SighashCache::new(&transaction);

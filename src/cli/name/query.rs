@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::parse;
-use crate::api::message::{Reply, Request};
 use crate::api::names::{NameReply, NameRow, NameState, NamesRequest};
 use crate::cli::output::Page;
-use crate::cli::own::{Desk, KeyOptions, OwnError, name_of};
+use crate::cli::own::{KeyOptions, name, open, state_of};
 use crate::cli::term::{free_from, next_end, write_term};
 use crate::cli::{CliError, Context, Exit};
-use crate::wallet::phrase::Purpose;
-use crate::wallet::vault::SEARCHED;
+use crate::wallet::task::Wallet;
 
 /// How often a watched name is looked at.
 const WATCH: Duration = Duration::from_secs(2);
@@ -72,8 +69,8 @@ pub struct Watch {
 }
 
 impl One {
-    fn ask(&self, context: &Context) -> Result<NameReply, CliError> {
-        name_of(context, &parse(&self.name)?)
+    fn ask(&self, context: &Context) -> Result<Box<NameReply>, CliError> {
+        state_of(context, &name(&self.name)?)
     }
 
     /// Prints the price.
@@ -84,7 +81,7 @@ impl One {
                 "{} has no price: its namespace was never revealed",
                 reply.name
             );
-            return Err(OwnError::No(text).into());
+            return Err(CliError::No(text));
         };
         context.output.print(price, || {
             let mut page = Page::default();
@@ -200,28 +197,15 @@ fn page(reply: &NameReply) -> Page {
 }
 
 /// The addresses of all keys here.
-fn own_addresses(desk: &Desk<'_>) -> Result<Vec<String>, CliError> {
-    let mut addresses = Vec::new();
-    for file in desk.vault.list().map_err(OwnError::from)? {
-        for index in 0..SEARCHED {
-            let Ok(lock) = file.lock(Purpose::Owner, index) else {
-                break;
-            };
-            addresses.push(desk.text(lock.address()));
-        }
-    }
-    if addresses.is_empty() {
-        return Err(OwnError::WhichKey(0).into());
-    }
-    Ok(addresses)
+fn own_addresses(wallet: &Wallet<'_>) -> Result<Vec<String>, CliError> {
+    let addresses = wallet.keyring.addresses()?.into_iter();
+    Ok(addresses.map(|address| wallet.text(address)).collect())
 }
 
 fn names(context: &Context, mut request: NamesRequest) -> Result<Vec<NameRow>, CliError> {
     let mut names = Vec::new();
     loop {
-        let Reply::Names(reply) = context.ask(&Request::Names(request.clone()))? else {
-            return Err(CliError::Unexpected);
-        };
+        let reply = context.answer(request.clone())?;
         names.extend(reply.names);
         match reply.next {
             Some(next) => request.after = Some(next),
@@ -255,7 +239,7 @@ impl List {
         let owners = match (self.all, self.owner.is_empty()) {
             (true, _) => Vec::new(),
             (false, false) => self.owner,
-            (false, true) => own_addresses(&Desk::open(context, &self.keys)?)?,
+            (false, true) => own_addresses(&open(context, &self.keys)?)?,
         };
         let request = NamesRequest {
             owners,
@@ -269,7 +253,7 @@ impl Expiring {
     /// Prints the list.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         let owners = if self.owner.is_empty() {
-            own_addresses(&Desk::open(context, &self.keys)?)?
+            own_addresses(&open(context, &self.keys)?)?
         } else {
             self.owner
         };
@@ -285,12 +269,12 @@ impl Expiring {
 impl Pending {
     /// Prints the list, or gives something up.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let desk = Desk::open(context, &self.keys)?;
+        let journal = open(context, &self.keys)?.journal;
         if let Some(subject) = &self.forget {
-            let _held = desk.journal.hold(subject).map_err(OwnError::from)?;
-            desk.journal.remove(subject).map_err(OwnError::from)?;
+            let _held = journal.hold(subject)?;
+            journal.remove(subject)?;
         }
-        let tasks = desk.journal.list().map_err(OwnError::from)?;
+        let tasks = journal.list()?;
         context.output.print(&tasks, || {
             let mut page = Page::default();
             if tasks.is_empty() {
@@ -299,10 +283,14 @@ impl Pending {
             for task in &tasks {
                 page.heading(format!("{}: {}", task.subject, task.goal));
                 for step in &task.steps {
-                    let txids = step
-                        .attempts
-                        .last()
-                        .map(|attempt| attempt.txids().join(" "));
+                    let newest = step.attempts.last();
+                    let txids = newest.map(|attempt| {
+                        let txids = attempt.txids().into_iter();
+                        txids
+                            .map(|txid| txid.to_string())
+                            .collect::<Vec<_>>()
+                            .join(" ")
+                    });
                     page.row([
                         format!("  {}", step.operation),
                         step.done
@@ -320,12 +308,12 @@ impl Pending {
 impl Watch {
     /// Prints every change.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let name = parse(&self.name)?;
-        let mut before = name_of(context, &name)?;
+        let name = name(&self.name)?;
+        let mut before = state_of(context, &name)?;
         context.output.print(&before, || page(&before))?;
         loop {
             sleep(WATCH);
-            let now = name_of(context, &name)?;
+            let now = state_of(context, &name)?;
             let changed = (&now.txid, now.state, now.zonefile_present)
                 != (&before.txid, before.state, before.zonefile_present);
             if changed {

@@ -1,23 +1,18 @@
 //! `bnsd namespace`: open a namespace: preorder, reveal, import names, ready.
 
-mod batch;
 mod import;
+mod prices;
 mod reveal;
 mod wanted;
 
-use bitcoin::Amount;
 use clap::{Args, Subcommand};
 
-use super::name::report_on;
 use super::output::Page;
-use super::own::{Desk, OwnError, Plan, SendOptions, Sender};
+use super::own::{SendOptions, carry_out, namespace, open};
 use super::{CliError, Context, Exit};
-use crate::api::message::{Reply, Request};
-use crate::api::names::{NamespaceReply, NamespaceState, NamespacesRequest};
-use crate::bns::NamespaceId;
-use crate::bns::address::Address;
+use crate::api::names::{NamespaceReply, NamespaceRequest, NamespaceState, NamespacesRequest};
 use crate::wallet::harden;
-use crate::wallet::operation::{Fee, Operation};
+use crate::wallet::task::Wish;
 
 /// Subcommands of `bnsd namespace`.
 #[derive(Debug, Subcommand)]
@@ -67,7 +62,7 @@ pub struct Ready {
 }
 
 impl NamespaceCommand {
-    /// Does it.
+    /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         harden::forbid_dumps();
         match self {
@@ -82,20 +77,10 @@ impl NamespaceCommand {
     }
 }
 
-fn parse(id: &str) -> Result<NamespaceId, OwnError> {
-    let parsed: Result<NamespaceId, _> = id.parse();
-    parsed.map_err(|error| OwnError::Usage(format!("{id:?} is no namespace: {error}")))
-}
-
 impl One {
-    fn ask(&self, context: &Context) -> Result<NamespaceReply, CliError> {
-        let id = parse(&self.id)?.to_string();
-        match context.ask(&Request::Namespace(crate::api::names::NamespaceRequest {
-            id,
-        }))? {
-            Reply::Namespace(reply) => Ok(*reply),
-            _ => Err(CliError::Unexpected),
-        }
+    fn ask(&self, context: &Context) -> Result<Box<NamespaceReply>, CliError> {
+        let id = namespace(&self.id)?.to_string();
+        context.answer(NamespaceRequest { id })
     }
 
     fn price(self, context: &Context) -> Result<Exit, CliError> {
@@ -127,7 +112,7 @@ impl One {
         let reply = self.ask(context)?;
         let mut page = page(&reply);
         if let (Some(prices), Some(version)) = (reply.prices, reply.version) {
-            reveal::write_prices(context, &mut page, prices, version)?;
+            prices::write(context, &mut page, prices, version)?;
         }
         context.output.print(&reply, || page)?;
         Ok(match reply.state {
@@ -138,9 +123,7 @@ impl One {
 }
 
 fn list(context: &Context) -> Result<Exit, CliError> {
-    let Reply::Namespaces(reply) = context.ask(&Request::Namespaces(NamespacesRequest {}))? else {
-        return Err(CliError::Unexpected);
-    };
+    let reply = context.answer(NamespacesRequest {})?;
     context.output.print(&reply.namespaces, || {
         let mut page = Page::default();
         for namespace in &reply.namespaces {
@@ -180,82 +163,20 @@ fn page(reply: &NamespaceReply) -> Page {
 
 impl Preorder {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let desk = Desk::open(context, &self.options.keys)?;
-        let id = parse(&self.id)?;
-        let sender = desk.sender(self.options.key.as_ref(), None)?;
-        let revealer = revealer(&desk, self.revealer.as_deref(), &sender)?;
-        let script = sender.lock.script();
-        let (desk_again, preordered) = (&desk, &id);
-        let plan = Plan {
-            operation: "NAMESPACE_PREORDER",
-            quotes: true,
-            sender: sender.clone(),
-            make: Box::new(move |chain| {
-                let price = desk_again.namespace(preordered)?.price;
-                let amount = price.satoshi.ok_or_else(|| {
-                    OwnError::No(
-                        "namespaces are paid in tokens in this epoch, which this command cannot do"
-                            .to_owned(),
-                    )
-                })?;
-                let burn = Fee {
-                    to: desk_again.address(&price.pay_to)?,
-                    amount: Amount::from_sat(amount),
-                };
-                let quoted = chain
-                    .consensus_hash
-                    .parse()
-                    .map_err(|_| CliError::Unexpected)?;
-                let revealer = (revealer, desk_again.versions);
-                Ok(Operation::namespace_preorder(
-                    preordered, &script, revealer, quoted, None, burn,
-                ))
-            }),
-            then: None,
+        let wallet = open(context, &self.options.keys)?;
+        let revealer = self.revealer.as_ref();
+        let wish = Wish::PreorderNamespace {
+            id: namespace(&self.id)?,
+            revealer: revealer.map(|text| wallet.address(text)).transpose()?,
         };
-        let subject = format!("{id}.preorder");
-        let terms = [
-            ("revealer", desk.text(revealer)),
-            ("sender", desk.text(sender.address())),
-        ];
-        let progress = desk.single(&subject, "preorder", &terms, &plan, &self.options)?;
-        report_on(&desk, id.as_str(), progress)
+        carry_out(context, &wallet, &wish, &self.options)
     }
-}
-
-fn revealer(desk: &Desk<'_>, given: Option<&str>, sender: &Sender) -> Result<Address, CliError> {
-    given.map_or(Ok(sender.address()), |text| desk.address(text))
 }
 
 impl Ready {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let desk = Desk::open(context, &self.options.keys)?;
-        let id = parse(&self.id)?;
-        let sender = revealers_key(&desk, &id, &self.options)?;
-        let (address, opened) = (sender.address(), &id);
-        let plan = Plan {
-            operation: "NAMESPACE_READY",
-            quotes: false,
-            sender,
-            make: Box::new(move |_| Ok(Operation::namespace_ready(opened, address))),
-            then: None,
-        };
-        let progress = desk.single(id.as_str(), "ready", &[], &plan, &self.options)?;
-        report_on(&desk, id.as_str(), progress)
+        let wallet = open(context, &self.options.keys)?;
+        let id = namespace(&self.id)?;
+        carry_out(context, &wallet, &Wish::OpenNamespace { id }, &self.options)
     }
-}
-
-/// The key that the reveal named.
-fn revealers_key(
-    desk: &Desk<'_>,
-    id: &NamespaceId,
-    options: &SendOptions,
-) -> Result<Sender, CliError> {
-    let revealer = desk.namespace(id)?.revealer.ok_or_else(|| {
-        OwnError::No(format!(
-            "{id} was never revealed: `bnsd namespace reveal {id}`"
-        ))
-    })?;
-    let script = crate::hash::encode_hex(&desk.address(&revealer)?.script());
-    desk.sender(options.key.as_ref(), Some(&script))
 }

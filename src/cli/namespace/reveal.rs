@@ -2,17 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use serde::Deserialize;
-
-use super::{parse, revealer};
-use crate::api::message::{Reply, Request};
-use crate::api::names::{PriceFunctionText, PricesRequest};
-use crate::cli::name::report_on;
+use super::prices;
+use crate::api::names::PriceFunctionText;
 use crate::cli::output::Page;
-use crate::cli::own::{Desk, OwnError, Plan, SendOptions};
+use crate::cli::own::{SendOptions, carry_out, namespace, open};
 use crate::cli::{CliError, Context, Exit};
-use crate::wallet::operation::Operation;
+use crate::wallet::task::Wish;
+use clap::Args;
 
 /// Arguments of `bnsd namespace reveal`.
 #[derive(Debug, Args)]
@@ -51,49 +47,31 @@ pub struct Reveal {
 }
 
 impl Reveal {
-    /// Does it.
+    /// Shows the prices, reveals the namespace and waits.
     pub(super) fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let desk = Desk::open(context, &self.options.keys)?;
-        let id = parse(&self.id)?;
+        let wallet = open(context, &self.options.keys)?;
+        let id = namespace(&self.id)?;
         let function = self.function()?;
         let mut page = Page::default();
-        write_prices(context, &mut page, function, self.rules)?;
+        prices::write(context, &mut page, function, self.rules)?;
         page.say();
-        let sender = desk.sender(self.options.key.as_ref(), None)?;
-        let revealer = revealer(&desk, self.revealer.as_deref(), &sender)?;
-        let (lifetime, version, revealed) = (self.lifetime, self.rules, &id);
-        let plan = Plan {
-            operation: "NAMESPACE_REVEAL",
-            quotes: false,
-            sender,
-            make: Box::new(move |_| {
-                Ok(Operation::namespace_reveal(
-                    revealed,
-                    revealer,
-                    lifetime,
-                    function.into(),
-                    version,
-                ))
-            }),
-            then: None,
+        let revealer = self.revealer.as_ref();
+        let wish = Wish::RevealNamespace {
+            id,
+            revealer: revealer.map(|text| wallet.address(text)).transpose()?,
+            lifetime: self.lifetime,
+            prices: function.into(),
+            version: self.rules,
         };
-        let progress = desk.single(id.as_str(), "reveal", &[], &plan, &self.options)?;
-        report_on(&desk, id.as_str(), progress)
+        carry_out(context, &wallet, &wish, &self.options)
     }
 
-    fn function(&self) -> Result<PriceFunctionText, OwnError> {
+    fn function(&self) -> Result<PriceFunctionText, CliError> {
         let text = match &self.prices {
             Some(path) => {
-                #[derive(Deserialize)]
-                #[serde(transparent)]
-                struct File(PriceFunctionText);
-                let text = std::fs::read_to_string(path).map_err(|source| OwnError::File {
-                    path: path.clone(),
-                    source,
-                })?;
-                let File(function) = toml::from_str(&text)
-                    .map_err(|error| OwnError::Usage(format!("{}: {error}", path.display())))?;
-                function
+                let text = std::fs::read_to_string(path).map_err(CliError::file(path))?;
+                toml::from_str(&text)
+                    .map_err(|error| usage(&format!("{}: {error}", path.display())))?
             }
             None => PriceFunctionText {
                 coeff: self.coeff,
@@ -105,24 +83,24 @@ impl Reveal {
         };
         let discounts = [text.nonalpha_discount, text.no_vowel_discount];
         if text.buckets.iter().any(|bucket| *bucket > 15) {
-            return Err(OwnError::Usage("an exponent is 0 to 15".to_owned()));
+            return Err(usage("an exponent is 0 to 15"));
         }
         if discounts
             .iter()
             .any(|discount| !(1..=15).contains(discount))
         {
-            return Err(OwnError::Usage("a discount is 1 to 15".to_owned()));
+            return Err(usage("a discount is 1 to 15"));
         }
         Ok(text)
     }
 
-    fn buckets(&self) -> Result<[u8; 16], OwnError> {
+    fn buckets(&self) -> Result<[u8; 16], CliError> {
         let last = self
             .buckets
             .last()
             .filter(|_| self.buckets.len() <= 16)
             .copied();
-        let last = last.ok_or_else(|| OwnError::Usage("name 1 to 16 exponents".to_owned()))?;
+        let last = last.ok_or_else(|| usage("name 1 to 16 exponents"))?;
         let mut buckets = [last; 16];
         for (bucket, given) in buckets.iter_mut().zip(&self.buckets) {
             *bucket = *given;
@@ -131,38 +109,6 @@ impl Reveal {
     }
 }
 
-/// Labels of every length that matters, and with every discount.
-const EXAMPLES: [&str; 9] = [
-    "a",
-    "ab",
-    "abc",
-    "name",
-    "names",
-    "surname",
-    "longername",
-    "a1b2c3",
-    "bcdfg",
-];
-
-/// What some labels would cost in the next block, so that nobody is surprised by an exponent.
-pub(super) fn write_prices(
-    context: &Context,
-    page: &mut Page,
-    function: PriceFunctionText,
-    version: u16,
-) -> Result<(), CliError> {
-    let request = PricesRequest {
-        function,
-        version,
-        labels: EXAMPLES.map(str::to_owned).to_vec(),
-    };
-    let Reply::Prices(reply) = context.ask(&Request::Prices(request))? else {
-        return Err(CliError::Unexpected);
-    };
-    page.heading(format!("prices in {}, as of the next block", reply.unit));
-    for (label, price) in EXAMPLES.iter().zip(&reply.prices) {
-        let price = price.map_or("beyond all money".to_owned(), |price| price.to_string());
-        page.entry(label, &price);
-    }
-    Ok(())
+fn usage(text: &str) -> CliError {
+    CliError::Usage(text.to_owned())
 }

@@ -1,109 +1,67 @@
-//! The embedded chain as a node, through the daemon's control socket; and which node a command talks to.
+//! Which node a command talks to.
 
 use std::time::Duration;
 
-use bitcoin::consensus::serialize;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use bitcoin::{FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
-use super::OwnError;
-use crate::api::message::{ErrorKind, Reply, Request};
-use crate::api::owner::{CoinsRequest, SubmitRequest};
+use crate::api::ask::{Ask, Asking};
 use crate::chain::bitcoind::http::{Http, Limits};
-use crate::cli::{CliError, Context};
 use crate::config::Config;
 use crate::daemon::node_credentials;
-use crate::hash::{decode_hex, encode_hex};
 use crate::wallet::bitcoind::Bitcoind;
 use crate::wallet::node::{Node, NodeError};
 
-/// The node behind the daemon's `source`.
-pub fn connect<'c>(
-    context: &'c Context,
+/// The node behind the daemon's `source`: that of the configuration, or the embedded chain. Nobody is asked yet.
+pub fn choose<'c, A: Ask + 'c>(
     config: &Config,
     source: &str,
-) -> Result<Box<dyn Node + 'c>, CliError> {
+    embedded: Asking<A>,
+) -> Box<dyn Node + 'c> {
     match source {
-        "dev" => Ok(Box::new(Embedded { context })),
-        "bitcoind" | "blockfiles" => {
-            let node = &config.chain.node;
-            let credentials = node_credentials(node).map_err(CliError::Daemon)?;
-            let limits = Limits {
-                timeout: Duration::from_secs(300), // a scan of all outputs takes minutes
-                ..Limits::default()
-            };
-            let http = Http::new(node.rpc_address.clone(), credentials, limits);
-            Ok(Box::new(Bitcoind::new(http)))
-        }
-        _ => Err(OwnError::Usage(
-            "the daemon follows no chain, so nothing can be sent: set `chain.source`".to_owned(),
-        )
-        .into()),
+        "dev" => Box::new(embedded),
+        "bitcoind" | "blockfiles" => match node_credentials(&config.chain.node) {
+            Ok(credentials) => {
+                let limits = Limits {
+                    timeout: Duration::from_secs(300), // a scan of all outputs takes minutes
+                    ..Limits::default()
+                };
+                let address = config.chain.node.rpc_address.clone();
+                Box::new(Bitcoind::new(Http::new(address, credentials, limits)))
+            }
+            Err(error) => Box::new(NoNode(Some(format!("{error:#}")))),
+        },
+        _ => Box::new(NoNode(None)),
     }
 }
 
-struct Embedded<'c> {
-    context: &'c Context,
-}
+/// Stands where a node would, with the reason why there is none, unless the daemon simply follows no chain.
+struct NoNode(Option<String>);
 
-impl Embedded<'_> {
-    fn ask(&self, request: &Request) -> Result<Reply, NodeError> {
-        let reply = self.context.ask(request);
-        reply.map_err(|error| NodeError::Unavailable(error.to_string()))
+impl NoNode {
+    fn refuse<T>(&self) -> Result<T, NodeError> {
+        let reason = self.0.clone();
+        Err(reason.map_or(NodeError::Absent, NodeError::Unavailable))
     }
 }
 
-impl Node for Embedded<'_> {
-    fn coins(&self, scripts: &[ScriptBuf]) -> Result<Vec<(OutPoint, TxOut)>, NodeError> {
-        let scripts = scripts.iter().map(|script| encode_hex(script.as_bytes()));
-        let request = CoinsRequest {
-            scripts: scripts.collect(),
-        };
-        let Reply::Coins(reply) = self.ask(&Request::Coins(request))? else {
-            return Err(NodeError::Unavailable(CliError::Unexpected.to_string()));
-        };
-        let coin = |row: &crate::api::owner::CoinRow| {
-            let outpoint = OutPoint::new(row.txid.parse().ok()?, row.vout);
-            let output = TxOut {
-                value: Amount::from_sat(row.satoshi),
-                script_pubkey: ScriptBuf::from_bytes(decode_hex(&row.script)?),
-            };
-            Some((outpoint, output))
-        };
-        Ok(reply.coins.iter().filter_map(coin).collect())
+impl Node for NoNode {
+    fn coins(&self, _scripts: &[ScriptBuf]) -> Result<Vec<(OutPoint, TxOut)>, NodeError> {
+        self.refuse()
     }
 
     fn fee_rate(&self, _blocks: u16) -> Result<Option<FeeRate>, NodeError> {
-        Ok(None)
+        self.refuse()
     }
 
-    fn send(&self, transactions: &[Transaction]) -> Result<(), NodeError> {
-        let hex = transactions
-            .iter()
-            .map(|transaction| encode_hex(&serialize(transaction)));
-        let request = SubmitRequest {
-            transactions: hex.collect(),
-        };
-        match self.context.ask(&Request::Submit(request)) {
-            Ok(_) => Ok(()),
-            Err(CliError::Refused(error)) if error.kind == ErrorKind::Usage => {
-                let txid = transactions.first().map(Transaction::compute_txid);
-                Err(match txid {
-                    Some(txid) => NodeError::Refused {
-                        txid,
-                        reason: error.message,
-                    },
-                    None => NodeError::Unavailable(error.message),
-                })
-            }
-            Err(error) => Err(NodeError::Unavailable(error.to_string())),
-        }
+    fn send(&self, _transactions: &[Transaction]) -> Result<(), NodeError> {
+        self.refuse()
     }
 
     fn transaction(&self, _txid: &Txid) -> Result<Option<Transaction>, NodeError> {
-        Ok(None)
+        self.refuse()
     }
 
     fn pace(&self) -> Duration {
-        Duration::from_millis(20)
+        Duration::ZERO
     }
 }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bitcoin::{FeeRate, OutPoint};
 use clap::Args;
 
-use super::OwnError;
 use crate::cli::CliError;
+use crate::cli::passphrase::PassphraseSource;
 use crate::wallet::fee::{CAP, FeePolicy, HighFee};
-use crate::wallet::passphrase::PassphraseSource;
+use crate::wallet::task::wallet::{Means, Signer, Until};
 use crate::wallet::vault::Reference;
 
 /// Where keys are and what opens them.
@@ -73,15 +73,33 @@ impl KeyOptions {
         let project = directories::ProjectDirs::from("org", "bnsd", "bnsd");
         let place = given.or_else(|| Some(project?.data_local_dir().join("keys")));
         place.ok_or_else(|| {
-            OwnError::Usage("there is no home directory: name one with --keys-dir".to_owned())
-                .into()
+            CliError::Usage("there is no home directory: name one with --keys-dir".to_owned())
         })
     }
 }
 
 impl SendOptions {
+    /// The same for the engine.
+    pub fn means(&self) -> Means {
+        Means {
+            key: self.key.clone(),
+            payer: self.payer.clone(),
+            coins: self.coin.clone(),
+            fees: self.fees(),
+            signer: match self.psbt {
+                Some(_) => Signer::Elsewhere,
+                None => Signer::Here,
+            },
+            until: match (self.dry_run, self.no_wait) {
+                (true, _) => Until::Drafted,
+                (false, true) => Until::Sent,
+                (false, false) => Until::InBlock,
+            },
+        }
+    }
+
     /// What miners may get.
-    pub fn fees(&self) -> FeePolicy {
+    fn fees(&self) -> FeePolicy {
         let rate = |rate: u32| FeeRate::from_sat_per_vb(u64::from(rate));
         FeePolicy {
             fixed: self.fee_rate.and_then(rate),

@@ -9,14 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut};
 
-use super::answered::{Answered, hex, transaction, trouble, usage};
+use super::answered::{Answered, trouble, usage};
 use crate::api::owner::{
     CoinRow, CoinsReply, CoinsRequest, FaucetRequest, MineRequest, MinedReply, SubmitRequest,
 };
 use crate::bns::address::{Address, AddressVersions};
 use crate::chain::dev::{COINBASE_MATURITY, DevChain, MineError};
 use crate::clock::{Clock as _, SystemClock};
-use crate::hash::encode_hex;
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::keys::SigningKey;
 use crate::wallet::operation::Unsigned;
@@ -68,8 +67,7 @@ impl DevNode {
         let spent = spent_by(&pool.waiting);
         let mut coins = Vec::new();
         for script in &request.scripts {
-            let script = ScriptBuf::from_bytes(hex(script)?);
-            let found = self.chain.spendable(&script).into_iter();
+            let found = self.chain.spendable(script).into_iter();
             coins.extend(
                 found
                     .filter(|(outpoint, _)| !spent.contains(outpoint))
@@ -80,10 +78,10 @@ impl DevNode {
     }
 
     /// Takes transactions in; mines them at once unless told not to.
-    pub(super) fn submit(&self, request: &SubmitRequest) -> Answered<MinedReply> {
+    pub(super) fn submit(&self, request: SubmitRequest) -> Answered<MinedReply> {
         let mut pool = self.pool();
-        for text in &request.transactions {
-            self.accept(&mut pool, transaction(text)?)?;
+        for transaction in request.transactions {
+            self.accept(&mut pool, transaction)?;
         }
         if pool.automatic && !pool.waiting.is_empty() {
             self.mine_waiting(&mut pool)?;
@@ -118,7 +116,7 @@ impl DevNode {
         request: &FaucetRequest,
         versions: AddressVersions,
     ) -> Answered<MinedReply> {
-        let value = Amount::from_sat(request.satoshi);
+        let value = request.satoshi;
         if value > GIFT_MAX || value == Amount::ZERO {
             return Err(usage(format!("the faucet gives up to {GIFT_MAX}")));
         }
@@ -276,9 +274,8 @@ fn without_conflicts(waiting: &[Transaction], new: &Transaction) -> Vec<Transact
 
 fn row(outpoint: OutPoint, output: &TxOut) -> CoinRow {
     CoinRow {
-        txid: outpoint.txid.to_string(),
+        txid: outpoint.txid,
         vout: outpoint.vout,
-        satoshi: output.value.to_sat(),
-        script: encode_hex(output.script_pubkey.as_bytes()),
+        output: output.into(),
     }
 }

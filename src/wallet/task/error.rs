@@ -1,42 +1,36 @@
-//! Why an operation was not done, and what to do about it.
+//! Why a wish was not carried out, and what to do about it.
 
-use std::path::PathBuf;
+use bitcoin::Txid;
 
-use crate::api::owner::{JudgeReply, Verdict};
-use crate::cli::Exit;
+use super::state::{Judgement, StateError};
+use crate::bns::Reject;
 use crate::wallet::coins::FundingError;
 use crate::wallet::fee::TooHigh;
 use crate::wallet::journal::JournalError;
-use crate::wallet::lock::LockError;
 use crate::wallet::node::NodeError;
 use crate::wallet::operation::BuildError;
-use crate::wallet::passphrase::PassphraseError;
-use crate::wallet::phrase::PhraseError;
 use crate::wallet::psbt::PsbtError;
 use crate::wallet::vault::VaultError;
 
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
-pub enum OwnError {
-    /// The keys do not do.
+pub enum TaskError {
+    /// The state of the chain cannot be asked.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A key file cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// There is no passphrase.
-    #[error(transparent)]
-    Passphrase(#[from] PassphraseError),
-    /// The phrase does not do.
-    #[error(transparent)]
-    Phrase(#[from] PhraseError),
-    /// The multisignature address does not do.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The journal does not do.
+    /// A key stays locked: there is no passphrase, for this reason.
+    #[error("{0}")]
+    Locked(String),
+    /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The node does not do.
+    /// The node cannot be asked, or refuses a transaction.
     #[error(transparent)]
     Node(#[from] NodeError),
-    /// The PSBT does not do.
+    /// A PSBT cannot be read, signed or finished.
     #[error(transparent)]
     Psbt(#[from] PsbtError),
     /// The transaction cannot be built.
@@ -50,12 +44,12 @@ pub enum OwnError {
         /// The sender.
         address: String,
     },
-    /// The fee is absurd.
+    /// The fee is more than a tenth of what is spent.
     #[error(transparent)]
     Fee(#[from] TooHigh),
     /// A rule would refuse it.
     #[error("{}", refusal(.0))]
-    WouldFail(Box<JudgeReply>),
+    WouldFail(Box<Judgement>),
     /// A rule refused it in a block.
     #[error(
         "block {height} holds transaction {txid}, but the rules refused it: {reason}. What it paid is spent; run the command again to try once more"
@@ -64,7 +58,7 @@ pub enum OwnError {
         /// Height of the block.
         height: u32,
         /// The transaction.
-        txid: String,
+        txid: Txid,
         /// The rule.
         reason: String,
     },
@@ -74,7 +68,7 @@ pub enum OwnError {
     )]
     Lost {
         /// The transaction.
-        txid: String,
+        txid: Txid,
         /// What the node says.
         reason: String,
         /// What it was for.
@@ -91,7 +85,7 @@ pub enum OwnError {
     )]
     SaleLapsed {
         /// What spends the buyer's coins instead.
-        txid: String,
+        txid: Txid,
     },
     /// It is for others to sign and send.
     #[error(
@@ -101,7 +95,7 @@ pub enum OwnError {
         /// Name or namespace.
         subject: String,
         /// In the reference's words.
-        operation: &'static str,
+        operation: String,
     },
     /// Only signed coins of the right kind can be in an operation.
     #[error(
@@ -136,45 +130,65 @@ pub enum OwnError {
         /// What it was.
         before: String,
     },
-    /// A file of the user cannot be used.
-    #[error("cannot use {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
+    /// There is no block yet.
+    #[error(
+        "there is no block yet: mine one with `bnsd tx mine` on the embedded chain, or wait for the node. Nothing was sent"
+    )]
+    NoBlock,
+    /// The index is behind its source.
+    #[error(
+        "the index is at block {height} of {best_height}: wait until `bnsd status` shows that it is synced. Nothing was sent"
+    )]
+    Behind {
+        /// Height of the index.
+        height: u32,
+        /// Height of the source.
+        best_height: u32,
     },
-    /// The arguments make no sense.
+    /// What the chain, the journal or a file says contradicts itself.
+    #[error("{0} cannot be: see `bnsd name pending`, and report it")]
+    Contradiction(&'static str),
+    /// The wish makes no sense.
     #[error("{0}")]
     Usage(String),
     /// The answer is no.
     #[error("{0}")]
     No(String),
-    /// It went wrong on the way.
-    #[error("{0}")]
-    Trouble(String),
 }
 
-impl From<FundingError> for OwnError {
+impl From<FundingError> for TaskError {
     fn from(error: FundingError) -> Self {
         Self::Build(error.into())
     }
 }
 
-impl OwnError {
-    /// The exit code that tells a script about it.
-    pub fn exit(&self) -> Exit {
+/// Who has to do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The rules or the state say no.
+    Refusal,
+    /// Whoever asked has to ask otherwise.
+    Usage,
+    /// Something failed on the way.
+    Trouble,
+}
+
+impl TaskError {
+    /// Who has to do something about it.
+    pub fn fault(&self) -> Fault {
         match self {
             Self::WouldFail(_)
             | Self::Refused { .. }
             | Self::SaleTooOld
             | Self::SaleLapsed { .. }
-            | Self::No(_) => Exit::No,
-            Self::Usage(_)
+            | Self::No(_) => Fault::Refusal,
+            Self::State(StateError::Usage(_))
+            | Self::Node(NodeError::Absent)
+            | Self::Usage(_)
             | Self::WhichKey(_)
             | Self::NativeSegwit(_)
-            | Self::OtherTerms { .. } => Exit::WrongUse,
-            _ => Exit::Trouble,
+            | Self::OtherTerms { .. } => Fault::Usage,
+            _ => Fault::Trouble,
         }
     }
 }
@@ -187,120 +201,112 @@ fn which_key(count: usize) -> String {
 }
 
 /// The rule, what to do, and when it would pass.
-fn refusal(reply: &JudgeReply) -> String {
-    let Some(verdict) = reply
-        .verdicts
-        .iter()
-        .find(|verdict| verdict.reject.is_some())
-    else {
+fn refusal(judgement: &Judgement) -> String {
+    let Some((verdict, reject)) = judgement.refusal() else {
         return "the transaction carries no operation".to_owned();
     };
     let mut text = format!(
-        "{} would be refused in block {}: {}. Nothing was sent.",
+        "{} would be refused in block {}: {reject}. Nothing was sent. {}",
         verdict.operation,
         verdict.height,
-        verdict.reason.as_deref().unwrap_or("for no known reason"),
+        advice(reject)
     );
-    text.push(' ');
-    text.push_str(advice(verdict));
-    if let Some(height) = reply.passes_at {
+    if let Some(height) = judgement.passes_at {
         text.push_str(&format!(" It would pass from block {height} on."));
     }
     text
 }
 
 /// What to do about each rule that refuses.
-fn advice(verdict: &Verdict) -> &'static str {
-    match verdict.reject.as_deref().unwrap_or_default() {
-        "Malformed" => "The name or namespace does not fit this epoch's form of the operation.",
-        "IllegalName" => "Names have a-z, 0-9, - and _ and one dot.",
-        "UnsupportedSenderScript" => "Pay from p2pkh or p2sh coins only.",
-        "SenderPubkeyRequired" => "Send it from a p2pkh address.",
-        "PreorderHashInUse" => {
+fn advice(reject: Reject) -> &'static str {
+    match reject {
+        Reject::Malformed => {
+            "The name or namespace does not fit this epoch's form of the operation."
+        }
+        Reject::IllegalName => "Names have a-z, 0-9, - and _ and one dot.",
+        Reject::UnsupportedSenderScript => "Pay from p2pkh or p2sh coins only.",
+        Reject::SenderPubkeyRequired => "Send it from a p2pkh address.",
+        Reject::PreorderHashInUse => {
             "This preorder is on the chain already: go on with `bnsd name register`, or take another owner address."
         }
-        "StaleConsensusHash" => "Build it again: it then quotes the newest consensus hash.",
-        "QuotaExceeded" => "An address holds at most 25 names: use another one, --key NAME/1.",
-        "WrongBurnAddress" => "Build it again: the fee has to go to the burn address.",
-        "NoTokenAccount" | "InsufficientTokens" | "TokensLocked" => {
+        Reject::StaleConsensusHash => "Build it again: it then quotes the newest consensus hash.",
+        Reject::QuotaExceeded => {
+            "An address holds at most 25 names: use another one, --key NAME/1."
+        }
+        Reject::WrongBurnAddress => "Build it again: the fee has to go to the burn address.",
+        Reject::NoTokenAccount | Reject::InsufficientTokens | Reject::TokensLocked => {
             "Pay in bitcoin where that is taken, or from an address that holds the tokens."
         }
-        "RecipientNotWhitelisted" => "Send them to another address.",
-        "ZeroAmount" => "Name an amount.",
-        "NameRevoked" => "A revoked name is free again when its term has ended.",
-        "NameNotLive" => "Register it first: `bnsd name register`.",
-        "NameRegistered" => "Somebody has it; `bnsd name show` says who and until when.",
-        "NameInGracePeriod" => "Renew it first: `bnsd name renew`.",
-        "NotOwner" | "UnknownNameHash" => {
+        Reject::RecipientNotWhitelisted => "Send them to another address.",
+        Reject::ZeroAmount => "Name an amount.",
+        Reject::NameRevoked => "A revoked name is free again when its term has ended.",
+        Reject::NameNotLive => "Register it first: `bnsd name register`.",
+        Reject::NameRegistered => "Somebody has it; `bnsd name show` says who and until when.",
+        Reject::NameInGracePeriod => "Renew it first: `bnsd name renew`.",
+        Reject::NotOwner | Reject::UnknownNameHash => {
             "Use the key of the owner; `bnsd name show` says which address that is."
         }
-        "NamespaceNotReady" => {
+        Reject::NamespaceNotReady => {
             "Names can be registered once the namespace is opened with `bnsd namespace ready`."
         }
-        "NamespaceAlreadyReady" | "NamespaceAlreadyRevealed" => "Choose another namespace.",
-        "NamespaceNotRevealed" => "Reveal the namespace first: `bnsd namespace reveal`.",
-        "MultisigNotEnabled" => "Use a p2pkh address.",
-        "NoMatchingPreorder" => {
+        Reject::NamespaceAlreadyReady | Reject::NamespaceAlreadyRevealed => {
+            "Choose another namespace."
+        }
+        Reject::NamespaceNotRevealed => "Reveal the namespace first: `bnsd namespace reveal`.",
+        Reject::MultisigNotEnabled => "Use a p2pkh address.",
+        Reject::NoMatchingPreorder => {
             "Preorder first, from the same key and for the same owner; a preorder whose transaction is not mined yet does not count."
         }
-        "PreorderExpired" => "Preorder again.",
-        "PreorderedBeforeReady" => "Preorder again, now that the namespace is open.",
-        "InsufficientPayment" => {
+        Reject::PreorderExpired => "Preorder again.",
+        Reject::PreorderedBeforeReady => "Preorder again, now that the namespace is open.",
+        Reject::InsufficientPayment => {
             "Preorder or renew again with the price that `bnsd name price` says."
         }
-        "SenderRecipientMismatch" => {
+        Reject::SenderRecipientMismatch => {
             "In this epoch a renewal cannot change the owner: transfer it afterwards."
         }
-        "TransferToSelf" => "Name another address with --to.",
-        "VersionNotSupported" => "Choose --rules 1.",
-        "FirstImportNotFromRevealer" | "ImporterNotInKeychain" => {
+        Reject::TransferToSelf => "Name another address with --to.",
+        Reject::VersionNotSupported => "Choose --rules 1.",
+        Reject::FirstImportNotFromRevealer | Reject::ImporterNotInKeychain => {
             "Import with the key that revealed the namespace."
         }
-        "Collision" => "Send one of them only.",
-        "AnnouncerNotWhitelisted" => "Only the owners of configured names can announce.",
-        _ => NO_ADVICE,
+        Reject::Collision => "Send one of them only.",
+        Reject::AnnouncerNotWhitelisted => "Only the owners of configured names can announce.",
     }
 }
 
-/// For a rule that this program does not know: the daemon is newer.
-const NO_ADVICE: &str = "See `bnsd name show` and `bnsd namespace show`.";
-
 #[cfg(test)]
 mod tests {
+    use super::super::state::Verdict;
     use super::*;
-    use crate::bns::Reject;
 
     #[test]
     fn a_refusal_says_rule_remedy_and_height() {
         let reject = Reject::NameInGracePeriod;
-        let reply = JudgeReply {
+        let judgement = Judgement {
             height: 7,
             verdicts: vec![Verdict {
                 height: 7,
                 operation: "NAME_UPDATE".to_owned(),
-                reject: Some(format!("{reject:?}")),
+                reject: Some(reject),
                 reason: Some(reject.to_string()),
                 text: None,
             }],
             passes_at: Some(9),
         };
-        let error = OwnError::WouldFail(Box::new(reply));
+        let error = TaskError::WouldFail(Box::new(judgement));
         assert_eq!(
             error.to_string(),
             "NAME_UPDATE would be refused in block 7: the name is in its grace period, only its renewal is allowed. \
              Nothing was sent. Renew it first: `bnsd name renew`. It would pass from block 9 on."
         );
-        assert_eq!(error.exit(), Exit::No);
+        assert_eq!(error.fault(), Fault::Refusal);
     }
 
     #[test]
     fn there_is_advice_on_every_rule() {
         for reject in crate::wallet::tests::rejects::ALL {
-            let verdict = Verdict {
-                reject: Some(format!("{reject:?}")),
-                ..Verdict::default()
-            };
-            assert_ne!(advice(&verdict), NO_ADVICE, "{reject:?}");
+            assert!(advice(*reject).ends_with('.'), "{reject:?}");
         }
     }
 }

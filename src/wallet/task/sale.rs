@@ -15,63 +15,115 @@
 //! The transfer quotes a consensus hash, which holds for 24 blocks (sm §2, CHVALID); mined later, the payment
 //! would go through and the transfer would not. Therefore the buyer signs last and sends: nobody else can hold the
 //! payment back until the hash is too old. And the buyer's program takes the payment back, by spending its coins
-//! elsewhere, as soon as the time runs out, or as soon as the name is gone.
+//! elsewhere, as soon as the time runs out, or as soon as the name is gone: see [`super::purchase`].
 //!
 //! What no transaction can exclude: Bitcoin knows nothing of names, so a seller who at the same moment transfers the
 //! name to somebody else, in an earlier transaction of the same block, is paid all the same.
 
-mod buy;
-mod sell;
-
-use std::path::PathBuf;
-
 use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut};
 
-pub use buy::Buy;
-pub use sell::Sell;
-
-use crate::api::owner::{ChainReply, JudgedTransaction};
+use super::error::TaskError;
+use super::state::{ChainFacts, Proposed};
+use super::wait::MARGIN;
+use super::wallet::{Means, Until, Wallet};
 use crate::bns::Name;
 use crate::bns::address::Address;
+use crate::bns::epoch::Features;
 use crate::bns::wire::Payload;
-use crate::cli::output::Page;
-use crate::cli::own::{Desk, MARGIN, OwnError, SendOptions, judged};
-use crate::cli::{CliError, tx};
 use crate::hash::ConsensusHash;
 use crate::virtualchain::scan;
 use crate::wallet::coins::DUST;
 use crate::wallet::lock::Lock;
-use crate::wallet::node::Node;
-use crate::wallet::operation::{OnTransfer, Operation};
+use crate::wallet::operation::{OnTransfer, Operation, Unsigned};
 use crate::wallet::psbt;
 
+impl Wallet<'_> {
+    /// The seller's offer: the owner's smallest coin, the transfer and the payment.
+    pub fn offer(
+        &self,
+        name: &Name,
+        buyer: Address,
+        price: u64,
+        means: &Means,
+    ) -> Result<Psbt, TaskError> {
+        let seller = self.owner(name, means.key.as_ref())?;
+        let terms = Terms {
+            seller: seller.address(),
+            buyer,
+            price,
+        };
+        let locks = [seller];
+        let coins = self.coins(&locks, means, name.as_str())?;
+        let smallest = coins.into_iter().min_by_key(|coin| coin.output.value);
+        let coin = smallest.ok_or_else(|| TaskError::NoCoins {
+            address: self.text(terms.seller),
+        })?;
+        let quoted = self.synced_chain()?.consensus_hash;
+        let outputs = self.outputs(name, terms, quoted, coin.output.value)?;
+        Ok(self.psbt(&Unsigned::exactly(&[coin], outputs), &locks))
+    }
+
+    /// Checks what the buyer made of the offer, and signs it unless it is only to be looked at.
+    pub fn accept(
+        &self,
+        name: &Name,
+        buyer: Address,
+        price: u64,
+        bid: Psbt,
+        means: &Means,
+    ) -> Result<Psbt, TaskError> {
+        let seller = self.owner(name, means.key.as_ref())?;
+        let terms = Terms {
+            seller: seller.address(),
+            buyer,
+            price,
+        };
+        let mut sale = Sale::read(self, name, bid)?;
+        sale.check(self, terms)?;
+        sale.expires(&self.synced_chain()?)?;
+        // Only one coin is the seller's, it really is there, and it is the first.
+        let script = seller.script();
+        if self.keyring.locks(&sale.spent)?.len() != 1 || sale.first()?.1.script_pubkey != script {
+            return Err(usage(
+                "the transaction does not spend exactly one coin of the seller, as input 0: do not sign it",
+            ));
+        }
+        sale.check_coins(self, &[script])?;
+        self.judge(vec![vec![sale.proposed(Some(&seller))]], name.as_str())?;
+        if means.until != Until::Drafted {
+            let keys = self.keyring.signing_keys(std::slice::from_ref(&seller))?;
+            psbt::sign(&mut sale.psbt, &keys)?;
+        }
+        Ok(sale.psbt)
+    }
+}
+
 /// What a transaction does to a name.
-struct Sale {
-    psbt: Psbt,
-    consensus_hash: ConsensusHash,
+pub(super) struct Sale {
+    pub psbt: Psbt,
+    pub consensus_hash: ConsensusHash,
     new_owner: Option<Address>,
     outputs: Vec<TxOut>,
-    spent: Vec<TxOut>,
+    pub spent: Vec<TxOut>,
 }
 
 /// What was agreed on.
 #[derive(Clone, Copy)]
-struct Terms {
-    seller: Address,
-    buyer: Address,
+pub(super) struct Terms {
+    pub seller: Address,
+    pub buyer: Address,
     /// In satoshi.
-    price: u64,
+    pub price: u64,
 }
 
 impl Sale {
     /// Reads what the other side made.
-    fn read(desk: &Desk<'_>, name: &Name, path: &PathBuf) -> Result<Self, OwnError> {
-        let psbt = tx::read_psbt(path)?;
+    pub fn read(wallet: &Wallet<'_>, name: &Name, psbt: Psbt) -> Result<Self, TaskError> {
         let spent = psbt::prevouts(&psbt)?;
         let outputs = psbt.unsigned_tx.output.clone();
         let new_owner = outputs.get(1);
         Ok(Self {
-            consensus_hash: transferred(desk, name, &psbt)
+            consensus_hash: transferred(wallet, name, &psbt)
                 .ok_or_else(|| usage("the PSBT does not transfer this name: do not sign it"))?,
             new_owner: new_owner
                 .and_then(|output| Address::of_script(output.script_pubkey.as_bytes())),
@@ -82,7 +134,7 @@ impl Sale {
     }
 
     /// What an address gets, less what it gives.
-    fn paid_to(&self, address: Address) -> i128 {
+    pub fn paid_to(&self, address: Address) -> i128 {
         let script = address.script();
         let sum = |outputs: &[TxOut]| -> i128 {
             let its = outputs
@@ -94,13 +146,13 @@ impl Sale {
     }
 
     /// The name goes to the buyer, and the price, no more and no less, to the seller.
-    fn check(&self, desk: &Desk<'_>, terms: Terms) -> Result<(), OwnError> {
+    pub fn check(&self, wallet: &Wallet<'_>, terms: Terms) -> Result<(), TaskError> {
         if self.new_owner != Some(terms.buyer) {
-            let to = self.new_owner.map(|owner| desk.text(owner));
+            let to = self.new_owner.map(|owner| wallet.text(owner));
             return Err(usage(&format!(
                 "the name would go to {} and not to {}: do not sign it",
                 to.unwrap_or_default(),
-                desk.text(terms.buyer)
+                wallet.text(terms.buyer)
             )));
         }
         let paid = self.paid_to(terms.seller);
@@ -114,20 +166,20 @@ impl Sale {
     }
 
     /// Last height at which the transfer can be accepted. Refuses a sale that has hardly any time left.
-    fn expires(&self, chain: &ChainReply) -> Result<u32, OwnError> {
-        let hash = self.consensus_hash.to_string();
+    pub fn expires(&self, chain: &ChainFacts) -> Result<u32, TaskError> {
+        let hash = self.consensus_hash;
         let age = chain.quotable.iter().position(|known| *known == hash);
         let age = age.and_then(|age| u32::try_from(age).ok());
         let height = chain.height.unwrap_or(0);
         let expires = age.map(|age| (height + chain.consensus_hash_lifetime).saturating_sub(age));
         expires
             .filter(|expires| *expires > chain.best_height.saturating_add(1 + MARGIN))
-            .ok_or(OwnError::SaleTooOld)
+            .ok_or(TaskError::SaleTooOld)
     }
 
     /// Every input of `script` spends what it says, and that is still there.
-    fn check_coins(&self, node: &dyn Node, scripts: &[ScriptBuf]) -> Result<(), OwnError> {
-        let known = node.coins(scripts)?;
+    pub fn check_coins(&self, wallet: &Wallet<'_>, scripts: &[ScriptBuf]) -> Result<(), TaskError> {
+        let known = wallet.node.coins(scripts)?;
         let inputs = self.psbt.unsigned_tx.input.iter().zip(&self.spent);
         for (input, spent) in inputs.filter(|(_, spent)| scripts.contains(&spent.script_pubkey)) {
             let is_there = known
@@ -144,7 +196,7 @@ impl Sale {
     }
 
     /// The seller's coin.
-    fn first(&self) -> Result<(OutPoint, &TxOut), OwnError> {
+    pub fn first(&self) -> Result<(OutPoint, &TxOut), TaskError> {
         let input = self.psbt.unsigned_tx.input.first();
         let first = input
             .map(|input| input.previous_output)
@@ -152,21 +204,20 @@ impl Sale {
         first.ok_or_else(|| usage("the offer spends nothing"))
     }
 
-    /// As the rules look at it: with a placeholder for the seller's signature.
-    fn judged(&self, seller: &Lock) -> JudgedTransaction {
+    /// As the rules look at it: with a placeholder where a seller has not signed yet.
+    pub fn proposed(&self, unsigned: Option<&Lock>) -> Proposed {
         let mut transaction = self.psbt.unsigned_tx.clone();
-        if let Some(first) = transaction.input.first_mut() {
+        if let (Some(first), Some(seller)) = (transaction.input.first_mut(), unsigned) {
             first.script_sig = seller.placeholder();
         }
-        judged(&transaction, &self.spent)
+        Proposed::new(transaction, &self.spent)
     }
 }
 
 /// The consensus hash that the transfer of this name quotes, if it is one.
-fn transferred(desk: &Desk<'_>, name: &Name, psbt: &Psbt) -> Option<ConsensusHash> {
-    let features = crate::bns::epoch::Features::default();
-    let bytes = scan::payload(&psbt.unsigned_tx, desk.magic)?;
-    match Payload::parse(bytes, &features)? {
+fn transferred(wallet: &Wallet<'_>, name: &Name, psbt: &Psbt) -> Option<ConsensusHash> {
+    let bytes = scan::payload(&psbt.unsigned_tx, wallet.magic)?;
+    match Payload::parse(bytes, &Features::default())? {
         Ok(Payload::NameTransfer {
             name_hash128,
             consensus_hash,
@@ -176,56 +227,34 @@ fn transferred(desk: &Desk<'_>, name: &Name, psbt: &Psbt) -> Option<ConsensusHas
     }
 }
 
-/// Transfer, new owner, payment; the seller's coin comes back with the price.
-fn outputs(
-    desk: &Desk<'_>,
-    name: &Name,
-    terms: Terms,
-    quoted: ConsensusHash,
-    coin: Amount,
-) -> Result<Vec<TxOut>, OwnError> {
-    let keep = OnTransfer::KeepZonefile;
-    let operation = Operation::name_transfer(name, terms.seller, terms.buyer, quoted, keep);
-    let pay = |to: Address, value| TxOut {
-        value,
-        script_pubkey: ScriptBuf::from_bytes(to.script()),
-    };
-    let price = Amount::from_sat(terms.price);
-    let total = price
-        .checked_add(coin)
-        .filter(|total| *total <= Amount::MAX_MONEY && price >= DUST)
-        .ok_or_else(|| usage("the price is at least 5500 satoshi, and less than all money"))?;
-    Ok(vec![
-        operation.data_output(desk.magic)?,
-        pay(terms.buyer, DUST),
-        pay(terms.seller, total),
-    ])
+impl Wallet<'_> {
+    /// Transfer, new owner, payment; the seller's coin comes back with the price.
+    pub(super) fn outputs(
+        &self,
+        name: &Name,
+        terms: Terms,
+        quoted: ConsensusHash,
+        coin: Amount,
+    ) -> Result<Vec<TxOut>, TaskError> {
+        let keep = OnTransfer::KeepZonefile;
+        let operation = Operation::name_transfer(name, terms.seller, terms.buyer, quoted, keep);
+        let pay = |to: Address, value| TxOut {
+            value,
+            script_pubkey: ScriptBuf::from_bytes(to.script()),
+        };
+        let price = Amount::from_sat(terms.price);
+        let total = price
+            .checked_add(coin)
+            .filter(|total| *total <= Amount::MAX_MONEY && price >= DUST)
+            .ok_or_else(|| usage("the price is at least 5500 satoshi, and less than all money"))?;
+        Ok(vec![
+            operation.data_output(self.magic)?,
+            pay(terms.buyer, DUST),
+            pay(terms.seller, total),
+        ])
+    }
 }
 
-/// Where to write what the other side gets.
-fn target(options: &SendOptions, what: &str) -> Result<PathBuf, OwnError> {
-    let path = options.psbt.clone();
-    path.ok_or_else(|| usage(&format!("say where to write {what}: --psbt FILE")))
-}
-
-/// Writes a PSBT for the other side and says what comes next.
-fn give(
-    desk: &Desk<'_>,
-    path: &PathBuf,
-    psbt: &Psbt,
-    heading: &str,
-    next: &str,
-) -> Result<(), CliError> {
-    tx::write(path, &psbt.serialize())?;
-    let reply = serde_json::json!({ "psbt": path });
-    desk.context.output.print(&reply, || {
-        let mut page = Page::default();
-        page.heading(heading);
-        page.note(format!("Give {} to the {next}", path.display()));
-        page
-    })
-}
-
-fn usage(text: &str) -> OwnError {
-    OwnError::Usage(text.to_owned())
+pub(super) fn usage(text: &str) -> TaskError {
+    TaskError::Usage(text.to_owned())
 }

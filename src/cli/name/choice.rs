@@ -1,0 +1,65 @@
+//! A zone file on the command line: a file, or the hash of one.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::CliError;
+use crate::hash::ZonefileHash;
+use crate::wallet::task::Wallet;
+use crate::zonefile::ZONEFILE_MAX;
+
+/// A zone file, or the hash of one.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ZonefileChoice {
+    /// Zone file; it is handed to the daemon's archive too
+    #[arg(long, value_name = "FILE")]
+    zonefile: Option<PathBuf>,
+    /// Hash of a zone file that somebody else supplies
+    #[arg(long, value_name = "HASH", conflicts_with = "zonefile")]
+    hash: Option<String>,
+}
+
+impl ZonefileChoice {
+    /// The hash, if anything was named; the file goes into the archive unless nothing is to be sent.
+    pub fn publish(
+        &self,
+        wallet: &Wallet<'_>,
+        dry_run: bool,
+    ) -> Result<Option<ZonefileHash>, CliError> {
+        if let Some(hash) = &self.hash {
+            let hash = hash.parse();
+            let wrong = |_| CliError::Usage("a zone file hash is 40 hex digits".to_owned());
+            return Ok(Some(hash.map_err(wrong)?));
+        }
+        let Some(path) = &self.zonefile else {
+            return Ok(None);
+        };
+        let bytes = read_zonefile(path)?;
+        if !dry_run {
+            wallet.state.publish(&bytes)?;
+        }
+        Ok(Some(ZonefileHash::of(&bytes)))
+    }
+
+    /// The same where one has to be named.
+    pub fn required(&self, wallet: &Wallet<'_>, dry_run: bool) -> Result<ZonefileHash, CliError> {
+        self.publish(wallet, dry_run)?.ok_or_else(|| {
+            let text = "name the zone file with --zonefile, or its hash with --hash";
+            CliError::Usage(text.to_owned())
+        })
+    }
+}
+
+/// The bytes of a zone file that the archive would take.
+pub fn read_zonefile(path: &Path) -> Result<Vec<u8>, CliError> {
+    let bytes = std::fs::read(path).map_err(CliError::file(path))?;
+    if bytes.is_empty() || bytes.len() > ZONEFILE_MAX {
+        return Err(CliError::Usage(format!(
+            "{} has {} bytes: a zone file has 1 to {ZONEFILE_MAX}",
+            path.display(),
+            bytes.len()
+        )));
+    }
+    Ok(bytes)
+}

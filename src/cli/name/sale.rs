@@ -1,0 +1,124 @@
+//! `bnsd name sell` and `bnsd name buy`: a name against bitcoin, as [`crate::wallet::task::sale`] says.
+
+use std::path::{Path, PathBuf};
+
+use bitcoin::Psbt;
+use clap::Args;
+
+use crate::cli::output::Page;
+use crate::cli::own::{SendOptions, name, open, print_psbt, report, write_psbt};
+use crate::cli::tx::read_psbt;
+use crate::cli::{CliError, Context, Exit};
+use crate::wallet::task::Outcome;
+
+/// Arguments of `bnsd name sell`.
+#[derive(Debug, Args)]
+pub struct Sell {
+    /// The name.
+    name: String,
+    /// Price in satoshi.
+    #[arg(long)]
+    price: u64,
+    /// Address of the buyer, who will own the name.
+    #[arg(long, value_name = "ADDRESS")]
+    to: String,
+    /// What the buyer made of the offer: check it and sign it
+    #[arg(long, value_name = "FILE")]
+    accept: Option<PathBuf>,
+    #[command(flatten)]
+    options: SendOptions,
+}
+
+/// Arguments of `bnsd name buy`.
+#[derive(Debug, Args)]
+pub struct Buy {
+    /// The seller's offer, or the same sale signed by the seller.
+    sale: PathBuf,
+    /// The name that was agreed on.
+    name: String,
+    /// The price that was agreed on, in satoshi.
+    #[arg(long)]
+    price: u64,
+    #[command(flatten)]
+    options: SendOptions,
+}
+
+impl Sell {
+    /// Offers the name, or signs what the buyer made of the offer.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let wallet = open(context, &self.options.keys)?;
+        let (name, price, means) = (name(&self.name)?, self.price, self.options.means());
+        let buyer = wallet.address(&self.to)?;
+        let Some(bid) = &self.accept else {
+            let path = self.target("the offer")?;
+            let offer = wallet.offer(&name, buyer, price, &means)?;
+            let lifetime = wallet.state.chain()?.consensus_hash_lifetime;
+            let heading = format!("{name} is offered for {price} satoshi");
+            let next = format!(
+                "buyer, who answers with `bnsd name buy … --psbt`. Nothing is signed yet; the offer holds for {lifetime} blocks."
+            );
+            return give(context, path, &offer, &heading, &next);
+        };
+        let sale = wallet.accept(&name, buyer, price, read_psbt(bid)?, &means)?;
+        if self.options.dry_run {
+            print_psbt(context, &wallet, &sale)?;
+            return Ok(Exit::Success);
+        }
+        let heading = format!("{name} for {price} satoshi: signed");
+        let next =
+            "buyer, who signs and sends it with `bnsd name buy`. The name is yours until then.";
+        give(
+            context,
+            self.target("the signed sale")?,
+            &sale,
+            &heading,
+            next,
+        )
+    }
+
+    fn target(&self, what: &str) -> Result<&Path, CliError> {
+        let path = self.options.psbt.as_deref();
+        path.ok_or_else(|| CliError::Usage(format!("say where to write {what}: --psbt FILE")))
+    }
+}
+
+impl Buy {
+    /// Pays into an offer, or signs and sends what the seller has signed.
+    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+        let wallet = open(context, &self.options.keys)?;
+        let (name, price, means) = (name(&self.name)?, self.price, self.options.means());
+        let sale = read_psbt(&self.sale)?;
+        if let Some(path) = &self.options.psbt {
+            let bid = wallet.bid(&name, price, sale, &means)?;
+            let heading = format!("{name} for {price} satoshi: paid into, not signed");
+            let next = "seller, who signs it with `bnsd name sell --accept`. You sign last, with `bnsd name buy`.";
+            return give(context, path, &bid, &heading, next);
+        }
+        let outcome = wallet.buy(&name, price, sale, &means)?;
+        if matches!(outcome, Outcome::Sent) && !self.options.dry_run {
+            let mut page = Page::default();
+            page.note("Run the same command again soon: if the sale is in no block in time, it takes the payment back.");
+            page.say();
+        }
+        report(context, &wallet, name.as_str(), outcome, None)
+    }
+}
+
+/// Writes a PSBT for the other side and says what comes next.
+fn give(
+    context: &Context,
+    path: &Path,
+    psbt: &Psbt,
+    heading: &str,
+    next: &str,
+) -> Result<Exit, CliError> {
+    write_psbt(path, psbt)?;
+    let reply = serde_json::json!({ "psbt": path });
+    context.output.print(&reply, || {
+        let mut page = Page::default();
+        page.heading(heading);
+        page.note(format!("Give {} to the {next}", path.display()));
+        page
+    })?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,187 @@
+//! Transactions as a person should see them before anything is signed.
+
+use std::path::Path;
+
+use bitcoin::{Psbt, Transaction, TxOut};
+use serde::Serialize;
+
+use crate::bns::address::Address;
+use crate::cli::output::Page;
+use crate::cli::{CliError, Context};
+use crate::hash::encode_hex;
+use crate::virtualchain::scan;
+use crate::wallet::psbt;
+use crate::wallet::task::Wallet;
+use crate::wallet::task::draft::Draft;
+use crate::wallet::task::state::Judgement;
+
+/// What `--dry-run` and `--psbt` print as JSON. Amounts are satoshi.
+#[derive(Debug, Serialize)]
+struct DraftReply<'j> {
+    #[serde(flatten)]
+    judgement: &'j Judgement,
+    payload: Option<String>,
+    inputs: Vec<DraftInput>,
+    outputs: Vec<DraftOutput>,
+    fee: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct DraftInput {
+    outpoint: String,
+    satoshi: u64,
+    address: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct DraftOutput {
+    satoshi: u64,
+    address: Option<String>,
+    script: String,
+}
+
+/// Prints a draft that the rules would accept, and where its PSBT was written.
+pub fn print_draft(
+    context: &Context,
+    wallet: &Wallet<'_>,
+    draft: &Draft,
+    judgement: &Judgement,
+    written_to: Option<&Path>,
+) -> Result<(), CliError> {
+    let unsigned = &draft.unsigned;
+    context.output.print(&reply(wallet, draft, judgement), || {
+        let mut page = Page::default();
+        let operation = judgement.verdicts.first();
+        let operation = operation.map_or("payment", |verdict| verdict.operation.as_str());
+        page.heading(format!(
+            "{operation}, accepted if it is in block {}",
+            judgement.height
+        ));
+        write_transaction(&mut page, wallet, &unsigned.transaction, &unsigned.prevouts);
+        if let Some(path) = written_to {
+            page.note(format!("written to {}: sign it with `bnsd tx sign` or another signer, send it with `bnsd tx send`, then run this command again", path.display()));
+        }
+        page
+    })
+}
+
+fn reply<'j>(wallet: &Wallet<'_>, draft: &Draft, judgement: &'j Judgement) -> DraftReply<'j> {
+    let address = |output: &TxOut| {
+        let address = Address::of_script(output.script_pubkey.as_bytes());
+        address.map(|address| wallet.text(address))
+    };
+    let unsigned = &draft.unsigned;
+    let inputs = unsigned.transaction.input.iter().zip(&unsigned.prevouts);
+    let input = |(input, spent): (&bitcoin::TxIn, &TxOut)| DraftInput {
+        outpoint: input.previous_output.to_string(),
+        satoshi: spent.value.to_sat(),
+        address: address(spent),
+    };
+    let output = |output: &TxOut| DraftOutput {
+        satoshi: output.value.to_sat(),
+        address: address(output),
+        script: encode_hex(output.script_pubkey.as_bytes()),
+    };
+    DraftReply {
+        judgement,
+        payload: payload(wallet, &unsigned.transaction),
+        inputs: inputs.map(input).collect(),
+        outputs: unsigned.transaction.output.iter().map(output).collect(),
+        fee: unsigned.fee.to_sat(),
+    }
+}
+
+/// The payload of an operation with its magic bytes, in hex.
+fn payload(wallet: &Wallet<'_>, transaction: &Transaction) -> Option<String> {
+    let data = scan::payload(transaction, wallet.magic)?;
+    Some(encode_hex(&[&wallet.magic[..], data].concat()))
+}
+
+/// Inputs, outputs and fee of a transaction.
+fn write_transaction(
+    page: &mut Page,
+    wallet: &Wallet<'_>,
+    transaction: &Transaction,
+    spent: &[TxOut],
+) {
+    page.entry_if("payload", payload(wallet, transaction));
+    for (input, prevout) in transaction.input.iter().zip(spent) {
+        let from = format!("{} from {}", prevout.value, who(wallet, prevout));
+        page.entry("input", &format!("{} {from}", input.previous_output));
+    }
+    let outputs = transaction.output.iter();
+    for output in outputs.filter(|output| !output.script_pubkey.is_op_return()) {
+        let to = format!("{} to {}", output.value, who(wallet, output));
+        page.entry("output", &to);
+    }
+    let given = psbt::sum(&transaction.output);
+    let fee = psbt::sum(spent).and_then(|spent| spent.checked_sub(given?));
+    page.entry_if("fee", fee.map(|fee| format!("{} satoshi", fee.to_sat())));
+}
+
+fn who(wallet: &Wallet<'_>, output: &TxOut) -> String {
+    match Address::of_script(output.script_pubkey.as_bytes()) {
+        Some(burnt @ Address::P2pkh(hash)) if hash == [0; 20] => {
+            format!("{} (burnt)", wallet.text(burnt))
+        }
+        Some(address) => wallet.text(address),
+        None => format!("script {}", encode_hex(output.script_pubkey.as_bytes())),
+    }
+}
+
+/// What is printed of a transaction as JSON.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    pub txid: String,
+    pub complete: bool,
+    pub signatures_added: usize,
+    pub transaction: String,
+}
+
+impl Shown {
+    /// A transaction, and whether all its signatures are there.
+    pub fn new(transaction: &Transaction, complete: bool, signatures_added: usize) -> Self {
+        Self {
+            txid: transaction.compute_txid().to_string(),
+            complete,
+            signatures_added,
+            transaction: bitcoin::consensus::encode::serialize_hex(transaction),
+        }
+    }
+
+    /// Prints it with its inputs, outputs and fee.
+    pub fn print(
+        &self,
+        context: &Context,
+        wallet: &Wallet<'_>,
+        transaction: &Transaction,
+        spent: &[TxOut],
+    ) -> Result<(), CliError> {
+        context.output.print(self, || {
+            let mut page = Page::default();
+            page.heading(if self.complete {
+                "signed"
+            } else {
+                "not fully signed"
+            });
+            page.entry("txid", &self.txid);
+            write_transaction(&mut page, wallet, transaction, spent);
+            page
+        })
+    }
+}
+
+/// Shows what a PSBT does.
+pub fn print_psbt(context: &Context, wallet: &Wallet<'_>, psbt: &Psbt) -> Result<(), CliError> {
+    let spent = psbt::prevouts(psbt)?;
+    let (transaction, complete) = match psbt::finish(psbt) {
+        Ok(signed) => (signed, true),
+        Err(_) => (psbt.unsigned_tx.clone(), false),
+    };
+    Shown::new(&transaction, complete, 0).print(context, wallet, &transaction, &spent)
+}
+
+/// Writes a PSBT to a file that others may read: it holds no secret.
+pub fn write_psbt(path: &Path, psbt: &Psbt) -> Result<(), CliError> {
+    std::fs::write(path, psbt.serialize()).map_err(CliError::file(path))
+}

@@ -1,0 +1,281 @@
+//! A wish from beginning to end: noted, built, judged, signed, sent, awaited, and built again when the consensus hash
+//! that it quotes gets too old.
+//!
+//! A PSBT is noted before anybody else sees it: whoever signs and sends it, it is found on the chain.
+
+use super::draft::Draft;
+use super::error::TaskError;
+use super::wait::{Accepted, Next, Outcome, newest};
+use super::wallet::{Event, Means, Signer, Until, Wallet};
+use super::wish::{Plan, REGISTRATION, Wish};
+use crate::wallet::journal::{Attempt, Step, Task};
+
+impl Wallet<'_> {
+    /// Carries a wish out, from where an earlier run stopped.
+    pub fn carry_out(&self, wish: &Wish, means: &Means) -> Result<Outcome, TaskError> {
+        self.carry_steps(wish, means, wish.operations())
+    }
+
+    /// Carries out the first operation of a wish alone: the preorder of a registration.
+    pub fn begin(&self, wish: &Wish, means: &Means) -> Result<Outcome, TaskError> {
+        self.carry_steps(wish, means, wish.operations().get(..1).unwrap_or_default())
+    }
+
+    fn carry_steps(
+        &self,
+        wish: &Wish,
+        means: &Means,
+        operations: &[&'static str],
+    ) -> Result<Outcome, TaskError> {
+        let sender = wish.sender(self, means)?;
+        let subject = wish.subject();
+        let _held = self.journal.hold(&subject)?;
+        let terms = wish.terms(self, &sender);
+        let mut task = self.task(&subject, wish.goal(), &terms)?;
+        let mut outcome = Outcome::Sent;
+        for operation in operations {
+            let plan = Plan {
+                wallet: self,
+                wish,
+                sender: sender.clone(),
+                operation,
+            };
+            if is_behind_us(&plan, &task)? {
+                continue;
+            }
+            outcome = self.take(&mut task, &plan, means)?;
+            if !matches!(outcome, Outcome::Accepted(_)) {
+                return Ok(outcome);
+            }
+        }
+        if let Outcome::Sent = outcome {
+            return Err(TaskError::No(format!(
+                "{subject} is preordered already: go on with `bnsd name register`"
+            )));
+        }
+        if operations == wish.operations() {
+            self.journal.remove(&subject)?;
+        }
+        Ok(outcome)
+    }
+
+    /// Begins a task, or goes on with the one that was begun with the same terms. One that had reached its goal when the
+    /// program was killed gives way to other terms.
+    pub(super) fn task(
+        &self,
+        subject: &str,
+        goal: &str,
+        terms: &[(&str, String)],
+    ) -> Result<Task, TaskError> {
+        let mut task = match self.journal.load(subject)? {
+            None => Task::new(subject, goal),
+            Some(task) if task.is_finished() && !task.is_about(goal, terms) => {
+                Task::new(subject, goal)
+            }
+            Some(task) if task.goal != goal => self.give_way(task, goal)?,
+            Some(task) => task,
+        };
+        for (what, value) in terms {
+            let before = task.terms.entry((*what).to_owned());
+            let before = before.or_insert_with(|| value.clone());
+            if before != value {
+                return Err(TaskError::OtherTerms {
+                    subject: subject.to_owned(),
+                    what: (*what).to_owned(),
+                    before: before.clone(),
+                });
+            }
+        }
+        Ok(task)
+    }
+
+    /// A new task in the place of one with another goal, if that turns out to be reached: somebody else sent what was
+    /// handed out, or nobody waited for it.
+    fn give_way(&self, mut before: Task, goal: &str) -> Result<Task, TaskError> {
+        self.synced_chain()?; // what was sent a moment ago should be seen
+        let last = before.steps.len().saturating_sub(1);
+        if self.found(&mut before, last)?.is_some() && before.is_finished() {
+            return Ok(Task::new(&before.subject, goal));
+        }
+        let (subject, goal) = (before.subject, before.goal);
+        Err(TaskError::UnderWay { subject, goal })
+    }
+
+    /// Takes a step of a task, unless it is taken already.
+    fn take(&self, task: &mut Task, plan: &Plan<'_>, means: &Means) -> Result<Outcome, TaskError> {
+        let known = |step: &Step| step.operation == plan.operation;
+        let index = task.steps.iter().position(known);
+        let index = match index {
+            Some(index) => {
+                if let Some(accepted) = self.judge_again(task, index, plan, means)? {
+                    return Ok(Outcome::Accepted(accepted));
+                }
+                index
+            }
+            None => {
+                let attempt = match self.attempt(task, plan, means, None)? {
+                    Built::Attempt(attempt) => attempt,
+                    Built::Drafted(outcome) => return Ok(outcome),
+                };
+                task.steps.push(Step {
+                    operation: plan.operation.to_owned(),
+                    attempts: vec![attempt],
+                    done: None,
+                });
+                self.journal.store(task)?;
+                task.steps.len() - 1
+            }
+        };
+        self.send_and_wait(task, index, means.until, &mut |task| {
+            self.attend(task, index, plan, means)
+        })
+    }
+
+    /// What was signed in an earlier run is not sent if the rules have come to refuse it since.
+    fn judge_again(
+        &self,
+        task: &mut Task,
+        index: usize,
+        plan: &Plan<'_>,
+        means: &Means,
+    ) -> Result<Option<Accepted>, TaskError> {
+        if let Some(accepted) = self.found(task, index)? {
+            return Ok(Some(accepted));
+        }
+        let chain = self.synced_chain()?;
+        if self.is_stale(task, index)? {
+            return self.found(task, index); // it is made anew, and judged then
+        }
+        let draft = self.draft_again(task, index, plan, means)?;
+        let judged = self.judge(plan.blocks(&draft, &chain)?, &task.subject);
+        match self.found(task, index)? {
+            Some(accepted) => Ok(Some(accepted)),
+            None => judged.map(|_| None),
+        }
+    }
+
+    /// The newest attempt as it was built.
+    fn draft_again(
+        &self,
+        task: &Task,
+        index: usize,
+        plan: &Plan<'_>,
+        means: &Means,
+    ) -> Result<Draft, TaskError> {
+        let locks = vec![plan.sender.clone(), self.payer(&plan.sender, means)?];
+        let draft = newest(task, index).and_then(|attempt| Draft::of_attempt(attempt, locks));
+        draft.ok_or(TaskError::Contradiction("the noted transaction"))
+    }
+
+    /// Before a step is sent: stops where it is for others to sign or only to be shown, and replaces what gets too old.
+    fn attend(
+        &self,
+        task: &mut Task,
+        index: usize,
+        plan: &Plan<'_>,
+        means: &Means,
+    ) -> Result<Next, TaskError> {
+        let is_theirs = newest(task, index).is_some_and(|attempt| !attempt.form.is_signed());
+        if means.until == Until::Drafted || is_theirs {
+            self.synced_chain()?; // what others sent a moment ago should be seen
+            return Ok(Next::End(match self.found(task, index)? {
+                Some(accepted) => Outcome::Accepted(accepted),
+                None => self.stand_aside(task, index, plan, means)?,
+            }));
+        }
+        if self.is_stale(task, index)? {
+            self.replace(task, index, plan, means)?;
+            return Ok(Next::Rebuilt); // it may be for others to sign now
+        }
+        Ok(Next::Wait)
+    }
+
+    /// What is left to do where nothing may be sent from here: show it, or hand it out to those who sign.
+    fn stand_aside(
+        &self,
+        task: &mut Task,
+        index: usize,
+        plan: &Plan<'_>,
+        means: &Means,
+    ) -> Result<Outcome, TaskError> {
+        let is_shown = means.until == Until::Drafted;
+        if !is_shown && means.signer == Signer::Here {
+            return Err(TaskError::HandedOut {
+                subject: task.subject.clone(),
+                operation: plan.operation.to_owned(),
+            });
+        }
+        if !is_shown && self.is_stale(task, index)? {
+            self.replace(task, index, plan, means)?;
+        }
+        let draft = self.draft_again(task, index, plan, means)?;
+        let judgement = self.judge(vec![vec![draft.proposed()]], &task.subject)?;
+        if is_shown {
+            return Ok(Outcome::Drafted(Box::new(draft), judgement));
+        }
+        let psbt = self.psbt(&draft.unsigned, &draft.locks);
+        Ok(Outcome::HandedOut(
+            Box::new(draft),
+            judgement,
+            Box::new(psbt),
+        ))
+    }
+
+    fn replace(
+        &self,
+        task: &mut Task,
+        index: usize,
+        plan: &Plan<'_>,
+        means: &Means,
+    ) -> Result<(), TaskError> {
+        (self.tell)(Event::Rebuilding);
+        let built = self.attempt(task, plan, means, newest(task, index))?;
+        if let (Built::Attempt(attempt), Some(step)) = (built, task.steps.get_mut(index)) {
+            step.attempts.push(attempt);
+        }
+        Ok(self.journal.store(task)?)
+    }
+
+    /// An attempt, signed unless it is for others to sign; only a draft if nothing more is wanted.
+    fn attempt(
+        &self,
+        task: &Task,
+        plan: &Plan<'_>,
+        means: &Means,
+        replaced: Option<&Attempt>,
+    ) -> Result<Built, TaskError> {
+        let chain = self.synced_chain()?;
+        let operation = plan.make(&chain)?;
+        let draft = self.draft(&operation, &plan.sender, means, &task.subject, replaced)?;
+        let judgement = self.judge(plan.blocks(&draft, &chain)?, &task.subject)?;
+        if means.until == Until::Drafted {
+            let outcome = Outcome::Drafted(Box::new(draft), judgement);
+            return Ok(Built::Drafted(outcome));
+        }
+        let height = chain.height.unwrap_or(0);
+        let lifetime = chain.consensus_hash_lifetime;
+        let expires = plan.quotes().then(|| height.saturating_add(lifetime));
+        let attempt = |transaction| {
+            let prevouts = &draft.unsigned.prevouts;
+            Attempt::new(height, expires, draft.rate, vec![transaction], prevouts)
+        };
+        Ok(Built::Attempt(match means.signer {
+            Signer::Elsewhere => attempt(draft.unsigned.transaction.clone()).handed_out(),
+            Signer::Here => attempt(self.sign(&draft)?),
+        }))
+    }
+}
+
+enum Built {
+    Attempt(Attempt),
+    Drafted(Outcome),
+}
+
+/// Whether a step need not be taken: a preorder whose registration is begun, or that somebody else has sent.
+fn is_behind_us(plan: &Plan<'_>, task: &Task) -> Result<bool, TaskError> {
+    let registers = |step: &Step| step.operation == REGISTRATION;
+    if plan.operation == REGISTRATION {
+        return Ok(false);
+    }
+    Ok(task.steps.iter().any(registers) || (task.steps.is_empty() && plan.is_preordered()?))
+}

@@ -1,0 +1,122 @@
+//! Which key sends, and the signatures that it gives. Keys are opened here and never leave the process.
+
+use std::cell::RefCell;
+
+use bitcoin::{PublicKey, Script, TxOut};
+use zeroize::Zeroizing;
+
+use super::error::TaskError;
+use crate::bns::address::Address;
+use crate::wallet::keys::SigningKey;
+use crate::wallet::lock::Lock;
+use crate::wallet::phrase::Purpose;
+use crate::wallet::vault::{KeyFile, Public, Reference, SEARCHED, Secret, Vault};
+
+/// What opens a key file; wiped when dropped.
+pub type Passphrase = Zeroizing<Vec<u8>>;
+
+/// Finds the passphrase of the key with this name, or says why there is none.
+pub type AskPassphrase<'a> = dyn Fn(&str) -> Result<Passphrase, String> + 'a;
+
+/// The keys, each opened at most once.
+pub struct Keyring<'a> {
+    vault: Vault,
+    ask: Box<AskPassphrase<'a>>,
+    opened: RefCell<Vec<(String, Secret)>>,
+}
+
+impl<'a> Keyring<'a> {
+    /// The keys of a vault; `ask` is called when one has to sign.
+    pub fn new(vault: Vault, ask: Box<AskPassphrase<'a>>) -> Self {
+        Self {
+            vault,
+            ask,
+            opened: RefCell::default(),
+        }
+    }
+
+    /// Where the keys are.
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// The lock of the named key, or of the only key that there is.
+    pub fn sender(&self, named: Option<&Reference>) -> Result<Lock, TaskError> {
+        if let Some(reference) = named {
+            return Ok(self.vault.lock(reference)?);
+        }
+        let files = self.vault.list()?;
+        let [file] = files.as_slice() else {
+            return Err(TaskError::WhichKey(files.len()));
+        };
+        Ok(self.vault.lock(&file.name().parse()?)?)
+    }
+
+    /// The lock of the key that owns `script`.
+    pub fn owner(&self, script: &Script) -> Result<Option<Lock>, TaskError> {
+        Ok(self.vault.find(script)?.map(|(_, lock)| lock))
+    }
+
+    /// The locks behind outputs that are ours; members of a shared address are found by its file.
+    pub fn locks(&self, outputs: &[TxOut]) -> Result<Vec<Lock>, TaskError> {
+        let mut locks = Vec::new();
+        for output in outputs {
+            locks.extend(self.owner(&output.script_pubkey)?);
+        }
+        Ok(locks)
+    }
+
+    /// The addresses that can own names.
+    pub fn addresses(&self) -> Result<Vec<Address>, TaskError> {
+        let files = self.vault.list()?;
+        let locks = files.iter().flat_map(|file| {
+            (0..SEARCHED).map_while(|index| file.lock(Purpose::Owner, index).ok())
+        });
+        let addresses: Vec<_> = locks.map(|lock| lock.address()).collect();
+        if addresses.is_empty() {
+            return Err(TaskError::WhichKey(0));
+        }
+        Ok(addresses)
+    }
+
+    /// The keys that can sign for these locks; asks for passphrases as needed.
+    pub fn signing_keys(&self, locks: &[Lock]) -> Result<Vec<SigningKey>, TaskError> {
+        let wanted: Vec<PublicKey> = locks.iter().flat_map(Lock::keys).copied().collect();
+        let mut found = Vec::new();
+        for file in self.vault.list()? {
+            if file.has_secret() && holds_any(&file, &wanted) {
+                self.unlock(file.name())?;
+                let opened = self.opened.borrow();
+                let secrets = opened.iter().filter(|(name, _)| name == file.name());
+                found
+                    .extend(secrets.flat_map(|(_, secret)| {
+                        secret.signing_keys(self.vault.network(), &wanted)
+                    }));
+            }
+        }
+        Ok(found)
+    }
+
+    fn unlock(&self, name: &str) -> Result<(), TaskError> {
+        if self.opened.borrow().iter().any(|(known, _)| known == name) {
+            return Ok(());
+        }
+        let passphrase = (self.ask)(name).map_err(TaskError::Locked)?;
+        let secret = self.vault.open(name, &passphrase)?;
+        self.opened.borrow_mut().push((name.to_owned(), secret));
+        Ok(())
+    }
+}
+
+fn holds_any(file: &KeyFile, wanted: &[PublicKey]) -> bool {
+    let count = match file.public() {
+        Public::Phrase { .. } => SEARCHED,
+        Public::Key { .. } | Public::Multisig { .. } => 1,
+    };
+    (0..count).any(|index| {
+        [Purpose::Owner, Purpose::Payer].iter().any(|purpose| {
+            let lock = file.lock(*purpose, index);
+            lock.is_ok_and(|lock| lock.keys().iter().any(|key| wanted.contains(key)))
+        })
+    })
+}

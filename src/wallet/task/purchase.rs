@@ -1,0 +1,301 @@
+//! The buyer's part of a sale: coins into the offer, the last signature, and the payment back if time runs out.
+
+use std::thread::sleep;
+use std::time::Instant;
+
+use bitcoin::{Amount, FeeRate, Psbt, ScriptBuf, Transaction, TxOut};
+
+use super::draft::{Draft, worth};
+use super::error::TaskError;
+use super::sale::{Sale, Terms, usage};
+use super::state::Proposed;
+use super::wait::{Next, Outcome, PATIENCE, newest};
+use super::wallet::{Means, Until, Wallet};
+use crate::bns::Name;
+use crate::bns::address::Address;
+use crate::wallet::coins::{self, ChangeOutput, Coin, Funding};
+use crate::wallet::journal::{Attempt, Step, Task};
+use crate::wallet::lock::Lock;
+use crate::wallet::operation::Unsigned;
+use crate::wallet::psbt;
+
+/// Who buys what for how much.
+struct Purchase<'w> {
+    wallet: &'w Wallet<'w>,
+    means: &'w Means,
+    name: &'w Name,
+    price: u64,
+    buyer: Lock,
+}
+
+impl Wallet<'_> {
+    /// Adds coins and change to an offer. Nothing is signed: whoever gets this can do nothing with it.
+    pub fn bid(
+        &self,
+        name: &Name,
+        price: u64,
+        offer: Psbt,
+        means: &Means,
+    ) -> Result<Psbt, TaskError> {
+        let purchase = self.purchase(name, price, means)?;
+        purchase.bid(&Sale::read(self, name, offer)?)
+    }
+
+    /// Checks, signs and sends what the seller has signed, and waits. Asked for again after it was stopped, it goes on.
+    pub fn buy(
+        &self,
+        name: &Name,
+        price: u64,
+        signed: Psbt,
+        means: &Means,
+    ) -> Result<Outcome, TaskError> {
+        let purchase = self.purchase(name, price, means)?;
+        purchase.carry_out(Sale::read(self, name, signed)?)
+    }
+
+    fn purchase<'w>(
+        &'w self,
+        name: &'w Name,
+        price: u64,
+        means: &'w Means,
+    ) -> Result<Purchase<'w>, TaskError> {
+        if means.payer.is_some() {
+            let text =
+                "in a sale the buyer's own address pays: send coins there, and leave --payer out";
+            return Err(usage(text));
+        }
+        Ok(Purchase {
+            wallet: self,
+            means,
+            name,
+            price,
+            buyer: self.keyring.sender(means.key.as_ref())?,
+        })
+    }
+}
+
+impl Purchase<'_> {
+    fn terms(&self) -> Result<Terms, TaskError> {
+        let found = self.wallet.state.name(self.name)?;
+        let owner = found.owner.filter(|_| found.is_registered);
+        let seller = owner.and_then(|owner| Address::of_script(owner.as_bytes()));
+        Ok(Terms {
+            seller: seller.ok_or_else(|| {
+                TaskError::No(format!(
+                    "{} is not registered, so nobody can sell it",
+                    self.name
+                ))
+            })?,
+            buyer: self.buyer.address(),
+            price: self.price,
+        })
+    }
+
+    fn bid(&self, sale: &Sale) -> Result<Psbt, TaskError> {
+        let terms = self.terms()?;
+        sale.check(self.wallet, terms)?;
+        sale.expires(&self.wallet.synced_chain()?)?;
+        let ours = [self.buyer.clone()];
+        let free = self.wallet.coins(&ours, self.means, self.name.as_str())?;
+        let unsigned = self.paid(terms, sale, free)?;
+        let mut bid = self.wallet.psbt(&unsigned, &ours);
+        // What a signer has to know about the seller's coin is in the offer.
+        if let (Some(input), Some(offered)) = (bid.inputs.first_mut(), sale.psbt.inputs.first()) {
+            input.clone_from(offered);
+        }
+        Ok(bid)
+    }
+
+    /// The whole transaction, its fee checked.
+    fn paid(&self, terms: Terms, sale: &Sale, free: Vec<Coin>) -> Result<Unsigned, TaskError> {
+        let (outpoint, output) = sale.first()?;
+        let redeem = sale.psbt.inputs.first();
+        let redeem = redeem.and_then(|input| input.redeem_script.as_deref());
+        let theirs = Coin {
+            outpoint,
+            output: output.clone(),
+            input_size: psbt::input_size(redeem),
+        };
+        let quoted = sale.consensus_hash;
+        let mut outputs = self
+            .wallet
+            .outputs(self.name, terms, quoted, output.value)?;
+        let all: Vec<Coin> = std::iter::once(theirs).chain(free).collect();
+        let script = ScriptBuf::from_bytes(terms.seller.script());
+        let change = self.buyer.script();
+        let funding = Funding {
+            sender: &script,
+            coins: &all,
+            change: &change,
+            rate: self.wallet.rate(self.means)?,
+        };
+        let optional = ChangeOutput::Optional;
+        let picked = coins::select_first(&funding, Some(outpoint), &outputs, optional)?;
+        outputs.extend(picked.change.map(|value| TxOut {
+            value,
+            script_pubkey: change.clone(),
+        }));
+        let unsigned = Unsigned::exactly(&picked.coins, outputs);
+        let fees = &self.means.fees;
+        fees.check(unsigned.fee, worth(&picked.coins))?;
+        Ok(unsigned)
+    }
+
+    fn carry_out(&self, sale: Sale) -> Result<Outcome, TaskError> {
+        let (wallet, subject) = (self.wallet, self.name.as_str());
+        let _held = wallet.journal.hold(subject)?;
+        let unsigned = sale.psbt.unsigned_tx.compute_ntxid().to_string();
+        let mut task = wallet.task(subject, "buy", &[("sale", unsigned)])?;
+        if task.steps.is_empty() {
+            let attempt = match self.sign(sale)? {
+                Signed::Attempt(attempt) => attempt,
+                Signed::Not(psbt) => return Ok(Outcome::Shown(Box::new(psbt))),
+            };
+            task.steps.push(Step {
+                operation: "NAME_TRANSFER".to_owned(),
+                attempts: vec![attempt],
+                done: None,
+            });
+            wallet.journal.store(&task)?;
+        }
+        let mut judged = None;
+        let outcome = wallet.send_and_wait(&mut task, 0, self.means.until, &mut |task| {
+            self.attend(task, &mut judged)
+        })?;
+        if let Outcome::Accepted(_) = outcome {
+            wallet.journal.remove(subject)?;
+        }
+        Ok(outcome)
+    }
+
+    /// The sale signed by both, everything about it checked.
+    fn sign(&self, mut sale: Sale) -> Result<Signed, TaskError> {
+        let (wallet, terms) = (self.wallet, self.terms()?);
+        sale.check(wallet, terms)?;
+        let chain = wallet.synced_chain()?;
+        let expires = Some(sale.expires(&chain)?);
+        let seller = ScriptBuf::from_bytes(terms.seller.script());
+        sale.check_coins(wallet, &[seller, self.buyer.script()])?;
+        let fee = self.check_fee(&sale, terms)?;
+        wallet.judge(vec![vec![sale.proposed(None)]], self.name.as_str())?;
+        if self.means.until == Until::Drafted {
+            return Ok(Signed::Not(sale.psbt));
+        }
+        let keys = wallet
+            .keyring
+            .signing_keys(std::slice::from_ref(&self.buyer))?;
+        psbt::sign(&mut sale.psbt, &keys)?;
+        let signed = psbt::finish(&sale.psbt)?;
+        let rate = fee / signed.weight();
+        let height = chain.height.unwrap_or(0);
+        let attempt = Attempt::new(height, expires, rate, vec![signed], &sale.spent);
+        Ok(Signed::Attempt(attempt))
+    }
+
+    /// Everything that the buyer gives is the price or the miners', and of that not too much.
+    fn check_fee(&self, sale: &Sale, terms: Terms) -> Result<Amount, TaskError> {
+        let fee = psbt::fee(&sale.psbt)?;
+        let fee = fee.ok_or_else(|| usage("the sale gives more than it takes: make it anew"))?;
+        let given = -sale.paid_to(terms.buyer);
+        if given != i128::from(terms.price) + i128::from(fee.to_sat()) {
+            return Err(usage(&format!(
+                "the buyer would give {given} satoshi, which is not the price and the fee: do not sign it"
+            )));
+        }
+        let spent = sale.spent.iter().map(|output| output.value).sum();
+        self.means.fees.check(fee, spent)?;
+        Ok(fee)
+    }
+
+    /// Before the sale is sent: takes the payment back when it would come too late, or when the name is gone. The rules
+    /// are asked once for each height.
+    fn attend(&self, task: &mut Task, judged: &mut Option<u32>) -> Result<Next, TaskError> {
+        if self.means.until == Until::Drafted {
+            return Ok(Next::End(Outcome::Sent));
+        }
+        let height = self.wallet.synced_chain()?.height;
+        let is_refused = *judged != height && self.is_refused(task)?;
+        *judged = height;
+        if is_refused || self.wallet.is_stale(task, 0)? {
+            return self.take_back(task).map(Next::End);
+        }
+        Ok(Next::Wait)
+    }
+
+    /// Whether the rules refuse the sale by now: the seller may have transferred the name.
+    fn is_refused(&self, task: &mut Task) -> Result<bool, TaskError> {
+        let attempt = noted(task)?;
+        let (_, spent): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
+        let signed = attempt.transactions.first().ok_or(NOT_NOTED)?;
+        let proposed = Proposed::new(signed.clone(), &spent);
+        match self.wallet.judge(vec![vec![proposed]], &task.subject) {
+            Ok(_) => Ok(false),
+            // A sale that is in a block by now would be refused a second time.
+            Err(TaskError::WouldFail(_)) => Ok(self.wallet.found(task, 0)?.is_none()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Spends the buyer's coins elsewhere, for a higher fee, so that the sale cannot be mined any more. Made again it
+    /// is the same transaction.
+    fn take_back(&self, task: &mut Task) -> Result<Outcome, TaskError> {
+        let wallet = self.wallet;
+        let refund = self.refund(noted(task)?)?;
+        let txid = refund.compute_txid();
+        let end = Instant::now() + PATIENCE;
+        while let Err(error) = wallet.node.send(std::slice::from_ref(&refund)) {
+            // Perhaps the sale is in a block that is not indexed yet.
+            if let Some(accepted) = wallet.found(task, 0)? {
+                return Ok(Outcome::Accepted(accepted));
+            }
+            if Instant::now() > end {
+                return Err(error.into());
+            }
+            sleep(wallet.node.pace());
+        }
+        wallet.journal.remove(&task.subject)?;
+        Err(TaskError::SaleLapsed { txid })
+    }
+
+    fn refund(&self, sale: &Attempt) -> Result<Transaction, TaskError> {
+        let script = self.buyer.script();
+        let (ours, theirs): (Vec<Coin>, Vec<Coin>) = sale
+            .coins()
+            .into_iter()
+            .map(|(outpoint, output)| Coin {
+                outpoint,
+                output,
+                input_size: self.buyer.input_size(),
+            })
+            .partition(|coin| coin.output.script_pubkey == script);
+        let given = sale.transactions.iter().flat_map(|sale| &sale.output);
+        let given: Amount = given.map(|output| output.value).sum();
+        // All that the sale gave, and one satoshi more per byte of this (BIP 125 rules 3 and 4).
+        let size: u64 = 48 + ours.iter().map(|coin| coin.input_size).sum::<u64>();
+        let rate = FeeRate::from_sat_per_kwu(sale.rate).max(FeeRate::BROADCAST_MIN);
+        let fee = (worth(&ours) + worth(&theirs)).checked_sub(given);
+        let fee = fee.and_then(|fee| fee.checked_add(rate.fee_vb(size)?));
+        let value = fee.and_then(|fee| worth(&ours).checked_sub(fee));
+        let output = TxOut {
+            value: value.ok_or(TaskError::Contradiction("the amounts of the sale"))?,
+            script_pubkey: script,
+        };
+        self.wallet.sign(&Draft {
+            unsigned: Unsigned::exactly(&ours, vec![output]),
+            locks: vec![self.buyer.clone()],
+            rate,
+        })
+    }
+}
+
+enum Signed {
+    Attempt(Attempt),
+    /// It was only to be looked at.
+    Not(Psbt),
+}
+
+const NOT_NOTED: TaskError = TaskError::Contradiction("a purchase without a sale");
+
+fn noted(task: &Task) -> Result<&Attempt, TaskError> {
+    newest(task, 0).ok_or(NOT_NOTED)
+}

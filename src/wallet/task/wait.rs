@@ -1,0 +1,299 @@
+//! The one loop that sends what is noted and waits until it is in a block.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bitcoin::{Psbt, Transaction, Txid};
+use serde::Serialize;
+
+use super::draft::Draft;
+use super::error::TaskError;
+use super::state::{IndexedOperation, Judgement, Search};
+use super::wallet::{Event, Until, Wallet};
+use crate::hash::ConsensusHash;
+use crate::wallet::journal::{Attempt, Step, Task};
+use crate::wallet::node::NodeError;
+
+/// An operation is built again when so few blocks are left in which it can be accepted.
+pub(super) const MARGIN: u32 = 2;
+/// How long what the node refuses may still turn up in a block.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// How often a transaction that waits is sent again, should the node have dropped it.
+const RESEND: Duration = Duration::from_secs(60);
+/// The step whose transaction carries no operation: coins are split for many imports.
+pub(super) const PAYMENT: &str = "PAYMENT";
+
+/// How far a wish came.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Its last operation is in a block and accepted.
+    Accepted(Accepted),
+    /// It was built and judged, and is not noted anywhere.
+    Drafted(Box<Draft>, Judgement),
+    /// It is noted and for others to sign.
+    HandedOut(Box<Draft>, Judgement, Box<Psbt>),
+    /// A PSBT of somebody else was judged; nothing was signed.
+    Shown(Box<Psbt>),
+    /// It was sent, or could not be looked at any further without sending.
+    Sent,
+}
+
+/// An accepted operation.
+#[derive(Debug, Clone, Serialize)]
+pub struct Accepted {
+    /// In the reference's words.
+    pub operation: String,
+    /// Height of its block; that of the tip for a payment.
+    pub height: u32,
+    /// Its transaction.
+    pub txid: Txid,
+    /// Consensus hash of that height.
+    pub consensus_hash: Option<ConsensusHash>,
+}
+
+/// What the loop does next.
+pub(super) enum Next {
+    /// Send if it is time to, and wait.
+    Wait,
+    /// Look at the task again, whose newest attempt is another one.
+    Rebuilt,
+    /// End.
+    End(Outcome),
+}
+
+/// Where a step stands.
+enum Standing {
+    Accepted(Accepted),
+    /// These of the newest attempt are in no block yet.
+    Waiting(Vec<Transaction>),
+}
+
+impl Wallet<'_> {
+    /// Sends step number `index` of a task, again and again, until it is in a block. `attend` is called before each
+    /// sending, and may build the step anew or end the waiting.
+    pub(super) fn send_and_wait(
+        &self,
+        task: &mut Task,
+        index: usize,
+        until: Until,
+        attend: &mut dyn FnMut(&mut Task) -> Result<Next, TaskError>,
+    ) -> Result<Outcome, TaskError> {
+        let mut sending = Sending::default();
+        loop {
+            let left = match self.standing(task, index)? {
+                Standing::Accepted(accepted) => return Ok(Outcome::Accepted(accepted)),
+                Standing::Waiting(left) => left,
+            };
+            // What the node refuses may be in a block that is not indexed yet: then it must not be built again.
+            if sending.refusal.is_none() {
+                match attend(task)? {
+                    Next::Wait => {}
+                    Next::End(outcome) => return Ok(outcome),
+                    Next::Rebuilt => {
+                        sending = Sending::default();
+                        continue;
+                    }
+                }
+            }
+            sending.advance(self, task, index, &left)?;
+            if until == Until::Sent && sending.refusal.is_none() {
+                return Ok(Outcome::Sent);
+            }
+            sleep(self.node.pace());
+        }
+    }
+
+    /// The accepted operation of a step, if the index has it; a refused one is an error.
+    pub(super) fn found(
+        &self,
+        task: &mut Task,
+        index: usize,
+    ) -> Result<Option<Accepted>, TaskError> {
+        Ok(match self.standing(task, index)? {
+            Standing::Accepted(accepted) => Some(accepted),
+            Standing::Waiting(_) => None,
+        })
+    }
+
+    fn standing(&self, task: &mut Task, index: usize) -> Result<Standing, TaskError> {
+        let Some(step) = task.steps.get(index) else {
+            return Ok(Standing::Waiting(Vec::new()));
+        };
+        if step.operation == PAYMENT {
+            return self.standing_of_payment(step);
+        }
+        let found = self.state.operations(Search {
+            normalized: step.attempts.iter().flat_map(Attempt::normalized).collect(),
+            from: step.attempts.first().map_or(0, |first| first.height),
+        })?;
+        if let Some(accepted) = accepted(step, &found) {
+            if let Some(step) = task.steps.get_mut(index) {
+                step.done = Some(accepted.height);
+            }
+            self.journal.store(task)?;
+            return Ok(Standing::Accepted(accepted));
+        }
+        let refusal = |it: &IndexedOperation| Some((it.height, it.txid, it.reason.clone()?));
+        if let Some((height, txid, reason)) = found.iter().find_map(refusal) {
+            // What was mined cannot be mined again: the next run begins this step anew.
+            task.steps.truncate(index);
+            self.journal.store(task)?;
+            return Err(TaskError::Refused {
+                height,
+                txid,
+                reason,
+            });
+        }
+        let newest = step.attempts.last().into_iter();
+        let transactions = newest.flat_map(|attempt| &attempt.transactions);
+        let left = transactions.filter(|transaction| in_block(transaction, &found).is_none());
+        Ok(Standing::Waiting(left.cloned().collect()))
+    }
+
+    /// A payment is done when its first output can be spent.
+    fn standing_of_payment(&self, step: &Step) -> Result<Standing, TaskError> {
+        let attempt = step.attempts.last();
+        let transactions = attempt.map(|attempt| attempt.transactions.as_slice());
+        let transactions = transactions.unwrap_or_default();
+        for transaction in transactions {
+            let txid = transaction.compute_txid();
+            let output = transaction.output.first().into_iter();
+            let scripts: Vec<_> = output.map(|output| output.script_pubkey.clone()).collect();
+            let coins = self.node.coins(&scripts)?;
+            if coins.iter().any(|(outpoint, _)| outpoint.txid == txid) {
+                return Ok(Standing::Accepted(Accepted {
+                    operation: step.operation.clone(),
+                    height: self.state.chain()?.height.unwrap_or(0),
+                    txid,
+                    consensus_hash: None,
+                }));
+            }
+        }
+        Ok(Standing::Waiting(transactions.to_vec()))
+    }
+
+    /// Whether the newest attempt can hardly be accepted any more.
+    pub(super) fn is_stale(&self, task: &Task, index: usize) -> Result<bool, TaskError> {
+        let Some(expires) = newest(task, index).and_then(|attempt| attempt.expires) else {
+            return Ok(false);
+        };
+        Ok(self.state.chain()?.best_height.saturating_add(1 + MARGIN) > expires)
+    }
+
+    /// Whether the node takes an earlier attempt.
+    fn takes_earlier(&self, task: &Task, index: usize) -> bool {
+        let attempts = task.steps.get(index).map(|step| step.attempts.as_slice());
+        let mut earlier = attempts.unwrap_or_default().iter().rev().skip(1);
+        earlier.any(|attempt| {
+            attempt.form.is_signed() && self.node.send(&attempt.transactions).is_ok()
+        })
+    }
+
+    /// Sends transactions together, or one by one where the node refuses one of them; the last refusal.
+    fn send_all(&self, transactions: &[Transaction]) -> Result<Option<(Txid, String)>, TaskError> {
+        let mut refusal = match self.node.send(transactions) {
+            Err(NodeError::Refused { txid, reason }) => Some((txid, reason)),
+            sent => return Ok(sent.map(|()| None)?),
+        };
+        if let [_, _, ..] = transactions {
+            refusal = None;
+            for transaction in transactions {
+                match self.node.send(std::slice::from_ref(transaction)) {
+                    Err(NodeError::Refused { txid, reason }) => refusal = Some((txid, reason)),
+                    sent => sent?,
+                }
+            }
+        }
+        Ok(refusal)
+    }
+}
+
+/// The last operation of the attempt of which every operation is accepted.
+fn accepted(step: &Step, found: &[IndexedOperation]) -> Option<Accepted> {
+    let last = step.attempts.iter().find_map(|attempt| {
+        let mut in_blocks = attempt.transactions.iter().map(|it| in_block(it, found));
+        let accepted = |found: &&IndexedOperation| found.reason.is_none();
+        in_blocks.try_fold(None, |_, found| found.filter(accepted).map(Some))?
+    })?;
+    Some(Accepted {
+        operation: step.operation.clone(),
+        height: last.height,
+        txid: last.txid,
+        consensus_hash: last.consensus_hash,
+    })
+}
+
+/// What became of a transaction, whoever signed it.
+fn in_block<'f>(
+    transaction: &Transaction,
+    found: &'f [IndexedOperation],
+) -> Option<&'f IndexedOperation> {
+    let normalized = transaction.compute_ntxid();
+    found.iter().find(|found| found.normalized == normalized)
+}
+
+/// The newest attempt at a step.
+pub(super) fn newest(task: &Task, index: usize) -> Option<&Attempt> {
+    task.steps.get(index)?.attempts.last()
+}
+
+/// What was sent last, and what the node said.
+#[derive(Default)]
+struct Sending {
+    at: Option<Instant>,
+    refusal: Option<Refusal>,
+}
+
+struct Refusal {
+    txid: Txid,
+    reason: String,
+    /// The best block then: what is in no block up to it was not mined.
+    best_height: u32,
+}
+
+impl Sending {
+    /// Sends what is left when it is time to, should the node have dropped something. A refusal is no surprise for what
+    /// is in a block that is not indexed yet; once that is indexed, it is one.
+    fn advance(
+        &mut self,
+        wallet: &Wallet<'_>,
+        task: &Task,
+        index: usize,
+        left: &[Transaction],
+    ) -> Result<(), TaskError> {
+        let is_older = |age| self.at.is_none_or(|at| at.elapsed() > age);
+        match &self.refusal {
+            Some(refusal) if is_older(PATIENCE) => {
+                let chain = wallet.state.chain()?;
+                if !chain.synced || chain.height < Some(refusal.best_height) {
+                    return Ok(());
+                }
+                if !wallet.takes_earlier(task, index) {
+                    return Err(TaskError::Lost {
+                        txid: refusal.txid,
+                        reason: refusal.reason.clone(),
+                        subject: task.subject.clone(),
+                    });
+                }
+                self.at = Some(Instant::now());
+                self.refusal = None;
+            }
+            None if is_older(RESEND) => {
+                for transaction in left {
+                    (wallet.tell)(Event::Sending(transaction.compute_txid()));
+                }
+                self.at = Some(Instant::now());
+                self.refusal = match wallet.send_all(left)? {
+                    Some((txid, reason)) => Some(Refusal {
+                        txid,
+                        reason,
+                        best_height: wallet.state.chain()?.best_height,
+                    }),
+                    None => None,
+                };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! Keys, journal, the state of a chain and a node: all that owning names takes.
+
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bitcoin::{OutPoint, Script, ScriptBuf, Txid};
+
+use super::error::TaskError;
+use super::keyring::Keyring;
+use super::state::{ChainFacts, ChainState};
+use crate::bns::address::{Address, AddressVersions};
+use crate::bns::{Name, NamespaceId};
+use crate::wallet::fee::FeePolicy;
+use crate::wallet::journal::Journal;
+use crate::wallet::lock::Lock;
+use crate::wallet::node::Node;
+use crate::wallet::operation::Fee;
+use crate::wallet::vault::Reference;
+
+/// How long the index may take to reach the tip.
+const INDEX_PATIENCE: Duration = Duration::from_secs(60);
+/// How often the index is looked at meanwhile.
+const INDEX_PACE: Duration = Duration::from_millis(50);
+
+/// Keys and journal, and the world that they are used in.
+pub struct Wallet<'a> {
+    /// What the rules look at.
+    pub state: Box<dyn ChainState + 'a>,
+    /// Supplies coins and takes transactions.
+    pub node: Box<dyn Node + 'a>,
+    /// The keys.
+    pub keyring: Keyring<'a>,
+    /// What is under way.
+    pub journal: Journal,
+    /// Is told of every event.
+    pub tell: Box<dyn Fn(Event) + 'a>,
+    /// The two bytes that operations start with.
+    pub magic: [u8; 2],
+    /// Version bytes of addresses.
+    pub versions: AddressVersions,
+}
+
+/// Something that happened on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A transaction goes to the node.
+    Sending(Txid),
+    /// An operation is built again, because the consensus hash that it quotes gets too old.
+    Rebuilding,
+    /// So many names of a list are imported.
+    Imported {
+        /// Those that are.
+        done: usize,
+        /// The whole list.
+        total: usize,
+    },
+}
+
+/// How an operation is paid for, who signs it, and how far to go.
+#[derive(Debug, Clone)]
+pub struct Means {
+    /// The key that sends; by default the owner's, or the only one.
+    pub key: Option<Reference>,
+    /// The key that pays and gets the change; by default the sender's.
+    pub payer: Option<Reference>,
+    /// Only these outputs are spent, if any are given.
+    pub coins: Vec<OutPoint>,
+    /// What miners get.
+    pub fees: FeePolicy,
+    /// Who signs.
+    pub signer: Signer,
+    /// Where to stop.
+    pub until: Until,
+}
+
+/// Who signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signer {
+    /// The keys here.
+    Here,
+    /// Others, who get a PSBT.
+    Elsewhere,
+}
+
+/// Where to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// As soon as it is built and judged; nothing is noted, signed or sent.
+    Drafted,
+    /// As soon as it is sent.
+    Sent,
+    /// When it is in an indexed block.
+    InBlock,
+}
+
+impl Wallet<'_> {
+    /// The facts of the chain once the index is at its tip: on an older state, rules would be judged wrongly, and a
+    /// consensus hash that is quoted would be too old.
+    pub fn synced_chain(&self) -> Result<ChainFacts, TaskError> {
+        let end = Instant::now() + INDEX_PATIENCE;
+        loop {
+            let chain = self.state.chain()?;
+            match chain.height {
+                Some(_) if chain.synced => return Ok(chain),
+                _ if Instant::now() <= end => sleep(INDEX_PACE),
+                None => return Err(TaskError::NoBlock),
+                Some(height) => {
+                    let best_height = chain.best_height;
+                    return Err(TaskError::Behind {
+                        height,
+                        best_height,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The address that a text spells on this network. A native segwit address is refused with its reason.
+    pub fn address(&self, text: &str) -> Result<Address, TaskError> {
+        Address::decode(text, self.versions).ok_or_else(|| {
+            let lower = text.to_ascii_lowercase();
+            let is_native = ["bc1", "tb1", "bcrt1"]
+                .iter()
+                .any(|it| lower.starts_with(it));
+            if is_native {
+                TaskError::NativeSegwit(text.to_owned())
+            } else {
+                TaskError::Usage(format!("{text:?} is no address of this network"))
+            }
+        })
+    }
+
+    /// An address as text.
+    pub fn text(&self, address: Address) -> String {
+        address.encode(self.versions)
+    }
+
+    /// The owner's key: the one that was named, or the one that the chain says.
+    pub fn owner(&self, name: &Name, named: Option<&Reference>) -> Result<Lock, TaskError> {
+        let script = self.state.name(name)?.owner.ok_or_else(|| {
+            TaskError::No(format!(
+                "{name} was never registered: `bnsd name register {name}`"
+            ))
+        })?;
+        self.named_or_holder(named, &script)
+    }
+
+    /// The key that imports names into a namespace and opens it.
+    pub fn revealer(&self, id: &NamespaceId, named: Option<&Reference>) -> Result<Lock, TaskError> {
+        let revealer = self.state.namespace(id)?.revealer.ok_or_else(|| {
+            TaskError::No(format!(
+                "{id} was never revealed: `bnsd namespace reveal {id}`"
+            ))
+        })?;
+        self.named_or_holder(named, &ScriptBuf::from_bytes(revealer.script()))
+    }
+
+    fn named_or_holder(
+        &self,
+        named: Option<&Reference>,
+        script: &Script,
+    ) -> Result<Lock, TaskError> {
+        if named.is_some() {
+            return self.keyring.sender(named);
+        }
+        self.keyring.owner(script)?.ok_or_else(|| {
+            let holder = Address::of_script(script.as_bytes()).map(|holder| self.text(holder));
+            TaskError::NotOurs(holder.unwrap_or_default())
+        })
+    }
+
+    /// What a name costs now and whom it is paid to.
+    pub fn fee(&self, name: &Name) -> Result<Fee, TaskError> {
+        let price = self.state.name(name)?.price.ok_or_else(|| {
+            TaskError::No(format!(
+                "{name} cannot be bought: its namespace was never revealed. See `bnsd namespace list`"
+            ))
+        })?;
+        price.fee().ok_or_else(|| {
+            TaskError::No(format!(
+                "{name} is paid in tokens, which this command cannot do"
+            ))
+        })
+    }
+
+    /// Coins that unfinished tasks on other subjects spend.
+    pub fn reserved(&self, subject: &str) -> Result<HashSet<OutPoint>, TaskError> {
+        let tasks = self.journal.list()?;
+        let others = tasks.iter().filter(|task| task.subject != subject);
+        Ok(others.flat_map(|task| task.spent()).collect())
+    }
+}
