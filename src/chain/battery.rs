@@ -1,7 +1,6 @@
-//! What every [`ChainSource`] promises, written once and run on each kind.
+//! The promises of every [`ChainSource`], written once and tested on each kind.
 //!
-//! A kind takes part by giving a [`Stage`]: a chain that the tests can make longer and reorganise, and a
-//! source that follows it.
+//! A kind implements [`Stage`]: a chain that the tests can make longer and reorganise, and a source that follows it.
 
 use std::time::Duration;
 

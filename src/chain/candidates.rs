@@ -1,4 +1,4 @@
-//! Blocks with their candidates and the outputs that those spend: what rules are shown.
+//! Blocks with their candidates and the outputs that those spend, which is all that the rules see of a block.
 
 use super::{Block, BlockRef, ChainSource, Event, SourceError};
 use crate::virtualchain::scan::{self, Candidate};

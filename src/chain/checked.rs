@@ -1,8 +1,8 @@
-//! A block that was found to be what its hash promises, before anything believes it.
+//! Checks that a block is what its hash promises, before anything is derived from it.
 //!
-//! A node or a file can hand out anything. What is taken from it has real work, is the block that was asked
-//! for, and holds exactly the transactions that its header commits to. Whether the block stands on the best
-//! chain is not decided here. This module is pure.
+//! A node or a file can hand out anything. A block that is taken has real work, is the one that was asked for, and holds
+//! exactly the transactions that its header commits to. Whether it is on the best chain is not decided here. This
+//! module is pure.
 
 use bitcoin::block::Header;
 use bitcoin::hashes::{Hash as _, HashEngine as _};
@@ -15,7 +15,7 @@ use crate::virtualchain::walk::{ScanError, Walk};
 /// Why bytes are not the block that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
-    /// The header is none, or its work is not real.
+    /// The bytes hold no header, or one without real work.
     #[error(transparent)]
     Header(#[from] HeaderError),
     /// Another block than the one that was asked for.

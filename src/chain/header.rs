@@ -1,9 +1,9 @@
 //! Block headers as Bitcoin's rules see them: work, target and the root over the transactions.
 //!
-//! Everything a header claims is checked here before anything above believes it: the compact target must
-//! be well formed and no easier than the network allows, the header's hash must meet it, and the root must
-//! be that of the transactions. The rules are those of Bitcoin Core (`arith_uint256::SetCompact`,
-//! `CheckProofOfWork`, `ComputeMerkleRoot`).
+//! What a header claims is checked here before anybody believes it: the compact target must be well formed and no
+//! easier than the network allows, the header's hash must meet it, and the root must be that of the transactions. The
+//! rules are those of Bitcoin Core (`arith_uint256::SetCompact`, `CheckProofOfWork`, `ComputeMerkleRoot`). Whether the
+//! target is the one that the network asks for at this height is left to the node.
 //!
 //! This module is pure: bytes and values in, values out.
 
@@ -21,7 +21,7 @@ pub const REGTEST_BITS: u32 = 0x207f_ffff;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// Fewer than [`HEADER_LENGTH`] bytes.
-    #[error("a block header has 80 bytes, here are {0}")]
+    #[error("a block header has 80 bytes, and there are {0}")]
     Short(usize),
     /// The compact target is negative, zero, too large for 256 bits, or easier than the network's limit.
     #[error("the header's target {0:#010x} is not possible on this network")]
@@ -87,7 +87,7 @@ pub fn merkle_root(txids: &[Txid]) -> Option<TxMerkleNode> {
 
 /// The header with the first nonce that meets its target; `None` if no nonce does.
 ///
-/// Meant for trivial targets such as [`REGTEST_BITS`], where two tries are enough on average.
+/// Meant for easy targets such as [`REGTEST_BITS`], for which two tries are enough on average.
 pub fn find_nonce(mut header: Header) -> Option<Header> {
     let target = expand_target(header.bits.to_consensus())?;
     (0..=u32::MAX).find_map(|nonce| {

@@ -24,7 +24,6 @@ pub mod checked;
 pub mod dev;
 pub mod header;
 mod pipeline;
-pub mod tree;
 
 pub use candidates::{Blocks, candidates};
 
@@ -57,11 +56,11 @@ pub enum Event {
     Connect(Block),
     /// The index's tip is no longer on the best chain: undo that one block and ask again.
     Disconnect,
-    /// Nothing to do for now.
+    /// No block follows for now.
     Idle,
-    /// The source still looks at what it has, for which it is asked again and again: so it can be stopped meanwhile.
+    /// The source has not read all that it has. It reads a piece per question, so that the caller can stop in between.
     Preparing {
-        /// How many files it has looked at.
+        /// How many files it has read.
         done: usize,
         /// How many there are.
         of: usize,
@@ -74,7 +73,7 @@ pub enum SourceError {
     /// Asking again later may help: the node restarts, warms up, does not answer.
     #[error("{0}")]
     Unavailable(String),
-    /// The source's chain ends below the index's tip and says nothing against it: it may be growing still.
+    /// The source's chain ends below the index's tip and does not contradict it: the source may still be syncing.
     #[error(
         "{source_name} is at block {reach} and the index at {tip}: waiting until it has caught up"
     )]

@@ -1,8 +1,8 @@
 //! Blocks fetched ahead while the index is busy with earlier ones.
 //!
-//! A thread fetches a range of heights in order and stops at the first error or when nobody takes its blocks
-//! any more. It never decides anything: whether a block continues the index is checked by whoever takes it.
-//! What waits is bounded by bytes, so that many small blocks bridge a commit and large ones do not pile up.
+//! A thread fetches a range of heights in order. It ends at the first error, and when its [`Pipeline`] is dropped.
+//! It decides nothing: whoever takes a block checks whether it continues the index. Bytes bound what waits: many small
+//! blocks keep the index busy while a commit holds the thread up, and large ones do not pile up.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,11 +16,10 @@ const WAITING_BYTES: usize = 16 << 20;
 /// Blocks that wait at most.
 const WAITING: usize = 512;
 
-/// What a fetch gives: a block in the form that its source likes, or `None` for a height that the chain does not
-/// reach any more.
+/// What a fetch returns: a block in its source's form, or `None` if the chain does not reach that height any more.
 type Fetched<T> = Result<Option<T>, SourceError>;
 
-/// What waits in a pipeline.
+/// What can wait in a pipeline.
 pub trait Weight {
     /// Its size in bytes.
     fn weight(&self) -> usize;
@@ -51,7 +50,7 @@ struct Shared<T> {
 struct Queue<T> {
     waiting: VecDeque<Fetched<T>>,
     bytes: usize,
-    /// One of the two ends is gone.
+    /// The pipeline was dropped, or its thread has ended.
     closed: bool,
 }
 
@@ -80,7 +79,7 @@ impl<T: Weight + Send + 'static> Pipeline<T> {
                 }
             }
         };
-        // It ends by itself, at the latest one block after we are gone.
+        // It ends by itself, at the latest one block after the pipeline is dropped.
         let thread = worker::thread("prefetch", run).ok()?;
         Some(Self {
             next: first,

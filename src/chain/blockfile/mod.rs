@@ -54,7 +54,7 @@ impl FileKind {
     }
 
     /// Bytes that follow the payload and are not counted in its length.
-    fn trailer(self) -> u64 {
+    pub fn trailer(self) -> u64 {
         match self {
             Self::Blocks => 0,
             Self::Undo => undo::CHECKSUM_LENGTH as u64,

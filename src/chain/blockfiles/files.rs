@@ -1,4 +1,4 @@
-//! What is read from a block directory: the key, the headers, single blocks.
+//! What is read from a block directory: the key, the headers, single blocks. It decides nothing about chains.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -18,7 +18,7 @@ const KEY_FILE: &str = "xor.dat";
 /// How many of the newest files may still grow: Bitcoin Core writes to the last one, and to another while
 /// it loads a snapshot of the coins.
 const GROWING: usize = 3;
-/// How many damaged bytes are searched through before the time is looked at.
+/// How many damaged bytes are searched between two looks at the time.
 const SEARCH_BYTES: u64 = 4 << 20;
 
 /// A directory of block files.
@@ -30,50 +30,50 @@ pub struct Files {
     limit: Target,
 }
 
-/// How far the files have been walked over.
+/// How far the files have been scanned.
 #[derive(Debug, Default)]
 pub struct Scanned {
-    files: Vec<Walked>,
+    files: Vec<ScannedFile>,
     /// The file that is next, by its position in the list.
     next: usize,
 }
 
-/// How far one file has been walked over.
+/// How far one file has been scanned.
 #[derive(Debug)]
-struct Walked {
+struct ScannedFile {
     number: u32,
     /// Where the next record is expected.
     offset: u64,
-    /// Whether a block of this network was met in it.
-    is_ours: bool,
-    /// Whether damage was met and the next record is still looked for.
+    /// Whether a block of this network was found in it.
+    has_block: bool,
+    /// Whether damage was found and the next record is still looked for.
     is_searching: bool,
 }
 
-impl Walked {
+impl ScannedFile {
     fn new(number: u32) -> Self {
         Self {
             number,
             offset: 0,
-            is_ours: false,
+            has_block: false,
             is_searching: false,
         }
     }
 }
 
 impl Scanned {
-    /// How many files have been walked over, and of how many.
+    /// How many files have been scanned, and of how many.
     pub fn progress(&self) -> (usize, usize) {
         (self.next, self.files.len())
     }
 }
 
-/// Whether a walk came to its end in the time that it had.
+/// Whether a scan came to the end of the files in the time that it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Walk {
-    /// Everything that was there has been met.
+pub enum Scan {
+    /// Everything that is there has been scanned.
     Done,
-    /// It goes on from where it stopped.
+    /// The next scan goes on where this one stopped.
     Stopped,
 }
 
@@ -102,41 +102,41 @@ impl Files {
         Ok(files)
     }
 
-    /// Whether what was walked over is not what is there: files became shorter or vanished.
+    /// Whether files are not those that were scanned: they became shorter or vanished.
     pub fn was_replaced(&self, scanned: &Scanned) -> bool {
         let newest = scanned.files.iter().rev().take(GROWING);
-        newest.into_iter().any(|walked| {
-            let path = self.path(FileKind::Blocks, walked.number);
-            fs::metadata(path).map_or(true, |metadata| metadata.len() < walked.offset)
+        newest.into_iter().any(|file| {
+            let path = self.path(FileKind::Blocks, file.number);
+            fs::metadata(path).map_or(true, |metadata| metadata.len() < file.offset)
         })
     }
 
-    /// Walks over what was added since the last time, until `end`; at least one record or piece is walked over.
+    /// Scans what was added since the last time, until `end`, and at least one record or piece.
     pub fn scan(
         &self,
         scanned: &mut Scanned,
         headers: &mut Headers,
         end: Instant,
-    ) -> Result<Walk, SourceError> {
+    ) -> Result<Scan, SourceError> {
         match scanned.files.last() {
             None => scanned
                 .files
-                .extend(self.numbers()?.into_iter().map(Walked::new)),
+                .extend(self.numbers()?.into_iter().map(ScannedFile::new)),
             Some(last) => {
                 let next = last.number.saturating_add(1);
                 if self.path(FileKind::Blocks, next).exists() {
-                    scanned.files.push(Walked::new(next));
+                    scanned.files.push(ScannedFile::new(next));
                 }
             }
         }
-        while let Some(walked) = scanned.files.get_mut(scanned.next) {
-            if self.scan_file(walked, headers, end)? == Walk::Stopped {
-                return Ok(Walk::Stopped);
+        while let Some(file) = scanned.files.get_mut(scanned.next) {
+            if self.scan_file(file, headers, end)? == Scan::Stopped {
+                return Ok(Scan::Stopped);
             }
             scanned.next += 1;
         }
         scanned.next = scanned.files.len().saturating_sub(GROWING);
-        Ok(Walk::Done)
+        Ok(Scan::Done)
     }
 
     /// Reads and checks a block.
@@ -199,23 +199,23 @@ impl Files {
 
     fn scan_file(
         &self,
-        walked: &mut Walked,
+        scanned: &mut ScannedFile,
         headers: &mut Headers,
         end: Instant,
-    ) -> Result<Walk, SourceError> {
-        let path = self.path(FileKind::Blocks, walked.number);
+    ) -> Result<Scan, SourceError> {
+        let path = self.path(FileKind::Blocks, scanned.number);
         let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
         let metadata = file.metadata();
-        if metadata.is_ok_and(|metadata| metadata.len() == walked.offset) {
-            return Ok(Walk::Done);
+        if metadata.is_ok_and(|metadata| metadata.len() == scanned.offset) {
+            return Ok(Scan::Done);
         }
         let mut reader = RecordReader::new(file, FileKind::Blocks, self.magic, self.key);
-        reader.seek_to(walked.offset);
-        let result = self.walk(&mut reader, walked, headers, end);
-        walked.offset = reader.position();
+        reader.seek_to(scanned.offset);
+        let result = self.scan_records(&mut reader, scanned, headers, end);
+        scanned.offset = reader.position();
         let result = result.map_err(|error| unreadable(&path, &error))?;
-        let found_nothing = result == Walk::Done && std::mem::take(&mut walked.is_searching);
-        if found_nothing && !walked.is_ours {
+        let found_nothing = result == Scan::Done && std::mem::take(&mut scanned.is_searching);
+        if found_nothing && !scanned.has_block {
             return Err(SourceError::Fatal(format!(
                 "{} holds no block of this network: correct `chain.network`, or copy {KEY_FILE} from the node too",
                 path.display()
@@ -224,42 +224,42 @@ impl Files {
         Ok(result)
     }
 
-    /// Walks from record to record, and over what is none.
-    fn walk(
+    /// Goes from record to record, and over bytes that are no record.
+    fn scan_records(
         &self,
         reader: &mut RecordReader<File>,
-        walked: &mut Walked,
+        scanned: &mut ScannedFile,
         headers: &mut Headers,
         end: Instant,
-    ) -> io::Result<Walk> {
+    ) -> io::Result<Scan> {
         loop {
-            if walked.is_searching {
+            if scanned.is_searching {
                 match reader.search_magic(SEARCH_BYTES)? {
-                    Search::Found => walked.is_searching = false,
+                    Search::Found => scanned.is_searching = false,
                     Search::NotYet => {}
-                    Search::Nothing => return Ok(Walk::Done),
+                    Search::Nothing => return Ok(Scan::Done),
                 }
             } else {
                 let start = reader.position();
                 match reader.next_outline(header::HEADER_LENGTH as u64)? {
-                    Next::Record(outline) if self.take(walked.number, &outline, headers) => {
-                        walked.is_ours = true;
+                    Next::Record(outline) if self.note(scanned.number, &outline, headers) => {
+                        scanned.has_block = true;
                     }
-                    Next::End | Next::Torn => return Ok(Walk::Done),
+                    Next::End | Next::Torn => return Ok(Scan::Done),
                     Next::Record(_) | Next::Damaged => {
                         reader.seek_to(start);
-                        walked.is_searching = true;
+                        scanned.is_searching = true;
                     }
                 }
             }
             if Instant::now() >= end {
-                return Ok(Walk::Stopped);
+                return Ok(Scan::Stopped);
             }
         }
     }
 
-    /// Takes a header in; `false` if it is none.
-    fn take(&self, number: u32, outline: &Outline, headers: &mut Headers) -> bool {
+    /// Adds a header; `false` if the bytes hold none.
+    fn note(&self, number: u32, outline: &Outline, headers: &mut Headers) -> bool {
         let Ok(header) = header::parse(&outline.start) else {
             return false;
         };

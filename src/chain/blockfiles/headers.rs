@@ -1,9 +1,9 @@
-//! Every header that block files hold, in as little memory as it takes: about 110 bytes a block.
+//! All headers of a directory of block files, in about 110 bytes of memory a block.
 //!
-//! Block files are written in order of arrival, so a block may stand before the one below it: such a header
-//! waits. Of all branches that reach the genesis block the one with most work is the best, the first found
-//! among equals, as in [`super::super::tree`]; that module keeps whole headers and suits small chains, this one
-//! keeps what following a million blocks needs. Headers come in checked; this module is pure.
+//! Block files are written in order of arrival, so a block may stand before the one below it: such a header is an
+//! orphan until that one is found. Of all branches that reach the genesis block the one with most work is the best
+//! chain, the first found among equals. The embedded chain's tree keeps whole headers, for which a million blocks are
+//! too many; this one keeps what following them needs. Headers come in checked; this module is pure.
 
 use bitcoin::block::Header;
 use bitcoin::hashes::Hash as _;
@@ -23,7 +23,7 @@ pub struct Position {
     pub length: u32,
 }
 
-/// The genesis block has no block below it, and its files need not be read.
+/// The place of a genesis block that no file was found to hold.
 const NOWHERE: Position = Position {
     file: 0,
     offset: 0,
@@ -39,7 +39,7 @@ struct Node {
     position: Position,
 }
 
-/// A header whose block below has not been met yet.
+/// A header whose block below has not been found yet.
 #[derive(Debug, Clone, Copy)]
 struct Orphan {
     header: Header,
@@ -59,7 +59,7 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Knows the genesis block.
+    /// The headers of a chain of which only the genesis block has been found.
     pub fn new(genesis: &Header) -> Self {
         let mut headers = Self {
             nodes: Vec::new(),
@@ -77,7 +77,7 @@ impl Headers {
         headers
     }
 
-    /// Takes a checked header in, and those that waited for it.
+    /// Adds a checked header, and the orphans on top of it.
     pub fn insert(&mut self, header: Header, hash: BlockHash, position: Position) {
         let mut ready = vec![Orphan {
             header,

@@ -4,16 +4,17 @@
 //! - [`files`]: what is read from disk, in the formats of [`super::blockfile`].
 //! - [`spent`]: the outputs that a block spent.
 //!
-//! With the first questions all `blk` files are walked over, reading 88 bytes a block; later only what was added.
-//! The first walk takes minutes on a slow disk, so each question does only a piece of it ([`Event::Preparing`]).
-//! The node may be running and writing: a torn record is read again later. Only headers and places stay in
-//! memory. A block is checked when it is read: real work, and the transactions that its header commits to.
+//! The first questions scan all `blk` files, reading 88 bytes a block; later ones scan only what was added. The
+//! first scan takes minutes on a slow disk, so each question does only a piece of it ([`Event::Preparing`]). The
+//! node may be running and writing: a torn record is read again later. Only headers and places stay in memory. A
+//! block is checked when it is read: real work, and the transactions that its header commits to.
 //!
 //! The files do not say which blocks the node found invalid: the branch with most work is followed. A block
-//! whose scripts are wrong costs as much work as a right one, and `confirmations` of them on top; and a block with
-//! operations is connected only once the node has written what it spent, which it does after checking it.
+//! whose scripts are wrong takes as much work to make as a right one, and `confirmations` more on top of it; and a
+//! block with operations is connected only once the node has written what it spent, which it does after checking it.
 //!
-//! Never writes. Without the `rev` files it cannot tell who sent an operation, so it refuses.
+//! It never writes. Without the `rev` files nobody can tell who sent an operation, so a directory without them is
+//! refused.
 
 mod files;
 mod headers;
@@ -25,15 +26,15 @@ use std::time::{Duration, Instant};
 
 use bitcoin::{Network, OutPoint, TxOut};
 
-use self::files::{Files, Walk};
+use self::files::{Files, Scan};
 use self::headers::Headers;
 use self::spent::SpentOutputs;
 use super::pipeline::Pipeline;
 use super::{Block, BlockRef, ChainSource, Event, SourceError};
 
-/// From this many blocks on, they are read ahead.
-const LONG: u32 = 3;
-/// How long one question may walk over files.
+/// Blocks are read ahead if at least this many follow.
+const READ_AHEAD_FROM: u32 = 3;
+/// How long one question may scan files.
 const PIECE: Duration = Duration::from_millis(100);
 
 /// Follows a directory of block files.
@@ -46,13 +47,13 @@ pub struct BlockFilesSource {
     opened: Option<Opened>,
 }
 
-/// What was learnt from the directory.
+/// What is known of the directory.
 #[derive(Debug)]
 struct Opened {
     files: Arc<Files>,
     headers: Headers,
     scanned: files::Scanned,
-    /// Whether all files have been walked over once.
+    /// Whether all files have been scanned once.
     is_whole: bool,
     spent: SpentOutputs,
     pipeline: Option<Pipeline<Block>>,
@@ -77,8 +78,8 @@ impl BlockFilesSource {
         self
     }
 
-    /// The directory as it is now, or as far as it could be walked over.
-    fn refresh(&mut self) -> Result<(&mut Opened, Walk), SourceError> {
+    /// The directory as it is now, or as far as it could be scanned in the time for one question.
+    fn refresh(&mut self) -> Result<(&mut Opened, Scan), SourceError> {
         let mut opened = match self.opened.take() {
             Some(opened) => opened,
             None => Opened::new(&self.directory, self.network)?,
@@ -87,17 +88,17 @@ impl BlockFilesSource {
             opened = Opened::new(&self.directory, self.network)?;
         }
         let end = Instant::now() + self.piece;
-        let walk = opened
+        let scan = opened
             .files
             .scan(&mut opened.scanned, &mut opened.headers, end)?;
-        opened.is_whole |= walk == Walk::Done;
+        opened.is_whole |= scan == Scan::Done;
         if opened.headers.best().height > 0 {
             opened.files.require_undo()?;
         }
-        Ok((self.opened.insert(opened), walk))
+        Ok((self.opened.insert(opened), scan))
     }
 
-    /// The directory as it was when it was last walked over, to the end.
+    /// The directory as it was when it was last scanned to the end.
     fn whole(&mut self) -> Result<&mut Opened, SourceError> {
         while self.opened.as_ref().is_none_or(|opened| !opened.is_whole) {
             self.refresh()?;
@@ -107,8 +108,8 @@ impl BlockFilesSource {
 
     fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
         let confirmations = self.confirmations;
-        let (opened, walk) = self.refresh()?;
-        if walk == Walk::Stopped {
+        let (opened, scan) = self.refresh()?;
+        if scan == Scan::Stopped {
             let (done, of) = opened.scanned.progress();
             return Ok(Event::Preparing { done, of });
         }
@@ -159,7 +160,7 @@ impl Opened {
             .as_ref()
             .is_some_and(|pipeline| pipeline.is_at(height))
         {
-            self.pipeline = (last.saturating_sub(height) >= LONG)
+            self.pipeline = (last.saturating_sub(height) >= READ_AHEAD_FROM)
                 .then(|| self.start_pipeline(height, last))
                 .flatten();
         }

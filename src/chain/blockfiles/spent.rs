@@ -18,8 +18,8 @@ use crate::chain::blockfile::record::{Next, RecordReader};
 use crate::chain::blockfile::undo::BlockUndo;
 use crate::chain::{Block, SourceError};
 
-/// Outlines are kept of this many files; around a file's end blocks of two are mixed.
-const KEPT: usize = 4;
+/// How many undo files are remembered: around a file's end, blocks of two files alternate.
+const REMEMBERED: usize = 4;
 /// A CompactSize has at most nine bytes.
 const COUNT_BYTES: u64 = 9;
 
@@ -27,27 +27,27 @@ const COUNT_BYTES: u64 = 9;
 #[derive(Debug)]
 pub struct SpentOutputs {
     files: Arc<Files>,
-    kept: Vec<Kept>,
+    known: Vec<UndoFile>,
 }
 
 /// What is known of one undo file.
 #[derive(Debug)]
-struct Kept {
+struct UndoFile {
     number: u32,
     /// Where reading stopped.
     end: u64,
-    /// Offset of each record, and for how many transactions it speaks.
+    /// Offset of each record, and how many transactions it covers.
     records: Vec<(u64, u64)>,
     /// Where the search goes on.
     cursor: usize,
 }
 
 impl SpentOutputs {
-    /// A search that has seen nothing yet.
+    /// A search that has read no file yet.
     pub fn new(files: Arc<Files>) -> Self {
         Self {
             files,
-            kept: Vec::new(),
+            known: Vec::new(),
         }
     }
 
@@ -92,12 +92,12 @@ impl SpentOutputs {
                 path.display()
             ))
         };
-        let kept = self.kept(number);
-        kept.read_on(&mut reader, &path)?;
-        let count = kept.records.len();
+        let file = self.file(number);
+        file.read_on(&mut reader, &path)?;
+        let count = file.records.len();
         for step in 0..count {
-            let at = (kept.cursor + step) % count;
-            let Some(&(start, _)) = kept.records.get(at).filter(|(_, n)| *n == transactions) else {
+            let at = (file.cursor + step) % count;
+            let Some(&(start, _)) = file.records.get(at).filter(|(_, n)| *n == transactions) else {
                 continue;
             };
             reader.seek_to(start);
@@ -105,7 +105,7 @@ impl SpentOutputs {
             if let Next::Record(record) = next
                 && record.belongs_above(block.previous)
             {
-                kept.cursor = at + 1;
+                file.cursor = at + 1;
                 return BlockUndo::decode(&record.payload).map_err(|e| broken(e.to_string()));
             }
         }
@@ -114,27 +114,27 @@ impl SpentOutputs {
         ))
     }
 
-    fn kept(&mut self, number: u32) -> &mut Kept {
-        let at = match self.kept.iter().position(|kept| kept.number == number) {
+    fn file(&mut self, number: u32) -> &mut UndoFile {
+        let at = match self.known.iter().position(|file| file.number == number) {
             Some(at) => at,
             None => {
-                if self.kept.len() >= KEPT {
-                    self.kept.remove(0);
+                if self.known.len() >= REMEMBERED {
+                    self.known.remove(0);
                 }
-                self.kept.push(Kept {
+                self.known.push(UndoFile {
                     number,
                     end: 0,
                     records: Vec::new(),
                     cursor: 0,
                 });
-                self.kept.len() - 1
+                self.known.len() - 1
             }
         };
-        &mut self.kept[at]
+        &mut self.known[at]
     }
 }
 
-impl Kept {
+impl UndoFile {
     /// Notes the records that were added since the last time.
     fn read_on<R: std::io::Read + std::io::Seek>(
         &mut self,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! .lock                  held by the process that has the chain open
-//! invalid                hashes of blocks that were rewound, one per line
+//! invalid                hashes of blocks that were rewound, one per line; replaced as a whole ([`disk`])
 //! blocks/blk00000.dat    all blocks in order of arrival; the truth
 //! blocks/rev00000.dat    what they spent; derived, and written again where it is missing
 //! ```
@@ -17,7 +17,6 @@ use bitcoin::{Block, BlockHash, Target};
 
 use super::OpenError;
 use crate::chain::blockfile::record::{self, Next, Record, RecordReader};
-use crate::chain::blockfile::undo;
 use crate::chain::blockfile::{FileKind, MAX_FILE_SIZE, ObfuscationKey};
 use crate::chain::header;
 use crate::disk;
@@ -44,7 +43,7 @@ impl Files {
     /// Locks the directory, made if it is missing, and opens what is there.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let blocks = directory.join("blocks");
-        fs::create_dir_all(&blocks).map_err(|error| OpenError::io(&blocks, error))?;
+        disk::create_directory(&blocks).map_err(|error| OpenError::io(&blocks, error))?;
         let lock = lock(directory)?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -95,7 +94,7 @@ impl Files {
     pub fn append_block(&mut self, block: &Block) -> io::Result<Position> {
         let record = record::encode_block(Magic::REGTEST, &serialize(block));
         let number = self.blocks.number_for(record.len() as u64);
-        self.blocks.append(number, &record, 0)
+        self.blocks.append(number, &record)
     }
 
     /// Appends undo data, to the undo file with the number of the block's own.
@@ -106,8 +105,7 @@ impl Files {
         undo: &[u8],
     ) -> io::Result<Position> {
         let record = record::encode_undo(Magic::REGTEST, previous, undo);
-        self.undo
-            .append(number, &record, undo::CHECKSUM_LENGTH as u64)
+        self.undo.append(number, &record)
     }
 
     /// The bytes of a block.
@@ -128,30 +126,29 @@ impl Files {
         }
     }
 
-    /// The blocks that were rewound; a torn last line counts for nothing.
+    /// The blocks that were rewound. A line that is no hash counts for nothing.
     pub fn load_invalid(&self) -> Result<Vec<BlockHash>, OpenError> {
-        let path = self.invalid_path();
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(OpenError::io(&path, error)),
-        }
+        let text = self.read_invalid();
+        let text = text.map_err(|error| OpenError::io(&self.invalid_path(), error))?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
     /// Notes for all time that a block is not to be followed.
     pub fn append_invalid(&mut self, hash: BlockHash) -> io::Result<()> {
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.invalid_path())?;
-        // The line begins with its break, so that a torn one before it spoils nothing.
-        file.write_all(format!("\n{hash}").as_bytes())?;
-        file.sync_all()
+        let text = format!("{}\n{hash}", self.read_invalid()?);
+        disk::replace(&self.invalid_path(), text.as_bytes())
     }
 
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    fn read_invalid(&self) -> io::Result<String> {
+        match fs::read_to_string(self.invalid_path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            text => text,
+        }
     }
 
     fn invalid_path(&self) -> PathBuf {
@@ -231,7 +228,7 @@ impl Series {
     }
 
     /// Writes at the end; what a failed write left there is taken away again.
-    fn append(&mut self, number: usize, record: &[u8], trailer: u64) -> io::Result<Position> {
+    fn append(&mut self, number: usize, record: &[u8]) -> io::Result<Position> {
         while self.parts.len() <= number {
             self.open_next()?;
         }
@@ -249,7 +246,7 @@ impl Series {
         Ok(Position {
             number,
             offset: start + record::HEADER_LENGTH,
-            length: record.len() as u64 - record::HEADER_LENGTH - trailer,
+            length: record.len() as u64 - record::HEADER_LENGTH - self.kind.trailer(),
         })
     }
 

@@ -1,9 +1,13 @@
 //! An embedded regtest chain that mines on demand: real blocks, real transactions, real signatures, and
-//! next to no work. It lets the whole program run without a node, and it is what the demo and the tests use.
+//! next to no work. With it the whole program runs without a node, as in the demo and in tests.
 //!
 //! Its blocks are valid for Bitcoin Core in regtest, and its files are Core's ([`super::blockfile`]). It is
-//! no node: it has no peers and no mempool, runs no scripts (see [`spend`]), and must never be used for
+//! no node: it has no peers and no mempool, and it runs no scripts (see [`spend`]). It must never be used for
 //! anything that is worth money.
+//!
+//! - [`state`]: the chain in memory. [`tree`]: its headers. [`coins`]: what can be spent at the tip.
+//! - [`template`]: a new block. [`spend`]: whether an input may spend an output.
+//! - [`files`]: the directory. [`source`]: the chain as the indexer follows it.
 //!
 //! **One process per directory**, guarded by a lock file. Within the process a [`DevChain`] is cloned
 //! freely; [`DevChain::source`] gives what the indexer follows.
@@ -11,12 +15,12 @@
 //! **What survives a crash.** A block is appended to `blk`, then what it spent to `rev`; then `blk` is synced,
 //! once per call, and only then do others see the block. When the directory is opened, a torn block at the
 //! end is cut off (nobody has seen it), and everything else is derived from the blocks again: tree, best
-//! branch, coins, and whatever undo data is missing or torn. So no block that anyone has seen is lost, and
-//! a killed process leaves nothing to repair by hand. A block that was rewound is noted in `invalid` first, so
-//! that the choice holds after a restart.
+//! chain, coins, and whatever undo data is missing or torn. So no block that anyone has seen is lost, and
+//! a killed process leaves nothing to repair by hand. A rewound block is written to `invalid` before anything changes,
+//! so that it stays rewound after a restart.
 //!
-//! **Branches.** The branch with most work is the best, the first seen among equals. Rewound blocks
-//! ([`DevChain::rewind`]) stay in the files and out of the choice, as with Core's `invalidateblock`.
+//! **Branches.** The branch with most work is the best chain, the first seen among equals. Rewound blocks
+//! ([`DevChain::rewind`]) stay in the files and are never part of it, as with Core's `invalidateblock`.
 
 mod coins;
 mod files;
@@ -26,6 +30,7 @@ mod state;
 mod template;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,8 +42,8 @@ pub use coins::{COINBASE_MATURITY, Refused, TransactionError};
 pub use source::DevSource;
 
 use self::state::State;
+use self::tree::UnknownParent;
 use super::BlockRef;
-use super::tree::UnknownParent;
 
 /// Why a chain cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +59,7 @@ pub enum OpenError {
         /// What the system says.
         error: io::Error,
     },
-    /// Sound blocks follow bytes that are none.
+    /// Sound blocks follow bytes that are no block.
     #[error(
         "{path} is damaged at byte {offset}, before its end: restore the file, or remove the chain's directory to start a new chain"
     )]
@@ -126,7 +131,7 @@ struct Shared {
 #[derive(Debug)]
 struct Guarded {
     state: State,
-    /// Counts the changes of the best branch, so that nobody sleeps through one.
+    /// Counts the changes. A source that waits compares it with what it saw last, so that it misses none.
     changes: u64,
 }
 
@@ -150,12 +155,12 @@ impl DevChain {
         DevSource::new(self.clone(), confirmations)
     }
 
-    /// The tip of the best branch.
+    /// The tip of the best chain.
     pub fn tip(&self) -> BlockRef {
         self.lock().state.tip()
     }
 
-    /// The block of the best branch at `height`.
+    /// The block of the best chain at `height`.
     pub fn block_at(&self, height: u32) -> Option<BlockRef> {
         self.lock().state.block_at(height)
     }
@@ -202,7 +207,7 @@ impl DevChain {
         })
     }
 
-    /// Mines a block on any block. The best branch changes only if the new one has more work.
+    /// Mines a block on any block. The best chain changes only if the new one has more work.
     pub fn mine_on(
         &self,
         parent: BlockHash,
@@ -218,7 +223,7 @@ impl DevChain {
         self.change(|state| state.invalidate(block))
     }
 
-    /// Refuses all blocks of the best branch above `height`. The tip is then at `height`, unless another
+    /// Refuses all blocks of the best chain above `height`. The tip is then at `height`, unless another
     /// branch has more work than that.
     pub fn rewind(&self, height: u32) -> Result<(), MineError> {
         self.change(|state| match state.block_at(height.saturating_add(1)) {
@@ -227,7 +232,7 @@ impl DevChain {
         })
     }
 
-    /// Runs a change, makes it last, and only then tells those who wait.
+    /// Runs a change and syncs it to the disk; only then those who wait for one are told.
     fn change<T>(
         &self,
         change: impl FnOnce(&mut State) -> Result<T, MineError>,

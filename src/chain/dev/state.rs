@@ -1,8 +1,8 @@
-//! The chain as one thread sees it: all blocks, which of them are the best branch, and the coins at its tip.
+//! The embedded chain in memory: all blocks, which of them are the best chain, and the coins at its tip.
 //!
-//! The files are the truth; everything else here is derived from them when the directory is opened. The
-//! coins move along the tree one block at a time: up with [`State::connect`], down with
-//! [`State::disconnect`], which uses the undo data on disk.
+//! The files are the truth; everything else here is derived from them when the directory is opened. The coins
+//! follow the tip one block at a time: up with [`State::connect`], down with [`State::disconnect`], which uses the
+//! undo data on disk. [`super::DevChain`] lets one thread at a time in.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -15,9 +15,9 @@ use bitcoin::{Block, BlockHash, Network, OutPoint, Script, Transaction, TxOut};
 use super::coins::{Coins, Place, Refused, Signatures};
 use super::files::{Files, Position};
 use super::template::{self, Template};
+use super::tree::{Entry, Tree};
 use super::{MineError, OpenError};
 use crate::chain::blockfile::undo::{self, BlockUndo};
-use crate::chain::tree::{Entry, Tree};
 use crate::chain::{self, BlockRef};
 
 /// How far in seconds a block's time may be ahead of the caller's clock (`MAX_FUTURE_BLOCK_TIME`).
@@ -78,14 +78,14 @@ impl State {
         Ok(state)
     }
 
-    /// The tip of the best branch.
+    /// The tip of the best chain.
     pub fn tip(&self) -> BlockRef {
         let hash = *self.best.last().expect("the genesis block stays");
         let height = self.best.len() as u32 - 1; // as many as there is memory for: far below 2^32
         BlockRef { height, hash }
     }
 
-    /// The block of the best branch at `height`.
+    /// The block of the best chain at `height`.
     pub fn block_at(&self, height: u32) -> Option<BlockRef> {
         let hash = *self.best.get(height as usize)?;
         Some(BlockRef { height, hash })
@@ -102,7 +102,7 @@ impl State {
         })
     }
 
-    /// What a block spent, if it was ever on the best branch.
+    /// What a block spent, if it was ever on the best chain.
     pub fn undo_of(&self, hash: BlockHash) -> io::Result<BlockUndo> {
         let (stored, _) = self.known(hash)?;
         let position = stored.undo.ok_or(io::ErrorKind::NotFound)?;
@@ -156,7 +156,7 @@ impl State {
         self.append(&template.mine(), &undo)
     }
 
-    /// Mines a block on any block. The best branch changes only if the new one has more work than it.
+    /// Mines a block on any block. The best chain changes only if the new one has more work than it.
     pub fn mine_on(
         &mut self,
         parent: BlockHash,
@@ -355,7 +355,7 @@ impl State {
         work(one) > work(other)
     }
 
-    /// The best branch and the coins, to compare two states in tests.
+    /// The best chain and the coins, to compare two states in tests.
     #[cfg(test)]
     pub fn content(&self) -> (Vec<BlockHash>, Coins) {
         (self.best.clone(), self.coins.clone())

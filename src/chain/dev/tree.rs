@@ -1,15 +1,15 @@
-//! The tree of headers that a source has seen: which branch has most work, and where two branches part.
+//! The tree of headers that the embedded chain has seen: which branch has most work, and where two branches part.
 //!
 //! A chain of blocks is a path in this tree. Branches are compared by their total work, never by their
-//! length (Bitcoin Core, `CBlockIndexWorkComparator`). The tree holds what its callers checked with
-//! [`super::header::check_work`] before; it is pure and remembers everything that it was given.
+//! length (Bitcoin Core, `CBlockIndexWorkComparator`). Callers check headers with [`header::check_work`](crate::chain::header::check_work) before
+//! they insert them. This module is pure, and nothing leaves the tree.
 
 use std::collections::HashMap;
 
 use bitcoin::block::Header;
 use bitcoin::{BlockHash, Work};
 
-use super::BlockRef;
+use crate::chain::BlockRef;
 
 /// How many blocks the median time is taken over (Bitcoin Core, `nMedianTimeSpan`).
 const MEDIAN_TIME_SPAN: usize = 11;
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn branches_part_where_they_part() {
+    fn the_fork_point_is_the_highest_block_of_both_branches() {
         let genesis = genesis_block(Network::Regtest).header;
         let mut tree = Tree::new(genesis);
         let root = genesis.block_hash();
