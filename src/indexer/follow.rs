@@ -76,14 +76,17 @@ impl<S: ChainSource> Indexer<S> {
         }
     }
 
-    /// Follows the source until `stop` is set, which is the only way to end without an error. A source that cannot
-    /// answer is asked again after a growing pause; what asking again cannot mend is returned.
-    pub fn run(mut self, stop: &AtomicBool) -> Result<(), IndexError> {
+    /// Follows the source until `stop` is set, which is the only way to end without an error, and which also ends a
+    /// question that the source is busy with. A source that cannot answer is asked again after a growing pause; what
+    /// asking again cannot mend is returned.
+    pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<(), IndexError> {
+        self.source.stop_with(Arc::clone(stop));
         let mut pause = BACKOFF.0;
         let mut report = Report::new();
         while !stop.load(Ordering::Relaxed) {
             match self.step(&mut report) {
                 Ok(()) => pause = BACKOFF.0,
+                Err(_) if stop.load(Ordering::Relaxed) => {}
                 Err(error) if error.may_pass() => {
                     let reason = error.to_string();
                     self.progress.set_forked(error.is_fork());

@@ -8,10 +8,12 @@ use crate::chain::{BlockRef, SourceError};
 
 /// Hashes that are asked for at once.
 const HASHES: u32 = 100;
-/// Blocks that are asked for at once: as many as have this size together, in bytes, and so many at most.
-const EXCHANGE: (usize, usize) = (1 << 20, 16);
+/// Bytes of blocks that are asked for at once, as far as the size of the last ones tells.
+const EXCHANGE_BYTES: usize = 1 << 20;
+/// Blocks that are asked for at once, at most.
+const EXCHANGE_BLOCKS: usize = 16;
 
-/// What was asked for and not taken yet.
+/// What was received and not taken yet, and what is still to be asked for.
 pub struct Ahead {
     node: Node,
     last: u32,
@@ -50,7 +52,8 @@ impl Ahead {
         let wanted: Vec<_> = self.hashes.drain(..count).collect();
         self.blocks.extend(self.node.fetch_all(&wanted)?);
         let largest = self.blocks.iter().map(|block| block.weight()).max();
-        self.count = (EXCHANGE.0 / largest.unwrap_or(1).max(1)).clamp(1, EXCHANGE.1);
+        let fitting = EXCHANGE_BYTES / largest.unwrap_or(1).max(1);
+        self.count = fitting.clamp(1, EXCHANGE_BLOCKS);
         Ok(())
     }
 }

@@ -28,6 +28,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::time::sleep;
 
 pub use super::credentials::{Credentials, UserPassword};
+use crate::worker::Tasks;
 
 /// Asked of the system for replies that have not been read yet, in bytes. Newer nodes pause for up to 50 ms when a
 /// reply does not fit into the buffers between us (Bitcoin Core, httpserver.cpp, `SELECT_TIMEOUT`).
@@ -116,6 +117,7 @@ pub struct Http {
     limits: Limits,
     stop: Arc<AtomicBool>,
     connection: Mutex<Connection>,
+    conversations: Tasks,
     connections: AtomicU64,
 }
 
@@ -146,6 +148,7 @@ impl Http {
             limits,
             stop: Arc::default(),
             connection: Mutex::default(),
+            conversations: Tasks::new("a connection to the node"),
             connections: AtomicU64::new(0),
         }
     }
@@ -281,12 +284,22 @@ impl Http {
             match open(address).await {
                 Ok(stream) => {
                     self.connections.fetch_add(1, Ordering::Relaxed);
-                    return Ok(converse(stream).await?);
+                    return self.converse(stream).await;
                 }
                 Err(error) => last = error,
             }
         }
         Err(last.into())
+    }
+
+    async fn converse(&self, stream: TcpStream) -> Result<SendRequest<String>, HttpError> {
+        let mut client = http1::Builder::new();
+        client.title_case_headers(true); // as most clients write them
+        let (sender, conversation) = client.handshake(TokioIo::new(stream)).await?;
+        self.conversations.spawn(async {
+            let _ = conversation.await; // an error is also that of the request under way
+        });
+        Ok(sender)
     }
 
     async fn ask(
@@ -313,15 +326,6 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-/// The task ends with the connection. Its error is also that of the request under way.
-async fn converse(stream: TcpStream) -> hyper::Result<SendRequest<String>> {
-    let mut client = http1::Builder::new();
-    client.title_case_headers(true); // as most clients write them
-    let (sender, conversation) = client.handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(conversation);
-    Ok(sender)
 }
 
 /// The whole body, whose length has to be announced and is at most `limit` bytes.

@@ -7,8 +7,8 @@
 //!
 //! The node is trusted to know which valid chain has most work; what it sends is checked all the same: each
 //! block has real work, is the one that was asked for and holds the transactions that its header commits to.
-//! The node may be restarted, warm up, hang, write a new cookie or be replaced at any moment: that is
-//! [`SourceError::Unavailable`] and everything is found out anew afterwards, the network first. A node of
+//! The node may be restarted, warm up, hang, write a new cookie or be replaced at any moment. That is
+//! [`SourceError::Unavailable`], and the next question asks for everything anew, the network first. A node of
 //! another network, or one that has pruned what is needed, is [`SourceError::Fatal`].
 //!
 //! What a candidate spends comes from `getblock` with verbosity 3 (Bitcoin Core 23), on older nodes from
@@ -20,7 +20,6 @@ pub mod http;
 mod node;
 pub mod rpc;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -34,12 +33,12 @@ use self::rpc::Rpc;
 use super::pipeline::Pipeline;
 use super::{Block, BlockRef, ChainSource, Event, SourceError};
 
-/// From this many blocks on, they are fetched ahead.
-const LONG: u32 = 3;
+/// Blocks are fetched ahead if at least this many follow.
+const FETCH_AHEAD_FROM: u32 = 3;
 /// How far down a branch is followed to find where it left the best chain.
 const BRANCH_MAX: u32 = 1_000;
 
-/// Where the node is and how it is asked.
+/// Where the node is, how it is asked, and what is expected of it.
 #[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// HOST:PORT of the RPC interface.
@@ -67,11 +66,11 @@ pub struct BitcoindSource {
     pipeline: Option<Pipeline<Unchecked>>,
 }
 
-/// What the node makes of the index's tip.
+/// Where the index's tip stands in the node's view.
 enum Verdict {
     OnBestChain,
     Elsewhere,
-    /// The node's chain is a part of the index's: it says nothing against it, it is behind.
+    /// The node's chain is a part of the index's: it does not contradict it.
     Behind,
 }
 
@@ -110,7 +109,7 @@ impl BitcoindSource {
         self.rest_at(Some(tip))
     }
 
-    /// Nothing follows `tip`, or something that does not continue it.
+    /// What to do when no block continues `tip`.
     fn rest_at(&mut self, tip: Option<BlockRef>) -> Result<Event, SourceError> {
         let (Some(tip), Some(best)) = (tip, self.best) else {
             return Ok(Event::Idle);
@@ -182,7 +181,7 @@ impl BitcoindSource {
             .is_some_and(|pipeline| pipeline.is_at(height))
         {
             self.pipeline = None;
-            if last.saturating_sub(height) >= LONG {
+            if last.saturating_sub(height) >= FETCH_AHEAD_FROM {
                 let mut ahead = Ahead::new(self.node.another(), last);
                 self.pipeline = Pipeline::start(height, last, move |height| ahead.next(height));
             }
@@ -205,12 +204,13 @@ impl BitcoindSource {
         Ok(())
     }
 
-    /// Behind a new connection may be another node, of another network even.
+    /// Whether the connection is still that over which the node was greeted. Behind a new one may be another node, even
+    /// of another network.
     fn is_same_node(&self) -> bool {
         self.greeted == Some(self.node.connections())
     }
 
-    /// After any trouble nothing that was known of the node counts.
+    /// Forgets what the node said. After any trouble another one may stand in its place.
     fn forget(&mut self) {
         self.greeted = None;
         self.best = None;
@@ -218,7 +218,10 @@ impl BitcoindSource {
         self.pipeline = None;
     }
 
-    fn noting<T>(&mut self, result: Result<T, SourceError>) -> Result<T, SourceError> {
+    fn forgetting_after_error<T>(
+        &mut self,
+        result: Result<T, SourceError>,
+    ) -> Result<T, SourceError> {
         if result.is_err() {
             self.forget();
         }
@@ -234,7 +237,8 @@ impl BitcoindSource {
             return Ok(Vec::new());
         }
         let Some(spent) = self.node.spent_by(block.at)? else {
-            return self.prevouts_one_by_one(outpoints);
+            let outputs = outpoints.iter().map(|outpoint| self.node.output(*outpoint));
+            return outputs.collect();
         };
         let outputs = outpoints.iter().map(|outpoint| {
             spent.get(outpoint).cloned().ok_or_else(|| {
@@ -247,21 +251,6 @@ impl BitcoindSource {
         });
         outputs.collect()
     }
-
-    fn prevouts_one_by_one(&self, outpoints: &[OutPoint]) -> Result<Vec<TxOut>, SourceError> {
-        let mut known = HashMap::new();
-        outpoints
-            .iter()
-            .map(|outpoint| {
-                if let Some(output) = known.get(outpoint) {
-                    return Ok(TxOut::clone(output));
-                }
-                let output = self.node.output(*outpoint)?;
-                known.insert(*outpoint, output.clone());
-                Ok(output)
-            })
-            .collect()
-    }
 }
 
 impl ChainSource for BitcoindSource {
@@ -271,7 +260,7 @@ impl ChainSource for BitcoindSource {
             self.forget();
             event = self.try_next(tip, first_block);
         }
-        self.noting(event)
+        self.forgetting_after_error(event)
     }
 
     fn prevouts(
@@ -280,7 +269,7 @@ impl ChainSource for BitcoindSource {
         outpoints: &[OutPoint],
     ) -> Result<Vec<TxOut>, SourceError> {
         let outputs = self.try_prevouts(block, outpoints);
-        self.noting(outputs)
+        self.forgetting_after_error(outputs)
     }
 
     fn best_height(&mut self) -> Result<u32, SourceError> {
@@ -288,14 +277,14 @@ impl ChainSource for BitcoindSource {
             return Ok(best.height);
         }
         let best = self.greet().and_then(|()| self.node.best());
-        let best = self.noting(best)?;
+        let best = self.forgetting_after_error(best)?;
         self.best = Some(best);
         Ok(best.height)
     }
 
     fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
         let hash = self.greet().and_then(|()| self.node.hash_at(at.height));
-        Ok(self.noting(hash)? == Some(at.hash))
+        Ok(self.forgetting_after_error(hash)? == Some(at.hash))
     }
 
     fn wait(&mut self, patience: Duration) {
