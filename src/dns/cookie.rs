@@ -4,11 +4,11 @@
 //! Cookies are handed out to those who ask and never required: a stub resolver on this machine must not fail
 //! for want of one. The secret lives as long as the process; a client with an older cookie gets a new one.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 
 use bitcoin::hashes::siphash24;
 
+use crate::upstream::random;
 use crate::wire::edns::CLIENT_COOKIE as CLIENT;
 
 /// Length of a server cookie of version 1 (RFC 9018 §4).
@@ -53,9 +53,7 @@ pub struct Cookies {
 impl Cookies {
     /// With a secret of the system's randomness.
     pub fn new() -> Self {
-        // Each `RandomState` has keys of its own, seeded by the system; its hash of anything is one of
-        // 2^64 values that nobody outside can know.
-        let random = || RandomState::new().hash_one(0_u8);
+        let random = || u64::from_be_bytes(random::bytes());
         Self {
             secret: (random(), random()),
         }

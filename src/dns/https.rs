@@ -13,8 +13,6 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use bitcoin::base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use hickory_proto::op::Message;
-use hickory_proto::rr::RData;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
@@ -29,6 +27,7 @@ use super::connections::{Activity, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
 use crate::resolver::Snapshots;
 use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
+use crate::wire::{Section, walk};
 use crate::worker::Tasks;
 
 /// The path of RFC 8484's examples, which every client takes.
@@ -224,13 +223,12 @@ fn from_body(headers: &HeaderMap, body: Option<Bytes>) -> Result<Bytes, Refusal>
 /// Seconds for which an answer may be kept: its smallest TTL; without records that of its SOA, or its MINIMUM if
 /// that is smaller; nothing for failures.
 fn freshness(message: &[u8]) -> u32 {
-    let Ok(message) = Message::from_vec(message) else {
-        return 0;
-    };
-    let records = message.answers.iter().chain(&message.authorities);
-    let lifetimes = records.map(|record| match &record.data {
-        RData::SOA(soa) => record.ttl.min(soa.minimum),
-        _ => record.ttl,
+    let Some(walk) = walk(message) else { return 0 };
+    let records = walk.section(Section::Answer);
+    let records = records.chain(walk.section(Section::Authority));
+    let lifetimes = records.map(|record| match record.soa_minimum(message) {
+        Some(minimum) => record.ttl.min(minimum),
+        None => record.ttl,
     });
     lifetimes.min().unwrap_or(0)
 }

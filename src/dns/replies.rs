@@ -26,6 +26,7 @@ use crate::bns::name::{Name, NamespaceId};
 use crate::names::REREAD_AFTER;
 use crate::resolver::{Heights, Outcome, Subjects};
 use crate::upstream::Entry;
+use crate::wire::{Header, flag};
 
 /// Bytes of all replies that are kept.
 const CAPACITY: usize = 16 << 20;
@@ -109,11 +110,10 @@ impl Content {
     /// A message that was written for one client, without what is that client's own.
     pub(super) fn message(written: &[u8], verified: bool) -> Self {
         let mut bytes: Box<[u8]> = written.into();
-        if let Some([i1, i2, f1, f2]) = bytes.first_chunk_mut() {
-            (*i1, *i2) = (0, 0);
-            *f1 &= !0x01; // RD
-            *f2 &= !0x30; // AD, CD
-        }
+        Header::edit(&mut bytes, |header| {
+            header.id = 0;
+            header.flags &= !(flag::RD | flag::AD | flag::CD);
+        });
         Self::Message { bytes, verified }
     }
 }

@@ -66,7 +66,7 @@ impl Identity {
     pub fn acceptor(&self, application: Application) -> Result<TlsAcceptor, IdentityError> {
         let (certificate, key) = match self {
             Self::Given { certificate, key } => (certificate.clone(), key.clone()),
-            Self::SelfSigned(directory) => own(directory)?,
+            Self::SelfSigned(directory) => self_signed(directory)?,
         };
         let mut config = config(&certificate, &key)?;
         config.alpn_protocols = match application {
@@ -97,8 +97,8 @@ fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, IdentityError>
     Ok(config)
 }
 
-/// Our own certificate and key; a half-made pair is made again.
-fn own(directory: &Path) -> Result<(PathBuf, PathBuf), IdentityError> {
+/// The certificate that we sign ourselves, and its key. A pair of which one is missing is made again.
+fn self_signed(directory: &Path) -> Result<(PathBuf, PathBuf), IdentityError> {
     let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
     if certificate.is_file() && key.is_file() {
         return Ok((certificate, key));

@@ -1,4 +1,4 @@
-//! A question to the forwarder, and the key under which its answer is kept.
+//! A question to the forwarder, and the key under which its response is kept.
 
 use hickory_proto::rr::{DNSClass, Name as DnsName, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
@@ -27,7 +27,7 @@ pub enum NxdomainCut {
     Never,
 }
 
-/// The key of an answer: name in lower-case wire form, type, then DO and CD in one byte.
+/// The key of a response: name in lower-case wire form, type, then DO and CD in one byte.
 pub type Key = Box<[u8]>;
 
 /// Type 0 stands for all types: the name is missing.
@@ -39,7 +39,7 @@ impl Ask {
         wire_name(&self.question.name)
     }
 
-    /// The key of its answer.
+    /// The key of its response.
     pub fn key(&self) -> Key {
         key(
             &self.wire_name(),
@@ -53,7 +53,7 @@ impl Ask {
         u8::from(self.dnssec_ok) << 1 | u8::from(self.checking_disabled)
     }
 
-    /// Whether answers may be kept at all: only those of class IN to questions for data.
+    /// Whether responses may be kept at all: only those of class IN to questions for data.
     pub fn is_cacheable(&self) -> bool {
         let transfer = matches!(
             self.question.rtype,

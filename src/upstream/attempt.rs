@@ -43,7 +43,7 @@ pub struct Received {
 pub enum Failed {
     /// Silence.
     Timeout,
-    /// The answer is too long for UDP.
+    /// The response is too long for UDP.
     Truncated,
     /// Somebody answered in other letters.
     WrongCase,
@@ -53,7 +53,7 @@ pub enum Failed {
     Unreachable(String),
     /// It could not prove who it is.
     Untrusted(String),
-    /// The stream ended before the answer.
+    /// The stream ended before the response.
     Closed,
 }
 

@@ -1,8 +1,8 @@
-//! Answers of upstreams, bounded in bytes.
+//! Responses of upstreams, bounded in bytes.
 //!
 //! Nothing of the chain is in here and nothing in here is asked about the chain: whether a name is ours is decided
-//! before anybody looks here. An answer serves exactly the question that it was given for, by name, type, DO
-//! and CD; what came along in other sections is never an answer to anything. A missing name is kept once for all
+//! before anybody looks here. A response serves exactly the question that it was given for, by name, type, DO
+//! and CD; what came along in other sections never answers another question. A missing name is kept once for all
 //! types, and settles the names below it (RFC 8020) where that is allowed.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::ask::{ALL_TYPES, Ask, Key, NxdomainCut, key, split_key};
 use super::entry::Entry;
 use crate::wire;
 
-/// An answer and the key it has, in bytes; the rest is what the table needs for an entry.
+/// A response and the key it has, in bytes; the rest is what the table needs for an entry.
 const OVERHEAD: usize = 64;
 /// What an entry weighs on average, for the size of the tables.
 const ENTRY_AVERAGE: usize = 400;
@@ -25,10 +25,10 @@ pub struct Cache {
     entries: QuickCache<Key, Arc<Entry>, Bytes>,
 }
 
-/// A kept answer.
+/// A kept response.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// The answer.
+    /// The response.
     pub entry: Arc<Entry>,
     /// Whose it is.
     pub fit: Fit,
@@ -42,7 +42,7 @@ impl Found {
     }
 }
 
-/// How an answer fits a question.
+/// How a response fits a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// It was given for this name.
@@ -69,7 +69,7 @@ impl Cache {
         }
     }
 
-    /// The answer to a question, in date or not.
+    /// The response to a question, in date or not.
     pub fn find(&self, ask: &Ask) -> Option<Found> {
         let name = ask.wire_name();
         self.get(&name, ask.question.rtype.into(), ask.flag_bits())
@@ -77,7 +77,7 @@ impl Cache {
             .map(Found::own)
     }
 
-    /// An answer in date that says that a name above this one is missing.
+    /// A response in date that says that a name above this one is missing.
     pub fn find_cut(&self, ask: &Ask, now: Duration) -> Option<Found> {
         if ask.nxdomain_cut == NxdomainCut::Never {
             return None;
@@ -95,7 +95,7 @@ impl Cache {
         None
     }
 
-    /// Keeps an answer, unless it is for the moment only.
+    /// Keeps a response, unless it holds for no time.
     pub fn insert(&self, ask: &Ask, entry: &Arc<Entry>) {
         if entry.lifetime() == 0 || !ask.is_cacheable() {
             return;
@@ -113,13 +113,13 @@ impl Cache {
         self.insert_key(key(&name, rtype, ask.flag_bits()), Arc::clone(entry));
     }
 
-    /// Keeps an answer under a key that was read from a file.
+    /// Keeps a response under a key that was read from a file.
     pub fn insert_key(&self, key: Key, entry: Arc<Entry>) {
         self.entries.get(&key).inspect(|before| before.retire());
         self.entries.insert(key, entry);
     }
 
-    /// Forgets everything, or everything at and below a name in wire form; gives the number of answers.
+    /// Forgets everything, or everything at and below a name in wire form; gives the number of responses.
     pub fn flush(&self, zone: Option<&[u8]>) -> usize {
         let before = self.entries.len();
         self.entries.retain(|key, entry| {
@@ -133,12 +133,12 @@ impl Cache {
         before.saturating_sub(self.entries.len())
     }
 
-    /// All answers with their keys.
+    /// All responses with their keys.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Arc<Entry>)> + '_ {
         self.entries.iter()
     }
 
-    /// How many answers there are.
+    /// How many responses there are.
     pub fn len(&self) -> usize {
         self.entries.len()
     }

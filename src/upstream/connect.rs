@@ -2,7 +2,7 @@
 //!
 //! Addresses of one host are tried one after another with a head start of a quarter second (RFC 8305 §5), the
 //! two families in turn. A name of an upstream is asked of the bootstrap resolvers alone, in the clear; it is
-//! the only thing that ever is when upstreams are encrypted, and a wrong answer fails in the handshake.
+//! the only thing that ever is when upstreams are encrypted, and a wrong response fails in the handshake.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! An upstream's answer in the form in which it is kept and served: bytes, and where they change.
+//! An upstream's response in the form in which it is kept and served: bytes, and where they change.
 //!
 //! Serving is a copy, then the client's ID, flags and question over the first bytes, then every TTL less what
 //! has passed. OPT is not kept, since it concerns only the two who talk; everything else stays as it came.
@@ -18,12 +18,12 @@ use crate::wire::record::change_ttl;
 use crate::wire::writer::put_question;
 use crate::wire::{self, ExtendedError, HEADER, Header, Section, Walk, flag};
 
-/// TTL of answers that are out of date, in seconds (RFC 8767 §4).
+/// TTL of responses that are out of date, in seconds (RFC 8767 §4).
 const STALE_TTL: u32 = 30;
 /// Shortest lifetime that is worth asking early for, in seconds.
 const PREFETCH_MIN: u32 = 10;
 
-/// Who vouches for an answer.
+/// Who vouches for a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// Anybody on the way.
@@ -36,7 +36,7 @@ pub enum Channel {
     Portal,
 }
 
-/// An answer of an upstream.
+/// A response of an upstream.
 #[derive(Debug)]
 pub struct Entry {
     message: Box<[u8]>,
@@ -58,7 +58,7 @@ pub struct Entry {
     retired: AtomicBool,
 }
 
-/// What of an answer is the client's own.
+/// What of a response is the client's own.
 #[derive(Debug, Clone, Copy)]
 pub struct Stamp<'a> {
     /// ID.
@@ -70,7 +70,7 @@ pub struct Stamp<'a> {
 }
 
 impl Stamp<'_> {
-    /// The same without AD, unless the answer is validated.
+    /// The same without AD, unless the response is validated.
     #[must_use]
     pub fn without_ad_unless(self, authentic: bool) -> Self {
         match authentic {
@@ -84,7 +84,7 @@ impl Stamp<'_> {
 }
 
 impl Entry {
-    /// Keeps an answer that came at `now` and is `age` seconds old already.
+    /// Keeps a response that came at `now` and is `age` seconds old already.
     pub fn new(judged: &Judged, now: Duration, age: u32, channel: Channel) -> Option<Self> {
         let ede = ExtendedError::find(&judged.walk, &judged.bytes);
         let (message, walk) = without_opt(judged);
@@ -264,7 +264,7 @@ impl Entry {
         self.refreshing.store(false, Ordering::Relaxed);
     }
 
-    /// Writes the answer for a client, without OPT. An answer out of date has the TTLs of one.
+    /// Writes the response for a client, without OPT. Where it is out of date, all TTLs are [`STALE_TTL`].
     pub fn write(&self, stamp: Stamp<'_>, now: Duration, out: &mut Vec<u8>) {
         out.clear();
         out.extend_from_slice(&self.message);

@@ -47,7 +47,7 @@ impl Failures {
             recent.clear();
         }
         let holds = match recent.get(&key) {
-            // After a long time it is a new story.
+            // A failure long ago says nothing about this one.
             Some(last) if now < last.until + LONGEST => (last.holds * 2).min(LONGEST),
             _ => FIRST,
         };

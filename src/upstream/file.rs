@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! "bnsdcach" version: u32  upstreams: SHA-256  written: u64 (seconds since 1970)
-//! then for each answer     key: u16 + bytes  channel: u8  remaining: u32 (seconds)  message: u16 + bytes
+//! then for each response     key: u16 + bytes  channel: u8  remaining: u32 (seconds)  message: u16 + bytes
 //! last                     SHA-256 of everything before it
 //! ```
 //!
 //! All numbers are big endian. The file is only as good as the disk, so nothing in it is believed before its digest
-//! fits and every message has been walked again. Answers belong to the upstreams that gave them: with others in
+//! fits and every message has been walked again. Responses belong to the upstreams that gave them: with others in
 //! force, or with a clock that went back, the file is not used. It has mode 0600, since it says where a
 //! person has been.
 
@@ -61,7 +61,7 @@ impl Forwarder {
         Ok(count)
     }
 
-    /// Reads what an earlier run kept; gives the number of answers. No file is no error.
+    /// Reads what an earlier run kept; gives the number of responses. No file is no error.
     pub fn load(&self, path: &Path) -> Result<usize, FileError> {
         let file = match fs::File::open(path) {
             Ok(file) => file,
@@ -157,7 +157,7 @@ fn put(bytes: &mut Vec<u8>, key: &[u8], entry: &Entry, remaining: u32, now: Dura
     bytes.extend(message);
 }
 
-/// An answer in the file.
+/// A response in the file.
 struct Taken<'a> {
     key: &'a [u8],
     channel: Channel,

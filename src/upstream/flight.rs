@@ -12,10 +12,10 @@ use super::error::ForwardError;
 /// How a question ended.
 pub type Outcome = Result<Landed, ForwardError>;
 
-/// An answer and what it cost.
+/// A response and what it cost.
 #[derive(Debug, Clone)]
 pub struct Landed {
-    /// The answer.
+    /// The response.
     pub entry: Arc<Entry>,
     /// Packets.
     pub packets: u8,
@@ -33,7 +33,7 @@ pub struct Flight {
     outcome: watch::Receiver<Option<Outcome>>,
 }
 
-/// Whoever has to bring the answer. Dropped without one, the question has failed.
+/// Whoever has to bring the response. Dropped without one, the question has failed.
 pub struct Pilot {
     key: Key,
     out: Arc<Mutex<HashMap<Key, Flight>>>,

@@ -11,7 +11,7 @@ use super::cache::{Cache, Fit, Found};
 use super::entry::{Channel, Entry, Stamp};
 use super::error::ForwardError;
 use super::failure::Failures;
-use super::flight::Flights;
+use super::flight::{Flights, Outcome};
 use super::group::{Group, TRIES};
 use super::options::ForwardOptions;
 use super::portal::Portal;
@@ -62,8 +62,8 @@ impl Forwarder {
         })
     }
 
-    /// An answer that is at hand and in date: for the loop that read the query, without a task. Asks again in
-    /// the background for an answer that is nearly out of date; that needs to be inside of a tokio runtime.
+    /// A response that is at hand and in date: for the loop that read the query, without a task. Asks again in
+    /// the background for a response that is nearly out of date; that needs to be inside of a tokio runtime.
     pub fn cached(self: &Arc<Self>, ask: &Ask) -> Option<Response> {
         let now = self.now();
         if self.way_through_portal(ask).is_some() {
@@ -80,7 +80,7 @@ impl Forwarder {
         Some(self.response(&found, now))
     }
 
-    /// Writes an answer that [`Response::kept`] gave, without OPT, as long as that needs no look into the cache. AD is
+    /// Writes a response that [`Response::kept`] gave, without OPT, as long as that needs no look into the cache. AD is
     /// left out where it is not due.
     pub fn write_kept(
         &self,
@@ -96,7 +96,7 @@ impl Forwarder {
         true
     }
 
-    /// The answer to a question, at hand or from upstreams. `packets` is what it may cost, and is lowered by
+    /// The response to a question, at hand or from upstreams. `packets` is what it may cost, and is lowered by
     /// what it did.
     pub async fn ask(
         self: &Arc<Self>,
@@ -115,22 +115,20 @@ impl Forwarder {
             }
         }
         let landed = self.fly(ask, *packets).land();
-        let outcome = match &stale {
-            None => Some(landed.await),
-            Some(_) => tokio::time::timeout(STALE_AFTER, landed).await.ok(),
+        let Some(stale) = stale else {
+            return self.take(landed.await, packets);
         };
-        match (outcome, stale) {
-            (Some(Ok(landed)), _) => {
-                *packets = packets.saturating_sub(landed.packets);
-                Ok(self.response(&Found::own(landed.entry), self.now()))
-            }
-            (_, Some(stale)) => Ok(stale),
-            (Some(Err(error)), None) => {
-                *packets = packets.saturating_sub(TRIES);
-                Err(error)
-            }
-            (None, None) => Err(ForwardError::Timeout),
+        match tokio::time::timeout(STALE_AFTER, landed).await {
+            Ok(Ok(landed)) => self.take(Ok(landed), packets),
+            _ => Ok(stale),
         }
+    }
+
+    /// What a question came to; its cost is taken off `packets`.
+    fn take(&self, outcome: Outcome, packets: &mut u8) -> Result<Response, ForwardError> {
+        let cost = outcome.as_ref().map_or(TRIES, |landed| landed.packets);
+        *packets = packets.saturating_sub(cost);
+        Ok(self.response(&Found::own(outcome?.entry), self.now()))
     }
 
     /// What is kept in the cache, or has just come, as it goes to a client.
@@ -174,7 +172,7 @@ impl Forwarder {
         is_believed && entry.is_authentic()
     }
 
-    /// An answer that is out of date and may still serve.
+    /// A response that is out of date and may still serve.
     fn stale(&self, ask: &Ask) -> Option<Response> {
         let now = self.now();
         let found = self.cache.find(ask)?;

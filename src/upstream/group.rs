@@ -62,7 +62,7 @@ impl Group {
         })
     }
 
-    /// Asks until one gives an answer that is one.
+    /// Asks one after the other until a response says something about the name.
     pub async fn ask(&self, ask: &Ask, budget: &mut Budget) -> Result<Received, ForwardError> {
         let mut order = self.order();
         let mut failure = match (order.is_empty(), self.upstreams.is_empty()) {

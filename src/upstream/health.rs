@@ -14,7 +14,7 @@ const DOWN_AFTER: u32 = 2;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// How long it is passed over at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// An answer after this counts as this: a slow name says little about the upstream.
+/// A slower response counts as one after this time: a slow name says little about the upstream.
 const SLOWEST: Duration = Duration::from_secs(2);
 
 /// The health of one upstream.
@@ -37,14 +37,14 @@ const LOOP_PAUSE: Duration = Duration::from_secs(60);
 /// What is shown of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
-    /// Smoothed time to an answer; `None` before the first.
+    /// Smoothed time to a response; `None` before the first.
     pub latency: Option<Duration>,
-    /// Failures since the last answer.
+    /// Failures since the last response.
     pub failures: u32,
 }
 
 impl Health {
-    /// Notes an answer.
+    /// Notes a response.
     pub fn answered(&self, after: Duration) {
         let mut state = self.lock();
         let after = after.min(SLOWEST);

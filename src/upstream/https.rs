@@ -1,6 +1,6 @@
 //! DNS over HTTPS with HTTP/2 (RFC 8484): one message up, one message down, nothing else believed.
 //!
-//! Only status 200 with `application/dns-message` is an answer: redirects are refused, since they could lead
+//! Only status 200 with `application/dns-message` is accepted: redirects are refused, since they could lead
 //! anywhere. Age takes away from TTLs (§5.1). The body is bounded by what a message can hold.
 
 use axum::body::{Body, to_bytes};
@@ -48,7 +48,7 @@ impl Https {
         })
     }
 
-    /// Asks for the resource at `uri`; the answer and how old it is, in seconds.
+    /// Asks for the resource at `uri`; the response and how old it is, in seconds.
     pub async fn ask(
         mut self,
         mut sent: Sent,
@@ -103,7 +103,7 @@ fn request(sent: &Sent, uri: &str, method: Method) -> Result<Request<Body>, Fail
     request.map_err(|error| Failed::Unreachable(error.to_string()))
 }
 
-/// Whether a response can hold an answer, and its Age.
+/// The Age of an HTTP response, or why it holds no message.
 fn accept(response: &Response<Incoming>) -> Result<u32, Failed> {
     let refused = |why: String| Err(Failed::Unreachable(why));
     if response.status() != StatusCode::OK {

@@ -44,13 +44,7 @@ fn soa_bound(walk: &Walk, bytes: &[u8], name: &[u8]) -> Option<u32> {
     let soa = walk
         .section(Section::Authority)
         .find(|record| record.rtype == rtype::SOA && wire::is_within(name, &record.owner))?;
-    Some(soa.ttl.min(minimum(soa, bytes)?))
-}
-
-/// MINIMUM, the last field of a SOA (RFC 2308 §4).
-fn minimum(soa: &WireRecord, bytes: &[u8]) -> Option<u32> {
-    let minimum: &[u8; 4] = soa.data(bytes).last_chunk()?;
-    Some(u32::from_be_bytes(*minimum))
+    Some(soa.ttl.min(soa.soa_minimum(bytes)?))
 }
 
 /// One TTL for the records of a set (RFC 2181 §5.2), none above the cap, less what caches on the way used up.
@@ -67,7 +61,7 @@ pub fn level_ttls(bytes: &mut [u8], walk: &Walk, kind: Kind, age: u32) {
         let key = (record.owner.as_slice(), record.rtype, record.class);
         let mut ttl = least.get(&key).copied().unwrap_or_default();
         if negative && record.section == Section::Authority && record.rtype == rtype::SOA {
-            let minimum = minimum(record, bytes).unwrap_or(0);
+            let minimum = record.soa_minimum(bytes).unwrap_or(0);
             ttl = ttl.min(minimum).min(NEGATIVE_TTL_MAX);
         }
         change_ttl(bytes, record.ttl_at, |_| ttl.saturating_sub(age));

@@ -69,7 +69,7 @@ impl Upstream {
         &self.config
     }
 
-    /// Asks until there is an answer, the budget is used up, or `deadline`.
+    /// Asks until there is a response, the budget is used up, or `deadline`.
     pub async fn ask(
         &self,
         ask: &Ask,

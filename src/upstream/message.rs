@@ -1,6 +1,6 @@
 //! The query that goes to an upstream, and the judgement of what comes back.
 //!
-//! The same rules hold on every transport, because a connection only says who speaks and not what the answer is
+//! The same rules hold on every transport, because a connection only says who speaks and not what the response is
 //! about: QR, ID and the question must be ours, letter by letter (draft-vixie-dnsext-dns0x20), a cookie that
 //! comes back must be the one that was sent (RFC 7873 §5.3), the message must be whole, and its answer section
 //! must be about the name that was asked for. What fails is dropped, and the wait goes on.
@@ -55,8 +55,8 @@ impl Sent {
     /// Builds the query for a question, with an ID of its own.
     pub fn new(ask: &Ask, letters: Letters, options: Options<'_>) -> Self {
         let name = ask.wire_name();
-        let mut bytes = Vec::with_capacity(HEADER + name.len() + 64);
-        bytes.resize(HEADER, 0);
+        let mut bytes = vec![0; HEADER];
+        bytes.reserve(name.len() + 64);
         let header = Header {
             id: random::number(),
             // AD asks to be told about it (RFC 6840 §5.7).
@@ -64,17 +64,15 @@ impl Sent {
             counts: [1, 0, 0, 0],
         };
         header.put(&mut bytes);
-        let mut asked = name.clone();
+        bytes.extend(&name);
         if letters == Letters::Mixed {
-            random::mix_case(&mut asked);
+            random::mix_case(bytes.split_at_mut(HEADER).1);
         }
-        bytes.extend(asked);
         bytes.extend(u16::from(ask.question.rtype).to_be_bytes());
         bytes.extend(u16::from(ask.question.class).to_be_bytes());
-        let question_end = bytes.len();
         let mut sent = Self {
+            question_end: bytes.len(),
             bytes,
-            question_end,
             name,
             cookie: None,
         };
@@ -119,7 +117,7 @@ impl Sent {
 pub enum Verdict {
     /// The response.
     Accepted(Box<Judged>),
-    /// The answer, cut short: ask over TCP.
+    /// The response, cut short: ask over TCP.
     Truncated,
     /// Not ours, or not sound: dropped, and the wait goes on.
     Foreign,
@@ -129,7 +127,7 @@ pub enum Verdict {
     Headless,
 }
 
-/// An answer that passed.
+/// A response that passed.
 #[derive(Debug)]
 pub struct Judged {
     /// The message.
@@ -142,7 +140,7 @@ pub struct Judged {
     pub cookie: Option<Vec<u8>>,
 }
 
-/// Judges a packet that came where the answer to `sent` is expected.
+/// Judges a packet that came where the response to `sent` is expected.
 pub fn judge(sent: &Sent, bytes: &[u8]) -> Verdict {
     let is_ours = |header: &Header| {
         header.id == sent.id() && header.flags & (flag::QR | flag::OPCODE) == flag::QR
@@ -156,24 +154,31 @@ pub fn judge(sent: &Sent, bytes: &[u8]) -> Verdict {
     if header.counts[0] != 1 {
         return Verdict::Foreign;
     }
-    let question = bytes.get(HEADER..sent.question_end).unwrap_or_default();
-    if !question.eq_ignore_ascii_case(sent.question()) {
-        return Verdict::Foreign;
-    }
-    if question != sent.question() {
-        // Type and class hold no letters by chance alone: they are compared as they are.
-        let same_type = question.last_chunk::<4>() == sent.question().last_chunk::<4>();
-        return if same_type {
-            Verdict::WrongCase
-        } else {
-            Verdict::Foreign
-        };
+    if let Some(verdict) = judge_question(sent, bytes) {
+        return verdict;
     }
     if header.flags & flag::TC != 0 {
         return Verdict::Truncated;
     }
     read(sent, bytes).map_or(Verdict::Foreign, |judged| {
         Verdict::Accepted(Box::new(judged))
+    })
+}
+
+/// What is wrong with the question of a packet; `None` if it is the one that was sent, letter by letter.
+fn judge_question(sent: &Sent, bytes: &[u8]) -> Option<Verdict> {
+    let ours = sent.question();
+    let theirs = bytes.get(HEADER..sent.question_end).unwrap_or_default();
+    if theirs == ours {
+        return None;
+    }
+    // Type and class hold no letters by chance alone: they are compared as they are.
+    let is_same =
+        theirs.eq_ignore_ascii_case(ours) && theirs.last_chunk::<4>() == ours.last_chunk();
+    Some(if is_same {
+        Verdict::WrongCase
+    } else {
+        Verdict::Foreign
     })
 }
 
@@ -220,7 +225,7 @@ mod tests {
         }
     }
 
-    /// The answer to `sent` with one address.
+    /// The response to `sent` with one address.
     fn answer(sent: &Sent) -> Vec<u8> {
         let mut bytes = sent.bytes[..sent.question_end].to_vec();
         bytes[2] |= 0x80;

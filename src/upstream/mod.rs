@@ -21,6 +21,7 @@
 //! Follows RFC 2308 (negative answers), RFC 5452 (forgery), RFC 8020, RFC 8767 (serve-stale), RFC 9520 (failures).
 
 mod address;
+mod anchors;
 mod ask;
 mod attempt;
 mod cache;
@@ -42,7 +43,7 @@ mod options;
 mod plain;
 mod portal;
 mod probe;
-mod random;
+pub mod random;
 pub mod rebind;
 mod resolve;
 mod response;
@@ -56,6 +57,7 @@ mod udp;
 mod upstream;
 mod validate;
 
+pub use anchors::{AnchorError, Anchors};
 pub use ask::{Ask, NxdomainCut, split_key};
 pub use cache::Cache;
 pub use entry::{Channel, Entry, Stamp};
@@ -69,7 +71,6 @@ pub use response::Response;
 pub use system::{Watch, is_own_listener, system_upstreams};
 pub use tls::TlsError;
 pub use upstream::{Identity, Method, Place, Secured, UpstreamConfig};
-pub use validate::{AnchorError, Anchors};
 
 /// Packets that all questions of one walk along aliases may cost together: an upstream may send us from alias to
 /// alias, and each costs a question.

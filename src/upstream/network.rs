@@ -38,12 +38,12 @@ impl Forwarder {
         Ok(())
     }
 
-    /// Ends that; whether there was anything to end.
+    /// Closes the way through the portal; whether it was open.
     pub fn close_portal(&self) -> bool {
         self.portal.close(self.now())
     }
 
-    /// Who answers in this way, and for how long; `None` if nobody does.
+    /// Who answers while a portal is let through, and for how long; `None` while none is.
     pub fn portal(&self) -> Option<PortalReport> {
         self.portal.report(self.now())
     }
@@ -77,7 +77,7 @@ impl Forwarder {
         self.table.load().has_route(name)
     }
 
-    /// Forgets all answers, or those at and below a name; gives their number.
+    /// Forgets all responses, or those at and below a name; gives their number.
     pub fn flush(&self, name: Option<&DnsName>) -> usize {
         self.failures.clear();
         let wire = name.map(wire_name);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use hickory_proto::rr::Name as DnsName;
 
+use super::anchors::Anchors;
 use super::upstream::UpstreamConfig;
-use super::validate::Anchors;
 
 /// How to forward.
 #[derive(Debug, Clone)]
@@ -20,13 +20,13 @@ pub struct ForwardOptions {
     pub bootstrap: Vec<SocketAddr>,
     /// Authorities that are trusted besides the system's, in a PEM file.
     pub ca_file: Option<PathBuf>,
-    /// Most bytes that answers may occupy.
+    /// Most bytes that responses may occupy.
     pub cache_bytes: usize,
-    /// How long after its time an answer may still be used when upstreams fail; zero for never.
+    /// How long after its time a response may still be used when upstreams fail; zero for never.
     pub stale_max: Duration,
-    /// Whether encrypted upstreams are believed when they say that an answer is validated.
+    /// Whether encrypted upstreams are believed when they say that a response is validated.
     pub trust_ad: bool,
-    /// What answers are validated with here; `None` if they are not.
+    /// The keys that responses are validated with; `None` if they are not validated.
     pub anchors: Option<Anchors>,
 }
 

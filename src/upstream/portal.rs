@@ -6,7 +6,7 @@
 //! itself, and at once when the network is another one.
 //!
 //! While it is open, names are asked in the clear of the resolvers that the person named or the network gave. Their
-//! answers hold for no time, are kept nowhere, and stand in for nothing later. Names that could be of the chain and
+//! responses hold for no time, are kept nowhere, and stand in for nothing later. Names that could be of the chain and
 //! names with a route of their own never go this way.
 
 use std::net::SocketAddr;

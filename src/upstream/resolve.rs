@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::anchors::Anchors;
 use super::ask::Ask;
 use super::attempt::Budget;
 use super::entry::{Channel, Entry};
@@ -15,7 +16,7 @@ use super::flight::{Flight, Landed, Outcome};
 use super::forwarder::Forwarder;
 use super::group::{Group, TRIES};
 use super::message::Judged;
-use super::validate::{self, Anchors};
+use super::validate;
 
 impl Forwarder {
     /// Joins the question that is out already, or sends it.
@@ -64,21 +65,21 @@ impl Forwarder {
         }
     }
 
-    /// Takes an upstream at its word.
+    /// Asks upstreams without validating what they say.
     async fn resolve_as_said(&self, ask: &Ask, budget: &mut Budget) -> Result<Entry, ForwardError> {
         let group = Arc::clone(self.table.load().group(&ask.question.name));
         let answered = group.ask(ask, budget).await?;
         self.read(&answered.judged, answered.age, answered.channel)
     }
 
-    /// What the answer to a question is validated with, if it is.
+    /// What the response to a question is validated with, if it is.
     fn anchors(&self, ask: &Ask) -> Option<&Anchors> {
         let anchors = self.options.anchors.as_ref()?;
         let is_validated = !ask.checking_disabled && !self.has_route(&ask.question.name);
         is_validated.then_some(anchors)
     }
 
-    /// The bytes of an answer that is to be validated. Boxed, because validation asks for what it needs this way.
+    /// The bytes of a response that is to be validated. Boxed, because validation asks for what it needs this way.
     pub(super) fn ask_signed<'a>(
         self: &'a Arc<Self>,
         ask: Ask,
@@ -92,7 +93,7 @@ impl Forwarder {
             .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
     }
 
-    /// Asks again before an answer is out of date.
+    /// Asks again before a response is out of date.
     pub(super) fn refresh(self: &Arc<Self>, ask: Ask, old: &Entry) {
         if Handle::try_current().is_err() {
             old.give_refresh_back();

@@ -1,4 +1,4 @@
-//! An answer on its way to a client.
+//! A response on its way to a client.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::entry::{Entry, Stamp};
 use super::lifetime::Kind;
 use crate::wire::ExtendedError;
 
-/// An answer of an upstream, fresh or kept.
+/// A response of an upstream, fresh or kept.
 #[derive(Debug, Clone)]
 pub struct Response {
     entry: Arc<Entry>,
@@ -76,7 +76,7 @@ impl Response {
         self.ede.as_ref()
     }
 
-    /// The answer, for whoever sends it again with [`super::Forwarder::write_kept`]: one that is in date, whole, and says
+    /// The response, for whoever sends it again with [`super::Forwarder::write_kept`]: one that is in date, whole, and says
     /// nothing about trouble.
     pub fn kept(&self) -> Option<&Arc<Entry>> {
         (self.is_whole() && self.ede.is_none()).then_some(&self.entry)

@@ -94,7 +94,7 @@ impl Secure {
         budget: &mut Budget,
     ) -> Result<Received, Failed> {
         // For GET, letters in one case let caches on the way do their work; TLS and the ID-less exchange
-        // bind the answer to the question already.
+        // bind the response to the question already.
         let mut letters = match method {
             Method::Get => Letters::Lower,
             Method::Post => Letters::Mixed,

@@ -134,6 +134,13 @@ impl WireRecord {
     pub fn data<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.data.clone()).unwrap_or_default()
     }
+
+    /// MINIMUM, the last field of a SOA, which bounds negative answers (RFC 2308 §4); `None` for other types.
+    pub fn soa_minimum(&self, bytes: &[u8]) -> Option<u32> {
+        let minimum = self.data(bytes).last_chunk::<4>();
+        let minimum = minimum.filter(|_| self.rtype == rtype::SOA)?;
+        Some(u32::from_be_bytes(*minimum))
+    }
 }
 
 /// Changes the TTL that stands at `at`.

@@ -43,12 +43,10 @@ pub fn write(
     let mut encoder = BinEncoder::new(out);
     encoder.set_max_size(limit);
     encoder.emit_vec(&[0; HEADER])?;
-    if let Some(question) = question {
-        // In lower case, so that the owners below are the same name to compression.
-        let mut lower = question.clone();
-        lower.name = question.name.to_lowercase();
-        lower.emit(&mut encoder)?;
-    }
+    // In lower case, so that the owners below are the same name to compression.
+    question
+        .map(lower)
+        .map_or(Ok(()), |question| question.emit(&mut encoder))?;
     header.counts = [u16::from(question.is_some()), 0, 0, 0];
     let extent = emit_sections(&mut encoder, sections, &mut header);
     header.put(out);
@@ -56,6 +54,12 @@ pub fn write(
         put_question(out, &question.to_bytes()?);
     }
     Ok(extent)
+}
+
+fn lower(question: &Query) -> Query {
+    let mut lower = question.clone();
+    lower.name = question.name.to_lowercase();
+    lower
 }
 
 /// Puts the client's own letters over the question.

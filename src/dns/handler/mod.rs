@@ -42,6 +42,7 @@ use crate::resolver::{
     Answer, BnsRoute, Heights, NameSource as _, Outcome, Policy, Question, Recorded, Snapshots,
 };
 use crate::upstream::Forwarder;
+use crate::wire::{Header, flag};
 
 /// Queries that may wait for an upstream at the same time.
 const IN_FLIGHT_MAX: usize = 2_000;
@@ -252,9 +253,10 @@ impl<P: Snapshots> Handler<P> {
     /// Replies to a packet with TC and nothing else: an honest client comes back over TCP.
     pub fn send_to_tcp(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
         let handled = self.refuse(bytes, client, out);
-        if let (Handled::Ready, Some([flags, rcode])) = (&handled, out.get_mut(2..4)) {
-            *flags |= 0x02;
-            *rcode &= 0xf0;
+        if matches!(handled, Handled::Ready) {
+            Header::edit(out, |header| {
+                header.flags = header.flags & !flag::RCODE | flag::TC;
+            });
         }
         handled
     }

@@ -1,27 +1,23 @@
-//! Answers that begin with aliases, as far as hickory 0.26 does not judge them as a whole.
+//! Responses that begin with aliases, as far as hickory 0.26 does not judge them as a whole.
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use crate::resolver::{MAX_ALIASES, Question};
+use crate::wire::alias::alias_at;
 use crate::wire::{self, Header, flag};
 
 /// Where aliases lead that do not end in what was asked for. hickory wants the denial for the first name of such an
-/// answer, and none at all if nothing but aliases came.
+/// response, and none at all if nothing but aliases came.
 pub fn denied_target(response: &Message, question: &Question) -> Option<Name> {
     if question.rtype == RecordType::CNAME {
         return None;
     }
     let mut name = question.name.clone();
     for _ in 0..=MAX_ALIASES {
-        let mut at_name = response.answers.iter().filter(|record| record.name == name);
-        let next = at_name.find_map(|record| match &record.data {
-            RData::CNAME(target) => Some(target.0.to_lowercase()),
-            _ => None,
-        });
-        match next {
-            Some(next) => name = next,
+        match alias_at(&response.answers, &name) {
+            Some((_, target)) => name = target,
             None => break,
         }
     }

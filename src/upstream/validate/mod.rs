@@ -6,14 +6,14 @@
 //!                       proved, or proved unsigned <--> neither: SERVFAIL, extended error 6
 //! ```
 //!
-//! hickory judges; it asks for keys through the same forwarder, so these are kept like any answer, and all that one
+//! hickory judges; it asks for keys through the same forwarder, so these are kept like any response, and all that one
 //! question costs comes out of one budget. What goes on to the client are the upstream's bytes, without signatures for
-//! those who did not ask for any, and with AD where everything in the answer was proved. Names with a route of their own
+//! those who did not ask for any, and with AD where everything in the response was proved. Names with a route of their own
 //! are not validated, since the public tree knows nothing of them; nor is what a client asks for with CD.
 //!
-//! Where aliases end in a denial, hickory proves the aliases and the denial is proved as an answer of its own; unless it
+//! Where aliases end in a denial, hickory proves the aliases and the denial is proved as a response of its own; unless it
 //! is of a name that could be the chain's, or that never leaves this machine ([`Ownership`]): such a name is not asked
-//! for, and that answer goes on without AD. What
+//! for, and that response goes on without AD. What
 //! an upstream says about names that are the chain's by policy alone is left out before anything is proved. An upstream
 //! that claims to have signed records of a name that could be the chain's is asked for the keys: it brought the name up
 //! itself. A clock that is
@@ -24,8 +24,6 @@
 mod alias;
 mod wildcard;
 
-use std::fmt;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -35,11 +33,12 @@ use hickory_net::dnssec::DnssecDnsHandle;
 use hickory_net::runtime::TokioRuntimeProvider;
 use hickory_net::xfer::DnsHandle;
 use hickory_net::{DnsError, NetError};
-use hickory_proto::dnssec::{Proof, TrustAnchors};
-use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Query};
-use hickory_proto::rr::{DNSClass, Record, RecordType};
+use hickory_proto::dnssec::Proof;
+use hickory_proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Message, Query, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 
 use super::ALIAS_PACKETS;
+use super::anchors::Anchors;
 use super::ask::{Ask, NxdomainCut};
 use super::error::ForwardError;
 use super::forwarder::Forwarder;
@@ -48,47 +47,7 @@ use crate::resolver::{Ownership, Policy, Question, ownership};
 use crate::wire::{self, HEADER, Header, flag};
 use alias::{denied_target, is_denial, without_made_aliases};
 
-/// The keys that everything is proved from.
-#[derive(Clone)]
-pub struct Anchors(Arc<TrustAnchors>);
-
-/// Why there are no keys.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot read keys from {path}: {reason}; `dns.trust-anchor` names a file of DNSKEY records of the root"
-)]
-pub struct AnchorError {
-    path: String,
-    reason: String,
-}
-
-impl Anchors {
-    /// Those of ICANN's root.
-    pub fn of_icann() -> Self {
-        Self(Arc::new(TrustAnchors::default()))
-    }
-
-    /// Those in a file of DNSKEY records.
-    pub fn read(path: &Path) -> Result<Self, AnchorError> {
-        let problem = |reason: String| AnchorError {
-            path: path.display().to_string(),
-            reason,
-        };
-        let anchors = TrustAnchors::from_file(path).map_err(|error| problem(error.to_string()))?;
-        match anchors.is_empty() {
-            true => Err(problem("there is no key in it".to_owned())),
-            false => Ok(Self(Arc::new(anchors))),
-        }
-    }
-}
-
-impl fmt::Debug for Anchors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} keys", self.0.len())
-    }
-}
-
-/// The answer to a question, proved as far as its zone is signed.
+/// The response to a question, proved as far as its zone is signed.
 pub async fn ask(
     forwarder: &Arc<Forwarder>,
     anchors: &Anchors,
@@ -117,7 +76,7 @@ pub async fn ask(
         .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
 }
 
-/// How a question is asked whose answer is to be proved.
+/// How a question is asked whose response is to be proved.
 fn signed(question: &Question) -> Ask {
     Ask {
         question: question.clone(),
@@ -156,7 +115,7 @@ fn without_ours(bytes: &[u8], policy: &Policy) -> Option<Vec<u8>> {
     (!is_whole).then(|| message.to_vec().ok()).flatten()
 }
 
-/// What was proved of an answer.
+/// What was proved of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Verdict {
     /// Its zone is not signed.
@@ -189,15 +148,26 @@ async fn prove(lookups: Lookups, anchors: &Anchors) -> Result<Verdict, ForwardEr
     if ownership(&target, &lookups.policy) != Ownership::NotOurs {
         return Ok(Verdict::Insecure);
     }
+    let rcode = response.metadata.response_code;
+    let denial = prove_denial(lookups, target, rcode, anchors).await?;
+    let beside = verdict(&response.authorities).unwrap_or(Verdict::Insecure);
+    Ok(aliases.min(denial).min(beside))
+}
+
+/// Proves the denial of a name to which aliases led, as a response of its own.
+async fn prove_denial(
+    lookups: Lookups,
+    target: Name,
+    rcode: ResponseCode,
+    anchors: &Anchors,
+) -> Result<Verdict, ForwardError> {
     let question = Question {
         name: target,
         ..lookups.question.clone()
     };
-    let first = lookups
-        .ask(&question)
-        .await
-        .map_err(|error| unknown(&error))?;
-    if !is_denial(&first, response.metadata.response_code) {
+    let first = lookups.ask(&question).await;
+    let first = first.map_err(|error| unknown(&error))?;
+    if !is_denial(&first, rcode) {
         return Err(bogus("the end of the answer is missing"));
     }
     let behind = Lookups {
@@ -206,24 +176,18 @@ async fn prove(lookups: Lookups, anchors: &Anchors) -> Result<Verdict, ForwardEr
         ..lookups
     };
     match prove_whole(behind, anchors).await? {
-        Proved::Yes(denial) => {
-            let beside = verdict(&response.authorities).unwrap_or(Verdict::Insecure);
-            Ok(aliases.min(denial).min(beside))
-        }
+        Proved::Yes(denial) => Ok(denial),
         Proved::Unfit(_) => Err(bogus("what is missing is not proved to be missing")),
     }
 }
 
-/// What hickory says of an answer on its own.
+/// What hickory says of a response on its own.
 async fn prove_whole(lookups: Lookups, anchors: &Anchors) -> Result<Proved, ForwardError> {
     let question = lookups.question.clone();
     let query = Query::query(question.name.clone(), question.rtype);
     let handle = DnssecDnsHandle::with_trust_anchor(lookups, Arc::clone(&anchors.0));
-    match handle
-        .lookup(query, DnsRequestOptions::default())
-        .next()
-        .await
-    {
+    let mut found = handle.lookup(query, DnsRequestOptions::default());
+    match found.next().await {
         Some(Ok(response)) if denied_target(&response, &question).is_some() => {
             Ok(Proved::Unfit(Box::new((*response).clone())))
         }
@@ -273,7 +237,7 @@ fn verdict(records: &[Record]) -> Option<Verdict> {
     })
 }
 
-/// The upstream's answer as the client gets it.
+/// The upstream's response as the client gets it.
 fn finish(mut bytes: Vec<u8>, proof: Verdict, ask: &Ask) -> Option<Judged> {
     if !ask.dnssec_ok {
         bytes = without_signatures(&bytes, ask.question.rtype)?;
@@ -309,13 +273,13 @@ fn without_signatures(bytes: &[u8], asked: RecordType) -> Option<Vec<u8>> {
     message.to_vec().ok()
 }
 
-/// What hickory asks while it proves one answer.
+/// What hickory asks while it proves one response.
 #[derive(Clone)]
 struct Lookups {
     forwarder: Arc<Forwarder>,
     /// Tells which names never leave the machine.
     policy: Arc<Policy>,
-    /// The answer that is to be proved, and its question: that is not asked for twice.
+    /// The response that is to be proved, and its question: that is not asked for twice.
     question: Question,
     first: Arc<[u8]>,
     /// What all of it may still cost.

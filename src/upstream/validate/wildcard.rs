@@ -1,6 +1,6 @@
-//! Proof that an answer may come from a wildcard, where hickory 0.26 does not see it.
+//! Proof that a response may come from a wildcard, where hickory 0.26 does not see it.
 //!
-//! Such an answer has to come with an NSEC for the *next closer name*, the name that would have been nearer to the
+//! Such a response has to come with an NSEC for the *next closer name*, the name that would have been nearer to the
 //! question than the wildcard (RFC 4035 §5.3.4, RFC 5155 §8.8 for the term). hickory also wants an NSEC around the wildcard's
 //! name, which there cannot be when the one that is needed is the wildcard's own: `*.a NSEC www` for `x.a`. Every record
 //! that is looked at here was verified by hickory before.
@@ -11,7 +11,7 @@ use hickory_proto::dnssec::rdata::{DNSSECRData, NSEC};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
-/// Whether all answers are verified, and those that a wildcard gave have the denial that they need.
+/// Whether all records of the answer section are verified, and those that a wildcard gave have the denial that they need.
 pub fn is_proved(response: &Message) -> bool {
     let answers = &response.answers;
     let is_verified = |record: &Record| {
