@@ -1,10 +1,9 @@
-//! The names that are asked for most, for `bnsd status --watch`: counted while somebody looks and forgotten
-//! when nobody does.
+//! The names that are asked for most, for `bnsd status --watch`. Names are counted only while somebody looks.
 //!
-//! Nothing is counted until the first look. A count halves with every [`HALF_LIFE`], so that the list shows the last
-//! seconds; the table holds [`NAMES_MAX`] names, a new one takes the place and the count of the smallest (the
-//! "space saving" summary of Metwally, Agrawal and El Abbadi), so memory is bounded whatever is asked.
-//! [`FORGET`] after the last look the table is gone.
+//! Counting begins with the first look, and the table is dropped [`FORGET`] after the last one. A count halves with every
+//! [`HALF_LIFE`], so the list shows the last seconds. The table holds [`NAMES_MAX`] names; a new name takes the place and
+//! the count of the smallest (the "space saving" summary of Metwally, Agrawal and El Abbadi). Memory is bounded whatever is
+//! asked.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,8 +1,8 @@
-//! All open connections, whatever they speak: their number is bounded, and when all places are taken the least
-//! useful one goes.
+//! All open connections, whatever they speak. Their number is bounded: when all places are taken, a new connection takes
+//! the place of the least useful one.
 //!
-//! Least useful is who has nothing under way and has been silent for longest, so slow clients cannot keep new
-//! ones out, and a client that waits for its answer keeps its place as long as there is any other.
+//! The least useful connection has no query under way and has been silent for longest. Slow clients cannot keep new ones
+//! out, and a client that waits for its reply keeps its place as long as there is any other connection.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! `/etc/hosts`: names that the machine's owner gave to addresses (hosts(5)).
 //!
-//! Programs that ask DNS directly do not see the file; through here they do. Only A, AAAA and PTR are answered
-//! from it, other types of a listed name have no data. The file is read again when its time of change is another,
-//! at most once a second.
+//! Programs that ask DNS directly do not read the file; here they get its names all the same. A, AAAA and PTR are answered
+//! from it; a listed name has no data of other types. The file is read again when its time of change differs, at most
+//! once a second.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use crate::resolver::{Answer, Provenance, Question};
 const TTL: u32 = 10;
 /// Longest file that is read, in bytes.
 const FILE_MAX: u64 = 4 << 20;
-/// How often the file is looked at.
+/// The file's time of change is looked at once in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// The file, as it was read last.
@@ -120,7 +120,7 @@ fn parse(text: &str) -> Table {
         };
         for (word, place) in words.zip(0..) {
             let Some(name) = name(word) else { continue };
-            // What leads back to loopback is answered elsewhere, always the same (RFC 6761 §6.3).
+            // Reverse names of loopback have fixed answers (RFC 6303 §4.2).
             if place == 0 && !address.is_loopback() {
                 let reverse = DnsName::from(address).to_lowercase();
                 table.names.entry(reverse).or_insert_with(|| name.clone());
@@ -134,7 +134,7 @@ fn parse(text: &str) -> Table {
     table
 }
 
-/// `localhost` is left to those who know it better (RFC 6761 §6.3).
+/// A name of the file in lower case. `localhost` is not taken from it (RFC 6761 §6.3).
 fn name(word: &str) -> Option<DnsName> {
     let mut name = DnsName::from_ascii(word).ok()?.to_lowercase();
     name.set_fqdn(true);

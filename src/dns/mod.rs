@@ -27,6 +27,7 @@
 mod access;
 mod aliases;
 mod batch;
+mod bind;
 mod busiest;
 mod client;
 mod connections;
@@ -45,12 +46,13 @@ mod tls;
 mod udp;
 
 pub use access::{Access, Network, NotANetwork, RATE};
+pub use bind::BindError;
 pub use busiest::Busiest;
 pub use client::{Client, Transport};
 pub use counters::Counters;
 pub use handler::{Handled, Handler, Pending, QueryLog};
 pub use hosts::Hosts;
-pub use server::{BindError, Encrypted, Options, Server, Serving};
+pub use server::{Encrypted, Options, Server, Serving};
 pub use tls::{Identity, IdentityError};
 
 #[cfg(test)]

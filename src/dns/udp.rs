@@ -1,7 +1,7 @@
-//! The UDP loops: one socket and one thread per core, no task for what needs no upstream.
+//! The UDP loops: one socket and one thread per core, and no task for a query that needs no upstream.
 //!
-//! A thread that waits in the kernel for its own socket is woken by the packet itself; behind a runtime's poller every
-//! answer would cost two more calls, and often another thread's wake-up.
+//! A thread that waits in the kernel for its own socket is woken by the packet itself. Behind a runtime's poller every
+//! reply would cost two more system calls, and often the wake-up of another thread.
 
 use std::io;
 use std::net::{IpAddr, Shutdown, SocketAddr, UdpSocket};
@@ -110,7 +110,7 @@ impl<P: Snapshots> Loop<P> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    // ICMP errors of earlier answers arrive here; they concern nobody else.
+                    // ICMP errors of earlier replies arrive here; they concern nobody else.
                     tracing::debug!("receiving on UDP: {error}");
                     thread::yield_now();
                 }
