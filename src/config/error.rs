@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Origin;
+use super::setting::Origin;
 
 /// Why there is no configuration. Every message says what to change.
 #[derive(Debug, thiserror::Error)]

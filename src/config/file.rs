@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::error::ConfigError;
 use super::key::{self, Key, Shape};
-use super::layer::{Given, Origin};
 use super::place::{self, Places};
-use super::{ConfigError, FileChoice};
+use super::setting::{Given, Origin};
+use super::sources::FileChoice;
 
 /// Longest configuration file that is read, in bytes: far above any real one, far below memory.
 const FILE_MAX: u64 = 1 << 20;

@@ -1,4 +1,7 @@
-//! The table of all keys. A new option is one line here and one in [`super::Config`].
+//! The table of all keys, with the variable and the shape of each.
+//!
+//! A new key is a row here, a field in `options.rs`, its built-in value in `settle.rs`, and where its values are of a
+//! new type a parser in `value.rs`.
 
 /// The shape of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

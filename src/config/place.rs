@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
 
-use super::Network;
+use crate::bns::network::Network;
 
 /// Where a daemon that the system started has its control socket; systemd/ and launchd/ name the same.
 #[cfg(not(target_os = "macos"))]

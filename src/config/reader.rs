@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use hickory_proto::rr;
 
+use super::error::ConfigError;
 use super::key::{self, Shape};
-use super::layer::{Given, Layers, Origin, Setting};
-use super::{ConfigError, value};
+use super::layer::Layers;
+use super::setting::{Given, Origin, Setting};
+use super::value;
 use crate::bns::name::NamespaceId;
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use hickory_proto::rr;
 
-use super::{LogLevel, Network, SourceKind};
+use super::options::{LogLevel, SourceKind};
 use crate::bns::name::NamespaceId;
+use crate::bns::network::Network;
 use crate::dns;
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;

@@ -1,0 +1,161 @@
+//! The configuration as types: a struct for each section, an enum for each choice.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hickory_proto::rr;
+
+use super::setting::Setting;
+use crate::bns::name::NamespaceId;
+use crate::bns::network::Network;
+use crate::dns::{self, Encrypted, QueryLog};
+use crate::resolver::Mode;
+use crate::upstream::UpstreamConfig;
+
+/// Everything that can be set, parsed and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the daemon keeps its database and its archive of zone files; absolute.
+    pub data_dir: PathBuf,
+    /// The unix socket on which the daemon answers `lookup`, `explain` and `status`; absolute.
+    pub control_socket: PathBuf,
+    /// Where DNS is served, over UDP and TCP; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// The chain that carries the names.
+    pub chain: ChainConfig,
+    /// How questions are answered.
+    pub dns: DnsConfig,
+    /// What happens where a namespace may also be a top-level domain; namespaces not listed have the mode
+    /// that the resolver chooses.
+    pub namespaces: BTreeMap<NamespaceId, Mode>,
+    /// Zone files that are watched for.
+    pub zonefiles: ZonefilesConfig,
+    /// How much is logged.
+    pub log: LogLevel,
+    /// Whether queries are logged, names included.
+    pub log_queries: QueryLog,
+    /// The configuration file that was read, if there was one.
+    pub file: Option<PathBuf>,
+    /// Every key with its value as text and where it came from, in the order of [`super::key::KEYS`].
+    pub settings: Vec<Setting>,
+    /// What is allowed but probably not meant, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Section `[chain]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainConfig {
+    /// Where blocks come from.
+    pub source: SourceKind,
+    /// Which chain's rules and constants apply.
+    pub network: Network,
+    /// How many blocks must be on top of a block before it is indexed.
+    pub confirmations: u32,
+    /// First height to look at; `None` for the network's own.
+    pub first_block: Option<u32>,
+    /// How many blocks can be undone when the chain reorganises.
+    pub undo_depth: u32,
+    /// The node of the sources `bitcoind` and `blockfiles`.
+    pub node: NodeConfig,
+}
+
+/// A Bitcoin Core node, in section `[chain]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// HOST:PORT of its RPC interface.
+    pub rpc_address: String,
+    /// Its cookie file, absolute; `None` if nobody said and there is no home directory.
+    pub rpc_cookie: Option<PathBuf>,
+    /// The user to be where the cookie is refused.
+    pub rpc_user: Option<String>,
+    /// The file with the user's password, absolute.
+    pub rpc_password_file: Option<PathBuf>,
+    /// The directory with its block files, absolute; `None` as for the cookie.
+    pub blocks_dir: Option<PathBuf>,
+}
+
+/// Section `[dns]`, with `[dns.tls]` and `[dns.https]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Who answers for all other names; empty for the system's resolvers.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Who answers instead at and below a name, lower case and fully qualified.
+    pub routes: Vec<(rr::Name, Vec<UpstreamConfig>)>,
+    /// Who is asked for the addresses of upstreams that are known by name; empty for the system's resolvers.
+    pub bootstrap: Vec<SocketAddr>,
+    /// PEM file with authorities that are trusted besides the system's; absolute.
+    pub ca_file: Option<PathBuf>,
+    /// Whether encrypted upstreams are believed when they call an answer validated.
+    pub trust_ad: bool,
+    /// Whether answers of upstreams are validated with DNSSEC here.
+    pub validate: bool,
+    /// File of DNSKEY records to validate with instead of the keys of ICANN's root; absolute.
+    pub trust_anchor: Option<PathBuf>,
+    /// Most bytes that answers of upstreams occupy.
+    pub cache_bytes: usize,
+    /// Whether these answers are kept in a file while the daemon is not running.
+    pub keep_cache: bool,
+    /// How long after its time an answer may still be used when upstreams fail.
+    pub stale_max: Duration,
+    /// Whether `/etc/hosts` is served.
+    pub hosts: bool,
+    /// Upper bound for the TTL of records from zone files, in seconds.
+    pub max_ttl: u32,
+    /// How far the index may be behind before names are refused rather than answered.
+    pub max_lag: Duration,
+    /// Names that may have private addresses, lower case and fully qualified.
+    pub allow_private: Vec<rr::Name>,
+    /// Whether AD is set on answers from the chain for those who ask for it.
+    pub ad_for_bns: bool,
+    /// Who may ask beside this machine.
+    pub access: Vec<dns::Network>,
+    /// Queries per second from each source beyond this machine.
+    pub rate_limit: u32,
+    /// DNS over TLS.
+    pub tls: Option<Encrypted>,
+    /// DNS over HTTPS.
+    pub https: Option<Encrypted>,
+    /// Names by which DNS over HTTPS may be called.
+    pub https_hosts: Vec<String>,
+}
+
+/// Section `[zonefiles]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZonefilesConfig {
+    /// Directories in which files are served as soon as the chain announces their hash; absolute.
+    pub folders: Vec<PathBuf>,
+}
+
+/// Kinds of block source that can be configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// No chain: names of the system cannot be answered, everything else is forwarded.
+    None,
+    /// A Bitcoin Core node, over RPC.
+    Bitcoind,
+    /// The block files of a Bitcoin Core node.
+    Blockfiles,
+    /// The embedded chain on disk.
+    Dev,
+}
+
+/// How much is logged. Only this crate's messages are, since those of the libraries can name queries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What needs somebody to act.
+    Error,
+    /// What may need somebody to act.
+    Warn,
+    /// Starts, stops, blocks and changes of state.
+    Info,
+    /// Why something was decided.
+    Debug,
+    /// Every step.
+    Trace,
+}

@@ -1,0 +1,289 @@
+//! From texts to the configuration: the built-in value of every key, and the rules that span several keys.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::ConfigError;
+use super::options::{ChainConfig, Config, DnsConfig, NodeConfig, SourceKind, ZonefilesConfig};
+use super::place::{self, Places};
+use super::reader::Reader;
+use super::sources::Profile;
+use super::value;
+use crate::bns::name::NamespaceId;
+use crate::bns::network::Network;
+use crate::dns::{Encrypted, Identity, QueryLog};
+use crate::resolver::Mode;
+use crate::upstream::{self, UpstreamConfig};
+
+/// Name of the control socket in the data directory.
+pub const CONTROL_SOCKET: &str = "control.sock";
+
+/// Checks every value and fills in what nobody gave; the path of the file is added by the caller.
+pub fn settle(
+    mut reader: Reader,
+    profile: Profile,
+    places: &Places,
+) -> Result<Config, ConfigError> {
+    let data_dir = settle_data_dir(&mut reader, profile, places)?;
+    let control_socket = settle_control_socket(&mut reader, &data_dir)?;
+    let listen = settle_listen(&mut reader, profile)?;
+    let chain = settle_chain(&mut reader, profile)?;
+    let dns = settle_dns(&mut reader, &listen, &data_dir)?;
+    let namespaces = settle_namespaces(&mut reader, profile)?;
+    let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
+    let log = reader.one("log.level", "info", value::log_level)?;
+    let log_queries = match reader.one("log.queries", "false", value::switch)? {
+        true => QueryLog::On,
+        false => QueryLog::Off,
+    };
+    let (settings, mut warnings) = reader.finish();
+    warnings.extend(warnings_of_exposure(&listen, &dns));
+    Ok(Config {
+        data_dir,
+        control_socket,
+        listen,
+        chain,
+        dns,
+        namespaces,
+        zonefiles: ZonefilesConfig { folders },
+        log,
+        log_queries,
+        file: None,
+        settings,
+        warnings,
+    })
+}
+
+fn settle_data_dir(
+    reader: &mut Reader,
+    profile: Profile,
+    places: &Places,
+) -> Result<PathBuf, ConfigError> {
+    let built_in = match profile {
+        Profile::Serve => places.state.clone(),
+        Profile::Demo => places.demo_dir(),
+    };
+    match built_in.as_deref().and_then(Path::to_str) {
+        Some(text) => reader.one("data-dir", text, value::path),
+        None if reader.is_given("data-dir") => reader.one("data-dir", "", value::path),
+        None => Err(ConfigError::NoHome),
+    }
+}
+
+fn settle_control_socket(reader: &mut Reader, data_dir: &Path) -> Result<PathBuf, ConfigError> {
+    let built_in = data_dir.join(CONTROL_SOCKET);
+    reader.one("control-socket", &built_in.to_string_lossy(), value::path)
+}
+
+fn settle_listen(reader: &mut Reader, profile: Profile) -> Result<Vec<SocketAddr>, ConfigError> {
+    let built_in: &[&str] = match profile {
+        Profile::Serve => &["127.0.0.1:53", "[::1]:53"],
+        Profile::Demo => &["127.0.0.1:5300"],
+    };
+    let listen = reader.many("listen", built_in, "none", value::listener)?;
+    if listen.is_empty() {
+        return Err(reader.refuse(
+            "listen",
+            "the list is empty; name at least one address, for example 127.0.0.1:53",
+        ));
+    }
+    Ok(listen)
+}
+
+fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, ConfigError> {
+    let (source, network) = match profile {
+        Profile::Serve => ("none", "mainnet"),
+        Profile::Demo => ("dev", "dev"),
+    };
+    let source = reader.one("chain.source", source, value::source)?;
+    let network = match source {
+        SourceKind::Dev => "dev",
+        SourceKind::None | SourceKind::Bitcoind | SourceKind::Blockfiles => network,
+    };
+    let network = reader.one("chain.network", network, value::network)?;
+    if source == SourceKind::Dev && network != Network::Dev {
+        return Err(reader.refuse(
+            "chain.network",
+            "the source \"dev\" has only the network \"dev\"; change one of the two",
+        ));
+    }
+    if matches!(source, SourceKind::Bitcoind | SourceKind::Blockfiles) && network == Network::Dev {
+        return Err(reader.refuse(
+            "chain.network",
+            "a Bitcoin Core node follows \"mainnet\" or \"regtest\"; write one of the two",
+        ));
+    }
+    let confirmations = match network {
+        Network::Mainnet => "6", // as the reference (virtualchain's NUM_CONFIRMATIONS)
+        Network::Regtest | Network::Dev => "0",
+    };
+    Ok(ChainConfig {
+        source,
+        network,
+        confirmations: reader.one("chain.confirmations", confirmations, value::confirmations)?,
+        first_block: reader.optional("chain.first-block", "the network's", value::height)?,
+        undo_depth: reader.one("chain.undo-depth", "100", value::undo_depth)?,
+        node: settle_node(reader, network)?,
+    })
+}
+
+fn settle_node(reader: &mut Reader, network: Network) -> Result<NodeConfig, ConfigError> {
+    let address = match network {
+        Network::Mainnet => "127.0.0.1:8332", // Bitcoin Core, chainparamsbase.cpp
+        Network::Regtest | Network::Dev => "127.0.0.1:18443",
+    };
+    let place = place::bitcoin_core(network);
+    let in_place = |given: Option<PathBuf>, name: &str| {
+        given.or_else(|| place.as_deref().map(|place| place.join(name)))
+    };
+    let open = "Bitcoin Core's";
+    let cookie = reader.optional("chain.rpc-cookie", open, value::path)?;
+    let blocks_dir = reader.optional("chain.blocks-dir", open, value::path)?;
+    let user = reader.optional("chain.rpc-user", "none", value::user)?;
+    let password_file = reader.optional("chain.rpc-password-file", "none", value::path)?;
+    if user.is_some() != password_file.is_some() {
+        let given = if user.is_some() {
+            "chain.rpc-user"
+        } else {
+            "chain.rpc-password-file"
+        };
+        return Err(reader.refuse(
+            given,
+            "`chain.rpc-user` and `chain.rpc-password-file` belong together; set the other one too",
+        ));
+    }
+    Ok(NodeConfig {
+        rpc_address: reader.one("chain.rpc-address", address, value::node)?,
+        rpc_cookie: in_place(cookie, ".cookie"),
+        rpc_user: user,
+        rpc_password_file: password_file,
+        blocks_dir: in_place(blocks_dir, "blocks"),
+    })
+}
+
+fn settle_dns(
+    reader: &mut Reader,
+    listen: &[SocketAddr],
+    data_dir: &Path,
+) -> Result<DnsConfig, ConfigError> {
+    let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
+    refuse_ourselves(reader, "dns.upstreams", &upstreams, listen)?;
+    if upstreams.iter().any(UpstreamConfig::is_encrypted)
+        && !upstreams.iter().all(UpstreamConfig::is_encrypted)
+    {
+        return Err(reader.refuse(
+            "dns.upstreams",
+            "encrypted and plain upstreams together would mean plain ones when it matters; name one kind",
+        ));
+    }
+    let routes = reader.routes("none")?;
+    for (_, upstreams) in &routes {
+        refuse_ourselves(reader, "dns.routes", upstreams, listen)?;
+    }
+    let cache_mebibytes = reader.one("dns.cache-size", "32", value::cache_size)?;
+    let stale = reader.one("dns.stale-max", "86400", value::stale)?;
+    let max_lag = reader.one("dns.max-lag", "7200", value::lag)?;
+    let identity = settle_identity(reader, data_dir)?;
+    let encrypted = |listen: Vec<SocketAddr>| Encrypted {
+        listen,
+        identity: identity.clone(),
+    };
+    let tls = reader.many("dns.tls.listen", &[], "nowhere", value::listener)?;
+    let https = reader.many("dns.https.listen", &[], "nowhere", value::listener)?;
+    Ok(DnsConfig {
+        upstreams,
+        routes,
+        bootstrap: reader.many("dns.bootstrap", &[], "the system's", value::plain_upstream)?,
+        ca_file: reader.optional("dns.ca-file", "the system's authorities", value::path)?,
+        trust_ad: reader.one("dns.trust-ad", "false", value::switch)?,
+        validate: reader.one("dns.validate", "false", value::switch)?,
+        trust_anchor: reader.optional("dns.trust-anchor", "ICANN's", value::path)?,
+        cache_bytes: (cache_mebibytes as usize) << 20,
+        keep_cache: reader.one("dns.keep-cache", "true", value::switch)?,
+        stale_max: Duration::from_secs(stale.into()),
+        hosts: reader.one("dns.hosts", "true", value::switch)?,
+        max_ttl: reader.one("dns.max-ttl", "600", value::ttl)?,
+        max_lag: Duration::from_secs(max_lag.into()),
+        allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
+        ad_for_bns: reader.one("dns.ad-for-bns", "true", value::switch)?,
+        access: reader.many("dns.access", &[], "this machine", value::access)?,
+        rate_limit: reader.one("dns.rate-limit", "1000", value::rate)?,
+        tls: (!tls.is_empty()).then(|| encrypted(tls)),
+        https: (!https.is_empty()).then(|| encrypted(https)),
+        https_hosts: reader.many("dns.https.hosts", &[], "localhost", value::host)?,
+    })
+}
+
+/// Asking ourselves would never end.
+fn refuse_ourselves(
+    reader: &Reader,
+    key: &str,
+    upstreams: &[UpstreamConfig],
+    listen: &[SocketAddr],
+) -> Result<(), ConfigError> {
+    let ours = |upstream: &&UpstreamConfig| {
+        let address = upstream.address();
+        address.is_some_and(|address| upstream::is_own_listener(address, listen))
+    };
+    match upstreams.iter().find(ours) {
+        Some(own) => {
+            let problem = format!("{own} is where bnsd itself listens; name another resolver");
+            Err(reader.refuse(key, &problem))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The certificate of DNS over TLS and over HTTPS: given with its key, or made by ourselves.
+fn settle_identity(reader: &mut Reader, data_dir: &Path) -> Result<Identity, ConfigError> {
+    let made = "made by bnsd";
+    let certificate = reader.optional("dns.tls.certificate", made, value::path)?;
+    let key = reader.optional("dns.tls.key", made, value::path)?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Identity::Given { certificate, key }),
+        (None, None) => Ok(Identity::SelfSigned(data_dir.join("tls"))),
+        (Some(_), None) => {
+            let problem = "a certificate needs its key; set dns.tls.key too";
+            Err(reader.refuse("dns.tls.certificate", problem))
+        }
+        (None, Some(_)) => {
+            let problem = "a key needs its certificate; set dns.tls.certificate too";
+            Err(reader.refuse("dns.tls.key", problem))
+        }
+    }
+}
+
+fn settle_namespaces(
+    reader: &mut Reader,
+    profile: Profile,
+) -> Result<BTreeMap<NamespaceId, Mode>, ConfigError> {
+    let built_in: &[(&str, &str)] = match profile {
+        Profile::Serve => &[],
+        Profile::Demo => &[("id", "only")], // its chain is the only one that knows its names
+    };
+    let open = "id exact, other top-level domains off, the rest only";
+    reader.namespaces(built_in, open)
+}
+
+/// Listening beyond loopback and admitting nobody, or the other way round, is probably not meant.
+fn warnings_of_exposure(listen: &[SocketAddr], dns: &DnsConfig) -> Vec<String> {
+    let encrypted = [&dns.tls, &dns.https];
+    let encrypted = encrypted.into_iter().flatten().flat_map(|one| &one.listen);
+    let all = listen.iter().chain(encrypted);
+    let exposed: Vec<&SocketAddr> = all.filter(|one| !one.ip().is_loopback()).collect();
+    if exposed.is_empty() && !dns.access.is_empty() {
+        let text = "dns.access admits others, but DNS is only served on loopback: set listen too";
+        return vec![text.to_owned()];
+    }
+    let sentence = |listener: &&SocketAddr| match dns.access.as_slice() {
+        [] => {
+            format!(
+                "DNS on {listener} answers only this machine: name who else may ask in dns.access"
+            )
+        }
+        _ => format!("DNS on {listener} answers all whom dns.access names, not only this machine"),
+    };
+    exposed.iter().map(sentence).collect()
+}
