@@ -1,4 +1,7 @@
-//! Time as a handed-in value. Nothing else asks the machine for the time, so that a test can let an hour pass.
+//! Time as a handed-in value, so that a test can let an hour pass.
+//!
+//! Whatever compares times for longer than one wait takes a [`Clock`]: expiry, lag, TTLs, uptime. Timeouts of single
+//! waits (a socket, a pause before the next try) use `Instant`, as the runtime does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

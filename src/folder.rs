@@ -1,10 +1,9 @@
 //! Watched folders: a zone file that lies there is served as soon as the chain announces its hash.
 //!
-//! Every file of a folder is read once and again when it changes. If the chain has announced its hash, it
-//! goes into the archive; if not, it waits, and [`Folders::waiting`] says so. When the archive's own file is noticed to
-//! be gone or changed, it goes there again. Files are a stranger's input
-//! like any other: too large ones are passed over, names mean nothing, only bytes and their hash count.
-//! Nothing in a folder is ever written or removed.
+//! Every file of a folder is read once and again when it changes. If the chain has announced its hash, it goes into
+//! the archive; if not, it waits, and [`Folders::waiting`] lists it. When the archive's own file is missing or changed,
+//! the file is archived again. Files come from strangers: one that is too large is passed over, and only the bytes and
+//! their hash count, not the file's name. Nothing in a folder is ever written or removed.
 
 use std::collections::HashMap;
 use std::fs;
@@ -94,20 +93,8 @@ impl Folders {
         crew: &mut Crew,
     ) -> Result<Self, FolderError> {
         let (news, inbox) = channel();
-        let mut watcher =
-            watcher(news.clone()).map_err(|error| failed(Path::new(""), &error.to_string()))?;
-        for folder in folders {
-            let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
-            watched.map_err(|error| failed(folder, &reason(&error)))?;
-        }
-        let on_commit = news.clone();
-        store.subscribe(move |_| {
-            let _ = on_commit.send(News::Commit); // the thread is gone when the daemon stops
-        });
-        let on_notice = news.clone();
-        archive.subscribe(move || {
-            let _ = on_notice.send(News::Unsound); // as above
-        });
+        let watcher = watch_files(folders, &news)?;
+        subscribe(store, archive, &news);
         let files = Arc::new(Mutex::new(Files::new()));
         let keeper = Keeper {
             folders: folders.to_vec(),
@@ -176,7 +163,7 @@ impl Keeper {
             while !matches!(news, News::Stop)
                 && let Ok(next) = inbox.recv_timeout(end.saturating_duration_since(Instant::now()))
             {
-                // Changed files are more than the others: they make for all.
+                // News of changed files stand for all other news: the whole turn is made then.
                 if !matches!(news, News::Files) || matches!(next, News::Stop) {
                     news = next;
                 }
@@ -188,7 +175,7 @@ impl Keeper {
         }
     }
 
-    /// Looks at the files if they changed, then hands over what is announced.
+    /// Reads the files if they changed, then archives those whose hash is announced.
     fn turn(&self, news: &News) {
         if matches!(news, News::Files) {
             self.scan();
@@ -201,22 +188,15 @@ impl Keeper {
     fn scan(&self) {
         let mut found = Files::new();
         let known = lock(&self.files).clone();
-        for folder in &self.folders {
-            let Ok(entries) = fs::read_dir(folder) else {
-                tracing::warn!(folder = %folder.display(), "a watched folder cannot be read");
-                continue;
-            };
-            for entry in entries.flatten() {
-                if found.len() >= FILES_MAX {
-                    tracing::warn!(
-                        "more than {FILES_MAX} zone files in watched folders, the rest is passed over"
-                    );
-                    break;
-                }
-                let path = entry.path();
-                if let Some(seen) = look(&path, known.get(&path)) {
-                    found.insert(path, seen);
-                }
+        for path in self.folders.iter().flat_map(|folder| list(folder)) {
+            if found.len() >= FILES_MAX {
+                tracing::warn!(
+                    "more than {FILES_MAX} zone files in watched folders, the rest is passed over"
+                );
+                break;
+            }
+            if let Some(seen) = look(&path, known.get(&path)) {
+                found.insert(path, seen);
             }
         }
         *lock(&self.files) = found;
@@ -239,21 +219,36 @@ impl Keeper {
             }
             // Read again: what is archived is what its hash was checked against.
             match read(&path) {
-                Ok(Some(bytes)) if ZonefileHash::of(&bytes) == hash => {
-                    self.archive.put(&bytes)?;
-                    if let Some(seen) = lock(&self.files).get_mut(&path) {
-                        seen.archived = true;
-                    }
-                    tracing::debug!(file = %path.display(), %hash, "archived an announced zone file");
-                }
+                Ok(Some(bytes)) if ZonefileHash::of(&bytes) == hash => self.put(&path, &bytes)?,
                 _ => {} // it changed meanwhile and will be looked at again
             }
         }
         Ok(())
     }
+
+    /// Archives the bytes of a file.
+    fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), TurnError> {
+        let hash = self.archive.put(bytes)?;
+        if let Some(seen) = lock(&self.files).get_mut(path) {
+            seen.archived = true;
+        }
+        tracing::debug!(file = %path.display(), %hash, "archived an announced zone file");
+        Ok(())
+    }
 }
 
-/// What is there to know of a file; `None` if it is no zone file that could be served.
+/// The paths in a folder.
+fn list(folder: &Path) -> Vec<PathBuf> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(_) => {
+            tracing::warn!(folder = %folder.display(), "a watched folder cannot be read");
+            Vec::new()
+        }
+    }
+}
+
+/// Size, time of change and hash of a file, read only if it changed; `None` if it is empty, too large or no file.
 fn look(path: &Path, known: Option<&Seen>) -> Option<Seen> {
     let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     let (modified, length) = (metadata.modified().ok(), metadata.len());
@@ -278,13 +273,36 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((!bytes.is_empty() && bytes.len() <= ZONEFILE_MAX).then_some(bytes))
 }
 
-fn watcher(news: Sender<News>) -> notify::Result<RecommendedWatcher> {
-    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+/// Has the system report what changes in the folders.
+fn watch_files(
+    folders: &[PathBuf],
+    news: &Sender<News>,
+) -> Result<RecommendedWatcher, FolderError> {
+    let news = news.clone();
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading a file is an event too, and would make us read it for ever.
         if event.map_or(true, |event| !event.kind.is_access()) {
-            let _ = news.send(News::Files);
+            let _ = news.send(News::Files); // the thread is gone when the daemon stops
         }
-    })
+    });
+    let mut watcher = watcher.map_err(|error| failed(Path::new(""), &error.to_string()))?;
+    for folder in folders {
+        let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
+        watched.map_err(|error| failed(folder, &reason(&error)))?;
+    }
+    Ok(watcher)
+}
+
+/// Has database and archive report what may have become possible or necessary.
+fn subscribe(store: &Store, archive: &Archive, news: &Sender<News>) {
+    let on_commit = news.clone();
+    store.subscribe(move |_| {
+        let _ = on_commit.send(News::Commit); // as above
+    });
+    let on_notice = news.clone();
+    archive.subscribe(move || {
+        let _ = on_notice.send(News::Unsound); // as above
+    });
 }
 
 fn failed(path: &Path, reason: &str) -> FolderError {

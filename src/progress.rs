@@ -1,7 +1,7 @@
-//! What the index shows of itself while it runs.
+//! How far the index is and what keeps it from going on: written by the indexer, read by DNS and `bnsd status`.
 //!
-//! Every figure is one atomic, so that readers never make the index wait. They get figures that are each
-//! true, but not all of the same instant.
+//! Every figure is one atomic, so that readers never make the indexer wait. Each figure is true, but two of them may
+//! belong to different moments.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -57,25 +57,25 @@ impl Progress {
         Some(Duration::from_secs(seconds))
     }
 
-    /// Whether the source's chain parted from the index's too deep to be undone.
+    /// Notes whether the source's chain parted from the index's deeper than can be undone.
     pub fn set_forked(&self, forked: bool) {
         self.forked.store(forked, Ordering::Relaxed);
     }
 
-    /// Whether the source's chain parted from the index's too deep to be undone: nothing that was indexed
-    /// can be vouched for.
+    /// Whether the source's chain parted from the index's deeper than can be undone. Then no indexed name is
+    /// answered.
     pub fn is_forked(&self) -> bool {
         self.forked.load(Ordering::Relaxed)
     }
 
-    /// What keeps the index from going on, as one sentence.
+    /// Notes what keeps the index from going on, as one sentence; `None` when it goes on.
     pub fn set_trouble(&self, trouble: Option<String>) {
         if trouble.is_some() || self.trouble.load().is_some() {
             self.trouble.store(trouble.map(Arc::new));
         }
     }
 
-    /// What keeps the index from going on.
+    /// What keeps the index from going on, as one sentence.
     pub fn trouble(&self) -> Option<Arc<String>> {
         self.trouble.load_full()
     }

@@ -1,7 +1,7 @@
 //! The log: to the standard error, this crate's messages only.
 //!
-//! Names that people ask for are never logged, at no level. The libraries below know nothing of that rule and
-//! do name queries, which is why no setting lets their messages through.
+//! The name of a query is logged at no level, unless `log.queries` is on. Libraries do not keep that rule, so no
+//! setting lets their messages through.
 
 use std::io::{self, IsTerminal};
 

@@ -1,9 +1,10 @@
-//! The command line: one file per subcommand, each with its arguments and its output.
+//! The command line: a file or folder per subcommand, which parses arguments, asks, prints and gives the exit code.
 //!
-//! `demo` and `serve` become the daemon; `lookup`, `explain` and `status` ask a running one over the control
-//! socket; `config show` asks nobody. What a person reads goes to the standard output, errors and the
-//! log go to the standard error. The exit code is 0 for success, 1 for "no" (no such name), 2 for wrong use and
-//! 3 for trouble on the way; an error is one sentence that says what to do next.
+//! `demo` and `serve` become the daemon. `chain` and `config` work without one. All others ask a running daemon over
+//! the control socket; those that own names also read keys and, on a real chain, ask the Bitcoin node. What a person
+//! reads goes to the standard output, errors and the log to the standard error. The exit code is 0 for success, 1 for
+//! "no" (no such name), 2 for wrong use and 3 for trouble on the way; an error is one sentence that says what to do
+//! next.
 
 use std::cell::OnceCell;
 use std::path::PathBuf;

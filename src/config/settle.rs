@@ -168,16 +168,7 @@ fn settle_dns(
     listen: &[SocketAddr],
     data_dir: &Path,
 ) -> Result<DnsConfig, ConfigError> {
-    let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
-    refuse_ourselves(reader, "dns.upstreams", &upstreams, listen)?;
-    if upstreams.iter().any(UpstreamConfig::is_encrypted)
-        && !upstreams.iter().all(UpstreamConfig::is_encrypted)
-    {
-        return Err(reader.refuse(
-            "dns.upstreams",
-            "encrypted and plain upstreams together would mean plain ones when it matters; name one kind",
-        ));
-    }
+    let upstreams = settle_upstreams(reader, listen)?;
     let routes = reader.routes("none")?;
     for (_, upstreams) in &routes {
         refuse_ourselves(reader, "dns.routes", upstreams, listen)?;
@@ -214,6 +205,22 @@ fn settle_dns(
         https: (!https.is_empty()).then(|| encrypted(https)),
         https_hosts: reader.many("dns.https.hosts", &[], "localhost", value::host)?,
     })
+}
+
+fn settle_upstreams(
+    reader: &mut Reader,
+    listen: &[SocketAddr],
+) -> Result<Vec<UpstreamConfig>, ConfigError> {
+    let upstreams = reader.many("dns.upstreams", &[], "the system's", value::upstream)?;
+    refuse_ourselves(reader, "dns.upstreams", &upstreams, listen)?;
+    let is_encrypted = UpstreamConfig::is_encrypted;
+    if upstreams.iter().any(is_encrypted) && !upstreams.iter().all(is_encrypted) {
+        return Err(reader.refuse(
+            "dns.upstreams",
+            "encrypted and plain upstreams together would mean plain ones when it matters; name one kind",
+        ));
+    }
+    Ok(upstreams)
 }
 
 /// Asking ourselves would never end.

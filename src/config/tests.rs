@@ -1,6 +1,7 @@
 //! The layers and their messages, through [`Config::load`] with real files.
 
 use std::fs;
+use std::time::Duration;
 
 use super::*;
 

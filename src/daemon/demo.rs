@@ -1,12 +1,13 @@
-//! `bnsd demo`: a working resolver from nothing, on an embedded chain.
+//! `bnsd demo`: a working resolver on an embedded chain; it needs nothing else.
 //!
-//! The daemon is the one of `bnsd serve`; what is special is that somebody registers the names of a folder
-//! on the chain, as their owners would. Run again, it goes on where it was and announces what changed.
+//! The daemon is the one of `bnsd serve`. In addition, a registrar registers the names of a folder on the chain, as
+//! their owners would. When the demo is run again, it goes on with the same chain and announces what changed.
 
 use std::fs;
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -41,37 +42,35 @@ pub struct DemoOptions {
 }
 
 /// Runs the demo until a signal ends it.
-pub fn run_demo(mut options: DemoOptions) -> anyhow::Result<()> {
-    let folder = options
-        .zonefiles
-        .take()
-        .or_else(|| Some(PathBuf::from(FOLDER)).filter(|path| path.is_dir()));
+pub fn run_demo(options: DemoOptions) -> anyhow::Result<()> {
+    let here = || Some(PathBuf::from(FOLDER)).filter(|path| path.is_dir());
+    let folder = options.zonefiles.or_else(here);
     let files = match &folder {
         Some(folder) => read_folder(folder)?,
         None => built_in(),
     };
     let mut config = options.config;
-    config
-        .zonefiles
-        .folders
-        .extend(folder.map(|folder| fs::canonicalize(&folder).unwrap_or(folder)));
+    let folder = folder.map(|folder| fs::canonicalize(&folder).unwrap_or(folder));
+    config.zonefiles.folders.extend(folder);
     supervisor::run(async {
-        let server = dns::bind(&config)?;
-        let chain = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
-        let source = Box::new(chain.source(config.chain.confirmations));
-        let daemon = Daemon::start_on(server, &config, Some(source), Some(chain.clone()))?;
-        let published = files.clone();
-        let (bns, archive) = (
-            Bns::new(params(&config.chain)),
-            daemon.names().archive.clone(),
-        );
-        let height = tokio::task::spawn_blocking(move || publish(chain, bns, &archive, &published))
-            .await??;
-        wait_for_index(&daemon, height).await?;
+        let daemon = start(&config, &files).await?;
         let signals = EndSignals::register()?;
         welcome(&files, &daemon, &config)?;
         supervisor::serve(daemon, signals).await
     })
+}
+
+/// Starts the daemon and returns when it answers for all names.
+async fn start(config: &Config, files: &[File]) -> anyhow::Result<Daemon> {
+    let server = dns::bind(config)?;
+    let chain = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
+    let source = Box::new(chain.source(config.chain.confirmations));
+    let daemon = Daemon::start_on(server, config, Some(source), Some(chain.clone()))?;
+    let (files, bns) = (files.to_vec(), Bns::new(params(&config.chain)));
+    let archive = Arc::clone(&daemon.names().archive);
+    let published = tokio::task::spawn_blocking(move || publish(chain, bns, &archive, &files));
+    wait_for_index(&daemon, published.await??).await?;
+    Ok(daemon)
 }
 
 /// A zone file and the name that it is for.
@@ -117,27 +116,7 @@ fn read_folder(folder: &Path) -> anyhow::Result<Vec<File>> {
     };
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(unreadable)? {
-        let path = entry.with_context(unreadable)?.path();
-        let Some(name) = path
-            .file_name()
-            .and_then(|name| name.to_str()?.strip_suffix(ENDING))
-        else {
-            continue;
-        };
-        let name: Name = name.parse().with_context(|| {
-            format!(
-                "{} is not called NAME.zone: rename it, for example to werner.id.zone",
-                path.display()
-            )
-        })?;
-        let bytes = fs::read(&path).with_context(unreadable)?;
-        if bytes.len() > ZONEFILE_MAX {
-            bail!(
-                "{} has more than {ZONEFILE_MAX} bytes: shorten it",
-                path.display()
-            );
-        }
-        files.push((name, bytes));
+        files.extend(read_file(&entry.with_context(unreadable)?.path())?);
     }
     if files.is_empty() {
         bail!(
@@ -149,64 +128,40 @@ fn read_folder(folder: &Path) -> anyhow::Result<Vec<File>> {
     Ok(files)
 }
 
+/// A zone file and its name; `None` if it is not called like one.
+fn read_file(path: &Path) -> anyhow::Result<Option<File>> {
+    let file_name = path.file_name().and_then(|name| name.to_str());
+    let Some(name) = file_name.and_then(|name| name.strip_suffix(ENDING)) else {
+        return Ok(None);
+    };
+    let path_text = path.display();
+    let name = name.parse().with_context(|| {
+        format!("{path_text} is not called NAME.zone: rename it, for example to werner.id.zone")
+    })?;
+    let bytes = fs::read(path).with_context(|| format!("cannot read {path_text}"))?;
+    if bytes.len() > ZONEFILE_MAX {
+        bail!("{path_text} has more than {ZONEFILE_MAX} bytes: shorten it");
+    }
+    Ok(Some((name, bytes)))
+}
+
+/// Names with the text of their zone files in the project's folder.
+macro_rules! zonefiles {
+    ($($name:literal)*) => {
+        [$(($name, include_str!(concat!("../../zonefiles/", $name, ".zone")))),*]
+    };
+}
+
 /// The zone files that come with the program.
 fn built_in() -> Vec<File> {
-    let files = [
-        ("alias.id", include_str!("../../zonefiles/alias.id.zone")),
-        ("big.id", include_str!("../../zonefiles/big.id.zone")),
-        ("blog.id", include_str!("../../zonefiles/blog.id.zone")),
-        ("deep.id", include_str!("../../zonefiles/deep.id.zone")),
-        (
-            "friends.helloworld",
-            include_str!("../../zonefiles/friends.helloworld.zone"),
-        ),
-        ("future.id", include_str!("../../zonefiles/future.id.zone")),
-        (
-            "home.helloworld",
-            include_str!("../../zonefiles/home.helloworld.zone"),
-        ),
-        ("judecn.id", include_str!("../../zonefiles/judecn.id.zone")),
-        ("keys.id", include_str!("../../zonefiles/keys.id.zone")),
-        (
-            "library.helloworld",
-            include_str!("../../zonefiles/library.helloworld.zone"),
-        ),
-        ("links.id", include_str!("../../zonefiles/links.id.zone")),
-        ("mail.id", include_str!("../../zonefiles/mail.id.zone")),
-        ("modern.id", include_str!("../../zonefiles/modern.id.zone")),
-        ("moved.id", include_str!("../../zonefiles/moved.id.zone")),
-        ("names.id", include_str!("../../zonefiles/names.id.zone")),
-        (
-            "numbers.id",
-            include_str!("../../zonefiles/numbers.id.zone"),
-        ),
-        (
-            "printer.helloworld",
-            include_str!("../../zonefiles/printer.helloworld.zone"),
-        ),
-        (
-            "profile.id",
-            include_str!("../../zonefiles/profile.id.zone"),
-        ),
-        (
-            "sensor.helloworld",
-            include_str!("../../zonefiles/sensor.helloworld.zone"),
-        ),
-        ("shop.id", include_str!("../../zonefiles/shop.id.zone")),
-        ("ssh.id", include_str!("../../zonefiles/ssh.id.zone")),
-        (
-            "strings.id",
-            include_str!("../../zonefiles/strings.id.zone"),
-        ),
-        ("ttl.id", include_str!("../../zonefiles/ttl.id.zone")),
-        ("voice.id", include_str!("../../zonefiles/voice.id.zone")),
-        ("werner.id", include_str!("../../zonefiles/werner.id.zone")),
-        ("wild.id", include_str!("../../zonefiles/wild.id.zone")),
-    ];
-    files
-        .iter()
-        .filter_map(|(name, text)| Some((name.parse().ok()?, text.as_bytes().to_vec())))
-        .collect()
+    let files = zonefiles!(
+        "alias.id" "big.id" "blog.id" "deep.id" "friends.helloworld" "future.id" "home.helloworld"
+        "judecn.id" "keys.id" "library.helloworld" "links.id" "mail.id" "modern.id" "moved.id"
+        "names.id" "numbers.id" "printer.helloworld" "profile.id" "sensor.helloworld" "shop.id"
+        "ssh.id" "strings.id" "ttl.id" "voice.id" "werner.id" "wild.id"
+    );
+    let file = |(name, text): (&str, &str)| Some((name.parse().ok()?, text.as_bytes().to_vec()));
+    files.into_iter().filter_map(file).collect()
 }
 
 /// Questions that show something, as far as their names are there.
@@ -233,46 +188,37 @@ fn examples(files: &[File]) -> Vec<(String, &'static str)> {
     examples
 }
 
-/// Says what to try.
+/// Prints what to try.
 fn welcome(files: &[File], daemon: &Daemon, config: &Config) -> anyhow::Result<()> {
-    let Some(listener) = daemon.listeners().first() else {
+    let Some(&listener) = daemon.listeners().first() else {
         return Ok(());
     };
-    let height = daemon
-        .names()
-        .store
-        .snapshot()
-        .tip()
-        .map_or(0, |tip| tip.height);
-    let mut out = std::io::stdout().lock();
-    let bold = |text: &str| {
-        if std::io::stdout().is_terminal() {
-            format!("\x1b[1m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+    let tip = daemon.names().store.snapshot().tip();
+    let height = tip.map_or(0, |tip| tip.height);
+    let (count, socket) = (files.len(), config.control_socket.display());
+    let questions = examples(files).into_iter();
+    let mut commands: Vec<String> = questions
+        .map(|(name, question)| dig(listener, &name, question))
+        .collect();
+    commands.push(format!(
+        "bnsd explain {} --control-socket {socket}",
+        files[0].0
+    ));
+    let (bold, plain) = match std::io::stdout().is_terminal() {
+        true => ("\x1b[1m", "\x1b[0m"),
+        false => ("", ""),
     };
+    let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "bnsd answers {} names on {listener}, registered on an embedded chain of {height} blocks.",
-        files.len()
+        "bnsd answers {count} names on {listener}, registered on an embedded chain of {height} blocks."
     )?;
     writeln!(out, "Try:")?;
-    for (name, question) in examples(files) {
-        writeln!(out, "  {}", bold(&dig(*listener, &name, question)))?;
+    for command in commands {
+        writeln!(out, "  {bold}{command}{plain}")?;
     }
-    let socket = config.control_socket.display();
-    writeln!(
-        out,
-        "  {}",
-        bold(&format!(
-            "bnsd explain {} --control-socket {socket}",
-            files[0].0
-        ))
-    )?;
     writeln!(out, "Ctrl-C ends it; run again, it goes on where it was.")?;
-    out.flush()?;
-    Ok(())
+    Ok(out.flush()?)
 }
 
 fn dig(listener: SocketAddr, name: &str, question: &str) -> String {
