@@ -8,7 +8,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, W
 use bnsd::bns::epoch::{Features, historical};
 use bnsd::bns::price::PriceFunction;
 use bnsd::bns::state::State;
-use bnsd::bns::wire::{Payload, TokenBurn};
+use bnsd::bns::wire::{self, Payload, TokenBurn};
 use bnsd::bns::{Bns, Changes, Name, NamespaceId, Operation, Params};
 use bnsd::hash::{ConsensusHash, NameHash128, PreorderHash, UpdateHash, ZonefileHash};
 use bnsd::virtualchain::{Snapshot, VirtualTransaction, connect_block, scan, script};
@@ -314,16 +314,20 @@ fn creations() -> impl Strategy<Value = Payload> {
     let preorder = (any::<[u8; 20]>(), any::<[u8; 16]>(), option::of(burn));
     let value = option::of((any::<[u8; 20]>(), option::of(any::<u64>())));
     prop_oneof![
-        preorder.prop_map(|(hash, quoted, tokens)| Payload::NamePreorder {
-            preorder_hash: PreorderHash(hash),
-            consensus_hash: ConsensusHash(quoted),
-            tokens,
-        }),
-        (names(), value).prop_map(|(name, value)| Payload::NameRegistration {
-            name,
-            value_hash: value.map(|(hash, _)| ZonefileHash(hash)),
-            tokens: value.and_then(|(_, tokens)| tokens),
-        }),
+        preorder.prop_map(
+            |(hash, quoted, tokens)| Payload::NamePreorder(wire::NamePreorder {
+                preorder_hash: PreorderHash(hash),
+                consensus_hash: ConsensusHash(quoted),
+                tokens,
+            })
+        ),
+        (names(), value).prop_map(|(name, value)| Payload::NameRegistration(
+            wire::NameRegistration {
+                name,
+                value_hash: value.map(|(hash, _)| ZonefileHash(hash)),
+                tokens: value.and_then(|(_, tokens)| tokens),
+            }
+        )),
         names().prop_map(|name| Payload::NameImport { name }),
     ]
 }
@@ -331,15 +335,19 @@ fn creations() -> impl Strategy<Value = Payload> {
 fn changes() -> impl Strategy<Value = Payload> {
     let transfer = (any::<bool>(), any::<[u8; 16]>(), any::<[u8; 16]>());
     prop_oneof![
-        (any::<[u8; 16]>(), any::<[u8; 20]>()).prop_map(|(hash, value)| Payload::NameUpdate {
-            update_hash: UpdateHash(hash),
-            value_hash: ZonefileHash(value),
-        }),
-        transfer.prop_map(|(keep_data, name, quoted)| Payload::NameTransfer {
-            keep_data,
-            name_hash128: NameHash128(name),
-            consensus_hash: ConsensusHash(quoted),
-        }),
+        (any::<[u8; 16]>(), any::<[u8; 20]>()).prop_map(|(hash, value)| Payload::NameUpdate(
+            wire::NameUpdate {
+                update_hash: UpdateHash(hash),
+                value_hash: ZonefileHash(value),
+            }
+        )),
+        transfer.prop_map(
+            |(keep_data, name, quoted)| Payload::NameTransfer(wire::NameTransfer {
+                keep_data,
+                name_hash128: NameHash128(name),
+                consensus_hash: ConsensusHash(quoted),
+            })
+        ),
         names().prop_map(|name| Payload::NameRevoke { name }),
     ]
 }
@@ -348,11 +356,11 @@ fn namespace_preorders(
     tokens: impl Strategy<Value = Option<u64>>,
 ) -> impl Strategy<Value = Payload> {
     (any::<[u8; 20]>(), any::<[u8; 16]>(), tokens).prop_map(|(hash, quoted, tokens)| {
-        Payload::NamespacePreorder {
+        Payload::NamespacePreorder(wire::NamespacePreorder {
             preorder_hash: PreorderHash(hash),
             consensus_hash: ConsensusHash(quoted),
             tokens,
-        }
+        })
     })
 }
 
@@ -360,12 +368,14 @@ fn namespaces() -> impl Strategy<Value = Payload> {
     let reveal = (any::<u32>(), price_functions(), 1u16..=3, namespace_ids());
     prop_oneof![
         reveal.prop_map(
-            |(lifetime, price, version, namespace_id)| Payload::NamespaceReveal {
-                lifetime,
-                price,
-                version,
-                namespace_id,
-            }
+            |(lifetime, price, version, namespace_id)| Payload::NamespaceReveal(
+                wire::NamespaceReveal {
+                    lifetime,
+                    price,
+                    version,
+                    namespace_id,
+                }
+            )
         ),
         namespace_ids().prop_map(|namespace_id| Payload::NamespaceReady { namespace_id }),
     ]
@@ -376,12 +386,14 @@ fn tokens_and_announcements() -> impl Strategy<Value = Payload> {
     let transfer = (any::<[u8; 16]>(), token_types(), any::<u64>(), scratch_area);
     prop_oneof![
         transfer.prop_map(
-            |(quoted, token_type, amount, scratch_area)| Payload::TokenTransfer {
-                consensus_hash: ConsensusHash(quoted),
-                token_type,
-                amount,
-                scratch_area,
-            }
+            |(quoted, token_type, amount, scratch_area)| Payload::TokenTransfer(
+                wire::TokenTransfer {
+                    consensus_hash: ConsensusHash(quoted),
+                    token_type,
+                    amount,
+                    scratch_area,
+                }
+            )
         ),
         any::<[u8; 20]>().prop_map(|hash| Payload::Announce {
             message_hash: ZonefileHash(hash),

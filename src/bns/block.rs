@@ -3,16 +3,18 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::address::Address;
 use super::changes::Changes;
 use super::epoch::Epoch;
 use super::life;
-use super::name::{Name, NamespaceId};
+use super::name::Name;
 use super::params::Params;
 use super::pending::Pending;
-use super::record::{Account, NameRecord, NamespaceRecord, Script};
+use super::record::{Account, NameRecord, NamespaceRecord, Preorder, PreorderKind, Script};
 use super::reject::Reject;
 use super::view::View;
 use crate::hash::{ConsensusHash, PreorderHash};
+use crate::virtualchain::SnapshotView;
 
 /// Why an operation stops being processed: a rule refuses it, or the state cannot be read.
 #[derive(Debug)]
@@ -29,11 +31,11 @@ impl<E> From<E> for Refusal<E> {
     }
 }
 
-/// What a check returns: nothing, or what stands in the way.
-pub type Check<E> = Result<(), Refusal<E>>;
+/// What a check returns: what it found, if anything, or what stands in the way.
+pub type Checked<V, T = ()> = Result<T, Refusal<<V as SnapshotView>::Error>>;
 
 /// Refuses with `reject` unless the rule holds.
-pub fn ensure<E>(holds: bool, reject: Reject) -> Check<E> {
+pub fn ensure<E>(holds: bool, reject: Reject) -> Result<(), Refusal<E>> {
     if holds {
         Ok(())
     } else {
@@ -93,7 +95,7 @@ impl<'a, V: View> Block<'a, V> {
     }
 
     /// CHVALID: the hash stood at one of the last 24 heights, the pre-seeded ones included (sm §2).
-    pub fn ensure_recent(&self, hash: ConsensusHash) -> Check<V::Error> {
+    pub fn ensure_recent(&self, hash: ConsensusHash) -> Checked<V> {
         ensure(self.recent.contains(&hash), Reject::StaleConsensusHash)
     }
 
@@ -102,18 +104,10 @@ impl<'a, V: View> Block<'a, V> {
         &self.recent
     }
 
-    /// The namespace's row, if names can be registered in it.
-    pub fn ready_namespace(
-        &self,
-        id: Option<&NamespaceId>,
-    ) -> Result<NamespaceRecord, Refusal<V::Error>> {
-        let namespace = match id {
-            Some(id) => self.state.namespace(id)?,
-            None => None,
-        };
-        namespace
-            .filter(life::is_ready)
-            .ok_or(Refusal::Reject(Reject::NamespaceNotReady))
+    /// The row of a name's namespace, if names can be registered in it.
+    pub fn ready_namespace(&self, name: &Name) -> Checked<V, NamespaceRecord> {
+        let ready = self.namespace_of(name)?.filter(life::is_ready);
+        ready.ok_or(Refusal::Reject(Reject::NamespaceNotReady))
     }
 
     /// The name's row if it is LIVE at `height` (sm §2).
@@ -136,7 +130,7 @@ impl<'a, V: View> Block<'a, V> {
         &self,
         record: &NameRecord,
         namespace: &NamespaceRecord,
-    ) -> Check<V::Error> {
+    ) -> Checked<V> {
         let in_grace = life::in_grace_period(self.params, record, namespace, self.height);
         ensure(!in_grace, Reject::NameInGracePeriod)
     }
@@ -162,7 +156,7 @@ impl<'a, V: View> Block<'a, V> {
     }
 
     /// QUOTA: the script may receive one more name (sm §2).
-    pub fn ensure_quota(&self, sender: &[u8]) -> Check<V::Error> {
+    pub fn ensure_quota(&self, sender: &[u8]) -> Checked<V> {
         let here = self.registered_to.get(sender).copied().unwrap_or(0);
         let most = self.params.max_names_per_sender;
         // Few have so many rows that it matters which of them are live.
@@ -179,12 +173,12 @@ impl<'a, V: View> Block<'a, V> {
     }
 
     /// Notes that this block creates a name or namespace; refuses if it did already (sm §4).
-    pub fn ensure_created_once(&mut self, id: &str) -> Check<V::Error> {
+    pub fn ensure_created_once(&mut self, id: &str) -> Checked<V> {
         ensure(self.created.insert(id.to_owned()), Reject::Collision)
     }
 
     /// Notes a preorder; refuses if this block accepted its hash already (sm §4.3).
-    pub fn ensure_preordered_once(&mut self, hash: PreorderHash) -> Check<V::Error> {
+    pub fn ensure_preordered_once(&mut self, hash: PreorderHash) -> Checked<V> {
         ensure(self.preordered.insert(hash), Reject::PreorderHashInUse)
     }
 
@@ -198,29 +192,28 @@ impl<'a, V: View> Block<'a, V> {
         Ok(false)
     }
 
-    /// The token account of an address, if it holds `amount` (sm §6.1 rule 4, §6.3 rule 10, §6.7 rule 4).
-    pub fn funded_account(
+    /// The unspent preorder of a kind with this hash; of several the oldest (sm §6.2 rule 6).
+    pub fn oldest_preorder(
         &self,
-        address: &super::address::Address,
-        amount: u64,
-    ) -> Result<Account, Refusal<V::Error>> {
-        let account = self
-            .state
-            .account(address)?
-            .ok_or(Refusal::Reject(Reject::NoTokenAccount))?;
-        ensure(
-            account.balance() >= u128::from(amount),
-            Reject::InsufficientTokens,
-        )?;
+        hash: &PreorderHash,
+        kind: PreorderKind,
+    ) -> Result<Option<Preorder>, V::Error> {
+        let rows = self.state.preorders(hash)?.into_iter();
+        let of_kind = rows.filter(|row| row.kind == kind);
+        Ok(of_kind.min_by_key(|row| (row.block_number, row.txid.to_string())))
+    }
+
+    /// The token account of an address, if it holds `amount` (sm §6.1 rule 4, §6.3 rule 10, §6.7 rule 4).
+    pub fn funded_account(&self, address: &Address, amount: u64) -> Checked<V, Account> {
+        let account = self.state.account(address)?;
+        let account = account.ok_or(Refusal::Reject(Reject::NoTokenAccount))?;
+        let funded = account.balance() >= u128::from(amount);
+        ensure(funded, Reject::InsufficientTokens)?;
         Ok(account)
     }
 
     /// Takes tokens from an account; whether they are there was checked.
-    pub fn debit(
-        &mut self,
-        address: &super::address::Address,
-        amount: u64,
-    ) -> Result<(), V::Error> {
+    pub fn debit(&mut self, address: &Address, amount: u64) -> Result<(), V::Error> {
         match self.state.account(address)? {
             Some(mut account) if amount > 0 => {
                 account.debit_value = account.debit_value.saturating_add(u128::from(amount));
@@ -230,7 +223,8 @@ impl<'a, V: View> Block<'a, V> {
         }
     }
 
-    fn namespace_of(&self, name: &Name) -> Result<Option<NamespaceRecord>, V::Error> {
+    /// The row of a name's namespace.
+    pub fn namespace_of(&self, name: &Name) -> Result<Option<NamespaceRecord>, V::Error> {
         match name.namespace_id() {
             Some(id) => self.state.namespace(&id),
             None => Ok(None),

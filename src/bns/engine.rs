@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::block::{Block, Refusal};
+use super::block::{Block, Checked, Refusal};
 use super::changes::Changes;
-use super::operation::Operation;
+use super::operation::{Action, Operation};
 use super::params::Params;
 use super::reject::Reject;
 use super::view::View;
@@ -100,23 +100,24 @@ fn scan_pass<V: View>(
 fn created_alone<'o, V: View>(
     block: &mut Block<'_, V>,
     operation: &'o Operation,
-) -> Result<Option<&'o str>, Refusal<V::Error>> {
-    match operation {
-        Operation::NameRegistration(registration) => {
-            let checked = registration.check(block);
+) -> Checked<V, Option<&'o str>> {
+    let origin = &operation.origin;
+    match &operation.action {
+        Action::NameRegistration(registration) => {
+            let checked = registration.check(origin, block);
             // One that failed counts for its sender (sm §4.1).
             let counted = match checked {
                 Ok(_) => &registration.recipient.script,
-                Err(_) => &registration.origin.sender,
+                Err(_) => &origin.sender,
             };
             block.count_registration(counted);
-            checked.map(|_| Some(registration.name.as_str()))
+            checked.map(|_| Some(registration.payload.name.as_str()))
         }
-        Operation::NamespaceReveal(reveal) => {
-            let checked = reveal.check(block);
-            checked.map(|_| Some(reveal.namespace_id.as_str()))
+        Action::NamespaceReveal(reveal) => {
+            let checked = reveal.check(origin, block);
+            checked.map(|_| Some(reveal.payload.namespace_id.as_str()))
         }
-        Operation::NameImport(import) => import.check(block).map(|_| None),
+        Action::NameImport(import) => import.check(origin, block).map(|_| None),
         _ => Ok(None),
     }
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::bns::operation::Operation;
 use crate::bns::view::View as _;
-use crate::bns::wire::Payload;
+use crate::bns::wire::{self, Payload};
 use crate::bns::{Bns, Name};
 use crate::store::{
     Purpose, SecondError, Store, StoreError, StoreSnapshot, StoredDecision, StoredOperation, Writer,
@@ -174,30 +174,34 @@ fn subject(
     payload: Payload,
 ) -> Result<Option<String>, StoreError> {
     Ok(match payload {
-        Payload::NameRegistration { name, .. }
+        Payload::NameRegistration(wire::NameRegistration { name, .. })
         | Payload::NameRevoke { name }
         | Payload::NameImport { name, .. } => Some(name.to_string()),
-        Payload::NamePreorder { preorder_hash, .. } => {
+        Payload::NamePreorder(wire::NamePreorder { preorder_hash, .. }) => {
             let names = stored.names_of_preorder(&preorder_hash)?;
             Some(known(names.first(), &preorder_hash))
         }
-        Payload::NameUpdate {
+        Payload::NameUpdate(wire::NameUpdate {
             update_hash,
             value_hash,
-        } => {
+        }) => {
             let announced = stored.announcements(&value_hash)?;
             let ours = announced.iter().find(|announced| announced.txid == txid);
             Some(known(ours.map(|ours| &ours.name), &update_hash))
         }
-        Payload::NameTransfer { name_hash128, .. } => {
+        Payload::NameTransfer(wire::NameTransfer { name_hash128, .. }) => {
             let name = stored.name_by_hash128(&name_hash128)?;
             Some(known(name.as_ref(), &name_hash128))
         }
-        Payload::NamespacePreorder { preorder_hash, .. } => Some(preorder_hash.to_string()),
-        Payload::NamespaceReveal { namespace_id, .. }
+        Payload::NamespacePreorder(wire::NamespacePreorder { preorder_hash, .. }) => {
+            Some(preorder_hash.to_string())
+        }
+        Payload::NamespaceReveal(wire::NamespaceReveal { namespace_id, .. })
         | Payload::NamespaceReady { namespace_id, .. } => Some(namespace_id.to_string()),
         Payload::Announce { message_hash } => Some(message_hash.to_string()),
-        Payload::TokenTransfer { amount, .. } => Some(format!("{amount} µSTX")),
+        Payload::TokenTransfer(wire::TokenTransfer { amount, .. }) => {
+            Some(format!("{amount} µSTX"))
+        }
         Payload::Unregistrable { .. } => None,
     })
 }

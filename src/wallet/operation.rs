@@ -18,7 +18,7 @@ use crate::bns::address::{Address, AddressVersions};
 use crate::bns::commitment;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::price::PriceFunction;
-use crate::bns::wire::{Payload, TokenBurn};
+use crate::bns::wire::{self, Payload, TokenBurn};
 use crate::hash::{ConsensusHash, ZonefileHash};
 
 /// The only token type that exists (wf §6).
@@ -142,21 +142,21 @@ impl Operation {
         burn: Fee,
     ) -> Self {
         let owner = owner.0.encode(owner.1);
-        let payload = Payload::NamePreorder {
+        let payload = Payload::NamePreorder(wire::NamePreorder {
             preorder_hash: commitment::name_preorder_hash(name, sender.as_bytes(), &owner),
             consensus_hash,
             tokens,
-        };
+        });
         Self::new(payload, [Output::needed_change(), Output::burn(burn)])
     }
 
     /// Says which name was preordered: `OP_RETURN`, owner, change.
     pub fn name_register(name: &Name, owner: Address, value_hash: Option<ZonefileHash>) -> Self {
-        let payload = Payload::NameRegistration {
+        let payload = Payload::NameRegistration(wire::NameRegistration {
             name: name.clone(),
             value_hash,
             tokens: None,
-        };
+        });
         Self::new(payload, [Output::dust(owner), Output::change()])
     }
 
@@ -171,11 +171,11 @@ impl Operation {
         tokens: Option<u64>,
         burn: Fee,
     ) -> Self {
-        let payload = Payload::NameRegistration {
+        let payload = Payload::NameRegistration(wire::NameRegistration {
             name: name.clone(),
             value_hash,
             tokens,
-        };
+        });
         let outputs = [
             Output::dust(owner),
             Output::needed_change(),
@@ -191,10 +191,10 @@ impl Operation {
         consensus_hash: ConsensusHash,
         value_hash: ZonefileHash,
     ) -> Self {
-        let payload = Payload::NameUpdate {
+        let payload = Payload::NameUpdate(wire::NameUpdate {
             update_hash: commitment::update_hash(name, consensus_hash),
             value_hash,
-        };
+        });
         Self::new(payload, [Output::dust(owner), Output::change()])
     }
 
@@ -206,11 +206,11 @@ impl Operation {
         consensus_hash: ConsensusHash,
         zonefile: OnTransfer,
     ) -> Self {
-        let payload = Payload::NameTransfer {
+        let payload = Payload::NameTransfer(wire::NameTransfer {
             keep_data: zonefile == OnTransfer::KeepZonefile,
             name_hash128: name.hash128(),
             consensus_hash,
-        };
+        });
         let outputs = [
             Output::dust(new_owner),
             Output::dust(old_owner),
@@ -247,11 +247,11 @@ impl Operation {
         burn: Fee,
     ) -> Self {
         let revealer = revealer.0.encode(revealer.1);
-        let payload = Payload::NamespacePreorder {
+        let payload = Payload::NamespacePreorder(wire::NamespacePreorder {
             preorder_hash: commitment::namespace_preorder_hash(id, sender.as_bytes(), &revealer),
             consensus_hash,
             tokens,
-        };
+        });
         Self::new(payload, [Output::needed_change(), Output::burn(burn)])
     }
 
@@ -265,12 +265,12 @@ impl Operation {
         price: PriceFunction,
         version: u16,
     ) -> Self {
-        let payload = Payload::NamespaceReveal {
+        let payload = Payload::NamespaceReveal(wire::NamespaceReveal {
             lifetime,
             price,
             version,
             namespace_id: id.clone(),
-        };
+        });
         Self::new(payload, [Output::dust(revealer), Output::needed_change()])
     }
 
@@ -296,12 +296,12 @@ impl Operation {
         amount: u64,
         note: &[u8],
     ) -> Self {
-        let payload = Payload::TokenTransfer {
+        let payload = Payload::TokenTransfer(wire::TokenTransfer {
             consensus_hash,
             token_type: STACKS.to_vec(),
             amount,
             scratch_area: note.to_vec(),
-        };
+        });
         Self::new(payload, [Output::dust(recipient), Output::change()])
     }
 

@@ -9,7 +9,7 @@ use bnsd::bns::address::Address;
 use bnsd::bns::commitment::{name_preorder_hash, namespace_preorder_hash, update_hash};
 use bnsd::bns::price::PriceFunction;
 use bnsd::bns::state::State;
-use bnsd::bns::wire::Payload;
+use bnsd::bns::wire::{self, Payload};
 use bnsd::bns::{Bns, Name, NamespaceId, Params};
 use bnsd::hash::{ConsensusHash, ZonefileHash, h160};
 use bnsd::virtualchain::{Decision, VirtualTransaction, connect_block};
@@ -93,11 +93,11 @@ impl Generated {
     /// A commitment to `name`, by its later owner.
     pub fn preorder(&mut self, name: &Name, owner: &Owner) -> VirtualTransaction {
         let address = owner.address.encode(self.params.addresses);
-        let payload = Payload::NamePreorder {
+        let payload = Payload::NamePreorder(wire::NamePreorder {
             preorder_hash: name_preorder_hash(name, &owner.script, &address),
             consensus_hash: self.last,
             tokens: None,
-        };
+        });
         let burn = self.params.burn_address.script();
         self.transaction(owner, &payload, &[(&owner.script, 5_500), (&burn, FEE)])
     }
@@ -117,20 +117,20 @@ impl Generated {
 
     /// A new zone file hash.
     pub fn update(&mut self, name: &Name, owner: &Owner) -> VirtualTransaction {
-        let payload = Payload::NameUpdate {
+        let payload = Payload::NameUpdate(wire::NameUpdate {
             update_hash: update_hash(name, self.last),
             value_hash: ZonefileHash(h160(name.as_str().as_bytes())),
-        };
+        });
         self.transaction(owner, &payload, &[])
     }
 
     /// A name moves to another owner.
     pub fn transfer(&mut self, name: &Name, owner: &Owner, to: &Owner) -> VirtualTransaction {
-        let payload = Payload::NameTransfer {
+        let payload = Payload::NameTransfer(wire::NameTransfer {
             keep_data: true,
             name_hash128: name.hash128(),
             consensus_hash: self.last,
-        };
+        });
         self.transaction(owner, &payload, &[(&to.script, 5_500)])
     }
 
@@ -138,11 +138,11 @@ impl Generated {
         let owner = Owner::new(usize::MAX >> 8);
         let id: NamespaceId = "test".parse().expect("an id");
         let address = owner.address.encode(self.params.addresses);
-        let preorder = Payload::NamespacePreorder {
+        let preorder = Payload::NamespacePreorder(wire::NamespacePreorder {
             preorder_hash: namespace_preorder_hash(&id, &owner.script, &address),
             consensus_hash: self.last,
             tokens: None,
-        };
+        });
         let price = PriceFunction {
             coeff: 1,
             base: 1,
@@ -150,12 +150,12 @@ impl Generated {
             nonalpha_discount: 1,
             no_vowel_discount: 1,
         };
-        let reveal = Payload::NamespaceReveal {
+        let reveal = Payload::NamespaceReveal(wire::NamespaceReveal {
             lifetime: u32::MAX,
             price,
             version: 1,
             namespace_id: id.clone(),
-        };
+        });
         let burn = self.params.burn_address.script();
         let own = (&owner.script, 5_500);
         let preorder = self.transaction(&owner, &preorder, &[own, (&burn, NAMESPACE_FEE)]);
@@ -206,11 +206,11 @@ impl Generated {
 }
 
 fn registration(name: &Name) -> Payload {
-    Payload::NameRegistration {
+    Payload::NameRegistration(wire::NameRegistration {
         name: name.clone(),
         value_hash: None,
         tokens: None,
-    }
+    })
 }
 
 fn output(script: Vec<u8>, value: u64) -> TxOut {

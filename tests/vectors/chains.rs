@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bnsd::bns::operation::Action;
 use bnsd::bns::state::State;
 use bnsd::bns::{Bns, Operation, Params, Reject};
 use bnsd::virtualchain::{Decision, Located, connect_block};
@@ -67,7 +68,7 @@ fn decisions(
 ) -> Vec<GoldenDecision> {
     let parsed = block.candidates.iter().filter_map(|candidate| {
         let operation = Operation::parse(params, block.height, candidate)?.ok()?;
-        let known = !matches!(operation, Operation::Unregistrable(_));
+        let known = !matches!(operation.action, Action::Unregistrable);
         known.then(|| (candidate.vtxindex, operation.opcode_name()))
     });
     let opcodes: HashMap<u32, &str> = parsed.collect();

@@ -1,5 +1,6 @@
 //! Runs recorded in 2016 and 2017 with releases 0.13 to 0.14.1.
 
+use bnsd::bns::operation::Action;
 use bnsd::bns::view::View as _;
 use bnsd::bns::{Name, Operation, Params, life};
 use bnsd::hash::{ConsensusHash, OpsHash};
@@ -89,13 +90,13 @@ fn revealed_here(chain: &ChainFile, mismatch: &Mismatch) -> Option<&'static str>
     let operations: Vec<(u32, Operation)> = operations.collect();
     let id = operations
         .iter()
-        .find_map(|(vtxindex, operation)| match operation {
-            Operation::NamespaceReady(it) if *vtxindex == ready.vtxindex => Some(&it.namespace_id),
+        .find_map(|(vtxindex, operation)| match &operation.action {
+            Action::NamespaceReady(it) if *vtxindex == ready.vtxindex => Some(&it.namespace_id),
             _ => None,
         })?;
     let reveals = |(vtxindex, operation): &(u32, Operation)| {
         *vtxindex < ready.vtxindex
-            && matches!(operation, Operation::NamespaceReveal(it) if it.namespace_id == *id)
+            && matches!(&operation.action, Action::NamespaceReveal(it) if it.payload.namespace_id == *id)
     };
     operations
         .iter()

@@ -1,9 +1,9 @@
 //! Single transactions and what reading them gives in each epoch.
 
-use bnsd::bns::operation::{Burn, Origin, Recipient};
+use bnsd::bns::operation::{Action, Burn, Origin, Recipient};
 use bnsd::bns::wire::Payload;
 use bnsd::bns::{Operation, Params, commitment};
-use bnsd::hash::encode_hex;
+use bnsd::hash::{ConsensusHash, PreorderHash, encode_hex};
 use bnsd::virtualchain::{VirtualTransaction, scan};
 use serde_json::{Value, json};
 
@@ -72,7 +72,7 @@ fn differences(
     if let Some(Ok(operation)) = &parsed {
         let ours = row(params, operation);
         let mut of_fields = rows::differences(&ours, &fields);
-        if matches!(operation, Operation::Unregistrable(_)) {
+        if matches!(operation.action, Action::Unregistrable) {
             // We keep nothing of what such an operation says.
             of_fields.retain(|line| ["sender", "address"].iter().any(|f| line.starts_with(f)));
         }
@@ -112,7 +112,7 @@ fn encoding_difference(
 /// An operation as the reference's fields.
 fn row(params: &Params, operation: &Operation) -> Value {
     let mut fields = own_fields(params, operation);
-    let (origin, opcode) = (operation.origin(), operation.opcode_name());
+    let (origin, opcode) = (&operation.origin, operation.opcode_name());
     add(&mut fields, "opcode", json!(opcode));
     add_origin(&mut fields, params, origin);
     fields
@@ -120,82 +120,103 @@ fn row(params: &Params, operation: &Operation) -> Value {
 
 fn own_fields(params: &Params, operation: &Operation) -> Value {
     let versions = params.addresses;
-    match operation {
-        Operation::NamePreorder(it) => {
-            let mut fields = burn(params, &it.burn, "?");
-            let tokens = it.tokens.as_ref();
+    match &operation.action {
+        Action::NamePreorder(it) => {
+            let mut fields = burn(
+                params,
+                &it.burn,
+                "?",
+                it.payload.preorder_hash,
+                it.payload.consensus_hash,
+            );
+            let tokens = it.payload.tokens.as_ref();
             add(&mut fields, "token_fee", json!(tokens.map(|t| t.amount)));
             let units = tokens.map(|t| String::from_utf8_lossy(&t.token_type).into_owned());
             add(&mut fields, "token_units", json!(units));
             fields
         }
-        Operation::NameRegistration(it) => {
+        Action::NameRegistration(it) => {
             let fields = json!({
-                "op": ":", "name": it.name, "value_hash": it.value_hash, "revoked": false,
+                "op": ":", "name": it.payload.name, "value_hash": it.payload.value_hash, "revoked": false,
             });
             with_recipient(fields, params, &it.recipient)
         }
-        Operation::NameRenewal(it) => {
+        Action::NameRenewal(it) => {
             let fields = json!({
-                "op": "::", "name": it.name, "value_hash": it.value_hash, "revoked": false,
-                "token_fee": it.tokens, "op_fee": it.op_fee,
+                "op": "::", "name": it.payload.name, "value_hash": it.payload.value_hash, "revoked": false,
+                "token_fee": it.tokens(), "op_fee": it.op_fee,
                 "burn_address": it.burn_address.map(|address| address.encode(versions)),
             });
             with_recipient(fields, params, &it.recipient)
         }
-        Operation::NameUpdate(it) => json!({
+        Action::NameUpdate(it) => json!({
             "op": "+", "name_consensus_hash": it.update_hash, "value_hash": it.value_hash,
         }),
-        Operation::NameTransfer(it) => {
+        Action::NameTransfer(it) => {
             let fields = json!({
-                "op": ">", "keep_data": it.keep_data, "name_hash128": it.name_hash128,
-                "consensus_hash": it.consensus_hash,
+                "op": ">", "keep_data": it.payload.keep_data, "name_hash128": it.payload.name_hash128,
+                "consensus_hash": it.payload.consensus_hash,
             });
             with_recipient(fields, params, &it.recipient)
         }
-        Operation::NameRevoke(it) => json!({"op": "~", "name": it.name}),
-        Operation::NameImport(it) => {
+        Action::NameRevoke(it) => json!({"op": "~", "name": it.name}),
+        Action::NameImport(it) => {
             let fields = json!({
                 "op": ";", "name": it.name, "value_hash": it.value_hash, "revoked": false,
             });
             with_recipient(fields, params, &it.recipient)
         }
-        Operation::NamespacePreorder(it) => {
-            let mut fields = burn(params, &it.burn, "*");
-            add(&mut fields, "token_fee", json!(it.tokens));
+        Action::NamespacePreorder(it) => {
+            let mut fields = burn(
+                params,
+                &it.burn,
+                "*",
+                it.payload.preorder_hash,
+                it.payload.consensus_hash,
+            );
+            add(&mut fields, "token_fee", json!(it.payload.tokens));
             fields
         }
-        Operation::NamespaceReveal(it) => {
+        Action::NamespaceReveal(it) => {
             let revealer = it.recipient.address.encode(versions);
-            let preorder_hash =
-                commitment::namespace_preorder_hash(&it.namespace_id, &it.origin.sender, &revealer);
+            let preorder_hash = commitment::namespace_preorder_hash(
+                &it.payload.namespace_id,
+                &operation.origin.sender,
+                &revealer,
+            );
             let fields = json!({
-                "op": "&", "namespace_id": it.namespace_id, "version": it.version,
-                "lifetime": it.lifetime, "coeff": it.price.coeff, "base": it.price.base,
-                "buckets": it.price.buckets, "nonalpha_discount": it.price.nonalpha_discount,
-                "no_vowel_discount": it.price.no_vowel_discount, "preorder_hash": preorder_hash,
+                "op": "&", "namespace_id": it.payload.namespace_id, "version": it.payload.version,
+                "lifetime": it.payload.lifetime, "coeff": it.payload.price.coeff, "base": it.payload.price.base,
+                "buckets": it.payload.price.buckets, "nonalpha_discount": it.payload.price.nonalpha_discount,
+                "no_vowel_discount": it.payload.price.no_vowel_discount, "preorder_hash": preorder_hash,
             });
             with_recipient(fields, params, &it.recipient)
         }
-        Operation::NamespaceReady(it) => json!({"op": "!", "namespace_id": it.namespace_id}),
-        Operation::Announce(it) => json!({"op": "#", "message_hash": it.message_hash}),
-        Operation::TokenTransfer(it) => {
+        Action::NamespaceReady(it) => json!({"op": "!", "namespace_id": it.namespace_id}),
+        Action::Announce(it) => json!({"op": "#", "message_hash": it.message_hash}),
+        Action::TokenTransfer(it) => {
             let fields = json!({
-                "op": "$", "consensus_hash": it.consensus_hash, "token_fee": it.amount,
-                "token_units": String::from_utf8_lossy(&it.token_type),
-                "scratch_area": encode_hex(&it.scratch_area),
+                "op": "$", "consensus_hash": it.payload.consensus_hash, "token_fee": it.payload.amount,
+                "token_units": String::from_utf8_lossy(&it.payload.token_type),
+                "scratch_area": encode_hex(&it.payload.scratch_area),
             });
             with_recipient(fields, params, &it.recipient)
         }
-        Operation::Unregistrable(_) => json!({}),
+        Action::Unregistrable => json!({}),
     }
 }
 
-fn burn(params: &Params, burn: &Burn, op: &str) -> Value {
+fn burn(
+    params: &Params,
+    burn: &Burn,
+    op: &str,
+    preorder_hash: PreorderHash,
+    consensus_hash: ConsensusHash,
+) -> Value {
     json!({
         "op": op,
-        "preorder_hash": burn.preorder_hash,
-        "consensus_hash": burn.consensus_hash,
+        "preorder_hash": preorder_hash,
+        "consensus_hash": consensus_hash,
         "burn_address": burn.burn_address.encode(params.addresses),
         "op_fee": burn.op_fee,
     })

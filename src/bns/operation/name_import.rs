@@ -1,12 +1,12 @@
 //! NAME_IMPORT: the revealer hands out names before the namespace is ready (sm §6.9).
 
-use super::{Origin, Recipient, name_text, with_owner_again};
+use super::{Origin, Recipient, owner_text};
 use crate::bns::address::Address;
-use crate::bns::block::{Block, Check, Refusal, ensure};
+use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::commitment::name_preorder_hash;
 use crate::bns::keychain;
 use crate::bns::life;
-use crate::bns::name::{Name, NamespaceId};
+use crate::bns::name::Name;
 use crate::bns::price;
 use crate::bns::record::{Fee, NameOp, NameRecord, NamespaceRecord};
 use crate::bns::reject::Reject;
@@ -16,8 +16,6 @@ use crate::hash::{ZonefileHash, h160};
 /// `;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameImport {
-    /// Who sent it: the revealer or a child key.
-    pub origin: Origin,
     /// The name.
     pub name: Name,
     /// Zone file hash, carried by output 2.
@@ -29,12 +27,16 @@ pub struct NameImport {
 impl NameImport {
     pub(super) fn decide<V: View>(
         &self,
+        origin: &Origin,
         block: &mut Block<'_, V>,
-    ) -> Result<String, Refusal<V::Error>> {
-        let namespace = self.check(block)?;
-        let record = self.record(block, &namespace)?;
-        let versions = block.params.addresses;
-        let text = with_owner_again(name_text(';', &record, versions), &record, versions);
+    ) -> Checked<V, String> {
+        let namespace = self.check(origin, block)?;
+        let fresh = self.fresh_record(origin, block, &namespace);
+        let record = match block.live_name(&self.name)? {
+            Some(live) => imported_again(fresh, live),
+            None => fresh,
+        };
+        let text = owner_text(';', &record, block.params.addresses);
         block.state.put_name(record)?;
         Ok(text)
     }
@@ -43,57 +45,34 @@ impl NameImport {
     /// nothing else does (quirk KEYCHAIN).
     pub(in crate::bns) fn check<V: View>(
         &self,
+        origin: &Origin,
         block: &mut Block<'_, V>,
-    ) -> Result<NamespaceRecord, Refusal<V::Error>> {
-        let pubkey = self.origin.sender_pubkey.as_deref();
+    ) -> Checked<V, NamespaceRecord> {
+        let pubkey = origin.sender_pubkey.as_deref();
         let pubkey = pubkey.ok_or(Refusal::Reject(Reject::SenderPubkeyRequired))?;
-        let id = self.name.namespace_id();
-        let namespace = match &id {
-            Some(id) => block.state.namespace(id)?,
-            None => None,
-        };
+        let namespace = block.namespace_of(&self.name)?;
         let revealed = |row: &NamespaceRecord| life::is_revealed(block.params, row, block.last);
-        let namespace = namespace
-            .filter(revealed)
-            .ok_or(Refusal::Reject(Reject::NamespaceNotRevealed))?;
-        self.check_keychain(block, &namespace.namespace_id, &namespace, pubkey)?;
+        let namespace = namespace.filter(revealed);
+        let namespace = namespace.ok_or(Refusal::Reject(Reject::NamespaceNotRevealed))?;
+        check_keychain(block, &namespace, pubkey)?;
         Ok(namespace)
     }
 
-    fn check_keychain<V: View>(
+    /// The row of a name that is imported for the first time.
+    fn fresh_record<V: View>(
         &self,
-        block: &mut Block<'_, V>,
-        id: &NamespaceId,
-        namespace: &NamespaceRecord,
-        pubkey: &[u8],
-    ) -> Check<V::Error> {
-        let importer = h160(pubkey);
-        if let Some(keychain) = block.state.keychain(id)? {
-            return ensure(
-                keychain.addresses.contains(&importer),
-                Reject::ImporterNotInKeychain,
-            );
-        }
-        let from_revealer = namespace.recipient_address == Address::P2pkh(importer);
-        ensure(from_revealer, Reject::FirstImportNotFromRevealer)?;
-        let keychain = keychain::derive(id, pubkey, block.params.name_import_keyring_size);
-        let keychain = keychain.ok_or(Refusal::Reject(Reject::SenderPubkeyRequired))?;
-        Ok(block.state.put_keychain(keychain)?)
-    }
-
-    fn record<V: View>(
-        &self,
+        origin: &Origin,
         block: &Block<'_, V>,
         namespace: &NamespaceRecord,
-    ) -> Result<NameRecord, V::Error> {
+    ) -> NameRecord {
         let owner = self.recipient.address.encode(block.params.addresses);
         let height = block.height;
-        let fresh = NameRecord {
+        NameRecord {
             name: self.name.clone(),
-            preorder_hash: name_preorder_hash(&self.name, &self.origin.sender, &owner),
+            preorder_hash: name_preorder_hash(&self.name, &origin.sender, &owner),
             value_hash: Some(self.value_hash),
             sender: self.recipient.script.clone(),
-            sender_pubkey: self.origin.sender_pubkey.clone(),
+            sender_pubkey: origin.sender_pubkey.clone(),
             block_number: height,
             preorder_block_number: height,
             namespace_block_number: namespace.block_number,
@@ -101,26 +80,15 @@ impl NameImport {
             last_renewed: height,
             revoked: false,
             op: NameOp::Import,
-            txid: self.origin.txid,
-            vtxindex: self.origin.vtxindex,
+            txid: origin.txid,
+            vtxindex: origin.vtxindex,
             op_fee: Fee::Float(self.price(block, namespace)),
-            importer: Some(self.origin.sender.clone()),
-            importer_address: Some(self.origin.address),
+            importer: Some(origin.sender.clone()),
+            importer_address: Some(origin.address),
             consensus_hash: None,
             update_consensus_hash: None,
             token_fee: self.price_in_tokens(namespace),
-        };
-        Ok(match block.live_name(&self.name)? {
-            None => fresh,
-            Some(live) => NameRecord {
-                preorder_hash: live.preorder_hash,
-                block_number: live.block_number,
-                preorder_block_number: live.preorder_block_number,
-                first_registered: live.first_registered,
-                last_renewed: live.last_renewed,
-                ..fresh
-            },
-        })
+        }
     }
 
     /// What the name would cost at this height; nothing is paid (quirk FLOAT-FEE).
@@ -146,4 +114,35 @@ impl NameImport {
             .to_u64()
             .unwrap_or(u64::MAX)
     }
+}
+
+/// The row of a name that was LIVE before: it keeps its heights and its commitment.
+fn imported_again(fresh: NameRecord, live: NameRecord) -> NameRecord {
+    NameRecord {
+        preorder_hash: live.preorder_hash,
+        block_number: live.block_number,
+        preorder_block_number: live.preorder_block_number,
+        first_registered: live.first_registered,
+        last_renewed: live.last_renewed,
+        ..fresh
+    }
+}
+
+/// Rule 4 of sm §6.9.
+fn check_keychain<V: View>(
+    block: &mut Block<'_, V>,
+    namespace: &NamespaceRecord,
+    pubkey: &[u8],
+) -> Checked<V> {
+    let id = &namespace.namespace_id;
+    let importer = h160(pubkey);
+    if let Some(keychain) = block.state.keychain(id)? {
+        let listed = keychain.addresses.contains(&importer);
+        return ensure(listed, Reject::ImporterNotInKeychain);
+    }
+    let from_revealer = namespace.recipient_address == Address::P2pkh(importer);
+    ensure(from_revealer, Reject::FirstImportNotFromRevealer)?;
+    let keychain = keychain::derive(id, pubkey, block.params.name_import_keyring_size);
+    let keychain = keychain.ok_or(Refusal::Reject(Reject::SenderPubkeyRequired))?;
+    Ok(block.state.put_keychain(keychain)?)
 }

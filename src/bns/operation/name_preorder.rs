@@ -3,12 +3,12 @@
 use super::payment::ensure_funded;
 use super::{Burn, Origin};
 use crate::bns::address::AddressVersions;
-use crate::bns::block::{Block, Check, Refusal, ensure};
+use crate::bns::block::{Block, Checked, ensure};
 use crate::bns::record::{Preorder, PreorderKind, TokenUnits};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
-use crate::bns::wire::TokenBurn;
-use crate::hash::PreorderHash;
+use crate::bns::wire;
+use crate::hash::{ConsensusHash, PreorderHash};
 use crate::virtualchain::serialize::{Hex, Serializer};
 
 /// The only token type that exists.
@@ -17,46 +17,54 @@ pub(super) const STACKS: &[u8] = b"STACKS";
 /// `?`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePreorder {
-    /// Who sent it.
-    pub origin: Origin,
-    /// Commitment and fee.
+    /// The commitment, and tokens instead of bitcoin.
+    pub payload: wire::NamePreorder,
+    /// The fee.
     pub burn: Burn,
-    /// Tokens instead of bitcoin.
-    pub tokens: Option<TokenBurn>,
 }
 
 impl NamePreorder {
     pub(super) fn decide<V: View>(
         &self,
+        origin: &Origin,
         block: &mut Block<'_, V>,
-    ) -> Result<String, Refusal<V::Error>> {
-        self.check(block)?;
-        let tokens = self.tokens.as_ref().map(|burn| burn.amount);
-        let row = preorder(block, PreorderKind::Name, &self.origin, &self.burn, tokens)?;
+    ) -> Checked<V, String> {
+        self.check(origin, block)?;
+        let commitment = Commitment {
+            kind: PreorderKind::Name,
+            preorder_hash: self.payload.preorder_hash,
+            consensus_hash: self.payload.consensus_hash,
+        };
+        let tokens = self.payload.tokens.as_ref().map(|burn| burn.amount);
+        let row = preorder(block, origin, commitment, self.burn, tokens)?;
         Ok(text(&row, block.params.addresses))
     }
 
-    fn check<V: View>(&self, block: &Block<'_, V>) -> Check<V::Error> {
-        let hash = &self.burn.preorder_hash;
+    /// Rules 1 to 4 of sm §6.1.
+    fn check<V: View>(&self, origin: &Origin, block: &Block<'_, V>) -> Checked<V> {
+        let hash = &self.payload.preorder_hash;
         // Quirk HASH-SQUAT: an unspent row blocks its hash for ever, unless a live name carries it.
         let unspent = is_preordered(block, hash, PreorderKind::Name)?;
-        ensure(
-            !unspent || block.is_preorder_of_live_name(hash)?,
-            Reject::PreorderHashInUse,
-        )?;
-        block.ensure_recent(self.burn.consensus_hash)?;
-        block.ensure_quota(&self.origin.sender)?;
-        if let Some(burn) = &self.tokens {
-            ensure(burn.token_type == STACKS, Reject::NoTokenAccount)?;
-            ensure_funded(block, &self.origin.address, burn.amount)?;
-            // Quirk LATE-BURN-CHECK: only tokens are checked here, bitcoin at the registration.
-            ensure(
-                self.burn.burn_address == block.params.burn_address,
-                Reject::WrongBurnAddress,
-            )?;
-        }
-        Ok(())
+        let usable = !unspent || block.is_preorder_of_live_name(hash)?;
+        ensure(usable, Reject::PreorderHashInUse)?;
+        block.ensure_recent(self.payload.consensus_hash)?;
+        block.ensure_quota(&origin.sender)?;
+        // Quirk LATE-BURN-CHECK: only tokens are checked here, bitcoin at the registration.
+        let Some(tokens) = &self.payload.tokens else {
+            return Ok(());
+        };
+        ensure(tokens.token_type == STACKS, Reject::NoTokenAccount)?;
+        ensure_funded(block, &origin.address, tokens.amount)?;
+        let burnt = self.burn.burn_address == block.params.burn_address;
+        ensure(burnt, Reject::WrongBurnAddress)
     }
+}
+
+/// What both kinds of preorder say.
+pub(super) struct Commitment {
+    pub kind: PreorderKind,
+    pub preorder_hash: PreorderHash,
+    pub consensus_hash: ConsensusHash,
 }
 
 /// Whether there is a row of a kind with this hash, so that nobody has spent it.
@@ -73,18 +81,18 @@ pub(super) fn is_preordered<V: View>(
 /// hash is accepted once in a block (sm §4.3).
 pub(super) fn preorder<V: View>(
     block: &mut Block<'_, V>,
-    kind: PreorderKind,
     origin: &Origin,
-    burn: &Burn,
+    commitment: Commitment,
+    burn: Burn,
     tokens: Option<u64>,
-) -> Result<Preorder, Refusal<V::Error>> {
-    block.ensure_preordered_once(burn.preorder_hash)?;
+) -> Checked<V, Preorder> {
+    block.ensure_preordered_once(commitment.preorder_hash)?;
     let token_fee = tokens.unwrap_or(0);
     block.debit(&origin.address, token_fee)?;
     let row = Preorder {
-        kind,
-        preorder_hash: burn.preorder_hash,
-        consensus_hash: burn.consensus_hash,
+        kind: commitment.kind,
+        preorder_hash: commitment.preorder_hash,
+        consensus_hash: commitment.consensus_hash,
         sender: origin.sender.clone(),
         sender_pubkey: origin.sender_pubkey.clone(),
         address: origin.address,
@@ -94,11 +102,7 @@ pub(super) fn preorder<V: View>(
         op_fee: burn.op_fee,
         burn_address: burn.burn_address,
         token_fee,
-        token_units: if tokens.is_some() {
-            TokenUnits::Stacks
-        } else {
-            TokenUnits::Btc
-        },
+        token_units: tokens.map_or(TokenUnits::Btc, |_| TokenUnits::Stacks),
     };
     block.state.put_preorder(row.clone());
     Ok(row)
@@ -107,15 +111,11 @@ pub(super) fn preorder<V: View>(
 /// ch §1, `?`. Tokens and burn address are not in it (quirk ZERO-TOKEN-HASH).
 fn text(row: &Preorder, versions: AddressVersions) -> String {
     let mut text = Serializer::new('?');
-    text.field(row.preorder_hash)
-        .field(row.consensus_hash)
-        .hex(&row.sender);
-    text.optional(row.sender_pubkey.as_deref().map(Hex))
-        .field(row.address.encode(versions));
-    text.field(row.block_number)
-        .field('?')
-        .field(row.txid)
-        .field(row.vtxindex)
-        .field(row.op_fee);
+    text.field(row.preorder_hash).field(row.consensus_hash);
+    text.hex(&row.sender);
+    text.optional(row.sender_pubkey.as_deref().map(Hex));
+    text.field(row.address.encode(versions));
+    text.field(row.block_number).field('?');
+    text.field(row.txid).field(row.vtxindex).field(row.op_fee);
     text.finish()
 }

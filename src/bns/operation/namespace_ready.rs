@@ -2,7 +2,7 @@
 
 use super::Origin;
 use super::namespace_reveal::namespace_text;
-use crate::bns::block::{Block, Refusal, ensure};
+use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::life;
 use crate::bns::name::NamespaceId;
 use crate::bns::record::{NamespaceOp, NamespaceRecord};
@@ -12,8 +12,6 @@ use crate::bns::view::View;
 /// `!`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceReady {
-    /// Who sent it: the revealer.
-    pub origin: Origin,
     /// The namespace.
     pub namespace_id: NamespaceId,
 }
@@ -21,15 +19,16 @@ pub struct NamespaceReady {
 impl NamespaceReady {
     pub(super) fn decide<V: View>(
         &self,
+        origin: &Origin,
         block: &mut Block<'_, V>,
-    ) -> Result<String, Refusal<V::Error>> {
-        let before = self.check(block)?;
+    ) -> Checked<V, String> {
+        let before = self.check(origin, block)?;
         let record = NamespaceRecord {
             op: NamespaceOp::Ready,
             ready_block: block.height,
-            sender: self.origin.sender.clone(), // quirk READY-SENDER
-            txid: self.origin.txid,
-            vtxindex: self.origin.vtxindex,
+            sender: origin.sender.clone(), // quirk READY-SENDER
+            txid: origin.txid,
+            vtxindex: origin.vtxindex,
             ..before
         };
         let mut text = namespace_text('!', &record, block.params.addresses);
@@ -38,11 +37,12 @@ impl NamespaceReady {
         Ok(text.finish())
     }
 
-    fn check<V: View>(&self, block: &Block<'_, V>) -> Result<NamespaceRecord, Refusal<V::Error>> {
+    /// sm §6.10. Returns the namespace's row.
+    fn check<V: View>(&self, origin: &Origin, block: &Block<'_, V>) -> Checked<V, NamespaceRecord> {
         let namespace = block.state.namespace(&self.namespace_id)?;
         let revealed = namespace.filter(|row| life::is_revealed(block.params, row, block.last));
         let namespace = revealed.ok_or(Refusal::Reject(Reject::NamespaceNotRevealed))?;
-        ensure(namespace.recipient == self.origin.sender, Reject::NotOwner)?;
+        ensure(namespace.recipient == origin.sender, Reject::NotOwner)?;
         Ok(namespace)
     }
 }

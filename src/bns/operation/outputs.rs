@@ -5,7 +5,6 @@ use bitcoin::{Transaction, TxOut};
 use crate::bns::address::Address;
 use crate::bns::record::Script;
 use crate::bns::reject::Reject;
-use crate::hash::{ConsensusHash, PreorderHash};
 use crate::virtualchain::script::{self, ScriptClass};
 
 /// An output that says who receives something.
@@ -17,13 +16,9 @@ pub struct Recipient {
     pub address: Address,
 }
 
-/// What both kinds of preorder commit to and burn.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a preorder pays, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Burn {
-    /// The commitment.
-    pub preorder_hash: PreorderHash,
-    /// The consensus hash that it quotes.
-    pub consensus_hash: ConsensusHash,
     /// Where the fee goes.
     pub burn_address: Address,
     /// The fee in satoshi.
@@ -43,14 +38,12 @@ impl<'t> Outputs<'t> {
         self.0.len()
     }
 
-    /// The first `count` outputs, as far as they exist, are nulldata, p2pkh or p2sh.
+    /// Refuses unless the first `count` outputs, as far as they exist, are nulldata, p2pkh or p2sh.
     pub(super) fn typed(self, count: usize) -> Result<Self, Reject> {
         let allowed = |output: &TxOut| {
             let class = script::classify(output.script_pubkey.as_bytes());
-            matches!(
-                class,
-                ScriptClass::NullData | ScriptClass::P2pkh | ScriptClass::P2sh
-            )
+            use ScriptClass::{NullData, P2pkh, P2sh};
+            matches!(class, NullData | P2pkh | P2sh)
         };
         if self.0.iter().take(count).all(allowed) {
             Ok(self)
@@ -59,7 +52,7 @@ impl<'t> Outputs<'t> {
         }
     }
 
-    /// There are exactly `count` outputs.
+    /// Refuses unless there are exactly `count` outputs.
     pub(super) fn exactly(self, count: usize) -> Result<Self, Reject> {
         if self.0.len() == count {
             Ok(self)
@@ -70,12 +63,8 @@ impl<'t> Outputs<'t> {
 
     /// Who output `index` pays.
     pub(super) fn recipient(self, index: usize) -> Result<Recipient, Reject> {
-        let script = self
-            .0
-            .get(index)
-            .ok_or(Reject::Malformed)?
-            .script_pubkey
-            .to_bytes();
+        let output = self.0.get(index).ok_or(Reject::Malformed)?;
+        let script = output.script_pubkey.to_bytes();
         let address = Address::of_script(&script).ok_or(Reject::Malformed)?;
         Ok(Recipient { script, address })
     }
@@ -93,9 +82,12 @@ impl<'t> Outputs<'t> {
         }
     }
 
-    /// Whom output `index` pays how many satoshi.
-    pub(super) fn payment(self, index: usize) -> Result<(Address, u64), Reject> {
-        let value = self.0.get(index).ok_or(Reject::Malformed)?.value.to_sat();
-        Ok((self.recipient(index)?.address, value))
+    /// What output `index` pays.
+    pub(super) fn burn(self, index: usize) -> Result<Burn, Reject> {
+        let output = self.0.get(index).ok_or(Reject::Malformed)?;
+        Ok(Burn {
+            burn_address: self.recipient(index)?.address,
+            op_fee: output.value.to_sat(),
+        })
     }
 }

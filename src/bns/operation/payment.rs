@@ -1,7 +1,7 @@
 //! Was a name paid for? (sm §7.3)
 
 use crate::bns::address::Address;
-use crate::bns::block::{Block, Check, Refusal, ensure};
+use crate::bns::block::{Block, Checked, ensure};
 use crate::bns::name::Name;
 use crate::bns::price::{self, Wide};
 use crate::bns::record::NamespaceRecord;
@@ -28,7 +28,7 @@ impl Payment {
         block: &Block<'_, V>,
         name: &Name,
         namespace: &NamespaceRecord,
-    ) -> Check<V::Error> {
+    ) -> Checked<V> {
         let features = &block.epoch.features;
         let burnt = self.burn_address == block.params.burn_address;
         let tokens = self.tokens.filter(|_| features.nameops_cost_tokens);
@@ -78,6 +78,6 @@ pub(super) fn ensure_funded<V: View>(
     block: &Block<'_, V>,
     address: &Address,
     tokens: u64,
-) -> Result<(), Refusal<V::Error>> {
+) -> Checked<V> {
     block.funded_account(address, tokens).map(|_| ())
 }

@@ -2,26 +2,18 @@
 
 use super::name_preorder::STACKS;
 use super::{Origin, Recipient};
-use crate::bns::block::{Block, Refusal, ensure};
+use crate::bns::block::{Block, Checked, ensure};
 use crate::bns::record::Account;
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
-use crate::hash::ConsensusHash;
+use crate::bns::wire;
 use crate::virtualchain::serialize::Serializer;
 
 /// `$`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenTransfer {
-    /// Who sent it.
-    pub origin: Origin,
-    /// A recent consensus hash.
-    pub consensus_hash: ConsensusHash,
-    /// Token type.
-    pub token_type: Vec<u8>,
-    /// µSTX.
-    pub amount: u64,
-    /// Free bytes.
-    pub scratch_area: Vec<u8>,
+    /// What is sent.
+    pub payload: wire::TokenTransfer,
     /// Who receives them.
     pub recipient: Recipient,
 }
@@ -29,55 +21,51 @@ pub struct TokenTransfer {
 impl TokenTransfer {
     pub(super) fn decide<V: View>(
         &self,
+        origin: &Origin,
         block: &mut Block<'_, V>,
-    ) -> Result<String, Refusal<V::Error>> {
-        self.check(block)?;
-        block.debit(&self.origin.address, self.amount)?;
+    ) -> Checked<V, String> {
+        let amount = self.payload.amount;
+        self.check(origin, block)?;
+        block.debit(&origin.address, amount)?;
         let account = block.state.account(&self.recipient.address)?;
         let mut account = account.unwrap_or(Account::new(self.recipient.address));
-        account.credit_value = account.credit_value.saturating_add(u128::from(self.amount));
+        account.credit_value = account.credit_value.saturating_add(u128::from(amount));
         block.state.put_account(account)?;
-        Ok(self.text(block))
+        Ok(self.text(origin, block))
     }
 
-    fn check<V: View>(&self, block: &Block<'_, V>) -> Result<(), Refusal<V::Error>> {
-        ensure(self.amount > 0, Reject::ZeroAmount)?;
-        ensure(
-            self.origin.address != self.recipient.address,
-            Reject::TransferToSelf,
-        )?;
-        let zero =
-            self.consensus_hash.0 == [0; 16] && block.epoch.features.zero_consensus_hash_transfer;
-        if !zero {
-            block.ensure_recent(self.consensus_hash)?;
+    /// sm §6.12.
+    fn check<V: View>(&self, origin: &Origin, block: &Block<'_, V>) -> Checked<V> {
+        let payload = &self.payload;
+        let recipient = &self.recipient.address;
+        ensure(payload.amount > 0, Reject::ZeroAmount)?;
+        ensure(origin.address != *recipient, Reject::TransferToSelf)?;
+        let zeros = payload.consensus_hash.0 == [0; 16];
+        if !(zeros && block.epoch.features.zero_consensus_hash_transfer) {
+            block.ensure_recent(payload.consensus_hash)?;
         }
-        ensure(self.token_type == STACKS, Reject::NoTokenAccount)?;
-        let account = block.funded_account(&self.origin.address, self.amount)?;
-        ensure(
-            block.height >= account.lock_transfer_block_id,
-            Reject::TokensLocked,
-        )?;
-        let recipient = block.state.account(&self.recipient.address)?;
+        ensure(payload.token_type == STACKS, Reject::NoTokenAccount)?;
+        let account = block.funded_account(&origin.address, payload.amount)?;
+        let unlocked = block.height >= account.lock_transfer_block_id;
+        ensure(unlocked, Reject::TokensLocked)?;
+        let recipient = block.state.account(recipient)?;
         let accepts = recipient.is_none_or(|account| account.receive_whitelisted);
         ensure(accepts, Reject::RecipientNotWhitelisted)
     }
 
     /// ch §1, `$`.
-    fn text<V: View>(&self, block: &Block<'_, V>) -> String {
-        let versions = block.params.addresses;
+    fn text<V: View>(&self, origin: &Origin, block: &Block<'_, V>) -> String {
+        let (payload, versions) = (&self.payload, block.params.addresses);
         let mut text = Serializer::new('$');
-        text.hex(&self.origin.sender)
-            .field(self.origin.address.encode(versions));
-        text.hex(&self.recipient.script)
-            .field(self.recipient.address.encode(versions));
-        text.field("STACKS")
-            .field(self.amount)
-            .field(block.height)
-            .field('$');
-        text.field(self.origin.txid)
-            .field(self.origin.vtxindex)
-            .field(self.consensus_hash);
-        text.hex(&self.scratch_area);
+        text.hex(&origin.sender);
+        text.field(origin.address.encode(versions));
+        text.hex(&self.recipient.script);
+        text.field(self.recipient.address.encode(versions));
+        text.field("STACKS").field(payload.amount);
+        text.field(block.height).field('$');
+        text.field(origin.txid).field(origin.vtxindex);
+        text.field(payload.consensus_hash)
+            .hex(&payload.scratch_area);
         text.finish()
     }
 }

@@ -29,7 +29,7 @@ use super::wallet::{Means, Until, Wallet};
 use crate::bns::Name;
 use crate::bns::address::Address;
 use crate::bns::epoch::Features;
-use crate::bns::wire::Payload;
+use crate::bns::wire::{self, Payload};
 use crate::hash::ConsensusHash;
 use crate::virtualchain::scan;
 use crate::wallet::coins::DUST;
@@ -218,11 +218,11 @@ impl Sale {
 fn transferred(wallet: &Wallet<'_>, name: &Name, psbt: &Psbt) -> Option<ConsensusHash> {
     let bytes = scan::payload(&psbt.unsigned_tx, wallet.magic)?;
     match Payload::parse(bytes, &Features::default())? {
-        Ok(Payload::NameTransfer {
+        Ok(Payload::NameTransfer(wire::NameTransfer {
             name_hash128,
             consensus_hash,
             ..
-        }) if name_hash128 == name.hash128() => Some(consensus_hash),
+        })) if name_hash128 == name.hash128() => Some(consensus_hash),
         _ => None,
     }
 }

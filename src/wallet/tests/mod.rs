@@ -189,7 +189,7 @@ fn every_operation_is_mined_and_read_back_as_what_it_is() {
         assert_eq!(transaction.output[0].value, Amount::ZERO);
         let parsed = mine_and_parse(&chain, &actors, transaction);
         assert_eq!(parsed.opcode_name(), opcode);
-        let sender = parsed.origin().sender.as_slice();
+        let sender = parsed.origin.sender.as_slice();
         assert_eq!(sender, actors.owner.script().as_bytes(), "{opcode}");
     }
 }
