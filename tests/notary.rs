@@ -105,7 +105,7 @@ impl<V: NotaryView> StateMachine<V> for Notary {
         let mut changes = BTreeMap::new();
         let mut decisions = Vec::new();
         for located in operations {
-            let Announcement { hash, owner } = &located.operation;
+            let Announcement { hash, owner } = &located.item;
             if changes.contains_key(hash) || view.owner(hash)?.is_some() {
                 decisions.push(Decision::Rejected(Refused::Owned));
                 continue;

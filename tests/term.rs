@@ -143,8 +143,8 @@ impl Chain {
         )
         .unwrap();
         for decided in &outcome.decisions {
-            let accepted = matches!(decided.operation, Decision::Accepted(_));
-            assert!(accepted, "block {height}: {:?}", decided.operation);
+            let accepted = matches!(decided.item, Decision::Accepted(_));
+            assert!(accepted, "block {height}: {:?}", decided.item);
         }
         let hash = |height: u32| BlockHash::hash(&height.to_be_bytes());
         let block = CandidateBlock {

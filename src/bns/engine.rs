@@ -62,7 +62,7 @@ impl<V: View> StateMachine<V> for Bns {
         block.begin_check_pass(collided);
         let mut decisions = Vec::with_capacity(operations.len());
         for located in operations {
-            decisions.push(match located.operation.decide(&mut block) {
+            decisions.push(match located.item.decide(&mut block) {
                 Ok(serialized) => Decision::Accepted(Accepted { serialized }),
                 Err(Refusal::Reject(reject)) => Decision::Rejected(reject),
                 Err(Refusal::View(error)) => return Err(error),
@@ -84,7 +84,7 @@ fn scan_pass<V: View>(
     let mut seen = HashSet::new();
     let mut collided = HashSet::new();
     for located in operations {
-        match created_alone(block, &located.operation) {
+        match created_alone(block, &located.item) {
             Ok(Some(id)) if !seen.insert(id) => {
                 collided.insert(id.to_owned());
             }

@@ -175,7 +175,7 @@ fn of_decision(
     Forecast {
         height: block.height,
         operation: parsed.map_or("MALFORMED", |operation| operation.opcode_name()),
-        outcome: match &decided.operation {
+        outcome: match &decided.item {
             Decision::Accepted(accepted) => Ok(accepted.serialized.clone()),
             Decision::Rejected(reject) | Decision::Unparseable(reject) => Err(*reject),
         },

@@ -1,5 +1,5 @@
 //! The reads that rules need. The store implements them on a snapshot, [`super::state::State`] in memory,
-//! [`super::pending::Pending`] on top of either with the changes of the block under way.
+//! `Pending` on top of either with the changes of the block under way.
 
 use super::address::Address;
 use super::name::{Name, NamespaceId};

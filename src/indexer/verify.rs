@@ -188,7 +188,7 @@ fn compare_decisions(
     let mut decisions = outcome.decisions.iter().peekable();
     for (candidate, stored) in block.candidates.iter().zip(&block.about.decisions) {
         let derived = decisions.next_if(|derived| derived.vtxindex == candidate.vtxindex);
-        let derived = StoredDecision::of(derived.map(|derived| &derived.operation));
+        let derived = StoredDecision::of(derived.map(|derived| &derived.item));
         if derived != *stored {
             let VirtualTransaction { vtxindex, txid, .. } = candidate;
             let what = format!(

@@ -106,7 +106,7 @@ impl Block {
                 block.outcome.decisions.push(Located {
                     vtxindex: *vtxindex,
                     txid,
-                    operation,
+                    item: operation,
                 });
             }
         }

@@ -367,5 +367,5 @@ fn next_decision<'a, R>(
 ) -> Option<&'a Decision<R>> {
     decisions
         .next_if(|decision| decision.vtxindex == candidate.vtxindex)
-        .map(|decision| &decision.operation)
+        .map(|decision| &decision.item)
 }

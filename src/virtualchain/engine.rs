@@ -43,32 +43,32 @@ pub trait StateMachine<V: SnapshotView> {
     ) -> Result<Processed<Self::Reject, Self::Changes>, V::Error>;
 }
 
-/// An operation, or what became of it, and where it stands.
+/// Something and where it stands: an operation, or the decision on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Located<O> {
+pub struct Located<T> {
     /// Position of its transaction in the block.
     pub vtxindex: u32,
     /// Its transaction.
     pub txid: Txid,
-    /// The operation or the decision on it.
-    pub operation: O,
+    /// What stands there.
+    pub item: T,
 }
 
-impl<O> Located<O> {
-    fn at(transaction: &VirtualTransaction, operation: O) -> Self {
+impl<T> Located<T> {
+    fn at(transaction: &VirtualTransaction, item: T) -> Self {
         Self {
             vtxindex: transaction.vtxindex,
             txid: transaction.txid,
-            operation,
+            item,
         }
     }
 
     /// Something else at the same place.
-    fn with<T>(&self, operation: T) -> Located<T> {
+    fn with<U>(&self, item: U) -> Located<U> {
         Located {
             vtxindex: self.vtxindex,
             txid: self.txid,
-            operation,
+            item,
         }
     }
 }
@@ -150,12 +150,10 @@ fn take_snapshot<V: SnapshotView, R>(
     decisions: &[Located<Decision<R>>],
     view: &V,
 ) -> Result<Snapshot, V::Error> {
-    let texts = decisions
-        .iter()
-        .filter_map(|located| match &located.operation {
-            Decision::Accepted(accepted) => accepted.serialized.as_deref(),
-            _ => None,
-        });
+    let texts = decisions.iter().filter_map(|located| match &located.item {
+        Decision::Accepted(accepted) => accepted.serialized.as_deref(),
+        _ => None,
+    });
     let ops_hash = merkle::ops_hash(&texts.collect::<Vec<&str>>());
     let mut previous: Vec<ConsensusHash> = Vec::new();
     for height in snapshot::previous_heights(height, first_block) {

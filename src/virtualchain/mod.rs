@@ -11,6 +11,8 @@
 //!      --serialize, merkle--> ops hash --snapshot--> consensus hash
 //! ```
 //!
+//! [`derive`](fn@derive) runs all of this over blocks, for whoever takes the outcomes.
+//!
 //! Nothing here opens a file or socket, and nothing here knows what an operation means: that is the
 //! [`StateMachine`]'s part. The hashes are those of virtualchain 20.0.1.0; [`consensus_hash`] says them in words
 //! (`ch §N`), and how a payload is found stands in the [wire format](crate::bns::rules::wire_format) (`wf §1`).

@@ -355,7 +355,7 @@ impl Registrar {
 /// The first operation of a block that a rule refused.
 fn first_refusal(outcome: &BlockOutcome<Reject, Changes>) -> Option<RegistrarError> {
     let mut decisions = outcome.decisions.iter();
-    decisions.find_map(|located| match &located.operation {
+    decisions.find_map(|located| match &located.item {
         Decision::Accepted(_) => None,
         Decision::Rejected(reject) | Decision::Unparseable(reject) => {
             Some(RegistrarError::Refused {

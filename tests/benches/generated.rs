@@ -81,7 +81,7 @@ impl Generated {
         let refused = outcome
             .decisions
             .iter()
-            .find(|located| !accepted(&located.operation));
+            .find(|located| !accepted(&located.item));
         assert!(refused.is_none(), "{refused:?}");
         assert_eq!(outcome.decisions.len(), candidates.len());
         self.state

@@ -427,8 +427,8 @@ impl World {
         spent.commit = start.elapsed() - spent.rules - spent.rows;
         spent.processor = processor_time().saturating_sub(processor);
         for decision in &outcome.decisions {
-            let accepted = matches!(decision.operation, Decision::Accepted(_));
-            assert!(accepted, "block {height}: {:?}", decision.operation);
+            let accepted = matches!(decision.item, Decision::Accepted(_));
+            assert!(accepted, "block {height}: {:?}", decision.item);
         }
         self.height = height;
         self.consensus_hash = outcome.snapshot.consensus_hash;

@@ -73,7 +73,7 @@ fn decisions(
     });
     let opcodes: HashMap<u32, &str> = parsed.collect();
     let decision = |located: &Located<Decision<Reject>>| {
-        let (status, serialized, reason) = match &located.operation {
+        let (status, serialized, reason) = match &located.item {
             Decision::Accepted(accepted) => {
                 ("accepted", accepted.serialized.clone(), String::new())
             }

@@ -1,8 +1,8 @@
 //! The operations: one file each, named as in the reference, with its fields, rules, effect and canonical text.
 //!
 //! An [`Operation`] is what a transaction asks the name system to do: an [`Action`], which is a payload
-//! together with what the outputs around it mean (wf §4), and its [`Origin`] (wf §3). Reading one ([`read`])
-//! needs no state. Each file then has two functions: `check` asks its rules of a [`Block`], and `decide`
+//! together with what the outputs around it mean (wf §4), and its [`Origin`] (wf §3). Reading one
+//! needs no state. Each file then has two functions: `check` asks its rules of a `Block`, and `decide`
 //! changes the block if no rule refuses, and returns the canonical text (ch §1).
 
 mod announce;

@@ -278,8 +278,8 @@ mod tests {
             let [decision] = &outcome.decisions[..] else {
                 panic!("one operation a block");
             };
-            let Decision::Accepted(accepted) = &decision.operation else {
-                panic!("{:?}", decision.operation);
+            let Decision::Accepted(accepted) = &decision.item else {
+                panic!("{:?}", decision.item);
             };
             text = accepted.serialized.clone().expect("a text");
             state.connect(height, &outcome.changes, outcome.snapshot);

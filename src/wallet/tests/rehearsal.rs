@@ -202,7 +202,7 @@ impl Rehearsal {
         let Ok(outcome) = connect_block(&self.bns, next, &blocks[0], &self.state);
         let decisions = outcome.decisions.iter();
         let decided: Vec<_> = decisions
-            .map(|located| match &located.operation {
+            .map(|located| match &located.item {
                 Decision::Accepted(_) => None,
                 Decision::Rejected(reject) | Decision::Unparseable(reject) => Some(*reject),
             })
