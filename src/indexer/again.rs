@@ -66,15 +66,11 @@ where
         let end = last.min(next.saturating_add(BATCH.0 - 1));
         second.write(|writer| {
             let mut operations = 0;
-            let blocks = std::iter::from_fn(|| {
-                let height = next;
-                if height > end || operations >= BATCH.1 {
-                    return None;
-                }
-                next += 1;
-                let block = read(stored, height).map_err(|error| E::from((height, error)));
+            let blocks = (next..=end).map_while(|height| {
+                let block = (operations < BATCH.1).then(|| read(stored, height))?;
                 operations += block.as_ref().map_or(0, |block| block.candidates.len());
-                Some(block)
+                next = height.saturating_add(1);
+                Some(block.map_err(|error| E::from((height, error))))
             });
             let take = &mut take;
             derive(bns, blocks, &mut Rewritten { writer, take })

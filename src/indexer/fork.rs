@@ -74,11 +74,11 @@ impl ForkCheck<'_> {
                 parted = height;
             }
         }
-        self.judge_depth(shared, tip - shared)
+        self.refuse_deep(shared, tip - shared)
     }
 
-    /// `fork` is the highest block that both chains share, `depth` blocks below the tip.
-    fn judge_depth(&self, fork: u32, depth: u32) -> Result<(), IndexError> {
+    /// An error if `fork`, the highest block that both chains share, is more blocks below the tip than can be undone.
+    fn refuse_deep(&self, fork: u32, depth: u32) -> Result<(), IndexError> {
         match self.undo_depth {
             undo_depth if depth <= undo_depth => Ok(()),
             _ if fork < self.first_block => Err(IndexError::OtherChain(self.first_block)),

@@ -25,7 +25,6 @@ const INCOMING: &str = ".new";
 const END: usize = 64;
 
 /// A directory of zone files.
-#[derive(Debug)]
 pub struct Archive {
     directory: PathBuf,
     written: AtomicU64,
@@ -162,7 +161,7 @@ impl Archive {
         file.take(ZONEFILE_MAX as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(at(&path))?;
-        Ok((judge(hash, bytes), Some(stamp)))
+        Ok((compare(hash, bytes), Some(stamp)))
     }
 
     fn write(&self, hash: &ZonefileHash, bytes: &[u8]) -> Result<(), ArchiveError> {
@@ -195,7 +194,8 @@ impl Archive {
     }
 }
 
-fn judge(wanted: &ZonefileHash, bytes: Vec<u8>) -> Lookup {
+/// What the bytes of a file are, if they should have the hash `wanted`.
+fn compare(wanted: &ZonefileHash, bytes: Vec<u8>) -> Lookup {
     if bytes.is_empty() {
         return Lookup::Absent;
     }

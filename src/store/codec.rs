@@ -1,10 +1,7 @@
 //! Values as bytes: compact, fixed by the database's format, and safe to read whatever the bytes are.
 //!
-//! Integers are big-endian and of fixed width; a length is LEB128; an optional field is a byte 0 or 1 and
-//! then the field; a truth value is a byte 0 or 1; a double is its IEEE bits; a transaction id is in
-//! internal byte order. A byte string that is the script of an address takes 21 bytes: 1 (p2pkh) or 2 (p2sh)
-//! and the hash; any other is 0, length, bytes. Text is length and bytes. Reading returns `None` for bytes that
-//! no writer produced, never panics, and allocates no more than the input is long.
+//! The format ([`super`], "Encoding of fields") says which bytes. Reading returns `None` for bytes that no writer
+//! produced, never panics, and allocates no more than the input is long.
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{BlockHash, Txid};

@@ -15,7 +15,7 @@ const UNSOUND_MAX: usize = 10_000;
 /// Two changes within the tick of the system's clock have the same time; ticks are far shorter than this.
 const TICK: Duration = Duration::from_secs(1);
 
-/// A file as it was at a moment: whatever changes its bytes changes one of these, unless somebody sets the clock back.
+/// A file as it was when it was looked at: whatever changes its bytes changes one of these, unless somebody sets the clock back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     inode: u64,
@@ -111,16 +111,6 @@ impl Soundness {
     /// The files that were wrong or missing when they were last looked at.
     pub fn unsound(&self) -> HashSet<ZonefileHash> {
         lock(&self.notes).unsound.clone()
-    }
-}
-
-impl std::fmt::Debug for Soundness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let notes = lock(&self.notes);
-        f.debug_struct("Soundness")
-            .field("sound", &notes.sound.len())
-            .field("unsound", &notes.unsound.len())
-            .finish_non_exhaustive()
     }
 }
 

@@ -1,10 +1,7 @@
 //! The way back from a block, as one row: the rows that it changed, as they were, and the history keys
 //! that it added.
 //!
-//! Five sections, in the order names, namespaces, preorders, keychains, accounts: a count, then for each
-//! changed row its key (length, bytes) and the earlier row (absent, or length and bytes, as the row's table
-//! has it without its seal). A last section lists the history rows: a count, then for each whether it is
-//! a namespace's, the name or id, and the vtxindex. What the block *made* of the rows is in their tables and not
+//! The format ([`super`], "Undo data") says which bytes. What the block *made* of the rows is in their tables and not
 //! repeated.
 
 use crate::bns::changes::{Event, EventRow};

@@ -63,15 +63,16 @@ pub struct Writer<'t> {
     state: OpenState<'t>,
     first_block: u32,
     undo_depth: u32,
-    progress: Progress,
+    condition: Condition,
     names: BTreeSet<Name>,
     namespaces: BTreeSet<NamespaceId>,
     key: Vec<u8>,
     row: Vec<u8>,
 }
 
+/// What the transaction has come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+enum Condition {
     Untouched,
     Changed,
     Broken,
@@ -87,7 +88,7 @@ impl<'t> Writer<'t> {
             state: StateReader::new(tables)?,
             first_block,
             undo_depth,
-            progress: Progress::Untouched,
+            condition: Condition::Untouched,
             names: BTreeSet::new(),
             namespaces: BTreeSet::new(),
             key: Vec::new(),
@@ -140,10 +141,10 @@ impl<'t> Writer<'t> {
 
     /// What changed since the beginning; `None` if nothing was done, an error if something went wrong.
     pub(super) fn finish(self) -> Result<Option<ChangeNotice>, StoreError> {
-        match self.progress {
-            Progress::Untouched => Ok(None),
-            Progress::Broken => Err(StoreError::Abandoned),
-            Progress::Changed => Ok(Some(ChangeNotice {
+        match self.condition {
+            Condition::Untouched => Ok(None),
+            Condition::Broken => Err(StoreError::Abandoned),
+            Condition::Changed => Ok(Some(ChangeNotice {
                 height: self.state.tip.map(|tip| tip.height),
                 names: self.names.into_iter().collect(),
                 namespaces: self.namespaces.into_iter().collect(),
@@ -156,12 +157,12 @@ impl<'t> Writer<'t> {
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        if self.progress == Progress::Broken {
+        if self.condition == Condition::Broken {
             return Err(StoreError::Abandoned);
         }
-        self.progress = Progress::Broken;
+        self.condition = Condition::Broken;
         work(self)?;
-        self.progress = Progress::Changed;
+        self.condition = Condition::Changed;
         Ok(())
     }
 

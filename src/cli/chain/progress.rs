@@ -8,14 +8,14 @@ const EVERY: Duration = Duration::from_millis(200);
 
 /// The line, while there is one.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressLine {
     first: u32,
     start: Instant,
     shown: Option<Instant>,
     visible: bool,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Work that begins at the block `first`, shown if the standard error is a terminal.
     pub fn on_terminal(first: u32) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if self.shown.is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::vectorfile::VectorFile;
 use crate::bns::{Bns, Params};
 use crate::chain::{Blocks, ChainSource, SourceError};
@@ -58,7 +58,7 @@ impl Replay {
             blocks,
             last,
         } = self.subject(context)?;
-        let mut progress = Progress::beside_lines(params.first_block);
+        let mut progress = ProgressLine::beside_lines(params.first_block);
         let mut out = BufWriter::new(io::stdout().lock());
         let json = context.output.is_json();
         let replay = indexer::Replay { until, expected };

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::open_database;
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use crate::bns::Bns;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit};
@@ -46,7 +46,7 @@ impl Rewind {
         let report = self.report(&store.snapshot(), &bns).map_err(trouble)?;
         let mut how = Rewound::Already;
         if !self.dry_run {
-            let mut progress = Progress::on_terminal(bns.params().first_block);
+            let mut progress = ProgressLine::on_terminal(bns.params().first_block);
             let reached = |height| progress.reached(height, self.height);
             how = indexer::rewind(store, &bns, self.height, reached).map_err(trouble)?;
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::open_database;
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit};
 use crate::indexer::{self, Verified, VerifyError};
@@ -35,7 +35,7 @@ impl Verify {
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         let (store, bns) = open_database(context)?;
         let last = store.snapshot().tip().map_or(0, |tip| tip.height);
-        let mut progress = Progress::on_terminal(bns.params().first_block);
+        let mut progress = ProgressLine::on_terminal(bns.params().first_block);
         let verified = indexer::verify(&store, &bns, |height| progress.reached(height, last));
         drop(progress);
         match verified {
