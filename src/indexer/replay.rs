@@ -90,3 +90,61 @@ impl Replay {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bns::Params;
+
+    /// Replays three blocks without operations; the hashes that were shown, and how it ended.
+    fn replay(replay: Replay) -> (Vec<(u32, ConsensusHash)>, Result<(), ReplayError>) {
+        let bns = Bns::new(Params::regtest());
+        let first = bns.params().first_block;
+        let blocks = (first..first + 3).map(|height| {
+            Ok(ReplayBlock {
+                height,
+                candidates: Vec::new(),
+                about: None,
+            })
+        });
+        let mut shown = Vec::new();
+        let result = replay.run(&bns, blocks, |height, hashes| {
+            shown.push((height, hashes.consensus_hash));
+            Ok(())
+        });
+        (shown, result)
+    }
+
+    #[test]
+    fn it_ends_at_the_wanted_block_or_with_the_first_difference() {
+        let first = Params::regtest().first_block;
+        let until = |until| Replay {
+            until,
+            ..Replay::default()
+        };
+        let (all, result) = replay(until(u32::MAX));
+        assert!(result.is_ok() && all.len() == 3, "{result:?}");
+        assert_eq!(replay(until(first + 1)).0, all[..2]);
+        assert!(replay(until(first - 1)).0.is_empty());
+
+        let expect = |expected| Replay {
+            until: u32::MAX,
+            expected,
+        };
+        assert!(replay(expect(all.iter().copied().collect())).1.is_ok());
+        let wrong = BTreeMap::from([(first + 1, ConsensusHash([0; 16]))]);
+        let (shown, result) = replay(expect(wrong));
+        let Err(ReplayError::Differs { height, found, .. }) = result else {
+            panic!("{result:?}");
+        };
+        assert_eq!((height, found), all[1]);
+        assert_eq!(
+            shown,
+            all[..2],
+            "the block that differs is shown, none after it"
+        );
+        let beyond = BTreeMap::from([(first + 3, all[0].1)]);
+        let result = replay(expect(beyond)).1;
+        assert!(matches!(result, Err(ReplayError::NoSuchBlock(height)) if height == first + 3));
+    }
+}

@@ -143,3 +143,13 @@ fn check_damaged(directory: &Path, expected: &str) {
     }
     assert_eq!(text, expected);
 }
+
+#[test]
+fn the_format_describes_every_table() {
+    let (_scratch, store) = scratch();
+    let format = include_str!("../format.md");
+    for rows in store.snapshot().tables.all() {
+        let name = rows.name();
+        assert!(format.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
