@@ -207,27 +207,24 @@ impl<P: Snapshots> Handler<P> {
         let mut walk = AliasWalk::new(question);
         let generation = self.replies.generation(); // before anything is read
         let source = Recorded::new(self.snapshots.snapshot());
-        let kept = match self.decide(&mut walk, &source) {
+        let lasting = match self.decide(&mut walk, &source) {
             Step::Done(answer) => {
                 let (outcome, heights) = (answer.outcome, answer.heights);
-                let lasting = self.reply(&request, answer, out);
-                let lasting = lasting.filter(|_| plain.is_some()); // only what is kept is copied
-                lasting.map(|verified| (Content::message(out, verified), outcome, heights))
+                let verified = self.reply(&request, answer, out);
+                let verified = verified.filter(|_| plain.is_some()); // only what is kept is copied
+                verified.map(|verified| (Content::message(out, verified), outcome, heights))
             }
-            Step::Ask(fallback) => {
-                let at_hand = match fallback {
-                    None => self.at_hand(&request, &walk, &source),
-                    Some(_) => None,
-                };
-                let Some(response) = at_hand else {
-                    return self.pend(request, walk, fallback, out);
-                };
-                self.pass_on(&request, &response, out);
-                let entry = response.kept().cloned();
-                entry.map(|entry| (Content::Response(entry), Outcome::Forwarded, Heights::ALL))
-            }
+            Step::Ask(None) => match self.at_hand(&request, &walk, &source) {
+                Some(response) => {
+                    self.pass_on(&request, &response, out);
+                    let entry = response.kept().cloned();
+                    entry.map(|entry| (Content::Response(entry), Outcome::Forwarded, Heights::ALL))
+                }
+                None => return self.pend(request, walk, None, out),
+            },
+            Step::Ask(fallback) => return self.pend(request, walk, fallback, out),
         };
-        if let (Some(plain), Some((content, outcome, heights))) = (plain, kept) {
+        if let (Some(plain), Some((content, outcome, heights))) = (plain, lasting) {
             let basis = Basis {
                 subjects: source.subjects(),
                 heights,
