@@ -66,15 +66,7 @@ pub async fn converse<P: Snapshots>(
             Ok::<_, Infallible>(response.unwrap_or_else(refusal))
         }
     });
-    let mut builder = auto::Builder::new(Tasks::new("a request over HTTPS"));
-    let http1 = &mut builder.http1();
-    http1
-        .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX);
+    let builder = builder();
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let mut seen = activity.progress();
     loop {
@@ -91,6 +83,20 @@ pub async fn converse<P: Snapshots>(
             },
         }
     }
+}
+
+/// HTTP/1.1 and HTTP/2 with our limits.
+fn builder() -> auto::Builder<Tasks> {
+    let mut builder = auto::Builder::new(Tasks::new("a request over HTTPS"));
+    let http1 = &mut builder.http1();
+    http1
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX);
+    builder
 }
 
 /// Why a request gets no DNS answer.

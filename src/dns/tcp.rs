@@ -28,13 +28,13 @@ use crate::wire::frame::{self, Incoming};
 
 /// From a message's first byte to its last.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a client to take an answer.
+/// For a client to take a reply.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Queries of one connection that wait for upstreams; reading stops there.
 const IN_FLIGHT_MAX: usize = 100;
 /// Bytes read at once.
 const READ: usize = 2048;
-/// Bytes of answers that are written before more are made.
+/// Bytes of replies that are written before more are made.
 const WRITE: usize = 16_384;
 
 /// Accepts connections from those who may have one, until the task is dropped.
@@ -71,47 +71,25 @@ pub async fn converse<P: Snapshots>(
     activity: &Arc<Activity>,
 ) -> io::Result<()> {
     let mut stream = pin!(stream);
-    let mut queries = Queries::default();
-    let mut answers = Outgoing::default();
-    let mut waiting: FuturesUnordered<BoxFuture<'_, Vec<u8>>> = FuturesUnordered::new();
-    let mut last = Instant::now();
-    let mut alarm = pin!(sleep_until(last + IDLE_TIMEOUT));
-    while !(queries.ended && waiting.is_empty() && answers.ready.is_empty()) {
-        while waiting.len() < IN_FLIGHT_MAX
-            && !answers.are_many()
-            && let Some(query) = queries.incoming.next()
-        {
-            let busy = activity.begin();
-            match handler.handle(query, client, &mut answers.next) {
-                Handled::Silence => {}
-                Handled::Ready => answers.add(),
-                Handled::Pending(pending) => waiting.push(Box::pin(async move {
-                    let mut answer = Vec::new();
-                    handler.finish(*pending, &mut answer).await;
-                    drop(busy);
-                    answer
-                })),
-            }
-            queries.consume();
-            last = Instant::now();
-        }
-        if answers.write(&mut stream).await? {
+    let mut talk = Conversation::new(client, handler, activity);
+    let mut alarm = pin!(sleep_until(talk.deadline()));
+    while !talk.is_over() {
+        talk.handle_queries();
+        if talk.replies.write(&mut stream).await? {
             continue;
         }
-        let may_read = waiting.len() < IN_FLIGHT_MAX && !queries.ended;
-        let deadline = queries.deadline().unwrap_or(last + IDLE_TIMEOUT);
-        let counts = may_read && (queries.deadline().is_some() || waiting.is_empty());
+        let (may_read, counts, deadline) = (talk.may_read(), talk.can_expire(), talk.deadline());
         // Most deadlines only move away: the alarm is set anew when it goes off, not with every message.
         if deadline < alarm.deadline() {
             alarm.as_mut().reset(deadline);
         }
         tokio::select! {
-            Some(finished) = waiting.next() => {
-                answers.next = finished;
-                answers.add();
-                last = Instant::now();
+            Some(finished) = talk.waiting.next() => {
+                talk.replies.next = finished;
+                talk.replies.add();
+                talk.last = Instant::now();
             }
-            read = queries.read(&mut stream), if may_read => read?,
+            read = talk.queries.read(&mut stream), if may_read => read?,
             () = &mut alarm, if counts => match Instant::now() < deadline {
                 true => alarm.as_mut().reset(deadline),
                 false => break,
@@ -121,7 +99,75 @@ pub async fn converse<P: Snapshots>(
     patient(stream.shutdown()).await
 }
 
-/// Answers on their way: what is ready at the same time goes out in one write, each behind its length (RFC 7766 §8).
+/// A client's queries and what became of them.
+struct Conversation<'a, P> {
+    client: Client,
+    handler: &'a Handler<P>,
+    activity: &'a Arc<Activity>,
+    queries: Queries,
+    replies: Outgoing,
+    /// Queries that wait for upstreams.
+    waiting: FuturesUnordered<BoxFuture<'a, Vec<u8>>>,
+    /// When the client or an upstream was last heard of.
+    last: Instant,
+}
+
+impl<'a, P: Snapshots> Conversation<'a, P> {
+    fn new(client: Client, handler: &'a Handler<P>, activity: &'a Arc<Activity>) -> Self {
+        Self {
+            client,
+            handler,
+            activity,
+            queries: Queries::default(),
+            replies: Outgoing::default(),
+            waiting: FuturesUnordered::new(),
+            last: Instant::now(),
+        }
+    }
+
+    /// Whether the client asks no more and has its replies.
+    fn is_over(&self) -> bool {
+        self.queries.ended && self.waiting.is_empty() && self.replies.ready.is_empty()
+    }
+
+    fn may_read(&self) -> bool {
+        self.waiting.len() < IN_FLIGHT_MAX && !self.queries.ended
+    }
+
+    /// Whether the conversation ends at its deadline: it does not while only upstreams are waited for.
+    fn can_expire(&self) -> bool {
+        self.may_read() && (self.queries.deadline().is_some() || self.waiting.is_empty())
+    }
+
+    fn deadline(&self) -> Instant {
+        let message = self.queries.deadline();
+        message.unwrap_or(self.last + IDLE_TIMEOUT)
+    }
+
+    /// Handles the queries that have arrived whole, as far as the bounds allow.
+    fn handle_queries(&mut self) {
+        while self.waiting.len() < IN_FLIGHT_MAX
+            && !self.replies.are_many()
+            && let Some(query) = self.queries.incoming.next()
+        {
+            let (handler, busy) = (self.handler, self.activity.begin());
+            match handler.handle(query, self.client, &mut self.replies.next) {
+                Handled::Silence => {}
+                Handled::Ready => self.replies.add(),
+                Handled::Pending(pending) => self.waiting.push(Box::pin(async move {
+                    let mut reply = Vec::new();
+                    handler.finish(*pending, &mut reply).await;
+                    drop(busy);
+                    reply
+                })),
+            }
+            self.queries.consume();
+            self.last = Instant::now();
+        }
+    }
+}
+
+/// Replies on their way: what is ready at the same time goes out in one write, each behind its length (RFC 7766 §8).
 #[derive(Default)]
 struct Outgoing {
     /// The one that is being made.
