@@ -8,6 +8,7 @@
 //! - [`blockfiles`]: the block directory of a Bitcoin Core node, without the node.
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -47,6 +48,16 @@ pub struct Block {
     pub time: u32,
     /// The serialised block, header first, witnesses included where the source has them.
     pub raw: Vec<u8>,
+}
+
+impl Block {
+    /// The error for an outpoint that this block does not spend.
+    fn not_spent(&self, outpoint: OutPoint) -> SourceError {
+        SourceError::Fatal(format!(
+            "block {} does not spend {outpoint}: the index asked for the wrong block",
+            self.at.hash
+        ))
+    }
 }
 
 /// What follows the block that the index holds.
@@ -119,6 +130,14 @@ pub trait ChainSource: Send {
 
     /// One line that names the source for `status` and the log, without secrets.
     fn describe(&self) -> String;
+}
+
+/// The outputs that `outpoints` name, out of all that a block spends; an error is the first that it does not spend.
+fn pick(spent: &HashMap<OutPoint, TxOut>, outpoints: &[OutPoint]) -> Result<Vec<TxOut>, OutPoint> {
+    let outputs = outpoints
+        .iter()
+        .map(|outpoint| spent.get(outpoint).cloned().ok_or(*outpoint));
+    outputs.collect()
 }
 
 impl<S: ChainSource + ?Sized> ChainSource for Box<S> {

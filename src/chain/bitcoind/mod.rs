@@ -31,7 +31,7 @@ use self::http::{Credentials, Http, Limits};
 use self::node::{Node, Unchecked};
 use self::rpc::Rpc;
 use super::pipeline::Pipeline;
-use super::{Block, BlockRef, ChainSource, Event, SourceError};
+use super::{Block, BlockRef, ChainSource, Event, SourceError, pick};
 
 /// Blocks are fetched ahead if at least this many follow.
 const FETCH_AHEAD_FROM: u32 = 3;
@@ -240,16 +240,13 @@ impl BitcoindSource {
             let outputs = outpoints.iter().map(|outpoint| self.node.output(*outpoint));
             return outputs.collect();
         };
-        let outputs = outpoints.iter().map(|outpoint| {
-            spent.get(outpoint).cloned().ok_or_else(|| {
-                SourceError::Unavailable(format!(
-                    "{} does not say what block {} spends with {outpoint}: check the node",
-                    self.node.describe(),
-                    block.at.height
-                ))
-            })
-        });
-        outputs.collect()
+        pick(&spent, outpoints).map_err(|outpoint| {
+            SourceError::Unavailable(format!(
+                "{} does not say what block {} spends with {outpoint}: check the node",
+                self.node.describe(),
+                block.at.height
+            ))
+        })
     }
 }
 

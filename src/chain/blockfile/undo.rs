@@ -8,10 +8,12 @@
 //!
 //! Follows `CBlockUndo`, `CTxUndo` and `TxInUndoFormatter` of Bitcoin Core's `undo.h`.
 
+use std::collections::HashMap;
+
 use bitcoin::consensus::encode::VarInt;
 use bitcoin::consensus::{Decodable as _, Encodable as _};
 use bitcoin::hashes::{Hash as _, HashEngine as _, sha256d};
-use bitcoin::{BlockHash, TxOut};
+use bitcoin::{Block, BlockHash, OutPoint, TxOut};
 
 use super::compress::{self, CompressError};
 
@@ -82,6 +84,16 @@ impl BlockUndo {
         } else {
             Err(UndoError::Trailing(input.len()))
         }
+    }
+}
+
+impl BlockUndo {
+    /// The outputs that `block` spent, whose undo data this has to be.
+    pub fn outputs(self, block: &Block) -> HashMap<OutPoint, TxOut> {
+        let inputs = block.txdata.iter().skip(1).flat_map(|tx| &tx.input);
+        let outpoints = inputs.map(|input| input.previous_output);
+        let coins = self.transactions.into_iter().flatten();
+        outpoints.zip(coins.map(|coin| coin.output)).collect()
     }
 }
 

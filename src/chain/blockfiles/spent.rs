@@ -5,7 +5,6 @@
 //! the blocks, which is nearly the order of height, so the search begins behind the last find; records for another
 //! number of transactions are passed over without being read.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use bitcoin::{OutPoint, TxOut};
 use super::files::Files;
 use crate::chain::blockfile::record::{Next, RecordReader};
 use crate::chain::blockfile::undo::BlockUndo;
-use crate::chain::{Block, SourceError};
+use crate::chain::{Block, SourceError, pick};
 
 /// How many undo files are remembered: around a file's end, blocks of two files alternate.
 const REMEMBERED: usize = 4;
@@ -61,21 +60,7 @@ impl SpentOutputs {
         let decoded: bitcoin::Block = deserialize(&block.raw)
             .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.height)))?;
         let undo = self.undo_of(block, number, decoded.txdata.len() as u64 - 1)?;
-        let inputs = decoded.txdata.iter().skip(1).flat_map(|tx| &tx.input);
-        let coins = undo.transactions.into_iter().flatten();
-        let spent: HashMap<_, _> = inputs
-            .zip(coins)
-            .map(|(input, coin)| (input.previous_output, coin.output))
-            .collect();
-        let outputs = outpoints.iter().map(|outpoint| {
-            spent.get(outpoint).cloned().ok_or_else(|| {
-                SourceError::Fatal(format!(
-                    "block {} does not spend {outpoint}: the index asked for the wrong block",
-                    block.at.hash
-                ))
-            })
-        });
-        outputs.collect()
+        pick(&undo.outputs(&decoded), outpoints).map_err(|outpoint| block.not_spent(outpoint))
     }
 
     fn undo_of(

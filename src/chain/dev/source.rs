@@ -1,6 +1,5 @@
 //! The embedded chain as the indexer follows it.
 
-use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use bitcoin::consensus::deserialize;
 use bitcoin::{OutPoint, TxOut};
 
 use super::DevChain;
-use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError};
+use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, pick};
 
 /// Follows a [`DevChain`] that others mine on.
 #[derive(Debug)]
@@ -56,16 +55,11 @@ impl ChainSource for DevSource {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
-        let spent = self.spent_by(block)?;
-        outpoints
-            .iter()
-            .map(|outpoint| {
-                spent
-                    .get(outpoint)
-                    .cloned()
-                    .ok_or_else(|| not_spent(block, outpoint))
-            })
-            .collect()
+        let undo = self.chain.lock().state.undo_of(block.at.hash);
+        let undo = undo.map_err(|error| unreadable(&error))?;
+        let decoded = deserialize(&block.raw)
+            .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))?;
+        pick(&undo.outputs(&decoded), outpoints).map_err(|outpoint| block.not_spent(outpoint))
     }
 
     fn best_height(&mut self) -> Result<u32, SourceError> {
@@ -95,35 +89,8 @@ impl ChainSource for DevSource {
     }
 }
 
-impl DevSource {
-    /// Every output that the block spent, from its undo data.
-    fn spent_by(&self, block: &Block) -> Result<HashMap<OutPoint, TxOut>, SourceError> {
-        let undo = self
-            .chain
-            .lock()
-            .state
-            .undo_of(block.at.hash)
-            .map_err(|error| unreadable(&error))?;
-        let decoded: bitcoin::Block = deserialize(&block.raw)
-            .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))?;
-        let inputs = decoded.txdata.iter().skip(1).flat_map(|tx| &tx.input);
-        let coins = undo.transactions.into_iter().flatten();
-        Ok(inputs
-            .zip(coins)
-            .map(|(input, coin)| (input.previous_output, coin.output))
-            .collect())
-    }
-}
-
 fn unreadable(error: &io::Error) -> SourceError {
     SourceError::Fatal(format!(
         "the embedded chain's files cannot be read ({error}): restart to open them anew"
-    ))
-}
-
-fn not_spent(block: &Block, outpoint: &OutPoint) -> SourceError {
-    SourceError::Fatal(format!(
-        "block {} does not spend {outpoint}: the index asked for the wrong block",
-        block.at.hash
     ))
 }
