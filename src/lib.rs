@@ -1,44 +1,65 @@
 //! bnsd: a local DNS resolver and name service for the Blockchain Name System. This page is the map.
 //!
-//! Names like `werner.id` are registered in Bitcoin transactions; the chain of operations, replayed by
-//! everybody with the same rules, says who owns a name and which zone file it has. bnsd follows the chain,
-//! keeps the state and the zone files, and answers over plain DNS. All other names go to an upstream.
+//! Names like `werner.id` are registered in Bitcoin transactions. Everybody who replays the operations with the same
+//! rules learns the same owners and zone file hashes. bnsd follows the chain, keeps the state and the zone files, and
+//! answers over plain DNS. All other names go to an upstream.
 //!
 //! # Two ways through the crate
 //!
-//! **A Bitcoin block becomes a consensus hash.** [`chain`] reports the next block; [`virtualchain`] picks the
-//! transactions that carry the magic bytes, `chain` supplies the outputs that they spend, [`bns`] parses and
+//! **A Bitcoin block becomes a consensus hash.** [`chain`] reports the next block. [`virtualchain`] picks the
+//! transactions that carry the magic bytes, `chain` supplies the outputs that they spend, and [`bns`] parses and
 //! decides each operation: accepted with an effect, or rejected with a reason. The canonical texts of the accepted
-//! ones fold into an ops hash, and with earlier consensus hashes into the one of this height. [`store`] commits
-//! changes, undo data, hashes and tip in one transaction. [`indexer`] is the loop that does this.
+//! ones are hashed into the ops hash of the block; that and earlier consensus hashes are hashed into the consensus
+//! hash of this height. [`virtualchain::derive`] is the one loop that runs the rules; [`indexer`] runs it over a
+//! source, and [`store`] commits changes, undo data, hashes and tip in one transaction.
 //!
-//! **A DNS query becomes an answer.** [`dns`] reads and decodes it; [`resolver`] says who answers by name, mode and
-//! state. For a name of ours its zone file comes from the archive, is hashed and parsed by [`zonefile`], and
-//! `resolver` decides records, response code and TTL. Everything else is forwarded. Every query ends in one
-//! [`resolver::Outcome`].
+//! **A DNS query becomes a reply.** [`dns`] reads it. [`resolver`] says who answers by name, mode and state. For a name
+//! of the chain, [`names`] reads its state and its zone file, which is hashed and parsed by [`zonefile`], and
+//! `resolver` decides records, response code and TTL. Everything else is asked of an [`upstream`]. Every query ends in
+//! one [`resolver::Outcome`].
 //!
-//! # Modules
+//! # Rooms
 //!
 //! ```text
 //! main -> cli -> daemon -> config -> (options beside each adapter)
-//!                  |
-//!         +--------+---+-----------+---------+
-//!         v            v           v         v
-//!      indexer      folder        dns       api        loops and sockets
-//!       |    \         |         /   \
-//!       v     +------> store <--+     |                the outside world
-//!     chain <- wallet   |             v
-//!     ==|===============|=========  resolver -> zonefile    pure from here down
-//!       |               +--> bns <----+
-//!       v                     |
-//!     virtualchain <----------+
-//!       +-------------> hash
+//!
+//!        +--------+---------+---------+--------+--------+
+//!        v        v         v         v        v        v
+//!     indexer  folder      dns -> upstream    api    wallet     loops and sockets
+//!       |  \      |         |         |       / |       |
+//!       |   \     v         v         |      /  |       |
+//!       |    +-> store <-- names <----|-----+   |       |       the outside world
+//!       v                   |         |         |       |
+//!     chain <---------------|---------|---------|-------+
+//!     ==|===================|=========|=========|=======|==
+//!       |                   v         v         |       |
+//!       |               resolver -> zonefile    |       |       pure from here down
+//!       |                   |    \    |         |       |
+//!       |                   v     \   v         v       v
+//!       |                  bns     +> wire     bns     bns
+//!       v                   |
+//!     virtualchain <--------+
+//!       +-------> hash
 //! ```
 //!
-//! Arrows only go down. Pure modules name no file, socket, clock, randomness, task or database: values in,
-//! values out. Adapters each own one kind of outside world and meet only in `store` and `chain`. A commit tells
-//! those who subscribed what changed; progress is shown through [`progress`]. `tests/architecture.rs` checks all of
-//! this.
+//! Arrows only go down; the drawing shows the main ones. Pure rooms name no file, socket, clock, randomness, task or
+//! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
+//! survive a crash), [`progress`] and [`worker`] (threads and tasks with names and owners) serve all adapters. A commit
+//! tells those who subscribed what changed. `tests/architecture.rs` checks all of this.
+//!
+//! # Where new capabilities belong
+//!
+//! | capability | room | where it plugs in |
+//! |---|---|---|
+//! | peers for zone files (Atlas) | `atlas/`, an adapter beside [`folder`] | reads [`store`]'s announcements, fills its [`store::Archive`]; a worker of the [`daemon`] |
+//! | pins: keys bound to a name | `tlsa.rs` (pure), `trust/` (authority, verifier) | `resolver/zone.rs` adds RRsets before it looks into a zone; [`names`] gives owner and block |
+//! | system installation | `system/`, one file a mechanism | a subcommand of [`cli`]; files go through [`disk`] |
+//! | a chain without a node | `chain/log`, `chain/p2p` | one more [`chain::ChainSource`]; `virtualchain/proof.rs` for what is proved |
+//! | signing (DNSSEC) | `resolver/` decides, `dns/` encodes | between [`resolver::Answer`] and `dns/encode.rs`; keys in `dns/` |
+//! | zone transfer | `dns/transfer.rs` | one more variant of [`dns::Handled`]; zones come from [`names`] |
+//! | a status page | `api/http/` | reads the values that [`api`]'s replies are made of; a worker of the [`daemon`] |
+//! | storage (Gaia) | `storage/`, an adapter | URIs of a zone that [`names`] has; keys of the [`wallet`] |
+//! | migration to another chain | `virtualchain/` beside the walk, [`bns`] | a [`virtualchain::Sink`] that writes the final state |
 
 // Pure: values in, values out.
 pub mod bns;
