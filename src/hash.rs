@@ -27,10 +27,7 @@ macro_rules! hash_type {
         pub struct $name(pub [u8; $len]);
 
         impl $name {
-            /// Length in bytes.
-            pub const LEN: usize = $len;
-
-            /// The hash held by `bytes`, if there are exactly [`Self::LEN`] of them.
+            /// The hash held by `bytes`, if they have its length.
             pub fn from_slice(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().map(Self)
             }

@@ -225,7 +225,7 @@ impl Checked {
             name: name.to_string(),
             hash: ZonefileHash::of(bytes).to_string(),
             problems: zone.ignored().iter().map(ToString::to_string).collect(),
-            problem_count: zone.ignored_count() + zone.out_of_zone_count(),
+            problem_count: zone.ignored_count(),
             records: records(&zone),
         })
     }

@@ -58,9 +58,6 @@ impl Builder {
     /// Reports a part of the file that is not served.
     pub(super) fn note(&mut self, ignored: Ignored) {
         self.zone.ignored_count += 1;
-        if ignored.problem == Problem::OutOfZone {
-            self.zone.out_of_zone_count += 1;
-        }
         if self.zone.ignored.len() < IGNORED_KEPT {
             self.zone.ignored.push(ignored);
         }

@@ -20,6 +20,7 @@
 //!
 //! This module never checks hashes (`hash::ZonefileHash`), never decides what is answered (the
 //! resolver does) and never touches anything outside its arguments.
+#![doc = include_str!("format.md")]
 
 mod builder;
 mod field;
@@ -46,14 +47,14 @@ pub use zone::{Found, Node, RrSet, Zone, ZoneRecord};
 /// Longest zone file in bytes: what a reference node accepts (its `RPC_MAX_ZONEFILE_LEN`).
 pub const ZONEFILE_MAX: usize = 40_960;
 /// Records read from one zone file; reading stops there. Far above any use, and it bounds all later work.
-pub const RECORDS_MAX: usize = 1_000;
+const RECORDS_MAX: usize = 1_000;
 /// Records in one RRset; more would not fit into a DNS answer of reasonable size.
-pub const RRSET_MAX: usize = 100;
+const RRSET_MAX: usize = 100;
 /// Bytes of one record's data.
-pub const RDATA_MAX: usize = 4_096;
+const RDATA_MAX: usize = 4_096;
 /// Longest TTL in seconds, one day; whoever serves the records caps further (`max-ttl`).
 pub const TTL_MAX: u32 = 86_400;
 /// TTL in seconds of a record without one in a file without `$TTL`; the value all historical files state.
-pub const TTL_DEFAULT: u32 = 3_600;
+const TTL_DEFAULT: u32 = 3_600;
 /// Problems that are kept with their place; further ones are only counted.
-pub const IGNORED_KEPT: usize = 100;
+const IGNORED_KEPT: usize = 100;
