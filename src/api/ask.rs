@@ -48,8 +48,15 @@ pub trait Ask {
     }
 }
 
+/// The same through a reference, so that a daemon in process can be shared.
+impl<A: Ask> Ask for &A {
+    fn exchange(&self, request: &Request) -> Result<Reply, StateError> {
+        (**self).exchange(request)
+    }
+}
+
 /// What is wrong with a reply to another request.
-pub fn other_reply() -> StateError {
+fn other_reply() -> StateError {
     let text = "the daemon replied to another request: restart it, it may be of another version";
     StateError::Trouble(text.to_owned())
 }

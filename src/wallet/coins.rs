@@ -1,12 +1,12 @@
 //! Which outputs an operation spends, and what comes back as change.
 //!
-//! The sender of an operation is whoever owned the output that input 0 spends (wire-format.md §3). So the
+//! The sender of an operation is whoever owned the output that input 0 spends (wf §3). So the
 //! first coin is always the sender's; the others only pay, and may belong to anybody whose key is at hand.
 //! Coins are taken largest first, so that few inputs are signed and the choice is the same every time.
 
 use bitcoin::{Amount, FeeRate, OutPoint, Script, TxOut};
 
-/// Least worth of an output in satoshi: what wallets of the historical network used (wire-format.md §4).
+/// Least worth of an output in satoshi: what wallets of the historical network used (wf §4).
 pub const DUST: Amount = Amount::from_sat(5500);
 
 /// Size in bytes of an input that spends p2pkh: outpoint 36, script length 1, script up to 107, sequence 4.

@@ -1,6 +1,6 @@
 //! The scripts that can own names and pay for them: key hash, multisignature, and wrapped witness.
 //!
-//! Every input of an operation must spend p2pkh or p2sh (wire-format.md §1 step 4). A witness wrapped in p2sh
+//! Every input of an operation must spend p2pkh or p2sh (wf §1 step 4). A witness wrapped in p2sh
 //! counts as p2sh; a native one voids the operation, which is why there is no such lock here.
 
 use bitcoin::script::{Builder, PushBytesBuf};
@@ -123,7 +123,7 @@ impl Lock {
     }
 
     /// A scriptSig of the right form whose signature is a placeholder: rules look at its public key only
-    /// (wire-format.md §3).
+    /// (wf §3).
     pub fn placeholder(&self) -> ScriptBuf {
         match self {
             Self::KeyHash(key) => Builder::new()

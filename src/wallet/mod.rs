@@ -4,17 +4,20 @@
 //! Operation (payload, outputs) + Funding (sender, coins) --build--> Unsigned --sign--> Transaction
 //! ```
 //!
+//! - [`task`]: what an owner wants, from wish to block.
 //! - [`keys`]: keys that sign; [`lock`]: the scripts that they open; [`phrase`]: keys from words (BIP39, BIP32).
-//! - [`vault`]: keys at rest, encrypted; [`passphrase`]: what opens them; [`harden`]: keeps them out of core files.
+//! - [`vault`]: keys at rest, encrypted; [`harden`]: keeps them out of core files.
 //! - [`coins`]: which outputs to spend, and what change is left; [`fee`]: what miners get.
-//! - [`operation`]: the operations with their outputs in conventional order (wire-format.md §4).
-//! - [`crate::bns::forecast`]: whether the rules would accept them.
+//! - [`operation`]: the operations with their outputs in conventional order (wf §4).
 //! - [`sign`]: signatures for the inputs; [`psbt`]: the same for transactions that travel.
 //! - [`node`]: who supplies coins and takes transactions; [`bitcoind`]: a Bitcoin Core node.
-//! - [`journal`]: what is under way, on disk before it is sent.
+//! - [`journal`]: what is under way, on disk before it is sent; [`hex`]: how bytes are written there.
 //! - [`registrar`]: names onto an embedded chain, for the demo and tests.
 //!
-//! The daemon never opens a key: commands that sign run in the process of the command.
+//! The daemon never opens a key: commands that sign run in the process of the command. Nothing here prints, ends the
+//! process, or reads a terminal.
+//!
+#![doc = include_str!("formats.md")]
 
 pub mod bitcoind;
 pub mod coins;

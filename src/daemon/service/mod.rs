@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use answered::{Answered, trouble, usage};
 pub(super) use node::DevNode;
 
+use crate::api::ask::Ask;
 use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
 use crate::config::{Network, SourceKind};
@@ -24,6 +25,7 @@ use crate::daemon::preferences::Preferences;
 use crate::dns::Handler;
 use crate::folder::Folders;
 use crate::names::NameStore;
+use crate::wallet::task::state::StateError;
 
 /// What the answers are made from.
 pub struct Service {
@@ -56,13 +58,29 @@ impl Control for Service {
                 .status(&request)
                 .map(|reply| Reply::Status(Box::new(reply))),
             // Histories, forecasts and mining read and write the disk.
-            request @ (Request::Name(_)
+            request => tokio::task::block_in_place(|| self.at_once(request)),
+        };
+        reply.unwrap_or_else(|reply| *reply)
+    }
+}
+
+impl Service {
+    /// Replies to a request that waits for nobody: the state of names, and what the owner's engine asks.
+    fn at_once(&self, request: Request) -> Answered<Reply> {
+        match request {
+            Request::Name(_)
             | Request::Names(_)
             | Request::Namespace(_)
             | Request::Namespaces(_)
-            | Request::Prices(_)) => tokio::task::block_in_place(|| self.state_of_names(request)),
-            request => tokio::task::block_in_place(|| self.owner(request)),
-        };
-        reply.unwrap_or_else(|reply| *reply)
+            | Request::Prices(_) => self.state_of_names(request),
+            request => self.owner(request),
+        }
+    }
+}
+
+/// A program that runs the daemon in process owns names through this, without a socket.
+impl Ask for Service {
+    fn exchange(&self, request: &Request) -> Result<Reply, StateError> {
+        Ok(self.at_once(request.clone()).unwrap_or_else(|reply| *reply))
     }
 }
