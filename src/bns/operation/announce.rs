@@ -1,6 +1,6 @@
 //! ANNOUNCE: a message from the owner of a known name; changes nothing (sm §6.11).
 
-use super::Origin;
+use super::origin::Origin;
 use crate::bns::block::{Block, Checked, ensure};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;

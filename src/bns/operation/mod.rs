@@ -16,12 +16,12 @@ mod name_update;
 mod namespace_preorder;
 mod namespace_ready;
 mod namespace_reveal;
+mod origin;
 mod outputs;
 mod payment;
 mod read;
+mod text;
 mod token_transfer;
-
-use bitcoin::Txid;
 
 pub use announce::Announce;
 pub use name_import::NameImport;
@@ -33,16 +33,14 @@ pub use name_transfer::NameTransfer;
 pub use namespace_preorder::NamespacePreorder;
 pub use namespace_ready::NamespaceReady;
 pub use namespace_reveal::NamespaceReveal;
+pub use origin::Origin;
 pub use outputs::{Burn, Recipient};
 pub use token_transfer::TokenTransfer;
 
-use super::address::{Address, AddressVersions};
 use super::block::{Block, Checked, Refusal};
-use super::record::{Fee, NameOp, NameRecord, PublicKey, Script};
 use super::reject::Reject;
 use super::view::View;
 use super::wire::NameUpdate;
-use crate::virtualchain::serialize::{Hex, PythonFloat, Serializer};
 
 /// An operation as its transaction says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,21 +49,6 @@ pub struct Operation {
     pub origin: Origin,
     /// What it asks for.
     pub action: Action,
-}
-
-/// Who sent an operation and where it stands (wf §3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
-    /// Script of the output that input 0 spends.
-    pub sender: Script,
-    /// Its address.
-    pub address: Address,
-    /// The public key that an input reveals for it; never for p2sh.
-    pub sender_pubkey: Option<PublicKey>,
-    /// The transaction.
-    pub txid: Txid,
-    /// Its place in its block.
-    pub vtxindex: u32,
 }
 
 /// What an operation asks for.
@@ -140,48 +123,4 @@ impl Operation {
         };
         Ok(Some(text))
     }
-}
-
-impl Origin {
-    /// A row as this operation leaves it, as far as all operations do the same (sm §5).
-    fn touch(&self, record: NameRecord, op: NameOp) -> NameRecord {
-        NameRecord {
-            op,
-            txid: self.txid,
-            vtxindex: self.vtxindex,
-            ..record
-        }
-    }
-}
-
-/// Begins the canonical text of a name operation with the fields that all of them share (ch §1, HEAD).
-fn name_text(opcode: char, record: &NameRecord, versions: AddressVersions) -> Serializer {
-    let spell = |address: Option<Address>| address.map(|address| address.encode(versions));
-    let mut text = Serializer::new(opcode);
-    text.field(&record.name).optional(record.value_hash);
-    text.hex(&record.sender);
-    text.optional(record.sender_pubkey.as_deref().map(Hex));
-    text.optional(spell(record.address()));
-    text.field(record.block_number)
-        .field(record.preorder_block_number);
-    text.field(record.first_registered)
-        .field(record.last_renewed);
-    text.boolean(record.revoked).field(record.op.as_str());
-    text.field(record.txid).field(record.vtxindex);
-    match record.op_fee {
-        Fee::Satoshi(fee) => text.field(fee),
-        Fee::Float(fee) => text.field(PythonFloat(fee)),
-    };
-    text.optional(record.importer.as_deref().map(Hex));
-    text.optional(spell(record.importer_address));
-    text
-}
-
-/// The text of registrations, renewals and imports, which end with sender and address once more (quirk
-/// DUP-FIELDS).
-fn owner_text(opcode: char, record: &NameRecord, versions: AddressVersions) -> String {
-    let mut text = name_text(opcode, record, versions);
-    text.hex(&record.sender);
-    text.optional(record.address().map(|address| address.encode(versions)));
-    text.finish()
 }

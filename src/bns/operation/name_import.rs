@@ -1,6 +1,8 @@
 //! NAME_IMPORT: the revealer hands out names before the namespace is ready (sm §6.9).
 
-use super::{Origin, Recipient, owner_text};
+use super::origin::Origin;
+use super::outputs::Recipient;
+use super::text::owner_text;
 use crate::bns::address::Address;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::commitment::name_preorder_hash;

@@ -1,7 +1,8 @@
 //! NAME_PREORDER: burns a fee and commits to a name without saying it (sm §6.1).
 
+use super::origin::Origin;
+use super::outputs::Burn;
 use super::payment::ensure_funded;
-use super::{Burn, Origin};
 use crate::bns::address::AddressVersions;
 use crate::bns::block::{Block, Checked, ensure};
 use crate::bns::record::{Preorder, PreorderKind, TokenUnits};

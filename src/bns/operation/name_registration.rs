@@ -1,7 +1,9 @@
 //! NAME_REGISTRATION: reveals a preordered name and gives it to its owner (sm §6.2).
 
+use super::origin::Origin;
+use super::outputs::Recipient;
 use super::payment::Payment;
-use super::{Origin, Recipient, owner_text};
+use super::text::owner_text;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::commitment::name_preorder_hash;
 use crate::bns::life;

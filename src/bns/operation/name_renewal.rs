@@ -1,7 +1,9 @@
 //! NAME_RENEWAL: pays for another term; from epoch 3 on it may also transfer and update (sm §6.3).
 
+use super::origin::Origin;
+use super::outputs::Recipient;
 use super::payment::{Payment, ensure_funded};
-use super::{Origin, Recipient, owner_text};
+use super::text::owner_text;
 use crate::bns::address::Address;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::record::{Fee, NameOp, NameRecord};

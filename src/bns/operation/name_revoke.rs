@@ -1,6 +1,7 @@
 //! NAME_REVOKE: takes a name out of use until it expires (sm §6.6).
 
-use super::{Origin, name_text};
+use super::origin::Origin;
+use super::text::name_text;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::name::Name;
 use crate::bns::record::{NameOp, NameRecord};

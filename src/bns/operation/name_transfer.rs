@@ -1,6 +1,8 @@
 //! NAME_TRANSFER: gives a name to another script, with or without its zone file hash (sm §6.5).
 
-use super::{Origin, Recipient, name_text};
+use super::origin::Origin;
+use super::outputs::Recipient;
+use super::text::name_text;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::record::{NameOp, NameRecord};
 use crate::bns::reject::Reject;

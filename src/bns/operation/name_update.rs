@@ -1,6 +1,7 @@
 //! NAME_UPDATE: sets the zone file hash of a name that is only named by a hash (sm §6.4).
 
-use super::{Origin, name_text};
+use super::origin::Origin;
+use super::text::name_text;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::commitment::update_hash;
 use crate::bns::record::{NameOp, NameRecord};

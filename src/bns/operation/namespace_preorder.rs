@@ -1,8 +1,9 @@
 //! NAMESPACE_PREORDER: burns a fee and commits to a namespace without saying it (sm §6.7).
 
 use super::name_preorder::{Commitment, is_preordered, preorder};
+use super::origin::Origin;
+use super::outputs::Burn;
 use super::payment::ensure_funded;
-use super::{Burn, Origin};
 use crate::bns::address::AddressVersions;
 use crate::bns::block::{Block, Checked, ensure};
 use crate::bns::record::{Preorder, PreorderKind};

@@ -1,7 +1,7 @@
 //! NAMESPACE_READY: opens a namespace for registrations (sm §6.10).
 
-use super::Origin;
 use super::namespace_reveal::namespace_text;
+use super::origin::Origin;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::life;
 use crate::bns::name::NamespaceId;

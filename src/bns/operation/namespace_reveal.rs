@@ -1,6 +1,7 @@
 //! NAMESPACE_REVEAL: says which namespace was preordered and by which rules it goes (sm §6.8).
 
-use super::{Origin, Recipient};
+use super::origin::Origin;
+use super::outputs::Recipient;
 use crate::bns::address::AddressVersions;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::commitment::namespace_preorder_hash;

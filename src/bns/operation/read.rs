@@ -1,10 +1,10 @@
 //! Reads an operation from its transaction: payload, sender and outputs (wf §1, §3, §4). Needs no state.
 
+use super::origin::Origin;
 use super::outputs::Outputs;
 use super::{
     Action, Announce, NameImport, NamePreorder, NameRegistration, NameRenewal, NameRevoke,
-    NameTransfer, NamespacePreorder, NamespaceReady, NamespaceReveal, Operation, Origin,
-    TokenTransfer,
+    NameTransfer, NamespacePreorder, NamespaceReady, NamespaceReveal, Operation, TokenTransfer,
 };
 use crate::bns::address::Address;
 use crate::bns::epoch::Features;

@@ -1,7 +1,8 @@
 //! TOKEN_TRANSFER: moves tokens between accounts (sm §6.12).
 
 use super::name_preorder::STACKS;
-use super::{Origin, Recipient};
+use super::origin::Origin;
+use super::outputs::Recipient;
 use crate::bns::block::{Block, Checked, ensure};
 use crate::bns::record::Account;
 use crate::bns::reject::Reject;
