@@ -12,8 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use super::dns;
+use super::index::params;
+use super::running::Daemon;
+use super::source::DEV_CHAIN;
 use super::supervisor::{self, EndSignals};
-use super::{DEV_CHAIN, Daemon, dns, params};
 use crate::bns::{Bns, Name};
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock as _, SystemClock};

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::Context as _;
 
-use super::ARCHIVE;
 use crate::bns::Params;
 use crate::chain::ChainSource;
 use crate::clock::{Clock, SystemClock};
@@ -16,6 +15,8 @@ use crate::progress::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
 use crate::worker::Crew;
 
+/// Folder of the zone files in the data directory.
+const ARCHIVE: &str = "zonefiles";
 /// Database memory: a name's row is about 300 bytes, so this holds the pages of 100,000 names.
 const DATABASE_CACHE: usize = 32 << 20;
 

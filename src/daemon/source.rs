@@ -4,7 +4,6 @@ use std::fs;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use super::DEV_CHAIN;
 use crate::chain::ChainSource;
 use crate::chain::bitcoind::http::{Credentials, Limits, UserPassword};
 use crate::chain::bitcoind::{BitcoindSource, NodeOptions};
@@ -12,6 +11,9 @@ use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::dev::DevChain;
 use crate::config::{Config, Network, NodeConfig, SourceKind};
 use crate::wallet::harden;
+
+/// Folder of the embedded chain in the data directory.
+pub const DEV_CHAIN: &str = "chain";
 
 /// The configured source of blocks, for work without a daemon: an embedded chain is not begun by it.
 pub fn open_existing(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Daemon;
+use super::running::Daemon;
 
 /// Runs `work` on a runtime for sockets and tasks. While it runs, SIGHUP and panics are only logged.
 pub fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
