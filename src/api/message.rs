@@ -160,6 +160,10 @@ questions! {
     owner::MineRequest, Mine => Mined(owner::MinedReply);
     owner::FaucetRequest, Faucet => Mined(owner::MinedReply);
     LookupRequest, Lookup => Lookup(LookupReply);
+    ExplainRequest, Explain => Explain(Box<ExplainReply>);
+    CacheRequest, Cache => Cache(CacheReply);
+    PortalRequest, Portal => Portal(PortalReply);
+    PreferRequest, Prefer => Prefer(PreferReply);
     StatusRequest, Status => Status(Box<StatusReply>);
 }
 

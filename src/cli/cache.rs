@@ -5,7 +5,6 @@ use clap::Subcommand;
 use super::output::Page;
 use super::{CliError, Context, Exit};
 use crate::api::cache::{CacheReply, CacheRequest};
-use crate::api::message::{Reply, Request};
 
 /// Arguments of `bnsd cache`.
 #[derive(Debug, Subcommand)]
@@ -30,9 +29,7 @@ impl CacheCommand {
             CacheRequest::Flush { .. } => flushed,
             CacheRequest::Dump {} => dump,
         };
-        let Reply::Cache(reply) = context.ask(&Request::Cache(request))? else {
-            return Err(CliError::Unexpected);
-        };
+        let reply = context.answer(request)?;
         context.output.print(&reply, || page(&reply))?;
         Ok(Exit::Success)
     }

@@ -39,9 +39,6 @@ pub enum CliError {
     /// There is no valid configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The daemon sent the reply to another request.
-    #[error("the daemon replied to another request: restart it, it may be of another version")]
-    Unexpected,
     /// The daemon that this command became ended with an error.
     #[error("{0:#}")]
     Daemon(anyhow::Error),

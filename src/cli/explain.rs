@@ -7,7 +7,6 @@ use super::output::Page;
 use super::term::write_term;
 use super::{CliError, Context, Exit};
 use crate::api::explain::{ExplainReply, ExplainRequest, NameStatus, Side, ZonefileSource};
-use crate::api::message::{Reply, Request};
 
 /// Arguments of `bnsd explain`.
 #[derive(Debug, Args)]
@@ -22,13 +21,10 @@ pub struct Explain {
 impl Explain {
     /// Asks and prints.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let request = Request::Explain(ExplainRequest {
+        let reply = context.answer(ExplainRequest {
             name: self.name,
             record_type: self.record_type.to_ascii_uppercase(),
-        });
-        let Reply::Explain(reply) = context.ask(&request)? else {
-            return Err(CliError::Unexpected);
-        };
+        })?;
         context.output.print(&reply, || page(&reply))?;
         Ok(exit(&reply))
     }

@@ -5,7 +5,6 @@ use clap::Args;
 use super::output::Page;
 use super::{CliError, Context, Exit};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest};
-use crate::api::message::{Reply, Request};
 
 /// Arguments of `bnsd lookup`.
 #[derive(Debug, Args)]
@@ -23,14 +22,11 @@ pub struct Lookup {
 impl Lookup {
     /// Asks and prints.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let request = Request::Lookup(LookupRequest {
+        let reply = context.answer(LookupRequest {
             name: self.name,
             record_type: self.record_type.to_ascii_uppercase(),
             at: self.at,
-        });
-        let Reply::Lookup(reply) = context.ask(&request)? else {
-            return Err(CliError::Unexpected);
-        };
+        })?;
         context.output.print(&reply, || {
             let mut page = Page::default();
             write_answer(&reply, &mut page);

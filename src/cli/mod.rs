@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::api::ask::Ask as _;
 use crate::api::client::Client;
-use crate::api::message::{Question, Reply, Request};
+use crate::api::message::Question;
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
 mod cache;
@@ -188,11 +188,6 @@ impl Context {
     /// Reaches the running daemon.
     fn client(&self) -> Result<Client, CliError> {
         Ok(Client::new(self.config()?.control_candidates(&self.places)))
-    }
-
-    /// Asks the running daemon; an error reply is an error.
-    fn ask(&self, request: &Request) -> Result<Reply, CliError> {
-        Ok(self.client()?.reply(request)?)
     }
 
     /// The running daemon's answer to a question.

@@ -4,7 +4,6 @@ use clap::Subcommand;
 
 use super::output::Page;
 use super::{CliError, Context, Exit};
-use crate::api::message::{Reply, Request};
 use crate::api::portal::{PortalReply, PortalRequest, TIME, TIME_MAX};
 
 /// Arguments of `bnsd portal`.
@@ -34,9 +33,7 @@ impl PortalCommand {
             Self::Close => PortalRequest::Close {},
             Self::Show => PortalRequest::Show {},
         };
-        let Reply::Portal(reply) = context.ask(&Request::Portal(request))? else {
-            return Err(CliError::Unexpected);
-        };
+        let reply = context.answer(request)?;
         context.output.print(&reply, || page(&reply))?;
         Ok(Exit::Success)
     }

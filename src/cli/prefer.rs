@@ -4,7 +4,6 @@ use clap::{Args, ValueEnum};
 
 use super::output::Page;
 use super::{CliError, Context, Exit};
-use crate::api::message::{Reply, Request};
 use crate::api::prefer::{Choice, PreferReply, PreferRequest, Preferred};
 
 /// Arguments of `bnsd prefer`.
@@ -36,9 +35,7 @@ impl Prefer {
                 Side::Auto => Preferred::Auto,
             },
         });
-        let Reply::Prefer(reply) = context.ask(&Request::Prefer(PreferRequest { set }))? else {
-            return Err(CliError::Unexpected);
-        };
+        let reply = context.answer(PreferRequest { set })?;
         context.output.print(&reply, || page(&reply))?;
         Ok(Exit::Success)
     }

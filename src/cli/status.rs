@@ -6,7 +6,6 @@ use clap::Args;
 
 use super::output::{Page, Reader};
 use super::{CliError, Context, Exit};
-use crate::api::message::{Reply, Request};
 use crate::api::status::{StatusReply, StatusRequest, ZonefilesStatus};
 
 /// Arguments of `bnsd status`.
@@ -26,23 +25,16 @@ impl Status {
         if self.watch {
             return watch(context);
         }
-        let reply = ask(context, StatusRequest::default())?;
+        let reply = context.answer(StatusRequest::default())?;
         context.output.print(&reply, || page(&reply))?;
         Ok(Exit::Success)
-    }
-}
-
-fn ask(context: &Context, request: StatusRequest) -> Result<StatusReply, CliError> {
-    match context.ask(&Request::Status(request))? {
-        Reply::Status(reply) => Ok(*reply),
-        _ => Err(CliError::Unexpected),
     }
 }
 
 /// Ends with Ctrl-C, with the daemon, or with whoever reads.
 fn watch(context: &Context) -> Result<Exit, CliError> {
     loop {
-        let reply = ask(context, StatusRequest { busiest: true })?;
+        let reply = context.answer(StatusRequest { busiest: true })?;
         if context.output.refresh(&reply, || page(&reply))? == Reader::Gone {
             return Ok(Exit::Success);
         }
