@@ -2,8 +2,8 @@
 //!
 //! A connection costs a task and one buffer of [`REQUEST_MAX`] at most; there are never more than
 //! [`CONNECTIONS_MAX`], the next ones wait in the system's queue. A connection that says nothing for
-//! [`PATIENCE`] is closed. The socket's mode keeps other users away; that the user at the other end is our
-//! own or root is checked all the same, since a mode can be changed by accident.
+//! [`PATIENCE`] is closed. The socket's mode keeps other users away. The user at the other end is checked as well,
+//! since a mode can be changed by accident.
 
 use std::io;
 use std::path::Path;
@@ -66,7 +66,7 @@ impl Server {
             let place = Arc::clone(&places).acquire_owned().await;
             let place = place.expect("the semaphore is never closed");
             match self.listener.accept().await {
-                Ok((stream, _)) if is_ours(&stream) => {
+                Ok((stream, _)) if is_permitted(&stream) => {
                     let control = Arc::clone(&control);
                     connections.spawn(async move {
                         converse(stream, &*control).await;
@@ -86,7 +86,8 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-fn is_ours(stream: &UnixStream) -> bool {
+/// Whether the other end is the user that we act as, or root.
+fn is_permitted(stream: &UnixStream) -> bool {
     let ours = own_uid();
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
     peer.is_ok_and(|uid| uid == 0 || uid == ours)

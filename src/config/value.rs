@@ -54,7 +54,7 @@ pub fn cache_size(text: &str) -> Result<u32, String> {
     number(text, 1..=4096)
 }
 
-/// How long answers may be used after their time, in seconds, up to the seven days that are anybody's idea of it.
+/// How long answers may be used after their time, in seconds, up to the seven days that RFC 8767 §4 suggests for TTLs.
 pub fn stale(text: &str) -> Result<u32, String> {
     number(text, 0..=604_800)
 }
@@ -173,7 +173,7 @@ pub fn rate(text: &str) -> Result<u32, String> {
     number(text, 1..=1_000_000)
 }
 
-/// Blocks on top of an indexed one; more than a week of them is a slip of the pen.
+/// Blocks on top of an indexed one, at most about a week of them: more is certainly a typing error.
 pub fn confirmations(text: &str) -> Result<u32, String> {
     number(text, 0..=1_000)
 }

@@ -5,8 +5,9 @@
 //! may fail alone is started again by its owner ([`crate::dns`], the UDP loops) or costs one client one answer.
 
 use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -16,12 +17,18 @@ use super::running::Daemon;
 pub fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = runtime()?;
     report_panics();
-    let result = runtime.block_on(async {
+    let work = async {
         let hangups = register(SignalKind::hangup())?;
         tokio::select! {
             result = work => result,
             () = log_hangups(hangups) => Ok(()), // never
         }
+    };
+    let run = AssertUnwindSafe(|| runtime.block_on(work)); // nothing of it is used after a panic
+    let result = catch_unwind(run).unwrap_or_else(|_| {
+        Err(anyhow!(
+            "bnsd failed: start it again and report what the log says"
+        ))
     });
     if result.is_err() {
         runtime.shutdown_background(); // a thread that did not stop must not keep the process
