@@ -15,7 +15,7 @@ use super::ask::{ALL_TYPES, Ask, Key, NxdomainCut, key, split_key};
 use super::entry::Entry;
 use crate::wire;
 
-/// A response and the key it has, in bytes; the rest is what the table needs for an entry.
+/// What the table needs for an entry besides its key and its response, in bytes.
 const OVERHEAD: usize = 64;
 /// What an entry weighs on average, for the size of the tables.
 const ENTRY_AVERAGE: usize = 400;

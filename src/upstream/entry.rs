@@ -249,7 +249,7 @@ impl Entry {
             && !self.refreshing.swap(true, Ordering::Relaxed)
     }
 
-    /// Another took its place, or somebody wanted it forgotten.
+    /// Marks it as replaced or forgotten, so that it is looked up in the cache before it goes out again.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "bnsdcach" version: u32  upstreams: SHA-256  written: u64 (seconds since 1970)
-//! then for each response     key: u16 + bytes  channel: u8  remaining: u32 (seconds)  message: u16 + bytes
+//! then for each response   key: u16 + bytes  channel: u8  remaining: u32 (seconds)  message: u16 + bytes
 //! last                     SHA-256 of everything before it
 //! ```
 //!

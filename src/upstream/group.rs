@@ -1,7 +1,7 @@
 //! Upstreams that stand for each other: the fastest that is in service is asked, the others when it fails.
 //!
-//! No question costs more than [`TRIES`] packets, whoever they go to and whatever for; with all patience used up
-//! a stub resolver has not given up yet.
+//! No question costs more than [`TRIES`] packets, all upstreams together. All tries together take less time than a stub
+//! resolver waits.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

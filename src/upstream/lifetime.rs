@@ -19,7 +19,7 @@ pub enum Kind {
     NoData,
     /// The name is missing.
     NoSuchName,
-    /// Anything else, kept for nobody.
+    /// Anything else; it is not kept.
     Other,
 }
 

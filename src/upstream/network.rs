@@ -72,7 +72,7 @@ impl Forwarder {
         all.map(describe).collect()
     }
 
-    /// Whether somebody was named for this name in particular, which then is forwarded even if it is special.
+    /// Whether a route of the configuration covers a name. Such a name is forwarded even if it is special-use.
     pub fn has_route(&self, name: &DnsName) -> bool {
         self.table.load().has_route(name)
     }
