@@ -49,16 +49,6 @@ pub enum NamespacePrices {
     MicroStacks(Vec<u64>),
 }
 
-impl NamespacePrices {
-    /// Changes the price of ids with `length` characters.
-    pub(super) fn set(&mut self, length: usize, price: u64) {
-        let (Self::Satoshi(table) | Self::MicroStacks(table)) = self;
-        if let Some(entry) = table.get_mut(length) {
-            *entry = price;
-        }
-    }
-}
-
 /// A range of heights with its constants.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Epoch {

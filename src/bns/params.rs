@@ -1,7 +1,7 @@
 //! The constants of a virtualchain, as data (sm §8, §9).
 
 use super::address::{Address, AddressVersions};
-use super::epoch::{self, Epoch};
+use super::epoch::{self, Epoch, NamespacePrices};
 use super::name::Name;
 use crate::hash::ConsensusHash;
 
@@ -79,7 +79,11 @@ impl Params {
             ..Self::mainnet()
         };
         for epoch in params.epochs.iter_mut().take(2) {
-            epoch.namespace_prices.set(1, 4_100_000_000);
+            if let NamespacePrices::Satoshi(prices) = &mut epoch.namespace_prices
+                && let Some(price) = prices.get_mut(1)
+            {
+                *price = 4_100_000_000;
+            }
         }
         params
     }

@@ -180,6 +180,16 @@ fn rows_after<K: Ord, T>(changed: BTreeMap<K, Change<T>>) -> impl Iterator<Item 
     changed.into_values().filter_map(|change| change.after)
 }
 
+/// The row as the block left it, or as the base has it.
+fn current<K: Ord, T: Clone, E>(
+    rows: &BTreeMap<K, Change<T>>,
+    key: &K,
+    base: impl FnOnce() -> Result<Option<T>, E>,
+) -> Result<Option<T>, E> {
+    rows.get(key)
+        .map_or_else(base, |change| Ok(change.after.clone()))
+}
+
 fn put<K: Ord, T, E>(
     rows: &mut BTreeMap<K, Change<T>>,
     key: K,
@@ -208,10 +218,7 @@ impl<V: View> SnapshotView for Pending<'_, V> {
 
 impl<V: View> View for Pending<'_, V> {
     fn name(&self, name: &Name) -> Result<Option<NameRecord>, V::Error> {
-        match self.changes.names.get(name) {
-            Some(change) => Ok(change.after.clone()),
-            None => self.base.name(name),
-        }
+        current(&self.changes.names, name, || self.base.name(name))
     }
 
     fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, V::Error> {
@@ -240,10 +247,7 @@ impl<V: View> View for Pending<'_, V> {
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, V::Error> {
-        match self.changes.namespaces.get(id) {
-            Some(change) => Ok(change.after.clone()),
-            None => self.base.namespace(id),
-        }
+        current(&self.changes.namespaces, id, || self.base.namespace(id))
     }
 
     fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool, V::Error> {
@@ -271,16 +275,12 @@ impl<V: View> View for Pending<'_, V> {
     }
 
     fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, V::Error> {
-        match self.changes.keychains.get(id) {
-            Some(change) => Ok(change.after.clone()),
-            None => self.base.keychain(id),
-        }
+        current(&self.changes.keychains, id, || self.base.keychain(id))
     }
 
     fn account(&self, address: &Address) -> Result<Option<Account>, V::Error> {
-        match self.changes.accounts.get(address) {
-            Some(change) => Ok(change.after.clone()),
-            None => self.base.account(address),
-        }
+        current(&self.changes.accounts, address, || {
+            self.base.account(address)
+        })
     }
 }

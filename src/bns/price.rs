@@ -161,19 +161,22 @@ impl fmt::Display for Price {
 /// The fewest digits that spell a double, as Python's `repr` chooses them: between two spellings that are
 /// equally near it takes the even one, where Rust takes the greater.
 fn shortest(price: f64) -> String {
-    let (shortest, even) = if price < 1e16 {
-        let shortest = format!("{price:?}");
-        let decimals = shortest
-            .split_once('.')
-            .map_or(0, |(_, digits)| digits.len());
-        (shortest, format!("{price:.decimals$}"))
+    let plain = price < 1e16;
+    let shortest = if plain {
+        format!("{price:?}")
     } else {
-        let shortest = format!("{price:e}");
-        let mantissa = shortest
-            .split_once('e')
-            .map_or(0, |(digits, _)| digits.len());
-        let decimals = mantissa.saturating_sub(2);
-        (shortest, format!("{price:.decimals$e}"))
+        format!("{price:e}")
+    };
+    let fraction = shortest.split(['.', 'e']).nth(1).unwrap_or_default();
+    let decimals = if shortest.contains('.') {
+        fraction.len()
+    } else {
+        0
+    };
+    let even = if plain {
+        format!("{price:.decimals$}")
+    } else {
+        format!("{price:.decimals$e}")
     };
     if even.parse() == Ok(price) {
         even
@@ -303,11 +306,12 @@ mod tests {
 
     #[test]
     fn prices_print_as_in_the_reference() {
+        const TIED: f64 = 268_743_870_350_429.0;
         let cases = [
             (Price::Double(233.333_333_333_333_34), "233.33333333333334"),
             (Price::Double(5_163_905_443_290.0), "5163905443290.0"),
-            (Price::Double(268_743_870_350_429.125), "268743870350429.12"),
-            (Price::Double(268_743_870_350_429.375), "268743870350429.38"),
+            (Price::Double(TIED + 0.125), "268743870350429.12"),
+            (Price::Double(TIED + 0.375), "268743870350429.38"),
             (
                 Price::Double(2.063_211_398_010_88e16),
                 "2.06321139801088e+16",

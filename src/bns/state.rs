@@ -79,20 +79,12 @@ impl State {
     fn apply_changes(&mut self, changes: &Changes) {
         for (name, change) in &changes.names {
             self.index_name(name, change);
-            set(&mut self.names, name, change.after.as_ref());
         }
-        for (id, change) in &changes.namespaces {
-            set(&mut self.namespaces, id, change.after.as_ref());
-        }
-        for (key, change) in &changes.preorders {
-            set(&mut self.preorders, key, change.after.as_ref());
-        }
-        for (id, change) in &changes.keychains {
-            set(&mut self.keychains, id, change.after.as_ref());
-        }
-        for (address, change) in &changes.accounts {
-            set(&mut self.accounts, address, change.after.as_ref());
-        }
+        set_all(&mut self.names, &changes.names);
+        set_all(&mut self.namespaces, &changes.namespaces);
+        set_all(&mut self.preorders, &changes.preorders);
+        set_all(&mut self.keychains, &changes.keychains);
+        set_all(&mut self.accounts, &changes.accounts);
     }
 
     fn index_name(&mut self, name: &Name, change: &Change<NameRecord>) {
@@ -160,11 +152,13 @@ fn names_under<K: Ord>(index: &BTreeMap<K, BTreeSet<Name>>, key: &K) -> Vec<Name
     index.get(key).into_iter().flatten().cloned().collect()
 }
 
-fn set<K: Ord + Clone, T: Clone>(rows: &mut BTreeMap<K, T>, key: &K, row: Option<&T>) {
-    match row {
-        Some(row) => rows.insert(key.clone(), row.clone()),
-        None => rows.remove(key),
-    };
+fn set_all<K: Ord + Clone, T: Clone>(rows: &mut BTreeMap<K, T>, changes: &BTreeMap<K, Change<T>>) {
+    for (key, change) in changes {
+        match &change.after {
+            Some(row) => rows.insert(key.clone(), row.clone()),
+            None => rows.remove(key),
+        };
+    }
 }
 
 impl SnapshotView for State {

@@ -62,15 +62,6 @@ impl<T> Located<T> {
             item,
         }
     }
-
-    /// Something else at the same place.
-    fn with<U>(&self, item: U) -> Located<U> {
-        Located {
-            vtxindex: self.vtxindex,
-            txid: self.txid,
-            item,
-        }
-    }
 }
 
 /// What became of one operation.
@@ -133,7 +124,11 @@ pub fn connect_block<V: SnapshotView, M: StateMachine<V>>(
     }
     let processed = machine.process(height, &operations, view)?;
     let pairs = operations.iter().zip(processed.decisions);
-    decisions.extend(pairs.map(|(operation, decision)| operation.with(decision)));
+    decisions.extend(pairs.map(|(operation, item)| Located {
+        vtxindex: operation.vtxindex,
+        txid: operation.txid,
+        item,
+    }));
     decisions.sort_by_key(|decision| decision.vtxindex);
     Ok(BlockOutcome {
         height,

@@ -87,6 +87,13 @@ pub enum ScriptClass {
     Nonstandard,
 }
 
+impl ScriptClass {
+    /// Whether an output of this class can be spent by the sender of an operation (wf §1 step 4).
+    pub fn can_send(self) -> bool {
+        matches!(self, Self::P2pkh | Self::P2sh)
+    }
+}
+
 /// The class of a script.
 pub fn classify(script: &[u8]) -> ScriptClass {
     if p2pkh_hash(script).is_some() {

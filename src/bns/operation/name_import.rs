@@ -35,7 +35,7 @@ impl NameImport {
         let namespace = self.check(origin, block)?;
         let fresh = self.fresh_record(origin, block, &namespace);
         let record = match block.live_name(&self.name)? {
-            Some(live) => imported_again(fresh, live),
+            Some(live) => imported_again(fresh, &live),
             None => fresh,
         };
         let text = owner_text(';', &record, block.params.addresses);
@@ -119,7 +119,7 @@ impl NameImport {
 }
 
 /// The row of a name that was LIVE before: it keeps its heights and its commitment.
-fn imported_again(fresh: NameRecord, live: NameRecord) -> NameRecord {
+fn imported_again(fresh: NameRecord, live: &NameRecord) -> NameRecord {
     NameRecord {
         preorder_hash: live.preorder_hash,
         block_number: live.block_number,

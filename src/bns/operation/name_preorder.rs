@@ -62,6 +62,7 @@ impl NamePreorder {
 }
 
 /// What both kinds of preorder say.
+#[derive(Clone, Copy)]
 pub(super) struct Commitment {
     pub kind: PreorderKind,
     pub preorder_hash: PreorderHash,

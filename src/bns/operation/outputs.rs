@@ -42,23 +42,16 @@ impl<'t> Outputs<'t> {
     pub(super) fn typed(self, count: usize) -> Result<Self, Reject> {
         let allowed = |output: &TxOut| {
             let class = script::classify(output.script_pubkey.as_bytes());
-            use ScriptClass::{NullData, P2pkh, P2sh};
-            matches!(class, NullData | P2pkh | P2sh)
+            class == ScriptClass::NullData || class.can_send()
         };
-        if self.0.iter().take(count).all(allowed) {
-            Ok(self)
-        } else {
-            Err(Reject::Malformed)
-        }
+        require(self.0.iter().take(count).all(allowed))?;
+        Ok(self)
     }
 
     /// Refuses unless there are exactly `count` outputs.
     pub(super) fn exactly(self, count: usize) -> Result<Self, Reject> {
-        if self.0.len() == count {
-            Ok(self)
-        } else {
-            Err(Reject::Malformed)
-        }
+        require(self.0.len() == count)?;
+        Ok(self)
     }
 
     /// Who output `index` pays.
@@ -75,11 +68,8 @@ impl<'t> Outputs<'t> {
         let output = self.0.get(index).ok_or(Reject::Malformed)?;
         let address = Address::of_script(output.script_pubkey.as_bytes());
         let witness = script::classify(output.script_pubkey.as_bytes()) == ScriptClass::Witness;
-        if address.is_none() && !witness {
-            Err(Reject::Malformed)
-        } else {
-            Ok((address, output.value.to_sat()))
-        }
+        require(address.is_some() || witness)?;
+        Ok((address, output.value.to_sat()))
     }
 
     /// What output `index` pays.
@@ -89,5 +79,14 @@ impl<'t> Outputs<'t> {
             burn_address: self.recipient(index)?.address,
             op_fee: output.value.to_sat(),
         })
+    }
+}
+
+/// Refuses a payload that its outputs or the epoch contradict.
+pub(super) fn require(holds: bool) -> Result<(), Reject> {
+    if holds {
+        Ok(())
+    } else {
+        Err(Reject::Malformed)
     }
 }

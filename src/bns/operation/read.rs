@@ -1,7 +1,7 @@
 //! Reads an operation from its transaction: payload, sender and outputs (wf §1, §3, §4). Needs no state.
 
 use super::origin::Origin;
-use super::outputs::Outputs;
+use super::outputs::{Outputs, require};
 use super::{
     Action, Announce, NameImport, NamePreorder, NameRegistration, NameRenewal, NameRevoke,
     NameTransfer, NamespacePreorder, NamespaceReady, NamespaceReveal, Operation, TokenTransfer,
@@ -12,7 +12,7 @@ use crate::bns::params::Params;
 use crate::bns::reject::Reject;
 use crate::bns::wire::{self, Payload};
 use crate::hash::ZonefileHash;
-use crate::virtualchain::script::{self, ScriptClass};
+use crate::virtualchain::script;
 use crate::virtualchain::{Prevout, VirtualTransaction, scan};
 
 impl Operation {
@@ -63,8 +63,7 @@ fn origin(transaction: &VirtualTransaction) -> Result<Origin, Reject> {
 }
 
 fn can_send(prevout: &Prevout) -> bool {
-    let class = script::classify(prevout.script_pubkey.as_bytes());
-    matches!(class, ScriptClass::P2pkh | ScriptClass::P2sh)
+    script::classify(prevout.script_pubkey.as_bytes()).can_send()
 }
 
 /// Joins a payload with what the outputs mean for it (wf §4).
@@ -139,13 +138,4 @@ fn renewal(
         burn_address,
         op_fee,
     })
-}
-
-/// Refuses a payload that its outputs or the epoch contradict.
-fn require(holds: bool) -> Result<(), Reject> {
-    if holds {
-        Ok(())
-    } else {
-        Err(Reject::Malformed)
-    }
 }
