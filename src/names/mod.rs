@@ -10,17 +10,20 @@
 //! | `view.rs` | names at one height; what the resolver reads |
 //! | `state.rs` | how a name stands: registered, in grace, revoked, expired, and the end of its term |
 //! | `zone.rs` | zone files, read and kept |
+//! | `missing.rs` | which announced zone files the archive has |
 //! | `date.rs` | when a block was, or will be |
 //!
 //! The end of a name has one vocabulary, [`Term`](crate::bns::life::Term), in every command, reply and answer.
 
 mod date;
+mod missing;
 mod name_store;
 mod state;
 mod view;
 mod zone;
 
 pub use date::rfc3339;
+pub use missing::Zonefiles;
 pub use name_store::NameStore;
 pub use state::{NameState, Standing};
 pub use view::{Names, NamesError};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
-use super::view::{Names, Namespaces};
+use super::missing::{ZonefileList, Zonefiles};
+use super::view::{Names, NamesError, Namespaces};
 use super::zone::Zones;
 use crate::bns::params::Params;
 use crate::clock::Clock;
@@ -30,6 +31,7 @@ pub struct NameStore {
     pub progress: Arc<Progress>,
     /// For the lag.
     pub clock: Arc<dyn Clock>,
+    files: ZonefileList,
     zones: Arc<Zones>,
     namespaces: Arc<Namespaces>,
 }
@@ -44,6 +46,7 @@ impl NameStore {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            files: ZonefileList::new(Arc::clone(&store), Arc::clone(&archive)),
             zones: Arc::new(Zones::new(Arc::clone(&archive))),
             namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
             params,
@@ -57,6 +60,16 @@ impl NameStore {
     /// Forgets all zones, so that their files are read again.
     pub fn forget_zones(&self) {
         self.zones.forget();
+    }
+
+    /// Which zone files the archive has, and at most `limit` of those that it lacks. Looks at files, and may wait for the
+    /// disk; not before the first synchronisation has finished, whose blocks would have to wait: until then every zone
+    /// file counts as missing.
+    pub fn zonefiles(&self, limit: usize) -> Result<Zonefiles, NamesError> {
+        if self.progress.has_ever_synced() {
+            self.files.look()?;
+        }
+        self.files.read(limit)
     }
 
     /// The names at an indexed height; `None` if it is not indexed.

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use crate::bns::changes::Change;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{NameRecord, NamespaceRecord};
+use crate::hash::ZonefileHash;
 
 use super::codec::write_length;
 use super::error::StoreError;
 use super::key;
+use super::query::WantedZonefile;
 use super::record::Row;
 use super::table::{Rows, Tables, WriteTable};
 use super::undo::{Earlier, write_earlier};
@@ -73,6 +75,7 @@ pub(super) fn index_names(
             key::committed(key, &record.preorder_hash, name.as_str());
         };
         move_entry(&mut tables.name_preorders, before, after, by_preorder)?;
+        index_zonefile(tables, name, before, after)?;
         match (before, after) {
             (None, Some(_)) => {
                 let mut row = name.as_str().as_bytes().to_vec();
@@ -85,6 +88,46 @@ pub(super) fn index_names(
         }
     }
     Ok(())
+}
+
+/// The zone file that a record asks for; a revoked name has none.
+pub(super) fn wanted_zonefile(record: &NameRecord) -> Option<ZonefileHash> {
+    record.value_hash.filter(|_| !record.revoked)
+}
+
+/// Notes which zone file a name asks for now. Whether the archive has one that is new here is not known yet.
+pub(super) fn index_zonefile(
+    tables: &mut Tables<WriteTable<'_>>,
+    name: &Name,
+    before: Option<&NameRecord>,
+    after: Option<&NameRecord>,
+) -> Result<(), StoreError> {
+    let by_hash = |hash: &ZonefileHash, key: &mut Vec<u8>| key::zonefile(key, hash, name.as_str());
+    let (before, after) = (
+        before.and_then(wanted_zonefile),
+        after.and_then(wanted_zonefile),
+    );
+    for index in [&mut tables.zonefiles, &mut tables.missing_zonefiles] {
+        move_entry(index, before.as_ref(), after.as_ref(), by_hash)?;
+    }
+    Ok(())
+}
+
+/// Notes whether the archive has the zone file of a name, if that is still the one that the name asks for.
+pub(super) fn note_zonefile(
+    tables: &mut Tables<WriteTable<'_>>,
+    zonefile: &WantedZonefile,
+    present: bool,
+) -> Result<(), StoreError> {
+    let mut key = Vec::new();
+    key::zonefile(&mut key, &zonefile.hash, zonefile.name.as_str());
+    if present {
+        tables.missing_zonefiles.remove(&key)
+    } else if tables.zonefiles.get(&key, |_| Some(()))?.is_some() {
+        tables.missing_zonefiles.put(&key, &mut Vec::new())
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn index_namespaces(

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use redb::{Database, ReadableDatabase as _, WriteTransaction};
 
+use super::change::note_zonefile;
 use super::error::{OpenError, StoreError};
 use super::identity::ChainIdentity;
 use super::lock::DirectoryLock;
 use super::open;
+use super::query::WantedZonefile;
 use super::table::Tables;
 use super::view::StoreSnapshot;
 use super::writer::{ChangeNotice, Disconnected, Writer};
@@ -202,14 +204,35 @@ impl Store {
         Ok(transaction)
     }
 
+    /// Notes of zone files that current records ask for whether the archive has them. No subscriber is told: no name
+    /// changed. Nothing waits for the disk: what is lost in a crash is found out again.
+    pub fn note_zonefiles(&self, found: &[(WantedZonefile, bool)]) -> Result<(), StoreError> {
+        let mut transaction = self.database().begin_write()?;
+        open::make_fleeting(&mut transaction)?;
+        let mut tables = Tables::of_write(&transaction)?;
+        for (zonefile, present) in found {
+            note_zonefile(&mut tables, zonefile, *present)?;
+        }
+        drop(tables);
+        transaction.commit()?;
+        let _subscribers = self.subscribers.lock();
+        self.renew_snapshot()
+    }
+
     pub(super) fn publish(&self, notice: &ChangeNotice) -> Result<(), StoreError> {
-        let transaction = self.database().begin_read()?;
-        let snapshot = StoreSnapshot::new(Tables::of_snapshot(&transaction)?)?;
-        self.current.store(Arc::new(snapshot));
+        // Held from here on, so that no later snapshot is replaced by an earlier one.
         let subscribers = self.subscribers.lock();
+        self.renew_snapshot()?;
         for subscriber in subscribers.unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber(notice);
         }
+        Ok(())
+    }
+
+    fn renew_snapshot(&self) -> Result<(), StoreError> {
+        let transaction = self.database().begin_read()?;
+        let snapshot = StoreSnapshot::new(Tables::of_snapshot(&transaction)?)?;
+        self.current.store(Arc::new(snapshot));
         Ok(())
     }
 }

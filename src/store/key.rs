@@ -65,6 +65,13 @@ pub(super) fn announced(hash: &ZonefileHash, inventory_index: u32) -> [u8; 24] {
     key
 }
 
+/// `zone file hash ‖ name`
+pub(super) fn zonefile(key: &mut Vec<u8>, hash: &ZonefileHash, name: &str) {
+    key.clear();
+    key.extend_from_slice(hash.as_bytes());
+    key.extend_from_slice(name.as_bytes());
+}
+
 /// The name at the end of a key.
 pub(super) fn read_name(rest: &[u8]) -> Option<Name> {
     Name::from_bytes(rest).ok()

@@ -31,9 +31,7 @@ pub use compare::{Comparison, LastChange, RowDifference};
 pub use database::{Purpose, Store, StoreOptions};
 pub use error::{OpenError, StoreError};
 pub use identity::ChainIdentity;
-pub use query::{
-    Counts, HistoryEntry, MissingError, MissingZonefile, NamespaceHistoryEntry, Zonefiles,
-};
+pub use query::{Counts, HistoryEntry, NamespaceHistoryEntry, WantedZonefile};
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};
 pub use second::{SecondError, SecondStore};
 pub use view::{OpenState, StateReader, StoreSnapshot};

@@ -1,5 +1,6 @@
 //! Opening the database file: whose it is, and in which format.
 
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -8,16 +9,21 @@ use redb::{
     WriteTransaction,
 };
 
+use super::change::index_zonefile;
 use super::codec::{Field, Input};
 use super::error::{OpenError, StoreError};
 use super::identity::ChainIdentity;
+use super::record::Row as _;
 use super::table::{Tables, open_meta};
 use super::view::StoreSnapshot;
+use crate::bns::record::NameRecord;
 
 /// The database file in the data directory.
 const FILE_NAME: &str = "names.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The first format that there was; brought to the present one when it is opened.
+const OLDEST: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const CHAIN_KEY: &[u8] = b"chain";
 
@@ -25,6 +31,8 @@ const CHAIN_KEY: &[u8] = b"chain";
 enum Found {
     Nothing,
     Chain(ChainIdentity),
+    /// In an earlier format.
+    Earlier(ChainIdentity),
 }
 
 /// Opens the database of a data directory whose lock is held, and its first snapshot.
@@ -64,7 +72,7 @@ fn open_file(
     };
     match identify(&path, &database)? {
         Found::Nothing => initialise(&database, chain).map_err(damaged)?,
-        Found::Chain(found) if found != *chain => {
+        Found::Chain(found) | Found::Earlier(found) if found != *chain => {
             return Err(OpenError::WrongChain {
                 path,
                 found,
@@ -72,6 +80,10 @@ fn open_file(
             });
         }
         Found::Chain(_) => {}
+        Found::Earlier(_) => {
+            tracing::info!("the database is brought to format {FORMAT}");
+            upgrade(&database).map_err(damaged)?;
+        }
     }
     let snapshot = first_snapshot(&database).map_err(damaged)?;
     Ok((database, snapshot))
@@ -138,6 +150,7 @@ fn identify(path: &Path, database: &Database) -> Result<Found, OpenError> {
             known: FORMAT,
         }),
         Some((Some(FORMAT), Some(chain))) => Ok(Found::Chain(chain)),
+        Some((Some(OLDEST), Some(chain))) => Ok(Found::Earlier(chain)),
         Some((format, _)) => Err(damaged(format!("format {format:?} was never written"))),
     }
 }
@@ -149,7 +162,7 @@ fn read_meta(
     let format = meta.get(FORMAT_KEY, |row| {
         row.try_into().ok().map(u32::from_be_bytes)
     })?;
-    if format != Some(FORMAT) {
+    if !matches!(format, Some(OLDEST..=FORMAT)) {
         return Ok((format, None)); // another format may say the chain in another way
     }
     Ok((format, meta.get(CHAIN_KEY, read_chain)?))
@@ -163,6 +176,24 @@ fn initialise(database: &Database, chain: &ChainIdentity) -> Result<(), StoreErr
         .meta
         .put(FORMAT_KEY, &mut FORMAT.to_be_bytes().to_vec())?;
     tables.meta.put(CHAIN_KEY, &mut write_chain(chain))?;
+    drop(tables);
+    Ok(transaction.commit()?)
+}
+
+/// Brings a database of format 1 to this one, which lists zone files: from the names, in one transaction.
+fn upgrade(database: &Database) -> Result<(), StoreError> {
+    let mut transaction = database.begin_write()?;
+    make_durable(&mut transaction);
+    let mut tables = Tables::of_write(&transaction)?;
+    let everything = (Bound::Unbounded, Bound::Unbounded);
+    let names = tables.names.range(everything, usize::MAX, |key, row| {
+        NameRecord::read(NameRecord::read_key(key)?, row)
+    })?;
+    for record in names {
+        index_zonefile(&mut tables, &record.name, None, Some(&record))?;
+    }
+    let mut format = FORMAT.to_be_bytes().to_vec();
+    tables.meta.put(FORMAT_KEY, &mut format)?;
     drop(tables);
     Ok(transaction.commit()?)
 }

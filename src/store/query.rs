@@ -10,7 +10,6 @@ use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
 use crate::hash::ZonefileHash;
 
-use super::archive::{Archive, ArchiveError};
 use super::error::StoreError;
 use super::key;
 use super::record::Row;
@@ -55,35 +54,19 @@ pub struct Counts {
     pub preorders: u64,
     /// Announced zone files; a hash counts each time.
     pub announcements: u64,
+    /// Names whose current records ask for a zone file.
+    pub zonefiles: u64,
+    /// Those of them whose zone file the archive is not known to have.
+    pub missing_zonefiles: u64,
 }
 
-/// A zone file that a name's current record asks for and the archive lacks.
+/// A zone file that a name's current record asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingZonefile {
+pub struct WantedZonefile {
     /// The name.
     pub name: Name,
     /// Its zone file's hash.
     pub hash: ZonefileHash,
-}
-
-/// The zone files that current records ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Zonefiles {
-    /// How many names' zone files the archive has.
-    pub present: u64,
-    /// Those that it lacks, by name.
-    pub missing: Vec<MissingZonefile>,
-}
-
-/// Why the list of missing zone files cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum MissingError {
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The archive failed.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
@@ -167,6 +150,8 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
             namespaces: self.tables.namespaces.len()?,
             preorders: self.tables.preorders.len()?,
             announcements: self.tables.announcements.len()?,
+            zonefiles: self.tables.zonefiles.len()?,
+            missing_zonefiles: self.tables.missing_zonefiles.len()?,
         })
     }
 
@@ -228,46 +213,46 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         )
     }
 
-    /// Which of the zone files that current records ask for the archive has. Looks at every name.
-    ///
-    /// Revoked names have no zone file. Names that have expired are listed: when a name expires is the
-    /// rules' business.
-    pub fn zonefiles(&self, archive: &Archive) -> Result<Zonefiles, MissingError> {
-        let mut zonefiles = Zonefiles::default();
-        for wanted in self.current_zonefiles()? {
-            if archive.contains(&wanted.hash)? {
-                zonefiles.present += 1;
-            } else {
-                zonefiles.missing.push(wanted);
-            }
-        }
-        Ok(zonefiles)
+    /// At most `limit` of the zone files that current records ask for, by hash and name, those behind `after`. Revoked names
+    /// ask for none; names that have expired do: when a name expires is the rules' business.
+    pub fn wanted_zonefiles(
+        &self,
+        after: Option<&WantedZonefile>,
+        limit: usize,
+    ) -> Result<Vec<WantedZonefile>, StoreError> {
+        zonefiles_behind(&self.tables.zonefiles, after, limit)
     }
 
-    fn current_zonefiles(&self) -> Result<Vec<MissingZonefile>, StoreError> {
-        let everything = (Bound::Unbounded, Bound::Unbounded);
-        let rows = self
-            .tables
-            .names
-            .range(everything, usize::MAX, |key, row| {
-                let record: NameRecord = read_row(key, row)?;
-                let hash = record.value_hash.filter(|_| !record.revoked);
-                Some(hash.map(|hash| MissingZonefile {
-                    name: record.name,
-                    hash,
-                }))
-            })?;
-        Ok(rows.into_iter().flatten().collect())
+    /// The same of those that the archive is not known to have.
+    pub fn missing_zonefiles(
+        &self,
+        after: Option<&WantedZonefile>,
+        limit: usize,
+    ) -> Result<Vec<WantedZonefile>, StoreError> {
+        zonefiles_behind(&self.tables.missing_zonefiles, after, limit)
     }
 
-    /// Every row of every table but the undo data as a line of text, tables and rows in order.
+    /// Whether the archive is not known to have it.
+    pub fn is_missing(&self, zonefile: &WantedZonefile) -> Result<bool, StoreError> {
+        let mut key = Vec::new();
+        key::zonefile(&mut key, &zonefile.hash, zonefile.name.as_str());
+        let row = self.tables.missing_zonefiles.get(&key, |_| Some(()))?;
+        Ok(row.is_some())
+    }
+
+    /// Every row as a line of text, tables and rows in order, but for undo data and missing zone files.
     ///
-    /// Two databases that index the same chain to the same height dump the same text, whatever
-    /// reorganisations each went through on the way: undo data, which may differ in depth, is left out.
+    /// Two databases that index the same chain to the same height dump the same text, whatever reorganisations each went
+    /// through on the way and whatever their archives hold.
     pub fn dump(&self) -> Result<String, StoreError> {
         let mut text = String::new();
         for rows in self.tables.all() {
-            if rows.name() != self.tables.undo.name() {
+            if ![
+                self.tables.undo.name(),
+                self.tables.missing_zonefiles.name(),
+            ]
+            .contains(&rows.name())
+            {
                 dump_rows(rows, &mut text)?;
             }
         }
@@ -289,6 +274,25 @@ pub(super) fn dump_rows<T: ReadableTable<Bytes, Bytes>>(
 
 fn read_row<R: Row>(key: &[u8], row: &[u8]) -> Option<R> {
     R::read(R::read_key(key)?, row)
+}
+
+fn zonefiles_behind<T: ReadableTable<Bytes, Bytes>>(
+    rows: &Rows<T>,
+    after: Option<&WantedZonefile>,
+    limit: usize,
+) -> Result<Vec<WantedZonefile>, StoreError> {
+    let mut start = Vec::new();
+    let start = after.map_or(Bound::Unbounded, |last| {
+        key::zonefile(&mut start, &last.hash, last.name.as_str());
+        Bound::Excluded(&start[..])
+    });
+    rows.range((start, Bound::Unbounded), limit, |key, _| {
+        let (hash, name) = key.split_first_chunk()?;
+        Some(WantedZonefile {
+            name: key::read_name(name)?,
+            hash: ZonefileHash(*hash),
+        })
+    })
 }
 
 fn read_name_entry(name: &Name, place: &[u8], row: &[u8]) -> Option<HistoryEntry> {

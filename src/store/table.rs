@@ -99,6 +99,10 @@ tables! {
     announcements,
     /// Inventory indexes by zone file hash.
     announced_hashes,
+    /// Names by the hash of the zone file that their records ask for.
+    zonefiles,
+    /// Those of them whose zone file the archive is not known to have.
+    missing_zonefiles,
     /// The way back, per block.
     undo,
 }

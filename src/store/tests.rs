@@ -326,16 +326,42 @@ fn missing_zone_files_are_those_of_current_records() {
     for (height, record) in (FIRST..).zip([&a, &b, &c]) {
         connect_record(&store, height, record);
     }
-    let missing = store
-        .snapshot()
-        .zonefiles(&archive)
-        .expect("readable")
-        .missing;
-    let wanted = MissingZonefile {
-        name: b.name,
-        hash: b.value_hash.expect("it has one"),
+    let wanted = |record: &NameRecord| WantedZonefile {
+        name: record.name.clone(),
+        hash: record.value_hash.expect("it has one"),
     };
-    assert_eq!(missing, [wanted]);
+    let missing = |store: &Store| {
+        let snapshot = store.snapshot();
+        let missing = snapshot.missing_zonefiles(None, 9).expect("readable");
+        let counts = snapshot.counts().expect("readable");
+        assert_eq!(counts.missing_zonefiles, missing.len() as u64);
+        assert_eq!(counts.zonefiles, 2);
+        missing
+    };
+    assert_eq!(missing(&store).len(), 2, "nobody has looked");
+    let note = |record: &NameRecord, present| {
+        store
+            .note_zonefiles(&[(wanted(record), present)])
+            .expect("writable");
+    };
+    note(&a, archive.contains(&present).expect("readable"));
+    note(&c, false);
+    assert_eq!(missing(&store), [wanted(&b)]);
+    note(&a, false);
+    assert_eq!(missing(&store).len(), 2);
+    note(&a, true);
+
+    // Another zone file is looked for again, the former one no longer.
+    let other = NameRecord {
+        value_hash: Some(ZonefileHash([0xff; 20])),
+        ..b.clone()
+    };
+    connect_record(&store, FIRST + 3, &other);
+    assert_eq!(missing(&store), [wanted(&other)]);
+    note(&b, false);
+    assert_eq!(missing(&store), [wanted(&other)]);
+    store.disconnect().expect("it can be undone");
+    assert_eq!(missing(&store), [wanted(&b)]);
 }
 
 #[test]

@@ -54,8 +54,8 @@ impl Control for Service {
             Request::Cache(request) => self.cache(&request).map(Reply::Cache),
             Request::Portal(request) => self.portal(&request).map(Reply::Portal),
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
-            Request::Status(request) => self
-                .status(&request)
+            // A status looks at zone files.
+            Request::Status(request) => tokio::task::block_in_place(|| self.status(&request))
                 .map(|reply| Reply::Status(Box::new(reply))),
             // Histories, forecasts and mining read and write the disk.
             request => tokio::task::block_in_place(|| self.at_once(request)),

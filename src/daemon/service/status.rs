@@ -37,7 +37,7 @@ impl Service {
             names: counts.names,
             namespaces: counts.namespaces,
             preorders: counts.preorders,
-            zonefiles: self.zonefiles(&names)?,
+            zonefiles: self.zonefiles()?,
             upstreams: self.handler.forwarder().describe(),
             listeners: addresses(&self.listeners),
             tls_listeners: addresses(&self.tls_listeners),
@@ -71,19 +71,15 @@ impl Service {
         shown.collect()
     }
 
-    fn zonefiles(&self, names: &Names) -> Answered<ZonefilesStatus> {
-        let zonefiles = names
-            .snapshot()
-            .zonefiles(&self.names.archive)
-            .map_err(trouble)?;
+    fn zonefiles(&self) -> Answered<ZonefilesStatus> {
+        let zonefiles = self.names.zonefiles(LIST_MAX).map_err(trouble)?;
         let missing = &zonefiles.missing;
         let waiting = self.folders.waiting();
         Ok(ZonefilesStatus {
             present: zonefiles.present,
-            missing_count: missing.len() as u64,
+            missing_count: zonefiles.missing_count,
             missing: missing
                 .iter()
-                .take(LIST_MAX)
                 .map(|missing| MissingZonefile {
                     name: missing.name.to_string(),
                     hash: missing.hash.to_string(),

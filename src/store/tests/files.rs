@@ -35,21 +35,54 @@ fn a_newer_format_is_refused_and_left_alone() {
     let (scratch, store) = scratch();
     let transaction = store.begin().expect("writable");
     let mut tables = Tables::of_write(&transaction).expect("writable");
-    let mut newer = 2u32.to_be_bytes().to_vec();
+    let mut newer = 3u32.to_be_bytes().to_vec();
     tables.meta.put(b"format", &mut newer).expect("writable");
     drop(tables);
     transaction.commit().expect("writable");
     drop(store);
     let error = Store::open(scratch.path(), &chain(), StoreOptions::default())
-        .expect_err("format 2 is unknown");
+        .expect_err("format 3 is unknown");
     assert!(matches!(
         error,
         OpenError::NewerFormat {
-            found: 2,
-            known: 1,
+            found: 3,
+            known: 2,
             ..
         }
     ));
+}
+
+/// Format 1 had no tables of zone files.
+#[test]
+fn an_earlier_format_is_brought_to_this_one() {
+    let (scratch, store) = scratch();
+    connect_record(&store, FIRST, &record("a.id", NameOp::Register, FIRST));
+    let revoked = NameRecord {
+        revoked: true,
+        ..record("b.id", NameOp::Revoke, FIRST + 1)
+    };
+    connect_record(&store, FIRST + 1, &revoked);
+    let expected = full_dump(&store);
+    let transaction = store.begin().expect("writable");
+    let mut tables = Tables::of_write(&transaction).expect("writable");
+    let mut earlier = 1u32.to_be_bytes().to_vec();
+    tables.meta.put(b"format", &mut earlier).expect("writable");
+    drop(tables);
+    for table in ["zonefiles", "missing_zonefiles"] {
+        let table = redb::TableDefinition::<&[u8], &[u8]>::new(table);
+        assert!(transaction.delete_table(table).expect("writable"));
+    }
+    transaction.commit().expect("writable");
+    drop(store);
+    let store = open_at(scratch.path(), StoreOptions::default());
+    assert_eq!(full_dump(&store), expected);
+    connect_record(
+        &store,
+        FIRST + 2,
+        &record("a.id", NameOp::Update, FIRST + 2),
+    );
+    drop(store);
+    open_at(scratch.path(), StoreOptions::default());
 }
 
 /// A copy of the file while the store is open is what a kill leaves behind.
