@@ -20,7 +20,7 @@ pub struct Change<T> {
 
 impl<T> Change<T> {
     /// A row that is new.
-    pub fn insertion(row: T) -> Self {
+    pub(super) fn insertion(row: T) -> Self {
         Self {
             before: None,
             after: Some(row),
@@ -28,7 +28,7 @@ impl<T> Change<T> {
     }
 
     /// A row that goes.
-    pub fn removal(row: T) -> Self {
+    pub(super) fn removal(row: T) -> Self {
         Self {
             before: Some(row),
             after: None,

@@ -8,7 +8,7 @@ use crate::hash::{NameHash128, sha256};
 /// Longest name in bytes, namespace and dot included (wf §5).
 pub const NAME_MAX: usize = 37;
 /// Longest namespace id in bytes (wf §5).
-pub const NAMESPACE_ID_MAX: usize = 19;
+pub(super) const NAMESPACE_ID_MAX: usize = 19;
 
 /// Why a text is no name or namespace id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

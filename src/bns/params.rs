@@ -108,7 +108,7 @@ impl Params {
     }
 
     /// Whether `height` is one of those before the first block that hold the initial consensus hash.
-    pub fn is_pre_seeded(&self, height: u32) -> bool {
+    pub(super) fn is_pre_seeded(&self, height: u32) -> bool {
         height < self.first_block && self.first_block - height <= INITIAL_HEIGHTS
     }
 }

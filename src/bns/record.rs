@@ -246,7 +246,7 @@ pub struct PreorderKey {
 
 impl PreorderKey {
     /// The keys of every row with this commitment.
-    pub fn all_of(preorder_hash: PreorderHash) -> RangeInclusive<Self> {
+    pub(super) fn all_of(preorder_hash: PreorderHash) -> RangeInclusive<Self> {
         let key = |block_number, byte| Self {
             preorder_hash,
             block_number,

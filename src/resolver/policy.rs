@@ -110,7 +110,7 @@ impl Policy {
 
     /// The mode of one name: its namespace's, unless someone chose or the label is protected. A protected label
     /// shows nothing of the chain beside the legacy tree, whatever anybody chose for it.
-    pub fn mode_of_name(&self, name: &Name, namespace: &NamespaceId) -> EffectiveMode {
+    pub(super) fn mode_of_name(&self, name: &Name, namespace: &NamespaceId) -> EffectiveMode {
         let mode = self.mode(namespace);
         if mode.mode() != Mode::Only && is_protected(name) {
             return EffectiveMode::Default(Mode::Off);
@@ -145,7 +145,7 @@ fn is_icann_tld(label: &str) -> bool {
 }
 
 /// Whether the main chain has this namespace, apart from `id`.
-pub fn is_historical(id: &NamespaceId) -> bool {
+pub(super) fn is_historical(id: &NamespaceId) -> bool {
     HISTORICAL.contains(&id.as_str())
 }
 
