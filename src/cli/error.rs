@@ -27,6 +27,13 @@ pub enum Exit {
     Trouble = 3,
 }
 
+impl Exit {
+    /// Success for a yes.
+    pub fn success_if(yes: bool) -> Self {
+        if yes { Self::Success } else { Self::No }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -1,6 +1,6 @@
 //! `bnsd keys`: make, import, list and export the keys that own names. Needs no daemon.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use bitcoin::{NetworkKind, PrivateKey, PublicKey};
@@ -134,12 +134,10 @@ impl New {
         let passphrase = passphrases.choose("Passphrase for the new key: ")?;
         let file = vault.create(&self.name, &Secret::Phrase(phrase), &passphrase)?;
         let shown = shown(&file, 1, Some(words.to_string()));
-        context.output.print(&shown, || {
-            let mut page = page(std::slice::from_ref(&shown));
+        context.output.show(&shown, |page| {
+            shown.write(page);
             page.note("Write the words down on paper: whoever has them has your names, and without them a lost file is lost for ever.");
-            page
-        })?;
-        Ok(Exit::Success)
+        })
     }
 }
 
@@ -148,10 +146,7 @@ impl Import {
         let vault = vault_without_daemon(context, &self.keys)?;
         let file = match (self.multisig, &self.file) {
             (Some(required), _) => {
-                let members = self
-                    .member
-                    .iter()
-                    .map(|member| self.public_key(&vault, member));
+                let members = self.member.iter().map(|it| public_key(&vault, it));
                 let members = members.collect::<Result<Vec<_>, _>>()?;
                 vault.create_multisig(&self.name, required, members)
             }
@@ -163,23 +158,19 @@ impl Import {
             (None, None) => return Err(usage("name a file with --file")),
         };
         let shown = shown(&file?, 1, None);
-        context
-            .output
-            .print(&shown, || page(std::slice::from_ref(&shown)))?;
-        Ok(Exit::Success)
+        context.output.show(&shown, |page| shown.write(page))
     }
+}
 
-    fn public_key(&self, vault: &Vault, member: &str) -> Result<PublicKey, CliError> {
-        if let Ok(key) = member.parse::<PublicKey>() {
-            return Ok(key);
-        }
-        let reference: Reference = member.parse()?;
-        match vault.lock(&reference)? {
-            Lock::KeyHash(key) => Ok(key),
-            _ => Err(usage(
-                "a member is a public key or a key with a single signature",
-            )),
-        }
+fn public_key(vault: &Vault, member: &str) -> Result<PublicKey, CliError> {
+    if let Ok(key) = member.parse() {
+        return Ok(key);
+    }
+    match vault.lock(&member.parse()?)? {
+        Lock::KeyHash(key) => Ok(key),
+        _ => Err(usage(
+            "a member is a public key or a key with a single signature",
+        )),
     }
 }
 
@@ -187,12 +178,14 @@ impl List {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let vault = vault_without_daemon(context, &self.keys)?;
         let files = vault.list()?;
-        let keys: Vec<Shown> = files
-            .iter()
-            .map(|file| shown(file, self.addresses, None))
-            .collect();
-        context.output.print(&keys, || page(&keys))?;
-        Ok(Exit::Success)
+        let shown = files.iter().map(|file| shown(file, self.addresses, None));
+        let keys: Vec<Shown> = shown.collect();
+        context.output.show(&keys, |page| {
+            if keys.is_empty() {
+                page.note("There is no key yet: make one with `bnsd keys new me`.");
+            }
+            keys.iter().for_each(|key| key.write(page));
+        })
     }
 }
 
@@ -200,18 +193,13 @@ impl Export {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
         let vault = vault_without_daemon(context, &self.keys)?;
         let file = vault.load(&self.name)?;
-        let secret = if self.descriptor || !file.has_secret() {
-            None
-        } else {
+        let mut shown = shown(&file, 1, None);
+        if file.has_secret() && !self.descriptor {
             let passphrase = self.keys.passphrase().read("Passphrase: ")?;
             let opened = vault.open(&self.name, &passphrase)?;
-            Some(text_of(&opened, vault.network()))
-        };
-        let shown = shown(&file, 1, secret);
-        context
-            .output
-            .print(&shown, || page(std::slice::from_ref(&shown)))?;
-        Ok(Exit::Success)
+            shown.secret = Some(text_of(&opened, vault.network()));
+        }
+        context.output.show(&shown, |page| shown.write(page))
     }
 }
 
@@ -230,17 +218,12 @@ fn text_of(secret: &Secret, network: NetworkKind) -> String {
 fn read_secret(path: &Path, network: NetworkKind) -> Result<Secret, CliError> {
     let failed = CliError::file(path);
     let mut text = Zeroizing::new(String::new());
-    if path.as_os_str() == "-" {
-        std::io::stdin()
-            .take(SECRET_MAX)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-    } else {
-        let file = std::fs::File::open(path).map_err(failed)?;
-        file.take(SECRET_MAX)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-    }
+    let source: Box<dyn Read> = match path.as_os_str() == "-" {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(std::fs::File::open(path).map_err(failed)?),
+    };
+    let read = source.take(SECRET_MAX).read_to_string(&mut text);
+    read.map_err(failed)?;
     if let Ok(key) = PrivateKey::from_wif(text.trim()) {
         if key.network != network {
             return Err(usage(
@@ -305,24 +288,19 @@ fn shown(file: &KeyFile, count: u32, secret: Option<String>) -> Shown {
     }
 }
 
-fn page(keys: &[Shown]) -> Page {
-    let mut page = Page::default();
-    if keys.is_empty() {
-        page.note("There is no key yet: make one with `bnsd keys new me`.");
-    }
-    for key in keys {
-        page.heading(format!("{} ({}, {})", key.name, key.kind, key.network));
-        for address in &key.addresses {
+impl Shown {
+    fn write(&self, page: &mut Page) {
+        page.heading(format!("{} ({}, {})", self.name, self.kind, self.network));
+        for address in &self.addresses {
             page.row([
                 format!("  {}", address.key),
                 address.address.clone(),
                 format!("for {}", address.use_for),
             ]);
         }
-        for address in key.addresses.iter().filter(|_| key.kind == "multisig") {
+        for address in self.addresses.iter().filter(|_| self.kind == "multisig") {
             page.row([format!("  {}", address.descriptor)]);
         }
-        page.entry_if("secret", key.secret.as_ref());
+        page.entry_if("secret", self.secret.as_ref());
     }
-    page
 }

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::CliError;
+use super::{CliError, Exit};
 
 /// Where and how results are printed.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,20 @@ impl Output {
         };
         // A reader that has seen enough (`bnsd status | head`) is no trouble.
         write(&text).map(|_| ()).map_err(CliError::Output)
+    }
+
+    /// Prints `value` like [`Output::print`], on a page that `write` fills, and says that all went well.
+    pub fn show<T: Serialize>(
+        self,
+        value: &T,
+        write: impl FnOnce(&mut Page),
+    ) -> Result<Exit, CliError> {
+        let page = || {
+            let mut page = Page::default();
+            write(&mut page);
+            page
+        };
+        self.print(value, page).map(|()| Exit::Success)
     }
 
     /// Prints `value` again: JSON as a line of its own, a page over the one before where that is a terminal.
@@ -139,11 +153,6 @@ impl Page {
         if let Some(value) = value {
             self.entry(label, &value);
         }
-    }
-
-    /// Puts another page below this one.
-    pub fn append(&mut self, other: Self) {
-        self.lines.extend(other.lines);
     }
 
     /// Writes it to the standard error, beside the result of a command.

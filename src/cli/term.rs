@@ -1,41 +1,43 @@
-//! The end of a name on a page, in the same words in every command.
+//! The price and the end of a name on a page, in the same words in every command.
 
 use super::output::Page;
-use crate::api::names::TermReply;
+use crate::api::names::{PriceReply, TermReply};
 
-/// A height with its date.
-type Block<'a> = (Option<u32>, &'a Option<String>);
+/// Writes what a name or namespace costs.
+pub fn write_price(page: &mut Page, subject: &str, price: &PriceReply) {
+    let satoshi = price.satoshi.map(|satoshi| format!("{satoshi} satoshi"));
+    let tokens = price.micro_stacks.map(|amount| format!("{amount} µSTX"));
+    page.heading(subject);
+    page.entry_if("price", satoshi);
+    page.entry_if("or", tokens);
+    page.entry("paid to", &price.pay_to);
+}
 
 /// Writes a line for each of the heights that come.
 pub fn write_term(term: &TermReply, page: &mut Page) {
-    page.entry_if(
-        "grace start",
-        block((term.grace_start, &term.grace_start_estimated)),
-    );
-    page.entry_if(
-        "last resolves",
-        block((term.last_resolves, &term.last_resolves_estimated)),
-    );
-    page.entry_if(
-        "renewal deadline",
-        block((term.renewal_deadline, &term.renewal_deadline_estimated)),
-    );
+    let (grace, last) = (&term.grace_start_estimated, &term.last_resolves_estimated);
+    page.entry_if("grace start", block(term.grace_start, grace));
+    page.entry_if("last resolves", block(term.last_resolves, last));
+    page.entry_if("renewal deadline", renewal_deadline(term));
     page.entry_if("free from", free_from(term));
+}
+
+fn renewal_deadline(term: &TermReply) -> Option<String> {
+    block(term.renewal_deadline, &term.renewal_deadline_estimated)
 }
 
 /// The first block in which somebody else can register it.
 pub fn free_from(term: &TermReply) -> Option<String> {
-    block((term.free_from, &term.free_from_estimated))
+    block(term.free_from, &term.free_from_estimated)
 }
 
 /// What the owner has to know in one line of a list.
 pub fn next_end(term: &TermReply) -> Option<String> {
-    let deadline = block((term.renewal_deadline, &term.renewal_deadline_estimated));
-    deadline.map(|block| format!("renewal deadline {block}"))
+    renewal_deadline(term).map(|block| format!("renewal deadline {block}"))
 }
 
 /// `105 (about 2027-03-01)`: the day is an estimate, and enough.
-fn block((height, date): Block<'_>) -> Option<String> {
+fn block(height: Option<u32>, date: &Option<String>) -> Option<String> {
     let height = height?;
     let day = date.as_ref().and_then(|date| date.split('T').next());
     Some(day.map_or_else(

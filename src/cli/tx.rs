@@ -6,9 +6,9 @@ use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Amount, Psbt, Transaction};
 use clap::{Args, Subcommand};
 
-use super::output::Page;
 use super::own::{KeyOptions, Shown, open, print_psbt, write_psbt};
 use super::{CliError, Context, Exit};
+use crate::api::message::Question;
 use crate::api::owner::{FaucetRequest, MineRequest, MinedReply};
 use crate::wallet::harden;
 use crate::wallet::psbt;
@@ -21,24 +21,25 @@ const MINED_AT_ONCE: u32 = 200;
 #[derive(Debug, Subcommand)]
 pub enum TxCommand {
     /// Show what a PSBT or raw transaction does.
-    Decode(Named),
+    Decode {
+        /// A PSBT, or a transaction in hex.
+        file: PathBuf,
+        #[command(flatten)]
+        keys: KeyOptions,
+    },
     /// Add the signatures that the keys here can give to a PSBT.
     Sign(Sign),
     /// Send a signed PSBT or raw transaction.
     Send(Send),
     /// Get worthless coins; on the embedded chain only.
-    Faucet(Faucet),
+    Faucet {
+        /// Who gets them.
+        address: String,
+        /// How many satoshi.
+        satoshi: u64,
+    },
     /// Mine blocks; on the embedded chain only.
     Mine(Mine),
-}
-
-/// A file with a transaction.
-#[derive(Debug, Args)]
-pub struct Named {
-    /// A PSBT, or a transaction in hex.
-    file: PathBuf,
-    #[command(flatten)]
-    keys: KeyOptions,
 }
 
 /// Arguments of `bnsd tx sign`.
@@ -66,15 +67,6 @@ pub struct Send {
     unchecked: bool,
     #[command(flatten)]
     keys: KeyOptions,
-}
-
-/// Arguments of `bnsd tx faucet`.
-#[derive(Debug, Args)]
-pub struct Faucet {
-    /// Who gets them.
-    address: String,
-    /// How many satoshi.
-    satoshi: u64,
 }
 
 /// Arguments of `bnsd tx mine`.
@@ -105,31 +97,27 @@ impl TxCommand {
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         harden::forbid_dumps();
         match self {
-            Self::Decode(named) => decode(&named, context),
+            Self::Decode { file, keys } => decode(&file, &keys, context),
             Self::Sign(sign) => sign.run(context),
             Self::Send(send) => send.run(context),
-            Self::Faucet(faucet) => mined(
-                context,
-                &context.answer(FaucetRequest {
-                    address: faucet.address,
-                    satoshi: Amount::from_sat(faucet.satoshi),
-                })?,
-            ),
+            Self::Faucet { address, satoshi } => {
+                let satoshi = Amount::from_sat(satoshi);
+                mined(context, FaucetRequest { address, satoshi })
+            }
             Self::Mine(mine) => mine.run(context),
         }
     }
 }
 
-fn decode(named: &Named, context: &Context) -> Result<Exit, CliError> {
-    let wallet = open(context, &named.keys)?;
-    match read(&named.file)? {
+fn decode(file: &Path, keys: &KeyOptions, context: &Context) -> Result<Exit, CliError> {
+    let wallet = open(context, keys)?;
+    match read(file)? {
         Found::Raw(transaction) => {
             let spent = wallet.spent(&transaction)?.unwrap_or_default();
             Shown::new(&transaction, true, 0).print(context, &wallet, &transaction, &spent)
         }
         Found::Psbt(found) => print_psbt(context, &wallet, &found),
-    }?;
-    Ok(Exit::Success)
+    }
 }
 
 impl Sign {
@@ -141,21 +129,15 @@ impl Sign {
         write_psbt(self.output.as_ref().unwrap_or(&self.file), &psbt)?;
         let complete = psbt::is_complete(&psbt);
         let shown = Shown::new(&psbt.unsigned_tx, complete, added);
-        context.output.print(&shown, || {
-            let mut page = Page::default();
+        context.output.show(&shown, |page| {
             page.heading(format!("{added} signatures added"));
             page.note(if complete {
                 "It is complete: send it with `bnsd tx send`."
             } else {
                 "Others have to sign it too."
             });
-            page
         })?;
-        Ok(if added > 0 || complete {
-            Exit::Success
-        } else {
-            Exit::No
-        })
+        Ok(Exit::success_if(added > 0 || complete))
     }
 
     /// The PSBT with the signatures of all its copies.
@@ -190,8 +172,7 @@ impl Send {
         };
         let begun = wallet.send(&transaction, spent.as_deref(), check)?;
         let shown = Shown::new(&transaction, true, 0);
-        context.output.print(&shown, || {
-            let mut page = Page::default();
+        context.output.show(&shown, |page| {
             page.heading("sent");
             page.entry("txid", &shown.txid);
             if let Some(begun) = begun {
@@ -200,9 +181,7 @@ impl Send {
                     begun.goal, begun.goal, begun.subject
                 ));
             }
-            page
-        })?;
-        Ok(Exit::Success)
+        })
     }
 }
 
@@ -213,32 +192,27 @@ impl Mine {
             (_, true) => Some(true),
             _ => None,
         };
+        let request = |blocks| MineRequest {
+            blocks,
+            automatic,
+            empty: self.empty,
+        };
         let mut left = self.blocks;
-        loop {
-            let blocks = left.min(MINED_AT_ONCE);
-            left -= blocks;
-            let reply = context.answer(MineRequest {
-                blocks,
-                automatic,
-                empty: self.empty,
-            })?;
-            if left == 0 {
-                return mined(context, &reply);
-            }
+        while left > MINED_AT_ONCE {
+            context.answer(request(MINED_AT_ONCE))?;
+            left -= MINED_AT_ONCE;
         }
+        mined(context, request(left))
     }
 }
 
-fn mined(context: &Context, reply: &MinedReply) -> Result<Exit, CliError> {
-    context.output.print(reply, || page(reply))?;
-    Ok(Exit::Success)
-}
-
-fn page(reply: &MinedReply) -> Page {
-    let mut page = Page::default();
-    page.entry("height", &reply.height);
-    page.entry("waiting", &reply.waiting);
-    page
+/// Asks for something that changes the embedded chain, and shows how it stands then.
+fn mined(context: &Context, request: impl Question<Answer = MinedReply>) -> Result<Exit, CliError> {
+    let reply = context.answer(request)?;
+    context.output.show(&reply, |page| {
+        page.entry("height", &reply.height);
+        page.entry("waiting", &reply.waiting);
+    })
 }
 
 /// A PSBT from a file.

@@ -1,5 +1,7 @@
 //! `bnsd zonefile`: write, check and publish the text that a name says.
 
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -27,6 +29,11 @@ use crate::zonefile::{Zone, mnemonic, parse, render_data};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const PACE: Duration = Duration::from_millis(50);
+/// Stand where no address was given (RFC 5737, RFC 3849).
+const EXAMPLES: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
 /// Subcommands of `bnsd zonefile`.
 #[derive(Debug, Subcommand)]
@@ -38,11 +45,17 @@ pub enum ZonefileCommand {
     /// Say every problem of a zone file with line and column, and what resolvers will see.
     Check(File),
     /// Print the hash that the chain would hold.
-    Hash(Bare),
+    Hash {
+        /// The zone file.
+        file: PathBuf,
+    },
     /// Announce a zone file, hand it to the daemon, and wait until DNS answers with it.
     Publish(Publish),
     /// Print the zone file of a name.
-    Export(Export),
+    Export {
+        /// The name.
+        name: String,
+    },
     /// List the zone files that the chain announces and the daemon lacks.
     Missing,
 }
@@ -72,7 +85,7 @@ pub struct New {
     template: Template,
     /// IPv4 or IPv6 address of the host; can be repeated
     #[arg(long, value_name = "ADDRESS")]
-    address: Vec<std::net::IpAddr>,
+    address: Vec<IpAddr>,
     /// Where the profile is
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -100,13 +113,6 @@ pub struct File {
     file: PathBuf,
 }
 
-/// A file.
-#[derive(Debug, Args)]
-pub struct Bare {
-    /// The zone file.
-    file: PathBuf,
-}
-
 /// Arguments of `bnsd zonefile publish`.
 #[derive(Debug, Args)]
 pub struct Publish {
@@ -121,13 +127,6 @@ pub struct Publish {
     options: SendOptions,
 }
 
-/// Arguments of `bnsd zonefile export`.
-#[derive(Debug, Args)]
-pub struct Export {
-    /// The name.
-    name: String,
-}
-
 impl ZonefileCommand {
     /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
@@ -135,9 +134,9 @@ impl ZonefileCommand {
             Self::New(new) => new.run(context),
             Self::Edit(edit) => edit.run(context),
             Self::Check(file) => file.check(context),
-            Self::Hash(bare) => bare.hash(context),
+            Self::Hash { file } => hash(&file, context),
             Self::Publish(publish) => publish.run(context),
-            Self::Export(export) => export.run(context),
+            Self::Export { name } => export(&name, context),
             Self::Missing => missing(context),
         }
     }
@@ -147,60 +146,38 @@ impl ZonefileCommand {
 
 impl New {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let name = name(&self.name)?;
-        let text = self.text(&name);
-        context
-            .output
-            .print(&serde_json::json!({"zonefile": text}), || {
-                let mut page = Page::default();
-                for line in text.lines() {
-                    page.heading(line);
-                }
-                page
-            })?;
-        Ok(Exit::Success)
+        let text = self.text(&name(&self.name)?);
+        let reply = serde_json::json!({ "zonefile": text });
+        context.output.show(&reply, |page| {
+            for line in text.lines() {
+                page.heading(line);
+            }
+        })
     }
 
-    /// A file that is sound as it is; documentation addresses stand where nothing was given (RFC 5737, RFC 3849).
+    /// A file that is sound as it is; examples stand where nothing was given.
     fn text(&self, name: &Name) -> String {
-        let mut text = format!("$ORIGIN {name}\n$TTL 3600\n");
-        let url = self.url.clone();
-        let url = url.unwrap_or_else(|| format!("https://example.com/{name}/profile.json"));
         let digest = self.digest.clone().unwrap_or_else(|| "00".repeat(32));
-        match self.template {
-            Template::Web => {
-                self.push_addresses(&mut text);
-                text.push_str(&format!("www CNAME {name}.\n"));
+        let records = match self.template {
+            Template::Web => format!("www CNAME {name}.\n"),
+            Template::Profile => {
+                let url = self.url.clone();
+                let url = url.unwrap_or_else(|| format!("https://example.com/{name}/profile.json"));
+                format!("_http._tcp URI 10 1 \"{url}\"\n")
             }
-            Template::Profile => text.push_str(&format!("_http._tcp URI 10 1 \"{url}\"\n")),
-            Template::Tls => {
-                self.push_addresses(&mut text);
-                text.push_str(&format!("_443._tcp TLSA 3 1 1 {digest}\n"));
-            }
-            Template::Mail => {
-                self.push_addresses(&mut text);
-                text.push_str(&format!("@ MX 10 {name}.\n@ TXT \"v=spf1 mx -all\"\n"));
-            }
-            Template::Ssh => {
-                self.push_addresses(&mut text);
-                text.push_str(&format!("@ SSHFP 4 2 {digest}\n"));
-            }
-        }
-        text
-    }
-
-    fn push_addresses(&self, text: &mut String) {
-        let example = ["192.0.2.1".to_owned(), "2001:db8::1".to_owned()];
-        let given: Vec<String> = self.address.iter().map(ToString::to_string).collect();
-        let addresses = if given.is_empty() {
-            example.to_vec()
-        } else {
-            given
+            Template::Tls => format!("_443._tcp TLSA 3 1 1 {digest}\n"),
+            Template::Mail => format!("@ MX 10 {name}.\n@ TXT \"v=spf1 mx -all\"\n"),
+            Template::Ssh => format!("@ SSHFP 4 2 {digest}\n"),
         };
-        for address in addresses {
-            let kind = if address.contains(':') { "AAAA" } else { "A" };
-            text.push_str(&format!("@ {kind} {address}\n"));
-        }
+        let addresses: &[IpAddr] = match (self.template, self.address.as_slice()) {
+            (Template::Profile, _) => &[],
+            (_, []) => &EXAMPLES,
+            (_, given) => given,
+        };
+        let kind = |address: &IpAddr| if address.is_ipv6() { "AAAA" } else { "A" };
+        let hosts = addresses.iter();
+        let hosts: String = hosts.map(|it| format!("@ {} {it}\n", kind(it))).collect();
+        format!("$ORIGIN {name}\n$TTL 3600\n{hosts}{records}")
     }
 }
 
@@ -230,8 +207,7 @@ impl Checked {
         })
     }
 
-    fn page(&self) -> Page {
-        let mut page = Page::default();
+    fn write(&self, page: &mut Page) {
         page.entry("hash", &self.hash);
         if !self.problems.is_empty() {
             page.heading("ignored");
@@ -243,7 +219,11 @@ impl Checked {
         for record in &self.records {
             page.row([format!("  {record}")]);
         }
-        page
+    }
+
+    /// No, if parts of the file are ignored.
+    fn exit(&self) -> Exit {
+        Exit::success_if(self.problem_count == 0)
     }
 }
 
@@ -264,27 +244,15 @@ impl File {
     fn check(self, context: &Context) -> Result<Exit, CliError> {
         let bytes = read_zonefile(&self.file)?;
         let checked = Checked::of(&name(&self.name)?, &bytes)?;
-        context.output.print(&checked, || checked.page())?;
-        Ok(if checked.problem_count == 0 {
-            Exit::Success
-        } else {
-            Exit::No
-        })
+        context.output.show(&checked, |page| checked.write(page))?;
+        Ok(checked.exit())
     }
 }
 
-impl Bare {
-    fn hash(self, context: &Context) -> Result<Exit, CliError> {
-        let hash = ZonefileHash::of(&read_zonefile(&self.file)?).to_string();
-        context
-            .output
-            .print(&serde_json::json!({"hash": hash}), || {
-                let mut page = Page::default();
-                page.heading(&hash);
-                page
-            })?;
-        Ok(Exit::Success)
-    }
+fn hash(file: &Path, context: &Context) -> Result<Exit, CliError> {
+    let hash = ZonefileHash::of(&read_zonefile(file)?).to_string();
+    let reply = serde_json::json!({ "hash": hash });
+    context.output.show(&reply, |page| page.heading(&hash))
 }
 
 // ---- edit -----------------------------------------------------------------------------------------------
@@ -306,24 +274,17 @@ impl Edit {
         edit(&path)?;
         let after = read_zonefile(&path)?;
         let checked = Checked::of(&name, &after)?;
-        context.output.print(&checked, || {
-            let mut page = Page::default();
+        context.output.show(&checked, |page| {
             for line in differences(&before, &after) {
                 page.row([line]);
             }
-            let mut shown = checked.page();
-            shown.note(format!(
-                "Publish it with `bnsd zonefile publish {name} {}`.",
-                path.display()
+            checked.write(page);
+            let path = path.display();
+            page.note(format!(
+                "Publish it with `bnsd zonefile publish {name} {path}`."
             ));
-            page.append(shown);
-            page
         })?;
-        Ok(if checked.problem_count == 0 {
-            Exit::Success
-        } else {
-            Exit::No
-        })
+        Ok(checked.exit())
     }
 }
 
@@ -347,33 +308,25 @@ fn edit(path: &Path) -> Result<(), CliError> {
 
 /// Lines that only one side has, with `-` and `+`.
 fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
-    let (before, after) = (
+    let (old, new) = (
         String::from_utf8_lossy(before),
         String::from_utf8_lossy(after),
     );
-    let (old, new): (Vec<&str>, Vec<&str>) = (before.lines().collect(), after.lines().collect());
-    let gone = old
-        .iter()
-        .filter(|line| !new.contains(line))
-        .map(|line| format!("- {line}"));
-    let come = new
-        .iter()
-        .filter(|line| !old.contains(line))
-        .map(|line| format!("+ {line}"));
-    gone.chain(come).collect()
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let gone = old.iter().filter(|line| !new.contains(line));
+    let come = new.iter().filter(|line| !old.contains(line));
+    gone.map(|line| format!("- {line}"))
+        .chain(come.map(|line| format!("+ {line}")))
+        .collect()
 }
 
 /// The zone file that the chain announces, if it is there.
 fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> {
-    let reply = state_of(context, name)?;
-    let hash = reply
-        .zonefile_hash
-        .as_ref()
-        .and_then(|hash| hash.parse().ok());
-    let Some(hash) = hash else {
-        return Ok(None);
-    };
-    Ok(context.answer(ZonefileRequest { hash })?.zonefile)
+    let hash = state_of(context, name)?.zonefile_hash;
+    match hash.and_then(|hash| hash.parse().ok()) {
+        Some(hash) => Ok(context.answer(ZonefileRequest { hash })?.zonefile),
+        None => Ok(None),
+    }
 }
 
 // ---- publish and the rest -------------------------------------------------------------------------------
@@ -385,7 +338,9 @@ impl Publish {
         let bytes = read_zonefile(&self.file)?;
         let checked = Checked::of(&name, &bytes)?;
         if checked.problem_count > 0 && !self.with_problems {
-            checked.page().say();
+            let mut page = Page::default();
+            checked.write(&mut page);
+            page.say();
             let text = format!(
                 "{} problems: mend them, or insist with --with-problems. Nothing was sent.",
                 checked.problem_count
@@ -396,13 +351,14 @@ impl Publish {
         if !self.options.dry_run {
             wallet.state.publish(&bytes)?;
         }
+        let zonefile = ZonefileHash::of(&bytes);
         let wish = Wish::Update {
             name: name.clone(),
-            zonefile: ZonefileHash::of(&bytes),
+            zonefile,
         };
         let outcome = wallet.carry_out(&wish, &self.options.means())?;
         if let Outcome::Accepted(_) = outcome {
-            wait_for_dns(context, &name, &ZonefileHash::of(&bytes))?;
+            wait_for_dns(context, &name, &zonefile)?;
         }
         let psbt = self.options.psbt.as_deref();
         report(context, &wallet, name.as_str(), outcome, psbt)
@@ -433,33 +389,25 @@ fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(
     }
 }
 
-impl Export {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let name = name(&self.name)?;
-        let bytes = current(context, &name)?;
-        let bytes = bytes.ok_or_else(|| {
-            CliError::No(format!(
-                "there is no zone file of {name} here: see `bnsd explain {name}`"
-            ))
-        })?;
-        use std::io::Write as _;
-        std::io::stdout()
-            .write_all(&bytes)
-            .map_err(CliError::Output)?;
-        Ok(Exit::Success)
-    }
+fn export(text: &str, context: &Context) -> Result<Exit, CliError> {
+    let name = name(text)?;
+    let bytes = current(context, &name)?.ok_or_else(|| {
+        CliError::No(format!(
+            "there is no zone file of {name} here: see `bnsd explain {name}`"
+        ))
+    })?;
+    let written = std::io::stdout().write_all(&bytes);
+    written.map_err(CliError::Output)?;
+    Ok(Exit::Success)
 }
 
 fn missing(context: &Context) -> Result<Exit, CliError> {
     let reply = context.answer(StatusRequest::default())?;
     let missing = &reply.zonefiles.missing;
-    context.output.print(missing, || {
-        let mut page = Page::default();
+    context.output.show(missing, |page| {
         page.note(format!("{} missing", reply.zonefiles.missing_count));
         for file in missing {
             page.row([file.hash.clone(), file.name.clone()]);
         }
-        page
-    })?;
-    Ok(Exit::Success)
+    })
 }

@@ -22,9 +22,9 @@ pub struct Register {
     options: SendOptions,
 }
 
-/// Arguments of `bnsd name update`.
+/// Arguments of `bnsd name update` and `bnsd name renew`.
 #[derive(Debug, Args)]
-pub struct Update {
+pub struct Change {
     /// The name.
     name: String,
     #[command(flatten)]
@@ -44,17 +44,6 @@ pub struct Transfer {
     /// Let the new owner start without a zone file
     #[arg(long)]
     drop_zonefile: bool,
-    #[command(flatten)]
-    options: SendOptions,
-}
-
-/// Arguments of `bnsd name renew`.
-#[derive(Debug, Args)]
-pub struct Renew {
-    /// The name.
-    name: String,
-    #[command(flatten)]
-    zonefile: ZonefileChoice,
     #[command(flatten)]
     options: SendOptions,
 }
@@ -94,8 +83,7 @@ impl Register {
 
     /// Preorders, registers and waits.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        carry_out(context, &wallet, &self.wish(&wallet)?, &self.options)
+        carry_out(context, &self.options, |wallet| self.wish(wallet))
     }
 
     fn wish(&self, wallet: &Wallet<'_>) -> Result<Wish, CliError> {
@@ -108,65 +96,65 @@ impl Register {
     }
 }
 
-impl Update {
+impl Change {
     /// Announces the zone file and waits.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        let wish = Wish::Update {
-            name: name(&self.name)?,
-            zonefile: self.zonefile.required(&wallet, self.options.dry_run)?,
-        };
-        carry_out(context, &wallet, &wish, &self.options)
+    pub fn update(self, context: &Context) -> Result<Exit, CliError> {
+        carry_out(context, &self.options, |wallet| {
+            Ok(Wish::Update {
+                name: name(&self.name)?,
+                zonefile: self.zonefile.required(wallet, self.options.dry_run)?,
+            })
+        })
+    }
+
+    /// Renews the name and waits.
+    pub fn renew(self, context: &Context) -> Result<Exit, CliError> {
+        carry_out(context, &self.options, |wallet| {
+            Ok(Wish::Renew {
+                name: name(&self.name)?,
+                zonefile: self.zonefile.publish(wallet, self.options.dry_run)?,
+            })
+        })
     }
 }
 
 impl Transfer {
     /// Transfers the name and waits.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        let wish = Wish::Transfer {
-            name: name(&self.name)?,
-            to: wallet.address(&self.to)?,
-            zonefile: if self.drop_zonefile {
-                OnTransfer::ClearZonefile
-            } else {
-                OnTransfer::KeepZonefile
-            },
-        };
-        carry_out(context, &wallet, &wish, &self.options)
-    }
-}
-
-impl Renew {
-    /// Renews the name and waits.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        let wish = Wish::Renew {
-            name: name(&self.name)?,
-            zonefile: self.zonefile.publish(&wallet, self.options.dry_run)?,
-        };
-        carry_out(context, &wallet, &wish, &self.options)
+        carry_out(context, &self.options, |wallet| {
+            Ok(Wish::Transfer {
+                name: name(&self.name)?,
+                to: wallet.address(&self.to)?,
+                zonefile: match self.drop_zonefile {
+                    true => OnTransfer::ClearZonefile,
+                    false => OnTransfer::KeepZonefile,
+                },
+            })
+        })
     }
 }
 
 impl Revoke {
     /// Revokes the name and waits.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        let name = name(&self.name)?;
-        carry_out(context, &wallet, &Wish::Revoke { name }, &self.options)
+        let wish = |_: &Wallet<'_>| {
+            Ok(Wish::Revoke {
+                name: name(&self.name)?,
+            })
+        };
+        carry_out(context, &self.options, wish)
     }
 }
 
 impl Import {
     /// Imports the name and waits.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        let wish = Wish::Import {
-            name: name(&self.name)?,
-            owner: wallet.address(&self.owner)?,
-            zonefile: self.zonefile.required(&wallet, self.options.dry_run)?,
-        };
-        carry_out(context, &wallet, &wish, &self.options)
+        carry_out(context, &self.options, |wallet| {
+            Ok(Wish::Import {
+                name: name(&self.name)?,
+                owner: wallet.address(&self.owner)?,
+                zonefile: self.zonefile.required(wallet, self.options.dry_run)?,
+            })
+        })
     }
 }

@@ -36,11 +36,11 @@ pub enum NameCommand {
     /// Register a name: preorder, wait, register, wait. Run it again if it was stopped.
     Register(change::Register),
     /// Announce another zone file.
-    Update(change::Update),
+    Update(change::Change),
     /// Give a name to another address.
     Transfer(change::Transfer),
     /// Pay for another term.
-    Renew(change::Renew),
+    Renew(change::Change),
     /// Take a name out of use until it expires.
     Revoke(change::Revoke),
     /// Put a name into a namespace that is not open yet.
@@ -66,9 +66,9 @@ impl NameCommand {
             Self::Watch(watch) => watch.run(context),
             Self::Preorder(register) => register.preorder(context),
             Self::Register(register) => register.run(context),
-            Self::Update(update) => update.run(context),
+            Self::Update(change) => change.update(context),
             Self::Transfer(transfer) => transfer.run(context),
-            Self::Renew(renew) => renew.run(context),
+            Self::Renew(change) => change.renew(context),
             Self::Revoke(revoke) => revoke.run(context),
             Self::Import(import) => import.run(context),
             Self::Sell(sell) => sell.run(context),

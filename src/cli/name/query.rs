@@ -8,9 +8,8 @@ use clap::Args;
 use crate::api::names::{NameReply, NameRow, NameState, NamesRequest};
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, name, open, state_of};
-use crate::cli::term::{free_from, next_end, write_term};
+use crate::cli::term::{free_from, next_end, write_price, write_term};
 use crate::cli::{CliError, Context, Exit};
-use crate::wallet::task::Wallet;
 
 /// How often a watched name is looked at.
 const WATCH: Duration = Duration::from_secs(2);
@@ -76,87 +75,56 @@ impl One {
     /// Prints the price.
     pub fn price(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
-        let Some(price) = &reply.price else {
-            let text = format!(
-                "{} has no price: its namespace was never revealed",
-                reply.name
-            );
-            return Err(CliError::No(text));
-        };
-        context.output.print(price, || {
-            let mut page = Page::default();
-            page.heading(&reply.name);
-            page.entry_if(
-                "price",
-                price.satoshi.map(|satoshi| format!("{satoshi} satoshi")),
-            );
-            page.entry_if(
-                "or",
-                price.micro_stacks.map(|amount| format!("{amount} µSTX")),
-            );
-            page.entry("paid to", &price.pay_to);
-            page
+        let price = reply.price.as_ref().ok_or_else(|| {
+            let name = &reply.name;
+            CliError::No(format!(
+                "{name} has no price: its namespace was never revealed"
+            ))
         })?;
-        Ok(Exit::Success)
+        let write = |page: &mut Page| write_price(page, &reply.name, price);
+        context.output.show(price, write)
     }
 
     /// Prints whether it is free; exit code 1 if it is not.
     pub fn available(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
         let free = reply.state == NameState::Free && reply.price.is_some();
-        context.output.print(&reply, || {
-            let mut page = Page::default();
-            match (free, reply.price.is_some()) {
-                (true, _) => page.heading(format!("{} is free", reply.name)),
-                (false, false) => page.heading(format!("{} has no namespace yet", reply.name)),
-                (false, true) => page.heading(format!("{} is taken", reply.name)),
-            }
+        context.output.show(&reply, |page| {
+            let answer = match (free, reply.price.is_some()) {
+                (true, _) => "is free",
+                (false, false) => "has no namespace yet",
+                (false, true) => "is taken",
+            };
+            page.heading(format!("{} {answer}", reply.name));
             page.entry_if("free from", free_from(&reply.term).filter(|_| !free));
-            page
         })?;
-        Ok(if free { Exit::Success } else { Exit::No })
+        Ok(Exit::success_if(free))
     }
 
     /// Prints everything about it.
     pub fn show(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
-        context.output.print(&reply, || page(&reply))?;
-        Ok(exit(&reply))
+        context.output.show(&reply, |page| write(page, &reply))?;
+        Ok(Exit::success_if(reply.state != NameState::Free))
     }
 
     /// Prints its operations.
     pub fn history(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
-        context.output.print(&reply.history, || {
-            let mut page = Page::default();
+        context.output.show(&reply.history, |page| {
             page.heading(&reply.name);
             for event in &reply.history {
+                let zonefile = event.zonefile_hash.as_deref();
                 page.row([
                     format!("  {}", event.height),
                     event.operation.clone(),
                     event.owner.clone().unwrap_or_default(),
-                    event
-                        .zonefile_hash
-                        .clone()
-                        .unwrap_or_else(|| "no zone file".to_owned()),
+                    zonefile.unwrap_or("no zone file").to_owned(),
                     event.txid.clone(),
                 ]);
             }
-            page
         })?;
-        Ok(if reply.history.is_empty() {
-            Exit::No
-        } else {
-            Exit::Success
-        })
-    }
-}
-
-fn exit(reply: &NameReply) -> Exit {
-    if reply.state == NameState::Free {
-        Exit::No
-    } else {
-        Exit::Success
+        Ok(Exit::success_if(!reply.history.is_empty()))
     }
 }
 
@@ -169,58 +137,59 @@ fn state(state: NameState) -> &'static str {
     }
 }
 
-fn page(reply: &NameReply) -> Page {
-    let mut page = Page::default();
+fn write(page: &mut Page, reply: &NameReply) {
     page.heading(&reply.name);
     page.entry("state", state(reply.state));
     page.entry_if("owner", reply.owner.as_ref());
     page.entry_if("zone file hash", reply.zonefile_hash.as_ref());
     if reply.zonefile_hash.is_some() {
-        page.entry(
-            "zone file",
-            if reply.zonefile_present {
-                "present"
-            } else {
-                "missing"
-            },
-        );
+        let present = if reply.zonefile_present {
+            "present"
+        } else {
+            "missing"
+        };
+        page.entry("zone file", present);
     }
     page.entry_if("last operation", reply.operation.as_ref());
     page.entry_if("at height", reply.height);
     page.entry_if("transaction", reply.txid.as_ref());
     page.entry_if("registered at", reply.first_registered);
     page.entry_if("renewed at", reply.last_renewed);
-    write_term(&reply.term, &mut page);
+    write_term(&reply.term, page);
     let price = reply.price.as_ref().and_then(|price| price.satoshi);
     page.entry_if("price", price.map(|satoshi| format!("{satoshi} satoshi")));
-    page
 }
 
-/// The addresses of all keys here.
-fn own_addresses(wallet: &Wallet<'_>) -> Result<Vec<String>, CliError> {
+/// The addresses that were named, or those of all keys here.
+fn owners(
+    context: &Context,
+    keys: &KeyOptions,
+    named: Vec<String>,
+) -> Result<Vec<String>, CliError> {
+    if !named.is_empty() {
+        return Ok(named);
+    }
+    let wallet = open(context, keys)?;
     let addresses = wallet.keyring.addresses()?.into_iter();
     Ok(addresses.map(|address| wallet.text(address)).collect())
 }
 
-fn names(context: &Context, mut request: NamesRequest) -> Result<Vec<NameRow>, CliError> {
-    let mut names = Vec::new();
+/// Prints the names that a request finds, whatever the number of replies.
+fn list(context: &Context, mut request: NamesRequest) -> Result<Exit, CliError> {
+    let mut names: Vec<NameRow> = Vec::new();
     loop {
         let reply = context.answer(request.clone())?;
         names.extend(reply.names);
-        match reply.next {
-            Some(next) => request.after = Some(next),
-            None => return Ok(names),
+        if reply.next.is_none() {
+            break;
         }
+        request.after = reply.next;
     }
-}
-
-fn print(context: &Context, names: &[NameRow]) -> Result<Exit, CliError> {
-    context.output.print(&names, || {
-        let mut page = Page::default();
+    context.output.show(&names, |page| {
         if names.is_empty() {
             page.note("none");
         }
-        for name in names {
+        for name in &names {
             page.row([
                 name.name.clone(),
                 state(name.state).to_owned(),
@@ -228,41 +197,33 @@ fn print(context: &Context, names: &[NameRow]) -> Result<Exit, CliError> {
                 next_end(&name.term).unwrap_or_default(),
             ]);
         }
-        page
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 impl List {
     /// Prints the list.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let owners = match (self.all, self.owner.is_empty()) {
-            (true, _) => Vec::new(),
-            (false, false) => self.owner,
-            (false, true) => own_addresses(&open(context, &self.keys)?)?,
+        let owners = match self.all {
+            true => Vec::new(),
+            false => owners(context, &self.keys, self.owner)?,
         };
         let request = NamesRequest {
             owners,
             ..NamesRequest::default()
         };
-        print(context, &names(context, request)?)
+        list(context, request)
     }
 }
 
 impl Expiring {
     /// Prints the list.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let owners = if self.owner.is_empty() {
-            own_addresses(&open(context, &self.keys)?)?
-        } else {
-            self.owner
-        };
         let request = NamesRequest {
-            owners,
+            owners: owners(context, &self.keys, self.owner)?,
             expiring_within: Some(self.within),
             after: None,
         };
-        print(context, &names(context, request)?)
+        list(context, request)
     }
 }
 
@@ -275,33 +236,25 @@ impl Pending {
             journal.remove(subject)?;
         }
         let tasks = journal.list()?;
-        context.output.print(&tasks, || {
-            let mut page = Page::default();
+        context.output.show(&tasks, |page| {
             if tasks.is_empty() {
                 page.note("Nothing is under way.");
             }
             for task in &tasks {
                 page.heading(format!("{}: {}", task.subject, task.goal));
                 for step in &task.steps {
-                    let newest = step.attempts.last();
-                    let txids = newest.map(|attempt| {
-                        let txids = attempt.txids().into_iter();
-                        txids
-                            .map(|txid| txid.to_string())
-                            .collect::<Vec<_>>()
-                            .join(" ")
-                    });
+                    let done = step.done.map(|height| format!("done at {height}"));
+                    let newest = step.attempts.last().into_iter();
+                    let txids = newest.flat_map(|attempt| attempt.txids());
+                    let txids: Vec<String> = txids.map(|txid| txid.to_string()).collect();
                     page.row([
                         format!("  {}", step.operation),
-                        step.done
-                            .map_or("waiting".to_owned(), |height| format!("done at {height}")),
-                        txids.unwrap_or_default(),
+                        done.unwrap_or("waiting".to_owned()),
+                        txids.join(" "),
                     ]);
                 }
             }
-            page
-        })?;
-        Ok(Exit::Success)
+        })
     }
 }
 
@@ -310,19 +263,18 @@ impl Watch {
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         let name = name(&self.name)?;
         let mut before = state_of(context, &name)?;
-        context.output.print(&before, || page(&before))?;
+        context.output.show(&before, |page| write(page, &before))?;
         loop {
             sleep(WATCH);
             let now = state_of(context, &name)?;
             let changed = (&now.txid, now.state, now.zonefile_present)
                 != (&before.txid, before.state, before.zonefile_present);
             if changed {
-                context.output.print(&now, || {
-                    let mut page = page(&now);
+                context.output.show(&now, |page| {
+                    write(page, &now);
                     if now.owner != before.owner {
                         page.heading("THE OWNER CHANGED: its key is another one");
                     }
-                    page
                 })?;
                 if self.once {
                     return Ok(Exit::Success);

@@ -61,19 +61,13 @@ impl Sell {
         };
         let sale = wallet.accept(&name, buyer, price, read_psbt(bid)?, &means)?;
         if self.options.dry_run {
-            print_psbt(context, &wallet, &sale)?;
-            return Ok(Exit::Success);
+            return print_psbt(context, &wallet, &sale);
         }
         let heading = format!("{name} for {price} satoshi: signed");
         let next =
             "buyer, who signs and sends it with `bnsd name buy`. The name is yours until then.";
-        give(
-            context,
-            self.target("the signed sale")?,
-            &sale,
-            &heading,
-            next,
-        )
+        let path = self.target("the signed sale")?;
+        give(context, path, &sale, &heading, next)
     }
 
     fn target(&self, what: &str) -> Result<&Path, CliError> {
@@ -114,11 +108,8 @@ fn give(
 ) -> Result<Exit, CliError> {
     write_psbt(path, psbt)?;
     let reply = serde_json::json!({ "psbt": path });
-    context.output.print(&reply, || {
-        let mut page = Page::default();
+    context.output.show(&reply, |page| {
         page.heading(heading);
         page.note(format!("Give {} to the {next}", path.display()));
-        page
-    })?;
-    Ok(Exit::Success)
+    })
 }

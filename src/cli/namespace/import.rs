@@ -6,7 +6,6 @@ use std::time::Instant;
 use clap::Args;
 
 use super::wanted;
-use crate::cli::output::Page;
 use crate::cli::own::{SendOptions, namespace, open};
 use crate::cli::{CliError, Context, Exit};
 use crate::wallet::task::Wallet;
@@ -49,12 +48,9 @@ impl Import {
         wallet.import(&id, &names, &means)?;
         let total = names.len();
         let reply = serde_json::json!({"imported": total});
-        context.output.print(&reply, || {
-            let mut page = Page::default();
+        context.output.show(&reply, |page| {
             page.heading(format!("{total} names are in {id}"));
-            page
-        })?;
-        Ok(Exit::Success)
+        })
     }
 }
 
@@ -73,16 +69,13 @@ fn preview(
         })
     });
     let reply = serde_json::json!({ "to_import": rows.collect::<Vec<_>>() });
-    context.output.print(&reply, || {
-        let mut page = Page::default();
+    context.output.show(&reply, |page| {
         page.heading(format!("{} names would be imported", left.len()));
         for wanted in &left {
             let owner = wallet.text(wanted.owner);
             page.row([wanted.name.to_string(), owner, wanted.hash.to_string()]);
         }
-        page
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 /// Prints a line with rate and time left after each batch.

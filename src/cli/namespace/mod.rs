@@ -8,7 +8,8 @@ mod wanted;
 use clap::{Args, Subcommand};
 
 use super::output::Page;
-use super::own::{SendOptions, carry_out, namespace, open};
+use super::own::{SendOptions, carry_out, namespace};
+use super::term::write_price;
 use super::{CliError, Context, Exit};
 use crate::api::names::{NamespaceReply, NamespaceRequest, NamespaceState, NamespacesRequest};
 use crate::wallet::harden;
@@ -30,7 +31,12 @@ pub enum NamespaceCommand {
     /// Put names into a revealed namespace, from a CSV file or a folder of zone files.
     Import(import::Import),
     /// Open a namespace for everybody.
-    Ready(Ready),
+    Ready {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        options: Box<SendOptions>,
+    },
 }
 
 /// A namespace.
@@ -52,15 +58,6 @@ pub struct Preorder {
     options: SendOptions,
 }
 
-/// Arguments of `bnsd namespace ready`.
-#[derive(Debug, Args)]
-pub struct Ready {
-    /// Its id.
-    id: String,
-    #[command(flatten)]
-    options: SendOptions,
-}
-
 impl NamespaceCommand {
     /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
@@ -72,7 +69,11 @@ impl NamespaceCommand {
             Self::Preorder(preorder) => preorder.run(context),
             Self::Reveal(reveal) => reveal.run(context),
             Self::Import(import) => import.run(context),
-            Self::Ready(ready) => ready.run(context),
+            Self::Ready { id, options } => carry_out(context, &options, |_| {
+                Ok(Wish::OpenNamespace {
+                    id: namespace(&id)?,
+                })
+            }),
         }
     }
 }
@@ -85,27 +86,8 @@ impl One {
 
     fn price(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
-        context.output.print(&reply.price, || {
-            let mut page = Page::default();
-            page.heading(&reply.id);
-            page.entry_if(
-                "price",
-                reply
-                    .price
-                    .satoshi
-                    .map(|satoshi| format!("{satoshi} satoshi")),
-            );
-            page.entry_if(
-                "or",
-                reply
-                    .price
-                    .micro_stacks
-                    .map(|amount| format!("{amount} µSTX")),
-            );
-            page.entry("paid to", &reply.price.pay_to);
-            page
-        })?;
-        Ok(Exit::Success)
+        let write = |page: &mut Page| write_price(page, &reply.id, &reply.price);
+        context.output.show(&reply.price, write)
     }
 
     fn show(self, context: &Context) -> Result<Exit, CliError> {
@@ -115,17 +97,13 @@ impl One {
             prices::write(context, &mut page, prices, version)?;
         }
         context.output.print(&reply, || page)?;
-        Ok(match reply.state {
-            NamespaceState::Free => Exit::No,
-            _ => Exit::Success,
-        })
+        Ok(Exit::success_if(reply.state != NamespaceState::Free))
     }
 }
 
 fn list(context: &Context) -> Result<Exit, CliError> {
     let reply = context.answer(NamespacesRequest {})?;
-    context.output.print(&reply.namespaces, || {
-        let mut page = Page::default();
+    context.output.show(&reply.namespaces, |page| {
         for namespace in &reply.namespaces {
             let revealer = namespace.revealer.clone().unwrap_or_default();
             page.row([
@@ -134,9 +112,7 @@ fn list(context: &Context) -> Result<Exit, CliError> {
                 revealer,
             ]);
         }
-        page
-    })?;
-    Ok(Exit::Success)
+    })
 }
 
 fn state(state: NamespaceState) -> &'static str {
@@ -163,20 +139,12 @@ fn page(reply: &NamespaceReply) -> Page {
 
 impl Preorder {
     fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
         let revealer = self.revealer.as_ref();
-        let wish = Wish::PreorderNamespace {
-            id: namespace(&self.id)?,
-            revealer: revealer.map(|text| wallet.address(text)).transpose()?,
-        };
-        carry_out(context, &wallet, &wish, &self.options)
-    }
-}
-
-impl Ready {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        let id = namespace(&self.id)?;
-        carry_out(context, &wallet, &Wish::OpenNamespace { id }, &self.options)
+        carry_out(context, &self.options, |wallet| {
+            Ok(Wish::PreorderNamespace {
+                id: namespace(&self.id)?,
+                revealer: revealer.map(|text| wallet.address(text)).transpose()?,
+            })
+        })
     }
 }

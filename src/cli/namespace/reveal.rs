@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::prices;
 use crate::api::names::PriceFunctionText;
 use crate::cli::output::Page;
-use crate::cli::own::{SendOptions, carry_out, namespace, open};
+use crate::cli::own::{SendOptions, carry_out, namespace};
 use crate::cli::{CliError, Context, Exit};
 use crate::wallet::task::Wish;
 use clap::Args;
@@ -49,21 +49,21 @@ pub struct Reveal {
 impl Reveal {
     /// Shows the prices, reveals the namespace and waits.
     pub(super) fn run(self, context: &Context) -> Result<Exit, CliError> {
-        let wallet = open(context, &self.options.keys)?;
-        let id = namespace(&self.id)?;
-        let function = self.function()?;
-        let mut page = Page::default();
-        prices::write(context, &mut page, function, self.rules)?;
-        page.say();
         let revealer = self.revealer.as_ref();
-        let wish = Wish::RevealNamespace {
-            id,
-            revealer: revealer.map(|text| wallet.address(text)).transpose()?,
-            lifetime: self.lifetime,
-            prices: function.into(),
-            version: self.rules,
-        };
-        carry_out(context, &wallet, &wish, &self.options)
+        carry_out(context, &self.options, |wallet| {
+            let id = namespace(&self.id)?;
+            let function = self.function()?;
+            let mut page = Page::default();
+            prices::write(context, &mut page, function, self.rules)?;
+            page.say();
+            Ok(Wish::RevealNamespace {
+                id,
+                revealer: revealer.map(|text| wallet.address(text)).transpose()?,
+                lifetime: self.lifetime,
+                prices: function.into(),
+                version: self.rules,
+            })
+        })
     }
 
     fn function(&self) -> Result<PriceFunctionText, CliError> {
@@ -81,30 +81,23 @@ impl Reveal {
                 no_vowel_discount: self.no_vowel_discount,
             },
         };
-        let discounts = [text.nonalpha_discount, text.no_vowel_discount];
         if text.buckets.iter().any(|bucket| *bucket > 15) {
             return Err(usage("an exponent is 0 to 15"));
         }
-        if discounts
-            .iter()
-            .any(|discount| !(1..=15).contains(discount))
-        {
+        let is_wrong = |discount| !(1..=15).contains(&discount);
+        if is_wrong(text.nonalpha_discount) || is_wrong(text.no_vowel_discount) {
             return Err(usage("a discount is 1 to 15"));
         }
         Ok(text)
     }
 
     fn buckets(&self) -> Result<[u8; 16], CliError> {
-        let last = self
-            .buckets
-            .last()
-            .filter(|_| self.buckets.len() <= 16)
-            .copied();
-        let last = last.ok_or_else(|| usage("name 1 to 16 exponents"))?;
-        let mut buckets = [last; 16];
-        for (bucket, given) in buckets.iter_mut().zip(&self.buckets) {
-            *bucket = *given;
-        }
+        let given = self.buckets.as_slice();
+        let (1..=16, Some(last)) = (given.len(), given.last()) else {
+            return Err(usage("name 1 to 16 exponents"));
+        };
+        let mut buckets = [*last; 16];
+        buckets[..given.len()].copy_from_slice(given);
         Ok(buckets)
     }
 }

@@ -15,7 +15,6 @@ use serde::Serialize;
 pub use options::{KeyOptions, SendOptions};
 pub use show::{Shown, print_psbt, write_psbt};
 
-use super::output::Page;
 use super::{CliError, Context, Exit, log};
 use crate::api::ask::{Ask as _, Asking};
 use crate::api::names::{NameReply, NameRequest};
@@ -100,16 +99,17 @@ pub fn state_of(context: &Context, name: &Name) -> Result<Box<NameReply>, CliErr
     context.answer(NameRequest { name })
 }
 
-/// Carries a wish out and shows what became of it.
+/// Carries out what is wished of the wallet here, and shows what became of it.
 pub fn carry_out(
     context: &Context,
-    wallet: &Wallet<'_>,
-    wish: &Wish,
     options: &SendOptions,
+    wish: impl FnOnce(&Wallet<'_>) -> Result<Wish, CliError>,
 ) -> Result<Exit, CliError> {
-    let outcome = wallet.carry_out(wish, &options.means())?;
+    let wallet = open(context, &options.keys)?;
+    let wish = wish(&wallet)?;
+    let outcome = wallet.carry_out(&wish, &options.means())?;
     let psbt = options.psbt.as_deref();
-    report(context, wallet, &wish.about(), outcome, psbt)
+    report(context, &wallet, &wish.about(), outcome, psbt)
 }
 
 /// What an operation brought about.
@@ -130,10 +130,7 @@ pub fn report(
     psbt_to: Option<&Path>,
 ) -> Result<Exit, CliError> {
     match outcome {
-        Outcome::Accepted(accepted) => {
-            let dig = dig(context, subject)?;
-            report_accepted(context, subject, accepted, dig)
-        }
+        Outcome::Accepted(accepted) => report_accepted(context, subject, accepted),
         Outcome::Drafted(draft, judgement) => {
             show::print_draft(context, wallet, &draft, &judgement, None)
         }
@@ -145,31 +142,23 @@ pub fn report(
             show::print_draft(context, wallet, &draft, &judgement, Some(path))
         }
         Outcome::Shown(psbt) => print_psbt(context, wallet, &psbt),
-        Outcome::Sent => Ok(()),
-    }?;
-    Ok(Exit::Success)
+        Outcome::Sent => Ok(Exit::Success),
+    }
 }
 
-fn report_accepted(
-    context: &Context,
-    name: &str,
-    accepted: Accepted,
-    dig: Option<String>,
-) -> Result<(), CliError> {
+fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<Exit, CliError> {
     let effect = Effect {
         name,
         accepted,
-        dig,
+        dig: dig(context, name)?,
     };
-    context.output.print(&effect, || {
+    context.output.show(&effect, |page| {
         let accepted = &effect.accepted;
-        let mut page = Page::default();
         page.heading(format!("{} of {name} is accepted", accepted.operation));
         page.entry("height", &accepted.height);
         page.entry("transaction", &accepted.txid);
         page.entry_if("consensus hash", accepted.consensus_hash);
         page.entry_if("try", effect.dig.as_ref());
-        page
     })
 }
 

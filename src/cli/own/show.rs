@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::bns::address::Address;
 use crate::cli::output::Page;
-use crate::cli::{CliError, Context};
+use crate::cli::{CliError, Context, Exit};
 use crate::hash::encode_hex;
 use crate::virtualchain::scan;
 use crate::wallet::psbt;
@@ -47,21 +47,19 @@ pub fn print_draft(
     draft: &Draft,
     judgement: &Judgement,
     written_to: Option<&Path>,
-) -> Result<(), CliError> {
+) -> Result<Exit, CliError> {
     let unsigned = &draft.unsigned;
-    context.output.print(&reply(wallet, draft, judgement), || {
-        let mut page = Page::default();
+    context.output.show(&reply(wallet, draft, judgement), |page| {
         let operation = judgement.verdicts.first();
         let operation = operation.map_or("payment", |verdict| verdict.operation.as_str());
         page.heading(format!(
             "{operation}, accepted if it is in block {}",
             judgement.height
         ));
-        write_transaction(&mut page, wallet, &unsigned.transaction, &unsigned.prevouts);
+        write_transaction(page, wallet, &unsigned.transaction, &unsigned.prevouts);
         if let Some(path) = written_to {
             page.note(format!("written to {}: sign it with `bnsd tx sign` or another signer, send it with `bnsd tx send`, then run this command again", path.display()));
         }
-        page
     })
 }
 
@@ -156,23 +154,21 @@ impl Shown {
         wallet: &Wallet<'_>,
         transaction: &Transaction,
         spent: &[TxOut],
-    ) -> Result<(), CliError> {
-        context.output.print(self, || {
-            let mut page = Page::default();
+    ) -> Result<Exit, CliError> {
+        context.output.show(self, |page| {
             page.heading(if self.complete {
                 "signed"
             } else {
                 "not fully signed"
             });
             page.entry("txid", &self.txid);
-            write_transaction(&mut page, wallet, transaction, spent);
-            page
+            write_transaction(page, wallet, transaction, spent);
         })
     }
 }
 
 /// Shows what a PSBT does.
-pub fn print_psbt(context: &Context, wallet: &Wallet<'_>, psbt: &Psbt) -> Result<(), CliError> {
+pub fn print_psbt(context: &Context, wallet: &Wallet<'_>, psbt: &Psbt) -> Result<Exit, CliError> {
     let spent = psbt::prevouts(psbt)?;
     let (transaction, complete) = match psbt::finish(psbt) {
         Ok(signed) => (signed, true),
