@@ -161,7 +161,7 @@ proptest! {
                 // Undo data goes back `depth` blocks from the greatest height there was.
                 if highest - at < depth as usize {
                     let undone = undone.expect("there is undo data");
-                    prop_assert_eq!(undone.undone.height, chain.blocks[at - 1].height);
+                    prop_assert_eq!(undone.height, chain.blocks[at - 1].height);
                     at -= 1;
                 } else {
                     prop_assert!(matches!(undone, Err(StoreError::UndoGone { .. })), "{undone:?}");

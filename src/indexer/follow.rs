@@ -178,12 +178,10 @@ impl<S: ChainSource> Indexer<S> {
 
     fn disconnect(&mut self) -> Result<Turn, IndexError> {
         self.check_fork(u32::MAX)?;
-        let disconnected = self.store.disconnect()?;
-        let (height, time) = disconnected
-            .tip
-            .map_or((0, 0), |tip| (tip.height, tip.time));
+        let undone = self.store.disconnect()?;
+        let tip = self.store.snapshot().tip();
+        let (height, time) = tip.map_or((0, 0), |tip| (tip.height, tip.time));
         self.progress.set_tip(height, time);
-        let undone = disconnected.undone;
         Ok(Turn::Disconnected(BlockRef {
             height: undone.height,
             hash: undone.hash,

@@ -17,11 +17,11 @@ use crate::hash::ZonefileHash;
 use crate::resolver::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
 };
-use crate::store::{ArchiveError, HistoryEntry, NamespaceHistoryEntry, StoreError, StoreSnapshot};
+use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot};
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
 pub(super) type Namespaces =
-    Cache<(NamespaceId, BlockHash, u32), Option<Arc<NamespaceHistoryEntry>>>;
+    Cache<(NamespaceId, BlockHash, u32), Option<Arc<HistoryEntry<NamespaceRecord>>>>;
 
 /// The names at one height.
 pub struct Names {
@@ -53,7 +53,7 @@ impl Names {
     }
 
     /// The last operation on a name up to this height, with the record after it.
-    pub fn entry(&self, name: &Name) -> Result<Option<HistoryEntry>, StoreError> {
+    pub fn entry(&self, name: &Name) -> Result<Option<HistoryEntry<NameRecord>>, StoreError> {
         match self.at {
             Some(height) => self.snapshot.name_at(name, height),
             None => Ok(None),
@@ -64,7 +64,7 @@ impl Names {
     pub fn namespace_entry(
         &self,
         id: &NamespaceId,
-    ) -> Result<Option<Arc<NamespaceHistoryEntry>>, StoreError> {
+    ) -> Result<Option<Arc<HistoryEntry<NamespaceRecord>>>, StoreError> {
         let (Some(height), Some(tip)) = (self.at, self.snapshot.tip()) else {
             return Ok(None);
         };

@@ -11,7 +11,7 @@ use super::codec::write_length;
 use super::error::StoreError;
 use super::key;
 use super::query::WantedZonefile;
-use super::record::Row;
+use super::record::{Row, RowKey as _};
 use super::table::{Rows, Tables, WriteTable};
 use super::undo::{Earlier, write_earlier};
 use super::view::StateReader;
@@ -27,7 +27,7 @@ pub(super) fn exchange<R: Row>(
     let (mut key, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
     for (record_key, change) in changes {
         key.clear();
-        R::write_key(record_key, &mut key);
+        record_key.write_key(&mut key);
         let expected = encode(change.before.as_ref(), &mut before);
         write_earlier(&key, expected.as_deref().map(Vec::as_slice), undo);
         let expected = expected.map(|row| row.as_slice());
@@ -72,7 +72,7 @@ pub(super) fn index_names(
         };
         move_entry(&mut tables.owners, before, after, by_owner)?;
         let by_preorder = |record: &NameRecord, key: &mut Vec<u8>| {
-            key::committed(key, &record.preorder_hash, name.as_str());
+            key::behind_hash(key, record.preorder_hash.as_bytes(), name.as_str());
         };
         move_entry(&mut tables.name_preorders, before, after, by_preorder)?;
         index_zonefile(tables, name, before, after)?;
@@ -102,7 +102,9 @@ pub(super) fn index_zonefile(
     before: Option<&NameRecord>,
     after: Option<&NameRecord>,
 ) -> Result<(), StoreError> {
-    let by_hash = |hash: &ZonefileHash, key: &mut Vec<u8>| key::zonefile(key, hash, name.as_str());
+    let by_hash = |hash: &ZonefileHash, key: &mut Vec<u8>| {
+        key::behind_hash(key, hash.as_bytes(), name.as_str());
+    };
     let (before, after) = (
         before.and_then(wanted_zonefile),
         after.and_then(wanted_zonefile),
@@ -119,8 +121,7 @@ pub(super) fn note_zonefile(
     zonefile: &WantedZonefile,
     present: bool,
 ) -> Result<(), StoreError> {
-    let mut key = Vec::new();
-    key::zonefile(&mut key, &zonefile.hash, zonefile.name.as_str());
+    let key = zonefile.key();
     if present {
         tables.missing_zonefiles.remove(&key)
     } else if tables.zonefiles.get(&key, |_| Some(()))?.is_some() {
@@ -136,7 +137,7 @@ pub(super) fn index_namespaces(
 ) -> Result<(), StoreError> {
     for (id, Change { before, after }) in changes {
         let by_preorder = |record: &NamespaceRecord, key: &mut Vec<u8>| {
-            key::committed(key, &record.preorder_hash, id.as_str());
+            key::behind_hash(key, record.preorder_hash.as_bytes(), id.as_str());
         };
         move_entry(
             &mut tables.namespace_preorders,

@@ -45,6 +45,21 @@ pub(super) trait Field: Sized {
     fn read(input: &mut Input<'_>) -> Option<Self>;
 }
 
+/// Reads a value that takes all of `bytes`.
+pub(super) fn read_whole<T: Field>(bytes: &[u8]) -> Option<T> {
+    let mut input = Input::new(bytes);
+    let value = T::read(&mut input)?;
+    input.finish(value)
+}
+
+/// Reads a count and so many items. The count is not trusted; each item takes input.
+pub(super) fn read_list<T>(
+    input: &mut Input<'_>,
+    read: impl Fn(&mut Input<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    (0..read_length(input)?).map(|_| read(input)).collect()
+}
+
 /// Appends a length or count.
 pub(super) fn write_length(mut length: usize, out: &mut Vec<u8>) {
     while length >= 0x80 {
@@ -146,36 +161,21 @@ impl<const N: usize> Field for [u8; N] {
 }
 
 macro_rules! hashes {
-    ($($hash:ident),*) => {
+    ($bytes:ident, $make:expr; $($hash:ident),*) => {
         $(impl Field for $hash {
             fn write(&self, out: &mut Vec<u8>) {
-                self.0.write(out);
+                out.extend_from_slice(self.$bytes());
             }
 
             fn read(input: &mut Input<'_>) -> Option<Self> {
-                Field::read(input).map(Self)
+                Field::read(input).map($make)
             }
         })*
     };
 }
 
-hashes!(ConsensusHash, OpsHash, PreorderHash, ZonefileHash);
-
-macro_rules! bitcoin_hashes {
-    ($($hash:ident),*) => {
-        $(impl Field for $hash {
-            fn write(&self, out: &mut Vec<u8>) {
-                self.as_byte_array().write(out);
-            }
-
-            fn read(input: &mut Input<'_>) -> Option<Self> {
-                Field::read(input).map(Self::from_byte_array)
-            }
-        })*
-    };
-}
-
-bitcoin_hashes!(BlockHash, Txid);
+hashes!(as_bytes, Self; ConsensusHash, OpsHash, PreorderHash, ZonefileHash);
+hashes!(as_byte_array, Self::from_byte_array; BlockHash, Txid);
 
 impl Field for bool {
     fn write(&self, out: &mut Vec<u8>) {
@@ -200,10 +200,9 @@ impl<T: Field> Field for Option<T> {
     }
 
     fn read(input: &mut Input<'_>) -> Option<Self> {
-        if bool::read(input)? {
-            T::read(input).map(Some)
-        } else {
-            Some(None)
+        match bool::read(input)? {
+            true => T::read(input).map(Some),
+            false => Some(None),
         }
     }
 }

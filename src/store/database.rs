@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use redb::{Database, ReadableDatabase as _, WriteTransaction};
+use redb::{Database, WriteTransaction};
 
 use super::change::note_zonefile;
 use super::error::{OpenError, StoreError};
@@ -13,9 +13,10 @@ use super::identity::ChainIdentity;
 use super::lock::DirectoryLock;
 use super::open;
 use super::query::WantedZonefile;
+use super::row::IndexedBlock;
 use super::table::Tables;
 use super::view::StoreSnapshot;
-use super::writer::{ChangeNotice, Disconnected, Writer};
+use super::writer::{ChangeNotice, Writer};
 use crate::bns::changes::Changes;
 
 /// How the store uses memory and disk.
@@ -115,8 +116,8 @@ impl Store {
         self.write(|writer| writer.seed(genesis))
     }
 
-    /// Disconnects the tip, durably.
-    pub fn disconnect(&self) -> Result<Disconnected, StoreError> {
+    /// Disconnects the tip, durably, and returns it.
+    pub fn disconnect(&self) -> Result<IndexedBlock, StoreError> {
         self.write(|writer| writer.undo_tip())
     }
 
@@ -230,9 +231,8 @@ impl Store {
     }
 
     fn renew_snapshot(&self) -> Result<(), StoreError> {
-        let transaction = self.database().begin_read()?;
-        let snapshot = StoreSnapshot::new(Tables::of_snapshot(&transaction)?)?;
-        self.current.store(Arc::new(snapshot));
+        self.current
+            .store(Arc::new(StoreSnapshot::of(self.database())?));
         Ok(())
     }
 }

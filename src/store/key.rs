@@ -1,7 +1,7 @@
 //! Keys that are put together from several parts. [`super`] says which table has which.
 
-use crate::bns::name::{Name, NamespaceId};
-use crate::hash::{PreorderHash, ZonefileHash};
+use crate::bns::name::Name;
+use crate::hash::ZonefileHash;
 
 use super::codec::{Field as _, Input, write_script};
 
@@ -30,10 +30,10 @@ pub(super) fn owner(key: &mut Vec<u8>, sender: &[u8], name: &str) {
     key.extend_from_slice(name.as_bytes());
 }
 
-/// `preorder hash ‖ name or id`
-pub(super) fn committed(key: &mut Vec<u8>, hash: &PreorderHash, text: &str) {
+/// `hash ‖ name or id`
+pub(super) fn behind_hash(key: &mut Vec<u8>, hash: &[u8], text: &str) {
     key.clear();
-    key.extend_from_slice(hash.as_bytes());
+    key.extend_from_slice(hash);
     key.extend_from_slice(text.as_bytes());
 }
 
@@ -65,19 +65,7 @@ pub(super) fn announced(hash: &ZonefileHash, inventory_index: u32) -> [u8; 24] {
     key
 }
 
-/// `zone file hash ‖ name`
-pub(super) fn zonefile(key: &mut Vec<u8>, hash: &ZonefileHash, name: &str) {
-    key.clear();
-    key.extend_from_slice(hash.as_bytes());
-    key.extend_from_slice(name.as_bytes());
-}
-
 /// The name at the end of a key.
 pub(super) fn read_name(rest: &[u8]) -> Option<Name> {
     Name::from_bytes(rest).ok()
-}
-
-/// The namespace id at the end of a key.
-pub(super) fn read_namespace(rest: &[u8]) -> Option<NamespaceId> {
-    NamespaceId::from_bytes(rest).ok()
 }

@@ -1,6 +1,5 @@
 //! Opening the database file: whose it is, and in which format.
 
-use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -10,10 +9,10 @@ use redb::{
 };
 
 use super::change::index_zonefile;
-use super::codec::{Field, Input};
+use super::codec::{Field as _, read_whole};
 use super::error::{OpenError, StoreError};
 use super::identity::ChainIdentity;
-use super::record::Row as _;
+use super::query::read_row;
 use super::table::{Tables, open_meta};
 use super::view::StoreSnapshot;
 use crate::bns::record::NameRecord;
@@ -85,7 +84,7 @@ fn open_file(
             upgrade(&database).map_err(damaged)?;
         }
     }
-    let snapshot = first_snapshot(&database).map_err(damaged)?;
+    let snapshot = StoreSnapshot::of(&database).map_err(damaged)?;
     Ok((database, snapshot))
 }
 
@@ -165,7 +164,7 @@ fn read_meta(
     if !matches!(format, Some(OLDEST..=FORMAT)) {
         return Ok((format, None)); // another format may say the chain in another way
     }
-    Ok((format, meta.get(CHAIN_KEY, read_chain)?))
+    Ok((format, meta.get(CHAIN_KEY, read_whole)?))
 }
 
 fn initialise(database: &Database, chain: &ChainIdentity) -> Result<(), StoreError> {
@@ -175,7 +174,9 @@ fn initialise(database: &Database, chain: &ChainIdentity) -> Result<(), StoreErr
     tables
         .meta
         .put(FORMAT_KEY, &mut FORMAT.to_be_bytes().to_vec())?;
-    tables.meta.put(CHAIN_KEY, &mut write_chain(chain))?;
+    let mut row = Vec::new();
+    chain.write(&mut row);
+    tables.meta.put(CHAIN_KEY, &mut row)?;
     drop(tables);
     Ok(transaction.commit()?)
 }
@@ -185,10 +186,7 @@ fn upgrade(database: &Database) -> Result<(), StoreError> {
     let mut transaction = database.begin_write()?;
     make_durable(&mut transaction);
     let mut tables = Tables::of_write(&transaction)?;
-    let everything = (Bound::Unbounded, Bound::Unbounded);
-    let names = tables.names.range(everything, usize::MAX, |key, row| {
-        NameRecord::read(NameRecord::read_key(key)?, row)
-    })?;
+    let names = tables.names.range(.., usize::MAX, read_row::<NameRecord>)?;
     for record in names {
         index_zonefile(&mut tables, &record.name, None, Some(&record))?;
     }
@@ -196,27 +194,4 @@ fn upgrade(database: &Database) -> Result<(), StoreError> {
     tables.meta.put(FORMAT_KEY, &mut format)?;
     drop(tables);
     Ok(transaction.commit()?)
-}
-
-fn first_snapshot(database: &Database) -> Result<StoreSnapshot, StoreError> {
-    let transaction = database.begin_read()?;
-    StoreSnapshot::new(Tables::of_snapshot(&transaction)?)
-}
-
-fn write_chain(chain: &ChainIdentity) -> Vec<u8> {
-    let mut row = Vec::new();
-    chain.network.write(&mut row);
-    chain.magic.write(&mut row);
-    chain.first_block.write(&mut row);
-    row
-}
-
-fn read_chain(row: &[u8]) -> Option<ChainIdentity> {
-    let mut input = Input::new(row);
-    let chain = ChainIdentity {
-        network: Field::read(&mut input)?,
-        magic: Field::read(&mut input)?,
-        first_block: Field::read(&mut input)?,
-    };
-    input.finish(chain)
 }

@@ -3,44 +3,28 @@
 use std::fmt::Write as _;
 use std::ops::Bound;
 
-use bitcoin::Txid;
 use redb::ReadableTable;
 
 use crate::bns::name::{Name, NamespaceId};
-use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
+use crate::bns::record::{NameRecord, NamespaceRecord};
 use crate::hash::ZonefileHash;
 
 use super::error::StoreError;
 use super::key;
-use super::record::Row;
+use super::record::{Row, RowKey};
 use super::row::{Announcement, IndexedBlock, StoredOperation};
 use super::table::{Bytes, Rows};
 use super::view::StateReader;
 
-/// What an operation made of a name.
-#[derive(Debug, Clone, PartialEq)]
-pub struct HistoryEntry {
-    /// Height of the operation.
-    pub height: u32,
-    /// Its place in the block.
-    pub vtxindex: u32,
-    /// Its transaction.
-    pub txid: Txid,
-    /// What it was.
-    pub op: NameOp,
-    /// The name's record after it.
-    pub record: NameRecord,
-}
-
-/// What a reveal or ready made of a namespace.
+/// What an operation made of a name or namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamespaceHistoryEntry {
+pub struct HistoryEntry<R> {
     /// Height of the operation.
     pub height: u32,
     /// Its place in the block.
     pub vtxindex: u32,
-    /// The namespace's record after it.
-    pub record: NamespaceRecord,
+    /// The record after it.
+    pub record: R,
 }
 
 /// How many rows there are.
@@ -69,39 +53,39 @@ pub struct WantedZonefile {
     pub hash: ZonefileHash,
 }
 
+impl WantedZonefile {
+    /// Its key in the tables of zone files.
+    pub(super) fn key(&self) -> Vec<u8> {
+        [self.hash.as_bytes(), self.name.as_str().as_bytes()].concat()
+    }
+}
+
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     /// The block at a height.
     pub fn block(&self, height: u32) -> Result<Option<IndexedBlock>, StoreError> {
-        self.tables
-            .blocks
-            .get(&key::height(height), |row| IndexedBlock::read(height, row))
+        let blocks = &self.tables.blocks;
+        blocks.get(&key::height(height), |row| IndexedBlock::read(height, row))
     }
 
     pub(super) fn last_block(&self) -> Result<Option<IndexedBlock>, StoreError> {
-        self.tables
-            .blocks
-            .last((Bound::Unbounded, Bound::Unbounded), |key, row| {
-                IndexedBlock::read(key::number(key)?, row)
-            })
+        self.tables.blocks.last(.., read_row)
     }
 
     /// Everything that ever happened to a name, oldest first.
-    pub fn name_history(&self, name: &Name) -> Result<Vec<HistoryEntry>, StoreError> {
+    pub fn name_history(&self, name: &Name) -> Result<Vec<HistoryEntry<NameRecord>>, StoreError> {
         let mut prefix = Vec::new();
         key::history_of(&mut prefix, name.as_str());
-        self.tables
-            .name_history
-            .prefixed(&prefix, |place, row| read_name_entry(name, place, row))
+        let history = &self.tables.name_history;
+        history.prefixed(&prefix, |place, row| read_entry(name, place, row))
     }
 
     /// The last thing that happened to a name up to and including a height.
-    pub fn name_at(&self, name: &Name, height: u32) -> Result<Option<HistoryEntry>, StoreError> {
-        last_up_to(
-            &self.tables.name_history,
-            name.as_str(),
-            height,
-            |place, row| read_name_entry(name, place, row),
-        )
+    pub fn name_at(
+        &self,
+        name: &Name,
+        height: u32,
+    ) -> Result<Option<HistoryEntry<NameRecord>>, StoreError> {
+        last_up_to(&self.tables.name_history, name, name.as_str(), height)
     }
 
     /// The last thing that happened to a namespace up to and including a height.
@@ -109,28 +93,13 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         &self,
         id: &NamespaceId,
         height: u32,
-    ) -> Result<Option<NamespaceHistoryEntry>, StoreError> {
-        last_up_to(
-            &self.tables.namespace_history,
-            id.as_str(),
-            height,
-            |place, row| {
-                let (height, vtxindex) = key::read_place(place)?;
-                Some(NamespaceHistoryEntry {
-                    height,
-                    vtxindex,
-                    record: NamespaceRecord::read(id.clone(), row)?,
-                })
-            },
-        )
+    ) -> Result<Option<HistoryEntry<NamespaceRecord>>, StoreError> {
+        last_up_to(&self.tables.namespace_history, id, id.as_str(), height)
     }
 
     /// Every namespace that was ever revealed, in ascending order.
     pub fn namespaces(&self) -> Result<Vec<NamespaceRecord>, StoreError> {
-        let everything = (Bound::Unbounded, Bound::Unbounded);
-        self.tables
-            .namespaces
-            .range(everything, usize::MAX, read_row)
+        self.tables.namespaces.range(.., usize::MAX, read_row)
     }
 
     /// At most `limit` names in ascending order, those behind `after`; dead ones are among them.
@@ -179,14 +148,9 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 
     /// Whether a zone file hash is on the chain.
     pub fn is_announced(&self, hash: &ZonefileHash) -> Result<bool, StoreError> {
-        let first = (
-            Bound::Included(&key::announced(hash, 0)[..]),
-            Bound::Included(&key::announced(hash, u32::MAX)[..]),
-        );
-        let found = self
-            .tables
-            .announced_hashes
-            .range(first, 1, |_, _| Some(()))?;
+        let (first, last) = (key::announced(hash, 0), key::announced(hash, u32::MAX));
+        let hashes = &self.tables.announced_hashes;
+        let found = hashes.range(&first[..]..=&last[..], 1, |_, _| Some(()))?;
         Ok(!found.is_empty())
     }
 
@@ -197,20 +161,6 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
             .get(&key::height(inventory_index), |row| {
                 Announcement::read(inventory_index, row)
             })
-    }
-
-    /// At most `limit` announcements from an inventory index on, in ascending order.
-    pub fn announced_from(
-        &self,
-        inventory_index: u32,
-        limit: usize,
-    ) -> Result<Vec<Announcement>, StoreError> {
-        let start = key::height(inventory_index);
-        self.tables.announcements.range(
-            (Bound::Included(&start), Bound::Unbounded),
-            limit,
-            |key, row| Announcement::read(key::number(key)?, row),
-        )
     }
 
     /// At most `limit` of the zone files that current records ask for, by hash and name, those behind `after`. Revoked names
@@ -234,10 +184,8 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 
     /// Whether the archive is not known to have it.
     pub fn is_missing(&self, zonefile: &WantedZonefile) -> Result<bool, StoreError> {
-        let mut key = Vec::new();
-        key::zonefile(&mut key, &zonefile.hash, zonefile.name.as_str());
-        let row = self.tables.missing_zonefiles.get(&key, |_| Some(()))?;
-        Ok(row.is_some())
+        let missing = &self.tables.missing_zonefiles;
+        Ok(missing.get(&zonefile.key(), |_| Some(()))?.is_some())
     }
 
     /// Every row as a line of text, tables and rows in order, but for undo data and missing zone files.
@@ -247,12 +195,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     pub fn dump(&self) -> Result<String, StoreError> {
         let mut text = String::new();
         for rows in self.tables.all() {
-            if ![
-                self.tables.undo.name(),
-                self.tables.missing_zonefiles.name(),
-            ]
-            .contains(&rows.name())
-            {
+            if !["undo", "missing_zonefiles"].contains(&rows.name()) {
                 dump_rows(rows, &mut text)?;
             }
         }
@@ -264,16 +207,16 @@ pub(super) fn dump_rows<T: ReadableTable<Bytes, Bytes>>(
     rows: &Rows<T>,
     text: &mut String,
 ) -> Result<(), StoreError> {
-    let everything = (Bound::Unbounded, Bound::Unbounded);
-    rows.range(everything, usize::MAX, |key, row| {
+    rows.range(.., usize::MAX, |key, row| {
         let (key, row) = (key.escape_ascii(), row.escape_ascii());
         writeln!(text, "{} {key} {row}", rows.name()).ok()
     })?;
     Ok(())
 }
 
-fn read_row<R: Row>(key: &[u8], row: &[u8]) -> Option<R> {
-    R::read(R::read_key(key)?, row)
+/// Reads a record from its row and key.
+pub(super) fn read_row<R: Row>(key: &[u8], row: &[u8]) -> Option<R> {
+    R::read(RowKey::read_key(key)?, row)
 }
 
 fn zonefiles_behind<T: ReadableTable<Bytes, Bytes>>(
@@ -281,11 +224,8 @@ fn zonefiles_behind<T: ReadableTable<Bytes, Bytes>>(
     after: Option<&WantedZonefile>,
     limit: usize,
 ) -> Result<Vec<WantedZonefile>, StoreError> {
-    let mut start = Vec::new();
-    let start = after.map_or(Bound::Unbounded, |last| {
-        key::zonefile(&mut start, &last.hash, last.name.as_str());
-        Bound::Excluded(&start[..])
-    });
+    let after = after.map(WantedZonefile::key);
+    let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     rows.range((start, Bound::Unbounded), limit, |key, _| {
         let (hash, name) = key.split_first_chunk()?;
         Some(WantedZonefile {
@@ -295,29 +235,29 @@ fn zonefiles_behind<T: ReadableTable<Bytes, Bytes>>(
     })
 }
 
-fn read_name_entry(name: &Name, place: &[u8], row: &[u8]) -> Option<HistoryEntry> {
+fn read_entry<R: Row<Key: Clone>>(
+    key: &R::Key,
+    place: &[u8],
+    row: &[u8],
+) -> Option<HistoryEntry<R>> {
     let (height, vtxindex) = key::read_place(place)?;
-    let record = NameRecord::read(name.clone(), row)?;
     Some(HistoryEntry {
         height,
         vtxindex,
-        txid: record.txid,
-        op: record.op,
-        record,
+        record: R::read(key.clone(), row)?,
     })
 }
 
-fn last_up_to<T: ReadableTable<Bytes, Bytes>, R>(
+fn last_up_to<T: ReadableTable<Bytes, Bytes>, R: Row<Key: Clone>>(
     rows: &Rows<T>,
+    record_key: &R::Key,
     text: &str,
     height: u32,
-    read: impl Fn(&[u8], &[u8]) -> Option<R>,
-) -> Result<Option<R>, StoreError> {
+) -> Result<Option<HistoryEntry<R>>, StoreError> {
     let (mut first, mut last) = (Vec::new(), Vec::new());
     key::history_of(&mut first, text);
     key::history(&mut last, text, height, u32::MAX);
-    rows.last(
-        (Bound::Included(&first), Bound::Included(&last)),
-        |key, row| read(key.get(first.len()..)?, row),
-    )
+    rows.last(&first[..]..=&last[..], |key, row| {
+        read_entry(record_key, key.get(first.len()..)?, row)
+    })
 }

@@ -10,17 +10,14 @@ use crate::bns::record::{
     PreorderKey, PreorderKind, TokenUnits,
 };
 
-use super::codec::{Field, Input, read_bytes, read_length, write_bytes, write_length};
+use super::codec::{Field, Input, read_bytes, read_length, read_whole, write_bytes, write_length};
+use super::identity::ChainIdentity;
 use super::row::{Announcement, IndexedBlock};
 
 /// A record under a key of its own.
 pub(super) trait Row: Sized {
     /// The record's key.
-    type Key: Ord;
-    /// Appends the bytes of a key; they sort as keys do.
-    fn write_key(key: &Self::Key, out: &mut Vec<u8>);
-    /// Reads the bytes of a whole key.
-    fn read_key(bytes: &[u8]) -> Option<Self::Key>;
+    type Key: RowKey;
     /// Appends every field that the key does not tell.
     fn write(&self, out: &mut Vec<u8>);
     /// Reads a whole row.
@@ -32,14 +29,6 @@ macro_rules! rows {
     ($($record:ident by $key:ty as $key_name:tt: [$($field:ident),*];)*) => {
         $(impl Row for $record {
             type Key = $key;
-
-            fn write_key(key: &$key, out: &mut Vec<u8>) {
-                key.write_key(out);
-            }
-
-            fn read_key(bytes: &[u8]) -> Option<$key> {
-                KeyBytes::read_key(bytes)
-            }
 
             fn write(&self, out: &mut Vec<u8>) {
                 $(self.$field.write(out);)*
@@ -84,51 +73,22 @@ rows! {
     Announcement by u32 as inventory_index: [hash, height, txid, name];
 }
 
-/// A record's key as the whole key of a table.
-trait KeyBytes: Sized {
-    fn write_key(&self, out: &mut Vec<u8>);
-    fn read_key(bytes: &[u8]) -> Option<Self>;
-}
-
-impl KeyBytes for u32 {
+/// A record's key as the whole key of a table; the bytes sort as keys do.
+pub(super) trait RowKey: Field + Ord {
+    /// Appends the bytes of the key.
     fn write_key(&self, out: &mut Vec<u8>) {
         self.write(out);
     }
 
+    /// Reads the bytes of a whole key.
     fn read_key(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self::from_be_bytes)
+        read_whole(bytes)
     }
 }
 
-impl KeyBytes for Address {
-    fn write_key(&self, out: &mut Vec<u8>) {
-        self.write(out);
-    }
-
-    fn read_key(bytes: &[u8]) -> Option<Self> {
-        let mut input = Input::new(bytes);
-        let address = Field::read(&mut input)?;
-        input.finish(address)
-    }
-}
-
-impl KeyBytes for PreorderKey {
-    fn write_key(&self, out: &mut Vec<u8>) {
-        self.preorder_hash.write(out);
-        self.block_number.write(out);
-        self.txid.write(out);
-    }
-
-    fn read_key(bytes: &[u8]) -> Option<Self> {
-        let mut input = Input::new(bytes);
-        let key = Self {
-            preorder_hash: Field::read(&mut input)?,
-            block_number: Field::read(&mut input)?,
-            txid: Field::read(&mut input)?,
-        };
-        input.finish(key)
-    }
-}
+impl RowKey for u32 {}
+impl RowKey for Address {}
+impl RowKey for PreorderKey {}
 
 macro_rules! texts {
     ($($text:ident),*) => {
@@ -142,7 +102,7 @@ macro_rules! texts {
             }
         }
 
-        impl KeyBytes for $text {
+        impl RowKey for $text {
             fn write_key(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(self.as_str().as_bytes());
             }
@@ -200,22 +160,25 @@ impl Field for Fee {
     }
 }
 
-impl Field for PriceFunction {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[self.coeff, self.base]);
-        self.buckets.write(out);
-        out.extend_from_slice(&[self.nonalpha_discount, self.no_vowel_discount]);
-    }
+/// Values as the list of their fields, in the order of the bytes.
+macro_rules! fields {
+    ($($value:ident: [$($field:ident),*];)*) => {
+        $(impl Field for $value {
+            fn write(&self, out: &mut Vec<u8>) {
+                $(self.$field.write(out);)*
+            }
 
-    fn read(input: &mut Input<'_>) -> Option<Self> {
-        Some(Self {
-            coeff: u8::read(input)?,
-            base: u8::read(input)?,
-            buckets: Field::read(input)?,
-            nonalpha_discount: u8::read(input)?,
-            no_vowel_discount: u8::read(input)?,
-        })
-    }
+            fn read(input: &mut Input<'_>) -> Option<Self> {
+                Some(Self { $($field: Field::read(input)?),* })
+            }
+        })*
+    };
+}
+
+fields! {
+    PreorderKey: [preorder_hash, block_number, txid];
+    PriceFunction: [coeff, base, buckets, nonalpha_discount, no_vowel_discount];
+    ChainIdentity: [network, magic, first_block];
 }
 
 /// Addresses of an import keychain: count, then 20 bytes each.
@@ -244,21 +207,21 @@ mod tests {
 
     fn comes_back<R: Row + Debug + PartialEq>(key: &R::Key, record: &R) {
         let (mut key_bytes, mut row) = (Vec::new(), Vec::new());
-        R::write_key(key, &mut key_bytes);
+        key.write_key(&mut key_bytes);
         record.write(&mut row);
-        let read_key = R::read_key(&key_bytes).expect("a key that was written");
+        let read_key = R::Key::read_key(&key_bytes).expect("a key that was written");
         assert_eq!(R::read(read_key, &row).as_ref(), Some(record));
         row.push(0);
-        let read_key = R::read_key(&key_bytes).expect("a key that was written");
+        let read_key = R::Key::read_key(&key_bytes).expect("a key that was written");
         assert_eq!(R::read(read_key, &row), None, "nothing may follow a row");
     }
 
     /// Whatever is read from arbitrary bytes, is what it writes again.
     fn is_safe<R: Row + Debug + PartialEq>(key: &[u8], row: &[u8]) {
-        if let Some(record) = R::read_key(key).and_then(|key| R::read(key, row)) {
+        if let Some(record) = R::Key::read_key(key).and_then(|key| R::read(key, row)) {
             let mut again = Vec::new();
             record.write(&mut again);
-            let key = R::read_key(key).expect("it was read before");
+            let key = R::Key::read_key(key).expect("it was read before");
             assert!(R::read(key, &again).is_some());
         }
     }
@@ -290,7 +253,7 @@ mod tests {
             is_safe::<Preorder>(&key, &row);
             is_safe::<ImportKeychain>(b"id", &row);
             let mut key = Vec::new();
-            Account::write_key(&address, &mut key);
+            address.write_key(&mut key);
             is_safe::<Account>(&key, &row);
         }
     }

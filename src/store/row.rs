@@ -3,14 +3,13 @@
 use std::fmt::Display;
 
 use bitcoin::consensus::{Decodable as _, Encodable as _};
-use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
 use bitcoin::{Amount, BlockHash, ScriptBuf, Transaction, TxOut, Txid};
 
 use crate::bns::name::Name;
 use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
 use crate::virtualchain::{Decision, VirtualTransaction};
 
-use super::codec::{Field, Input, read_length, write_length, write_script};
+use super::codec::{Field, Input, read_list, write_length, write_script};
 
 /// A connected block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +30,6 @@ pub struct IndexedBlock {
     /// them where no rule looks, for example the value of a spent output.
     pub candidates: [u8; 32],
 }
-
-/// Hashes the rows of a block's candidates.
-pub(super) struct CandidatesHasher(sha256::HashEngine);
 
 /// A candidate transaction of an indexed block and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,23 +95,6 @@ impl StoredDecision {
     }
 }
 
-impl CandidatesHasher {
-    pub(super) fn new() -> Self {
-        Self(sha256::Hash::engine())
-    }
-
-    /// Takes the next row of the block, without its seal.
-    pub(super) fn add(&mut self, vtxindex: u32, row: &[u8]) {
-        self.0.input(&vtxindex.to_be_bytes());
-        self.0.input(&(row.len() as u64).to_be_bytes());
-        self.0.input(row);
-    }
-
-    pub(super) fn finish(self) -> [u8; 32] {
-        sha256::Hash::from_engine(self.0).to_byte_array()
-    }
-}
-
 /// Appends a candidate: txid, spent outputs, and the transaction in Bitcoin's serialisation at
 /// the end. The decision stands before it and is the caller's to write.
 pub(super) fn write_candidate(candidate: &VirtualTransaction, out: &mut Vec<u8>) {
@@ -152,15 +131,12 @@ impl StoredOperation {
 }
 
 fn read_prevouts(input: &mut Input<'_>) -> Option<Vec<TxOut>> {
-    let count = read_length(input)?;
-    let mut prevouts = Vec::new(); // The count is not trusted; each output takes input.
-    for _ in 0..count {
-        prevouts.push(TxOut {
+    read_list(input, |input| {
+        Some(TxOut {
             value: u64::read(input).map(Amount::from_sat)?,
             script_pubkey: Vec::read(input).map(ScriptBuf::from_bytes)?,
-        });
-    }
-    Some(prevouts)
+        })
+    })
 }
 
 impl Field for StoredDecision {
@@ -195,6 +171,7 @@ impl Field for StoredDecision {
 
 #[cfg(test)]
 mod tests {
+    use bitcoin::hashes::Hash as _;
     use proptest::collection::vec;
     use proptest::prelude::*;
 

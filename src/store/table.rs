@@ -6,11 +6,11 @@
 //! someone who writes the file on purpose.
 
 use std::cmp::Ordering;
-use std::ops::Bound;
+use std::ops::RangeBounds;
 
 use bitcoin::hashes::{HashEngine as _, siphash24};
 use redb::{
-    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition,
+    AccessGuard, ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition, TableError,
     WriteTransaction,
 };
 
@@ -33,37 +33,35 @@ macro_rules! tables {
             $($(#[$doc])* pub(super) $name: Rows<T>,)*
         }
 
-        impl Tables<SnapshotTable> {
-            /// Opens the tables of a snapshot; they outlive the transaction value.
-            pub(super) fn of_snapshot(transaction: &ReadTransaction) -> Result<Self, StoreError> {
-                Ok(Self {
-                    $($name: {
-                        let definition = TableDefinition::new(stringify!($name));
-                        Rows::new(stringify!($name), transaction.open_table(definition)?)
-                    },)*
-                })
-            }
-        }
-
-        impl<'t> Tables<WriteTable<'t>> {
-            /// Opens the tables for writing; creates those that are missing.
-            pub(super) fn of_write(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
-                Ok(Self {
-                    $($name: {
-                        let definition = TableDefinition::new(stringify!($name));
-                        Rows::new(stringify!($name), transaction.open_table(definition)?)
-                    },)*
-                })
-            }
-        }
-
         impl<T> Tables<T> {
+            fn open(
+                open: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
+            ) -> Result<Self, StoreError> {
+                Ok(Self {
+                    $($name: Rows::new(stringify!($name), &open)?,)*
+                })
+            }
+
             /// Every table, in the order of the specification.
             pub(super) fn all(&self) -> Vec<&Rows<T>> {
                 vec![$(&self.$name),*]
             }
         }
     };
+}
+
+impl Tables<SnapshotTable> {
+    /// Opens the tables of a snapshot; they outlive the transaction value.
+    pub(super) fn of_snapshot(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+        Self::open(|table| transaction.open_table(table))
+    }
+}
+
+impl<'t> Tables<WriteTable<'t>> {
+    /// Opens the tables for writing; creates those that are missing.
+    pub(super) fn of_write(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+        Self::open(|table| transaction.open_table(table))
+    }
 }
 
 tables! {
@@ -143,8 +141,7 @@ impl Differing {
 
 /// Opens the one table that every format has, past and future: rows of `meta` are sealed like this for ever.
 pub(super) fn open_meta(transaction: &ReadTransaction) -> Result<Rows<SnapshotTable>, StoreError> {
-    let table = transaction.open_table(TableDefinition::new("meta"))?;
-    Ok(Rows::new("meta", table))
+    Rows::new("meta", |table| transaction.open_table(table))
 }
 
 /// One table whose values are sealed.
@@ -155,9 +152,13 @@ pub(super) struct Rows<T> {
 }
 
 impl<T> Rows<T> {
-    fn new(name: &'static str, table: T) -> Self {
+    fn new(
+        name: &'static str,
+        open: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
+    ) -> Result<Self, StoreError> {
+        let table = open(TableDefinition::new(name))?;
         let seed = siphash24::Hash::hash_to_u64_with_keys(0, 0, name.as_bytes());
-        Self { name, seed, table }
+        Ok(Self { name, seed, table })
     }
 
     /// The table's name.
@@ -219,14 +220,14 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
     }
 
     /// At most `limit` rows between two keys, ascending, as `read` understands key and payload.
-    pub(super) fn range<R>(
+    pub(super) fn range<'k, R>(
         &self,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        bounds: impl RangeBounds<&'k [u8]> + 'k,
         limit: usize,
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
     ) -> Result<Vec<R>, StoreError> {
         let mut found = Vec::new();
-        for row in self.table.range::<&[u8]>(bounds)?.take(limit) {
+        for row in self.table.range(bounds)?.take(limit) {
             let (key, value) = row?;
             found.push(self.read_row(key.value(), value.value(), &mut read)?);
         }
@@ -252,12 +253,12 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
     }
 
     /// The last row between two keys.
-    pub(super) fn last<R>(
+    pub(super) fn last<'k, R>(
         &self,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        bounds: impl RangeBounds<&'k [u8]> + 'k,
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
     ) -> Result<Option<R>, StoreError> {
-        let Some(row) = self.table.range::<&[u8]>(bounds)?.next_back() else {
+        let Some(row) = self.table.range(bounds)?.next_back() else {
             return Ok(None);
         };
         let (key, value) = row?;
@@ -359,7 +360,10 @@ impl Rows<WriteTable<'_>> {
     }
 
     /// Takes away every row between two keys.
-    pub(super) fn clear(&mut self, bounds: (Bound<&[u8]>, Bound<&[u8]>)) -> Result<(), StoreError> {
-        Ok(self.table.retain_in::<&[u8], _>(bounds, |_, _| false)?)
+    pub(super) fn clear<'k>(
+        &mut self,
+        bounds: impl RangeBounds<&'k [u8]> + 'k,
+    ) -> Result<(), StoreError> {
+        Ok(self.table.retain_in(bounds, |_, _| false)?)
     }
 }

@@ -277,7 +277,7 @@ fn history_tells_the_record_at_any_height() {
     let name: Name = "a.id".parse().expect("a name");
     let at = |height| state.name_at(&name, height).expect("readable");
     assert_eq!(at(FIRST - 1), None);
-    assert_eq!(at(FIRST).expect("registered").op, NameOp::Register);
+    assert_eq!(at(FIRST).expect("registered").record.op, NameOp::Register);
     assert_eq!(at(FIRST + 3).expect("updated").height, FIRST + 2);
     assert_eq!(at(u32::MAX).expect("transferred").record, records[2]);
     assert_eq!(state.name_history(&name).expect("readable").len(), 3);

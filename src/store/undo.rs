@@ -8,8 +8,8 @@ use crate::bns::changes::{Event, EventRow};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{Account, ImportKeychain, NameRecord, NamespaceRecord, Preorder};
 
-use super::codec::{Field, Input, read_bytes, read_length, write_bytes, write_length};
-use super::record::Row;
+use super::codec::{Field, Input, read_bytes, read_list, write_bytes, write_length};
+use super::record::{Row, RowKey};
 
 /// Rows of one table as they were.
 pub(super) type Earlier<R> = Vec<(<R as Row>::Key, Option<R>)>;
@@ -78,31 +78,23 @@ pub(super) fn write_history(events: &[Event], out: &mut Vec<u8>) {
 }
 
 fn read_section<R: Row>(input: &mut Input<'_>) -> Option<Earlier<R>> {
-    let count = read_length(input)?;
-    let mut rows = Vec::new(); // The count is not trusted; each row takes input.
-    for _ in 0..count {
+    read_list(input, |input| {
         let key = read_bytes(input)?;
-        let record = if bool::read(input)? {
-            Some(R::read(R::read_key(key)?, read_bytes(input)?)?)
-        } else {
-            None
+        let record = match bool::read(input)? {
+            true => Some(R::read(RowKey::read_key(key)?, read_bytes(input)?)?),
+            false => None,
         };
-        rows.push((R::read_key(key)?, record));
-    }
-    Some(rows)
+        Some((RowKey::read_key(key)?, record))
+    })
 }
 
 fn read_history(input: &mut Input<'_>) -> Option<Vec<HistoryKey>> {
-    let count = read_length(input)?;
-    let mut history = Vec::new();
-    for _ in 0..count {
-        history.push(if bool::read(input)? {
-            HistoryKey::Namespace(Field::read(input)?, Field::read(input)?)
-        } else {
-            HistoryKey::Name(Field::read(input)?, Field::read(input)?)
-        });
-    }
-    Some(history)
+    read_list(input, |input| {
+        Some(match bool::read(input)? {
+            true => HistoryKey::Namespace(Field::read(input)?, Field::read(input)?),
+            false => HistoryKey::Name(Field::read(input)?, Field::read(input)?),
+        })
+    })
 }
 
 #[cfg(test)]
@@ -118,7 +110,7 @@ mod tests {
         write_length(rows.len(), out);
         for (key, record) in rows {
             let mut key_bytes = Vec::new();
-            R::write_key(key, &mut key_bytes);
+            key.write_key(&mut key_bytes);
             let payload = record.as_ref().map(|record| {
                 let mut payload = Vec::new();
                 record.write(&mut payload);

@@ -4,7 +4,7 @@
 //! share one transaction. It implements [`View`] and [`SnapshotView`]; what people and protocols ask beyond
 //! that (history, operations, announcements) is in [`super::query`].
 
-use redb::ReadableTable;
+use redb::{Database, ReadableDatabase as _, ReadableTable};
 
 use crate::bns::address::Address;
 use crate::bns::name::{Name, NamespaceId};
@@ -15,7 +15,7 @@ use crate::virtualchain::SnapshotView;
 
 use super::error::StoreError;
 use super::key;
-use super::record::Row;
+use super::record::{Row, RowKey};
 use super::row::IndexedBlock;
 use super::table::{Bytes, Rows, SnapshotTable, Tables, WriteTable};
 
@@ -34,6 +34,13 @@ pub struct StateReader<T> {
     pub(super) tip: Option<IndexedBlock>,
 }
 
+impl StoreSnapshot {
+    /// The state after the last commit.
+    pub(super) fn of(database: &Database) -> Result<Self, StoreError> {
+        Self::new(Tables::of_snapshot(&database.begin_read()?)?)
+    }
+}
+
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     pub(super) fn new(tables: Tables<T>) -> Result<Self, StoreError> {
         let mut reader = Self { tables, tip: None };
@@ -48,7 +55,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 
     pub(super) fn row<R: Row>(rows: &Rows<T>, key: R::Key) -> Result<Option<R>, StoreError> {
         let mut bytes = Vec::with_capacity(64);
-        R::write_key(&key, &mut bytes);
+        key.write_key(&mut bytes);
         rows.get(&bytes, |payload| R::read(key, payload))
     }
 }
@@ -92,7 +99,9 @@ impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
         let namespaces = self
             .tables
             .namespace_preorders
-            .prefixed(hash.as_bytes(), |rest, _| key::read_namespace(rest))?;
+            .prefixed(hash.as_bytes(), |rest, _| {
+                NamespaceId::from_bytes(rest).ok()
+            })?;
         Ok(!namespaces.is_empty())
     }
 
@@ -100,7 +109,7 @@ impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
         self.tables
             .preorders
             .prefixed(hash.as_bytes(), |rest, payload| {
-                let key = Preorder::read_key(&[hash.as_bytes(), rest].concat())?;
+                let key = RowKey::read_key(&[hash.as_bytes(), rest].concat())?;
                 Preorder::read(key, payload)
             })
     }

@@ -11,8 +11,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::iter::Peekable;
-use std::ops::Bound;
 use std::slice::Iter;
+
+use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
 
 use crate::bns::changes::{Changes, Event, EventRow};
 use crate::bns::name::{Name, NamespaceId};
@@ -27,7 +28,7 @@ use super::codec::Field as _;
 use super::error::StoreError;
 use super::key;
 use super::record::Row as _;
-use super::row::{Announcement, CandidatesHasher, IndexedBlock, StoredDecision, write_candidate};
+use super::row::{Announcement, IndexedBlock, StoredDecision, write_candidate};
 use super::table::{Tables, WriteTable};
 use super::undo::write_history;
 use super::view::{OpenState, StateReader};
@@ -47,15 +48,6 @@ pub struct ChangeNotice {
     pub names: Vec<Name>,
     /// Namespaces whose row changed, ascending.
     pub namespaces: Vec<NamespaceId>,
-}
-
-/// What was undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Disconnected {
-    /// The block that is gone.
-    pub undone: IndexedBlock,
-    /// The tip now.
-    pub tip: Option<IndexedBlock>,
 }
 
 /// Applies blocks to an open write transaction.
@@ -113,13 +105,8 @@ impl<'t> Writer<'t> {
 
     /// Writes the rows that exist before the first block, once: later calls change nothing.
     pub(super) fn seed(&mut self, genesis: &Changes) -> Result<(), StoreError> {
-        if self
-            .state
-            .tables
-            .meta
-            .get(SEEDED_KEY, |_| Some(()))?
-            .is_some()
-        {
+        let meta = &self.state.tables.meta;
+        if meta.get(SEEDED_KEY, |_| Some(()))?.is_some() {
             return Ok(());
         }
         let first_block = self.first_block;
@@ -129,14 +116,11 @@ impl<'t> Writer<'t> {
         })
     }
 
-    /// Disconnects the tip: everything that it wrote is taken back.
-    pub fn undo_tip(&mut self) -> Result<Disconnected, StoreError> {
+    /// Disconnects the tip, which is returned: everything that it wrote is taken back.
+    pub fn undo_tip(&mut self) -> Result<IndexedBlock, StoreError> {
         let undone = self.state.tip.ok_or(StoreError::NothingToUndo)?;
         self.attempt(|writer| writer.take_back(undone.height))?;
-        Ok(Disconnected {
-            undone,
-            tip: self.state.tip,
-        })
+        Ok(undone)
     }
 
     /// What changed since the beginning; `None` if nothing was done, an error if something went wrong.
@@ -235,11 +219,8 @@ impl<'t> Writer<'t> {
         let Some(oldest_gone) = height.checked_sub(self.undo_depth) else {
             return Ok(());
         };
-        let last = key::height(oldest_gone);
-        self.state
-            .tables
-            .undo
-            .clear((Bound::Unbounded, Bound::Included(&last)))
+        let undo = &mut self.state.tables.undo;
+        undo.clear(..=&key::height(oldest_gone)[..])
     }
 
     /// Writes the history rows of the block and the announcements among them.
@@ -270,9 +251,8 @@ impl<'t> Writer<'t> {
     }
 
     fn next_inventory_index(&self) -> Result<u32, StoreError> {
-        let everything = (Bound::Unbounded, Bound::Unbounded);
         let announcements = &self.state.tables.announcements;
-        let last = announcements.last(everything, |key, _| key::number(key))?;
+        let last = announcements.last(.., |key, _| key::number(key))?;
         Ok(last.unwrap_or(0).saturating_add(1))
     }
 
@@ -283,19 +263,21 @@ impl<'t> Writer<'t> {
         decisions: &[Located<Decision<R>>],
     ) -> Result<[u8; 32], StoreError> {
         let height = block.height;
-        let mut hasher = CandidatesHasher::new();
+        let mut hasher = sha256::Hash::engine();
         let mut decisions = decisions.iter().peekable();
         for candidate in &block.candidates {
             self.row.clear();
             let decision = next_decision(&mut decisions, candidate);
             StoredDecision::of(decision).write(&mut self.row);
             write_candidate(candidate, &mut self.row);
-            hasher.add(candidate.vtxindex, &self.row);
+            hasher.input(&candidate.vtxindex.to_be_bytes());
+            hasher.input(&(self.row.len() as u64).to_be_bytes());
+            hasher.input(&self.row); // without its seal
             let key = key::operation(height, candidate.vtxindex);
             self.state.tables.operations.put(&key, &mut self.row)?;
         }
         match decisions.next() {
-            None => Ok(hasher.finish()),
+            None => Ok(sha256::Hash::from_engine(hasher).to_byte_array()),
             Some(stray) => Err(StoreError::StrayDecision {
                 height,
                 vtxindex: stray.vtxindex,

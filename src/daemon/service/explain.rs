@@ -129,9 +129,9 @@ impl Service {
         };
         let versions = self.names.params.addresses;
         reply.height = Some(entry.height);
-        reply.txid = Some(entry.txid.to_string());
+        reply.txid = Some(entry.record.txid.to_string());
         reply.vtxindex = Some(entry.vtxindex);
-        reply.operation = Some(operation(entry.op).to_owned());
+        reply.operation = Some(operation(entry.record.op).to_owned());
         reply.owner = entry
             .record
             .address()
@@ -156,8 +156,8 @@ impl Service {
             .map(|entry| explain::HistoryEntry {
                 height: entry.height,
                 vtxindex: entry.vtxindex,
-                txid: entry.txid.to_string(),
-                operation: operation(entry.op).to_owned(),
+                txid: entry.record.txid.to_string(),
+                operation: operation(entry.record.op).to_owned(),
             })
             .collect();
         Ok(())

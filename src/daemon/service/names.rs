@@ -60,8 +60,8 @@ impl Service {
         };
         let history = snapshot.name_history(name).map_err(trouble)?;
         if let Some(entry) = history.last() {
-            reply.operation = Some(operation(entry.op).to_owned());
-            reply.txid = Some(entry.txid.to_string());
+            reply.operation = Some(operation(entry.record.op).to_owned());
+            reply.txid = Some(entry.record.txid.to_string());
             reply.height = Some(entry.height);
         }
         reply.history = history
@@ -69,8 +69,8 @@ impl Service {
             .map(|entry| NameEvent {
                 height: entry.height,
                 vtxindex: entry.vtxindex,
-                txid: entry.txid.to_string(),
-                operation: operation(entry.op).to_owned(),
+                txid: entry.record.txid.to_string(),
+                operation: operation(entry.record.op).to_owned(),
                 owner: entry
                     .record
                     .address()

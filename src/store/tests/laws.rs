@@ -6,6 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::query::read_row;
+use crate::store::row::Announcement;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
@@ -109,8 +111,9 @@ fn check_indexes(state: &StoreSnapshot) {
     }
     let index = state.tables.namespace_preorders.len().expect("readable");
     assert_eq!(index, namespaces.len() as u64);
-    let announcements = state.announced_from(1, usize::MAX).expect("readable");
-    for (index, announcement) in (1..).zip(&announcements) {
+    let announcements = &state.tables.announcements;
+    let announcements = announcements.range(.., usize::MAX, read_row::<Announcement>);
+    for (index, announcement) in (1..).zip(&announcements.expect("readable")) {
         assert_eq!(
             announcement.inventory_index, index,
             "the numbering has no gap"

@@ -1,7 +1,5 @@
 //! The way back: the rows that a block wrote are removed, those that it changed become what they were.
 
-use std::ops::Bound;
-
 use super::Writer;
 use crate::bns::changes::Changes;
 use crate::store::change::back;
@@ -30,9 +28,7 @@ impl Writer<'_> {
         self.remove_announcements(height)?;
         let tables = &mut self.state.tables;
         let (first, last) = (key::operation(height, 0), key::operation(height, u32::MAX));
-        tables
-            .operations
-            .clear((Bound::Included(&first), Bound::Included(&last)))?;
+        tables.operations.clear(&first[..]..=&last[..])?;
         tables.undo.remove(&block)?;
         tables.blocks.remove(&block)?;
         self.state.tip = self.state.last_block()?;
@@ -71,11 +67,11 @@ impl Writer<'_> {
 
     /// Removes the announcements of the newest block: they are the last ones.
     fn remove_announcements(&mut self, height: u32) -> Result<(), StoreError> {
-        let everything = (Bound::Unbounded, Bound::Unbounded);
         let tables = &mut self.state.tables;
-        while let Some(last) = tables.announcements.last(everything, |key, row| {
-            Announcement::read(key::number(key)?, row)
-        })? {
+        while let Some(last) = tables
+            .announcements
+            .last(.., |key, row| Announcement::read(key::number(key)?, row))?
+        {
             if last.height != height {
                 break;
             }
