@@ -80,7 +80,9 @@ fn open_file(
         }
         Found::Chain(_) => {}
         Found::Earlier(_) => {
-            tracing::info!("the database is brought to format {FORMAT}");
+            tracing::warn!(
+                "the database is brought to format {FORMAT}; it was derived before a rule on public keys was corrected: if `bnsd chain verify` names a difference, run `bnsd chain rewind` to the block before it"
+            );
             upgrade(&database).map_err(damaged)?;
         }
     }
