@@ -167,4 +167,3 @@ fn may_use(module: &str, used: &str) -> bool {
         !row(&ASSEMBLY, module).is_some_and(|barred| barred.contains(&used))
     }
 }
-

@@ -15,7 +15,7 @@ use bitcoin::consensus::{deserialize, serialize};
 use bitcoin::p2p::Magic;
 use bitcoin::{Block, BlockHash, Target};
 
-use super::OpenError;
+use super::error::OpenError;
 use crate::chain::blockfile::record::{self, Next, Record, RecordReader};
 use crate::chain::blockfile::{FileKind, MAX_FILE_SIZE, ObfuscationKey};
 use crate::chain::header;

@@ -23,6 +23,7 @@
 //! ([`DevChain::rewind`]) stay in the files and are never part of it, as with Core's `invalidateblock`.
 
 mod coins;
+mod error;
 mod files;
 mod source;
 pub mod spend;
@@ -32,89 +33,17 @@ mod template;
 mod tests;
 mod tree;
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bitcoin::{BlockHash, OutPoint, Script, Transaction, TxOut};
 
 pub use coins::{COINBASE_MATURITY, Refused, TransactionError};
+pub use error::{MineError, OpenError};
 pub use source::DevSource;
 
 use self::state::State;
-use self::tree::UnknownParent;
 use super::BlockRef;
-
-/// Why a chain cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another process has it open.
-    #[error("another process uses the chain in {0}: stop it, or choose another directory")]
-    Locked(PathBuf),
-    /// A file cannot be read or written.
-    #[error("{path}: {error}")]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// Sound blocks follow bytes that are no block.
-    #[error(
-        "{path} is damaged at byte {offset}, before its end: restore the file, or remove the chain's directory to start a new chain"
-    )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where the damage begins.
-        offset: u64,
-    },
-    /// The blocks do not build on each other.
-    #[error(
-        "the blocks in {directory} do not form a chain ({reason}): remove the directory to start a new chain"
-    )]
-    Replay {
-        /// The chain's directory.
-        directory: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-impl OpenError {
-    fn io(path: &Path, error: io::Error) -> Self {
-        Self::Io {
-            path: path.to_owned(),
-            error,
-        }
-    }
-}
-
-/// Why a block was not mined.
-#[derive(Debug, thiserror::Error)]
-pub enum MineError {
-    /// A transaction breaks a rule; nothing has changed.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The transactions do not fit into one block; nothing has changed.
-    #[error("the transactions do not fit into one block: mine them in several")]
-    TooLarge,
-    /// The block would be more than two hours ahead of the given time; nothing has changed.
-    #[error("the chain's clock is ahead: the next block's time is at least {0}")]
-    Time(u32),
-    /// No such block, or one that was rewound; nothing has changed.
-    #[error("block {0} is unknown or was rewound")]
-    UnknownBlock(BlockHash),
-    /// A file cannot be read or written. Open the chain again before going on.
-    #[error("the chain's files cannot be used: {0}")]
-    Files(#[from] io::Error),
-}
-
-impl From<UnknownParent> for MineError {
-    fn from(unknown: UnknownParent) -> Self {
-        Self::UnknownBlock(unknown.0)
-    }
-}
 
 /// A handle on the chain; clones share it.
 #[derive(Debug, Clone)]

@@ -13,10 +13,10 @@ use bitcoin::constants::genesis_block;
 use bitcoin::{Block, BlockHash, Network, OutPoint, Script, Transaction, TxOut};
 
 use super::coins::{Coins, Place, Refused, Signatures};
+use super::error::{MineError, OpenError};
 use super::files::{Files, Position};
 use super::template::{self, Template};
 use super::tree::{Entry, Tree};
-use super::{MineError, OpenError};
 use crate::chain::blockfile::undo::{self, BlockUndo};
 use crate::chain::{self, BlockRef};
 
