@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::index::IndexParts;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig};
-use crate::dns::{Access, Handler, Hosts, Options, Server};
+use crate::dns::{Access, Handler, Hosts, Options, Server, Transport};
 use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::upstream::{
@@ -69,7 +69,7 @@ fn tell_of_changes(index: &IndexParts, handler: &Arc<Handler<Arc<NameStore>>>) {
 pub fn network_watch(config: &Config, server: &Server) -> Watch {
     Watch {
         resolv_conf: config.dns.upstreams.is_empty().then(|| RESOLV_CONF.into()),
-        listeners: server.local_addrs(),
+        listeners: server.addresses(Transport::Tcp),
     }
 }
 
@@ -149,10 +149,12 @@ fn anchors(dns: &DnsConfig) -> Result<Option<Anchors>, AnchorError> {
 
 /// The system's resolvers without ourselves. Nobody else is ever asked by default.
 fn system(server: &Server) -> Vec<UpstreamConfig> {
-    system_upstreams(Path::new(RESOLV_CONF), &server.local_addrs()).unwrap_or_else(|error| {
-        tracing::warn!("cannot read {RESOLV_CONF}: {error}");
-        Vec::new()
-    })
+    system_upstreams(Path::new(RESOLV_CONF), &server.addresses(Transport::Tcp)).unwrap_or_else(
+        |error| {
+            tracing::warn!("cannot read {RESOLV_CONF}: {error}");
+            Vec::new()
+        },
+    )
 }
 
 fn load_cache(forwarder: &Forwarder, path: Option<&Path>) {

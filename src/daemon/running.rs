@@ -14,7 +14,7 @@ use crate::api::control;
 use crate::chain::ChainSource;
 use crate::chain::dev::DevChain;
 use crate::config::Config;
-use crate::dns::{Server, Serving};
+use crate::dns::{Server, Serving, Transport};
 use crate::folder::Folders;
 use crate::names::NameStore;
 use crate::resolver::Policy;
@@ -69,9 +69,9 @@ impl Daemon {
             names,
             folders,
             preferences: Mutex::new(preferences),
-            listeners: server.local_addrs(),
-            tls_listeners: server.tls_addrs(),
-            https_listeners: server.https_addrs(),
+            listeners: server.addresses(Transport::Tcp),
+            tls_listeners: server.addresses(Transport::Tls),
+            https_listeners: server.addresses(Transport::Https),
             network: config.chain.network,
             source: source.as_ref().map(|source| source.describe()),
             source_kind: config.chain.source,
@@ -124,7 +124,7 @@ impl Daemon {
         self.service.folders.stop();
         drop(self.serving);
         if let Some(path) = &self.cache_file
-            && let Err(error) = self.service.handler.forwarder().save(path)
+            && let Err(error) = self.service.handler.forwarder.save(path)
         {
             tracing::warn!("answers of upstreams are not kept: {error}");
         }
@@ -142,7 +142,7 @@ impl Daemon {
         for listener in self.https_listeners() {
             tracing::info!("answering DNS over HTTPS on https://{listener}/dns-query");
         }
-        if self.service.handler.forwarder().upstreams().is_empty() {
+        if self.service.handler.forwarder.upstreams().is_empty() {
             tracing::warn!(
                 "no upstream: other names cannot be resolved; set `dns.upstreams` or --upstream"
             );

@@ -9,7 +9,6 @@ use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
 use super::encode::Reply;
 use crate::resolver::{Answer, ExtendedError, Heights, MAX_ALIASES, Policy, Provenance, Question};
-use crate::upstream::rebind::Filtered;
 use crate::wire::private::is_private_record;
 
 /// A question, and what was found on its way.
@@ -85,27 +84,24 @@ impl AliasWalk {
         answer
     }
 
-    /// An upstream's response with what was found on the way before it. AA and AD are never copied.
-    pub(super) fn relayed(&mut self, message: Message, filtered: Filtered) -> Reply {
+    /// An upstream's response with what was found on the way before it, without private addresses. AA and AD are never
+    /// copied.
+    pub(super) fn relayed(&mut self, mut message: Message, policy: &Policy) -> Reply {
         let mut reply = Reply::bare(message.metadata.response_code);
+        if strip_private(&mut message, &self.asked, policy) {
+            let text = "private address left out; list the name in allow-private";
+            reply.ede = Some(ExtendedError::new(ExtendedError::BLOCKED, text));
+        }
         reply.answers = std::mem::take(&mut self.found);
         reply.answers.extend(message.answers);
         reply.authorities = message.authorities;
         reply.additionals = message.additionals;
-        if filtered == Filtered::Stripped {
-            let text = "private address left out; list the name in allow-private";
-            reply.ede = Some(ExtendedError::new(ExtendedError::BLOCKED, text));
-        }
         reply
     }
 
     fn least(&self, provenance: Provenance) -> Provenance {
-        match (self.provenance, provenance) {
-            (None, only) => only,
-            (Some(Provenance::Upstream), _) | (_, Provenance::Upstream) => Provenance::Upstream,
-            (Some(Provenance::Local), _) | (_, Provenance::Local) => Provenance::Local,
-            (Some(Provenance::Chain), Provenance::Chain) => Provenance::Chain,
-        }
+        self.provenance
+            .map_or(provenance, |found| found.max(provenance))
     }
 }
 
@@ -113,4 +109,58 @@ impl AliasWalk {
 fn hops(way: &[Record]) -> usize {
     let is_hop = |record: &&Record| record.record_type() == RecordType::CNAME;
     way.iter().filter(is_hop).count()
+}
+
+/// Takes records with private addresses out of a message (DNS rebinding), except below names listed in `allow-private`.
+/// Gives whether the answer section lost any.
+fn strip_private(message: &mut Message, asked: &DnsName, policy: &Policy) -> bool {
+    if policy.allows_private(asked) {
+        return false;
+    }
+    let before = message.answers.len();
+    for section in [
+        &mut message.answers,
+        &mut message.authorities,
+        &mut message.additionals,
+    ] {
+        section.retain(|record| !is_private_record(record) || policy.allows_private(&record.name));
+    }
+    message.answers.len() < before
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::RData;
+    use hickory_proto::rr::rdata::{A, AAAA};
+
+    use super::*;
+
+    fn message(addresses: &[&str]) -> Message {
+        let mut message = Message::query();
+        for address in addresses {
+            let data = match address.parse().expect("an address") {
+                std::net::IpAddr::V4(v4) => RData::A(A(v4)),
+                std::net::IpAddr::V6(v6) => RData::AAAA(AAAA(v6)),
+            };
+            message.add_answer(Record::from_rdata(name("evil.example."), 60, data));
+        }
+        message
+    }
+
+    fn name(text: &str) -> DnsName {
+        DnsName::from_ascii(text).expect("a domain name")
+    }
+
+    #[test]
+    fn private_addresses_are_stripped_unless_allowed() {
+        let addresses = ["127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "1.1.1.1"];
+        let mut policy = Policy::default();
+        let mut found = message(&addresses);
+        assert!(strip_private(&mut found, &name("evil.example."), &policy));
+        assert_eq!(found.answers.len(), 1);
+        policy.allow_private.push(name("example."));
+        let mut found = message(&addresses);
+        assert!(!strip_private(&mut found, &name("evil.example."), &policy));
+        assert_eq!(found.answers.len(), 4);
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,17 +36,17 @@ pub struct Activity {
     clock: Arc<AtomicU64>,
     /// When it last asked something.
     last: AtomicU64,
-    /// Queries under way.
-    busy: AtomicUsize,
+    /// Shared with every query under way.
+    busy: Arc<()>,
 }
 
 impl Activity {
     /// A query has begun; it ends when the value is dropped.
-    pub fn begin(self: &Arc<Self>) -> Busy {
+    #[must_use]
+    pub fn begin(&self) -> Arc<()> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         self.last.store(now, Ordering::Relaxed);
-        self.busy.fetch_add(1, Ordering::Relaxed);
-        Busy(Arc::clone(self))
+        Arc::clone(&self.busy)
     }
 
     /// A number that is another one after each query.
@@ -56,21 +56,12 @@ impl Activity {
 
     /// Whether a query is under way.
     pub fn is_busy(&self) -> bool {
-        self.busy.load(Ordering::Relaxed) > 0
+        Arc::strong_count(&self.busy) > 1
     }
 
     /// The smaller, the sooner it has to go.
     fn usefulness(&self) -> (bool, u64) {
         (self.is_busy(), self.progress())
-    }
-}
-
-/// A query under way.
-pub struct Busy(Arc<Activity>);
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -95,7 +86,7 @@ impl Connections {
         let activity = Arc::new(Activity {
             clock: Arc::clone(&self.clock),
             last: AtomicU64::new(id),
-            busy: AtomicUsize::new(0),
+            busy: Arc::default(),
         });
         self.admit(id, Arc::clone(&activity));
         let conversation = converse(activity);
@@ -128,9 +119,7 @@ impl Connections {
             let Some(evicted) = least.and_then(|id| open.remove(&id)) else {
                 break;
             };
-            if let Some(task) = evicted.task {
-                task.abort();
-            }
+            evicted.task.inspect(AbortHandle::abort);
         }
         let task = None;
         open.insert(id, Open { activity, task });

@@ -14,7 +14,7 @@ use crate::wire::edns::CLIENT_COOKIE as CLIENT;
 /// Length of a server cookie of version 1 (RFC 9018 §4).
 const SERVER: usize = 16;
 /// Version, then three reserved bytes.
-const VERSION: [u8; 4] = [1, 0, 0, 0];
+const VERSION: u64 = 0x0100_0000;
 /// How old a server cookie may be, in seconds (RFC 9018 §4.3).
 const AGE_MAX: u32 = 3600;
 /// How far its clock may be ahead, in seconds (same place).
@@ -104,32 +104,15 @@ impl Cookies {
 
     /// RFC 9018 §4.2: hash(client cookie | version | reserved | timestamp | client address).
     fn make(&self, client: &[u8; CLIENT], made: u32, from: IpAddr) -> [u8; SERVER] {
-        let mut text = Vec::with_capacity(CLIENT + 24);
-        text.extend(client);
-        text.extend(VERSION);
-        text.extend(made.to_be_bytes());
+        let head = VERSION << 32 | u64::from(made);
+        let mut text = [&client[..], &head.to_be_bytes()].concat();
         match from {
             IpAddr::V4(v4) => text.extend(v4.octets()),
             IpAddr::V6(v6) => text.extend(v6.octets()),
         }
         let (k0, k1) = self.secret;
         let hash = siphash24::Hash::hash_to_u64_with_keys(k0, k1, &text);
-        let mut server = [0; SERVER];
-        for (place, byte) in server.iter_mut().zip(
-            VERSION
-                .into_iter()
-                .chain(made.to_be_bytes())
-                .chain(hash.to_le_bytes()),
-        ) {
-            *place = byte;
-        }
-        server
-    }
-}
-
-impl Default for Cookies {
-    fn default() -> Self {
-        Self::new()
+        (u128::from(head) << 64 | u128::from(hash.swap_bytes())).to_be_bytes()
     }
 }
 

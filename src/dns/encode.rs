@@ -15,14 +15,14 @@ use crate::resolver::{Answer, Provenance};
 use crate::upstream::{Response, Stamp};
 use crate::wire::edns::{self, OPT, Opt, option, write_option};
 use crate::wire::header::bit_if;
-use crate::wire::writer::{self, Extent, count_additional, cut_to_question};
+use crate::wire::writer::{self, count_additional, cut_to_question};
 use crate::wire::{ExtendedError, Header, UDP_MAX, UDP_PLAIN, flag};
 
 /// Padded replies have a multiple of this length (RFC 8467 §4.1).
 const PADDING_BLOCK: usize = 468;
 
 /// What a reply has to respect, beside its content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Frame {
     /// Longest reply, in bytes.
     pub limit: u16,
@@ -35,16 +35,6 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Nothing but a limit.
-    pub fn plain(limit: u16) -> Self {
-        Self {
-            limit,
-            cookie: None,
-            keepalive: None,
-            padding: false,
-        }
-    }
-
     /// Options that every reply has room for.
     fn options(&self) -> Vec<u8> {
         let mut options = Vec::new();
@@ -59,7 +49,7 @@ impl Frame {
 }
 
 /// What is sent to a client, with everything that a message has room for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Reply {
     /// Response code, extended ones included.
     pub rcode: ResponseCode,
@@ -82,12 +72,7 @@ impl Reply {
     pub fn bare(rcode: ResponseCode) -> Self {
         Self {
             rcode,
-            authoritative: false,
-            verified: false,
-            answers: Vec::new(),
-            authorities: Vec::new(),
-            additionals: Vec::new(),
-            ede: None,
+            ..Self::default()
         }
     }
 }
@@ -101,8 +86,8 @@ impl From<Answer> for Reply {
             verified: found && answer.provenance == Provenance::Chain,
             answers: answer.answers,
             authorities: answer.authorities,
-            additionals: Vec::new(),
             ede: answer.ede,
+            ..Self::default()
         }
     }
 }
@@ -116,17 +101,17 @@ pub fn longest(transport: Transport, payload: Option<u16>) -> u16 {
     }
 }
 
-/// Writes `reply` into `out`, within its frame.
-pub fn encode(query: &Query, reply: &Reply, frame: &Frame, out: &mut Vec<u8>) -> Extent {
-    if let Ok(extent) = try_encode(query, reply, frame, out) {
-        return extent;
+/// Writes `reply` into `out`, within its frame; whether all of it had room.
+pub fn encode(query: &Query, reply: &Reply, frame: &Frame, out: &mut Vec<u8>) -> bool {
+    if let Ok(is_whole) = try_encode(query, reply, frame, out) {
+        return is_whole;
     }
     // Only a record that no message can hold gets here; the client is told that we failed.
     let failure = Reply::bare(ResponseCode::ServFail);
     if try_encode(query, &failure, frame, out).is_err() {
         out.clear();
     }
-    Extent::Cut
+    false
 }
 
 /// Writes an upstream's response into `out` as it came, within its frame: what does not fit is left out whole,
@@ -136,7 +121,7 @@ pub fn encode_raw(query: &Query, response: &Response, frame: &Frame, out: &mut V
     let question = question.and_then(|question| question.to_bytes().ok());
     let stamp = Stamp {
         id: query.id,
-        flags: query.echoed_flags() | bit_if(query.wants_authentic_data(), flag::AD),
+        flags: query.flags & (flag::RD | flag::CD) | bit_if(query.wants_authentic_data(), flag::AD),
         question: question.as_deref().unwrap_or_default(),
     };
     response.write(stamp, out);
@@ -156,7 +141,7 @@ fn try_encode(
     reply: &Reply,
     frame: &Frame,
     out: &mut Vec<u8>,
-) -> Result<Extent, ProtoError> {
+) -> Result<bool, ProtoError> {
     let options = frame.options();
     let opt = query.edns.map_or(0, |_| OPT + options.len());
     let header = Header {
@@ -168,31 +153,31 @@ fn try_encode(
     let sections = sections.map(Vec::as_slice);
     let limit = frame.limit.saturating_sub(opt as u16);
     let written = writer::write(header, query.question.as_ref(), sections, limit, out)?;
-    let explained = query.edns.map_or(Extent::Whole, |edns| {
+    let explained = query.edns.is_none_or(|edns| {
         let rcode = reply.rcode.into();
         write_opt(edns, (rcode, reply.ede.as_ref()), options, frame, out)
     });
-    Ok(written.and(explained))
+    Ok(written && explained)
 }
 
 fn flags(query: &Query, reply: &Reply) -> u16 {
     flag::QR
         | u16::from(query.opcode) << 11
-        | query.echoed_flags()
+        | query.flags & (flag::RD | flag::CD)
         | bit_if(reply.authoritative, flag::AA)
         | bit_if(query.opcode == 0, flag::RA)
         | bit_if(reply.verified && query.wants_authentic_data(), flag::AD)
         | u16::from(reply.rcode) & flag::RCODE
 }
 
-/// Appends the OPT record (RFC 6891 §6.1), with the extended error if there is room for it.
+/// Appends the OPT record (RFC 6891 §6.1), with the extended error if there is room for it; whether there was.
 fn write_opt(
     edns: ClientEdns,
     (rcode, ede): (u16, Option<&ExtendedError>),
     mut options: Vec<u8>,
     frame: &Frame,
     out: &mut Vec<u8>,
-) -> Extent {
+) -> bool {
     let before = out.len() + OPT;
     let room = usize::from(frame.limit).saturating_sub(before);
     let explanation = ede.map(ExtendedError::to_option).unwrap_or_default();
@@ -205,5 +190,5 @@ fn write_opt(
     }
     count_additional(out);
     Opt::ours(rcode, edns.dnssec_ok).write(&options, out);
-    if fits { Extent::Whole } else { Extent::Cut }
+    fits
 }

@@ -10,7 +10,7 @@ use hickory_proto::op::{Edns, Message, Query as WireQuestion};
 use hickory_proto::rr::{Name as DnsName, RecordType};
 use tokio::sync::oneshot;
 
-use super::{Handler, Options, Server};
+use super::{Handler, Options, Server, Transport};
 use crate::clock::SystemClock;
 use crate::resolver::fixture::Names;
 use crate::resolver::{Policy, Snapshots, SyncState};
@@ -96,7 +96,7 @@ impl Running {
                     ..Options::default()
                 };
                 let server = Server::bind(&options).expect("a free port");
-                tell.send(server.local_addrs()[0])
+                tell.send(server.addresses(Transport::Tcp)[0])
                     .expect("a test that waits");
                 let mut crew = Crew::default();
                 let serving = server.start(&shared, &Arc::default(), &mut crew);

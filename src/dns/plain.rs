@@ -38,10 +38,9 @@ impl<'a> Plain<'a> {
         if flags & !(RD | AD | CD) != 0 {
             return None;
         }
-        let mut key = Key::new();
         let rest = bytes.get(HEADER..)?;
-        let name = key.read_name(rest)?;
-        let (question, rest) = rest.split_at_checked(name + 4)?;
+        let name = rest.get(..skip_name(rest, 0)?)?;
+        let (question, rest) = rest.split_at_checked(name.len() + 4)?;
         let [.., t1, t2, 0, 1] = *question else {
             return None;
         };
@@ -52,13 +51,12 @@ impl<'a> Plain<'a> {
         let dnssec_ok = edns.is_some_and(|edns| edns.dnssec_ok);
         let class =
             u8::from(edns.is_some()) << 2 | u8::from(dnssec_ok) << 1 | u8::from(flags & CD != 0);
-        key.finish(name, [t1, t2, class]);
         Some(Self {
             id,
             flags,
             question,
             edns,
-            key,
+            key: Key::new(name, [t1, t2, class])?,
         })
     }
 
@@ -121,28 +119,16 @@ pub(super) struct Key {
 }
 
 impl Key {
-    fn new() -> Self {
-        Self {
-            bytes: [0; NAME_MAX + 3],
-            length: 0,
-        }
-    }
-
-    /// Takes over an uncompressed name; gives its length.
-    fn read_name(&mut self, bytes: &[u8]) -> Option<usize> {
-        let name = bytes.get(..skip_name(bytes, 0)?)?;
-        let place = self.bytes.get_mut(..name.len())?;
+    /// The key of an uncompressed name.
+    fn new(name: &[u8], rest: [u8; 3]) -> Option<Self> {
+        let mut bytes = [0; NAME_MAX + 3];
+        let (place, behind) = bytes.split_at_mut_checked(name.len())?;
         place.copy_from_slice(name);
         // No length of a label is a letter: those end at 63, letters begin at 65.
         place.make_ascii_lowercase();
-        Some(name.len())
-    }
-
-    fn finish(&mut self, name: usize, rest: [u8; 3]) {
-        self.length = name + rest.len();
-        if let Some(place) = self.bytes.get_mut(name..self.length) {
-            place.copy_from_slice(&rest);
-        }
+        *behind.first_chunk_mut()? = rest;
+        let length = name.len() + rest.len();
+        Some(Self { bytes, length })
     }
 
     /// The key as bytes.

@@ -15,10 +15,8 @@ use crate::wire::{Header, flag};
 pub enum Decoded {
     /// Not a query: no answer, because an answer could start a loop.
     Silence,
-    /// A query that is turned down whatever it asks.
+    /// A query that gets a response code alone, whatever it asks.
     Rejected(Query, ResponseCode),
-    /// No question, only the wish for a server cookie (RFC 7873 §5.4).
-    CookieWanted(Query),
     /// A question.
     Asked(Query, Question),
 }
@@ -30,12 +28,8 @@ pub struct Query {
     pub id: u16,
     /// OPCODE, echoed.
     pub opcode: u8,
-    /// RD, echoed for questions.
-    pub recursion_desired: bool,
-    /// CD, echoed.
-    pub checking_disabled: bool,
-    /// Whether AD was set: the client understands the bit (RFC 6840 §5.7).
-    pub authentic_data: bool,
+    /// RD and CD, which are echoed, and AD: the client understands that bit (RFC 6840 §5.7).
+    pub flags: u16,
     /// The question in the client's own letters; absent where none could be read.
     pub question: Option<WireQuestion>,
     /// What the client's OPT record says, if it sent one.
@@ -90,22 +84,15 @@ impl Query {
         Self {
             id: header.id,
             opcode: header.opcode(),
-            recursion_desired: header.flags & flag::RD != 0,
-            checking_disabled: header.flags & flag::CD != 0,
-            authentic_data: header.flags & flag::AD != 0,
+            flags: header.flags & (flag::RD | flag::AD | flag::CD),
             question: None,
             edns: None,
         }
     }
 
-    /// RD and CD, which a reply repeats.
-    pub fn echoed_flags(&self) -> u16 {
-        bit_if(self.recursion_desired, flag::RD) | bit_if(self.checking_disabled, flag::CD)
-    }
-
     /// Whether the client wants to know if data is verified.
     pub fn wants_authentic_data(&self) -> bool {
-        self.authentic_data || self.dnssec_ok()
+        self.flags & flag::AD != 0 || self.dnssec_ok()
     }
 
     /// Whether the client wants DNSSEC records.
@@ -135,13 +122,8 @@ pub fn decode(bytes: &[u8]) -> Decoded {
 
 /// RFC 8906 §3.1.4: an unknown opcode gives nothing of the header a meaning, so nothing is copied.
 fn reject_bare(query: Query, rcode: ResponseCode) -> Decoded {
-    let plain = Query {
-        recursion_desired: query.recursion_desired && query.opcode == 0,
-        checking_disabled: false,
-        authentic_data: false,
-        ..query
-    };
-    Decoded::Rejected(plain, rcode)
+    let flags = query.flags & bit_if(query.opcode == 0, flag::RD);
+    Decoded::Rejected(Query { flags, ..query }, rcode)
 }
 
 fn judge(mut query: Query, message: &Message) -> Decoded {
@@ -155,7 +137,8 @@ fn judge(mut query: Query, message: &Message) -> Decoded {
     }
     let Some(asked) = &query.question else {
         return match query.edns.and_then(|edns| edns.cookie) {
-            Some(_) => Decoded::CookieWanted(query),
+            // Only the wish for a server cookie (RFC 7873 §5.4).
+            Some(_) => Decoded::Rejected(query, ResponseCode::NoError),
             None => reject_bare(query, ResponseCode::FormErr),
         };
     };
@@ -228,7 +211,7 @@ mod tests {
         let Decoded::Rejected(query, ResponseCode::NotImp) = decode(&bytes) else {
             panic!("expected NOTIMP");
         };
-        assert_eq!((query.opcode, query.recursion_desired), (15, false));
+        assert_eq!((query.opcode, query.flags & flag::RD), (15, 0));
     }
 
     #[test]

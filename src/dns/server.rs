@@ -15,7 +15,7 @@ use super::bind::{BindError, bind_all, connections_possible, tcp_socket};
 use super::client::{Client, Transport};
 use super::connections::{Activity, Connections};
 use super::handler::Handler;
-use super::tls::{Application, Identity};
+use super::tls::Identity;
 use super::{https, tcp, udp};
 use crate::resolver::Snapshots;
 use crate::worker::Crew;
@@ -85,11 +85,13 @@ impl Server {
             server.listeners.push((bound.tcp, Protocol::Tcp));
         }
         if let Some(tls) = &options.tls {
-            let acceptor = tls.identity.acceptor(Application::Dns)?;
-            server.listen(&tls.listen, &Protocol::Tls(acceptor))?;
+            server.listen(
+                &tls.listen,
+                &Protocol::Tls(tls.identity.acceptor(&["dot"])?),
+            )?;
         }
         if let Some(https) = &options.https {
-            let acceptor = https.identity.acceptor(Application::Http)?;
+            let acceptor = https.identity.acceptor(&["h2", "http/1.1"])?;
             let hosts = Arc::new(options.https_hosts.clone());
             server.listen(&https.listen, &Protocol::Https(acceptor, hosts))?;
         }
@@ -104,22 +106,8 @@ impl Server {
         Ok(())
     }
 
-    /// The addresses of plain DNS in fact, with the ports that port 0 became.
-    pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.addresses(Transport::Tcp)
-    }
-
-    /// The same for DNS over TLS.
-    pub fn tls_addrs(&self) -> Vec<SocketAddr> {
-        self.addresses(Transport::Tls)
-    }
-
-    /// The same for DNS over HTTPS.
-    pub fn https_addrs(&self) -> Vec<SocketAddr> {
-        self.addresses(Transport::Https)
-    }
-
-    fn addresses(&self, transport: Transport) -> Vec<SocketAddr> {
+    /// The addresses of a transport in fact, with the ports that port 0 became. Plain DNS has those of TCP.
+    pub fn addresses(&self, transport: Transport) -> Vec<SocketAddr> {
         let all = self.listeners.iter();
         all.filter(|(_, protocol)| protocol.transport() == transport)
             .filter_map(|(listener, _)| listener.local_addr().ok())
@@ -246,7 +234,7 @@ mod tests {
     async fn a_taken_port_is_one_sentence_that_says_what_to_do() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let first = Server::bind(&options(any)).expect("a free port");
-        let taken = first.local_addrs()[0];
+        let taken = first.addresses(Transport::Tcp)[0];
         let Err(error) = Server::bind(&options(taken)) else {
             panic!("two servers on one port");
         };

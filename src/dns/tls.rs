@@ -52,27 +52,19 @@ pub enum IdentityError {
     Unmade(#[from] rcgen::Error),
 }
 
-/// Protocols that are offered in the handshake (RFC 7301).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Application {
-    /// `dot` (RFC 7858; registered by IANA).
-    Dns,
-    /// `h2` and `http/1.1`.
-    Http,
-}
-
 impl Identity {
-    /// What answers handshakes. Makes the certificate if it is to be made and is not there.
-    pub fn acceptor(&self, application: Application) -> Result<TlsAcceptor, IdentityError> {
+    /// What answers handshakes and offers `protocols` in them (RFC 7301). Makes the certificate if it is to be made and
+    /// is not there.
+    pub fn acceptor(&self, protocols: &[&str]) -> Result<TlsAcceptor, IdentityError> {
         let (certificate, key) = match self {
             Self::Given { certificate, key } => (certificate.clone(), key.clone()),
             Self::SelfSigned(directory) => self_signed(directory)?,
         };
         let mut config = config(&certificate, &key)?;
-        config.alpn_protocols = match application {
-            Application::Dns => vec![b"dot".to_vec()],
-            Application::Http => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        };
+        config.alpn_protocols = protocols
+            .iter()
+            .map(|name| name.as_bytes().to_vec())
+            .collect();
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
@@ -131,9 +123,9 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let directory = scratch.path().join("tls");
         let identity = Identity::SelfSigned(directory.clone());
-        identity.acceptor(Application::Dns).expect("a certificate");
+        identity.acceptor(&["dot"]).expect("a certificate");
         let first = fs::read(directory.join(CERTIFICATE)).expect("a certificate");
-        identity.acceptor(Application::Http).expect("the same");
+        identity.acceptor(&["h2"]).expect("the same");
         assert_eq!(fs::read(directory.join(CERTIFICATE)).expect("it"), first);
         let mode = fs::metadata(directory.join(KEY))
             .expect("a key")
@@ -150,7 +142,7 @@ mod tests {
             certificate: certificate.to_owned(),
             key: empty.clone(),
         };
-        let error = |identity: Identity| match identity.acceptor(Application::Dns) {
+        let error = |identity: Identity| match identity.acceptor(&["dot"]) {
             Ok(_) => panic!("accepted"),
             Err(error) => error.to_string(),
         };

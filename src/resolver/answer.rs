@@ -72,8 +72,8 @@ impl Heights {
     }
 }
 
-/// Where the data of an answer comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where the data of an answer comes from, the most trustworthy first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Provenance {
     /// Verified from the chain: AA is set, and AD for those who ask.
     Chain,

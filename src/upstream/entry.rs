@@ -12,6 +12,7 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 use super::lifetime::{Kind, kind, level_ttls, lifetime};
 use super::message::Judged;
 use crate::wire::alias::{aliases, strays};
+use crate::wire::header::bit_if;
 use crate::wire::name::lower_labels;
 use crate::wire::private::has_private;
 use crate::wire::record::change_ttl;
@@ -73,13 +74,8 @@ impl Stamp<'_> {
     /// The same without AD, unless the response is validated.
     #[must_use]
     pub fn without_ad_unless(self, authentic: bool) -> Self {
-        match authentic {
-            true => self,
-            false => Self {
-                flags: self.flags & !flag::AD,
-                ..self
-            },
-        }
+        let flags = self.flags & !bit_if(!authentic, flag::AD);
+        Self { flags, ..self }
     }
 }
 

@@ -31,7 +31,8 @@ pub struct Forwarder {
     pub(super) options: ForwardOptions,
     pub(super) tls: Tls,
     pub(super) table: ArcSwap<Table>,
-    pub(super) cache: Cache,
+    /// What is kept.
+    pub cache: Cache,
     pub(super) failures: Failures,
     pub(super) flights: Flights,
     pub(super) probes: Probes,
@@ -139,11 +140,6 @@ impl Forwarder {
     /// Whether a question is our own, sent to find out whether upstreams lead back to us.
     pub fn is_own_probe(&self, name: &DnsName) -> bool {
         self.probes.recognises(name)
-    }
-
-    /// What is kept.
-    pub fn cache(&self) -> &Cache {
-        &self.cache
     }
 
     /// Time on the daemon's clock.

@@ -44,7 +44,6 @@ mod plain;
 mod portal;
 mod probe;
 pub mod random;
-pub mod rebind;
 mod resolve;
 mod response;
 mod secure;

@@ -9,55 +9,34 @@ pub const NAME_MAX: usize = 255;
 const POINTERS_MAX: usize = 126;
 
 /// The name at `at`, uncompressed and in lower case, and where what follows it begins.
-pub fn read_name(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
+pub fn read_name(bytes: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
     let mut name = Vec::with_capacity(32);
-    let mut end = None;
-    let mut at = at;
-    for _ in 0..=POINTERS_MAX {
-        match read_labels(bytes, at, &mut name)? {
-            Stop::Root(after) => return Some((name, end.unwrap_or(after))),
-            Stop::Pointer { to, after } => {
-                end.get_or_insert(after);
-                if to >= at {
-                    return None;
-                }
-                at = to;
-            }
-        }
-    }
-    None
-}
-
-/// What ends a run of labels.
-enum Stop {
-    /// The root; what follows the name begins here.
-    Root(usize),
-    /// A pointer; what follows it begins at `after`.
-    Pointer { to: usize, after: usize },
-}
-
-/// Appends labels up to the root or a pointer.
-fn read_labels(bytes: &[u8], mut at: usize, name: &mut Vec<u8>) -> Option<Stop> {
+    let (mut end, mut run, mut pointers) = (None, at, 0);
     loop {
         match *bytes.get(at)? {
             0 => {
                 name.push(0);
-                return (name.len() <= NAME_MAX).then_some(Stop::Root(at + 1));
+                return Some((name, end.unwrap_or(at + 1)));
             }
             length @ 1..=63 => {
-                let end = at + 1 + usize::from(length);
+                let next = at + 1 + usize::from(length);
                 name.push(length);
-                name.extend(bytes.get(at + 1..end)?.iter().map(u8::to_ascii_lowercase));
-                at = end;
-                if name.len() >= NAME_MAX {
-                    return None;
-                }
+                name.extend(bytes.get(at + 1..next)?.iter().map(u8::to_ascii_lowercase));
+                at = next;
             }
             high @ 0xc0.. => {
                 let to = u16::from_be_bytes([high & 0x3f, *bytes.get(at + 1)?]).into();
-                return Some(Stop::Pointer { to, after: at + 2 });
+                end.get_or_insert(at + 2);
+                pointers += 1;
+                if to >= run || pointers > POINTERS_MAX {
+                    return None;
+                }
+                (at, run) = (to, to);
             }
             _ => return None,
+        }
+        if name.len() >= NAME_MAX {
+            return None;
         }
     }
 }
@@ -88,14 +67,7 @@ pub fn lower_labels(bytes: &mut [u8], mut at: usize) {
 
 /// Whether `name` is `zone` or below it; both in uncompressed lower case.
 pub fn is_within(name: &[u8], zone: &[u8]) -> bool {
-    let mut above = Some(name);
-    while let Some(rest) = above {
-        if rest == zone {
-            return true;
-        }
-        above = parent(rest);
-    }
-    false
+    std::iter::successors(Some(name), |name| parent(name)).any(|above| above == zone)
 }
 
 /// The name without its first label; `None` for the root.

@@ -19,13 +19,9 @@ const IPV6_HINT: u16 = 6;
 /// Whether record data in wire form carries a private address, or could hide one.
 pub fn carries_private(rtype: u16, rdata: &[u8]) -> bool {
     match rtype {
-        rtype::A => array(rdata).is_some_and(|bytes: [u8; 4]| is_private(bytes.into())),
-        rtype::AAAA => array(rdata).is_some_and(|bytes: [u8; 16]| is_private(bytes.into())),
-        rtype::SVCB | rtype::HTTPS => match behind_target(rdata) {
-            Target::Ends(parameters) => hints(parameters).unwrap_or(false),
-            Target::Hides => true,
-            Target::BreaksOff => false,
-        },
+        rtype::A => rdata.len() == 4 && any_private::<4>(rdata),
+        rtype::AAAA => rdata.len() == 16 && any_private::<16>(rdata),
+        rtype::SVCB | rtype::HTTPS => service_is_private(rdata),
         _ => false,
     }
 }
@@ -68,13 +64,8 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
         || address.is_unspecified()
         || address.is_unique_local()
         || address.is_unicast_link_local()
-        || is_site_local(address)
+        || address.segments()[0] & 0xffc0 == 0xfec0 // site-local (RFC 3879); some systems still route it
         || embedded_v4(address).is_some_and(is_private_v4)
-}
-
-/// fec0::/10, deprecated by RFC 3879 and still routed by some systems.
-fn is_site_local(address: Ipv6Addr) -> bool {
-    address.segments()[0] & 0xffc0 == 0xfec0
 }
 
 /// The IPv4 address that a translation prefix carries.
@@ -92,27 +83,19 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// How the target name of a service binding ends (RFC 9460 §2.2).
-enum Target<'a> {
-    /// At the root; the parameters follow.
-    Ends(&'a [u8]),
-    /// In a pointer, which is forbidden, or beyond the data. Hints behind it are not found by those who obey, and may
-    /// be by those who do not.
-    Hides,
-    /// With the data.
-    BreaksOff,
-}
-
-fn behind_target(rdata: &[u8]) -> Target<'_> {
+/// The same for a service binding, whose parameters follow its target name (RFC 9460 §2.2).
+fn service_is_private(rdata: &[u8]) -> bool {
     let mut rest = rdata.get(2..).unwrap_or_default();
     while let Some((&length, after)) = rest.split_first() {
         match (length, after.get(usize::from(length)..)) {
-            (0, _) => return Target::Ends(after),
+            (0, _) => return hints(after).unwrap_or(false),
             (1..=63, Some(next)) => rest = next,
-            _ => return Target::Hides,
+            // A pointer, which is forbidden, or a label beyond the data. Hints behind it are not found by those who
+            // obey, and may be by those who do not.
+            _ => return true,
         }
     }
-    Target::BreaksOff
+    false
 }
 
 /// Whether a hint is private; `None` where the parameters break off before one is.
@@ -121,7 +104,12 @@ fn hints(mut rest: &[u8]) -> Option<bool> {
         let (key, after) = take_u16(rest)?;
         let (length, after) = take_u16(after)?;
         let (value, after) = after.split_at_checked(length.into())?;
-        if hint_is_private(key, value) {
+        let is_private = match key {
+            IPV4_HINT => any_private::<4>(value),
+            IPV6_HINT => any_private::<16>(value),
+            _ => false,
+        };
+        if is_private {
             return Some(true);
         }
         rest = after;
@@ -129,29 +117,17 @@ fn hints(mut rest: &[u8]) -> Option<bool> {
     Some(false)
 }
 
-fn hint_is_private(key: u16, value: &[u8]) -> bool {
-    match key {
-        IPV4_HINT => any_private::<4>(value),
-        IPV6_HINT => any_private::<16>(value),
-        _ => false,
-    }
-}
-
 fn any_private<const N: usize>(value: &[u8]) -> bool
 where
     IpAddr: From<[u8; N]>,
 {
-    let mut addresses = value.chunks(N).filter_map(array::<N>);
-    addresses.any(|bytes| is_private(bytes.into()))
+    let (addresses, _) = value.as_chunks::<N>();
+    addresses.iter().any(|&bytes| is_private(bytes.into()))
 }
 
 fn take_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<2>()?;
     Some((u16::from_be_bytes(*head), rest))
-}
-
-fn array<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
-    bytes.try_into().ok()
 }
 
 #[cfg(test)]

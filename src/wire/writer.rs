@@ -10,56 +10,32 @@ use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 
 use super::header::{HEADER, Header, flag};
 
-/// Whether a message holds all that there was to say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
-    /// It does.
-    Whole,
-    /// Something had no room.
-    Cut,
-}
-
-impl Extent {
-    /// That of a message of two parts.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        match self {
-            Self::Whole => other,
-            Self::Cut => self,
-        }
-    }
-}
-
 /// Writes a message of at most `limit` bytes into `out`. The header's counts, and TC where it is due, are filled in.
-/// Fails if a record cannot be written at all.
+/// Gives whether all
+/// records had room; fails if one cannot be written at all.
 pub fn write(
     mut header: Header,
     question: Option<&Query>,
     sections: [&[Record]; 3],
     limit: u16,
     out: &mut Vec<u8>,
-) -> Result<Extent, ProtoError> {
+) -> Result<bool, ProtoError> {
     out.clear();
     let mut encoder = BinEncoder::new(out);
     encoder.set_max_size(limit);
     encoder.emit_vec(&[0; HEADER])?;
     // In lower case, so that the owners below are the same name to compression.
-    question
-        .map(lower)
-        .map_or(Ok(()), |question| question.emit(&mut encoder))?;
+    if let Some(mut question) = question.cloned() {
+        question.name = question.name.to_lowercase();
+        question.emit(&mut encoder)?;
+    }
     header.counts = [u16::from(question.is_some()), 0, 0, 0];
-    let extent = emit_sections(&mut encoder, sections, &mut header);
+    let is_whole = emit_sections(&mut encoder, sections, &mut header);
     header.put(out);
     if let Some(question) = question {
         put_question(out, &question.to_bytes()?);
     }
-    Ok(extent)
-}
-
-fn lower(question: &Query) -> Query {
-    let mut lower = question.clone();
-    lower.name = question.name.to_lowercase();
-    lower
+    Ok(is_whole)
 }
 
 /// Puts the client's own letters over the question.
@@ -87,21 +63,21 @@ pub fn count_additional(out: &mut [u8]) {
     });
 }
 
-/// Emits the three sections until one does not fit.
+/// Emits the three sections until one does not fit; whether all did.
 fn emit_sections(
     encoder: &mut BinEncoder<'_>,
     sections: [&[Record]; 3],
     header: &mut Header,
-) -> Extent {
+) -> bool {
     for (index, records) in sections.into_iter().enumerate() {
         let count = emit_records(encoder, records);
         header.counts[index + 1] = count as u16;
         if count < records.len() {
             header.flags |= if index < 2 { flag::TC } else { 0 };
-            return Extent::Cut;
+            return false;
         }
     }
-    Extent::Whole
+    true
 }
 
 /// Emits whole RRsets as long as they fit; returns the number of records.
@@ -109,8 +85,7 @@ fn emit_records(encoder: &mut BinEncoder<'_>, records: &[Record]) -> usize {
     let mut emitted = 0;
     for set in records.chunk_by(same_rrset) {
         let start = encoder.offset();
-        let fits = set.iter().all(|record| record.emit(encoder).is_ok());
-        if !fits {
+        if set.iter().any(|record| record.emit(encoder).is_err()) {
             encoder.set_offset(start);
             encoder.trim();
             break;

@@ -10,7 +10,7 @@ use crate::zonefile;
 
 impl Service {
     pub(super) fn cache(&self, request: &CacheRequest) -> Answered<CacheReply> {
-        let forwarder = self.handler.forwarder();
+        let forwarder = &self.handler.forwarder;
         let mut reply = CacheReply::default();
         match request {
             CacheRequest::Flush { name } => {
@@ -22,16 +22,16 @@ impl Service {
             }
             CacheRequest::Dump {} => reply.answers = self.kept_answers(),
         }
-        reply.count = forwarder.cache().len() as u64;
-        reply.bytes = forwarder.cache().weight();
+        reply.count = forwarder.cache.len() as u64;
+        reply.bytes = forwarder.cache.weight();
         Ok(reply)
     }
 
     fn kept_answers(&self) -> Vec<KeptAnswer> {
-        let forwarder = self.handler.forwarder();
+        let forwarder = &self.handler.forwarder;
         let now = forwarder.now();
         let mut answers: Vec<KeptAnswer> = forwarder
-            .cache()
+            .cache
             .iter()
             .filter_map(|(key, entry)| {
                 let (name, rtype, flags) = split_key(&key)?;

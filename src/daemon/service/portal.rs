@@ -18,7 +18,7 @@ const GIVEN: [&str; 3] = [
 
 impl Service {
     pub(super) fn portal(&self, request: &PortalRequest) -> Answered<PortalReply> {
-        let forwarder = self.handler.forwarder();
+        let forwarder = &self.handler.forwarder;
         match request {
             PortalRequest::Open { seconds, resolvers } => {
                 let resolvers = self.resolvers(resolvers)?;

@@ -38,7 +38,7 @@ impl Service {
             namespaces: counts.namespaces,
             preorders: counts.preorders,
             zonefiles: self.zonefiles()?,
-            upstreams: self.handler.forwarder().describe(),
+            upstreams: self.handler.forwarder.describe(),
             listeners: addresses(&self.listeners),
             tls_listeners: addresses(&self.tls_listeners),
             https_listeners: addresses(&self.https_listeners),
@@ -52,7 +52,7 @@ impl Service {
                 .map(|outcome| {
                     (
                         outcome.as_str().to_owned(),
-                        self.handler.counters().get(*outcome),
+                        self.handler.counters.get(*outcome),
                     )
                 })
                 .collect(),
@@ -63,7 +63,7 @@ impl Service {
     }
 
     fn busiest(&self) -> Vec<BusyName> {
-        let names = self.handler.busiest().look(BUSIEST);
+        let names = self.handler.busiest.look(BUSIEST);
         let shown = names.iter().map(|(name, count)| BusyName {
             name: name.to_ascii().trim_end_matches('.').to_owned(),
             queries: count.round() as u64,
@@ -104,13 +104,13 @@ impl Service {
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
-        if self.handler.forwarder().upstreams().is_empty() {
+        if self.handler.forwarder.upstreams().is_empty() {
             warnings.push(
                 "no upstream is known, so other names cannot be resolved: set `dns.upstreams`"
                     .to_owned(),
             );
         }
-        if let Some(open) = self.handler.forwarder().portal() {
+        if let Some(open) = self.handler.forwarder.portal() {
             warnings.push(format!(
                 "a captive portal is let through for {} s more, other names are asked in the clear: `bnsd portal close` ends that",
                 open.remaining.as_secs()

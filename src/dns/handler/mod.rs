@@ -77,10 +77,13 @@ pub struct Handler<P> {
     snapshots: P,
     replies: Replies,
     policy: ArcSwap<Policy>,
-    forwarder: Arc<Forwarder>,
+    /// Who asks upstreams.
+    pub forwarder: Arc<Forwarder>,
     hosts: Option<Hosts>,
-    counters: Counters,
-    busiest: Busiest,
+    /// How queries ended.
+    pub counters: Counters,
+    /// The names that are asked for most, while somebody watches.
+    pub busiest: Busiest,
     cookies: Cookies,
     clock: SystemClock,
     log: QueryLog,
@@ -138,16 +141,6 @@ impl<P: Snapshots> Handler<P> {
         Self { hosts, ..self }
     }
 
-    /// The names that are asked for most, while somebody watches.
-    pub fn busiest(&self) -> &Busiest {
-        &self.busiest
-    }
-
-    /// How queries ended.
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()
@@ -159,11 +152,6 @@ impl<P: Snapshots> Handler<P> {
         self.forwarder.set_policy(Arc::clone(&policy));
         self.policy.store(policy);
         self.replies.forget();
-    }
-
-    /// Who asks upstreams.
-    pub fn forwarder(&self) -> &Arc<Forwarder> {
-        &self.forwarder
     }
 
     /// Writes the reply to a packet into `out`, or says what it takes to reply.
@@ -186,9 +174,6 @@ impl<P: Snapshots> Handler<P> {
                 Handled::Silence
             }
             Decoded::Rejected(query, rcode) => self.turn_down(query, rcode, client, out),
-            Decoded::CookieWanted(query) => {
-                self.turn_down(query, ResponseCode::NoError, client, out)
-            }
             Decoded::Asked(query, question) => {
                 let request = self.request(query, client);
                 self.reply_to(request, question, (plain, now), out)
@@ -241,9 +226,9 @@ impl<P: Snapshots> Handler<P> {
     pub fn refuse(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
         match decode(bytes) {
             Decoded::Silence => Handled::Silence,
-            Decoded::Rejected(query, _)
-            | Decoded::CookieWanted(query)
-            | Decoded::Asked(query, _) => self.turn_down(query, ResponseCode::Refused, client, out),
+            Decoded::Rejected(query, _) | Decoded::Asked(query, _) => {
+                self.turn_down(query, ResponseCode::Refused, client, out)
+            }
         }
     }
 

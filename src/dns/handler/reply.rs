@@ -9,13 +9,15 @@ use super::super::query::Query;
 use super::{Handled, Handler, QueryLog, Request};
 use crate::clock::Clock as _;
 use crate::resolver::{Answer, Outcome, Provenance, Snapshots};
-use crate::wire::writer::Extent;
 
 impl<P: Snapshots> Handler<P> {
     /// What the reply to a query has to respect.
     pub(super) fn request(&self, query: Query, client: Client) -> Request {
         let payload = query.edns.map(|edns| edns.payload);
-        let mut frame = Frame::plain(longest(client.transport, payload));
+        let mut frame = Frame {
+            limit: longest(client.transport, payload),
+            ..Frame::default()
+        };
         if let Some(edns) = &query.edns {
             let cookie = edns.cookie.as_ref();
             let now = || self.clock.unix_time();
@@ -45,8 +47,8 @@ impl<P: Snapshots> Handler<P> {
         ) && answer.provenance != Provenance::Upstream;
         let mut reply = Reply::from(answer);
         reply.verified &= self.policy.load().ad_for_bns;
-        let extent = encode(&request.query, &reply, &request.frame, out);
-        (is_lasting && extent == Extent::Whole).then_some(reply.verified)
+        let is_whole = encode(&request.query, &reply, &request.frame, out);
+        (is_lasting && is_whole).then_some(reply.verified)
     }
 
     /// Replies with a response code alone.

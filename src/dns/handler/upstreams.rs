@@ -18,7 +18,8 @@ use crate::resolver::{
     Answer, BnsRoute, Condition, ExtendedError, NameSource, Outcome, Ownership, Provenance,
     Snapshots, ownership,
 };
-use crate::upstream::{ALIAS_PACKETS, Ask, ForwardError, NxdomainCut, Response, rebind};
+use crate::upstream::{ALIAS_PACKETS, Ask, ForwardError, NxdomainCut, Response};
+use crate::wire::flag;
 
 /// What an upstream's response led to.
 enum Relayed {
@@ -140,8 +141,7 @@ impl<P: Snapshots> Handler<P> {
             walk.move_to(target, way, Provenance::Upstream);
             return Relayed::Next(self.decide(walk, &source));
         }
-        let filtered = rebind::filter(&mut message, &walk.asked, &policy);
-        let mut reply = walk.relayed(message, filtered);
+        let mut reply = walk.relayed(message, &policy);
         reply.ede = reply.ede.or_else(|| response.extended_error().cloned());
         Relayed::Changed(reply)
     }
@@ -150,7 +150,7 @@ impl<P: Snapshots> Handler<P> {
         Ask {
             question: walk.question.clone(),
             dnssec_ok: query.dnssec_ok(),
-            checking_disabled: query.checking_disabled,
+            checking_disabled: query.flags & flag::CD != 0,
             nxdomain_cut: self.nxdomain_cut(&walk.question.name),
         }
     }
