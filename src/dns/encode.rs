@@ -131,7 +131,7 @@ pub fn encode_raw(query: &Query, response: &Response, frame: &Frame, out: &mut V
         cut_to_question(out, stamp.question.len());
     }
     if let Some(edns) = query.edns {
-        let (rcode, ede) = (response.rcode().into(), response.extended_error());
+        let (rcode, ede) = (response.rcode().into(), response.ede.as_ref());
         write_opt(edns, (rcode, ede), options, frame, out);
     }
 }

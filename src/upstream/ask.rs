@@ -34,6 +34,16 @@ pub type Key = Box<[u8]>;
 pub const ALL_TYPES: u16 = 0;
 
 impl Ask {
+    /// A question of our own, of class IN and without flags.
+    pub fn own(name: &DnsName, rtype: RecordType) -> Self {
+        Self {
+            question: Question::new(name, rtype, DNSClass::IN),
+            dnssec_ok: false,
+            checking_disabled: false,
+            nxdomain_cut: NxdomainCut::Never,
+        }
+    }
+
     /// The name in lower-case wire form.
     pub fn wire_name(&self) -> Vec<u8> {
         wire_name(&self.question.name)

@@ -25,32 +25,6 @@ pub struct Cache {
     entries: QuickCache<Key, Arc<Entry>, Bytes>,
 }
 
-/// A kept response.
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// The response.
-    pub entry: Arc<Entry>,
-    /// Whose it is.
-    pub fit: Fit,
-}
-
-impl Found {
-    /// A response to the question itself.
-    pub fn own(entry: Arc<Entry>) -> Self {
-        let fit = Fit::Own;
-        Self { entry, fit }
-    }
-}
-
-/// How a response fits a question.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fit {
-    /// It was given for this name.
-    Own,
-    /// A name above it is missing.
-    Cut,
-}
-
 #[derive(Clone)]
 struct Bytes;
 
@@ -70,15 +44,14 @@ impl Cache {
     }
 
     /// The response to a question, in date or not.
-    pub fn find(&self, ask: &Ask) -> Option<Found> {
+    pub fn find(&self, ask: &Ask) -> Option<Arc<Entry>> {
         let name = ask.wire_name();
         self.get(&name, ask.question.rtype.into(), ask.flag_bits())
             .or_else(|| self.get(&name, ALL_TYPES, ask.flag_bits()))
-            .map(Found::own)
     }
 
     /// A response in date that says that a name above this one is missing.
-    pub fn find_cut(&self, ask: &Ask, now: Duration) -> Option<Found> {
+    pub fn find_cut(&self, ask: &Ask, now: Duration) -> Option<Arc<Entry>> {
         if ask.nxdomain_cut == NxdomainCut::Never {
             return None;
         }
@@ -87,8 +60,7 @@ impl Cache {
         while let Some(shorter) = above.filter(|name| name.len() > 1) {
             let found = self.get(shorter, ALL_TYPES, ask.flag_bits());
             if let Some(entry) = found.filter(|entry| entry.remaining(now) > 0) {
-                let fit = Fit::Cut;
-                return Some(Found { entry, fit });
+                return Some(entry);
             }
             above = wire::parent(shorter);
         }
@@ -97,7 +69,7 @@ impl Cache {
 
     /// Keeps a response, unless it holds for no time.
     pub fn insert(&self, ask: &Ask, entry: &Arc<Entry>) {
-        if entry.lifetime() == 0 || !ask.is_cacheable() {
+        if entry.lifetime == 0 || !ask.is_cacheable() {
             return;
         }
         let name = ask.wire_name();

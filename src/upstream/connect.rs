@@ -6,21 +6,20 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use hickory_proto::rr::{DNSClass, Name, RecordType};
+use hickory_proto::rr::{Name, RecordType};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-use super::ask::{Ask, NxdomainCut};
+use super::ask::Ask;
 use super::attempt::Failed;
 use super::message::{Judged, Letters, Options, Sent};
 use super::udp::ask_udp;
 use super::upstream::Place;
-use crate::resolver::Question;
 use crate::wire::{Section, rtype};
 
 /// Head start of an address before the next one is tried too.
@@ -39,13 +38,8 @@ const ADDRESSES_MAX: usize = 8;
 pub struct Locator {
     place: Place,
     bootstrap: Vec<SocketAddr>,
-    known: Mutex<Option<Known>>,
-}
-
-#[derive(Debug, Clone)]
-struct Known {
-    addresses: Vec<SocketAddr>,
-    until: Instant,
+    /// The addresses of a host, and until when they hold.
+    known: Mutex<Option<(Vec<SocketAddr>, Instant)>>,
 }
 
 impl Locator {
@@ -60,20 +54,15 @@ impl Locator {
 
     /// Connects over TCP.
     pub async fn connect(&self) -> Result<TcpStream, Failed> {
-        let stream = match connect_first(&self.addresses().await?).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                self.forget();
-                return Err(error.into());
-            }
-        };
+        let connected = connect_first(&self.addresses().await?).await;
+        let stream = connected.inspect_err(|_| self.forget())?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
     /// Forgets addresses that were looked up.
     pub fn forget(&self) {
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.known() = None;
     }
 
     async fn addresses(&self) -> Result<Vec<SocketAddr>, Failed> {
@@ -81,21 +70,18 @@ impl Locator {
             Place::Address(address) => return Ok(vec![*address]),
             Place::Host(host, port) => (host, *port),
         };
-        let known = self
-            .known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if let Some(known) = known.filter(|known| Instant::now() < known.until) {
-            return Ok(known.addresses);
+        let known = self.known().clone();
+        if let Some((addresses, _)) = known.filter(|(_, until)| Instant::now() < *until) {
+            return Ok(addresses);
         }
         let (ips, keep) = look_up(host, &self.bootstrap).await?;
         let addresses: Vec<_> = ips.iter().map(|&ip| SocketAddr::new(ip, port)).collect();
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Known {
-            addresses: addresses.clone(),
-            until: Instant::now() + keep,
-        });
+        *self.known() = Some((addresses.clone(), Instant::now() + keep));
         Ok(addresses)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(Vec<SocketAddr>, Instant)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -145,12 +131,7 @@ async fn look_up(host: &str, resolvers: &[SocketAddr]) -> Result<(Vec<IpAddr>, D
 }
 
 async fn addresses(to: SocketAddr, name: &Name, rtype: RecordType) -> (Vec<IpAddr>, Duration) {
-    let ask = Ask {
-        question: Question::new(name, rtype, DNSClass::IN),
-        dnssec_ok: false,
-        checking_disabled: false,
-        nxdomain_cut: NxdomainCut::Never,
-    };
+    let ask = Ask::own(name, rtype);
     for letters in [Letters::Mixed, Letters::Lower] {
         let sent = Sent::new(&ask, letters, Options::NoEdns);
         match ask_udp(to, &sent, PATIENCE).await {

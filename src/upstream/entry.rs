@@ -46,21 +46,26 @@ pub struct Entry {
     question_end: u16,
     /// When it came, on the daemon's clock.
     stored: Duration,
-    /// How long it holds, in seconds; 0 for the moment only.
-    lifetime: u32,
-    kind: Kind,
-    channel: Channel,
-    /// Names that the aliases in it lead to.
-    targets: Box<[DnsName]>,
-    has_private: bool,
-    has_strays: bool,
-    ede: Option<ExtendedError>,
+    /// How long it held when it came, in seconds; 0 for the moment only.
+    pub lifetime: u32,
+    /// What it says.
+    pub kind: Kind,
+    /// Who vouches for it.
+    pub channel: Channel,
+    /// Names that the aliases in it lead to, in lower case. One of them may be ours.
+    pub targets: Box<[DnsName]>,
+    /// Whether a private address is in it, which must not be passed on unless it is allowed.
+    pub has_private: bool,
+    /// Whether there are records in it of names that were not asked for, which must not be passed on.
+    pub has_strays: bool,
+    /// What the upstream said about its own trouble.
+    pub ede: Option<ExtendedError>,
     refreshing: AtomicBool,
     retired: AtomicBool,
 }
 
 /// What of a response is the client's own.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Stamp<'a> {
     /// ID.
     pub id: u16,
@@ -87,19 +92,20 @@ impl Entry {
         Self::from_parts(message, &walk, now, age, channel, ede)
     }
 
-    /// Takes a message that was kept in a file; `None` if it is none that could have come from there.
+    /// Takes a message that was kept in a file, where it has lain for `age` seconds; `None` if it is none that could have
+    /// come from there. It holds for `remaining` seconds at most.
     pub fn restore(
         message: Vec<u8>,
-        stored: Duration,
-        lifetime: u32,
+        now: Duration,
+        (age, remaining): (u32, u32),
         channel: Channel,
     ) -> Option<Self> {
         let walk = wire::walk(&message)?;
         if walk.opt.is_some() || wire::flags(&message) & flag::QR == 0 {
             return None;
         }
-        let mut entry = Self::from_parts(message, &walk, stored, 0, channel, None)?;
-        entry.lifetime = entry.lifetime.min(lifetime);
+        let mut entry = Self::from_parts(message, &walk, now, age, channel, None)?;
+        entry.lifetime = entry.lifetime.min(remaining);
         Some(entry)
     }
 
@@ -128,7 +134,7 @@ impl Entry {
             kind,
             channel,
             targets: targets.collect(),
-            has_private: has_private(walk, &message),
+            has_private: channel != Channel::Portal && has_private(walk, &message),
             has_strays: strays(walk, &names).any(|is_stray| is_stray),
             ede,
             refreshing: AtomicBool::new(false),
@@ -148,24 +154,9 @@ impl Entry {
         u32::try_from(age).unwrap_or(u32::MAX)
     }
 
-    /// How long it held when it came, in seconds.
-    pub fn lifetime(&self) -> u32 {
-        self.lifetime
-    }
-
-    /// What it says.
-    pub fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Response code.
     pub fn rcode(&self) -> u16 {
         wire::flags(&self.message) & flag::RCODE
-    }
-
-    /// Who vouches for it.
-    pub fn channel(&self) -> Channel {
-        self.channel
     }
 
     /// Whether the upstream says that it is validated.
@@ -173,22 +164,7 @@ impl Entry {
         wire::flags(&self.message) & flag::AD != 0
     }
 
-    /// Names that the aliases in it lead to, in lower case. One of them may be ours.
-    pub fn targets(&self) -> &[DnsName] {
-        &self.targets
-    }
-
-    /// Whether a private address is in it, which must not be passed on unless it is allowed.
-    pub fn has_private(&self) -> bool {
-        self.has_private && self.channel != Channel::Portal
-    }
-
-    /// Whether there are records in it of names that were not asked for, which must not be passed on.
-    pub fn has_strays(&self) -> bool {
-        self.has_strays
-    }
-
-    /// For each record of the answer section whether it is one of these.
+    /// For each record of the answer section whether it is one of a name that was not asked for.
     pub fn strays(&self) -> Option<Vec<bool>> {
         let walk = wire::walk(&self.message)?;
         let (asked, _) = wire::read_name(&self.message, HEADER)?;
@@ -196,19 +172,9 @@ impl Entry {
         Some(strays(&walk, &names).collect())
     }
 
-    /// What the upstream said about its own trouble.
-    pub fn extended_error(&self) -> Option<&ExtendedError> {
-        self.ede.as_ref()
-    }
-
     /// Whether the missing name has no aliases before it, so that the name itself is what is missing.
     pub fn denies_its_name(&self) -> bool {
         self.kind == Kind::NoSuchName && self.targets.is_empty()
-    }
-
-    /// The message as it is kept.
-    pub fn message(&self) -> &[u8] {
-        &self.message
     }
 
     /// The message with the TTLs of `now`.
@@ -219,16 +185,6 @@ impl Entry {
             change_ttl(&mut bytes, at.into(), |ttl| ttl.saturating_sub(age));
         }
         bytes
-    }
-
-    /// Lets seconds pass that the daemon was not there for.
-    pub fn lapse(&mut self, seconds: u32) {
-        let mut message = std::mem::take(&mut self.message);
-        for &at in &self.ttls {
-            change_ttl(&mut message, at.into(), |ttl| ttl.saturating_sub(seconds));
-        }
-        self.message = message;
-        self.lifetime = self.lifetime.saturating_sub(seconds);
     }
 
     /// Bytes that it occupies, roughly.
@@ -269,7 +225,7 @@ impl Entry {
             header.id = stamp.id;
             header.flags = flag::QR | flag::RA | clients | header.flags & flag::RCODE;
         });
-        if HEADER + stamp.question.len() == self.question_end() {
+        if HEADER + stamp.question.len() == usize::from(self.question_end) {
             put_question(out, stamp.question);
         }
         let age = self.age(now);
@@ -280,11 +236,6 @@ impl Entry {
                 false => ttl.saturating_sub(age),
             });
         }
-    }
-
-    /// Where the question ends and records begin.
-    pub fn question_end(&self) -> usize {
-        self.question_end.into()
     }
 }
 

@@ -4,7 +4,7 @@
 //! demands one second at least and five minutes at most). A success forgets it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::ask::Key;
@@ -32,14 +32,14 @@ struct Failure {
 impl Failures {
     /// The failure that still holds for a question.
     pub fn find(&self, key: &[u8], now: Duration) -> Option<ForwardError> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.lock();
         let failure = recent.get(key).filter(|failure| now < failure.until)?;
         Some(failure.error.clone())
     }
 
     /// Notes a failure.
     pub fn note(&self, key: Key, error: ForwardError, now: Duration) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut recent = self.lock();
         if recent.len() >= MAX {
             recent.retain(|_, failure| now < failure.until);
         }
@@ -52,26 +52,26 @@ impl Failures {
             _ => FIRST,
         };
         let until = now + holds;
-        recent.insert(
-            key,
-            Failure {
-                error,
-                holds,
-                until,
-            },
-        );
+        let failure = Failure {
+            error,
+            holds,
+            until,
+        };
+        recent.insert(key, failure);
     }
 
     /// Forgets the failure of a question that was answered.
     pub fn forget(&self, key: &[u8]) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.remove(key);
+        self.lock().remove(key);
     }
 
     /// Forgets all failures: the network is another one.
     pub fn clear(&self) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.clear();
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Failure>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bitcoin::hashes::{Hash as _, sha256};
 
-use super::ask::{Key, split_key};
+use super::ask::split_key;
 use super::entry::{Channel, Entry};
 use super::forwarder::Forwarder;
 use crate::disk;
@@ -99,29 +99,23 @@ impl Forwarder {
         let mut rest = rest;
         let mut count = 0;
         while !rest.is_empty() {
-            let (taken, after) = take(rest)?;
-            rest = after;
-            count += usize::from(self.keep(&taken, passed));
+            count += usize::from(self.keep(take(&mut rest)?, passed));
         }
         Some(count)
     }
 
-    fn keep(&self, taken: &Taken<'_>, passed: u64) -> bool {
+    /// Keeps a response that was in the file for `passed` seconds, unless it is out of date.
+    fn keep(&self, (key, channel, remaining, message): Taken<'_>, passed: u64) -> bool {
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
-        let remaining = taken.remaining.saturating_sub(passed);
-        if remaining == 0 || !fits(taken.key, taken.message) {
+        let remaining = remaining.saturating_sub(passed);
+        if remaining == 0 || !fits(key, message) {
             return false;
         }
-        // The message has the TTLs of the moment when it was written.
-        let now = self.now();
-        let Some(mut entry) =
-            Entry::restore(taken.message.to_vec(), now, taken.remaining, taken.channel)
-        else {
-            return false;
-        };
-        entry.lapse(passed);
-        self.cache.insert_key(Key::from(taken.key), Arc::new(entry));
-        true
+        let times = (passed, remaining);
+        let entry = Entry::restore(message.to_vec(), self.now(), times, channel);
+        entry
+            .map(|entry| self.cache.insert_key(key.into(), Arc::new(entry)))
+            .is_some()
     }
 
     fn file_head(&self) -> Vec<u8> {
@@ -143,7 +137,7 @@ impl Forwarder {
 
 fn put(bytes: &mut Vec<u8>, key: &[u8], entry: &Entry, remaining: u32, now: Duration) {
     let message = entry.aged(now);
-    let channel = match entry.channel() {
+    let channel = match entry.channel {
         // What came from a portal is never kept.
         Channel::Plain | Channel::Portal => 0,
         Channel::Authenticated => 1,
@@ -157,37 +151,28 @@ fn put(bytes: &mut Vec<u8>, key: &[u8], entry: &Entry, remaining: u32, now: Dura
     bytes.extend(message);
 }
 
-/// A response in the file.
-struct Taken<'a> {
-    key: &'a [u8],
-    channel: Channel,
-    remaining: u32,
-    message: &'a [u8],
-}
+/// A response in the file: its key, who vouches for it, the seconds that it held when it was written, and the message.
+type Taken<'a> = (&'a [u8], Channel, u32, &'a [u8]);
 
-fn take(bytes: &[u8]) -> Option<(Taken<'_>, &[u8])> {
-    let (key, rest) = take_counted(bytes)?;
-    let (&channel, rest) = rest.split_first()?;
-    let channel = match channel {
+fn take<'a>(bytes: &mut &'a [u8]) -> Option<Taken<'a>> {
+    let key = take_counted(bytes)?;
+    let channel = match bytes.split_off_first()? {
         0 => Channel::Plain,
         1 => Channel::Authenticated,
         2 => Channel::Validated,
         _ => return None,
     };
-    let (remaining, rest) = rest.split_first_chunk()?;
-    let (message, rest) = take_counted(rest)?;
-    let taken = Taken {
-        key,
-        channel,
-        remaining: u32::from_be_bytes(*remaining),
-        message,
-    };
-    Some((taken, rest))
+    let (remaining, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    let remaining = u32::from_be_bytes(*remaining);
+    Some((key, channel, remaining, take_counted(bytes)?))
 }
 
-fn take_counted(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+fn take_counted<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, rest) = bytes.split_first_chunk()?;
-    rest.split_at_checked(u16::from_be_bytes(*length).into())
+    let (data, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+    *bytes = rest;
+    Some(data)
 }
 
 /// Whether a message is about the name of its key.

@@ -62,10 +62,9 @@ impl Flights {
 impl Flight {
     /// Waits for the end.
     pub async fn land(mut self) -> Outcome {
-        match self.outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Err(ForwardError::Timeout)),
-            Err(_) => Err(ForwardError::Timeout),
-        }
+        let outcome = self.outcome.wait_for(Option::is_some).await;
+        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
+        outcome.unwrap_or(Err(ForwardError::Timeout))
     }
 }
 

@@ -1,24 +1,26 @@
 //! Who answers what is not ours: the cache first, then a failure that still holds, then upstreams.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hickory_proto::rr::Name as DnsName;
 
-use super::ask::Ask;
-use super::cache::{Cache, Fit, Found};
+use super::ask::{Ask, wire_name};
+use super::cache::Cache;
 use super::entry::{Channel, Entry, Stamp};
 use super::error::ForwardError;
 use super::failure::Failures;
 use super::flight::{Flights, Outcome};
 use super::group::{Group, TRIES};
 use super::options::ForwardOptions;
-use super::portal::Portal;
+use super::portal::{Portal, PortalReport};
 use super::probe::Probes;
-use super::response::Response;
+use super::response::{Fit, Response};
 use super::table::Table;
 use super::tls::{Tls, TlsError};
+use super::upstream::UpstreamConfig;
 use crate::clock::Clock;
 use crate::resolver::Policy;
 use crate::worker::Tasks;
@@ -70,15 +72,15 @@ impl Forwarder {
         if self.way_through_portal(ask).is_some() {
             return None;
         }
-        let found = self
-            .cache
-            .find(ask)
-            .filter(|found| found.entry.remaining(now) > 0)
-            .or_else(|| self.cache.find_cut(ask, now))?;
-        if found.fit == Fit::Own && found.entry.take_refresh(now) {
-            self.refresh(ask.clone(), &found.entry);
+        let own = self.cache.find(ask);
+        let (entry, fit) = match own.filter(|entry| entry.remaining(now) > 0) {
+            Some(entry) => (entry, Fit::Own),
+            None => (self.cache.find_cut(ask, now)?, Fit::Cut),
+        };
+        if fit == Fit::Own && entry.take_refresh(now) {
+            self.refresh(ask.clone(), &entry);
         }
-        Some(self.response(&found, now))
+        Some(self.response(entry, fit, now))
     }
 
     /// Writes a response that [`Response::kept`] gave, without OPT, as long as that needs no look into the cache. AD is
@@ -129,12 +131,18 @@ impl Forwarder {
     fn take(&self, outcome: Outcome, packets: &mut u8) -> Result<Response, ForwardError> {
         let cost = outcome.as_ref().map_or(TRIES, |landed| landed.packets);
         *packets = packets.saturating_sub(cost);
-        Ok(self.response(&Found::own(outcome?.entry), self.now()))
+        Ok(self.response(outcome?.entry, Fit::Own, self.now()))
     }
 
     /// What is kept in the cache, or has just come, as it goes to a client.
-    fn response(&self, found: &Found, now: Duration) -> Response {
-        Response::fresh(found, now, self.believes(&found.entry))
+    fn response(&self, entry: Arc<Entry>, fit: Fit, now: Duration) -> Response {
+        Response {
+            now,
+            fit,
+            authentic: self.believes(&entry),
+            ede: entry.ede.clone(),
+            entry,
+        }
     }
 
     /// Whether a question is our own, sent to find out whether upstreams lead back to us.
@@ -160,7 +168,7 @@ impl Forwarder {
     }
 
     fn believes(&self, entry: &Entry) -> bool {
-        let is_believed = match entry.channel() {
+        let is_believed = match entry.channel {
             Channel::Validated => true,
             Channel::Authenticated => self.options.trust_ad,
             Channel::Plain | Channel::Portal => false,
@@ -171,9 +179,81 @@ impl Forwarder {
     /// A response that is out of date and may still serve.
     fn stale(&self, ask: &Ask) -> Option<Response> {
         let now = self.now();
-        let found = self.cache.find(ask)?;
-        let past = found.entry.age(now).saturating_sub(found.entry.lifetime());
+        let entry = self.cache.find(ask)?;
+        let past = entry.age(now).saturating_sub(entry.lifetime);
         let usable = Duration::from_secs(past.into()) < self.options.stale_max;
-        usable.then(|| Response::stale(&found, now))
+        usable.then(|| Response::stale(entry, now))
+    }
+}
+
+/// The network that upstreams are reached through.
+impl Forwarder {
+    /// Puts other upstreams in force. What was kept belongs to the network that was, and goes.
+    pub fn set_upstreams(&self, upstreams: &[UpstreamConfig]) -> Result<(), TlsError> {
+        let table = Table::new(&self.options, upstreams, &self.tls)?;
+        self.table.store(Arc::new(table));
+        self.cache.flush(None);
+        self.failures.clear();
+        self.close_portal();
+        Ok(())
+    }
+
+    /// Lets the network's own `resolvers` answer for `time`, so that its login page can be reached.
+    pub fn open_portal(&self, resolvers: &[SocketAddr], time: Duration) -> Result<(), TlsError> {
+        let configs: Vec<_> = resolvers
+            .iter()
+            .map(|&at| UpstreamConfig::Plain(at))
+            .collect();
+        let group = Group::new(&configs, &self.tls, &self.options.bootstrap)?;
+        self.portal
+            .open(group, resolvers.to_vec(), self.now() + time);
+        Ok(())
+    }
+
+    /// Closes the way through the portal; whether it was open.
+    pub fn close_portal(&self) -> bool {
+        self.portal.close(self.now())
+    }
+
+    /// Who answers while a portal is let through, and for how long; `None` while none is.
+    pub fn portal(&self) -> Option<PortalReport> {
+        self.portal.report(self.now())
+    }
+
+    /// The network may be another one, as after a suspension: connections, health and failures are forgotten.
+    pub async fn reset(&self) {
+        self.failures.clear();
+        self.close_portal();
+        let table = self.table.load_full();
+        for group in table.groups() {
+            group.reset().await;
+        }
+    }
+
+    /// The upstreams that are asked where no route says otherwise.
+    pub fn upstreams(&self) -> Vec<UpstreamConfig> {
+        let table = self.table.load();
+        let all = table.all.upstreams.iter();
+        all.map(|upstream| upstream.config.clone()).collect()
+    }
+
+    /// One line about each upstream, for people.
+    pub fn describe(&self) -> Vec<String> {
+        let table = self.table.load();
+        let all = table.all.upstreams.iter();
+        all.map(|upstream| format!("{}{}", upstream.config, upstream.health))
+            .collect()
+    }
+
+    /// Whether a route of the configuration covers a name. Such a name is forwarded even if it is special-use.
+    pub fn has_route(&self, name: &DnsName) -> bool {
+        self.table.load().has_route(name)
+    }
+
+    /// Forgets all responses, or those at and below a name; gives their number.
+    pub fn flush(&self, name: Option<&DnsName>) -> usize {
+        self.failures.clear();
+        let wire = name.map(wire_name);
+        self.cache.flush(wire.as_deref())
     }
 }

@@ -3,7 +3,7 @@
 //! No question costs more than [`TRIES`] packets, all upstreams together. All tries together take less time than a stub
 //! resolver waits.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
@@ -34,7 +34,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Some upstreams.
 #[derive(Default)]
 pub struct Group {
-    upstreams: Vec<Upstream>,
+    /// All of them, in the order of preference.
+    pub upstreams: Vec<Upstream>,
 }
 
 impl Group {
@@ -49,16 +50,11 @@ impl Group {
         Ok(Self { upstreams })
     }
 
-    /// All of them.
-    pub fn upstreams(&self) -> &[Upstream] {
-        &self.upstreams
-    }
-
-    /// Those that could lead back to this machine.
+    /// Those that could lead back to us: a forwarder on this machine or in its network can be configured to ask us.
     pub fn suspects(&self) -> impl Iterator<Item = &Upstream> {
         self.upstreams.iter().filter(|upstream| {
-            let address = upstream.config().address().map(|address| address.ip());
-            address.is_some_and(is_near)
+            let address = upstream.config.address();
+            address.is_some_and(|address| is_private(address.ip()))
         })
     }
 
@@ -74,7 +70,7 @@ impl Group {
         while budget.0 > 0 && round < PLAIN.len() && !order.is_empty() {
             next %= order.len();
             let upstream = order[next];
-            let deadline = Instant::now() + patience(upstream.config(), round);
+            let deadline = Instant::now() + patience(&upstream.config, round);
             round += 1;
             match upstream.ask(ask, budget, deadline).await {
                 Ok(received) if is_answer(received.judged.rcode) => return Ok(received),
@@ -113,11 +109,6 @@ impl Group {
         order.sort_by_key(|upstream| upstream.health.rank());
         order
     }
-}
-
-/// A forwarder on this machine or in its network can be configured to ask us.
-fn is_near(ip: IpAddr) -> bool {
-    is_private(ip)
 }
 
 fn patience(config: &UpstreamConfig, round: usize) -> Duration {

@@ -3,6 +3,7 @@
 //! Latency is smoothed as TCP does it (RFC 6298 §2). An upstream that failed twice in a row is passed over for a
 //! while, twice as long each time, and then tried again with one question.
 
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -33,15 +34,6 @@ struct State {
 
 /// How long an upstream that leads back to us is left alone.
 const LOOP_PAUSE: Duration = Duration::from_secs(60);
-
-/// What is shown of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
-    /// Smoothed time to a response; `None` before the first.
-    pub latency: Option<Duration>,
-    /// Failures since the last response.
-    pub failures: u32,
-}
 
 impl Health {
     /// Notes a response.
@@ -93,17 +85,23 @@ impl Health {
         (is_down, state.smoothed.unwrap_or_default())
     }
 
-    /// What is shown of it.
-    pub fn report(&self) -> Report {
-        let state = self.lock();
-        Report {
-            latency: state.smoothed,
-            failures: state.failures,
-        }
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For people, behind the name of the upstream.
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = *self.lock();
+        if let Some(latency) = state.smoothed {
+            write!(f, ", {} ms", latency.as_millis())?;
+        }
+        match state.failures {
+            _ if self.is_looping() => write!(f, ", leads back to bnsd"),
+            0 => Ok(()),
+            failures => write!(f, ", failed {failures} times in a row"),
+        }
     }
 }
 

@@ -15,14 +15,14 @@ use super::health::Health;
 use super::https::Https;
 use super::plain::Plain;
 use super::secure::Secure;
-use super::shared::Shared;
 use super::stream::Stream;
 use super::tls::{Tls, TlsError};
 use super::upstream::{Identity, Method, Place, Secured, UpstreamConfig};
 
 /// An upstream with its connections and its health.
 pub struct Upstream {
-    config: UpstreamConfig,
+    /// How it is configured.
+    pub config: UpstreamConfig,
     link: Link,
     /// How it has done lately.
     pub health: Health,
@@ -30,8 +30,8 @@ pub struct Upstream {
 
 enum Link {
     Plain(Plain),
-    Tls(Shared<Stream>, Secure),
-    Https(Shared<Https>, Secure, String, Method),
+    Tls(Secure<Stream>),
+    Https(Secure<Https>, String, Method),
 }
 
 impl Upstream {
@@ -43,10 +43,7 @@ impl Upstream {
     ) -> Result<Self, TlsError> {
         let link = match config {
             UpstreamConfig::Plain(address) => Link::Plain(Plain::new(*address)),
-            UpstreamConfig::Tls(server) => Link::Tls(
-                Shared::default(),
-                Secure::new(server, tls, b"dot", bootstrap)?,
-            ),
+            UpstreamConfig::Tls(server) => Link::Tls(Secure::new(server, tls, b"dot", bootstrap)?),
             UpstreamConfig::Https {
                 server,
                 path,
@@ -54,7 +51,7 @@ impl Upstream {
             } => {
                 let secure = Secure::new(server, tls, b"h2", bootstrap)?;
                 let uri = format!("https://{}{path}", authority(server));
-                Link::Https(Shared::default(), secure, uri, *method)
+                Link::Https(secure, uri, *method)
             }
         };
         Ok(Self {
@@ -62,11 +59,6 @@ impl Upstream {
             link,
             health: Health::default(),
         })
-    }
-
-    /// How it is configured.
-    pub fn config(&self) -> &UpstreamConfig {
-        &self.config
     }
 
     /// Asks until there is a response, the budget is used up, or `deadline`.
@@ -80,10 +72,9 @@ impl Upstream {
         let asked = async {
             match &self.link {
                 Link::Plain(plain) => plain.ask(ask, budget, deadline).await,
-                Link::Tls(shared, secure) => secure.ask_tls(shared, ask, budget, deadline).await,
-                Link::Https(shared, secure, uri, method) => {
-                    let request = (uri.as_str(), *method);
-                    secure.ask_https(shared, ask, request, budget).await
+                Link::Tls(secure) => secure.ask_tls(ask, budget, deadline).await,
+                Link::Https(secure, uri, method) => {
+                    secure.ask_https(ask, (uri, *method), budget).await
                 }
             }
         };
@@ -105,8 +96,8 @@ impl Upstream {
     async fn hang_up(&self) {
         match &self.link {
             Link::Plain(plain) => plain.hang_up().await,
-            Link::Tls(shared, _) => shared.clear().await,
-            Link::Https(shared, ..) => shared.clear().await,
+            Link::Tls(secure) => secure.hang_up().await,
+            Link::Https(secure, ..) => secure.hang_up().await,
         }
     }
 
@@ -116,7 +107,8 @@ impl Upstream {
         self.hang_up().await;
         match &self.link {
             Link::Plain(plain) => plain.forget(),
-            Link::Tls(_, secure) | Link::Https(_, secure, ..) => secure.forget(),
+            Link::Tls(secure) => secure.forget(),
+            Link::Https(secure, ..) => secure.forget(),
         }
     }
 }

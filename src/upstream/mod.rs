@@ -38,7 +38,6 @@ mod https;
 mod lifetime;
 mod link;
 mod message;
-mod network;
 mod options;
 mod plain;
 mod portal;

@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hickory_proto::rr::{DNSClass, Name, RecordType};
+use bitcoin::hex::DisplayHex as _;
+use hickory_proto::rr::{Name, RecordType};
 use tokio::time::Instant;
 
-use super::ask::{Ask, NxdomainCut};
+use super::ask::Ask;
 use super::random;
-use crate::resolver::Question;
 
 /// How long a nonce can come back.
 const LIFE: Duration = Duration::from_secs(5);
@@ -56,47 +56,33 @@ impl Probes {
 
     /// A question with a new nonce.
     pub fn start(&self) -> Ask {
-        let nonce: Vec<u8> = random::bytes::<12>()
-            .iter()
-            .flat_map(|byte| format!("{byte:02x}").into_bytes())
-            .collect();
+        let nonce = random::bytes::<12>().to_lower_hex_string().into_bytes();
         let labels = [nonce.as_slice()].into_iter().chain(DOMAIN);
         let name = Name::from_labels(labels).expect("three short labels");
         let mut state = self.lock();
         let now = Instant::now();
         state.out.retain(|_, nonce| now < nonce.sent + LIFE);
         if state.out.len() < MAX {
-            let came_back = false;
-            let sent = now;
-            state.out.insert(nonce, Nonce { sent, came_back });
+            let unseen = Nonce {
+                sent: now,
+                came_back: false,
+            };
+            state.out.insert(nonce, unseen);
         }
-        Ask {
-            question: Question::new(&name, RecordType::A, DNSClass::IN),
-            dnssec_ok: false,
-            checking_disabled: false,
-            nxdomain_cut: NxdomainCut::Never,
-        }
+        Ask::own(&name, RecordType::A)
     }
 
     /// Whether a question is a probe of ours; then it is not forwarded.
     pub fn recognises(&self, name: &Name) -> bool {
         let mut labels = name.iter();
-        let (Some(first), Some(second), Some(third), None) =
-            (labels.next(), labels.next(), labels.next(), labels.next())
-        else {
-            return false;
-        };
-        if [second, third] != DOMAIN {
+        let nonce = labels.next().unwrap_or_default();
+        if !labels.eq(DOMAIN) {
             return false;
         }
-        match self.lock().out.get_mut(first) {
-            Some(nonce) => {
-                nonce.came_back = true;
-                true
-            }
-            // Another daemon's: it has to travel on, or that one would not find its circle through us.
-            None => false,
-        }
+        // Another daemon's has to travel on, or that one would not find its circle through us.
+        let mut state = self.lock();
+        let nonce = state.out.get_mut(nonce);
+        nonce.map(|nonce| nonce.came_back = true).is_some()
     }
 
     /// Whether a probe came back.

@@ -1,18 +1,9 @@
 //! Numbers that nobody outside can guess: IDs, ports, letters, cookies (RFC 5452 §9.2).
 
-use std::sync::LazyLock;
-
-use rustls::crypto::{CryptoProvider, ring};
-
-/// The provider of cryptography for everything that this program does over TLS.
-static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(ring::default_provider);
-
 /// Random bytes from the operating system's generator.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    PROVIDER
-        .secure_random
-        .fill(&mut bytes)
+    getrandom::fill(&mut bytes)
         .expect("the operating system's generator does not fail once the system is up");
     bytes
 }

@@ -129,7 +129,7 @@ impl Forwarder {
             if self.probes.came_back(&probe) {
                 tracing::warn!(
                     "the upstream {} leads back to bnsd: name another one in `dns.upstreams`",
-                    upstream.config()
+                    upstream.config
                 );
                 upstream.health.loops();
             }

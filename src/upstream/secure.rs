@@ -14,19 +14,20 @@ use super::connect::Locator;
 use super::entry::Channel;
 use super::https::Https;
 use super::message::{Judged, Letters, Options, Sent};
-use super::shared::Shared;
+use super::shared::{Connection, Shared};
 use super::stream::Stream;
 use super::tls::{Tls, TlsError, server_name};
 use super::upstream::{Method, Secured};
 
 /// An upstream that has to prove who it is before it is asked.
-pub struct Secure {
+pub struct Secure<C> {
+    shared: Shared<C>,
     locator: Locator,
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
-impl Secure {
+impl<C: Connection> Secure<C> {
     /// One that speaks the protocol `alpn` inside of TLS.
     pub fn new(
         server: &Secured,
@@ -35,10 +36,16 @@ impl Secure {
         bootstrap: &[SocketAddr],
     ) -> Result<Self, TlsError> {
         Ok(Self {
+            shared: Shared::default(),
             locator: Locator::new(server.place.clone(), bootstrap),
             connector: TlsConnector::from(tls.client(server, alpn)?),
             name: server_name(server),
         })
+    }
+
+    /// Closes its connection.
+    pub async fn hang_up(&self) {
+        self.shared.clear().await;
     }
 
     /// Forgets addresses that were looked up: the network is another one.
@@ -53,57 +60,30 @@ impl Secure {
         Ok(handshake.await?)
     }
 
-    async fn stream(&self) -> Result<Stream, Failed> {
-        Ok(Stream::start(self.connect().await?))
-    }
-
-    async fn https(&self) -> Result<Https, Failed> {
-        Box::pin(Https::start(self.connect().await?)).await
-    }
-
-    /// Asks over TLS.
-    pub async fn ask_tls(
+    /// Asks in `letters`, and in lower case once they came back changed. `exchange` gives the response and its age.
+    async fn ask<M, E>(
         &self,
-        shared: &Shared<Stream>,
-        ask: &Ask,
+        (ask, mut letters): (&Ask, Letters),
         budget: &mut Budget,
-        deadline: Instant,
-    ) -> Result<Received, Failed> {
-        let mut letters = Letters::Mixed;
-        let mut last = Failed::Timeout;
+        connect: impl Fn() -> M,
+        exchange: impl Fn(C, Sent) -> E,
+    ) -> Result<Received, Failed>
+    where
+        M: Future<Output = Result<C, Failed>>,
+        E: Future<Output = Result<(Judged, u32), Failed>>,
+    {
         while budget.take() {
             let sent = Sent::new(ask, letters, Options::Padded);
-            let patience = deadline.saturating_duration_since(Instant::now());
-            let ask = |stream: Stream| stream.ask(sent.clone(), patience);
-            match shared.ask(|| self.stream(), ask).await {
-                Ok(judged) => return Ok(authenticated(judged, 0)),
-                Err(Failed::WrongCase) if letters == Letters::Mixed => letters = Letters::Lower,
-                Err(failed) => return Err(failed),
-            }
-            last = Failed::WrongCase;
-        }
-        Err(last)
-    }
-
-    /// Asks over HTTPS.
-    pub async fn ask_https(
-        &self,
-        shared: &Shared<Https>,
-        ask: &Ask,
-        (uri, method): (&str, Method),
-        budget: &mut Budget,
-    ) -> Result<Received, Failed> {
-        // For GET, letters in one case let caches on the way do their work; TLS and the ID-less exchange
-        // bind the response to the question already.
-        let mut letters = match method {
-            Method::Get => Letters::Lower,
-            Method::Post => Letters::Mixed,
-        };
-        while budget.take() {
-            let sent = Sent::new(ask, letters, Options::Padded);
-            let ask = |https: Https| https.ask(sent.clone(), uri, method);
-            match shared.ask(|| self.https(), ask).await {
-                Ok((judged, age)) => return Ok(authenticated(judged, age)),
+            let exchange = |connection| exchange(connection, sent.clone());
+            match self.shared.ask(&connect, exchange).await {
+                Ok((judged, age)) => {
+                    let channel = Channel::Authenticated;
+                    return Ok(Received {
+                        judged,
+                        age,
+                        channel,
+                    });
+                }
                 Err(Failed::WrongCase) if letters == Letters::Mixed => letters = Letters::Lower,
                 Err(failed) => return Err(failed),
             }
@@ -112,10 +92,40 @@ impl Secure {
     }
 }
 
-fn authenticated(judged: Judged, age: u32) -> Received {
-    Received {
-        judged,
-        age,
-        channel: Channel::Authenticated,
+impl Secure<Stream> {
+    /// Asks over TLS.
+    pub async fn ask_tls(
+        &self,
+        ask: &Ask,
+        budget: &mut Budget,
+        deadline: Instant,
+    ) -> Result<Received, Failed> {
+        let connect = async || Ok(Stream::start(self.connect().await?));
+        let exchange = async |stream: Stream, sent| {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            Ok((stream.ask(sent, patience).await?, 0))
+        };
+        let question = (ask, Letters::Mixed);
+        self.ask(question, budget, connect, exchange).await
+    }
+}
+
+impl Secure<Https> {
+    /// Asks over HTTPS.
+    pub async fn ask_https(
+        &self,
+        ask: &Ask,
+        (uri, method): (&str, Method),
+        budget: &mut Budget,
+    ) -> Result<Received, Failed> {
+        // For GET, letters in one case let caches on the way do their work; TLS and the ID-less exchange
+        // bind the response to the question already.
+        let letters = match method {
+            Method::Get => Letters::Lower,
+            Method::Post => Letters::Mixed,
+        };
+        let connect = || Box::pin(async { Https::start(self.connect().await?).await });
+        let exchange = |https: Https, sent| https.ask(sent, uri, method);
+        self.ask((ask, letters), budget, connect, exchange).await
     }
 }

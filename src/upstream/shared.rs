@@ -1,15 +1,11 @@
 //! A connection that questions share, made when it is needed and again when it was closed.
 
-use std::sync::Arc;
-
 use tokio::sync::Mutex;
 
 use super::attempt::Failed;
 
 /// A connection that questions share.
-pub struct Shared<C> {
-    connection: Arc<Mutex<Option<C>>>,
-}
+pub struct Shared<C>(Mutex<Option<C>>);
 
 /// What can be shared.
 pub trait Connection: Clone {
@@ -17,23 +13,15 @@ pub trait Connection: Clone {
     fn is_open(&self) -> bool;
 }
 
-/// Whether a connection was made for this question; one that was not may have been closed meanwhile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Made {
-    Now,
-    Before,
-}
-
 impl<C> Default for Shared<C> {
     fn default() -> Self {
-        Self {
-            connection: Arc::default(),
-        }
+        Self(Mutex::new(None))
     }
 }
 
 impl<C: Connection> Shared<C> {
-    /// Asks over the connection; one that turns out to be closed is replaced.
+    /// Asks over the connection that is open, or over one that `connect` makes. An open one that turns out to be closed
+    /// is replaced.
     pub async fn ask<T, M, A>(
         &self,
         connect: impl Fn() -> M,
@@ -44,9 +32,16 @@ impl<C: Connection> Shared<C> {
         A: Future<Output = Result<T, Failed>>,
     {
         loop {
-            let (connection, made) = self.get(connect()).await?;
+            let mut place = self.0.lock().await;
+            let open = place.clone().filter(C::is_open);
+            let was_open = open.is_some();
+            let connection = match open {
+                Some(open) => open,
+                None => place.insert(connect().await?).clone(),
+            };
+            drop(place);
             match ask(connection).await {
-                Err(Failed::Closed) if made == Made::Before => self.clear().await,
+                Err(Failed::Closed) if was_open => self.clear().await,
                 answer => return answer,
             }
         }
@@ -54,20 +49,6 @@ impl<C: Connection> Shared<C> {
 
     /// Leaves the connection to those who still use it; the next question makes another one.
     pub async fn clear(&self) {
-        *self.connection.lock().await = None;
-    }
-
-    /// The connection that is open, or the one that `connect` makes.
-    async fn get(
-        &self,
-        connect: impl Future<Output = Result<C, Failed>>,
-    ) -> Result<(C, Made), Failed> {
-        let mut place = self.connection.lock().await;
-        if let Some(open) = place.as_ref().filter(|open| open.is_open()) {
-            return Ok((open.clone(), Made::Before));
-        }
-        let connection = connect.await?;
-        *place = Some(connection.clone());
-        Ok((connection, Made::Now))
+        *self.0.lock().await = None;
     }
 }

@@ -146,29 +146,23 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
+    /// Gives the messages that are whole to those who wait for them.
     fn deliver_all(&mut self) {
         while let Some(message) = self.incoming.next() {
-            deliver(message, &mut self.waiting);
+            if let Some(id) = wire::id(message)
+                && let Some(query) = self.waiting.get(&id)
+            {
+                let verdict = judge(&query.sent, message);
+                // Hints come once; the response still may.
+                let is_last = matches!(verdict, Verdict::Accepted(_) | Verdict::Truncated);
+                if !matches!(verdict, Verdict::Foreign) {
+                    let _ = query.verdicts.send(verdict);
+                }
+                if is_last {
+                    self.waiting.remove(&id);
+                }
+            }
             self.incoming.consume();
-        }
-    }
-}
-
-/// Gives a message to whoever waits for it.
-fn deliver(message: &[u8], waiting: &mut HashMap<u16, Queued>) {
-    let Some(id) = wire::id(message) else { return };
-    let Some(query) = waiting.get(&id) else {
-        return;
-    };
-    match judge(&query.sent, message) {
-        Verdict::Foreign => {}
-        // Hints come once; the response still may.
-        verdict @ (Verdict::WrongCase | Verdict::Headless) => {
-            let _ = query.verdicts.send(verdict);
-        }
-        verdict => {
-            let _ = query.verdicts.send(verdict);
-            waiting.remove(&id);
         }
     }
 }

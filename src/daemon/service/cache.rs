@@ -42,7 +42,7 @@ impl Service {
                         0 => "ANY TYPE".to_owned(),
                         rtype => zonefile::mnemonic(RecordType::from(rtype)).into_owned(),
                     },
-                    says: says(entry.kind()).to_owned(),
+                    says: says(entry.kind).to_owned(),
                     remaining: entry.remaining(now),
                     dnssec: flags & 2 != 0,
                 })

@@ -111,8 +111,8 @@ impl<P: Snapshots> Handler<P> {
         let leads_back = |target| belongs_to_chain(target, &policy, source);
         walk.hops == 0
             && response.is_whole()
-            && (!response.has_private() || policy.allows_private(&walk.asked))
-            && !response.targets().iter().any(leads_back)
+            && (!response.entry.has_private || policy.allows_private(&walk.asked))
+            && !response.entry.targets.iter().any(leads_back)
     }
 
     /// What a response means for the question.
@@ -142,7 +142,7 @@ impl<P: Snapshots> Handler<P> {
             return Relayed::Next(self.decide(walk, &source));
         }
         let mut reply = walk.relayed(message, &policy);
-        reply.ede = reply.ede.or_else(|| response.extended_error().cloned());
+        reply.ede = reply.ede.or_else(|| response.ede.clone());
         Relayed::Changed(reply)
     }
 
