@@ -244,7 +244,7 @@ fn open_dev_store(directory: &Path) -> Store {
 
 fn index_dev_chain(directory: &Path, chain: &DevChain) {
     let mut indexer = Indexer::new(
-        chain.source(0),
+        Box::new(chain.source(0)),
         Params::regtest(),
         Arc::new(open_dev_store(directory)),
         Arc::new(Progress::default()),

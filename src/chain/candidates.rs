@@ -7,16 +7,16 @@ use crate::virtualchain::{BlockHeader, CandidateBlock, VirtualTransaction};
 /// Every block that a source has, from the first block of a virtualchain to the tip.
 ///
 /// The iterator ends where the source has nothing more for now, and goes on when it has.
-pub struct Blocks<S> {
-    source: S,
+pub struct Blocks {
+    source: Box<dyn ChainSource>,
     tip: Option<BlockRef>,
     first_block: u32,
     magic: [u8; 2],
 }
 
-impl<S: ChainSource> Blocks<S> {
+impl Blocks {
     /// The blocks from `first_block` on, with the transactions that carry `magic`.
-    pub fn new(source: S, first_block: u32, magic: [u8; 2]) -> Self {
+    pub fn new(source: Box<dyn ChainSource>, first_block: u32, magic: [u8; 2]) -> Self {
         Self {
             source,
             tip: None,
@@ -41,14 +41,14 @@ impl<S: ChainSource> Blocks<S> {
                 }
                 Event::Connect(block) => {
                     self.tip = Some(block.at);
-                    return candidates(&mut self.source, &block, self.magic).map(Some);
+                    return candidates(self.source.as_mut(), &block, self.magic).map(Some);
                 }
             }
         }
     }
 }
 
-impl<S: ChainSource> Iterator for Blocks<S> {
+impl Iterator for Blocks {
     type Item = Result<CandidateBlock, SourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -57,8 +57,8 @@ impl<S: ChainSource> Iterator for Blocks<S> {
 }
 
 /// Scans a block for `magic` and asks its source for what the candidates spend.
-pub fn candidates<S: ChainSource + ?Sized>(
-    source: &mut S,
+pub fn candidates(
+    source: &mut dyn ChainSource,
     block: &Block,
     magic: [u8; 2],
 ) -> Result<CandidateBlock, SourceError> {
@@ -79,8 +79,8 @@ pub fn candidates<S: ChainSource + ?Sized>(
 }
 
 /// Joins each candidate with the outputs that it spends. A block without candidates costs no question.
-fn with_prevouts<S: ChainSource + ?Sized>(
-    source: &mut S,
+fn with_prevouts(
+    source: &mut dyn ChainSource,
     block: &Block,
     candidates: Vec<Candidate>,
 ) -> Result<Vec<VirtualTransaction>, SourceError> {

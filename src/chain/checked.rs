@@ -52,14 +52,9 @@ pub fn check(block: &[u8], wanted: BlockHash, limit: Target) -> Result<Header, B
     if hash != wanted {
         return Err(BlockError::Other(hash));
     }
-    check_root(block, &header)?;
-    Ok(header)
-}
-
-fn check_root(block: &[u8], header: &Header) -> Result<(), BlockError> {
     let txids = txids(block).map_err(|_| BlockError::Transactions)?;
     match header::merkle_root(&txids) {
-        Some(root) if root == header.merkle_root => Ok(()),
+        Some(root) if root == header.merkle_root => Ok(header),
         _ => Err(BlockError::Root),
     }
 }

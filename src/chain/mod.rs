@@ -139,37 +139,3 @@ fn pick(spent: &HashMap<OutPoint, TxOut>, outpoints: &[OutPoint]) -> Result<Vec<
         .map(|outpoint| spent.get(outpoint).cloned().ok_or(*outpoint));
     outputs.collect()
 }
-
-impl<S: ChainSource + ?Sized> ChainSource for Box<S> {
-    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
-        (**self).next(tip, first_block)
-    }
-
-    fn prevouts(
-        &mut self,
-        block: &Block,
-        outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>, SourceError> {
-        (**self).prevouts(block, outpoints)
-    }
-
-    fn best_height(&mut self) -> Result<u32, SourceError> {
-        (**self).best_height()
-    }
-
-    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
-        (**self).holds(at)
-    }
-
-    fn wait(&mut self, patience: Duration) {
-        (**self).wait(patience);
-    }
-
-    fn stop_with(&mut self, stop: Arc<AtomicBool>) {
-        (**self).stop_with(stop);
-    }
-
-    fn describe(&self) -> String {
-        (**self).describe()
-    }
-}

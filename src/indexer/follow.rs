@@ -47,8 +47,8 @@ pub enum Turn {
 }
 
 /// Follows one source into one store.
-pub struct Indexer<S> {
-    source: S,
+pub struct Indexer {
+    source: Box<dyn ChainSource>,
     bns: Bns,
     store: Arc<Store>,
     progress: Arc<Progress>,
@@ -57,10 +57,10 @@ pub struct Indexer<S> {
     unsynced: u32,
 }
 
-impl<S: ChainSource> Indexer<S> {
+impl Indexer {
     /// An indexer; `params` must be those that the store was opened for.
     pub fn new(
-        source: S,
+        source: Box<dyn ChainSource>,
         params: Params,
         store: Arc<Store>,
         progress: Arc<Progress>,
@@ -163,7 +163,7 @@ impl<S: ChainSource> Indexer<S> {
         if !is_far_behind {
             self.check_fork(u32::MAX)?;
         }
-        let shown = candidates(&mut self.source, block, self.bns.params().magic)?;
+        let shown = candidates(self.source.as_mut(), block, self.bns.params().magic)?;
         let connect = |writer: &mut Writer<'_>| derive(&self.bns, [Ok(shown)], writer);
         self.unsynced += 1;
         if is_far_behind && self.unsynced < UNSYNCED_BLOCKS {
@@ -195,7 +195,7 @@ impl<S: ChainSource> Indexer<S> {
             first_block: self.bns.params().first_block,
             undo_depth: self.store.undo_depth(),
         };
-        check.run(&mut self.source, reach)
+        check.run(self.source.as_mut(), reach)
     }
 
     fn note_synced(&self) {

@@ -22,7 +22,7 @@ pub(super) struct ForkCheck<'a> {
 
 impl ForkCheck<'_> {
     /// Compares with `source`, which has blocks up to the height `reach`; an error if they parted too deep.
-    pub(super) fn run(&self, source: &mut impl ChainSource, reach: u32) -> Result<(), IndexError> {
+    pub(super) fn run(&self, source: &mut dyn ChainSource, reach: u32) -> Result<(), IndexError> {
         let Some(tip) = self.indexed.tip() else {
             return Ok(());
         };
@@ -44,7 +44,7 @@ impl ForkCheck<'_> {
     /// Whether the indexed block at a height is on the source's best chain; `None` if none is indexed there.
     fn is_shared(
         &self,
-        source: &mut impl ChainSource,
+        source: &mut dyn ChainSource,
         height: u32,
     ) -> Result<Option<bool>, IndexError> {
         let Some(block) = self.indexed.block(height)? else {
@@ -58,7 +58,7 @@ impl ForkCheck<'_> {
     /// they part, between the two, is too deep.
     fn check_depth(
         &self,
-        source: &mut impl ChainSource,
+        source: &mut dyn ChainSource,
         tip: u32,
         mut shared: u32,
         parted: Option<u32>,
@@ -74,15 +74,11 @@ impl ForkCheck<'_> {
                 parted = height;
             }
         }
-        self.refuse_deep(shared, tip - shared)
-    }
-
-    /// An error if `fork`, the highest block that both chains share, is more blocks below the tip than can be undone.
-    fn refuse_deep(&self, fork: u32, depth: u32) -> Result<(), IndexError> {
-        match self.undo_depth {
-            undo_depth if depth <= undo_depth => Ok(()),
+        let (fork, depth, undo_depth) = (shared, tip - shared, self.undo_depth);
+        match fork {
+            _ if depth <= undo_depth => Ok(()),
             _ if fork < self.first_block => Err(IndexError::OtherChain(self.first_block)),
-            undo_depth => Err(IndexError::DeepFork {
+            _ => Err(IndexError::DeepFork {
                 fork,
                 depth,
                 undo_depth,

@@ -21,7 +21,7 @@ use crate::bns::reject::Reject;
 use crate::bns::state::State;
 use crate::bns::view::View;
 use crate::bns::{Bns, life};
-use crate::chain::dev::{COINBASE_MATURITY, DevChain, DevSource, MineError};
+use crate::chain::dev::{COINBASE_MATURITY, DevChain, MineError};
 use crate::chain::{BlockRef, Blocks, SourceError};
 use crate::hash::{ConsensusHash, ZonefileHash};
 use crate::virtualchain::{BlockOutcome, Decision, SnapshotView, derive};
@@ -80,7 +80,7 @@ impl From<Infallible> for RegistrarError {
 /// Registers names on one embedded chain.
 pub struct Registrar {
     chain: DevChain,
-    blocks: Blocks<DevSource>,
+    blocks: Blocks,
     bns: Bns,
     state: State,
     treasury: SigningKey,
@@ -91,7 +91,7 @@ impl Registrar {
     pub fn open(chain: DevChain, bns: Bns) -> Result<Self, RegistrarError> {
         let params = bns.params();
         let mut registrar = Self {
-            blocks: Blocks::new(chain.source(0), params.first_block, params.magic),
+            blocks: Blocks::new(Box::new(chain.source(0)), params.first_block, params.magic),
             state: State::genesis(params),
             treasury: SigningKey::dev_only_from_label("treasury"),
             chain,

@@ -51,14 +51,17 @@ pub fn assert_accepted(directory: &Path, chain: &DevChain, expected: &[String]) 
     let node = Node::start(&directory.join("bitcoin"), &[&time]);
     submit(chain, &node);
     assert_eq!(node.hash_at(node.height()), chain.tip().hash.to_string());
-    let follow = |folder: &str, source: Box<dyn ChainSource>| {
-        let mut index = Index::open(&directory.join(folder), source);
+    let place = |folder: &str| directory.join(folder);
+    let follow = |folder: &str, mut index: Index| {
         index.catch_up().expect("blocks");
         assert_eq!(index.tip(), chain.tip(), "{folder}");
         assert_eq!(index.consensus_hashes(), expected, "{folder}");
     };
-    follow("over-rpc", Box::new(rpc(&node)));
-    follow("from-files", Box::new(block_files(&node)));
+    follow("over-rpc", Index::open(&place("over-rpc"), rpc(&node)));
+    follow(
+        "from-files",
+        Index::open(&place("from-files"), block_files(&node)),
+    );
 }
 
 fn time_of_tip(chain: &DevChain) -> u32 {
@@ -104,7 +107,7 @@ pub fn identity() -> ChainIdentity {
 
 /// An index in a directory, fed by any source.
 pub struct Index {
-    indexer: Indexer<Box<dyn ChainSource>>,
+    indexer: Indexer,
     pub store: Arc<Store>,
 }
 
@@ -125,9 +128,8 @@ impl Index {
         };
         let store = Arc::new(Store::open(directory, &identity(), options).expect("a database"));
         store.seed(&params.genesis_changes()).expect("a database");
-        let source: Box<dyn ChainSource> = Box::new(source);
         let indexer = Indexer::new(
-            source,
+            Box::new(source),
             params,
             Arc::clone(&store),
             Arc::new(Progress::default()),

@@ -14,7 +14,7 @@ use bnsd::bns::price::{self, PriceFunction};
 use bnsd::bns::record::{NameRecord, TokenUnits};
 use bnsd::bns::view::View as _;
 use bnsd::bns::{Bns, Params};
-use bnsd::chain::dev::{DevChain, DevSource};
+use bnsd::chain::dev::DevChain;
 use bnsd::clock::SystemClock;
 use bnsd::hash::{ConsensusHash, ZonefileHash};
 use bnsd::indexer::{IndexError, Indexer, Turn};
@@ -128,7 +128,7 @@ pub struct Index {
         reason = "not everybody who includes this file asks how far it is"
     )]
     pub progress: Arc<Progress>,
-    indexer: Indexer<DevSource>,
+    indexer: Indexer,
     _directory: TempDir,
 }
 
@@ -144,7 +144,7 @@ impl Index {
         let store = Arc::new(Store::open(directory.path(), &identity, options).unwrap());
         let progress = Arc::new(Progress::default());
         let indexer = Indexer::new(
-            chain.source(0),
+            Box::new(chain.source(0)),
             params,
             Arc::clone(&store),
             Arc::clone(&progress),

@@ -14,13 +14,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::http::request::Builder;
 use hyper::{Request, http};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
@@ -115,7 +114,7 @@ pub struct Http {
     address: String,
     credentials: Credentials,
     limits: Limits,
-    stop: Arc<AtomicBool>,
+    stop: OnceLock<Arc<AtomicBool>>,
     connection: Mutex<Connection>,
     conversations: Tasks,
     connections: AtomicU64,
@@ -146,7 +145,7 @@ impl Http {
             address,
             credentials,
             limits,
-            stop: Arc::default(),
+            stop: OnceLock::new(),
             connection: Mutex::default(),
             conversations: Tasks::new("a connection to the node"),
             connections: AtomicU64::new(0),
@@ -166,19 +165,21 @@ impl Http {
     /// Another connection to the same node.
     pub fn another(&self) -> Self {
         Self {
-            stop: Arc::clone(&self.stop),
+            stop: self.stop.clone(),
             ..Self::new(self.address.clone(), self.credentials.clone(), self.limits)
         }
     }
 
-    /// The same, whose requests end with [`HttpError::Stopped`] once `stop` is set.
-    pub fn with_stop(self, stop: Arc<AtomicBool>) -> Self {
-        Self { stop, ..self }
+    /// Ends requests with [`HttpError::Stopped`] once `stop` is set, also those of connections made with
+    /// [`Self::another`] from now on.
+    pub fn stop_with(&self, stop: Arc<AtomicBool>) {
+        let _ = self.stop.set(stop); // the first one stays
     }
 
     /// Asks for a path of the REST interface.
     pub fn get(&self, path: &str) -> Result<Reply, HttpError> {
-        let request = self.head(Request::get(path)).body(String::new())?;
+        let request = Request::get(path).header(HOST, &self.address);
+        let request = request.body(String::new())?;
         self.lock().exchange(self, request)
     }
 
@@ -209,16 +210,13 @@ impl Http {
         authorization: Option<&HeaderValue>,
         body: &str,
     ) -> Result<Request<String>, HttpError> {
-        let mut head = self.head(Request::post("/"));
-        head = head.header(CONTENT_TYPE, "application/json");
+        let mut head = Request::post("/")
+            .header(HOST, &self.address)
+            .header(CONTENT_TYPE, "application/json");
         if let Some(authorization) = authorization {
             head = head.header(AUTHORIZATION, authorization);
         }
         Ok(head.body(body.to_owned())?)
-    }
-
-    fn head(&self, head: Builder) -> Builder {
-        head.header(HOST, &self.address)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -273,7 +271,11 @@ impl Http {
     }
 
     async fn stopped(&self) {
-        while !self.stop.load(Ordering::Relaxed) {
+        while !self
+            .stop
+            .get()
+            .is_some_and(|stop| stop.load(Ordering::Relaxed))
+        {
             sleep(LOOK_FOR_STOP).await;
         }
     }
@@ -472,7 +474,8 @@ mod tests {
         let address = listener.local_addr().expect("bound").to_string();
         let stop = Arc::new(AtomicBool::new(false));
         let limits = Limits::default();
-        let http = Http::new(address, nobody(), limits).with_stop(Arc::clone(&stop));
+        let http = Http::new(address, nobody(), limits);
+        http.stop_with(Arc::clone(&stop));
         let other = http.another();
         let asking = std::thread::spawn(move || other.get("/"));
         let _request = listener.accept().expect("a client");

@@ -28,7 +28,7 @@ use bitcoin::{Network, OutPoint, TxOut};
 
 use self::ahead::Ahead;
 use self::http::{Credentials, Http, Limits};
-use self::node::{Node, Unchecked};
+use self::node::{Node, Place, Unchecked};
 use self::rpc::Rpc;
 use super::pipeline::Pipeline;
 use super::{Block, BlockRef, ChainSource, Event, SourceError, pick};
@@ -136,33 +136,30 @@ impl BitcoindSource {
 
     fn judge(&self, tip: BlockRef, best: BlockRef) -> Result<Verdict, SourceError> {
         let place = self.node.place_of(tip.hash)?;
-        if place.is_some_and(|place| place.is_on_best_chain) {
+        if place.as_ref().is_some_and(Place::is_on_best_chain) {
             return Ok(Verdict::OnBestChain);
         }
         if best.height >= tip.height {
             return Ok(Verdict::Elsewhere);
         }
         // The node's chain is shorter than the index. It contradicts it only if it has a block of its own.
-        let Some(mut place) = place else {
-            return Ok(Verdict::Behind);
-        };
+        let mut below = place.and_then(|place| place.previous);
         for _ in 0..BRANCH_MAX {
-            let Some(previous) = place.previous else {
+            let Some(hash) = below else {
                 break;
             };
-            match self.node.place_of(previous)? {
-                Some(below) if below.is_on_best_chain => {
-                    let contradicts = previous != best.hash
-                        || self.node.has_refused_branch(below.height, tip.height)?;
-                    return Ok(if contradicts {
-                        Verdict::Elsewhere
-                    } else {
-                        Verdict::Behind
-                    });
-                }
-                Some(below) => place = below,
-                None => break,
+            let Some(place) = self.node.place_of(hash)? else {
+                break;
+            };
+            if place.is_on_best_chain() {
+                let contradicts =
+                    hash != best.hash || self.node.has_refused_branch(place.height, tip.height)?;
+                return Ok(match contradicts {
+                    true => Verdict::Elsewhere,
+                    false => Verdict::Behind,
+                });
             }
+            below = place.previous;
         }
         Ok(Verdict::Behind)
     }
@@ -175,11 +172,7 @@ impl BitcoindSource {
     fn take(&mut self, height: u32) -> Result<Option<Block>, SourceError> {
         let last = self.best.map_or(0, |best| best.height);
         let last = last.saturating_sub(self.confirmations);
-        if !self
-            .pipeline
-            .as_ref()
-            .is_some_and(|pipeline| pipeline.is_at(height))
-        {
+        if !self.pipeline.as_ref().is_some_and(|p| p.is_at(height)) {
             self.pipeline = None;
             if last.saturating_sub(height) >= FETCH_AHEAD_FROM {
                 let mut ahead = Ahead::new(self.node.another(), last);
@@ -212,9 +205,7 @@ impl BitcoindSource {
 
     /// Forgets what the node said. After any trouble another one may stand in its place.
     fn forget(&mut self) {
-        self.greeted = None;
-        self.best = None;
-        self.judged = None;
+        (self.greeted, self.best, self.judged) = (None, None, None);
         self.pipeline = None;
     }
 

@@ -43,14 +43,21 @@ impl Weight for Unchecked {
 }
 
 /// A header's place in the node's chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Deserialize)]
 pub struct Place {
     /// Its height.
     pub height: u32,
-    /// Whether it is on the best chain.
-    pub is_on_best_chain: bool,
+    confirmations: i64,
     /// The block below; none for the genesis block.
+    #[serde(rename = "previousblockhash")]
     pub previous: Option<BlockHash>,
+}
+
+impl Place {
+    /// Whether it is on the best chain.
+    pub fn is_on_best_chain(&self) -> bool {
+        self.confirmations >= 0
+    }
 }
 
 impl Node {
@@ -71,9 +78,9 @@ impl Node {
         other
     }
 
-    /// Ends questions once `stop` is set; to be called before the first one.
-    pub fn stop_with(&mut self, stop: Arc<AtomicBool>) {
-        self.rpc = self.rpc.with_stop(stop);
+    /// Ends questions once `stop` is set.
+    pub fn stop_with(&self, stop: Arc<AtomicBool>) {
+        self.rpc.http().stop_with(stop);
     }
 
     /// One line that names the node.
@@ -119,10 +126,8 @@ impl Node {
 
     /// The best chain's block at a height.
     pub fn hash_at(&self, height: u32) -> Result<Option<BlockHash>, SourceError> {
-        self.found(
-            self.rpc.call("getblockhash", &[json!(height)]),
-            code::OUT_OF_RANGE,
-        )
+        let reply = self.rpc.call("getblockhash", &[json!(height)]);
+        self.found(reply, code::OUT_OF_RANGE)
     }
 
     /// The best chain's blocks from `first` to `last`, in one exchange; fewer if the chain is shorter.
@@ -138,19 +143,8 @@ impl Node {
 
     /// Where a block stands; `None` if the node has never heard of it.
     pub fn place_of(&self, hash: BlockHash) -> Result<Option<Place>, SourceError> {
-        #[derive(Deserialize)]
-        struct Header {
-            height: u32,
-            confirmations: i64,
-            previousblockhash: Option<BlockHash>,
-        }
-        let reply = self.rpc.call::<Header>("getblockheader", &[json!(hash)]);
-        let header = self.found(reply, code::NOT_FOUND)?;
-        Ok(header.map(|header| Place {
-            height: header.height,
-            is_on_best_chain: header.confirmations >= 0,
-            previous: header.previousblockhash,
-        }))
+        let reply = self.rpc.call("getblockheader", &[json!(hash)]);
+        self.found(reply, code::NOT_FOUND)
     }
 
     /// Whether the node was told or has found that a branch is invalid which leaves the best chain at
@@ -190,7 +184,9 @@ impl Node {
             let fetched: Vec<Bytes> = self.rpc.batch("getblock", calls).unwrap_or_default();
             if fetched.len() == blocks.len() {
                 let pairs = blocks.iter().zip(fetched);
-                return Ok(pairs.map(|(at, bytes)| bytes.of_block(*at)).collect());
+                return Ok(pairs
+                    .map(|(&at, Bytes(raw))| Unchecked { at, raw })
+                    .collect());
             }
         }
         // One after the other also tells what went wrong.
@@ -202,11 +198,12 @@ impl Node {
             && let Ok(reply) = self.rpc.http().get(&format!("/rest/block/{}.bin", at.hash))
             && reply.status == 200
         {
-            return Ok(Bytes(reply.body).of_block(at));
+            let raw = reply.body;
+            return Ok(Unchecked { at, raw });
         }
         let reply = self.rpc.call("getblock", &[json!(at.hash), json!(0)]);
-        let bytes: Bytes = reply.map_err(|error| self.missing_block(at, error))?;
-        Ok(bytes.of_block(at))
+        let Bytes(raw) = reply.map_err(|error| self.missing_block(at, error))?;
+        Ok(Unchecked { at, raw })
     }
 
     /// The block, if that is what the node sent.
@@ -268,10 +265,10 @@ impl Node {
 
     /// Returns after news or `milliseconds`; `false` at once if the node does not offer to wait.
     pub fn wait_for_block(&self, milliseconds: u64) -> bool {
-        let reply = self
-            .rpc
-            .call::<Value>("waitfornewblock", &[json!(milliseconds)]);
-        reply.is_ok()
+        let arguments = [json!(milliseconds)];
+        self.rpc
+            .call::<Value>("waitfornewblock", &arguments)
+            .is_ok()
     }
 
     /// The node knows the block and cannot give it.
@@ -337,12 +334,6 @@ impl Node {
 
 /// What a node sends as hexadecimal digits.
 struct Bytes(Vec<u8>);
-
-impl Bytes {
-    fn of_block(self, at: BlockRef) -> Unchecked {
-        Unchecked { at, raw: self.0 }
-    }
-}
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -7,7 +7,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use bitcoin::amount::Amount;
 use bitcoin::consensus::encode::deserialize_hex;
@@ -71,11 +70,6 @@ impl Rpc {
     /// The same node over a connection of its own, for another thread.
     pub fn another(&self) -> Self {
         Self::new(self.http.another())
-    }
-
-    /// The same node over a connection whose requests end once `stop` is set.
-    pub fn with_stop(&self, stop: Arc<AtomicBool>) -> Self {
-        Self::new(self.http.another().with_stop(stop))
     }
 
     /// The connection, for what is no call.

@@ -44,9 +44,11 @@ fn encode(magic: Magic, payload: &[u8], trailer: &[u8]) -> Vec<u8> {
 pub struct Record {
     /// Where the payload begins in its file.
     pub offset: u64,
-    /// The block or the undo data.
+    /// Length of the payload in bytes.
+    pub length: u64,
+    /// The block or the undo data, or as much of its front as was asked for.
     pub payload: Vec<u8>,
-    /// Behind undo data its checksum, behind a block nothing.
+    /// Behind whole undo data its checksum, otherwise nothing.
     pub trailer: Vec<u8>,
 }
 
@@ -64,26 +66,15 @@ impl Record {
 
 /// What stands at the reader's position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next<T> {
+pub enum Next {
     /// A whole record; the position is now behind it.
-    Record(T),
+    Record(Record),
     /// Nothing more for now: the end of the file or preallocated zeros.
     End,
     /// A record of which the end is missing.
     Torn,
     /// Bytes that are no record: another network's, another key's, or damaged.
     Damaged,
-}
-
-/// A record that is there to its last byte, without the middle of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outline {
-    /// Where the payload begins in its file.
-    pub offset: u64,
-    /// Length of the payload in bytes.
-    pub length: u64,
-    /// The first bytes of the payload.
-    pub start: Vec<u8>,
 }
 
 /// What a search for the magic bytes has come to.
@@ -95,18 +86,6 @@ pub enum Search {
     NotYet,
     /// They stand nowhere behind the position.
     Nothing,
-}
-
-impl<T> Next<T> {
-    /// The same for what `read` makes of a record.
-    fn try_map<U>(self, read: impl FnOnce(T) -> io::Result<U>) -> io::Result<Next<U>> {
-        Ok(match self {
-            Self::Record(record) => Next::Record(read(record)?),
-            Self::End => Next::End,
-            Self::Torn => Next::Torn,
-            Self::Damaged => Next::Damaged,
-        })
-    }
 }
 
 /// Reads the records of one file in the order in which they stand there.
@@ -142,32 +121,28 @@ impl<R: Read + Seek> RecordReader<R> {
     }
 
     /// What stands at the position; only a whole record moves it.
-    pub fn next_record(&mut self) -> io::Result<Next<Record>> {
-        self.peek()?.try_map(|length| {
-            let offset = self.position + HEADER_LENGTH;
-            let payload = self.read(offset, length)?;
-            let trailer = self.read(offset + length, self.kind.trailer())?;
-            self.pass(length);
-            Ok(Record {
-                offset,
-                payload,
-                trailer,
-            })
-        })
+    pub fn next_record(&mut self) -> io::Result<Next> {
+        self.next_front(u64::MAX)
     }
 
-    /// The same, but of the payload only the first `front` bytes are read.
-    pub fn next_outline(&mut self, front: u64) -> io::Result<Next<Outline>> {
-        self.peek()?.try_map(|length| {
-            let offset = self.position + HEADER_LENGTH;
-            let start = self.read(offset, length.min(front))?;
-            self.pass(length);
-            Ok(Outline {
-                offset,
-                length,
-                start,
-            })
-        })
+    /// The same, but of a payload that is longer than `front` bytes only those are read.
+    pub fn next_front(&mut self, front: u64) -> io::Result<Next> {
+        let length = match self.peek()? {
+            Ok(length) => length,
+            Err(other) => return Ok(other),
+        };
+        let (offset, trailer) = (self.position + HEADER_LENGTH, self.kind.trailer());
+        let payload = self.read(offset, length.min(front))?;
+        let is_whole = payload.len() as u64 == length;
+        let trailer_read = if is_whole { trailer } else { 0 };
+        let record = Record {
+            offset,
+            length,
+            payload,
+            trailer: self.read(offset + length, trailer_read)?,
+        };
+        self.position = offset + length + trailer;
+        Ok(Next::Record(record))
     }
 
     /// Moves on to the next place where the magic bytes stand, as Bitcoin Core's reindex does; `false` and
@@ -197,38 +172,33 @@ impl<R: Read + Seek> RecordReader<R> {
         Ok(Search::Nothing)
     }
 
-    /// Moves behind a record with a payload of this length.
-    fn pass(&mut self, length: u64) {
-        self.position += HEADER_LENGTH + length + self.kind.trailer();
-    }
-
-    /// What stands at the position, by its magic and length; of a whole record the length of its payload.
-    fn peek(&mut self) -> io::Result<Next<u64>> {
+    /// The length of the payload of the whole record at the position, or what stands there instead.
+    fn peek(&mut self) -> io::Result<Result<u64, Next>> {
         let size = self.source.seek(SeekFrom::End(0))?;
         let held = size.saturating_sub(self.position);
         let header = self.read(self.position, held.min(HEADER_LENGTH))?;
         let expected = self.magic.to_bytes();
         Ok(match header.as_slice() {
-            [] => Next::End,
-            _ if self.is_preallocated(&header) => Next::End,
+            [] => Err(Next::End),
+            _ if self.is_preallocated(&header) => Err(Next::End),
             [m0, m1, m2, m3, length @ ..] if [*m0, *m1, *m2, *m3] == expected => {
                 match length.try_into().map(u32::from_le_bytes) {
                     Ok(length) => self.judge_length(u64::from(length), held),
-                    Err(_) => Next::Torn,
+                    Err(_) => Err(Next::Torn),
                 }
             }
-            start if expected.starts_with(start) => Next::Torn,
-            _ => Next::Damaged,
+            start if expected.starts_with(start) => Err(Next::Torn),
+            _ => Err(Next::Damaged),
         })
     }
 
-    fn judge_length(&self, length: u64, held: u64) -> Next<u64> {
+    fn judge_length(&self, length: u64, held: u64) -> Result<u64, Next> {
         if length == 0 || length > self.kind.max_payload() {
-            Next::Damaged
+            Err(Next::Damaged)
         } else if held < HEADER_LENGTH + length + self.kind.trailer() {
-            Next::Torn
+            Err(Next::Torn)
         } else {
-            Next::Record(length)
+            Ok(length)
         }
     }
 
@@ -264,7 +234,7 @@ mod tests {
         RecordReader::new(Cursor::new(bytes), kind, Magic::REGTEST, key)
     }
 
-    fn payload(next: Next<Record>) -> Vec<u8> {
+    fn payload(next: Next) -> Vec<u8> {
         match next {
             Next::Record(record) => record.payload,
             other => panic!("expected a record, found {other:?}"),

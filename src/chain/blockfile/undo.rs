@@ -75,19 +75,16 @@ impl BlockUndo {
     pub fn decode(mut bytes: &[u8]) -> Result<Self, UndoError> {
         let input = &mut bytes;
         let count = read_count(input, 1)?;
-        let mut transactions = Vec::with_capacity(count);
-        for _ in 0..count {
-            transactions.push(read_outputs(input)?);
-        }
+        let transactions = (0..count)
+            .map(|_| read_outputs(input))
+            .collect::<Result<_, _>>()?;
         if input.is_empty() {
             Ok(Self { transactions })
         } else {
             Err(UndoError::Trailing(input.len()))
         }
     }
-}
 
-impl BlockUndo {
     /// The outputs that `block` spent, whose undo data this has to be.
     pub fn outputs(self, block: &Block) -> HashMap<OutPoint, TxOut> {
         let inputs = block.txdata.iter().skip(1).flat_map(|tx| &tx.input);

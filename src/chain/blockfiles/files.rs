@@ -9,7 +9,7 @@ use bitcoin::p2p::Magic;
 use bitcoin::{Network, Target};
 
 use super::headers::{Headers, Position};
-use crate::chain::blockfile::record::{Next, Outline, RecordReader, Search};
+use crate::chain::blockfile::record::{Next, Record, RecordReader, Search};
 use crate::chain::blockfile::{FileKind, ObfuscationKey};
 use crate::chain::{Block, BlockRef, SourceError, checked, header};
 
@@ -39,7 +39,7 @@ pub struct Scanned {
 }
 
 /// How far one file has been scanned.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct ScannedFile {
     number: u32,
     /// Where the next record is expected.
@@ -54,9 +54,7 @@ impl ScannedFile {
     fn new(number: u32) -> Self {
         Self {
             number,
-            offset: 0,
-            has_block: false,
-            is_searching: false,
+            ..Self::default()
         }
     }
 }
@@ -241,8 +239,10 @@ impl Files {
                 }
             } else {
                 let start = reader.position();
-                match reader.next_outline(header::HEADER_LENGTH as u64)? {
-                    Next::Record(outline) if self.note(scanned.number, &outline, headers) => {
+                match reader.next_front(header::HEADER_LENGTH as u64)? {
+                    Next::Record(record)
+                        if self.note(scanned.number, &record, headers).is_some() =>
+                    {
                         scanned.has_block = true;
                     }
                     Next::End | Next::Torn => return Ok(Scan::Done),
@@ -258,25 +258,17 @@ impl Files {
         }
     }
 
-    /// Adds a header; `false` if the bytes hold none.
-    fn note(&self, number: u32, outline: &Outline, headers: &mut Headers) -> bool {
-        let Ok(header) = header::parse(&outline.start) else {
-            return false;
-        };
-        let Ok(hash) = header::check_work(&header, self.limit) else {
-            return false;
-        };
-        let (Ok(offset), Ok(length)) = (outline.offset.try_into(), outline.length.try_into())
-        else {
-            return false;
-        };
+    /// Adds a header; `None` if the bytes hold none.
+    fn note(&self, file: u32, record: &Record, headers: &mut Headers) -> Option<()> {
+        let header = header::parse(&record.payload).ok()?;
+        let hash = header::check_work(&header, self.limit).ok()?;
         let position = Position {
-            file: number,
-            offset,
-            length,
+            file,
+            offset: record.offset.try_into().ok()?,
+            length: record.length.try_into().ok()?,
         };
         headers.insert(header, hash, position);
-        true
+        Some(())
     }
 
     fn read(&self, path: &Path, offset: u64, length: u32) -> io::Result<Vec<u8>> {

@@ -93,7 +93,9 @@ impl Headers {
                     self.connect(parent, &next);
                     ready.extend(self.orphans.remove(&next.hash).unwrap_or_default());
                 }
-                None if next.height_is_zero() => self.locate_genesis(next.hash, next.position),
+                None if next.header.prev_blockhash == BlockHash::all_zeros() => {
+                    self.locate_genesis(next.hash, next.position);
+                }
                 None => {
                     let waiting = self.orphans.entry(next.header.prev_blockhash);
                     waiting.or_default().push(next);
@@ -197,12 +199,6 @@ impl Headers {
         self.by_hash.insert(short(node.hash), at);
         self.nodes.push(node);
         at
-    }
-}
-
-impl Orphan {
-    fn height_is_zero(&self) -> bool {
-        self.header.prev_blockhash == BlockHash::all_zeros()
     }
 }
 

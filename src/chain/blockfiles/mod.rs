@@ -155,17 +155,13 @@ impl Opened {
     }
 
     fn take(&mut self, height: u32, last: u32) -> Result<Block, SourceError> {
-        if !self
-            .pipeline
-            .as_ref()
-            .is_some_and(|pipeline| pipeline.is_at(height))
-        {
+        if !self.pipeline.as_ref().is_some_and(|p| p.is_at(height)) {
             self.pipeline = (last.saturating_sub(height) >= READ_AHEAD_FROM)
                 .then(|| self.start_pipeline(height, last))
                 .flatten();
         }
-        let at = self.headers.at(height);
-        let at = at.ok_or_else(|| self.files.pruned(height))?;
+        let pruned = || self.files.pruned(height);
+        let at = self.headers.at(height).ok_or_else(pruned)?;
         if let Some(pipeline) = &mut self.pipeline
             && let Some(block) = pipeline.take()?
             && block.at == at
@@ -173,8 +169,7 @@ impl Opened {
             return Ok(block);
         }
         self.pipeline = None;
-        let position = self.headers.position_at(height);
-        let position = position.ok_or_else(|| self.files.pruned(height))?;
+        let position = self.headers.position_at(height).ok_or_else(pruned)?;
         self.files.read_block(at, position)
     }
 
@@ -214,13 +209,10 @@ impl ChainSource for BlockFilesSource {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
-        let opened = self.whole()?;
-        let file = opened
-            .headers
-            .position_at(block.at.height)
-            .map(|position| position.file);
-        let file = file.ok_or_else(|| opened.files.pruned(block.at.height))?;
-        opened.spent.find(block, file, outpoints)
+        let (opened, height) = (self.whole()?, block.at.height);
+        let position = opened.headers.position_at(height);
+        let position = position.ok_or_else(|| opened.files.pruned(height))?;
+        opened.spent.find(block, position.file, outpoints)
     }
 
     fn best_height(&mut self) -> Result<u32, SourceError> {

@@ -5,6 +5,7 @@
 //! the blocks, which is nearly the order of height, so the search begins behind the last find; records for another
 //! number of transactions are passed over without being read.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -121,19 +122,15 @@ impl SpentOutputs {
 
 impl UndoFile {
     /// Notes the records that were added since the last time.
-    fn read_on<R: std::io::Read + std::io::Seek>(
-        &mut self,
-        reader: &mut RecordReader<R>,
-        path: &Path,
-    ) -> Result<(), SourceError> {
+    fn read_on(&mut self, reader: &mut RecordReader<File>, path: &Path) -> Result<(), SourceError> {
         let unreadable =
             |error| SourceError::Unavailable(format!("cannot read {}: {error}", path.display()));
         reader.seek_to(self.end);
         loop {
             let start = reader.position();
-            match reader.next_outline(COUNT_BYTES).map_err(unreadable)? {
-                Next::Record(outline) => {
-                    let count = VarInt::consensus_decode(&mut outline.start.as_slice());
+            match reader.next_front(COUNT_BYTES).map_err(unreadable)? {
+                Next::Record(record) => {
+                    let count = VarInt::consensus_decode(&mut record.payload.as_slice());
                     self.records.push((start, count.map_or(u64::MAX, |n| n.0)));
                 }
                 Next::End | Next::Torn => break,

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use bitcoin::BlockHash;
 
 use super::coins::Refused;
-use super::tree::UnknownParent;
 
 /// Why a chain cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +70,4 @@ pub enum MineError {
     /// A file cannot be read or written. Open the chain again before going on.
     #[error("the chain's files cannot be used: {0}")]
     Files(#[from] io::Error),
-}
-
-impl From<UnknownParent> for MineError {
-    fn from(unknown: UnknownParent) -> Self {
-        Self::UnknownBlock(unknown.0)
-    }
 }

@@ -67,7 +67,10 @@ impl Files {
             let followed = sound_block_follows(&mut reader)
                 .map_err(|error| OpenError::io(&self.blocks.path(number), error))?;
             if followed || !is_last && end < self.blocks.length(number) {
-                return Err(self.blocks.damaged(number, end));
+                return Err(OpenError::Damaged {
+                    path: self.blocks.path(number),
+                    offset: end,
+                });
             }
             self.blocks.cut(number, end)?;
         }
@@ -273,7 +276,7 @@ impl Series {
         ))
     }
 
-    fn next(&self, number: usize, reader: &mut Reader) -> Result<Next<Record>, OpenError> {
+    fn next(&self, number: usize, reader: &mut Reader) -> Result<Next, OpenError> {
         reader
             .next_record()
             .map_err(|error| OpenError::io(&self.path(number), error))
@@ -309,13 +312,6 @@ impl Series {
             .set_len(length)
             .and_then(|()| part.file.sync_all())
             .map_err(|error| OpenError::io(&path, error))
-    }
-
-    fn damaged(&self, number: usize, offset: u64) -> OpenError {
-        OpenError::Damaged {
-            path: self.path(number),
-            offset,
-        }
     }
 }
 

@@ -53,27 +53,16 @@ pub struct DevChain {
 
 #[derive(Debug)]
 struct Shared {
-    guarded: Mutex<Guarded>,
+    state: Mutex<State>,
     changed: Condvar,
-}
-
-#[derive(Debug)]
-struct Guarded {
-    state: State,
-    /// Counts the changes. A source that waits compares it with what it saw last, so that it misses none.
-    changes: u64,
 }
 
 impl DevChain {
     /// Opens the chain in `directory`; if nothing is there, a new one begins with regtest's genesis block.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
-        let guarded = Guarded {
-            state: State::open(directory)?,
-            changes: 0,
-        };
         Ok(Self {
             shared: Arc::new(Shared {
-                guarded: Mutex::new(guarded),
+                state: Mutex::new(State::open(directory)?),
                 changed: Condvar::new(),
             }),
         })
@@ -86,24 +75,24 @@ impl DevChain {
 
     /// The tip of the best chain.
     pub fn tip(&self) -> BlockRef {
-        self.lock().state.tip()
+        self.lock().tip()
     }
 
     /// The block of the best chain at `height`.
     pub fn block_at(&self, height: u32) -> Option<BlockRef> {
-        self.lock().state.block_at(height)
+        self.lock().block_at(height)
     }
 
     /// The outputs to `script` that the next block's transactions may spend, oldest first.
     ///
     /// Rewards count from [`COINBASE_MATURITY`] blocks on.
     pub fn spendable(&self, script: &Script) -> Vec<(OutPoint, TxOut)> {
-        self.lock().state.spendable(script)
+        self.lock().spendable(script)
     }
 
     /// Whether the next block could hold these transactions, in this order.
     pub fn check(&self, transactions: &[Transaction]) -> Result<(), Refused> {
-        self.lock().state.check(transactions)
+        self.lock().check(transactions)
     }
 
     /// Mines a block with these transactions, in this order, on the tip; subsidy and fees go to `reward`.
@@ -166,18 +155,17 @@ impl DevChain {
         &self,
         change: impl FnOnce(&mut State) -> Result<T, MineError>,
     ) -> Result<T, MineError> {
-        let mut guarded = self.lock();
-        let result = change(&mut guarded.state);
-        guarded.state.sync()?;
-        guarded.changes += 1;
-        drop(guarded);
+        let mut state = self.lock();
+        let result = change(&mut state);
+        state.sync()?;
+        drop(state);
         self.shared.changed.notify_all();
         result
     }
 
-    fn lock(&self) -> MutexGuard<'_, Guarded> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.shared
-            .guarded
+            .state
             .lock()
             .expect("no thread panics while it holds the chain")
     }

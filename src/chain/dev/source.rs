@@ -29,9 +29,8 @@ impl DevSource {
 
 impl ChainSource for DevSource {
     fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
-        let guarded = self.chain.lock();
-        self.seen = guarded.changes;
-        let state = &guarded.state;
+        let state = self.chain.lock();
+        self.seen = state.changes;
         let height = match tip {
             Some(tip) if state.block_at(tip.height) != Some(tip) => return Ok(Event::Disconnect),
             Some(tip) => tip.height.saturating_add(1),
@@ -55,7 +54,7 @@ impl ChainSource for DevSource {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
-        let undo = self.chain.lock().state.undo_of(block.at.hash);
+        let undo = self.chain.lock().undo_of(block.at.hash);
         let undo = undo.map_err(|error| unreadable(&error))?;
         let decoded = deserialize(&block.raw)
             .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))?;
@@ -71,21 +70,15 @@ impl ChainSource for DevSource {
     }
 
     fn wait(&mut self, patience: Duration) {
-        let guarded = self.chain.lock();
+        let state = self.chain.lock();
+        let changed = &self.chain.shared.changed;
         // Woken or out of patience, the caller asks again; a poisoned lock will tell there.
-        let _ = self
-            .chain
-            .shared
-            .changed
-            .wait_timeout_while(guarded, patience, |guarded| guarded.changes == self.seen);
+        let _ = changed.wait_timeout_while(state, patience, |state| state.changes == self.seen);
     }
 
     fn describe(&self) -> String {
-        let guarded = self.chain.lock();
-        format!(
-            "embedded regtest chain in {}",
-            guarded.state.directory().display()
-        )
+        let state = self.chain.lock();
+        format!("embedded regtest chain in {}", state.directory().display())
     }
 }
 

@@ -46,6 +46,8 @@ pub(super) struct State {
     best: Vec<BlockHash>,
     coins: Coins,
     unclaimed: Unclaimed,
+    /// Counts the changes. A source that waits compares it with what it saw last, so that it misses none.
+    pub changes: u64,
 }
 
 impl State {
@@ -68,6 +70,7 @@ impl State {
             best: vec![hash],
             coins: Coins::default(),
             unclaimed,
+            changes: 0,
         };
         state
             .replay(blocks, &genesis)
@@ -194,9 +197,11 @@ impl State {
         Ok(())
     }
 
-    /// Returns when everything mined so far will survive a loss of power.
+    /// Ends a change: returns when everything mined so far will survive a loss of power.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.files.sync_blocks()
+        self.files.sync_blocks()?;
+        self.changes += 1;
+        Ok(())
     }
 
     fn replay(&mut self, blocks: Vec<(Position, Block)>, genesis: &Block) -> Result<(), MineError> {
@@ -210,7 +215,7 @@ impl State {
                 self.remember(genesis.block_hash(), position);
                 continue;
             }
-            let entry = self.tree.insert(block.header)?;
+            let entry = self.insert(&block)?;
             self.remember(entry.at.hash, position);
             if self.refused.contains(&block.header.prev_blockhash) {
                 self.refused.insert(entry.at.hash);
@@ -246,10 +251,15 @@ impl State {
                 return Err(error.into());
             }
         };
-        let entry = self.tree.insert(block.header)?;
+        let entry = self.insert(block)?;
         self.remember(entry.at.hash, position);
         self.finish_connect(block, undo)?;
         Ok(entry.at)
+    }
+
+    fn insert(&mut self, block: &Block) -> Result<Entry, MineError> {
+        let entry = self.tree.insert(block.header);
+        entry.ok_or(MineError::UnknownBlock(block.header.prev_blockhash))
     }
 
     fn remember(&mut self, hash: BlockHash, block: Position) {

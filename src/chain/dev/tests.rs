@@ -487,7 +487,7 @@ fn mine(chain: &DevChain, key: &Key, transactions: Vec<Transaction>) -> BlockRef
 
 /// Best branch and coins.
 fn content(chain: &DevChain) -> (Vec<BlockHash>, coins::Coins) {
-    chain.lock().state.content()
+    chain.lock().content()
 }
 
 fn first_coin(chain: &DevChain, key: &Key) -> (OutPoint, TxOut) {
@@ -495,7 +495,7 @@ fn first_coin(chain: &DevChain, key: &Key) -> (OutPoint, TxOut) {
 }
 
 fn read(chain: &DevChain, at: BlockRef) -> bitcoin::Block {
-    let block = chain.lock().state.read(at).expect("readable");
+    let block = chain.lock().read(at).expect("readable");
     deserialize(&block.raw).expect("a whole block")
 }
 

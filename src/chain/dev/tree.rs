@@ -25,11 +25,6 @@ pub struct Entry {
     pub work: Work,
 }
 
-/// A header whose block below is not in the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the block below, {0}, is unknown")]
-pub struct UnknownParent(pub BlockHash);
-
 /// All headers of a chain, side branches included.
 #[derive(Debug, Clone)]
 pub struct Tree {
@@ -55,11 +50,9 @@ impl Tree {
         self.entries.get(&hash)
     }
 
-    /// Puts a checked header on top of the one that it names; a known one stays as it is.
-    pub fn insert(&mut self, header: Header) -> Result<Entry, UnknownParent> {
-        let parent = self
-            .get(header.prev_blockhash)
-            .ok_or(UnknownParent(header.prev_blockhash))?;
+    /// Puts a checked header on top of the one that it names, `None` if that is unknown; a known one stays as it is.
+    pub fn insert(&mut self, header: Header) -> Option<Entry> {
+        let parent = self.get(header.prev_blockhash)?;
         let hash = header.block_hash();
         let entry = Entry {
             header,
@@ -69,7 +62,7 @@ impl Tree {
             },
             work: parent.work + header.work(),
         };
-        Ok(*self.entries.entry(hash).or_insert(entry))
+        Some(*self.entries.entry(hash).or_insert(entry))
     }
 
     /// The highest block that both branches share; `None` if one of the hashes is unknown.

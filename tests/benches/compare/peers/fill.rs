@@ -76,7 +76,14 @@ pub fn fill(directory: &Path, names: u32) -> Result<()> {
     );
     let source = Imports::new(params.clone(), names, Arc::clone(&stop))?;
     let clock = Arc::new(SystemClock::start());
-    Indexer::new(source, params, Arc::clone(&store), progress, clock).run(&stop)?;
+    Indexer::new(
+        Box::new(source),
+        params,
+        Arc::clone(&store),
+        progress,
+        clock,
+    )
+    .run(&stop)?;
     check(&store, names)
 }
 
