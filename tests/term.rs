@@ -25,7 +25,7 @@ use bnsd::virtualchain::{
 use bnsd::wallet::coins::{Coin, Funding};
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::{Fee, Operation};
-use bnsd::wallet::sign::sign;
+use bnsd::wallet::psbt::signed;
 use tempfile::TempDir;
 
 const HASH: ZonefileHash = ZonefileHash([9; 20]);
@@ -119,7 +119,7 @@ impl Chain {
             rate: FeeRate::from_sat_per_vb(1).unwrap(),
         };
         let unsigned = operation.build(*b"id", &funding).unwrap();
-        let transaction = sign(&unsigned, &[sender]).unwrap();
+        let transaction = signed(&unsigned, &[sender]).unwrap();
         VirtualTransaction {
             vtxindex,
             txid: transaction.compute_txid(),

@@ -127,7 +127,7 @@ impl Sign {
         let locks = wallet.keyring.locks(&psbt::prevouts(&psbt)?)?;
         let added = psbt::sign(&mut psbt, &wallet.keyring.signing_keys(&locks)?)?;
         write_psbt(self.output.as_ref().unwrap_or(&self.file), &psbt)?;
-        let complete = psbt::is_complete(&psbt);
+        let complete = psbt::finish(&psbt).is_ok();
         let shown = Shown::new(&psbt.unsigned_tx, complete, added);
         context.output.show(&shown, |page| {
             page.heading(format!("{added} signatures added"));

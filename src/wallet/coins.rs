@@ -85,17 +85,9 @@ pub struct Selection {
     pub fee: Amount,
 }
 
-/// Picks coins for `outputs` (without change) and the fee.
+/// Picks coins for `outputs` (without change) and the fee. `first` is a coin of the sender that has to be input 0: that of
+/// a transaction which is replaced.
 pub fn select(
-    funding: &Funding<'_>,
-    outputs: &[TxOut],
-    change_output: ChangeOutput,
-) -> Result<Selection, FundingError> {
-    select_first(funding, None, outputs, change_output)
-}
-
-/// The same with a coin of the sender that has to be input 0: that of a transaction which is replaced.
-pub fn select_first(
     funding: &Funding<'_>,
     first: Option<OutPoint>,
     outputs: &[TxOut],
@@ -147,6 +139,15 @@ fn in_order(funding: &Funding<'_>, first: Option<OutPoint>) -> Result<Vec<Coin>,
 /// Whether an operation may spend it: any other kind of input voids the operation (wf §1 step 4).
 pub fn is_spendable(script: &Script) -> bool {
     script.is_p2pkh() || script.is_p2sh()
+}
+
+/// What miners get of what is spent; `None` if the outputs are worth more, or more than all money.
+pub fn fee(spent: &[TxOut], outputs: &[TxOut]) -> Option<Amount> {
+    let sum = |outputs: &[TxOut]| {
+        let mut values = outputs.iter().map(|output| output.value);
+        values.try_fold(Amount::ZERO, Amount::checked_add)
+    };
+    sum(spent)?.checked_sub(sum(outputs)?)
 }
 
 /// What the inputs have to cover.
@@ -258,7 +259,7 @@ mod tests {
             change: &script(2),
             rate: FeeRate::from_sat_per_vb_u32(10),
         };
-        select(&funding, outputs, change_output)
+        select(&funding, None, outputs, change_output)
     }
 
     #[test]

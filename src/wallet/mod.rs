@@ -9,7 +9,7 @@
 //! - [`vault`]: keys at rest, encrypted; [`harden`]: keeps them out of core files.
 //! - [`coins`]: which outputs to spend, and what change is left; [`fee`]: what miners get.
 //! - [`operation`]: the operations with their outputs in conventional order (wf §4).
-//! - [`sign`]: signatures for the inputs; [`psbt`]: the same for transactions that travel.
+//! - [`psbt`]: signatures for the inputs, also of transactions that travel.
 //! - [`node`]: who supplies coins and takes transactions; [`bitcoind`]: a Bitcoin Core node.
 //! - [`journal`]: what is under way, on disk before it is sent; [`hex`]: how bytes are written there.
 //! - [`registrar`]: names onto an embedded chain, for the demo and tests.
@@ -32,7 +32,6 @@ pub mod operation;
 pub mod phrase;
 pub mod psbt;
 pub mod registrar;
-pub mod sign;
 pub mod task;
 #[cfg(test)]
 pub(crate) mod tests;

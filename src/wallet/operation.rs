@@ -7,11 +7,9 @@
 //! Whether an operation will be *accepted* is not known here: that takes the state at the block it lands in.
 
 use bitcoin::absolute::LockTime;
-use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
-use bitcoin::{
-    Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, opcodes,
-};
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 
 use super::coins::{self, ChangeOutput, DUST, Funding, FundingError, Selection};
 use crate::bns::address::{Address, AddressVersions};
@@ -48,13 +46,11 @@ pub enum OnTransfer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     payload: Payload,
-    outputs: Vec<Output>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Output {
-    Pay(TxOut),
-    Change(ChangeOutput),
+    /// Who gets [`DUST`], in front of the change.
+    receivers: Vec<Address>,
+    change: ChangeOutput,
+    /// What is paid behind the change.
+    burn: Option<Fee>,
 }
 
 /// Why an operation cannot become a transaction.
@@ -82,7 +78,7 @@ pub struct Unsigned {
 impl Unsigned {
     /// A plain payment of `outputs`, with change at the end.
     pub fn payment(funding: &Funding<'_>, mut outputs: Vec<TxOut>) -> Result<Self, BuildError> {
-        let selection = coins::select(funding, &outputs, ChangeOutput::Optional)?;
+        let selection = coins::select(funding, None, &outputs, ChangeOutput::Optional)?;
         outputs.extend(selection.change.map(|value| TxOut {
             value,
             script_pubkey: funding.change.to_owned(),
@@ -92,15 +88,11 @@ impl Unsigned {
 
     /// Spends these coins on these outputs, as they are; the rest is the fee.
     pub fn exactly(coins: &[coins::Coin], outputs: Vec<TxOut>) -> Self {
-        let sum = |outputs: &mut dyn Iterator<Item = Amount>| {
-            outputs.fold(0_u64, |sum, value| sum.saturating_add(value.to_sat()))
-        };
-        let spent = sum(&mut coins.iter().map(|coin| coin.output.value));
-        let given = sum(&mut outputs.iter().map(|output| output.value));
+        let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
         let selection = Selection {
             coins: coins.to_vec(),
             change: None,
-            fee: Amount::from_sat(spent.saturating_sub(given)),
+            fee: coins::fee(&spent, &outputs).unwrap_or_default(),
         };
         Self::spending(selection, outputs)
     }
@@ -147,7 +139,7 @@ impl Operation {
             consensus_hash,
             tokens,
         });
-        Self::new(payload, [Output::needed_change(), Output::burn(burn)])
+        Self::new(payload, [], Some(burn))
     }
 
     /// Says which name was preordered: `OP_RETURN`, owner, change.
@@ -157,7 +149,7 @@ impl Operation {
             value_hash,
             tokens: None,
         });
-        Self::new(payload, [Output::dust(owner), Output::change()])
+        Self::new(payload, [owner], None)
     }
 
     /// Prolongs a registration: `OP_RETURN`, owner, change, burn.
@@ -176,12 +168,7 @@ impl Operation {
             value_hash,
             tokens,
         });
-        let outputs = [
-            Output::dust(owner),
-            Output::needed_change(),
-            Output::burn(burn),
-        ];
-        Self::new(payload, outputs)
+        Self::new(payload, [owner], Some(burn))
     }
 
     /// Announces a new zone file: `OP_RETURN`, owner, change. The consensus hash is at most 24 blocks old.
@@ -195,7 +182,7 @@ impl Operation {
             update_hash: commitment::update_hash(name, consensus_hash),
             value_hash,
         });
-        Self::new(payload, [Output::dust(owner), Output::change()])
+        Self::new(payload, [owner], None)
     }
 
     /// Gives a name away: `OP_RETURN`, new owner, old owner, change.
@@ -211,18 +198,13 @@ impl Operation {
             name_hash128: name.hash128(),
             consensus_hash,
         });
-        let outputs = [
-            Output::dust(new_owner),
-            Output::dust(old_owner),
-            Output::change(),
-        ];
-        Self::new(payload, outputs)
+        Self::new(payload, [new_owner, old_owner], None)
     }
 
     /// Ends a name's use until it expires: `OP_RETURN`, owner, change.
     pub fn name_revoke(name: &Name, owner: Address) -> Self {
         let payload = Payload::NameRevoke { name: name.clone() };
-        Self::new(payload, [Output::dust(owner), Output::change()])
+        Self::new(payload, [owner], None)
     }
 
     /// Puts a name into a namespace that is not ready yet: `OP_RETURN`, owner, zone file hash, change.
@@ -230,9 +212,7 @@ impl Operation {
     /// The hash travels as if it were an address; what is paid to it is lost.
     pub fn name_import(name: &Name, owner: Address, value_hash: ZonefileHash) -> Self {
         let payload = Payload::NameImport { name: name.clone() };
-        let carrier = Address::P2pkh(value_hash.0);
-        let outputs = [Output::dust(owner), Output::dust(carrier), Output::change()];
-        Self::new(payload, outputs)
+        Self::new(payload, [owner, Address::P2pkh(value_hash.0)], None)
     }
 
     /// Commits to a namespace without saying which: `OP_RETURN`, change, burn.
@@ -252,7 +232,7 @@ impl Operation {
             consensus_hash,
             tokens,
         });
-        Self::new(payload, [Output::needed_change(), Output::burn(burn)])
+        Self::new(payload, [], Some(burn))
     }
 
     /// Says which namespace was preordered and by which rules it works: `OP_RETURN`, revealer, change.
@@ -271,7 +251,10 @@ impl Operation {
             version,
             namespace_id: id.clone(),
         });
-        Self::new(payload, [Output::dust(revealer), Output::needed_change()])
+        Self {
+            change: ChangeOutput::Required,
+            ..Self::new(payload, [revealer], None)
+        }
     }
 
     /// Opens a namespace for everybody: `OP_RETURN`, revealer, change.
@@ -279,13 +262,13 @@ impl Operation {
         let payload = Payload::NamespaceReady {
             namespace_id: id.clone(),
         };
-        Self::new(payload, [Output::dust(revealer), Output::change()])
+        Self::new(payload, [revealer], None)
     }
 
     /// Points at a message by its hash: `OP_RETURN`, sender, change.
     pub fn announce(message_hash: ZonefileHash, sender: Address) -> Self {
         let payload = Payload::Announce { message_hash };
-        Self::new(payload, [Output::dust(sender), Output::change()])
+        Self::new(payload, [sender], None)
     }
 
     /// Moves tokens, in epochs that have them: `OP_RETURN`, recipient, change. `note` is free text of at most 34
@@ -302,7 +285,7 @@ impl Operation {
             amount,
             scratch_area: note.to_vec(),
         });
-        Self::new(payload, [Output::dust(recipient), Output::change()])
+        Self::new(payload, [recipient], None)
     }
 
     /// What the operation says.
@@ -322,84 +305,55 @@ impl Operation {
         funding: &Funding<'_>,
         first: Option<OutPoint>,
     ) -> Result<Unsigned, BuildError> {
-        let data = self.data_output(magic)?;
-        let fixed: Vec<TxOut> = std::iter::once(&data)
-            .chain(self.outputs.iter().filter_map(Output::paid))
-            .cloned()
-            .collect();
-        let selection = coins::select_first(funding, first, &fixed, self.change_output())?;
-        let change = selection.change.map(|value| TxOut {
-            value,
-            script_pubkey: funding.change.to_owned(),
-        });
-        let slots = self.outputs.iter().filter_map(|output| match output {
-            Output::Pay(output) => Some(output.clone()),
-            Output::Change(_) => change.clone(),
-        });
-        let outputs = std::iter::once(data).chain(slots).collect();
+        let mut outputs = self.outputs(magic)?;
+        let behind = outputs.len();
+        outputs.extend(self.burn.map(|burn| pay(burn.to, burn.amount)));
+        let selection = coins::select(funding, first, &outputs, self.change)?;
+        if let Some(value) = selection.change {
+            let script_pubkey = funding.change.to_owned();
+            let change = TxOut {
+                value,
+                script_pubkey,
+            };
+            outputs.insert(behind, change);
+        }
         Ok(Unsigned::spending(selection, outputs))
     }
 
-    fn new<const N: usize>(payload: Payload, outputs: [Output; N]) -> Self {
+    /// An operation whose change is at a place that matters if something is burnt behind it.
+    fn new<const N: usize>(payload: Payload, receivers: [Address; N], burn: Option<Fee>) -> Self {
+        let change = match burn {
+            Some(_) => ChangeOutput::Required,
+            None => ChangeOutput::Optional,
+        };
         Self {
             payload,
-            outputs: outputs.into(),
+            receivers: receivers.into(),
+            change,
+            burn,
         }
     }
 
-    /// The output that carries it.
-    pub fn data_output(&self, magic: [u8; 2]) -> Result<TxOut, BuildError> {
+    /// The output that carries it, and those in front of the change.
+    pub(super) fn outputs(&self, magic: [u8; 2]) -> Result<Vec<TxOut>, BuildError> {
         let data = [&magic[..], &self.payload.encode()].concat();
         if data.len() > MAX_DATA {
             return Err(BuildError::TooLong(data.len()));
         }
         let push = PushBytesBuf::try_from(data).expect("80 bytes can be pushed");
-        Ok(TxOut {
+        let data = TxOut {
             value: Amount::ZERO,
-            script_pubkey: Builder::new()
-                .push_opcode(opcodes::all::OP_RETURN)
-                .push_slice(push)
-                .into_script(),
-        })
-    }
-
-    fn change_output(&self) -> ChangeOutput {
-        let change = self.outputs.iter().find_map(|output| match output {
-            Output::Change(change) => Some(*change),
-            Output::Pay(_) => None,
-        });
-        change.unwrap_or(ChangeOutput::Optional)
+            script_pubkey: ScriptBuf::new_op_return(push),
+        };
+        let paid = self.receivers.iter().map(|to| pay(*to, DUST));
+        Ok(std::iter::once(data).chain(paid).collect())
     }
 }
 
-impl Output {
-    fn dust(to: Address) -> Self {
-        Self::pay(to, DUST)
-    }
-
-    fn burn(fee: Fee) -> Self {
-        Self::pay(fee.to, fee.amount)
-    }
-
-    fn pay(to: Address, value: Amount) -> Self {
-        Self::Pay(TxOut {
-            value,
-            script_pubkey: ScriptBuf::from_bytes(to.script()),
-        })
-    }
-
-    fn change() -> Self {
-        Self::Change(ChangeOutput::Optional)
-    }
-
-    fn needed_change() -> Self {
-        Self::Change(ChangeOutput::Required)
-    }
-
-    fn paid(&self) -> Option<&TxOut> {
-        match self {
-            Self::Pay(output) => Some(output),
-            Self::Change(_) => None,
-        }
+/// An output that pays an address.
+fn pay(to: Address, value: Amount) -> TxOut {
+    TxOut {
+        value,
+        script_pubkey: ScriptBuf::from_bytes(to.script()),
     }
 }

@@ -3,12 +3,12 @@
 //! Every input carries what it spends and, for p2sh, the script behind it, so that a device that knows nothing
 //! of names can sign. Signatures are over everything (`SIGHASH_ALL`): no party can change what another signed.
 
-use std::collections::BTreeMap;
+use std::borrow::Borrow;
 
 use bitcoin::psbt::{self, Psbt};
-use bitcoin::script::{Builder, PushBytesBuf};
+use bitcoin::script::{Builder, Instruction, PushBytesBuf};
 use bitcoin::sighash::{EcdsaSighashType, SighashCache};
-use bitcoin::{Amount, PublicKey, Script, ScriptBuf, Transaction, TxOut, Witness, ecdsa};
+use bitcoin::{PublicKey, Script, ScriptBuf, Transaction, TxOut, Witness, ecdsa};
 
 use super::coins::KEY_HASH_SIZE;
 use super::keys::SigningKey;
@@ -89,38 +89,19 @@ pub fn prevouts(psbt: &Psbt) -> Result<Vec<TxOut>, PsbtError> {
         .collect()
 }
 
-/// What miners get; `None` if the outputs are worth more than the inputs.
-pub fn fee(psbt: &Psbt) -> Result<Option<Amount>, PsbtError> {
-    let spent = sum(&prevouts(psbt)?);
-    let given = sum(&psbt.unsigned_tx.output);
-    Ok(spent
-        .zip(given)
-        .and_then(|(spent, given)| spent.checked_sub(given)))
-}
-
-/// The worth of outputs, unless it is beyond all money.
-pub fn sum(outputs: &[TxOut]) -> Option<Amount> {
-    let mut values = outputs.iter().map(|output| output.value);
-    values.try_fold(Amount::ZERO, Amount::checked_add)
-}
-
 /// Adds the signatures that `keys` can give; returns how many.
-pub fn sign(psbt: &mut Psbt, keys: &[SigningKey]) -> Result<usize, PsbtError> {
+pub fn sign(psbt: &mut Psbt, keys: &[impl Borrow<SigningKey>]) -> Result<usize, PsbtError> {
     let prevouts = prevouts(psbt)?;
     let transaction = psbt.unsigned_tx.clone();
     let mut cache = SighashCache::new(&transaction);
     let mut added = 0;
-    for (index, prevout) in prevouts.iter().enumerate() {
-        let Some(input) = psbt.inputs.get_mut(index) else {
-            break;
-        };
-        if input
-            .sighash_type
-            .is_some_and(|kind| kind != EcdsaSighashType::All.into())
-        {
+    let inputs = psbt.inputs.iter_mut().zip(&prevouts);
+    for (index, (input, prevout)) in inputs.enumerate() {
+        let all = EcdsaSighashType::All.into();
+        if input.sighash_type.is_some_and(|kind| kind != all) {
             return Err(PsbtError::HashType(index));
         }
-        for key in keys {
+        for key in keys.iter().map(Borrow::borrow) {
             if !asks_for(input, prevout, &key.public()) {
                 continue;
             }
@@ -138,29 +119,33 @@ pub fn sign(psbt: &mut Psbt, keys: &[SigningKey]) -> Result<usize, PsbtError> {
 pub fn finish(psbt: &Psbt) -> Result<Transaction, PsbtError> {
     let prevouts = prevouts(psbt)?;
     let mut transaction = psbt.unsigned_tx.clone();
-    let unsigned = psbt.unsigned_tx.clone();
-    let mut cache = SighashCache::new(&unsigned);
-    for (index, (prevout, input)) in prevouts.iter().zip(&psbt.inputs).enumerate() {
-        let (script_sig, witness) = if let Some(script_sig) = &input.final_script_sig {
-            (
-                script_sig.clone(),
-                input.final_script_witness.clone().unwrap_or_default(),
-            )
+    let mut cache = SighashCache::new(&psbt.unsigned_tx);
+    let inputs = prevouts.iter().zip(&psbt.inputs);
+    for (index, (target, (prevout, input))) in transaction.input.iter_mut().zip(inputs).enumerate()
+    {
+        (target.script_sig, target.witness) = if let Some(script_sig) = &input.final_script_sig {
+            let witness = input.final_script_witness.clone();
+            (script_sig.clone(), witness.unwrap_or_default())
         } else {
             check(&mut cache, index, input, prevout)?;
             finished(index, input, prevout)?
         };
-        if let Some(target) = transaction.input.get_mut(index) {
-            target.script_sig = script_sig;
-            target.witness = witness;
-        }
     }
     Ok(transaction)
 }
 
-/// Whether all inputs have what they need.
-pub fn is_complete(psbt: &Psbt) -> bool {
-    finish(psbt).is_ok()
+/// The transaction that these keys sign whole.
+pub fn sign_and_finish(
+    mut psbt: Psbt,
+    keys: &[impl Borrow<SigningKey>],
+) -> Result<Transaction, PsbtError> {
+    sign(&mut psbt, keys)?;
+    finish(&psbt)
+}
+
+/// The same of a transaction that spends p2pkh only.
+pub fn signed(unsigned: &Unsigned, keys: &[&SigningKey]) -> Result<Transaction, PsbtError> {
+    sign_and_finish(create(unsigned, &[], |_| None), keys)
 }
 
 /// Size in virtual bytes of an input whose p2sh script, if it has one, is known.
@@ -196,21 +181,18 @@ fn message(
     prevout: &TxOut,
 ) -> Result<bitcoin::secp256k1::Message, PsbtError> {
     let all = EcdsaSighashType::All;
-    let failed = |_| PsbtError::NoPrevout(index);
-    match &input.redeem_script {
-        Some(redeem) if redeem.is_p2wpkh() => cache
-            .p2wpkh_signature_hash(index, redeem, prevout.value, all)
-            .map(Into::into)
-            .map_err(|_| PsbtError::NoPrevout(index)),
-        Some(redeem) => cache
-            .legacy_signature_hash(index, redeem, all.to_u32())
-            .map(Into::into)
-            .map_err(failed),
-        None => cache
-            .legacy_signature_hash(index, &prevout.script_pubkey, all.to_u32())
-            .map(Into::into)
-            .map_err(failed),
-    }
+    let hash = match &input.redeem_script {
+        Some(redeem) if redeem.is_p2wpkh() => {
+            let hash = cache.p2wpkh_signature_hash(index, redeem, prevout.value, all);
+            hash.ok().map(Into::into)
+        }
+        redeem => {
+            let script = redeem.as_ref().unwrap_or(&prevout.script_pubkey);
+            let hash = cache.legacy_signature_hash(index, script, all.to_u32());
+            hash.ok().map(Into::into)
+        }
+    };
+    hash.ok_or(PsbtError::NoPrevout(index))
 }
 
 fn check(
@@ -239,61 +221,40 @@ fn finished(
 ) -> Result<(ScriptBuf, Witness), PsbtError> {
     let missing = || PsbtError::Unsigned(index);
     let push = |bytes: Vec<u8>| PushBytesBuf::try_from(bytes).expect("at most 520 bytes");
-    match &input.redeem_script {
-        None => {
-            if !prevout.script_pubkey.is_p2pkh() {
-                return Err(missing());
-            }
-            let (key, signature) = input.partial_sigs.first_key_value().ok_or_else(missing)?;
-            let script_sig = Builder::new()
-                .push_slice(push(signature.to_vec()))
-                .push_key(key);
-            Ok((script_sig.into_script(), Witness::new()))
+    if let Some(redeem) = &input.redeem_script
+        && let Some((required, keys)) = multisig(redeem)
+    {
+        let ordered = keys.iter().filter_map(|key| input.partial_sigs.get(key));
+        let ordered: Vec<_> = ordered.collect();
+        let mut script_sig = Builder::new().push_slice(PushBytesBuf::new());
+        for signature in ordered.get(..required).ok_or_else(missing)? {
+            script_sig = script_sig.push_slice(push(signature.to_vec()));
+        }
+        let script_sig = script_sig.push_slice(push(redeem.to_bytes()));
+        return Ok((script_sig.into_script(), Witness::new()));
+    }
+    let (key, signature) = input.partial_sigs.first_key_value().ok_or_else(missing)?;
+    let (script_sig, witness) = match &input.redeem_script {
+        None if prevout.script_pubkey.is_p2pkh() => {
+            let script_sig = Builder::new().push_slice(push(signature.to_vec()));
+            (script_sig.push_key(key), Witness::new())
         }
         Some(redeem) if redeem.is_p2wpkh() => {
-            let (key, signature) = input.partial_sigs.first_key_value().ok_or_else(missing)?;
             let script_sig = Builder::new().push_slice(push(redeem.to_bytes()));
-            let witness = Witness::p2wpkh(signature, &key.inner);
-            Ok((script_sig.into_script(), witness))
+            (script_sig, Witness::p2wpkh(signature, &key.inner))
         }
-        Some(redeem) => {
-            let (required, keys) = multisig(redeem).ok_or_else(missing)?;
-            let signatures: BTreeMap<_, _> = input.partial_sigs.iter().collect();
-            let ordered: Vec<_> = keys.iter().filter_map(|key| signatures.get(key)).collect();
-            let needed = ordered.get(..required).ok_or_else(missing)?;
-            let mut script_sig = Builder::new().push_slice(PushBytesBuf::new());
-            for signature in needed {
-                script_sig = script_sig.push_slice(push(signature.to_vec()));
-            }
-            let script_sig = script_sig.push_slice(push(redeem.to_bytes()));
-            Ok((script_sig.into_script(), Witness::new()))
-        }
-    }
+        _ => return Err(missing()),
+    };
+    Ok((script_sig.into_script(), witness))
 }
 
 /// How many signatures a multisignature script wants, and of which keys.
 fn multisig(redeem: &Script) -> Option<(usize, Vec<PublicKey>)> {
-    if !redeem.is_multisig() {
-        return None;
-    }
-    let mut instructions = redeem.instructions();
-    let required = match instructions.next()?.ok()? {
-        bitcoin::script::Instruction::Op(code) => {
-            usize::from(
-                code.to_u8()
-                    .checked_sub(bitcoin::opcodes::all::OP_PUSHNUM_1.to_u8())?,
-            ) + 1
-        }
-        bitcoin::script::Instruction::PushBytes(_) => return None,
-    };
-    let keys = instructions
-        .filter_map(|instruction| {
-            instruction
-                .ok()?
-                .push_bytes()
-                .map(|push| push.as_bytes().to_vec())
-        })
-        .filter_map(|bytes| PublicKey::from_slice(&bytes).ok())
-        .collect();
-    Some((required, keys))
+    let mut instructions = redeem.is_multisig().then(|| redeem.instructions())?;
+    let required = instructions.next()?.ok()?.script_num()?;
+    let keys = instructions.filter_map(|it| match it.ok()? {
+        Instruction::PushBytes(key) => PublicKey::from_slice(key.as_bytes()).ok(),
+        Instruction::Op(_) => None,
+    });
+    Some((usize::try_from(required).ok()?, keys.collect()))
 }

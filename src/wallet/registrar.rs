@@ -12,7 +12,7 @@ use bitcoin::{Amount, FeeRate, Transaction, TxOut};
 use super::coins::{Coin, Funding};
 use super::keys::SigningKey;
 use super::operation::{BuildError, Fee, Operation, Unsigned};
-use super::sign::{MissingKey, sign};
+use super::psbt::{self, PsbtError};
 use crate::bns::changes::Changes;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::price::{self, PriceFunction};
@@ -57,7 +57,7 @@ pub enum RegistrarError {
     Build(#[from] BuildError),
     /// The transaction cannot be signed.
     #[error(transparent)]
-    Sign(#[from] MissingKey),
+    Sign(#[from] PsbtError),
     /// A rule refused the operation.
     #[error("the chain refused an operation at block {height}: {reason}")]
     Refused {
@@ -217,7 +217,7 @@ impl Registrar {
             change: &script,
             rate: FeeRate::from_sat_per_vb(RATE).unwrap_or(FeeRate::BROADCAST_MIN),
         };
-        Ok(sign(&build(&funding)?, &[key])?)
+        Ok(psbt::signed(&build(&funding)?, &[key])?)
     }
 
     fn preordering(&self, name: &Name) -> Result<(Operation, SigningKey), RegistrarError> {
@@ -378,8 +378,6 @@ fn namespace_of(name: &Name) -> Result<NamespaceId, RegistrarError> {
 
 /// Reading from memory cannot fail.
 fn in_memory<T>(result: Result<T, Infallible>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(never) => match never {},
-    }
+    let Ok(value) = result;
+    value
 }

@@ -14,7 +14,7 @@ use bnsd::bns::record::TokenUnits;
 use bnsd::wallet::coins::{Coin, Funding};
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::{Fee, Operation};
-use bnsd::wallet::sign::sign;
+use bnsd::wallet::psbt::signed;
 
 use super::*;
 use crate::common::process::{listener, status, until};
@@ -202,7 +202,7 @@ fn import_batch(registrar: &mut Registrar, dev: &DevChain, batch: &[File]) {
         let owner = Registrar::owner(name).address();
         let operation = Operation::name_import(name, owner, ZonefileHash::of(text));
         let unsigned = operation.build(Params::regtest().magic, &funding);
-        sign(&unsigned.expect("a transaction"), &[&key]).expect("signed")
+        signed(&unsigned.expect("a transaction"), &[&key]).expect("signed")
     });
     let transactions = transactions.collect();
     registrar

@@ -23,8 +23,8 @@ use bnsd::store::{ChainIdentity, Store, StoreOptions};
 use bnsd::wallet::coins::{Coin, Funding};
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::{Fee, OnTransfer, Operation};
+use bnsd::wallet::psbt::signed;
 use bnsd::wallet::registrar::Registrar;
-use bnsd::wallet::sign::sign;
 use tempfile::TempDir;
 
 use super::random::Random;
@@ -355,7 +355,7 @@ impl Script {
             rate: FeeRate::from_sat_per_vb(2).unwrap(),
         };
         let unsigned = operation.build(Params::regtest().magic, &funding).ok()?;
-        Some(sign(&unsigned, &[&key]).unwrap())
+        Some(signed(&unsigned, &[&key]).unwrap())
     }
 
     fn name_operation(&mut self, actor: usize) -> Option<Operation> {

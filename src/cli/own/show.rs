@@ -10,10 +10,10 @@ use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit};
 use crate::hash::encode_hex;
 use crate::virtualchain::scan;
-use crate::wallet::psbt;
 use crate::wallet::task::Wallet;
 use crate::wallet::task::draft::Draft;
 use crate::wallet::task::state::Judgement;
+use crate::wallet::{coins, psbt};
 
 /// What `--dry-run` and `--psbt` print as JSON. Amounts are satoshi.
 #[derive(Debug, Serialize)]
@@ -112,8 +112,7 @@ fn write_transaction(
         let to = format!("{} to {}", output.value, who(wallet, output));
         page.entry("output", &to);
     }
-    let given = psbt::sum(&transaction.output);
-    let fee = psbt::sum(spent).and_then(|spent| spent.checked_sub(given?));
+    let fee = coins::fee(spent, &transaction.output);
     page.entry_if("fee", fee.map(|fee| format!("{} satoshi", fee.to_sat())));
 }
 

@@ -19,7 +19,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::keys::SigningKey;
 use crate::wallet::operation::Unsigned;
-use crate::wallet::sign::sign;
+use crate::wallet::psbt;
 
 /// Most transactions that wait for a block.
 const WAITING_MAX: usize = 5_000;
@@ -137,7 +137,7 @@ impl DevNode {
             rate: FeeRate::from_sat_per_vb_u32(5),
         };
         let unsigned = Unsigned::payment(&funding, vec![output]).map_err(trouble)?;
-        let signed = sign(&unsigned, &[&treasury]).map_err(trouble)?;
+        let signed = psbt::signed(&unsigned, &[&treasury]).map_err(trouble)?;
         self.mined(self.chain.mine(&script, vec![signed], self.now()))?;
         if self.depth > 1 {
             self.mine_empty(self.depth - 1)?;

@@ -5,10 +5,9 @@ use bitcoin::{Amount, FeeRate, OutPoint, Psbt, Transaction, TxOut};
 use super::error::TaskError;
 use super::state::{Judgement, Proposed};
 use super::wallet::{Means, Wallet};
-use crate::wallet::coins::{Coin, Funding, FundingError, is_spendable};
+use crate::wallet::coins::{self, Coin, Funding, FundingError, is_spendable};
 use crate::wallet::fee::{self, TARGET};
 use crate::wallet::journal::Attempt;
-use crate::wallet::keys::SigningKey;
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::{BuildError, Operation, Unsigned};
 use crate::wallet::psbt;
@@ -29,7 +28,7 @@ impl Draft {
     pub fn of_attempt(attempt: &Attempt, locks: Vec<Lock>) -> Option<Self> {
         let transaction = attempt.transactions.first()?.clone();
         let (_, prevouts): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
-        let fee = psbt::sum(&prevouts)?.checked_sub(psbt::sum(&transaction.output)?)?;
+        let fee = coins::fee(&prevouts, &transaction.output)?;
         Some(Self {
             unsigned: Unsigned {
                 transaction,
@@ -164,26 +163,9 @@ impl Wallet<'_> {
     /// The signed transaction of a draft.
     pub(super) fn sign(&self, draft: &Draft) -> Result<Transaction, TaskError> {
         let psbt = self.psbt(&draft.unsigned, &draft.locks);
-        signed(psbt, &self.keyring.signing_keys(&draft.locks)?)
+        let keys = self.keyring.signing_keys(&draft.locks)?;
+        Ok(psbt::sign_and_finish(psbt, &keys)?)
     }
-
-    /// The signed transactions of many drafts that the same keys open and that spend coins made by this program, so that
-    /// the node is not asked for each.
-    pub(super) fn sign_all(&self, drafts: &[Draft]) -> Result<Vec<Transaction>, TaskError> {
-        let Some(first) = drafts.first() else {
-            return Ok(Vec::new());
-        };
-        let keys = self.keyring.signing_keys(&first.locks)?;
-        let psbts = drafts
-            .iter()
-            .map(|draft| psbt::create(&draft.unsigned, &draft.locks, |_| None));
-        psbts.map(|psbt| signed(psbt, &keys)).collect()
-    }
-}
-
-fn signed(mut psbt: Psbt, keys: &[SigningKey]) -> Result<Transaction, TaskError> {
-    psbt::sign(&mut psbt, keys)?;
-    Ok(psbt::finish(&psbt)?)
 }
 
 /// A coin that one of these locks opens.

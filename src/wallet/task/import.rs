@@ -19,6 +19,7 @@ use crate::wallet::coins::{Coin, DUST, Funding};
 use crate::wallet::journal::{Attempt, Step, Task};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::{Operation, Unsigned};
+use crate::wallet::psbt;
 
 /// How many names are imported together.
 const BATCH: usize = 200;
@@ -115,7 +116,13 @@ impl Batches<'_> {
         }
         let coins = self.split(batch.len(), value)?;
         let drafts = self.drafts(batch, &coins, rate)?;
-        let signed = wallet.sign_all(&drafts)?;
+        let locks = std::slice::from_ref(&self.sender);
+        let keys = wallet.keyring.signing_keys(locks)?;
+        // The coins were made by this program, so the node is not asked for the transactions behind them.
+        let unsigned = drafts.iter().map(|draft| &draft.unsigned);
+        let psbts = unsigned.map(|unsigned| psbt::create(unsigned, locks, |_| None));
+        let signed = psbts.map(|psbt| psbt::sign_and_finish(psbt, &keys));
+        let signed = signed.collect::<Result<_, _>>()?;
         let height = wallet.state.chain()?.height.unwrap_or(0);
         self.note("NAME_IMPORT", Attempt::new(height, None, rate, signed, &[]))
     }
@@ -138,15 +145,7 @@ impl Batches<'_> {
     /// The import of a name, paid with one coin, without change.
     fn draft(&self, wanted: &ImportedName, coin: &Coin, rate: FeeRate) -> Result<Draft, TaskError> {
         let operation = Operation::name_import(&wanted.name, wanted.owner, wanted.hash);
-        let pay = |to: Address| TxOut {
-            value: DUST,
-            script_pubkey: ScriptBuf::from_bytes(to.script()),
-        };
-        let outputs = vec![
-            operation.data_output(self.wallet.magic)?,
-            pay(wanted.owner),
-            pay(Address::P2pkh(wanted.hash.0)),
-        ];
+        let outputs = operation.outputs(self.wallet.magic)?;
         Ok(Draft {
             unsigned: Unsigned::exactly(std::slice::from_ref(coin), outputs),
             locks: vec![self.sender.clone()],

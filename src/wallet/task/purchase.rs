@@ -130,7 +130,7 @@ impl Purchase<'_> {
             rate: self.wallet.rate(self.means)?,
         };
         let optional = ChangeOutput::Optional;
-        let picked = coins::select_first(&funding, Some(outpoint), &outputs, optional)?;
+        let picked = coins::select(&funding, Some(outpoint), &outputs, optional)?;
         outputs.extend(picked.change.map(|value| TxOut {
             value,
             script_pubkey: change.clone(),
@@ -194,7 +194,7 @@ impl Purchase<'_> {
 
     /// Everything that the buyer gives is the price or the miners', and of that not too much.
     fn check_fee(&self, sale: &Sale, terms: Terms) -> Result<Amount, TaskError> {
-        let fee = psbt::fee(&sale.psbt)?;
+        let fee = coins::fee(&sale.spent, &sale.psbt.unsigned_tx.output);
         let fee = fee.ok_or_else(|| usage("the sale gives more than it takes: make it anew"))?;
         let given = -sale.paid_to(terms.buyer);
         if given != i128::from(terms.price) + i128::from(fee.to_sat()) {

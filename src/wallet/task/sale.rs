@@ -238,20 +238,16 @@ impl Wallet<'_> {
     ) -> Result<Vec<TxOut>, TaskError> {
         let keep = OnTransfer::KeepZonefile;
         let operation = Operation::name_transfer(name, terms.seller, terms.buyer, quoted, keep);
-        let pay = |to: Address, value| TxOut {
-            value,
-            script_pubkey: ScriptBuf::from_bytes(to.script()),
-        };
         let price = Amount::from_sat(terms.price);
         let total = price
             .checked_add(coin)
             .filter(|total| *total <= Amount::MAX_MONEY && price >= DUST)
             .ok_or_else(|| usage("the price is at least 5500 satoshi, and less than all money"))?;
-        Ok(vec![
-            operation.data_output(self.magic)?,
-            pay(terms.buyer, DUST),
-            pay(terms.seller, total),
-        ])
+        let mut outputs = operation.outputs(self.magic)?;
+        if let Some(payment) = outputs.last_mut() {
+            payment.value = total; // to the old owner, who is the seller
+        }
+        Ok(outputs)
     }
 }
 

@@ -11,7 +11,7 @@ use bitcoin::{Amount, FeeRate, Script, ScriptBuf, Transaction, TxOut};
 use super::coins::{Coin, Funding};
 use super::keys::SigningKey;
 use super::operation::{Fee, OnTransfer, Operation};
-use super::sign::{MissingKey, sign};
+use super::psbt::{PsbtError, signed};
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::operation as rules;
@@ -224,10 +224,10 @@ fn a_foreign_input_needs_its_key() {
         .build(*b"id", &funding.borrowed())
         .expect("enough");
     assert_eq!(
-        sign(&unsigned, &[&actors.owner]),
-        Err(MissingKey { input: 1 })
+        signed(&unsigned, &[&actors.owner]),
+        Err(PsbtError::Unsigned(1))
     );
-    let signed = sign(&unsigned, &[&actors.payer, &actors.owner]).expect("both keys");
+    let signed = signed(&unsigned, &[&actors.payer, &actors.owner]).expect("both keys");
     let rate = unsigned.fee.to_sat() as usize / signed.total_size();
     assert!((10..12).contains(&rate), "{rate} sat/vB");
 }
@@ -254,7 +254,7 @@ fn sent(chain: &DevChain, actors: &Actors, operation: &Operation) -> Transaction
     let unsigned = operation
         .build(Params::regtest().magic, &funding.borrowed())
         .expect("enough");
-    sign(&unsigned, &[&actors.owner, &actors.payer]).expect("both keys")
+    signed(&unsigned, &[&actors.owner, &actors.payer]).expect("both keys")
 }
 
 fn mine_and_parse(chain: &DevChain, actors: &Actors, transaction: Transaction) -> rules::Operation {
