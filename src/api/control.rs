@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use super::message::{self, REPLY_MAX, REQUEST_MAX, Reply, Request};
 use super::socket::{BindError, ControlSocket, SocketFile};
+use crate::wallet::vault::own_uid;
 use crate::worker::Tasks;
 
 /// Most connections at the same time: people and scripts on one machine.
@@ -91,12 +92,6 @@ fn is_permitted(stream: &UnixStream) -> bool {
     let ours = own_uid();
     let peer = stream.peer_cred().map(|credentials| credentials.uid());
     peer.is_ok_and(|uid| uid == 0 || uid == ours)
-}
-
-/// The user that the program acts as.
-pub(super) fn own_uid() -> u32 {
-    // SAFETY: geteuid takes nothing, touches no memory and cannot fail (POSIX).
-    unsafe { libc::geteuid() }
 }
 
 async fn converse<C: Control>(stream: UnixStream, control: &C) {

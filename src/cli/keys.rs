@@ -16,7 +16,7 @@ use crate::wallet::harden;
 use crate::wallet::keys::SigningKey;
 use crate::wallet::lock::Lock;
 use crate::wallet::phrase::{Phrase, Purpose};
-use crate::wallet::vault::{KeyFile, Public, Reference, Secret, Vault};
+use crate::wallet::vault::{KeyFile, Public, Secret, Vault};
 
 /// Longest file with a phrase or key, in bytes.
 const SECRET_MAX: u64 = 4_096;
@@ -252,29 +252,16 @@ fn shown(file: &KeyFile, count: u32, secret: Option<String>) -> Shown {
     } else {
         AddressVersions::TESTNET
     };
-    let mut addresses = Vec::new();
-    for purpose in [Purpose::Owner, Purpose::Payer] {
-        for index in 0..count {
-            let Ok(lock) = file.lock(purpose, index) else {
-                break;
-            };
-            let reference = Reference {
-                name: file.name().to_owned(),
-                purpose,
-                index,
-            };
-            addresses.push(ShownAddress {
-                key: reference.to_string(),
-                address: lock.address().encode(versions),
-                use_for: match purpose {
-                    Purpose::Owner => "owning and paying",
-                    Purpose::Payer => "paying",
-                },
-                public_keys: lock.keys().iter().map(ToString::to_string).collect(),
-                descriptor: lock.descriptor(),
-            });
-        }
-    }
+    let addresses = file.locks(count).map(|(reference, lock)| ShownAddress {
+        key: reference.to_string(),
+        address: lock.address().encode(versions),
+        use_for: match reference.purpose {
+            Purpose::Owner => "owning and paying",
+            Purpose::Payer => "paying",
+        },
+        public_keys: lock.keys().iter().map(ToString::to_string).collect(),
+        descriptor: lock.descriptor(),
+    });
     Shown {
         name: file.name().to_owned(),
         kind: match file.public() {
@@ -283,7 +270,7 @@ fn shown(file: &KeyFile, count: u32, secret: Option<String>) -> Shown {
             Public::Multisig { .. } => "multisig",
         },
         network: if file.is_mainnet() { "mainnet" } else { "test" },
-        addresses,
+        addresses: addresses.collect(),
         secret,
     }
 }

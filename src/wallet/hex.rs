@@ -1,11 +1,15 @@
 //! Bytes and transactions as hex in JSON, for `#[serde(with = "…")]`.
 
 use bitcoin::Transaction;
-use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::consensus::serde::With;
 use serde::de::Error as _;
 use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
 use crate::hash::{decode_hex, encode_hex};
+
+/// A value in Bitcoin's serialization, such as a transaction.
+pub type Hex = With<bitcoin::consensus::serde::Hex>;
 
 /// Bytes, of a fixed number or of any.
 pub mod bytes {
@@ -38,10 +42,7 @@ pub mod optional_bytes {
         bytes: &Option<Vec<u8>>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        bytes
-            .as_ref()
-            .map(|bytes| encode_hex(bytes))
-            .serialize(serializer)
+        bytes.as_deref().map(encode_hex).serialize(serializer)
     }
 
     /// Reads hex or `null`.
@@ -51,28 +52,6 @@ pub mod optional_bytes {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| decode_hex(&text).ok_or_else(|| D::Error::custom("not hex")))
             .transpose()
-    }
-}
-
-/// A transaction in Bitcoin's serialization.
-pub mod transaction {
-    use super::*;
-
-    /// Writes hex.
-    pub fn serialize<S: Serializer>(
-        transaction: &Transaction,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&serialize_hex(transaction))
-    }
-
-    /// Reads hex.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Transaction, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        deserialize_hex(&text)
-            .map_err(|error| D::Error::custom(format!("not a transaction: {error}")))
     }
 }
 
@@ -93,11 +72,8 @@ pub mod transactions {
         deserializer: D,
     ) -> Result<Vec<Transaction>, D::Error> {
         #[derive(serde::Deserialize)]
-        struct One(#[serde(with = "super::transaction")] Transaction);
+        struct One(#[serde(with = "Hex")] Transaction);
         let list = Vec::<One>::deserialize(deserializer)?;
-        Ok(list
-            .into_iter()
-            .map(|One(transaction)| transaction)
-            .collect())
+        Ok(list.into_iter().map(|it| it.0).collect())
     }
 }

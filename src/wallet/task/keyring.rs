@@ -10,7 +10,7 @@ use crate::bns::address::Address;
 use crate::wallet::keys::SigningKey;
 use crate::wallet::lock::Lock;
 use crate::wallet::phrase::Purpose;
-use crate::wallet::vault::{KeyFile, Public, Reference, SEARCHED, Secret, Vault};
+use crate::wallet::vault::{Reference, SEARCHED, Secret, Vault};
 
 /// What opens a key file; wiped when dropped.
 pub type Passphrase = Zeroizing<Vec<u8>>;
@@ -69,10 +69,9 @@ impl<'a> Keyring<'a> {
     /// The addresses that can own names.
     pub fn addresses(&self) -> Result<Vec<Address>, TaskError> {
         let files = self.vault.list()?;
-        let locks = files.iter().flat_map(|file| {
-            (0..SEARCHED).map_while(|index| file.lock(Purpose::Owner, index).ok())
-        });
-        let addresses: Vec<_> = locks.map(|lock| lock.address()).collect();
+        let locks = files.iter().flat_map(|file| file.locks(SEARCHED));
+        let owning = locks.filter(|(reference, _)| reference.purpose == Purpose::Owner);
+        let addresses: Vec<_> = owning.map(|(_, lock)| lock.address()).collect();
         if addresses.is_empty() {
             return Err(TaskError::WhichKey(0));
         }
@@ -82,16 +81,15 @@ impl<'a> Keyring<'a> {
     /// The keys that can sign for these locks; asks for passphrases as needed.
     pub fn signing_keys(&self, locks: &[Lock]) -> Result<Vec<SigningKey>, TaskError> {
         let wanted: Vec<PublicKey> = locks.iter().flat_map(Lock::keys).copied().collect();
+        let is_wanted = |lock: Lock| lock.keys().iter().any(|key| wanted.contains(key));
         let mut found = Vec::new();
-        for file in self.vault.list()? {
-            if file.has_secret() && holds_any(&file, &wanted) {
+        for file in self.vault.list()?.iter().filter(|file| file.has_secret()) {
+            if file.locks(SEARCHED).any(|(_, lock)| is_wanted(lock)) {
                 self.unlock(file.name())?;
                 let opened = self.opened.borrow();
                 let secrets = opened.iter().filter(|(name, _)| name == file.name());
-                found
-                    .extend(secrets.flat_map(|(_, secret)| {
-                        secret.signing_keys(self.vault.network(), &wanted)
-                    }));
+                let network = self.vault.network();
+                found.extend(secrets.flat_map(|(_, it)| it.signing_keys(network, &wanted)));
             }
         }
         Ok(found)
@@ -106,17 +104,4 @@ impl<'a> Keyring<'a> {
         self.opened.borrow_mut().push((name.to_owned(), secret));
         Ok(())
     }
-}
-
-fn holds_any(file: &KeyFile, wanted: &[PublicKey]) -> bool {
-    let count = match file.public() {
-        Public::Phrase { .. } => SEARCHED,
-        Public::Key { .. } | Public::Multisig { .. } => 1,
-    };
-    (0..count).any(|index| {
-        [Purpose::Owner, Purpose::Payer].iter().any(|purpose| {
-            let lock = file.lock(*purpose, index);
-            lock.is_ok_and(|lock| lock.keys().iter().any(|key| wanted.contains(key)))
-        })
-    })
 }

@@ -139,7 +139,7 @@ impl Price {
 #[serde(deny_unknown_fields)]
 pub struct Proposed {
     /// The transaction.
-    #[serde(with = "hex::transaction")]
+    #[serde(with = "hex::Hex")]
     pub transaction: Transaction,
     /// The output that each input spends.
     pub prevouts: Vec<Prevout>,

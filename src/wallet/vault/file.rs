@@ -93,9 +93,8 @@ impl std::str::FromStr for Reference {
             _ => return Err(VaultError::Reference(text.to_owned())),
         };
         check_name(name)?;
-        let index = index
-            .parse()
-            .map_err(|_| VaultError::Reference(text.to_owned()))?;
+        let index = index.parse();
+        let index = index.map_err(|_| VaultError::Reference(text.to_owned()))?;
         Ok(Self {
             name: (*name).to_owned(),
             purpose,
@@ -163,24 +162,20 @@ impl KeyFile {
         }
     }
 
-    /// The address of this key that has a script, among the first [`SEARCHED`].
-    pub(super) fn find(&self, script: &bitcoin::Script) -> Option<(Reference, Lock)> {
-        for purpose in [Purpose::Owner, Purpose::Payer] {
-            for index in 0..SEARCHED {
-                let Ok(lock) = self.lock(purpose, index) else {
-                    break;
+    /// Its addresses, `count` of each kind as far as it has so many, each with its lock.
+    pub fn locks(&self, count: u32) -> impl Iterator<Item = (Reference, Lock)> + '_ {
+        let purposes = [Purpose::Owner, Purpose::Payer].into_iter();
+        purposes.flat_map(move |purpose| {
+            (0..count).map_while(move |index| {
+                let name = self.head.name.clone();
+                let reference = Reference {
+                    name,
+                    purpose,
+                    index,
                 };
-                if *lock.script() == *script {
-                    let reference = Reference {
-                        name: self.head.name.clone(),
-                        purpose,
-                        index,
-                    };
-                    return Some((reference, lock));
-                }
-            }
-        }
-        None
+                Some((reference, self.lock(purpose, index).ok()?))
+            })
+        })
     }
 }
 
@@ -188,22 +183,21 @@ impl Secret {
     /// The keys that can sign for any of `wanted`, among the first [`SEARCHED`] of each kind.
     pub fn signing_keys(&self, network: NetworkKind, wanted: &[PublicKey]) -> Vec<SigningKey> {
         match self {
-            Self::Key(key) => Some(key.clone())
-                .filter(|key| wanted.contains(&key.public()))
-                .into_iter()
-                .collect(),
+            Self::Key(key) => {
+                let key = Some(key.clone()).filter(|key| wanted.contains(&key.public()));
+                key.into_iter().collect()
+            }
             Self::Phrase(phrase) => {
-                let mut found = Vec::new();
-                for purpose in [Purpose::Owner, Purpose::Payer] {
+                let purposes = [Purpose::Owner, Purpose::Payer].into_iter();
+                let found = purposes.flat_map(|purpose| {
                     let account = phrase.account(purpose, network);
-                    let indexes = (0..SEARCHED).filter(|&index| {
-                        phrase::public_key(&account, index).is_ok_and(|key| wanted.contains(&key))
-                    });
-                    found.extend(
-                        indexes.filter_map(|index| phrase.key(purpose, network, index).ok()),
-                    );
-                }
-                found
+                    (0..SEARCHED).filter_map(move |index| {
+                        let public = phrase::public_key(&account, index).ok()?;
+                        let is_wanted = wanted.contains(&public);
+                        is_wanted.then(|| phrase.key(purpose, network, index).ok())?
+                    })
+                });
+                found.collect()
             }
         }
     }

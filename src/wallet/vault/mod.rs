@@ -30,13 +30,14 @@ use bitcoin::{NetworkKind, PublicKey};
 
 pub use error::VaultError;
 pub use file::{KeyFile, Public, Reference, SEARCHED, Secret};
+pub use private::own_uid;
 pub(super) use private::{make_private_directory, read_private};
 
 use super::lock::Lock;
 use crate::disk;
 use file::{FORMAT, Head, check_name};
 use private::check_directory;
-use seal::{SealError, Sealed};
+use seal::Sealed;
 
 /// Ending of key files.
 const ENDING: &str = ".json";
@@ -72,12 +73,10 @@ impl Vault {
         let unreadable = VaultError::io(&self.directory);
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.directory).map_err(unreadable)? {
-            let name = entry.map_err(unreadable)?.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(ENDING));
-            names.extend(
-                name.filter(|name| check_name(name).is_ok())
-                    .map(str::to_owned),
-            );
+            let file = entry.map_err(unreadable)?.file_name();
+            let name = file.to_str().and_then(|name| name.strip_suffix(ENDING));
+            let name = name.filter(|name| check_name(name).is_ok());
+            names.extend(name.map(str::to_owned));
         }
         names.sort_unstable();
         names.iter().map(|name| self.load(name)).collect()
@@ -117,10 +116,9 @@ impl Vault {
         passphrase: &[u8],
     ) -> Result<KeyFile, VaultError> {
         check_name(name)?;
-        let path = self.path(name);
         let head = self.head(name, secret.public(self.network));
-        let sealed = Sealed::seal(&head.authenticated(), &secret.text(), passphrase);
-        let sealed = Some(sealed.map_err(|error| seal_error(error, &path))?);
+        let sealed = Sealed::seal(&head.authenticated(), &secret.text(), passphrase)?;
+        let sealed = Some(sealed);
         self.store(KeyFile { head, sealed })
     }
 
@@ -139,12 +137,9 @@ impl Vault {
 
     /// The address among all keys that has this script.
     pub fn find(&self, script: &bitcoin::Script) -> Result<Option<(Reference, Lock)>, VaultError> {
-        for file in self.list()? {
-            if let Some(found) = file.find(script) {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        let files = self.list()?;
+        let mut locks = files.iter().flat_map(|file| file.locks(SEARCHED));
+        Ok(locks.find(|(_, lock)| *lock.script() == *script))
     }
 
     /// The lock that a reference names.
@@ -193,22 +188,11 @@ impl Vault {
     pub fn open(&self, name: &str, passphrase: &[u8]) -> Result<Secret, VaultError> {
         let file = self.load(name)?;
         let path = self.path(name);
-        let sealed = file
-            .sealed
-            .as_ref()
-            .ok_or_else(|| VaultError::NoSecret(name.to_owned()))?;
-        let text = sealed.open(&file.head.authenticated(), passphrase);
-        let text = text.map_err(|error| seal_error(error, &path))?;
+        let sealed = file.sealed.as_ref();
+        let sealed = sealed.ok_or_else(|| VaultError::NoSecret(name.to_owned()))?;
+        let text = sealed.open(&file.head.authenticated(), passphrase, &path)?;
         let secret = Secret::of_text(file.public(), &text);
         Ok(secret.ok_or(VaultError::Malformed(path))??)
-    }
-}
-
-fn seal_error(error: SealError, path: &Path) -> VaultError {
-    match error {
-        SealError::Parameters => VaultError::Malformed(path.to_owned()),
-        SealError::Passphrase => VaultError::Sealed(path.to_owned()),
-        SealError::Memory => VaultError::Memory,
     }
 }
 

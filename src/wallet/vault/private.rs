@@ -68,7 +68,8 @@ fn not_safe(path: &Path, problem: &'static str) -> VaultError {
     }
 }
 
-fn own_uid() -> u32 {
+/// The user that the program acts as.
+pub fn own_uid() -> u32 {
     // SAFETY: geteuid takes nothing, touches no memory and cannot fail (POSIX).
     unsafe { libc::geteuid() }
 }

@@ -1,11 +1,14 @@
 //! A secret under a passphrase: XChaCha20-Poly1305 with a key that argon2id makes (RFC 9106).
 
+use std::path::Path;
+
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::error::VaultError;
 use crate::wallet::hex;
 
 /// Memory of argon2id in KiB for new files (RFC 9106 §4 recommends 64 MiB where memory is short).
@@ -44,20 +47,9 @@ enum Cipher {
     XChaCha20Poly1305,
 }
 
-/// Why a secret cannot be sealed or opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SealError {
-    /// The parameters are out of bounds.
-    Parameters,
-    /// Wrong passphrase, or something was changed.
-    Passphrase,
-    /// Argon2 could not run.
-    Memory,
-}
-
 impl Sealed {
     /// Seals a text; `head` is authenticated along with it.
-    pub(super) fn seal(head: &[u8], text: &[u8], passphrase: &[u8]) -> Result<Self, SealError> {
+    pub(super) fn seal(head: &[u8], text: &[u8], passphrase: &[u8]) -> Result<Self, VaultError> {
         let (mut salt, mut nonce) = ([0; 16], [0; 24]);
         getrandom::fill(&mut salt).expect("the system has randomness");
         getrandom::fill(&mut nonce).expect("the system has randomness");
@@ -80,14 +72,15 @@ impl Sealed {
         })
     }
 
-    /// The text, if passphrase and `head` are those that it was sealed with.
+    /// The text, if passphrase and `head` are those that it was sealed with. `path` is that of the file.
     pub(super) fn open(
         &self,
         head: &[u8],
         passphrase: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        path: &Path,
+    ) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         if !MEMORY_RANGE.contains(&self.memory_kib) || !PASSES_RANGE.contains(&self.passes) {
-            return Err(SealError::Parameters);
+            return Err(VaultError::Malformed(path.to_owned()));
         }
         let key = stretch(passphrase, &self.salt, self.memory_kib, self.passes)?;
         let payload = Payload {
@@ -96,9 +89,8 @@ impl Sealed {
         };
         let cipher = XChaCha20Poly1305::new((&*key).into());
         let opened = cipher.decrypt(XNonce::from_slice(&self.nonce), payload);
-        opened
-            .map(Zeroizing::new)
-            .map_err(|_| SealError::Passphrase)
+        let opened = opened.map_err(|_| VaultError::Sealed(path.to_owned()))?;
+        Ok(Zeroizing::new(opened))
     }
 }
 
@@ -107,11 +99,11 @@ fn stretch(
     salt: &[u8],
     memory_kib: u32,
     passes: u32,
-) -> Result<Zeroizing<[u8; 32]>, SealError> {
-    let params = Params::new(memory_kib, passes, 1, Some(32)).map_err(|_| SealError::Memory)?;
+) -> Result<Zeroizing<[u8; 32]>, VaultError> {
+    let params = Params::new(memory_kib, passes, 1, Some(32)).map_err(|_| VaultError::Memory)?;
     let mut key = Zeroizing::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(passphrase, salt, &mut *key)
-        .map_err(|_| SealError::Memory)?;
+        .map_err(|_| VaultError::Memory)?;
     Ok(key)
 }
