@@ -56,7 +56,7 @@ fn a_dropped_file_is_served_as_soon_as_its_hash_is_announced() {
     let path = file.display().to_string();
     let explained = world.explain(NAME);
     assert_eq!(
-        explained.zonefile_source,
+        explained.provenance.zonefile_source,
         Some(ZonefileSource::Folder { path: path.clone() })
     );
     let page = home.run(&["explain", NAME, "--control-socket", &socket]);
@@ -72,7 +72,7 @@ fn a_dropped_file_is_served_as_soon_as_its_hash_is_announced() {
     // The archive keeps it: the folder is the owner's, who may clear it.
     fs::remove_file(&file).expect("the folder can be written");
     until("the folder to be read", || {
-        let source = world.explain(NAME).zonefile_source;
+        let source = world.explain(NAME).provenance.zonefile_source;
         (source == Some(ZonefileSource::Archive)).then_some(())
     });
     assert!(world.see(NAME, RecordType::A).has_address("192.0.2.2"));
@@ -86,10 +86,10 @@ fn a_missing_zone_file_is_listed_until_it_arrives() {
     let bytes = zonefile(NAME, "192.0.2.1");
     let hash = ZonefileHash::of(&bytes);
     world.publish(&[(NAME, hash)]);
-    let missing = zonefiles(&world);
+    let missing = zonefiles(&world).announced;
     assert_eq!((missing.missing_count, missing.present), (1, 0));
-    assert_eq!(missing.missing[0].name, NAME);
-    assert_eq!(missing.missing[0].hash, hash.to_string());
+    assert_eq!(missing.missing[0].name, name(NAME));
+    assert_eq!(missing.missing[0].hash, hash);
     let seen = world.see(NAME, RecordType::A);
     assert_eq!(seen.rcode, ResponseCode::ServFail);
     assert_eq!(
@@ -107,7 +107,7 @@ fn a_missing_zone_file_is_listed_until_it_arrives() {
             .has_address("192.0.2.1")
             .then_some(())
     });
-    let found = zonefiles(&world);
+    let found = zonefiles(&world).announced;
     assert_eq!((found.missing_count, found.present), (0, 1));
 }
 

@@ -102,7 +102,7 @@ fn names_of_others_and_directives_are_ignored() {
     ] {
         assert!(see(name).is_negative(ResponseCode::NXDomain), "{name}");
     }
-    let problems = explain(&demo, "evil.id").zonefile_problems;
+    let problems = explain(&demo, "evil.id").provenance.zonefile_problems;
     assert!(problems.len() >= 5, "{problems:?}");
 }
 
@@ -159,7 +159,10 @@ fn serials_are_heights() {
         }
     };
     let explained = explain(&demo, "werner.id");
-    assert_eq!(Some(serial("werner.id")), explained.height);
+    assert_eq!(
+        Some(serial("werner.id")),
+        explained.provenance.registration.height
+    );
     let status = crate::common::process::status(&demo.home.state().join("demo/control.sock"));
     assert_eq!(Some(serial("id")), status.expect("a status").height);
 }
@@ -181,6 +184,8 @@ fn a_changed_file_is_announced_at_the_next_start() {
     let demo = Demo::start_in(Path::new("/"), home, &["--zonefiles", &folder]);
     assert!(see(demo.server, "werner.id", RecordType::A).has_address("192.0.2.2"));
     let operations: Vec<String> = explain(&demo, "werner.id")
+        .provenance
+        .registration
         .history
         .into_iter()
         .map(|entry| entry.operation)

@@ -42,7 +42,7 @@ impl Watched {
         let seen = self.world.see(NAME, RecordType::A);
         assert!(seen.is_negative(ResponseCode::NXDomain), "{seen:?}");
         assert_eq!(seen.ede.as_ref().map(|(_, text)| text.as_str()), ede);
-        assert_eq!(self.world.explain(NAME).status, Some(status));
+        assert_eq!(self.world.explain(NAME).provenance.status, Some(status));
         self.remember();
     }
 
@@ -72,22 +72,24 @@ impl Watched {
         let text = format!("bns: revoked at block {height}");
         self.absent(NameStatus::Revoked, Some(&text));
         let explained = self.world.explain(NAME);
-        assert_eq!(explained.operation.as_deref(), Some("NAME_REVOKE"));
-        assert_eq!(explained.height, Some(height));
-        assert_eq!(explained.txid, Some(txid));
+        let known = &explained.provenance.registration;
+        assert_eq!(known.operation.as_deref(), Some("NAME_REVOKE"));
+        assert_eq!(known.height, Some(height));
+        assert_eq!(known.txid.map(|txid| txid.to_string()), Some(txid));
         self.same_as_the_command(&explained);
     }
 
     /// The history has every operation; registration and last renewal are those of the history.
     fn remembers_its_life(&self) {
         let explained = self.world.explain(NAME);
-        let history = &explained.history;
+        let known = &explained.provenance.registration;
+        let history = &known.history;
         let operations: Vec<&str> = history.iter().map(|entry| &*entry.operation).collect();
         let expected = "NAME_REGISTRATION NAME_UPDATE NAME_TRANSFER NAME_RENEWAL NAME_RENEWAL \
                         NAME_TRANSFER NAME_UPDATE NAME_REVOKE";
         assert_eq!(operations.join(" "), expected);
-        assert_eq!(explained.first_registered, Some(history[0].height));
-        assert_eq!(explained.last_renewed, Some(history[4].height));
+        assert_eq!(known.first_registered, Some(history[0].height));
+        assert_eq!(known.last_renewed, Some(history[4].height));
     }
 
     /// `bnsd explain --json` prints what the control socket says.
@@ -96,7 +98,7 @@ impl Watched {
         let ended = Home::new().run(&["explain", NAME, "--json", "--control-socket", &socket]);
         let json: Value = serde_json::from_str(&ended.stdout).expect("JSON");
         assert_eq!(json, serde_json::to_value(explained).expect("JSON"));
-        let expected = if explained.status == Some(NameStatus::Registered) {
+        let expected = if explained.provenance.status == Some(NameStatus::Registered) {
             0
         } else {
             1
@@ -115,21 +117,27 @@ impl Watched {
 }
 
 fn check(explained: &ExplainReply, height: u32, txid: &str, expected: &Expected<'_>) {
-    assert_eq!(explained.status, Some(NameStatus::Registered));
-    assert_eq!(explained.operation.as_deref(), Some(expected.operation));
+    let known = &explained.provenance.registration;
+    assert_eq!(explained.provenance.status, Some(NameStatus::Registered));
+    assert_eq!(known.operation.as_deref(), Some(expected.operation));
     assert_eq!(
-        (explained.height, explained.confirmations),
+        (known.height, explained.provenance.confirmations),
         (Some(height), Some(1))
     );
-    assert_eq!(explained.txid.as_deref(), Some(txid));
+    assert_eq!(
+        known.txid.map(|txid| txid.to_string()).as_deref(),
+        Some(txid)
+    );
     let owner = expected.owner.address().encode(AddressVersions::TESTNET);
-    assert_eq!(explained.owner, Some(owner));
-    let hash = expected.hash.map(|hash| hash.to_string());
-    assert_eq!(explained.zonefile_hash, hash);
+    assert_eq!(known.owner, Some(owner));
+    assert_eq!(known.zonefile_hash, expected.hash);
     let source = expected.hash.map(|_| ZonefileSource::Archive);
-    assert_eq!(explained.zonefile_source, source);
-    let last = explained.history.last().expect("a history");
-    assert_eq!((last.height, last.txid.as_str()), (height, txid));
+    assert_eq!(explained.provenance.zonefile_source, source);
+    let last = known.history.last().expect("a history");
+    assert_eq!(
+        (last.height, last.txid.to_string().as_str()),
+        (height, txid)
+    );
 }
 
 fn burn(satoshi: u64) -> Fee {
@@ -362,7 +370,10 @@ fn a_name_without_zone_file_has_no_data() {
         let seen = world.see(asked, RecordType::A);
         assert!(seen.is_negative(ResponseCode::NoError), "{seen:?}");
     }
-    assert_eq!(world.explain(NAME).zonefile_hash, None);
+    assert_eq!(
+        world.explain(NAME).provenance.registration.zonefile_hash,
+        None
+    );
     let hash = world.archive(&zonefile(NAME, "192.0.2.1"));
     let update = update(&world, &anna, &key, hash);
     world.act(&update, &key);
@@ -396,7 +407,10 @@ fn a_reorganisation_restores_the_old_answer() {
     // On the new branch the update never happened, and can be made again.
     world.mine_empty(5);
     assert!(world.see(NAME, RecordType::A).has_address("192.0.2.1"));
-    assert_eq!(world.explain(NAME).history.len(), before.1.history.len());
+    assert_eq!(
+        world.explain(NAME).provenance.registration.history.len(),
+        before.1.provenance.registration.history.len()
+    );
     world.publish(&[(NAME, hashes[1])]);
     assert!(world.see(NAME, RecordType::A).has_address("192.0.2.2"));
     world.assert_core_agrees();
@@ -409,7 +423,10 @@ fn a_reorganisation_restores_the_old_answer() {
     world.follow();
     let seen = world.see(NAME, RecordType::A);
     assert!(seen.is_negative(ResponseCode::NXDomain), "{seen:?}");
-    assert_eq!(world.explain(NAME).status, Some(NameStatus::Unregistered));
+    assert_eq!(
+        world.explain(NAME).provenance.status,
+        Some(NameStatus::Unregistered)
+    );
 }
 
 /// A namespace whose names live for two blocks and the grace period of 5,000: a name resolves up to the last block
@@ -428,7 +445,10 @@ fn a_name_expires_at_its_block_and_a_renewal_carries_it_over() {
 
     let deadline = world
         .explain("left.brief")
+        .provenance
+        .registration
         .term
+        .heights
         .renewal_deadline
         .expect("an end");
     let left = deadline - 2 - world.height();
@@ -453,7 +473,7 @@ fn a_name_expires_at_its_block_and_a_renewal_carries_it_over() {
         Some(format!("bns: expired, last resolved at block {last}"))
     );
     assert_eq!(
-        world.explain("left.brief").status,
+        world.explain("left.brief").provenance.status,
         Some(NameStatus::Expired)
     );
     let past = world.lookup("left.brief", "A", Some(deadline - 1));
@@ -463,7 +483,14 @@ fn a_name_expires_at_its_block_and_a_renewal_carries_it_over() {
             .see("kept.brief", RecordType::A)
             .has_address("192.0.2.7")
     );
-    assert_eq!(world.explain("kept.brief").last_renewed, Some(deadline - 1));
+    assert_eq!(
+        world
+            .explain("kept.brief")
+            .provenance
+            .registration
+            .last_renewed,
+        Some(deadline - 1)
+    );
 
     // Gone means free: it can be registered again.
     world.publish(&[("left.brief", hashes[0])]);

@@ -139,11 +139,14 @@ fn changed_files_are_never_served() {
         victim.is_tampered(what);
         let explained = victim.world.explain(NAME);
         assert_eq!(
-            explained.zonefile_source,
+            explained.provenance.zonefile_source,
             Some(ZonefileSource::Tampered),
             "{what}"
         );
-        assert_eq!(explained.zonefile_hash, Some(victim.hash.to_string()));
+        assert_eq!(
+            explained.provenance.registration.zonefile_hash,
+            Some(victim.hash)
+        );
         victim.restore();
     }
 }
@@ -157,13 +160,19 @@ fn an_absent_or_empty_file_is_said_to_be_missing() {
     fs::remove_file(&victim.path).expect("the archive can be written");
     victim.is_missing("absent");
     let explained = victim.world.explain(NAME);
-    assert_eq!(explained.zonefile_source, Some(ZonefileSource::Missing));
+    assert_eq!(
+        explained.provenance.zonefile_source,
+        Some(ZonefileSource::Missing)
+    );
     let status = status(victim.world.socket()).expect("a status");
     assert_eq!(
-        (status.zonefiles.present, status.zonefiles.missing_count),
+        (
+            status.zonefiles.announced.present,
+            status.zonefiles.announced.missing_count
+        ),
         (0, 1)
     );
-    assert_eq!(status.zonefiles.missing[0].name, NAME);
+    assert_eq!(status.zonefiles.announced.missing[0].name.as_str(), NAME);
     victim.restore();
 }
 
@@ -269,7 +278,10 @@ fn changed_files_are_counted_as_missing() {
     let victim = Victim::register(home.path(), &[]);
     let counted = || {
         let zonefiles = status(victim.world.socket()).expect("a status").zonefiles;
-        (zonefiles.present, zonefiles.missing_count)
+        (
+            zonefiles.announced.present,
+            zonefiles.announced.missing_count,
+        )
     };
     for (what, bytes) in changes(&victim.bytes) {
         fs::write(&victim.path, bytes).expect("the archive can be written");

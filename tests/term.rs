@@ -15,7 +15,7 @@ use bnsd::bns::price::PriceFunction;
 use bnsd::bns::{Bns, Name, NamespaceId, Params, Reject};
 use bnsd::clock::SystemClock;
 use bnsd::hash::ZonefileHash;
-use bnsd::names::NameStore;
+use bnsd::names::{NameStore, Wanted};
 use bnsd::progress::Progress;
 use bnsd::resolver::{NameSource as _, NameStatus, Snapshots as _};
 use bnsd::store::{Archive, ChainIdentity, Store, StoreOptions};
@@ -248,14 +248,13 @@ impl Chain {
             .is_ok();
         self.mine(&[]);
         let names = self.names.snapshot();
-        let entry = names.entry(name).unwrap().unwrap();
         Seen {
             height: self.height,
             renewal,
             in_grace,
             registration,
             resolves: matches!(names.name(name).unwrap(), NameStatus::Registered(_)),
-            term: names.state(&entry.record).unwrap().term,
+            term: names.registration(name).unwrap().term.heights,
         }
     }
 
@@ -383,4 +382,31 @@ fn a_revoked_name_is_free_when_it_would_have_been() {
         let is_revoked = height < registered + 10;
         assert_eq!(seen.term.last_resolves.is_none(), is_revoked, "{height}");
     }
+}
+
+#[test]
+fn a_list_of_owners_goes_on_where_it_stopped() {
+    let mut chain = Chain::new(vec![epoch(1, u32::MAX, 1, 0)]);
+    chain.open_namespace(FOR_EVER, false);
+    let (owner, other) = (key("owner"), key("other"));
+    for (name, who) in [("c", &owner), ("a", &owner), ("b", &other)] {
+        chain.register(&format!("{name}.test").parse().unwrap(), who);
+    }
+    let names = chain.names.snapshot();
+    let mut wanted = Wanted {
+        owners: vec![owner.address(), other.address()],
+        expiring_within: None,
+        after: None,
+    };
+    let mut pages = Vec::new();
+    loop {
+        let list = names.list(&wanted, 2).unwrap();
+        let shown = list.names.iter().map(|listed| listed.name.to_string());
+        pages.push(shown.collect::<Vec<_>>());
+        wanted.after = list.next;
+        if wanted.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec!["a.test", "b.test"], vec!["c.test"]]);
 }

@@ -9,14 +9,15 @@ use std::time::Duration;
 use bitcoin::{FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
 use super::message::{ErrorKind, Question, Reply, Request};
-use super::names::{NameReply, NameRequest, NameState, NamespaceRequest, PriceReply};
+use super::names::{NameRequest, NamespaceRequest};
 use super::owner::{
     ChainReply, ChainRequest, CoinsRequest, JudgeRequest, PreorderRequest, PublishRequest,
     SubmitRequest,
 };
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::{Name, NamespaceId};
-use crate::hash::{PreorderHash, decode_hex};
+use crate::hash::PreorderHash;
+use crate::names::{self, NameState};
 use crate::wallet::node::{Node, NodeError};
 use crate::wallet::task::state::{
     ChainFacts, ChainState, IndexedOperation, Judgement, NameFacts, NamespaceFacts, Price,
@@ -76,7 +77,7 @@ impl<A: Ask> Asking<A> {
         Ok((Self { daemon, versions }, *chain))
     }
 
-    fn price(&self, price: &PriceReply) -> Result<Price, StateError> {
+    fn price(&self, price: &names::Price) -> Result<Price, StateError> {
         Ok(Price {
             amount: price.satoshi.map(bitcoin::Amount::from_sat),
             to: self.address(&price.pay_to)?,
@@ -85,21 +86,6 @@ impl<A: Ask> Asking<A> {
 
     fn address(&self, text: &str) -> Result<Address, StateError> {
         Address::decode(text, self.versions).ok_or_else(other_reply)
-    }
-
-    fn facts(&self, reply: &NameReply) -> Result<NameFacts, StateError> {
-        let owner = reply.owner_script.as_deref().and_then(decode_hex);
-        let hash = reply.zonefile_hash.as_deref();
-        Ok(NameFacts {
-            is_registered: reply.state == NameState::Registered,
-            owner: owner.map(ScriptBuf::from_bytes),
-            zonefile_hash: hash.and_then(|text| text.parse().ok()),
-            price: reply
-                .price
-                .as_ref()
-                .map(|price| self.price(price))
-                .transpose()?,
-        })
     }
 }
 
@@ -110,7 +96,14 @@ impl<A: Ask> ChainState for Asking<A> {
 
     fn name(&self, name: &Name) -> Result<NameFacts, StateError> {
         let name = name.to_string();
-        self.facts(&*self.daemon.ask(NameRequest { name })?)
+        let reply = self.daemon.ask(NameRequest { name })?;
+        let price = reply.price.as_ref();
+        Ok(NameFacts {
+            is_registered: reply.state == NameState::Registered,
+            price: price.map(|price| self.price(price)).transpose()?,
+            owner: reply.owner_script,
+            zonefile_hash: reply.registration.zonefile_hash,
+        })
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<NamespaceFacts, StateError> {

@@ -10,6 +10,7 @@ use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
 use super::status::{StatusReply, StatusRequest};
 use super::{names, owner};
+use crate::names::{NameDetails, NameList, NamespaceDetails};
 use crate::wallet::task::state::{Judgement, Search};
 
 /// Version of the protocol. It changes only when an old reader would misread a new line.
@@ -81,11 +82,11 @@ pub enum Reply {
     /// To [`Request::Chain`].
     Chain(Box<owner::ChainReply>),
     /// To [`Request::Name`].
-    Name(Box<names::NameReply>),
+    Name(Box<NameDetails>),
     /// To [`Request::Names`].
-    Names(names::NamesReply),
+    Names(NameList),
     /// To [`Request::Namespace`].
-    Namespace(Box<names::NamespaceReply>),
+    Namespace(Box<NamespaceDetails>),
     /// To [`Request::Namespaces`].
     Namespaces(names::NamespacesReply),
     /// To [`Request::Prices`].
@@ -145,9 +146,9 @@ macro_rules! questions {
 
 questions! {
     owner::ChainRequest, Chain => Chain(Box<owner::ChainReply>);
-    names::NameRequest, Name => Name(Box<names::NameReply>);
-    names::NamesRequest, Names => Names(names::NamesReply);
-    names::NamespaceRequest, Namespace => Namespace(Box<names::NamespaceReply>);
+    names::NameRequest, Name => Name(Box<NameDetails>);
+    names::NamesRequest, Names => Names(NameList);
+    names::NamespaceRequest, Namespace => Namespace(Box<NamespaceDetails>);
     names::NamespacesRequest, Namespaces => Namespaces(names::NamespacesReply);
     names::PricesRequest, Prices => Prices(names::PricesReply);
     owner::PreorderRequest, Preorder => Preorder(owner::PreorderReply);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::Zonefiles;
+
 /// Most entries of each list in a reply; the counts beside them are always complete.
 pub const LIST_MAX: usize = 100;
 
@@ -79,25 +81,13 @@ pub struct BusyName {
 /// How many zone files are there.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZonefilesStatus {
-    /// Announced on the chain and stored.
-    pub present: u64,
-    /// Announced on the chain and not stored, or stored with other bytes.
-    pub missing_count: u64,
-    /// The first of those, at most [`LIST_MAX`].
-    pub missing: Vec<MissingZonefile>,
+    /// Those that the chain announces; at most [`LIST_MAX`] of the missing ones.
+    #[serde(flatten)]
+    pub announced: Zonefiles,
     /// In a watched folder and not announced on the chain.
     pub waiting_count: u64,
     /// The first of those, at most [`LIST_MAX`].
     pub waiting: Vec<WaitingZonefile>,
-}
-
-/// A zone file that nobody has supplied.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissingZonefile {
-    /// Whose it is.
-    pub name: String,
-    /// Its hash on the chain.
-    pub hash: String,
 }
 
 /// A file that is served as soon as the chain announces it.

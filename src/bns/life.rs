@@ -19,6 +19,8 @@
 //!
 //! Heights and lifetimes are added as 64-bit numbers: a lifetime may be `u32::MAX`, "for ever".
 
+use serde::{Deserialize, Serialize};
+
 use super::epoch::Epoch;
 use super::params::Params;
 use super::record::{NameRecord, NamespaceOp, NamespaceRecord};
@@ -71,7 +73,7 @@ pub fn in_grace_period(
 
 /// The end of a name, as it is known at some height. `None` is a height that never comes: the name has no end, or its
 /// namespace is not open.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
     /// First block of the grace period, in which the owner can only renew; `None` where there is none.
     pub grace_start: Option<u32>,

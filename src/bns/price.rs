@@ -5,12 +5,15 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::epoch::{Epoch, NamespacePrices, PriceArithmetic};
 use super::name::NamespaceId;
 use super::params::Params;
 
-/// The price function that a namespace was revealed with (wf §6, `&`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The price function that a namespace was revealed with (wf §6, `&`); written like this in JSON and TOML.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PriceFunction {
     /// Coefficient.
     pub coeff: u8,

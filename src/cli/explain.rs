@@ -32,7 +32,7 @@ impl Explain {
 
 /// A name that the chain says is not there is a no; how its zone file fares is for the reader.
 fn exit(reply: &ExplainReply) -> Exit {
-    match reply.status {
+    match reply.provenance.status {
         None | Some(NameStatus::Registered) => Exit::Success,
         Some(NameStatus::Revoked | NameStatus::Expired | NameStatus::Unregistered) => Exit::No,
     }
@@ -71,18 +71,19 @@ fn write_decision(reply: &ExplainReply, page: &mut Page) {
 }
 
 fn write_name(reply: &ExplainReply, page: &mut Page) {
-    page.entry_if("registered name", reply.registered_name.as_ref());
-    page.entry_if("status", reply.status.map(status_text));
-    page.entry_if("owner", reply.owner.as_ref());
-    page.entry_if("last operation", reply.operation.as_ref());
-    page.entry_if("at height", reply.height);
-    page.entry_if("transaction", reply.txid.as_ref());
-    page.entry_if("vtxindex", reply.vtxindex);
-    page.entry_if("confirmations", reply.confirmations);
+    let known = &reply.provenance.registration;
+    page.entry_if("registered name", reply.provenance.registered_name.as_ref());
+    page.entry_if("status", reply.provenance.status.map(status_text));
+    page.entry_if("owner", known.owner.as_ref());
+    page.entry_if("last operation", known.operation.as_ref());
+    page.entry_if("at height", known.height);
+    page.entry_if("transaction", known.txid.as_ref());
+    page.entry_if("vtxindex", known.vtxindex);
+    page.entry_if("confirmations", reply.provenance.confirmations);
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
-    page.entry_if("registered at", reply.first_registered);
-    page.entry_if("renewed at", reply.last_renewed);
-    write_term(&reply.term, page);
+    page.entry_if("registered at", known.first_registered);
+    page.entry_if("renewed at", known.last_renewed);
+    write_term(&known.term, page);
 }
 
 fn status_text(status: NameStatus) -> &'static str {
@@ -95,9 +96,13 @@ fn status_text(status: NameStatus) -> &'static str {
 }
 
 fn write_zonefile(reply: &ExplainReply, page: &mut Page) {
-    page.entry_if("zone file hash", reply.zonefile_hash.as_ref());
-    page.entry_if("zone file", reply.zonefile_source.as_ref().map(source_text));
-    for problem in &reply.zonefile_problems {
+    let known = &reply.provenance.registration;
+    page.entry_if("zone file hash", known.zonefile_hash.as_ref());
+    page.entry_if(
+        "zone file",
+        reply.provenance.zonefile_source.as_ref().map(source_text),
+    );
+    for problem in &reply.provenance.zonefile_problems {
         page.entry("left out", problem);
     }
 }
@@ -116,16 +121,17 @@ fn source_text(source: &ZonefileSource) -> String {
 }
 
 fn write_history(reply: &ExplainReply, page: &mut Page) {
-    if reply.history.is_empty() {
+    let history = &reply.provenance.registration.history;
+    if history.is_empty() {
         return;
     }
     page.heading("history");
-    for entry in &reply.history {
+    for entry in history {
         page.row([
             format!("  {}", entry.height),
             entry.vtxindex.to_string(),
             entry.operation.clone(),
-            entry.txid.clone(),
+            entry.txid.to_string(),
         ]);
     }
 }
@@ -133,7 +139,11 @@ fn write_history(reply: &ExplainReply, page: &mut Page) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::explain::{Decision, HistoryEntry};
+    use bitcoin::Txid;
+    use bitcoin::hashes::Hash as _;
+
+    use crate::api::explain::Decision;
+    use crate::names::{NameEvent, Provenance, Registration};
 
     #[test]
     fn only_what_is_known_is_shown() {
@@ -155,22 +165,28 @@ mod tests {
     fn a_revoked_name_is_a_no_with_its_history() {
         let reply = ExplainReply {
             name: "werner.id".to_owned(),
-            status: Some(NameStatus::Revoked),
-            zonefile_source: Some(ZonefileSource::Missing),
-            history: vec![HistoryEntry {
-                height: 7,
-                vtxindex: 1,
-                txid: "ab".to_owned(),
-                operation: "NAME_REVOKE".to_owned(),
-            }],
+            provenance: Provenance {
+                status: Some(NameStatus::Revoked),
+                zonefile_source: Some(ZonefileSource::Missing),
+                registration: Registration {
+                    history: vec![NameEvent {
+                        height: 7,
+                        vtxindex: 1,
+                        txid: Txid::all_zeros(),
+                        operation: "NAME_REVOKE".to_owned(),
+                        owner: None,
+                        zonefile_hash: None,
+                    }],
+                    ..Registration::default()
+                },
+                ..Provenance::default()
+            },
             ..ExplainReply::default()
         };
         let shown = page(&reply).plain();
         assert!(shown.contains("revoked by its owner"), "{shown}");
-        assert!(
-            shown.ends_with("history\n  7  1  NAME_REVOKE  ab\n"),
-            "{shown}"
-        );
+        let row = format!("history\n  7  1  NAME_REVOKE  {}\n", Txid::all_zeros());
+        assert!(shown.ends_with(&row), "{shown}");
         assert_eq!(exit(&reply), Exit::No);
     }
 }

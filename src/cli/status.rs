@@ -96,15 +96,13 @@ fn write_service(reply: &StatusReply, page: &mut Page) {
 }
 
 fn write_zonefiles(zonefiles: &ZonefilesStatus, page: &mut Page) {
-    let ZonefilesStatus {
-        present,
-        missing_count,
-        waiting_count,
-        ..
-    } = zonefiles;
-    let counts = format!("{present} present, {missing_count} missing, {waiting_count} waiting");
+    let announced = &zonefiles.announced;
+    let counts = format!(
+        "{} present, {} missing, {} waiting",
+        announced.present, announced.missing_count, zonefiles.waiting_count
+    );
     page.entry("zone files", &counts);
-    for missing in &zonefiles.missing {
+    for missing in &announced.missing {
         page.entry("missing", &format!("{} of {}", missing.hash, missing.name));
     }
     for waiting in &zonefiles.waiting {
@@ -137,7 +135,9 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::status::MissingZonefile;
+    use crate::hash::ZonefileHash;
+    use crate::names::Zonefiles;
+    use crate::store::WantedZonefile;
 
     #[test]
     fn the_page_says_what_counts() {
@@ -150,11 +150,14 @@ mod tests {
             queries: [("answered".to_owned(), 3), ("failed".to_owned(), 0)].into(),
             uptime_seconds: 3_700,
             zonefiles: ZonefilesStatus {
-                missing_count: 1,
-                missing: vec![MissingZonefile {
-                    name: "werner.id".to_owned(),
-                    hash: "ab".to_owned(),
-                }],
+                announced: Zonefiles {
+                    missing_count: 1,
+                    missing: vec![WantedZonefile {
+                        name: "werner.id".parse().expect("a name"),
+                        hash: ZonefileHash([0xab; 20]),
+                    }],
+                    ..Zonefiles::default()
+                },
                 ..ZonefilesStatus::default()
             },
             warnings: vec!["no upstream".to_owned()],
@@ -165,7 +168,7 @@ mod tests {
             "bnsd 0.1.0, up 1 h 1 min\n",
             "  height        120 of 130\n",
             "  questions     3 answered\n",
-            "  missing       ab of werner.id\n",
+            &format!("  missing       {} of werner.id\n", "ab".repeat(20)),
             "warning: no upstream\n",
         ] {
             assert!(shown.contains(line), "{line:?} is not in\n{shown}");

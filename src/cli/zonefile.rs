@@ -322,8 +322,7 @@ fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
 
 /// The zone file that the chain announces, if it is there.
 fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> {
-    let hash = state_of(context, name)?.zonefile_hash;
-    match hash.and_then(|hash| hash.parse().ok()) {
+    match state_of(context, name)?.registration.zonefile_hash {
         Some(hash) => Ok(context.answer(ZonefileRequest { hash })?.zonefile),
         None => Ok(None),
     }
@@ -370,7 +369,7 @@ fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(
     let end = Instant::now() + PATIENCE;
     loop {
         let reply = state_of(context, name)?;
-        let is_there = reply.zonefile_present && reply.zonefile_hash == Some(hash.to_string());
+        let is_there = reply.zonefile_present && reply.registration.zonefile_hash == Some(*hash);
         let answer = context.answer(LookupRequest {
             name: name.to_string(),
             record_type: "SOA".to_owned(),
@@ -403,11 +402,14 @@ fn export(text: &str, context: &Context) -> Result<Exit, CliError> {
 
 fn missing(context: &Context) -> Result<Exit, CliError> {
     let reply = context.answer(StatusRequest::default())?;
-    let missing = &reply.zonefiles.missing;
+    let missing = &reply.zonefiles.announced.missing;
     context.output.show(missing, |page| {
-        page.note(format!("{} missing", reply.zonefiles.missing_count));
+        page.note(format!(
+            "{} missing",
+            reply.zonefiles.announced.missing_count
+        ));
         for file in missing {
-            page.row([file.hash.clone(), file.name.clone()]);
+            page.row([file.hash.to_string(), file.name.to_string()]);
         }
     })
 }

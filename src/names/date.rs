@@ -1,17 +1,66 @@
 //! When a block is: Bitcoin counts blocks, people count days.
 
+use serde::{Deserialize, Serialize};
+
+use super::view::Names;
+use crate::bns::life::Term;
+use crate::store::StoreError;
+
 /// Seconds from one block to the next, as Bitcoin aims at.
 const BLOCK_SECONDS: i64 = 600;
 
+/// The end of a name: four heights, each with the date at which that block is expected (RFC 3339), or was there. `null`
+/// is a height that never comes: the name has no end, its namespace is not open, or it is revoked, which leaves `free_from`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatedTerm {
+    /// The heights.
+    #[serde(flatten)]
+    pub heights: Term,
+    /// The date of the first block of the grace period, ten minutes a block.
+    pub grace_start_estimated: Option<String>,
+    /// That of the last block in which the name resolves.
+    pub last_resolves_estimated: Option<String>,
+    /// That of the last block in which the owner can renew it.
+    pub renewal_deadline_estimated: Option<String>,
+    /// That of the first block in which somebody else can register it.
+    pub free_from_estimated: Option<String>,
+}
+
+impl Names {
+    /// The end of a name with its dates.
+    pub(super) fn dated(&self, heights: Term) -> Result<DatedTerm, StoreError> {
+        Ok(DatedTerm {
+            heights,
+            grace_start_estimated: self.date(heights.grace_start)?,
+            last_resolves_estimated: self.date(heights.last_resolves)?,
+            renewal_deadline_estimated: self.date(heights.renewal_deadline)?,
+            free_from_estimated: self.date(heights.free_from)?,
+        })
+    }
+
+    /// When the block at a height comes, or came; `None` before the first block.
+    fn date(&self, height: Option<u32>) -> Result<Option<String>, StoreError> {
+        let (Some(height), Some(tip)) = (height, self.snapshot.tip()) else {
+            return Ok(None);
+        };
+        let indexed = match height <= tip.height {
+            true => self.snapshot.block(height)?,
+            false => None,
+        };
+        let known = indexed.unwrap_or(tip);
+        Ok(Some(rfc3339(estimate(height, (known.height, known.time)))))
+    }
+}
+
 /// When the block at `height` comes, in seconds since 1970, from the height and time of a block that is there. Ten minutes a
 /// block: an estimate, also on a chain whose blocks come when somebody asks for one.
-pub fn estimate(height: u32, known: (u32, u32)) -> u64 {
+fn estimate(height: u32, known: (u32, u32)) -> u64 {
     let blocks = i64::from(height) - i64::from(known.0);
     u64::try_from(i64::from(known.1) + blocks * BLOCK_SECONDS).unwrap_or(0)
 }
 
 /// Seconds since 1970 as a date and time in UTC (RFC 3339).
-pub fn rfc3339(seconds: u64) -> String {
+fn rfc3339(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")

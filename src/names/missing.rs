@@ -7,6 +7,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use super::view::NamesError;
 use crate::store::{Archive, Store, StoreError, StoreSnapshot, WantedZonefile};
 
@@ -14,11 +16,11 @@ use crate::store::{Archive, Store, StoreError, StoreSnapshot, WantedZonefile};
 const STEP: usize = 1_000;
 
 /// The zone files that current records ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Zonefiles {
     /// How many names' zone files the archive has.
     pub present: u64,
-    /// How many it lacks.
+    /// How many it lacks, or has with other bytes.
     pub missing_count: u64,
     /// The first of those.
     pub missing: Vec<WantedZonefile>,

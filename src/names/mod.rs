@@ -8,23 +8,36 @@
 //! |---|---|
 //! | `name_store.rs` | where snapshots come from, and how far the index is |
 //! | `view.rs` | names at one height; what the resolver reads |
-//! | `state.rs` | how a name stands: registered, in grace, revoked, expired, and the end of its term |
+//! | `state.rs` | how a name or namespace stands |
+//! | `detail.rs` | all about a name or namespace; lists of them |
+//! | `price.rs` | what they cost |
+//! | `provenance.rs` | what an answer rests on |
 //! | `zone.rs` | zone files, read and kept |
 //! | `missing.rs` | which announced zone files the archive has |
-//! | `date.rs` | when a block was, or will be |
+//! | `date.rs` | when a block was, or will be; the end of a name with its dates |
+//!
+//! What these files give are values that the control protocol replies with as they are.
 //!
 //! The end of a name has one vocabulary, [`Term`](crate::bns::life::Term), in every command, reply and answer.
 
 mod date;
+mod detail;
 mod missing;
 mod name_store;
+mod price;
+mod provenance;
 mod state;
 mod view;
 mod zone;
 
-pub use date::rfc3339;
+pub use date::DatedTerm;
+pub use detail::{
+    ListedName, NameDetails, NameEvent, NameList, NamespaceDetails, Registration, Wanted,
+};
 pub use missing::Zonefiles;
 pub use name_store::NameStore;
-pub use state::{NameState, Standing};
+pub use price::Price;
+pub use provenance::{NameStatus, Provenance, ZonefileSource};
+pub use state::{NameState, NamespaceState};
 pub use view::{Names, NamesError};
 pub use zone::REREAD_AFTER;

@@ -1,75 +1,74 @@
-//! How a name stands at a height.
+//! How a name or namespace stands at a height.
+
+use serde::{Deserialize, Serialize};
 
 use crate::bns::life::{self, Term};
 use crate::bns::params::Params;
 use crate::bns::record::{NameRecord, NamespaceRecord};
 
-/// How a name that was registered once stands after a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+/// How a name stands after a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameState {
+    /// Nobody has it: it was never registered, nobody renewed it in time, or its namespace was never opened.
+    #[default]
+    Free,
     /// It has an owner, who can do everything with it.
     Registered,
     /// It resolves still, and in the next block its owner can only renew it.
     Grace,
     /// Its owner gave it up, and it is not yet free.
     Revoked,
-    /// Nobody renewed it in time, or its namespace was never opened.
-    Expired,
 }
 
-impl Standing {
-    /// Whether it has an owner and resolves.
-    pub fn is_registered(self) -> bool {
-        matches!(self, Self::Registered | Self::Grace)
-    }
-}
-
-/// How a name stands, and when that ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NameState {
-    /// How it stands.
-    pub standing: Standing,
-    /// The end of its term; of a revoked name only when it is free.
-    pub term: Term,
+/// How a namespace stands after a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NamespaceState {
+    /// Nobody has it.
+    #[default]
+    Free,
+    /// Its rules are public, names can be imported.
+    Revealed,
+    /// Names can be registered.
+    Ready,
 }
 
 impl NameState {
-    /// How the name with this record stands after block `height`.
-    pub fn of(
+    /// How the name with this record stands after block `height`, and the end of its term; of a revoked name only when
+    /// it is free.
+    pub(super) fn of(
         params: &Params,
         record: &NameRecord,
         namespace: Option<&NamespaceRecord>,
         height: u32,
-    ) -> Self {
-        let standing = standing(params, record, namespace, height);
+    ) -> (Self, Term) {
+        // The next block's operations are what the grace period is about.
+        let next = height.saturating_add(1);
         let term = namespace.map_or_else(Term::default, |namespace| {
             Term::of(params, record, namespace, height)
         });
-        Self {
-            standing,
-            term: match standing {
-                Standing::Revoked => term.of_revoked(),
-                _ => term,
-            },
+        if !life::is_live(params, record, namespace, height) {
+            (Self::Free, term)
+        } else if record.revoked {
+            (Self::Revoked, term.of_revoked())
+        } else if namespace.is_some_and(|row| life::in_grace_period(params, record, row, next)) {
+            (Self::Grace, term)
+        } else {
+            (Self::Registered, term)
         }
     }
 }
 
-fn standing(
-    params: &Params,
-    record: &NameRecord,
-    namespace: Option<&NamespaceRecord>,
-    height: u32,
-) -> Standing {
-    // The next block's operations are what the grace period is about.
-    let next = height.saturating_add(1);
-    if !life::is_live(params, record, namespace, height) {
-        Standing::Expired
-    } else if record.revoked {
-        Standing::Revoked
-    } else if namespace.is_some_and(|row| life::in_grace_period(params, record, row, next)) {
-        Standing::Grace
-    } else {
-        Standing::Registered
+impl NamespaceState {
+    /// How the namespace with this record stands after block `height`.
+    pub(super) fn of(params: &Params, record: &NamespaceRecord, height: u32) -> Self {
+        if life::is_ready(record) {
+            Self::Ready
+        } else if life::is_revealed(params, record, height) {
+            Self::Revealed
+        } else {
+            Self::Free
+        }
     }
 }

@@ -6,10 +6,9 @@ use std::time::Duration;
 use bitcoin::BlockHash;
 use quick_cache::sync::Cache;
 
-use super::date::estimate;
-use super::state::{NameState, Standing};
+use super::state::{NameState, NamespaceState};
 use super::zone::Zones;
-use crate::bns::life;
+use crate::bns::life::Term;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
 use crate::bns::record::{NameRecord, NamespaceRecord};
@@ -75,36 +74,19 @@ impl Names {
         })
     }
 
-    /// How the name with this record stands.
-    pub fn state(&self, record: &NameRecord) -> Result<NameState, StoreError> {
-        let namespace = match record.name.namespace_id() {
-            Some(id) => self.namespace_entry(&id)?,
-            None => None,
-        };
+    /// How the name with this record stands, and the end of its term.
+    pub(super) fn state(&self, record: &NameRecord) -> Result<(NameState, Term), StoreError> {
+        let id = record.name.namespace_id();
+        let namespace = id.map_or(Ok(None), |id| self.namespace_entry(&id))?;
         let namespace = namespace.as_ref().map(|entry| &entry.record);
-        Ok(self.state_in(record, namespace))
+        let height = self.at.unwrap_or(0);
+        Ok(NameState::of(&self.params, record, namespace, height))
     }
 
-    fn state_in(&self, record: &NameRecord, namespace: Option<&NamespaceRecord>) -> NameState {
-        NameState::of(&self.params, record, namespace, self.at.unwrap_or(0))
-    }
-
-    /// When the block at a height comes, or came, in seconds since 1970; `None` before the first block.
-    pub fn date(&self, height: u32) -> Result<Option<u64>, StoreError> {
-        let Some(tip) = self.snapshot.tip() else {
-            return Ok(None);
-        };
-        let indexed = match height <= tip.height {
-            true => self.snapshot.block(height)?,
-            false => None,
-        };
-        let newest = indexed.unwrap_or(tip);
-        Ok(Some(estimate(height, (newest.height, newest.time))))
-    }
-
-    /// What is there of a zone file now, whatever was read of it before.
-    pub fn read_zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, ArchiveError> {
-        self.zones.read(name, hash, self.now)
+    /// The height that the rules are asked about: that of the next block.
+    pub fn next(&self) -> u32 {
+        self.at
+            .map_or(self.params.first_block, |height| height.saturating_add(1))
     }
 }
 
@@ -120,30 +102,33 @@ impl NameSource for Names {
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<NamespaceStatus, NamesError> {
+        let Some(entry) = self.namespace_entry(id)? else {
+            return Ok(NamespaceStatus::Absent);
+        };
         let height = self.at.unwrap_or(0);
-        Ok(match self.namespace_entry(id)? {
-            Some(entry) if life::is_ready(&entry.record) => NamespaceStatus::Ready {
-                last_change_height: entry.height,
+        Ok(
+            match NamespaceState::of(&self.params, &entry.record, height) {
+                NamespaceState::Ready => NamespaceStatus::Ready {
+                    last_change_height: entry.height,
+                },
+                NamespaceState::Revealed => NamespaceStatus::Revealed,
+                NamespaceState::Free => NamespaceStatus::Absent,
             },
-            Some(entry) if life::is_revealed(&self.params, &entry.record, height) => {
-                NamespaceStatus::Revealed
-            }
-            _ => NamespaceStatus::Absent,
-        })
+        )
     }
 
     fn name(&self, name: &Name) -> Result<NameStatus, NamesError> {
         let Some(entry) = self.entry(name)? else {
             return Ok(NameStatus::Unregistered);
         };
-        let state = self.state(&entry.record)?;
-        Ok(match (state.standing, state.term.last_resolves) {
-            (Standing::Expired, None) => NameStatus::Unregistered,
-            (Standing::Expired, Some(last_resolved)) => NameStatus::Expired { last_resolved },
-            (Standing::Revoked, _) => NameStatus::Revoked {
+        let (state, term) = self.state(&entry.record)?;
+        Ok(match (state, term.last_resolves) {
+            (NameState::Free, None) => NameStatus::Unregistered,
+            (NameState::Free, Some(last_resolved)) => NameStatus::Expired { last_resolved },
+            (NameState::Revoked, _) => NameStatus::Revoked {
                 height: entry.height,
             },
-            (Standing::Registered | Standing::Grace, last_resolves) => {
+            (NameState::Registered | NameState::Grace, last_resolves) => {
                 NameStatus::Registered(RegisteredName {
                     last_change_height: entry.height,
                     last_resolves,

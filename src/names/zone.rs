@@ -103,6 +103,11 @@ impl Zones {
         Ok(ZoneStatus::Loaded(zone))
     }
 
+    /// Whether the file with this hash is there, and has it.
+    pub(super) fn has(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
+        Ok(self.read_bytes(hash)?.is_ok())
+    }
+
     /// The bytes with this hash, or why there are none.
     fn read_bytes(&self, hash: &ZonefileHash) -> Result<Result<Vec<u8>, ZoneStatus>, ArchiveError> {
         Ok(match self.archive.get(hash)? {

@@ -45,7 +45,7 @@ pub struct Counts {
 }
 
 /// A zone file that a name's current record asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WantedZonefile {
     /// The name.
     pub name: Name,

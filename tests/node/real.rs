@@ -64,7 +64,7 @@ fn imported_names_answer_what_their_zone_files_say() {
         let status = status(&mirror.socket())?;
         let complete = status.height == Some(mirror.dev.tip().height)
             && status.names == files.len() as u64
-            && status.zonefiles.missing_count == 0;
+            && status.zonefiles.announced.missing_count == 0;
         complete.then_some(())
     });
     let folder = mirror.home.folder("zones").display().to_string();

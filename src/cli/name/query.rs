@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::api::names::{NameReply, NameRow, NameState, NamesRequest};
+use crate::api::names::NamesRequest;
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, name, open, state_of};
 use crate::cli::term::{free_from, next_end, write_price, write_term};
 use crate::cli::{CliError, Context, Exit};
+use crate::names::{ListedName, NameDetails, NameState};
 
 /// How often a watched name is looked at.
 const WATCH: Duration = Duration::from_secs(2);
@@ -68,7 +69,7 @@ pub struct Watch {
 }
 
 impl One {
-    fn ask(&self, context: &Context) -> Result<Box<NameReply>, CliError> {
+    fn ask(&self, context: &Context) -> Result<Box<NameDetails>, CliError> {
         state_of(context, &name(&self.name)?)
     }
 
@@ -81,7 +82,7 @@ impl One {
                 "{name} has no price: its namespace was never revealed"
             ))
         })?;
-        let write = |page: &mut Page| write_price(page, &reply.name, price);
+        let write = |page: &mut Page| write_price(page, reply.name.as_str(), price);
         context.output.show(price, write)
     }
 
@@ -96,7 +97,10 @@ impl One {
                 (false, true) => "is taken",
             };
             page.heading(format!("{} {answer}", reply.name));
-            page.entry_if("free from", free_from(&reply.term).filter(|_| !free));
+            page.entry_if(
+                "free from",
+                free_from(&reply.registration.term).filter(|_| !free),
+            );
         })?;
         Ok(Exit::success_if(free))
     }
@@ -111,20 +115,21 @@ impl One {
     /// Prints its operations.
     pub fn history(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
-        context.output.show(&reply.history, |page| {
-            page.heading(&reply.name);
-            for event in &reply.history {
-                let zonefile = event.zonefile_hash.as_deref();
+        let history = &reply.registration.history;
+        context.output.show(history, |page| {
+            page.heading(reply.name.as_str());
+            for event in history {
+                let zonefile = event.zonefile_hash.map(|hash| hash.to_string());
                 page.row([
                     format!("  {}", event.height),
                     event.operation.clone(),
                     event.owner.clone().unwrap_or_default(),
-                    zonefile.unwrap_or("no zone file").to_owned(),
-                    event.txid.clone(),
+                    zonefile.unwrap_or("no zone file".to_owned()),
+                    event.txid.to_string(),
                 ]);
             }
         })?;
-        Ok(Exit::success_if(!reply.history.is_empty()))
+        Ok(Exit::success_if(!history.is_empty()))
     }
 }
 
@@ -137,12 +142,13 @@ fn state(state: NameState) -> &'static str {
     }
 }
 
-fn write(page: &mut Page, reply: &NameReply) {
-    page.heading(&reply.name);
+fn write(page: &mut Page, reply: &NameDetails) {
+    let known = &reply.registration;
+    page.heading(reply.name.as_str());
     page.entry("state", state(reply.state));
-    page.entry_if("owner", reply.owner.as_ref());
-    page.entry_if("zone file hash", reply.zonefile_hash.as_ref());
-    if reply.zonefile_hash.is_some() {
+    page.entry_if("owner", known.owner.as_ref());
+    page.entry_if("zone file hash", known.zonefile_hash.as_ref());
+    if known.zonefile_hash.is_some() {
         let present = if reply.zonefile_present {
             "present"
         } else {
@@ -150,12 +156,12 @@ fn write(page: &mut Page, reply: &NameReply) {
         };
         page.entry("zone file", present);
     }
-    page.entry_if("last operation", reply.operation.as_ref());
-    page.entry_if("at height", reply.height);
-    page.entry_if("transaction", reply.txid.as_ref());
-    page.entry_if("registered at", reply.first_registered);
-    page.entry_if("renewed at", reply.last_renewed);
-    write_term(&reply.term, page);
+    page.entry_if("last operation", known.operation.as_ref());
+    page.entry_if("at height", known.height);
+    page.entry_if("transaction", known.txid.as_ref());
+    page.entry_if("registered at", known.first_registered);
+    page.entry_if("renewed at", known.last_renewed);
+    write_term(&known.term, page);
     let price = reply.price.as_ref().and_then(|price| price.satoshi);
     page.entry_if("price", price.map(|satoshi| format!("{satoshi} satoshi")));
 }
@@ -176,14 +182,14 @@ fn owners(
 
 /// Prints the names that a request finds, whatever the number of replies.
 fn list(context: &Context, mut request: NamesRequest) -> Result<Exit, CliError> {
-    let mut names: Vec<NameRow> = Vec::new();
+    let mut names: Vec<ListedName> = Vec::new();
     loop {
         let reply = context.answer(request.clone())?;
         names.extend(reply.names);
         if reply.next.is_none() {
             break;
         }
-        request.after = reply.next;
+        request.after = reply.next.map(|next| next.to_string());
     }
     context.output.show(&names, |page| {
         if names.is_empty() {
@@ -191,7 +197,7 @@ fn list(context: &Context, mut request: NamesRequest) -> Result<Exit, CliError> 
         }
         for name in &names {
             page.row([
-                name.name.clone(),
+                name.name.to_string(),
                 state(name.state).to_owned(),
                 name.owner.clone().unwrap_or_default(),
                 next_end(&name.term).unwrap_or_default(),
@@ -267,12 +273,13 @@ impl Watch {
         loop {
             sleep(WATCH);
             let now = state_of(context, &name)?;
-            let changed = (&now.txid, now.state, now.zonefile_present)
-                != (&before.txid, before.state, before.zonefile_present);
+            let seen =
+                |name: &NameDetails| (name.registration.txid, name.state, name.zonefile_present);
+            let changed = seen(&now) != seen(&before);
             if changed {
                 context.output.show(&now, |page| {
                     write(page, &now);
-                    if now.owner != before.owner {
+                    if now.registration.owner != before.registration.owner {
                         page.heading("THE OWNER CHANGED: its key is another one");
                     }
                 })?;

@@ -11,7 +11,8 @@ use super::output::Page;
 use super::own::{SendOptions, carry_out, namespace};
 use super::term::write_price;
 use super::{CliError, Context, Exit};
-use crate::api::names::{NamespaceReply, NamespaceRequest, NamespaceState, NamespacesRequest};
+use crate::api::names::{NamespaceRequest, NamespacesRequest};
+use crate::names::{NamespaceDetails, NamespaceState};
 use crate::wallet::harden;
 use crate::wallet::task::Wish;
 
@@ -79,14 +80,14 @@ impl NamespaceCommand {
 }
 
 impl One {
-    fn ask(&self, context: &Context) -> Result<Box<NamespaceReply>, CliError> {
+    fn ask(&self, context: &Context) -> Result<Box<NamespaceDetails>, CliError> {
         let id = namespace(&self.id)?.to_string();
         context.answer(NamespaceRequest { id })
     }
 
     fn price(self, context: &Context) -> Result<Exit, CliError> {
         let reply = self.ask(context)?;
-        let write = |page: &mut Page| write_price(page, &reply.id, &reply.price);
+        let write = |page: &mut Page| write_price(page, reply.id.as_str(), &reply.price);
         context.output.show(&reply.price, write)
     }
 
@@ -107,7 +108,7 @@ fn list(context: &Context) -> Result<Exit, CliError> {
         for namespace in &reply.namespaces {
             let revealer = namespace.revealer.clone().unwrap_or_default();
             page.row([
-                namespace.id.clone(),
+                namespace.id.to_string(),
                 state(namespace.state).to_owned(),
                 revealer,
             ]);
@@ -123,9 +124,9 @@ fn state(state: NamespaceState) -> &'static str {
     }
 }
 
-fn page(reply: &NamespaceReply) -> Page {
+fn page(reply: &NamespaceDetails) -> Page {
     let mut page = Page::default();
-    page.heading(&reply.id);
+    page.heading(reply.id.as_str());
     page.entry("state", state(reply.state));
     page.entry_if("version", reply.version);
     page.entry_if("lifetime", reply.lifetime);

@@ -1,6 +1,7 @@
 //! What names in a namespace cost, shown by examples.
 
-use crate::api::names::{PriceFunctionText, PricesRequest};
+use crate::api::names::PricesRequest;
+use crate::bns::price::PriceFunction;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context};
 
@@ -21,7 +22,7 @@ const EXAMPLES: [&str; 9] = [
 pub(super) fn write(
     context: &Context,
     page: &mut Page,
-    function: PriceFunctionText,
+    function: PriceFunction,
     version: u16,
 ) -> Result<(), CliError> {
     let request = PricesRequest {

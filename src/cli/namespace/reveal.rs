@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::prices;
-use crate::api::names::PriceFunctionText;
+use crate::bns::price::PriceFunction;
 use crate::cli::output::Page;
 use crate::cli::own::{SendOptions, carry_out, namespace};
 use crate::cli::{CliError, Context, Exit};
@@ -60,20 +60,20 @@ impl Reveal {
                 id,
                 revealer: revealer.map(|text| wallet.address(text)).transpose()?,
                 lifetime: self.lifetime,
-                prices: function.into(),
+                prices: function,
                 version: self.rules,
             })
         })
     }
 
-    fn function(&self) -> Result<PriceFunctionText, CliError> {
+    fn function(&self) -> Result<PriceFunction, CliError> {
         let text = match &self.prices {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(CliError::file(path))?;
                 toml::from_str(&text)
                     .map_err(|error| usage(&format!("{}: {error}", path.display())))?
             }
-            None => PriceFunctionText {
+            None => PriceFunction {
                 coeff: self.coeff,
                 base: self.base,
                 buckets: self.buckets()?,

@@ -17,10 +17,11 @@ pub use show::{Shown, print_psbt, write_psbt};
 
 use super::{CliError, Context, Exit, log};
 use crate::api::ask::{Ask as _, Asking};
-use crate::api::names::{NameReply, NameRequest};
+use crate::api::names::NameRequest;
 use crate::api::owner::ChainRequest;
 use crate::bns::{Name, NamespaceId};
 use crate::config::Network;
+use crate::names::NameDetails;
 use crate::wallet::journal::Journal;
 use crate::wallet::task::keyring::Keyring;
 use crate::wallet::task::wallet::Event;
@@ -94,7 +95,7 @@ pub fn namespace(text: &str) -> Result<NamespaceId, CliError> {
 }
 
 /// How a name stands; needs no keys.
-pub fn state_of(context: &Context, name: &Name) -> Result<Box<NameReply>, CliError> {
+pub fn state_of(context: &Context, name: &Name) -> Result<Box<NameDetails>, CliError> {
     let name = name.to_string();
     context.answer(NameRequest { name })
 }

@@ -1,38 +1,22 @@
 //! Explanations: an answer and everything it rests on.
 
 use super::lookup::question;
-use super::names::term_reply;
 use super::{Answered, Service, trouble};
-use crate::api::explain::{self, Decision, ExplainReply, Side, ZonefileSource};
-use crate::bns::Name;
-use crate::bns::record::NameOp;
-use crate::hash::ZonefileHash;
-use crate::names::{Names, NamesError};
+use crate::api::explain::{Decision, ExplainReply, ExplainRequest, Side};
+use crate::names::Names;
 use crate::resolver::Snapshots as _;
 use crate::resolver::policy::{Mode, is_protected};
 use crate::resolver::{
-    self, NameSource as _, NameStatus, NamespaceStatus, Policy, Preference, Provenance, Question,
-    Resolution, Route, Target, ZoneStatus,
+    self, NameSource as _, NamespaceStatus, Policy, Preference, Provenance, Question, Resolution,
+    Route, Target,
 };
 
 impl Service {
-    pub(super) async fn explain(
-        &self,
-        request: &explain::ExplainRequest,
-    ) -> Answered<ExplainReply> {
+    pub(super) async fn explain(&self, request: &ExplainRequest) -> Answered<ExplainReply> {
         let question = question(&request.name, &request.record_type)?;
         let answer = self.ask(&question).await?;
         let names = self.names.snapshot();
-        let mut reply = ExplainReply {
-            name: answer.name.clone(),
-            decision: self.decision(&question, &names)?,
-            answer: Some(answer),
-            consensus_hash: names
-                .snapshot()
-                .tip()
-                .map(|tip| tip.consensus_hash.to_string()),
-            ..ExplainReply::default()
-        };
+        let tip = names.snapshot().tip();
         let asked = match resolver::route(&question, &self.handler.policy()) {
             Route::Bns(bns) => match bns.target {
                 Target::Name(name, _) => Some(name),
@@ -44,10 +28,16 @@ impl Service {
                 .map(|(name, _)| name),
             _ => None,
         };
-        if let Some(name) = asked {
-            self.describe(&name, &names, &mut reply).map_err(trouble)?;
-        }
-        Ok(reply)
+        let best_height = self.names.progress.best_height();
+        let in_folder = |hash: &_| self.folders.path_of(hash);
+        let provenance = asked.map(|name| names.provenance(&name, best_height, in_folder));
+        Ok(ExplainReply {
+            name: answer.name.clone(),
+            decision: self.decision(&question, &names)?,
+            provenance: provenance.transpose().map_err(trouble)?.unwrap_or_default(),
+            consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
+            answer: Some(answer),
+        })
     }
 
     fn decision(&self, question: &Question, names: &Names) -> Answered<Decision> {
@@ -108,79 +98,6 @@ impl Service {
             ..decision(Side::Legacy, reason)
         })
     }
-
-    /// What the chain says about a name.
-    fn describe(
-        &self,
-        name: &Name,
-        names: &Names,
-        reply: &mut ExplainReply,
-    ) -> Result<(), NamesError> {
-        reply.registered_name = Some(name.to_string());
-        let status = names.name(name)?;
-        reply.status = Some(match &status {
-            NameStatus::Unregistered => explain::NameStatus::Unregistered,
-            NameStatus::Expired { .. } => explain::NameStatus::Expired,
-            NameStatus::Revoked { .. } => explain::NameStatus::Revoked,
-            NameStatus::Registered(_) => explain::NameStatus::Registered,
-        });
-        let Some(entry) = names.entry(name)? else {
-            return Ok(());
-        };
-        let versions = self.names.params.addresses;
-        reply.height = Some(entry.height);
-        reply.txid = Some(entry.record.txid.to_string());
-        reply.vtxindex = Some(entry.vtxindex);
-        reply.operation = Some(operation(entry.record.op).to_owned());
-        reply.owner = entry
-            .record
-            .address()
-            .map(|address| address.encode(versions));
-        reply.term = term_reply(names, &names.state(&entry.record)?.term)?;
-        reply.first_registered = Some(entry.record.first_registered);
-        reply.last_renewed = Some(entry.record.last_renewed);
-        reply.zonefile_hash = entry.record.value_hash.map(|hash| hash.to_string());
-        if let NameStatus::Registered(registered) = &status
-            && let Some(hash) = &registered.zonefile_hash
-        {
-            self.describe_zonefile(hash, &names.read_zone(name, hash)?, reply);
-        }
-        if let Some(tip) = names.height() {
-            // The index itself is `confirmations` blocks behind its source.
-            let best = self.names.progress.best_height().max(tip);
-            reply.confirmations = Some(best.saturating_sub(entry.height).saturating_add(1));
-        }
-        let history = names.snapshot().name_history(name)?;
-        reply.history = history
-            .iter()
-            .map(|entry| explain::HistoryEntry {
-                height: entry.height,
-                vtxindex: entry.vtxindex,
-                txid: entry.record.txid.to_string(),
-                operation: operation(entry.record.op).to_owned(),
-            })
-            .collect();
-        Ok(())
-    }
-
-    fn describe_zonefile(&self, hash: &ZonefileHash, zone: &ZoneStatus, reply: &mut ExplainReply) {
-        let present = match self.folders.path_of(hash) {
-            Some(path) => ZonefileSource::Folder {
-                path: path.display().to_string(),
-            },
-            None => ZonefileSource::Archive,
-        };
-        reply.zonefile_source = match zone {
-            ZoneStatus::Missing(_) => Some(ZonefileSource::Missing),
-            ZoneStatus::Tampered(_) => Some(ZonefileSource::Tampered),
-            ZoneStatus::Unreadable(..) | ZoneStatus::Loaded(_) => Some(present),
-        };
-        reply.zonefile_problems = match zone {
-            ZoneStatus::Loaded(zone) => zone.ignored().iter().map(ToString::to_string).collect(),
-            ZoneStatus::Unreadable(_, reason) => vec![reason.clone()],
-            _ => Vec::new(),
-        };
-    }
 }
 
 fn decision(side: Side, reason: &str) -> Decision {
@@ -209,17 +126,5 @@ fn reason(mode: Mode, from_chain: bool, alias: bool) -> &'static str {
             "the legacy name comes first, the chain answers where there is none"
         }
         (Mode::Off, _) => "this namespace is left to the legacy names",
-    }
-}
-
-/// The reference's name of an operation.
-pub(super) fn operation(op: NameOp) -> &'static str {
-    match op {
-        NameOp::Register => "NAME_REGISTRATION",
-        NameOp::Renew => "NAME_RENEWAL",
-        NameOp::Update => "NAME_UPDATE",
-        NameOp::TransferKeep | NameOp::TransferDrop => "NAME_TRANSFER",
-        NameOp::Revoke => "NAME_REVOKE",
-        NameOp::Import => "NAME_IMPORT",
     }
 }

@@ -61,17 +61,11 @@ impl Service {
         })
     }
 
-    /// The height that the rules are asked about: that of the next block.
-    pub(super) fn next(&self) -> u32 {
-        let tip = self.names.store.snapshot().tip();
-        tip.map_or(self.names.params.first_block, |tip| tip.height + 1)
-    }
-
     fn chain(&self) -> Answered<ChainReply> {
         let names = self.names.snapshot();
         let params = &self.names.params;
         let tip = names.snapshot().tip();
-        let features = &params.epoch(self.next()).features;
+        let features = &params.epoch(names.next()).features;
         let hash = tip.map_or(params.initial_consensus_hash, |tip| tip.consensus_hash);
         let indexed = tip.map_or(0, |tip| tip.height);
         let known = self.names.progress.best_height();

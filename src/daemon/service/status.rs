@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
 use crate::api::status::{
-    BusyName, LIST_MAX, MissingZonefile, StatusReply, StatusRequest, WaitingZonefile,
-    ZonefilesStatus,
+    BusyName, LIST_MAX, StatusReply, StatusRequest, WaitingZonefile, ZonefilesStatus,
 };
 use crate::names::Names;
 use crate::resolver::Snapshots as _;
@@ -72,19 +71,9 @@ impl Service {
     }
 
     fn zonefiles(&self) -> Answered<ZonefilesStatus> {
-        let zonefiles = self.names.zonefiles(LIST_MAX).map_err(trouble)?;
-        let missing = &zonefiles.missing;
         let waiting = self.folders.waiting();
         Ok(ZonefilesStatus {
-            present: zonefiles.present,
-            missing_count: zonefiles.missing_count,
-            missing: missing
-                .iter()
-                .map(|missing| MissingZonefile {
-                    name: missing.name.to_string(),
-                    hash: missing.hash.to_string(),
-                })
-                .collect(),
+            announced: self.names.zonefiles(LIST_MAX).map_err(trouble)?,
             waiting_count: waiting.len() as u64,
             waiting: waiting
                 .iter()
