@@ -18,8 +18,8 @@ use bitcoin::{
 use bnsd::hash::{ConsensusHash, encode_hex, sha256d};
 use bnsd::virtualchain::serialize::Serializer;
 use bnsd::virtualchain::{
-    Accepted, Decision, Located, Processed, Snapshot, SnapshotView, StateMachine,
-    VirtualTransaction, connect_block, merkle, scan, snapshot,
+    Decision, Located, Snapshot, SnapshotView, StateMachine, VirtualTransaction, connect_block,
+    merkle, scan, snapshot,
 };
 use proptest::prelude::*;
 
@@ -74,10 +74,6 @@ impl<V: NotaryView> StateMachine<V> for Notary {
     type Reject = Refused;
     type Changes = BTreeMap<Vec<u8>, ScriptBuf>;
 
-    fn magic(&self) -> [u8; 2] {
-        MAGIC
-    }
-
     fn first_block(&self) -> u32 {
         FIRST_BLOCK
     }
@@ -101,7 +97,7 @@ impl<V: NotaryView> StateMachine<V> for Notary {
         _height: u32,
         operations: &[Located<Announcement>],
         view: &V,
-    ) -> Result<Processed<Refused, Self::Changes>, V::Error> {
+    ) -> Result<(Vec<Decision<Refused>>, Self::Changes), V::Error> {
         let mut changes = BTreeMap::new();
         let mut decisions = Vec::new();
         for located in operations {
@@ -113,10 +109,10 @@ impl<V: NotaryView> StateMachine<V> for Notary {
             let mut text = Serializer::new('!');
             text.hex(hash).hex(owner.as_bytes()).field(located.txid);
             let serialized = Some(text.finish());
-            decisions.push(Decision::Accepted(Accepted { serialized }));
+            decisions.push(Decision::Accepted(serialized));
             changes.insert(hash.clone(), owner.clone());
         }
-        Ok(Processed { decisions, changes })
+        Ok((decisions, changes))
     }
 }
 

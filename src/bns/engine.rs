@@ -8,9 +8,7 @@ use super::operation::{Action, Operation};
 use super::params::Params;
 use super::reject::Reject;
 use super::view::View;
-use crate::virtualchain::{
-    Accepted, Decision, Located, Processed, StateMachine, VirtualTransaction,
-};
+use crate::virtualchain::{Decision, Located, StateMachine, VirtualTransaction};
 
 /// The name system of one virtualchain.
 #[derive(Debug, Clone)]
@@ -35,10 +33,6 @@ impl<V: View> StateMachine<V> for Bns {
     type Reject = Reject;
     type Changes = Changes;
 
-    fn magic(&self) -> [u8; 2] {
-        self.params.magic
-    }
-
     fn first_block(&self) -> u32 {
         self.params.first_block
     }
@@ -56,22 +50,19 @@ impl<V: View> StateMachine<V> for Bns {
         height: u32,
         operations: &[Located<Operation>],
         view: &V,
-    ) -> Result<Processed<Reject, Changes>, V::Error> {
+    ) -> Result<(Vec<Decision<Reject>>, Changes), V::Error> {
         let mut block = Block::new(&self.params, height, view)?;
         let collided = scan_pass(&mut block, operations)?;
         block.begin_check_pass(collided);
         let mut decisions = Vec::with_capacity(operations.len());
         for located in operations {
             decisions.push(match located.item.decide(&mut block) {
-                Ok(serialized) => Decision::Accepted(Accepted { serialized }),
+                Ok(serialized) => Decision::Accepted(serialized),
                 Err(Refusal::Reject(reject)) => Decision::Rejected(reject),
                 Err(Refusal::View(error)) => return Err(error),
             });
         }
-        Ok(Processed {
-            decisions,
-            changes: block.into_changes(),
-        })
+        Ok((decisions, block.into_changes()))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Constants by height: an epoch begins after the last block of the one before (sm §8).
 
+use serde::Deserialize;
+
 /// Rules that begin with an epoch (sm §8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(default)]
 pub struct Features {
     /// Names may belong to p2sh addresses.
     pub multisig: bool,

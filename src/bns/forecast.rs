@@ -176,7 +176,7 @@ fn of_decision(
         height: block.height,
         operation: parsed.map_or("MALFORMED", |operation| operation.opcode_name()),
         outcome: match &decided.item {
-            Decision::Accepted(accepted) => Ok(accepted.serialized.clone()),
+            Decision::Accepted(text) => Ok(text.clone()),
             Decision::Rejected(reject) | Decision::Unparseable(reject) => Err(*reject),
         },
     }

@@ -18,7 +18,7 @@ use crate::bns::name::NamespaceId;
 use crate::bns::{Bns, Changes, Reject};
 use crate::hash::ConsensusHash;
 use crate::store::{
-    Comparison, IndexedBlock, LastChange, Purpose, RowDifference, SecondError, Store, StoreError,
+    IndexedBlock, LastChange, Purpose, RowDifference, SecondError, Store, StoreError,
     StoredDecision, Writer,
 };
 use crate::virtualchain::{BlockOutcome, CandidateBlock, Snapshot, VirtualTransaction};
@@ -84,10 +84,8 @@ pub fn verify(store: &Store, bns: &Bns, reached: impl FnMut(u32)) -> Result<Veri
     let last = stored.tip().map(|tip| tip.height);
     let take = |writer: &mut Writer<'_>, derived| findings.take(writer, derived);
     derive_again(bns, &stored, last, second.store(), take, reached)?;
-    match stored.compare(&second.store().snapshot())? {
-        Comparison::Differs(row) => return Err(findings.describe(&row)),
-        Comparison::Same(rows) => findings.verified.rows = rows,
-    }
+    let compared = stored.compare(&second.store().snapshot())?;
+    findings.verified.rows = compared.map_err(|row| findings.describe(&row))?;
     second.remove()?;
     Ok(findings.verified)
 }

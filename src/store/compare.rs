@@ -10,15 +10,6 @@ use super::view::StoreSnapshot;
 use crate::bns::address::Address;
 use crate::bns::name::{Name, NamespaceId};
 
-/// What a comparison found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Comparison {
-    /// So many rows, all alike.
-    Same(u64),
-    /// The first row in which they differ.
-    Differs(RowDifference),
-}
-
 /// A row in which a stored database differs from one that was derived from its operations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowDifference {
@@ -48,8 +39,9 @@ pub enum LastChange {
 impl StoreSnapshot {
     /// Compares all rows, seals included, with those of a database that was derived from the same operations. Left
     /// out are `meta`, which is compared when a database is opened, undo data that only the other has, because
-    /// reorganisations use it up, and zone files that only the other lacks.
-    pub fn compare(&self, derived: &Self) -> Result<Comparison, StoreError> {
+    /// reorganisations use it up, and zone files that only the other lacks. Returns how many rows there are if all are
+    /// alike, otherwise the first that differs.
+    pub fn compare(&self, derived: &Self) -> Result<Result<u64, RowDifference>, StoreError> {
         let mut rows = 0;
         for (stored, others) in self.tables.all().into_iter().zip(derived.tables.all()) {
             let missing = match stored.name() {
@@ -59,7 +51,7 @@ impl StoreSnapshot {
                 _ => Missing::Counts,
             };
             if let Some(row) = stored.first_difference(others, missing)? {
-                return Ok(Comparison::Differs(RowDifference {
+                return Ok(Err(RowDifference {
                     table: stored.name(),
                     key: row.key.escape_ascii().to_string(),
                     problem: problem(&row),
@@ -69,7 +61,7 @@ impl StoreSnapshot {
             }
             rows += stored.len()?;
         }
-        Ok(Comparison::Same(rows))
+        Ok(Ok(rows))
     }
 }
 

@@ -27,7 +27,7 @@ mod view;
 mod writer;
 
 pub use archive::{Archive, ArchiveError, Lookup};
-pub use compare::{Comparison, LastChange, RowDifference};
+pub use compare::{LastChange, RowDifference};
 pub use database::{Purpose, Store, StoreOptions};
 pub use error::{OpenError, StoreError};
 pub use identity::ChainIdentity;

@@ -13,7 +13,7 @@ use super::codec::{Field as _, read_whole};
 use super::error::{OpenError, StoreError};
 use super::identity::ChainIdentity;
 use super::query::read_row;
-use super::table::{Tables, open_meta};
+use super::table::{Tables, WriteTable, open_meta};
 use super::view::StoreSnapshot;
 use crate::bns::record::NameRecord;
 
@@ -25,14 +25,6 @@ const FORMAT: u32 = 2;
 const OLDEST: u32 = 1;
 const FORMAT_KEY: &[u8] = b"format";
 const CHAIN_KEY: &[u8] = b"chain";
-
-/// What is in a database file.
-enum Found {
-    Nothing,
-    Chain(ChainIdentity),
-    /// In an earlier format.
-    Earlier(ChainIdentity),
-}
 
 /// Opens the database of a data directory whose lock is held, and its first snapshot.
 ///
@@ -70,20 +62,18 @@ fn open_file(
         detail: error.to_string(),
     };
     match identify(&path, &database)? {
-        Found::Nothing => initialise(&database, chain).map_err(damaged)?,
-        Found::Chain(found) | Found::Earlier(found) if found != *chain => {
+        None => change(&database, |tables| initialise(tables, chain)).map_err(damaged)?,
+        Some((_, found)) if found != *chain => {
             return Err(OpenError::WrongChain {
                 path,
                 found,
                 wanted: chain.clone(),
             });
         }
-        Found::Chain(_) => {}
-        Found::Earlier(_) => {
-            tracing::warn!(
-                "the database is brought to format {FORMAT}; it was derived before a rule on public keys was corrected: if `bnsd chain verify` names a difference, run `bnsd chain rewind` to the block before it"
-            );
-            upgrade(&database).map_err(damaged)?;
+        Some((FORMAT, _)) => {}
+        Some(_) => {
+            tracing::info!("the database is brought to format {FORMAT}");
+            change(&database, list_zonefiles).map_err(damaged)?;
         }
     }
     let snapshot = StoreSnapshot::of(&database).map_err(damaged)?;
@@ -131,7 +121,8 @@ fn refuse(path: &Path, error: DatabaseError) -> OpenError {
     }
 }
 
-fn identify(path: &Path, database: &Database) -> Result<Found, OpenError> {
+/// The format and the chain of a database; `None` if nothing was written to it yet.
+fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdentity)>, OpenError> {
     let damaged = |detail: String| OpenError::Damaged {
         path: path.to_owned(),
         detail,
@@ -144,14 +135,13 @@ fn identify(path: &Path, database: &Database) -> Result<Found, OpenError> {
         Ok(Some(read_meta(&transaction)?))
     };
     match read().map_err(|error| damaged(error.to_string()))? {
-        None => Ok(Found::Nothing),
+        None => Ok(None),
         Some((Some(found), _)) if found > FORMAT => Err(OpenError::NewerFormat {
             path: path.to_owned(),
             found,
             known: FORMAT,
         }),
-        Some((Some(FORMAT), Some(chain))) => Ok(Found::Chain(chain)),
-        Some((Some(OLDEST), Some(chain))) => Ok(Found::Earlier(chain)),
+        Some((Some(format), Some(chain))) => Ok(Some((format, chain))),
         Some((format, _)) => Err(damaged(format!("format {format:?} was never written"))),
     }
 }
@@ -169,31 +159,35 @@ fn read_meta(
     Ok((format, meta.get(CHAIN_KEY, read_whole)?))
 }
 
-fn initialise(database: &Database, chain: &ChainIdentity) -> Result<(), StoreError> {
+/// Changes tables in a transaction of its own, durably; what it leaves is in this format.
+fn change(
+    database: &Database,
+    change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut transaction = database.begin_write()?;
     make_durable(&mut transaction);
     let mut tables = Tables::of_write(&transaction)?;
-    tables
-        .meta
-        .put(FORMAT_KEY, &mut FORMAT.to_be_bytes().to_vec())?;
-    let mut row = Vec::new();
-    chain.write(&mut row);
-    tables.meta.put(CHAIN_KEY, &mut row)?;
-    drop(tables);
-    Ok(transaction.commit()?)
-}
-
-/// Brings a database of format 1 to this one, which lists zone files: from the names, in one transaction.
-fn upgrade(database: &Database) -> Result<(), StoreError> {
-    let mut transaction = database.begin_write()?;
-    make_durable(&mut transaction);
-    let mut tables = Tables::of_write(&transaction)?;
-    let names = tables.names.range(.., usize::MAX, read_row::<NameRecord>)?;
-    for record in names {
-        index_zonefile(&mut tables, &record.name, None, Some(&record))?;
-    }
+    change(&mut tables)?;
     let mut format = FORMAT.to_be_bytes().to_vec();
     tables.meta.put(FORMAT_KEY, &mut format)?;
     drop(tables);
     Ok(transaction.commit()?)
+}
+
+fn initialise(
+    tables: &mut Tables<WriteTable<'_>>,
+    chain: &ChainIdentity,
+) -> Result<(), StoreError> {
+    let mut row = Vec::new();
+    chain.write(&mut row);
+    tables.meta.put(CHAIN_KEY, &mut row)
+}
+
+/// What format 1 lacks: its zone files are listed, from the names.
+fn list_zonefiles(tables: &mut Tables<WriteTable<'_>>) -> Result<(), StoreError> {
+    let names = tables.names.range(.., usize::MAX, read_row::<NameRecord>)?;
+    for record in names {
+        index_zonefile(tables, &record.name, None, Some(&record))?;
+    }
+    Ok(())
 }

@@ -82,8 +82,8 @@ impl StoredDecision {
     pub fn of<R: Display>(decision: Option<&Decision<R>>) -> Self {
         match decision {
             None => Self::Ignored,
-            Some(Decision::Accepted(accepted)) => Self::Accepted {
-                serialized: accepted.serialized.clone(),
+            Some(Decision::Accepted(text)) => Self::Accepted {
+                serialized: text.clone(),
             },
             Some(Decision::Rejected(reason)) => Self::Rejected {
                 reason: reason.to_string(),

@@ -27,10 +27,10 @@ pub(super) type WriteTable<'t> = Table<'t, Bytes, Bytes>;
 const SEAL_LEN: usize = 4;
 
 macro_rules! tables {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($name:ident),* $(,)?) => {
         /// All tables, opened in one transaction. What their rows are is said in the head of [`super`].
         pub(super) struct Tables<T> {
-            $($(#[$doc])* pub(super) $name: Rows<T>,)*
+            $(pub(super) $name: Rows<T>,)*
         }
 
         impl<T> Tables<T> {
@@ -65,43 +65,24 @@ impl<'t> Tables<WriteTable<'t>> {
 }
 
 tables! {
-    /// Format and chain.
     meta,
-    /// Indexed blocks.
     blocks,
-    /// Name records.
     names,
-    /// Name by hash128.
     name_hashes,
-    /// Names by owner.
     owners,
-    /// Names by preorder hash.
     name_preorders,
-    /// Namespace records.
     namespaces,
-    /// Namespaces by preorder hash.
     namespace_preorders,
-    /// Unspent preorders.
     preorders,
-    /// Import keychains.
     keychains,
-    /// Token accounts.
     accounts,
-    /// Name records over time.
     name_history,
-    /// Namespace records over time.
     namespace_history,
-    /// Candidates and decisions.
     operations,
-    /// Announced zone files by inventory index.
     announcements,
-    /// Inventory indexes by zone file hash.
     announced_hashes,
-    /// Names by the hash of the zone file that their records ask for.
     zonefiles,
-    /// Those of them whose zone file the archive is not known to have.
     missing_zonefiles,
-    /// The way back, per block.
     undo,
 }
 

@@ -20,7 +20,7 @@ use crate::bns::record::{Account, NameOp, NameRecord};
 use crate::bns::view::View;
 use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
 use crate::virtualchain::{
-    Accepted, BlockHeader, BlockOutcome, CandidateBlock, Decision, Located, Snapshot, SnapshotView,
+    BlockHeader, BlockOutcome, CandidateBlock, Decision, Located, Snapshot, SnapshotView,
     VirtualTransaction,
 };
 
@@ -117,9 +117,7 @@ impl Block {
 fn decided(decision: &StoredDecision) -> Option<Decision<String>> {
     match decision.clone() {
         StoredDecision::Ignored => None,
-        StoredDecision::Accepted { serialized } => {
-            Some(Decision::Accepted(Accepted { serialized }))
-        }
+        StoredDecision::Accepted { serialized } => Some(Decision::Accepted(serialized)),
         StoredDecision::Rejected { reason } => Some(Decision::Rejected(reason)),
         StoredDecision::Unparseable { reason } => Some(Decision::Unparseable(reason)),
     }

@@ -21,9 +21,6 @@ pub trait StateMachine<V: SnapshotView> {
     /// What a block changes.
     type Changes;
 
-    /// The two bytes that an `OP_RETURN` of this chain starts with.
-    fn magic(&self) -> [u8; 2];
-
     /// The first height that belongs to the virtualchain.
     fn first_block(&self) -> u32;
 
@@ -34,13 +31,14 @@ pub trait StateMachine<V: SnapshotView> {
         transaction: &VirtualTransaction,
     ) -> Option<Result<Self::Operation, Self::Reject>>;
 
-    /// Decides on every operation of block `height`, in order, and says what changes.
+    /// Decides on every operation of block `height`, one decision each in the order given, and says what the accepted
+    /// ones change.
     fn process(
         &self,
         height: u32,
         operations: &[Located<Self::Operation>],
         view: &V,
-    ) -> Result<Processed<Self::Reject, Self::Changes>, V::Error>;
+    ) -> Result<(Vec<Decision<Self::Reject>>, Self::Changes), V::Error>;
 }
 
 /// Something and where it stands: an operation, or the decision on it.
@@ -67,28 +65,12 @@ impl<T> Located<T> {
 /// What became of one operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision<R> {
-    /// It changed the state; its canonical text enters the ops hash, unless it has none.
-    Accepted(Accepted),
+    /// It changed the state; the text enters the ops hash (ch §1). `None` for operations without consensus effect.
+    Accepted(Option<String>),
     /// A rule refused it.
     Rejected(R),
     /// It could not be read.
     Unparseable(R),
-}
-
-/// An accepted operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
-    /// The text that enters the ops hash (ch §1); `None` for operations without consensus effect.
-    pub serialized: Option<String>,
-}
-
-/// What a machine made of the operations of a block: one decision each, in the order given.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Processed<R, C> {
-    /// One per operation.
-    pub decisions: Vec<Decision<R>>,
-    /// What the accepted ones change.
-    pub changes: C,
 }
 
 /// A block, connected.
@@ -122,8 +104,8 @@ pub fn connect_block<V: SnapshotView, M: StateMachine<V>>(
             }
         }
     }
-    let processed = machine.process(height, &operations, view)?;
-    let pairs = operations.iter().zip(processed.decisions);
+    let (decided, changes) = machine.process(height, &operations, view)?;
+    let pairs = operations.iter().zip(decided);
     decisions.extend(pairs.map(|(operation, item)| Located {
         vtxindex: operation.vtxindex,
         txid: operation.txid,
@@ -134,7 +116,7 @@ pub fn connect_block<V: SnapshotView, M: StateMachine<V>>(
         height,
         snapshot: take_snapshot(height, machine.first_block(), &decisions, view)?,
         decisions,
-        changes: processed.changes,
+        changes,
     })
 }
 
@@ -146,7 +128,7 @@ fn take_snapshot<V: SnapshotView, R>(
     view: &V,
 ) -> Result<Snapshot, V::Error> {
     let texts = decisions.iter().filter_map(|located| match &located.item {
-        Decision::Accepted(accepted) => accepted.serialized.as_deref(),
+        Decision::Accepted(text) => text.as_deref(),
         _ => None,
     });
     let ops_hash = merkle::ops_hash(&texts.collect::<Vec<&str>>());

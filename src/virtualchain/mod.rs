@@ -31,8 +31,6 @@ pub mod walk;
 pub mod consensus_hash {}
 
 pub use derive::{BlockHeader, CandidateBlock, Sink, derive};
-pub use engine::{
-    Accepted, BlockOutcome, Decision, Located, Processed, StateMachine, connect_block,
-};
+pub use engine::{BlockOutcome, Decision, Located, StateMachine, connect_block};
 pub use snapshot::{Snapshot, SnapshotView};
-pub use transaction::{Prevout, VirtualTransaction};
+pub use transaction::VirtualTransaction;

@@ -4,14 +4,11 @@
 //! magic are decoded. Which spent outputs the rules will need is then known, and the chain source supplies
 //! them. Blocks come from outside: a malformed one is an error, never a panic.
 
-use bitcoin::{OutPoint, Transaction, Txid, consensus::encode};
+use bitcoin::{OutPoint, Transaction, TxOut, consensus::encode};
 
-use super::script;
-use super::transaction::{Prevout, VirtualTransaction};
+use super::script::{self, OP_RETURN};
+use super::transaction::VirtualTransaction;
 use super::walk::{ScanError, Walk};
-
-/// First byte of an `OP_RETURN` script.
-const OP_RETURN: u8 = 0x6a;
 
 /// A transaction whose deciding `OP_RETURN` starts with the magic bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,11 +31,10 @@ impl Candidate {
     }
 
     /// Joins the candidate with its spent outputs, one per outpoint, in order.
-    pub fn with_prevouts(self, prevouts: Vec<Prevout>) -> VirtualTransaction {
-        let txid: Txid = self.transaction.compute_txid();
+    pub fn with_prevouts(self, prevouts: Vec<TxOut>) -> VirtualTransaction {
         VirtualTransaction {
             vtxindex: self.vtxindex,
-            txid,
+            txid: self.transaction.compute_txid(),
             transaction: self.transaction,
             prevouts,
         }

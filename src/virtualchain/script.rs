@@ -64,11 +64,10 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-const OP_RETURN: u8 = 0x6a;
-const OP_CHECKSIG: u8 = 0xac;
-const OP_CHECKMULTISIG: u8 = 0xae;
+/// First byte of an `OP_RETURN` script.
+pub(super) const OP_RETURN: u8 = 0x6a;
 
-/// What kind of script it is (wf §2); the first test that matches wins.
+/// What kind of script it is (wf §2), as far as a rule asks; the first test that matches wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScriptClass {
     /// Pays the hash of a public key.
@@ -79,12 +78,8 @@ pub enum ScriptClass {
     Witness,
     /// Begins with `OP_RETURN`.
     NullData,
-    /// Ends in `OP_CHECKMULTISIG`.
-    Multisig,
-    /// Two tokens, the second `OP_CHECKSIG`.
-    P2pk,
-    /// Anything else, also the empty script.
-    Nonstandard,
+    /// Anything else: bare multisig, bare keys, also the empty script. No rule tells these apart.
+    Other,
 }
 
 impl ScriptClass {
@@ -96,27 +91,13 @@ impl ScriptClass {
 
 /// The class of a script.
 pub fn classify(script: &[u8]) -> ScriptClass {
-    if p2pkh_hash(script).is_some() {
-        return ScriptClass::P2pkh;
-    }
-    if p2sh_hash(script).is_some() {
-        return ScriptClass::P2sh;
-    }
-    if matches!(script, [0x00, 0x14, hash @ ..] if hash.len() == 20)
-        || matches!(script, [0x00, 0x20, hash @ ..] if hash.len() == 32)
-    {
-        return ScriptClass::Witness;
-    }
-    classify_tokens(&tokens(script).collect::<Vec<_>>())
-}
-
-/// The class of a script that has none of the standard templates.
-fn classify_tokens(tokens: &[Token<'_>]) -> ScriptClass {
-    match tokens {
-        [Token::Opcode(OP_RETURN), ..] => ScriptClass::NullData,
-        [.., Token::Opcode(OP_CHECKMULTISIG)] => ScriptClass::Multisig,
-        [_, Token::Opcode(OP_CHECKSIG)] => ScriptClass::P2pk,
-        _ => ScriptClass::Nonstandard,
+    match script {
+        _ if p2pkh_hash(script).is_some() => ScriptClass::P2pkh,
+        _ if p2sh_hash(script).is_some() => ScriptClass::P2sh,
+        [0x00, 0x14, hash @ ..] if hash.len() == 20 => ScriptClass::Witness,
+        [0x00, 0x20, hash @ ..] if hash.len() == 32 => ScriptClass::Witness,
+        [OP_RETURN, ..] => ScriptClass::NullData,
+        _ => ScriptClass::Other,
     }
 }
 

@@ -51,7 +51,7 @@ impl Serializer {
 
     /// Appends bytes as lower-case hex.
     pub fn hex(&mut self, bytes: &[u8]) -> &mut Self {
-        self.field(Hex(bytes))
+        self.field(encode_hex(bytes))
     }
 
     /// Appends a truth value as `True` or `False`.
@@ -62,16 +62,6 @@ impl Serializer {
     /// The finished text.
     pub fn finish(self) -> String {
         self.text
-    }
-}
-
-/// Bytes that are shown as lower-case hex.
-#[derive(Debug, Clone, Copy)]
-pub struct Hex<'a>(pub &'a [u8]);
-
-impl Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode_hex(self.0))
     }
 }
 

@@ -2,12 +2,6 @@
 
 use bitcoin::{Transaction, TxOut, Txid};
 
-/// The output that an input spends: what it was worth and who could spend it.
-///
-/// `value` is unknown (0) for inputs whose funding transaction is not at hand; no rule reads it, fees are
-/// read from outputs.
-pub type Prevout = TxOut;
-
 /// A candidate of one block: magic bytes found, spent outputs attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualTransaction {
@@ -17,6 +11,7 @@ pub struct VirtualTransaction {
     pub txid: Txid,
     /// The transaction itself.
     pub transaction: Transaction,
-    /// One per input, in input order; empty for a coinbase.
-    pub prevouts: Vec<Prevout>,
+    /// The outputs that its inputs spend, in input order; empty for a coinbase. A value is 0 where the funding
+    /// transaction is not at hand; no rule reads it, fees are read from outputs.
+    pub prevouts: Vec<TxOut>,
 }

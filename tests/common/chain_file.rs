@@ -13,7 +13,7 @@ use bnsd::bns::address::{Address, AddressVersions};
 use bnsd::bns::epoch::Epoch;
 use bnsd::cli::vectorfile::VectorFile;
 use bnsd::hash::decode_hex;
-use bnsd::virtualchain::{Prevout, VirtualTransaction, scan};
+use bnsd::virtualchain::{VirtualTransaction, scan};
 use serde_json::{Value, json};
 
 /// A golden chain.
@@ -132,7 +132,7 @@ impl ChainFile {
 }
 
 /// A transaction with its spent outputs.
-pub fn virtual_transaction(vtxindex: u32, hex: &str, prevouts: Vec<Prevout>) -> VirtualTransaction {
+pub fn virtual_transaction(vtxindex: u32, hex: &str, prevouts: Vec<TxOut>) -> VirtualTransaction {
     scan::Candidate {
         vtxindex,
         transaction: transaction(hex),
@@ -141,7 +141,7 @@ pub fn virtual_transaction(vtxindex: u32, hex: &str, prevouts: Vec<Prevout>) -> 
 }
 
 /// Spent outputs as the files list them.
-pub fn prevouts(list: &Value, script_key: &str) -> Vec<Prevout> {
+pub fn prevouts(list: &Value, script_key: &str) -> Vec<TxOut> {
     let prevout = |prevout: &Value| TxOut {
         value: Amount::from_sat(prevout["value"].as_u64().unwrap_or(0)),
         script_pubkey: ScriptBuf::from(decode_hex(&text(&prevout[script_key])).expect("hex")),
@@ -292,7 +292,7 @@ fn golden_block(block: &Value, params: &Params) -> GoldenBlock {
     raw.extend(consensus::serialize(&consensus::encode::VarInt(
         txs.len() as u64
     )));
-    let mut spent: HashMap<OutPoint, Prevout> = HashMap::new();
+    let mut spent: HashMap<OutPoint, TxOut> = HashMap::new();
     for tx in txs {
         let bytes = decode_hex(&text(&tx["hex"])).expect("hex");
         let inputs = transaction(&text(&tx["hex"])).input;

@@ -6,7 +6,8 @@ use bitcoin::BlockHash;
 use bitcoin::hashes::Hash as _;
 use bnsd::bns::changes::Changes;
 use bnsd::bns::{Bns, Params};
-use bnsd::cli::vectorfile::{VectorBlock, VectorFile};
+use bnsd::cli::vectorfile::VectorFile;
+use bnsd::indexer::ReplayBlock;
 use bnsd::store::{ChainIdentity, Store, StoreError, StoreOptions};
 use bnsd::virtualchain::{BlockHeader, CandidateBlock, connect_block};
 
@@ -48,7 +49,7 @@ pub fn open(directory: &Path, params: &Params, undo_depth: u32) -> Store {
 pub fn connect(
     store: &Store,
     bns: &Bns,
-    blocks: &[VectorBlock],
+    blocks: &[ReplayBlock],
     mut seen: impl FnMut(u32, &Changes),
 ) {
     let connected: Result<(), StoreError> = store.write(|writer| {

@@ -74,9 +74,7 @@ fn decisions(
     let opcodes: HashMap<u32, &str> = parsed.collect();
     let decision = |located: &Located<Decision<Reject>>| {
         let (status, serialized, reason) = match &located.item {
-            Decision::Accepted(accepted) => {
-                ("accepted", accepted.serialized.clone(), String::new())
-            }
+            Decision::Accepted(accepted) => ("accepted", accepted.clone(), String::new()),
             Decision::Rejected(reject) => ("rejected", None, reject.to_string()),
             Decision::Unparseable(reject) => ("unparseable", None, reject.to_string()),
         };

@@ -9,8 +9,8 @@ use crate::bns::record::{Preorder, PreorderKind, TokenUnits};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::bns::wire;
-use crate::hash::{ConsensusHash, PreorderHash};
-use crate::virtualchain::serialize::{Hex, Serializer};
+use crate::hash::{ConsensusHash, PreorderHash, encode_hex};
+use crate::virtualchain::serialize::Serializer;
 
 /// The only token type that exists.
 pub(super) const STACKS: &[u8] = b"STACKS";
@@ -115,7 +115,7 @@ fn text(row: &Preorder, versions: AddressVersions) -> String {
     let mut text = Serializer::new('?');
     text.field(row.preorder_hash).field(row.consensus_hash);
     text.hex(&row.sender);
-    text.optional(row.sender_pubkey.as_deref().map(Hex));
+    text.optional(row.sender_pubkey.as_deref().map(encode_hex));
     text.field(row.address.encode(versions));
     text.field(row.block_number).field('?');
     text.field(row.txid).field(row.vtxindex).field(row.op_fee);

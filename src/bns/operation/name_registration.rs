@@ -283,7 +283,7 @@ mod tests {
             let Decision::Accepted(accepted) = &decision.item else {
                 panic!("{:?}", decision.item);
             };
-            text = accepted.serialized.clone().expect("a text");
+            text = accepted.clone().expect("a text");
             state.connect(height, &outcome.changes, outcome.snapshot);
         }
         let record = state.name(&name).expect("memory").expect("a row");

@@ -10,7 +10,8 @@ use crate::bns::record::{Preorder, PreorderKind};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::bns::wire;
-use crate::virtualchain::serialize::{Hex, Serializer};
+use crate::hash::encode_hex;
+use crate::virtualchain::serialize::Serializer;
 
 /// `*`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ fn text(row: &Preorder, versions: AddressVersions) -> String {
     text.field('*').field(row.op_fee);
     text.field(row.txid).field(row.vtxindex);
     text.field(row.block_number).hex(&row.sender);
-    text.optional(row.sender_pubkey.as_deref().map(Hex));
+    text.optional(row.sender_pubkey.as_deref().map(encode_hex));
     text.field(row.address.encode(versions));
     text.finish()
 }

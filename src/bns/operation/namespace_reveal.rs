@@ -11,7 +11,8 @@ use crate::bns::record::{NamespaceOp, NamespaceRecord, Preorder, PreorderKind, T
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::bns::wire;
-use crate::virtualchain::serialize::{Hex, Serializer};
+use crate::hash::encode_hex;
+use crate::virtualchain::serialize::Serializer;
 
 /// `&`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +123,7 @@ pub(super) fn namespace_text(
     let mut text = Serializer::new(opcode);
     text.field(&row.namespace_id).field(row.preorder_hash);
     text.field(row.version).hex(&row.sender);
-    text.optional(row.sender_pubkey.as_deref().map(Hex));
+    text.optional(row.sender_pubkey.as_deref().map(encode_hex));
     text.field(row.address.encode(versions)).hex(&row.recipient);
     text.field(row.recipient_address.encode(versions));
     text.field(row.block_number).field(row.reveal_block);

@@ -1,5 +1,7 @@
 //! Reads an operation from its transaction: payload, sender and outputs (wf §1, §3, §4). Needs no state.
 
+use bitcoin::TxOut;
+
 use super::origin::Origin;
 use super::outputs::{Outputs, require};
 use super::{
@@ -13,7 +15,7 @@ use crate::bns::reject::Reject;
 use crate::bns::wire::{self, Payload};
 use crate::hash::ZonefileHash;
 use crate::virtualchain::script;
-use crate::virtualchain::{Prevout, VirtualTransaction, scan};
+use crate::virtualchain::{VirtualTransaction, scan};
 
 impl Operation {
     /// Reads a candidate with the rules of `height` (wf §1). `None`: no known opcode.
@@ -62,7 +64,7 @@ fn origin(transaction: &VirtualTransaction) -> Result<Origin, Reject> {
     })
 }
 
-fn can_send(prevout: &Prevout) -> bool {
+fn can_send(prevout: &TxOut) -> bool {
     script::classify(prevout.script_pubkey.as_bytes()).can_send()
 }
 

@@ -2,7 +2,8 @@
 
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::record::{Fee, NameRecord};
-use crate::virtualchain::serialize::{Hex, PythonFloat, Serializer};
+use crate::hash::encode_hex;
+use crate::virtualchain::serialize::{PythonFloat, Serializer};
 
 /// Begins the canonical text of a name operation with the fields that all of them share (ch §1, HEAD).
 pub(super) fn name_text(
@@ -14,7 +15,7 @@ pub(super) fn name_text(
     let mut text = Serializer::new(opcode);
     text.field(&record.name).optional(record.value_hash);
     text.hex(&record.sender);
-    text.optional(record.sender_pubkey.as_deref().map(Hex));
+    text.optional(record.sender_pubkey.as_deref().map(encode_hex));
     text.optional(spell(record.address()));
     text.field(record.block_number)
         .field(record.preorder_block_number);
@@ -26,7 +27,7 @@ pub(super) fn name_text(
         Fee::Satoshi(fee) => text.field(fee),
         Fee::Float(fee) => text.field(PythonFloat(fee)),
     };
-    text.optional(record.importer.as_deref().map(Hex));
+    text.optional(record.importer.as_deref().map(encode_hex));
     text.optional(spell(record.importer_address));
     text
 }

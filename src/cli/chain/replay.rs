@@ -12,11 +12,11 @@ use serde::Serialize;
 use super::progress::ProgressLine;
 use super::vectorfile::VectorFile;
 use crate::bns::{Bns, Params};
-use crate::chain::{Blocks, ChainSource, SourceError};
+use crate::chain::{Blocks, SourceError};
 use crate::cli::{CliError, Context, Exit, flag};
 use crate::config::Profile;
 use crate::daemon;
-use crate::hash::ConsensusHash;
+use crate::hash::{ConsensusHash, OpsHash};
 use crate::indexer::{self, ReplayBlock, ReplayError};
 use crate::virtualchain::Snapshot;
 
@@ -41,8 +41,8 @@ pub struct Replay {
 #[derive(Debug, Serialize)]
 struct Line {
     height: u32,
-    consensus_hash: String,
-    ops_hash: String,
+    consensus_hash: ConsensusHash,
+    ops_hash: OpsHash,
 }
 
 impl Replay {
@@ -75,15 +75,28 @@ impl Replay {
         if let Some(path) = &self.file {
             let file = VectorFile::open(path);
             let file = file.map_err(|error| trouble(format!("{}: {error}", path.display())))?;
-            return Ok(Subject::of_file(file));
+            return Ok(Subject {
+                last: file.blocks.last().map_or(0, |block| block.height),
+                params: file.params,
+                blocks: Box::new(file.blocks.into_iter().map(Ok)),
+            });
         }
         let flags = flag("chain.source", "SOURCE", self.source.as_slice());
         let config = context.load(Profile::Serve, flags.into_iter().collect())?;
         let source = daemon::open_source(&config).map_err(CliError::Trouble)?;
-        let source = source.ok_or_else(|| {
+        let mut source = source.ok_or_else(|| {
             trouble("there is no chain to replay: name a SOURCE, set `chain.source` or use --file")
         })?;
-        Ok(Subject::of_source(source, daemon::params(&config.chain)))
+        let (params, last) = (
+            daemon::params(&config.chain),
+            source.best_height().unwrap_or(0),
+        );
+        let blocks = Blocks::new(source, params.first_block, params.magic);
+        Ok(Subject {
+            params,
+            blocks: Box::new(blocks.map(|block| Ok(block?.with(None)))),
+            last,
+        })
     }
 }
 
@@ -93,34 +106,6 @@ struct Subject {
     blocks: Box<dyn Iterator<Item = Result<ReplayBlock, SourceError>>>,
     /// The last block that is known of.
     last: u32,
-}
-
-impl Subject {
-    fn of_file(file: VectorFile) -> Self {
-        let last = file.blocks.last().map_or(0, |block| block.height);
-        let blocks = file.blocks.into_iter().map(|block| {
-            Ok(ReplayBlock {
-                height: block.height,
-                candidates: block.candidates,
-                about: block.consensus_hash,
-            })
-        });
-        Self {
-            params: file.params,
-            blocks: Box::new(blocks),
-            last,
-        }
-    }
-
-    fn of_source(mut source: Box<dyn ChainSource>, params: Params) -> Self {
-        let last = source.best_height().unwrap_or(0);
-        let blocks = Blocks::new(source, params.first_block, params.magic);
-        Self {
-            blocks: Box::new(blocks.map(|block| Ok(block?.with(None)))),
-            params,
-            last,
-        }
-    }
 }
 
 /// How the command ends. A reader that has seen enough is no trouble.
@@ -142,8 +127,8 @@ fn print(out: &mut impl Write, json: bool, height: u32, hashes: Snapshot) -> io:
     }
     let line = Line {
         height,
-        consensus_hash: hashes.consensus_hash.to_string(),
-        ops_hash: hashes.ops_hash.to_string(),
+        consensus_hash: hashes.consensus_hash,
+        ops_hash: hashes.ops_hash,
     };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)

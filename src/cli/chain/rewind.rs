@@ -12,6 +12,7 @@ use super::progress::ProgressLine;
 use crate::bns::Bns;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit};
+use crate::hash::ConsensusHash;
 use crate::indexer::{self, Rewound, UndoneOperation};
 use crate::store::{StoreError, StoreSnapshot};
 
@@ -32,7 +33,7 @@ struct Report {
     /// The block that is the last one now.
     height: u32,
     /// Its consensus hash.
-    consensus_hash: Option<String>,
+    consensus_hash: Option<ConsensusHash>,
     /// How many blocks were undone.
     blocks: u32,
     /// The accepted operations in them, oldest first.
@@ -62,7 +63,7 @@ impl Rewind {
         let block = stored.block(height)?;
         Ok(Report {
             height,
-            consensus_hash: block.map(|block| block.consensus_hash.to_string()),
+            consensus_hash: block.map(|block| block.consensus_hash),
             blocks: tip - height,
             operations: indexer::operations_above(stored, bns, height)?,
         })
@@ -78,9 +79,7 @@ fn page(report: &Report, how: Rewound, dry_run: bool) -> Page {
         (false, Rewound::Derived) => "Undone, and the state derived again",
     });
     page.entry("height", &report.height);
-    if let Some(hash) = &report.consensus_hash {
-        page.entry("consensus hash", hash);
-    }
+    page.entry_if("consensus hash", report.consensus_hash);
     page.entry("blocks undone", &report.blocks);
     page.entry("operations", &report.operations.len());
     for undone in &report.operations {

@@ -22,7 +22,8 @@ use serde::Deserialize;
 use crate::bns::Params;
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::epoch::{Epoch, Features, NamespacePrices, PriceArithmetic};
-use crate::hash::{ConsensusHash, decode_hex};
+use crate::hash::decode_hex;
+use crate::indexer::ReplayBlock;
 use crate::virtualchain::VirtualTransaction;
 use crate::virtualchain::scan::{self, Candidate};
 
@@ -59,18 +60,8 @@ pub struct VectorFile {
     /// The constants that it was made with.
     pub params: Params,
     /// Its blocks, from the first block of the virtualchain on without a gap.
-    pub blocks: Vec<VectorBlock>,
-}
-
-/// A block of a golden chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VectorBlock {
-    /// Its height.
-    pub height: u32,
-    /// The transactions with our magic bytes.
-    pub candidates: Vec<VirtualTransaction>,
-    /// What the reference computed, if the file tells.
-    pub consensus_hash: Option<ConsensusHash>,
+    /// Each has the consensus hash that the reference computed, if the file tells.
+    pub blocks: Vec<ReplayBlock>,
 }
 
 impl VectorFile {
@@ -207,13 +198,13 @@ struct RawEpoch {
     price_divisor: Option<u64>,
     namespace_prices_satoshis: Option<Vec<Option<u64>>>,
     namespace_prices_microstacks: Option<Vec<Option<u64>>>,
-    features: BTreeMap<String, bool>,
+    features: Features,
 }
 
 // ---- from text to values --------------------------------------------------------------------------------
 
 impl RawBlock {
-    fn read(&self, magic: [u8; 2]) -> Result<VectorBlock, VectorError> {
+    fn read(&self, magic: [u8; 2]) -> Result<ReplayBlock, VectorError> {
         let place = || format!("block {}", self.height);
         let mut candidates = Vec::new();
         for (index, transaction) in (0..).zip(&self.txs) {
@@ -224,10 +215,10 @@ impl RawBlock {
             candidates.extend(read);
         }
         let hash = self.consensus_hash.as_deref().map(str::parse).transpose();
-        Ok(VectorBlock {
+        Ok(ReplayBlock {
             height: self.height,
             candidates,
-            consensus_hash: hash.map_err(|error| content(place(), error))?,
+            about: hash.map_err(|error| content(place(), error))?,
         })
     }
 }
@@ -317,15 +308,10 @@ impl RawEpoch {
     fn read(&self) -> Result<Epoch, VectorError> {
         // No id has length 0, so its entry may be absent; another absent one is a price that nobody can pay.
         let table = |prices: &[Option<u64>]| -> Vec<u64> {
-            prices
-                .iter()
-                .map(|price| price.unwrap_or(u64::MAX))
-                .collect()
+            let prices = prices.iter();
+            prices.map(|price| price.unwrap_or(u64::MAX)).collect()
         };
-        let prices = (
-            &self.namespace_prices_satoshis,
-            &self.namespace_prices_microstacks,
-        );
+        let satoshis = &self.namespace_prices_satoshis;
         Ok(Epoch {
             end_block: u32::try_from(self.end_block).unwrap_or(u32::MAX),
             namespace_lifetime_multiplier: self.namespace_lifetime_multiplier,
@@ -336,29 +322,13 @@ impl RawEpoch {
                 (None, Some(divisor)) if divisor > 0 => PriceArithmetic::Integer { divisor },
                 _ => return Err(content("epochs", "neither a multiplier nor a divisor")),
             },
-            namespace_prices: match prices {
+            namespace_prices: match (satoshis, &self.namespace_prices_microstacks) {
                 (Some(satoshi), _) => NamespacePrices::Satoshi(table(satoshi)),
                 (None, Some(stacks)) => NamespacePrices::MicroStacks(table(stacks)),
                 (None, None) => return Err(content("epochs", "no namespace prices")),
             },
-            features: self.features(),
+            features: self.features,
         })
-    }
-
-    fn features(&self) -> Features {
-        let has = |name: &str| self.features.get(name).copied().unwrap_or(false);
-        Features {
-            multisig: has("multisig"),
-            register_with_value_hash: has("register_with_value_hash"),
-            renew_transfer_update: has("renew_transfer_update"),
-            pay_to_creator: has("pay_to_creator"),
-            namespace_pay_with_stacks: has("namespace_pay_with_stacks"),
-            stacks_buy_namespaces: has("stacks_buy_namespaces"),
-            nameops_cost_tokens: has("nameops_cost_tokens"),
-            enforce_name_preorder_expiry: has("enforce_name_preorder_expiry"),
-            token_transfer: has("token_transfer"),
-            zero_consensus_hash_transfer: has("zero_consensus_hash_transfer"),
-        }
     }
 }
 
@@ -424,7 +394,7 @@ mod tests {
         assert_eq!((file.params.first_block, file.blocks.len()), (7, 2));
         assert_eq!(file.params.epochs[0].end_block, 9);
         assert_eq!(file.params.name_import_keyring_size, 5);
-        assert!(file.blocks[0].consensus_hash.is_some() && file.blocks[1].consensus_hash.is_none());
+        assert!(file.blocks[0].about.is_some() && file.blocks[1].about.is_none());
     }
 
     #[test]

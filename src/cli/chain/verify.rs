@@ -7,7 +7,8 @@ use super::open_database;
 use super::progress::ProgressLine;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit};
-use crate::indexer::{self, Verified, VerifyError};
+use crate::hash::ConsensusHash;
+use crate::indexer::{self, VerifyError};
 
 /// Arguments of `bnsd chain verify`.
 #[derive(Debug, Args)]
@@ -21,7 +22,7 @@ struct Report {
     /// The last block, or the one with the first difference.
     height: Option<u32>,
     /// Consensus hash of the last block, if everything agrees.
-    consensus_hash: Option<String>,
+    consensus_hash: Option<ConsensusHash>,
     /// How many blocks, operations and rows were compared, if everything agrees.
     blocks: Option<u64>,
     operations: Option<u64>,
@@ -38,39 +39,35 @@ impl Verify {
         let mut progress = ProgressLine::on_terminal(bns.params().first_block);
         let verified = indexer::verify(&store, &bns, |height| progress.reached(height, last));
         drop(progress);
-        match verified {
-            Ok(verified) => agree(&verified, context),
-            Err(VerifyError::Difference { height, what }) => differ(height, what, context),
-            Err(error) => Err(CliError::Trouble(error.into())),
-        }
+        let report = match verified {
+            Ok(verified) => Report {
+                ok: true,
+                height: verified.tip.map(|(height, _)| height),
+                consensus_hash: verified.tip.map(|(_, hash)| hash),
+                blocks: Some(verified.blocks),
+                operations: Some(verified.operations),
+                rows: Some(verified.rows),
+                difference: None,
+            },
+            Err(VerifyError::Difference { height, what }) => return differ(height, what, context),
+            Err(error) => return Err(CliError::Trouble(error.into())),
+        };
+        context.output.print(&report, || report.page())?;
+        Ok(Exit::Success)
     }
 }
 
-fn agree(verified: &Verified, context: &Context) -> Result<Exit, CliError> {
-    let report = Report {
-        ok: true,
-        height: verified.tip.map(|(height, _)| height),
-        consensus_hash: verified.tip.map(|(_, hash)| hash.to_string()),
-        blocks: Some(verified.blocks),
-        operations: Some(verified.operations),
-        rows: Some(verified.rows),
-        ..Report::default()
-    };
-    context.output.print(&report, || page(verified))?;
-    Ok(Exit::Success)
-}
-
-fn page(verified: &Verified) -> Page {
-    let mut page = Page::default();
-    page.heading("OK");
-    if let Some((height, hash)) = verified.tip {
-        page.entry("height", &height);
-        page.entry("consensus hash", &hash);
+impl Report {
+    fn page(&self) -> Page {
+        let mut page = Page::default();
+        page.heading("OK");
+        page.entry_if("height", self.height);
+        page.entry_if("consensus hash", self.consensus_hash);
+        page.entry_if("blocks", self.blocks);
+        page.entry_if("operations", self.operations);
+        page.entry_if("rows", self.rows);
+        page
     }
-    page.entry("blocks", &verified.blocks);
-    page.entry("operations", &verified.operations);
-    page.entry("rows", &verified.rows);
-    page
 }
 
 fn differ(height: u32, what: String, context: &Context) -> Result<Exit, CliError> {
