@@ -60,10 +60,7 @@ fn a_long_random_chain_is_what_its_operations_make_it() {
     let mut reached = Vec::new();
     let verified = verify(&store, &bns, |height| reached.push(height)).unwrap();
     let last = chain.blocks.last().unwrap();
-    assert_eq!(
-        verified.tip,
-        Some((last.height, last.about.unwrap()))
-    );
+    assert_eq!(verified.tip, Some((last.height, last.about.unwrap())));
     assert_eq!(verified.blocks, chain.blocks.len() as u64);
     assert_eq!(reached.last(), Some(&last.height));
     assert!(
