@@ -191,6 +191,15 @@ impl Task {
         }
     }
 
+    /// Begins a step with its first attempt.
+    pub fn begin(&mut self, operation: &str, attempt: Attempt) {
+        self.steps.push(Step {
+            operation: operation.to_owned(),
+            attempts: vec![attempt],
+            done: None,
+        });
+    }
+
     /// Whether it has reached its goal; a registration has two steps, of which the second counts.
     pub fn is_finished(&self) -> bool {
         let is_last =
@@ -227,15 +236,10 @@ impl Task {
 
     /// Outputs that its unfinished transactions spend.
     pub fn spent(&self) -> Vec<OutPoint> {
-        let attempts = self
-            .open_step()
-            .map(|step| step.attempts.as_slice())
-            .unwrap_or_default();
-        let transactions = attempts.iter().flat_map(|attempt| &attempt.transactions);
-        transactions
-            .flat_map(|transaction| &transaction.input)
-            .map(|input| input.previous_output)
-            .collect()
+        let attempts = self.open_step().into_iter().flat_map(|step| &step.attempts);
+        let transactions = attempts.flat_map(|attempt| &attempt.transactions);
+        let inputs = transactions.flat_map(|transaction| &transaction.input);
+        inputs.map(|input| input.previous_output).collect()
     }
 }
 
@@ -324,16 +328,12 @@ impl Journal {
             return Ok(Vec::new()); // nothing was ever begun
         };
         let prefix = format!("{}+", self.network);
-        let mut subjects: Vec<String> = entries
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter_map(|name| {
-                Some(
-                    name.strip_prefix(&prefix)?
-                        .strip_suffix(".json")?
-                        .to_owned(),
-                )
-            })
-            .collect();
+        let files = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let subject = |file: String| {
+            let subject = file.strip_prefix(&prefix)?.strip_suffix(".json")?;
+            Some(subject.to_owned())
+        };
+        let mut subjects: Vec<String> = files.filter_map(subject).collect();
         subjects.sort_unstable();
         let tasks = subjects.iter().map(|subject| self.load(subject));
         tasks.filter_map(Result::transpose).collect()

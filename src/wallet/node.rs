@@ -5,7 +5,7 @@ use std::time::Duration;
 use bitcoin::{FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 
 /// Why a node did not do it. Every message says what the reader can do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum NodeError {
     /// It cannot be asked.
     #[error("{0}")]

@@ -3,6 +3,8 @@
 //!
 //! A PSBT is noted before anybody else sees it: whoever signs and sends it, it is found on the chain.
 
+use std::ops::ControlFlow;
+
 use super::draft::Draft;
 use super::error::TaskError;
 use super::wait::{Accepted, Next, Outcome, newest};
@@ -37,13 +39,14 @@ impl Wallet<'_> {
             let plan = Plan {
                 wallet: self,
                 wish,
+                means,
                 sender: sender.clone(),
                 operation,
             };
-            if is_behind_us(&plan, &task)? {
+            if plan.is_behind_us(&task)? {
                 continue;
             }
-            outcome = self.take(&mut task, &plan, means)?;
+            outcome = plan.take(&mut task)?;
             if !matches!(outcome, Outcome::Accepted(_)) {
                 return Ok(outcome);
             }
@@ -79,11 +82,9 @@ impl Wallet<'_> {
             let before = task.terms.entry((*what).to_owned());
             let before = before.or_insert_with(|| value.clone());
             if before != value {
-                return Err(TaskError::OtherTerms {
-                    subject: subject.to_owned(),
-                    what: (*what).to_owned(),
-                    before: before.clone(),
-                });
+                return Err(TaskError::Usage(format!(
+                    "{subject} was begun with {what} {before}: run the command with that, or give it up with `bnsd name pending --forget {subject}`"
+                )));
             }
         }
         Ok(task)
@@ -100,182 +101,140 @@ impl Wallet<'_> {
         let (subject, goal) = (before.subject, before.goal);
         Err(TaskError::UnderWay { subject, goal })
     }
+}
 
-    /// Takes a step of a task, unless it is taken already.
-    fn take(&self, task: &mut Task, plan: &Plan<'_>, means: &Means) -> Result<Outcome, TaskError> {
-        let known = |step: &Step| step.operation == plan.operation;
+/// Each works on one step of a task: that number `index` of its steps.
+impl Plan<'_> {
+    /// Whether the step need not be taken: a preorder whose registration is begun, or that somebody else has sent.
+    fn is_behind_us(&self, task: &Task) -> Result<bool, TaskError> {
+        let registers = |step: &Step| step.operation == REGISTRATION;
+        if self.operation == REGISTRATION {
+            return Ok(false);
+        }
+        Ok(task.steps.iter().any(registers) || (task.steps.is_empty() && self.is_preordered()?))
+    }
+
+    /// Takes the step, unless it is taken already.
+    fn take(&self, task: &mut Task) -> Result<Outcome, TaskError> {
+        let known = |step: &Step| step.operation == self.operation;
         let index = task.steps.iter().position(known);
-        let index = match index {
-            Some(index) => {
-                if let Some(accepted) = self.judge_again(task, index, plan, means)? {
-                    return Ok(Outcome::Accepted(accepted));
-                }
-                index
+        if let Some(index) = index {
+            if let Some(accepted) = self.judge_again(task, index)? {
+                return Ok(Outcome::Accepted(accepted));
             }
-            None => {
-                let attempt = match self.attempt(task, plan, means, None)? {
-                    Built::Attempt(attempt) => attempt,
-                    Built::Drafted(outcome) => return Ok(outcome),
-                };
-                task.steps.push(Step {
-                    operation: plan.operation.to_owned(),
-                    attempts: vec![attempt],
-                    done: None,
-                });
-                self.journal.store(task)?;
-                task.steps.len() - 1
+        } else {
+            match self.attempt(task, None)? {
+                ControlFlow::Continue(attempt) => task.begin(self.operation, attempt),
+                ControlFlow::Break(outcome) => return Ok(outcome),
             }
-        };
-        self.send_and_wait(task, index, means.until, &mut |task| {
-            self.attend(task, index, plan, means)
-        })
+            self.wallet.journal.store(task)?;
+        }
+        let index = index.unwrap_or(task.steps.len().saturating_sub(1));
+        let attend = &mut |task: &mut Task| self.attend(task, index);
+        let until = self.means.until;
+        self.wallet.send_and_wait(task, index, until, attend)
     }
 
     /// What was signed in an earlier run is not sent if the rules have come to refuse it since.
-    fn judge_again(
-        &self,
-        task: &mut Task,
-        index: usize,
-        plan: &Plan<'_>,
-        means: &Means,
-    ) -> Result<Option<Accepted>, TaskError> {
-        if let Some(accepted) = self.found(task, index)? {
+    fn judge_again(&self, task: &mut Task, index: usize) -> Result<Option<Accepted>, TaskError> {
+        let wallet = self.wallet;
+        if let Some(accepted) = wallet.found(task, index)? {
             return Ok(Some(accepted));
         }
-        let chain = self.synced_chain()?;
-        if self.is_stale(task, index)? {
-            return self.found(task, index); // it is made anew, and judged then
+        let chain = wallet.synced_chain()?;
+        if wallet.is_stale(task, index)? {
+            return wallet.found(task, index); // it is made anew, and judged then
         }
-        let draft = self.draft_again(task, index, plan, means)?;
-        let judged = self.judge(plan.blocks(&draft, &chain)?, &task.subject);
-        match self.found(task, index)? {
+        let draft = self.draft_again(task, index)?;
+        let judged = wallet.judge(self.blocks(&draft, &chain)?, &task.subject);
+        match wallet.found(task, index)? {
             Some(accepted) => Ok(Some(accepted)),
             None => judged.map(|_| None),
         }
     }
 
     /// The newest attempt as it was built.
-    fn draft_again(
-        &self,
-        task: &Task,
-        index: usize,
-        plan: &Plan<'_>,
-        means: &Means,
-    ) -> Result<Draft, TaskError> {
-        let locks = vec![plan.sender.clone(), self.payer(&plan.sender, means)?];
+    fn draft_again(&self, task: &Task, index: usize) -> Result<Draft, TaskError> {
+        let payer = self.wallet.payer(&self.sender, self.means)?;
+        let locks = vec![self.sender.clone(), payer];
         let draft = newest(task, index).and_then(|attempt| Draft::of_attempt(attempt, locks));
         draft.ok_or(TaskError::Contradiction("the noted transaction"))
     }
 
     /// Before a step is sent: stops where it is for others to sign or only to be shown, and replaces what gets too old.
-    fn attend(
-        &self,
-        task: &mut Task,
-        index: usize,
-        plan: &Plan<'_>,
-        means: &Means,
-    ) -> Result<Next, TaskError> {
+    fn attend(&self, task: &mut Task, index: usize) -> Result<Next, TaskError> {
+        let wallet = self.wallet;
         let is_theirs = newest(task, index).is_some_and(|attempt| !attempt.form.is_signed());
-        if means.until == Until::Drafted || is_theirs {
-            self.synced_chain()?; // what others sent a moment ago should be seen
-            return Ok(Next::End(match self.found(task, index)? {
+        if self.means.until == Until::Drafted || is_theirs {
+            wallet.synced_chain()?; // what others sent a moment ago should be seen
+            return Ok(Next::End(match wallet.found(task, index)? {
                 Some(accepted) => Outcome::Accepted(accepted),
-                None => self.stand_aside(task, index, plan, means)?,
+                None => self.stand_aside(task, index)?,
             }));
         }
-        if self.is_stale(task, index)? {
-            self.replace(task, index, plan, means)?;
+        if wallet.is_stale(task, index)? {
+            self.replace(task, index)?;
             return Ok(Next::Rebuilt); // it may be for others to sign now
         }
         Ok(Next::Wait)
     }
 
     /// What is left to do where nothing may be sent from here: show it, or hand it out to those who sign.
-    fn stand_aside(
-        &self,
-        task: &mut Task,
-        index: usize,
-        plan: &Plan<'_>,
-        means: &Means,
-    ) -> Result<Outcome, TaskError> {
-        let is_shown = means.until == Until::Drafted;
-        if !is_shown && means.signer == Signer::Here {
+    fn stand_aside(&self, task: &mut Task, index: usize) -> Result<Outcome, TaskError> {
+        let wallet = self.wallet;
+        let is_shown = self.means.until == Until::Drafted;
+        if !is_shown && self.means.signer == Signer::Here {
             return Err(TaskError::HandedOut {
                 subject: task.subject.clone(),
-                operation: plan.operation.to_owned(),
+                operation: self.operation,
             });
         }
-        if !is_shown && self.is_stale(task, index)? {
-            self.replace(task, index, plan, means)?;
+        if !is_shown && wallet.is_stale(task, index)? {
+            self.replace(task, index)?;
         }
-        let draft = self.draft_again(task, index, plan, means)?;
-        let judgement = self.judge(vec![vec![draft.proposed()]], &task.subject)?;
+        let draft = Box::new(self.draft_again(task, index)?);
+        let judgement = wallet.judge(vec![vec![draft.proposed()]], &task.subject)?;
         if is_shown {
-            return Ok(Outcome::Drafted(Box::new(draft), judgement));
+            return Ok(Outcome::Drafted(draft, judgement));
         }
-        let psbt = self.psbt(&draft.unsigned, &draft.locks);
-        Ok(Outcome::HandedOut(
-            Box::new(draft),
-            judgement,
-            Box::new(psbt),
-        ))
+        let psbt = Box::new(wallet.psbt(&draft.unsigned, &draft.locks));
+        Ok(Outcome::HandedOut(draft, judgement, psbt))
     }
 
-    fn replace(
-        &self,
-        task: &mut Task,
-        index: usize,
-        plan: &Plan<'_>,
-        means: &Means,
-    ) -> Result<(), TaskError> {
-        (self.tell)(Event::Rebuilding);
-        let built = self.attempt(task, plan, means, newest(task, index))?;
-        if let (Built::Attempt(attempt), Some(step)) = (built, task.steps.get_mut(index)) {
+    fn replace(&self, task: &mut Task, index: usize) -> Result<(), TaskError> {
+        (self.wallet.tell)(Event::Rebuilding);
+        let built = self.attempt(task, newest(task, index))?;
+        if let (ControlFlow::Continue(attempt), Some(step)) = (built, task.steps.get_mut(index)) {
             step.attempts.push(attempt);
         }
-        Ok(self.journal.store(task)?)
+        Ok(self.wallet.journal.store(task)?)
     }
 
     /// An attempt, signed unless it is for others to sign; only a draft if nothing more is wanted.
     fn attempt(
         &self,
         task: &Task,
-        plan: &Plan<'_>,
-        means: &Means,
         replaced: Option<&Attempt>,
-    ) -> Result<Built, TaskError> {
-        let chain = self.synced_chain()?;
-        let operation = plan.make(&chain)?;
-        let draft = self.draft(&operation, &plan.sender, means, &task.subject, replaced)?;
-        let judgement = self.judge(plan.blocks(&draft, &chain)?, &task.subject)?;
+    ) -> Result<ControlFlow<Outcome, Attempt>, TaskError> {
+        let (wallet, means, subject) = (self.wallet, self.means, task.subject.as_str());
+        let chain = wallet.synced_chain()?;
+        let operation = self.make(&chain)?;
+        let draft = wallet.draft(&operation, &self.sender, means, subject, replaced)?;
+        let judgement = wallet.judge(self.blocks(&draft, &chain)?, subject)?;
         if means.until == Until::Drafted {
             let outcome = Outcome::Drafted(Box::new(draft), judgement);
-            return Ok(Built::Drafted(outcome));
+            return Ok(ControlFlow::Break(outcome));
         }
         let height = chain.height.unwrap_or(0);
         let lifetime = chain.consensus_hash_lifetime;
-        let expires = plan.quotes().then(|| height.saturating_add(lifetime));
+        let expires = self.quotes().then(|| height.saturating_add(lifetime));
         let attempt = |transaction| {
             let prevouts = &draft.unsigned.prevouts;
             Attempt::new(height, expires, draft.rate, vec![transaction], prevouts)
         };
-        Ok(Built::Attempt(match means.signer {
+        Ok(ControlFlow::Continue(match means.signer {
             Signer::Elsewhere => attempt(draft.unsigned.transaction.clone()).handed_out(),
-            Signer::Here => attempt(self.sign(&draft)?),
+            Signer::Here => attempt(wallet.sign(&draft)?),
         }))
     }
-}
-
-enum Built {
-    Attempt(Attempt),
-    Drafted(Outcome),
-}
-
-/// Whether a step need not be taken: a preorder whose registration is begun, or that somebody else has sent.
-fn is_behind_us(plan: &Plan<'_>, task: &Task) -> Result<bool, TaskError> {
-    let registers = |step: &Step| step.operation == REGISTRATION;
-    if plan.operation == REGISTRATION {
-        return Ok(false);
-    }
-    Ok(task.steps.iter().any(registers) || (task.steps.is_empty() && plan.is_preordered()?))
 }

@@ -2,7 +2,7 @@
 
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, Transaction, TxOut};
 
-use super::error::TaskError;
+use super::error::{TaskError, native_segwit};
 use super::state::{Judgement, Proposed};
 use super::wallet::{Means, Wallet};
 use crate::wallet::coins::{self, Coin, Funding, FundingError, is_spendable};
@@ -82,9 +82,9 @@ impl Wallet<'_> {
         let first = kept.first().map(|(outpoint, _)| *outpoint);
         let built = operation.build_first(self.magic, &funding, first);
         let unsigned = built.map_err(|error| match error {
-            BuildError::Funding(FundingError::NoSenderCoin) => TaskError::NoCoins {
-                address: self.text(sender.address()),
-            },
+            BuildError::Funding(FundingError::NoSenderCoin) => {
+                TaskError::NoCoins(self.text(sender.address()))
+            }
             error => error.into(),
         })?;
         let spent = unsigned.prevouts.iter().map(|output| output.value).sum();
@@ -113,7 +113,7 @@ impl Wallet<'_> {
     ) -> Result<Vec<Coin>, TaskError> {
         let mut scripts: Vec<_> = locks.iter().map(Lock::script).collect();
         scripts.dedup();
-        let mut found = self.node.coins(&scripts)?;
+        let mut found = self.node()?.coins(&scripts)?;
         let reserved = self.reserved(subject)?;
         found.retain(|(outpoint, _)| !reserved.contains(outpoint));
         if !means.coins.is_empty() {
@@ -129,9 +129,9 @@ impl Wallet<'_> {
         let Some(given) = means.coins.iter().find(|given| !is_found(given)) else {
             return Ok(());
         };
-        match self.node.output(given)? {
+        match self.node()?.output(given)? {
             Some(output) if !is_spendable(&output.script_pubkey) => {
-                Err(TaskError::NativeSegwit(given.to_string()))
+                Err(native_segwit(&given.to_string()))
             }
             _ => Err(TaskError::Usage(format!(
                 "{given} is no unspent output of the sender or payer"
@@ -141,7 +141,7 @@ impl Wallet<'_> {
 
     /// The fee rate: the given one or the node's estimate.
     pub(super) fn rate(&self, means: &Means) -> Result<FeeRate, TaskError> {
-        Ok(means.fees.rate(self.node.fee_rate(TARGET)?))
+        Ok(means.fees.rate(self.node()?.fee_rate(TARGET)?))
     }
 
     /// Refuses what the rules would refuse, with the height from which on they would not.
@@ -156,7 +156,7 @@ impl Wallet<'_> {
     /// The draft as a PSBT.
     pub fn psbt(&self, unsigned: &Unsigned, locks: &[Lock]) -> Psbt {
         psbt::create(unsigned, locks, |txid| {
-            self.node.transaction(txid).ok().flatten()
+            self.node().ok()?.transaction(txid).ok()?
         })
     }
 

@@ -29,7 +29,7 @@ impl Wallet<'_> {
             self.check(transaction, spent)?;
         }
         let begun = self.note_signed(transaction)?;
-        self.node.send(std::slice::from_ref(transaction))?;
+        self.node()?.send(std::slice::from_ref(transaction))?;
         Ok(begun)
     }
 
@@ -47,7 +47,7 @@ impl Wallet<'_> {
     /// What a transaction spends, if the node can say.
     pub fn spent(&self, transaction: &Transaction) -> Result<Option<Vec<TxOut>>, TaskError> {
         let inputs = transaction.input.iter();
-        let outputs = inputs.map(|input| self.node.output(&input.previous_output));
+        let outputs = inputs.map(|input| self.node()?.output(&input.previous_output));
         let outputs: Vec<Option<TxOut>> = outputs.collect::<Result<_, _>>()?;
         Ok(outputs.into_iter().collect())
     }

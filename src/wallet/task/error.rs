@@ -21,9 +21,6 @@ pub enum TaskError {
     /// A key file cannot be used.
     #[error(transparent)]
     Vault(#[from] VaultError),
-    /// A key stays locked: there is no passphrase, for this reason.
-    #[error("{0}")]
-    Locked(String),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -38,12 +35,10 @@ pub enum TaskError {
     Build(#[from] BuildError),
     /// The sender has no coins.
     #[error(
-        "{address} has no spendable output, and whoever sends an operation has to spend one: send at least 5500 satoshi to it first"
+        "{0} has no spendable output, and whoever sends an operation has to spend one: send at least 5500 satoshi to it first"
     )]
-    NoCoins {
-        /// The sender.
-        address: String,
-    },
+    NoCoins(String),
+
     /// The fee is more than a tenth of what is spent.
     #[error(transparent)]
     Fee(#[from] TooHigh),
@@ -95,19 +90,8 @@ pub enum TaskError {
         /// Name or namespace.
         subject: String,
         /// In the reference's words.
-        operation: String,
+        operation: &'static str,
     },
-    /// Only signed coins of the right kind can be in an operation.
-    #[error(
-        "{0} is native segwit, and one such input or owner voids a name operation: use an address that begins with 1, 3, m, n or 2"
-    )]
-    NativeSegwit(String),
-    /// The name belongs to somebody else.
-    #[error("no key here is the owner {0}: add it with `bnsd keys import`")]
-    NotOurs(String),
-    /// There are several keys, or none.
-    #[error("{}", which_key(*.0))]
-    WhichKey(usize),
     /// Something else is under way on the same subject.
     #[error(
         "{subject} is in the middle of `{goal}`: run that command again to finish it, or give it up with `bnsd name pending --forget {subject}`"
@@ -118,36 +102,12 @@ pub enum TaskError {
         /// What was begun.
         goal: String,
     },
-    /// The same was begun with other terms.
-    #[error(
-        "{subject} was begun with {what} {before}: run the command with that, or give it up with `bnsd name pending --forget {subject}`"
-    )]
-    OtherTerms {
-        /// Name or namespace.
-        subject: String,
-        /// Which term.
-        what: String,
-        /// What it was.
-        before: String,
-    },
-    /// There is no block yet.
-    #[error(
-        "there is no block yet: mine one with `bnsd tx mine` on the embedded chain, or wait for the node. Nothing was sent"
-    )]
-    NoBlock,
-    /// The index is behind its source.
-    #[error(
-        "the index is at block {height} of {best_height}: wait until `bnsd status` shows that it is synced. Nothing was sent"
-    )]
-    Behind {
-        /// Height of the index.
-        height: u32,
-        /// Height of the source.
-        best_height: u32,
-    },
     /// What the chain, the journal or a file says contradicts itself.
     #[error("{0} cannot be: see `bnsd name pending`, and report it")]
     Contradiction(&'static str),
+    /// Something failed, for this reason.
+    #[error("{0}")]
+    Trouble(String),
     /// The wish makes no sense.
     #[error("{0}")]
     Usage(String),
@@ -182,22 +142,19 @@ impl TaskError {
             | Self::SaleTooOld
             | Self::SaleLapsed { .. }
             | Self::No(_) => Fault::Refusal,
-            Self::State(StateError::Usage(_))
-            | Self::Node(NodeError::Absent)
-            | Self::Usage(_)
-            | Self::WhichKey(_)
-            | Self::NativeSegwit(_)
-            | Self::OtherTerms { .. } => Fault::Usage,
+            Self::State(StateError::Usage(_)) | Self::Node(NodeError::Absent) | Self::Usage(_) => {
+                Fault::Usage
+            }
             _ => Fault::Trouble,
         }
     }
 }
 
-fn which_key(count: usize) -> String {
-    match count {
-        0 => "there is no key yet: make one with `bnsd keys new me`".to_owned(),
-        count => format!("there are {count} keys: say which one with --key"),
-    }
+/// What is wrong with an address or coin that is native segwit.
+pub(super) fn native_segwit(what: &str) -> TaskError {
+    TaskError::Usage(format!(
+        "{what} is native segwit, and one such input or owner voids a name operation: use an address that begins with 1, 3, m, n or 2"
+    ))
 }
 
 /// The rule, what to do, and when it would pass.

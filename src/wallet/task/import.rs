@@ -16,7 +16,7 @@ use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
 use crate::wallet::coins::{Coin, DUST, Funding};
-use crate::wallet::journal::{Attempt, Step, Task};
+use crate::wallet::journal::{Attempt, Task};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::{Operation, Unsigned};
 use crate::wallet::psbt;
@@ -193,11 +193,7 @@ impl Batches<'_> {
     /// Notes what was signed, sends it, and waits until all of it is on the chain.
     fn note(&self, operation: &str, attempt: Attempt) -> Result<(), TaskError> {
         let mut task = Task::new(&self.subject, "import");
-        task.steps.push(Step {
-            operation: operation.to_owned(),
-            attempts: vec![attempt],
-            done: None,
-        });
+        task.begin(operation, attempt);
         self.wallet.journal.store(&task)?;
         self.finish_begun()
     }
@@ -205,15 +201,14 @@ impl Batches<'_> {
     /// Sends what is noted, waits until all of it is on the chain, and strikes it off.
     fn finish_begun(&self) -> Result<(), TaskError> {
         let journal = &self.wallet.journal;
-        let Some(mut task) = journal.load(&self.subject)? else {
-            return Ok(());
-        };
-        let awaited = if task.steps.is_empty() {
-            Ok(Outcome::Sent)
-        } else {
-            let attend = &mut |_: &mut Task| Ok(Next::Wait);
-            self.wallet
-                .send_and_wait(&mut task, 0, Until::InBlock, attend)
+        let awaited = match journal.load(&self.subject)? {
+            None => return Ok(()),
+            Some(task) if task.steps.is_empty() => Ok(Outcome::Sent),
+            Some(mut task) => {
+                let attend = &mut |_: &mut Task| Ok(Next::Wait);
+                let until = Until::InBlock;
+                self.wallet.send_and_wait(&mut task, 0, until, attend)
+            }
         };
         // What was refused in a block is over too: the next run begins it anew.
         if let Ok(_) | Err(TaskError::Refused { .. }) = &awaited {

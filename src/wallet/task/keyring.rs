@@ -47,7 +47,7 @@ impl<'a> Keyring<'a> {
         }
         let files = self.vault.list()?;
         let [file] = files.as_slice() else {
-            return Err(TaskError::WhichKey(files.len()));
+            return Err(which_key(files.len()));
         };
         Ok(self.vault.lock(&file.name().parse()?)?)
     }
@@ -73,7 +73,7 @@ impl<'a> Keyring<'a> {
         let owning = locks.filter(|(reference, _)| reference.purpose == Purpose::Owner);
         let addresses: Vec<_> = owning.map(|(_, lock)| lock.address()).collect();
         if addresses.is_empty() {
-            return Err(TaskError::WhichKey(0));
+            return Err(which_key(0));
         }
         Ok(addresses)
     }
@@ -99,9 +99,16 @@ impl<'a> Keyring<'a> {
         if self.opened.borrow().iter().any(|(known, _)| known == name) {
             return Ok(());
         }
-        let passphrase = (self.ask)(name).map_err(TaskError::Locked)?;
+        let passphrase = (self.ask)(name).map_err(TaskError::Trouble)?;
         let secret = self.vault.open(name, &passphrase)?;
         self.opened.borrow_mut().push((name.to_owned(), secret));
         Ok(())
     }
+}
+
+fn which_key(count: usize) -> TaskError {
+    TaskError::Usage(match count {
+        0 => "there is no key yet: make one with `bnsd keys new me`".to_owned(),
+        count => format!("there are {count} keys: say which one with --key"),
+    })
 }

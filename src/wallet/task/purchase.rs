@@ -1,5 +1,6 @@
 //! The buyer's part of a sale: coins into the offer, the last signature, and the payment back if time runs out.
 
+use std::ops::ControlFlow;
 use std::thread::sleep;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use super::wallet::{Means, Until, Wallet};
 use crate::bns::Name;
 use crate::bns::address::Address;
 use crate::wallet::coins::{self, ChangeOutput, Coin, Funding};
-use crate::wallet::journal::{Attempt, Step, Task};
+use crate::wallet::journal::{Attempt, Task};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::Unsigned;
 use crate::wallet::psbt;
@@ -147,15 +148,10 @@ impl Purchase<'_> {
         let unsigned = sale.psbt.unsigned_tx.compute_ntxid().to_string();
         let mut task = wallet.task(subject, "buy", &[("sale", unsigned)])?;
         if task.steps.is_empty() {
-            let attempt = match self.sign(sale)? {
-                Signed::Attempt(attempt) => attempt,
-                Signed::Not(psbt) => return Ok(Outcome::Shown(Box::new(psbt))),
-            };
-            task.steps.push(Step {
-                operation: "NAME_TRANSFER".to_owned(),
-                attempts: vec![attempt],
-                done: None,
-            });
+            match self.sign(sale)? {
+                ControlFlow::Continue(attempt) => task.begin("NAME_TRANSFER", attempt),
+                ControlFlow::Break(psbt) => return Ok(Outcome::Shown(Box::new(psbt))),
+            }
             wallet.journal.store(&task)?;
         }
         let mut judged = None;
@@ -168,8 +164,8 @@ impl Purchase<'_> {
         Ok(outcome)
     }
 
-    /// The sale signed by both, everything about it checked.
-    fn sign(&self, mut sale: Sale) -> Result<Signed, TaskError> {
+    /// The sale signed by both, everything about it checked; as it came if it is only to be looked at.
+    fn sign(&self, sale: Sale) -> Result<ControlFlow<Psbt, Attempt>, TaskError> {
         let (wallet, terms) = (self.wallet, self.terms()?);
         sale.check(wallet, terms)?;
         let chain = wallet.synced_chain()?;
@@ -179,17 +175,14 @@ impl Purchase<'_> {
         let fee = self.check_fee(&sale, terms)?;
         wallet.judge(vec![vec![sale.proposed(None)]], self.name.as_str())?;
         if self.means.until == Until::Drafted {
-            return Ok(Signed::Not(sale.psbt));
+            return Ok(ControlFlow::Break(sale.psbt));
         }
-        let keys = wallet
-            .keyring
-            .signing_keys(std::slice::from_ref(&self.buyer))?;
-        psbt::sign(&mut sale.psbt, &keys)?;
-        let signed = psbt::finish(&sale.psbt)?;
+        let ours = std::slice::from_ref(&self.buyer);
+        let signed = psbt::sign_and_finish(sale.psbt, &wallet.keyring.signing_keys(ours)?)?;
         let rate = fee / signed.weight();
         let height = chain.height.unwrap_or(0);
         let attempt = Attempt::new(height, expires, rate, vec![signed], &sale.spent);
-        Ok(Signed::Attempt(attempt))
+        Ok(ControlFlow::Continue(attempt))
     }
 
     /// Everything that the buyer gives is the price or the miners', and of that not too much.
@@ -243,7 +236,7 @@ impl Purchase<'_> {
         let refund = self.refund(noted(task)?)?;
         let txid = refund.compute_txid();
         let end = Instant::now() + PATIENCE;
-        while let Err(error) = wallet.node.send(std::slice::from_ref(&refund)) {
+        while let Err(error) = wallet.node()?.send(std::slice::from_ref(&refund)) {
             // Perhaps the sale is in a block that is not indexed yet.
             if let Some(accepted) = wallet.found(task, 0)? {
                 return Ok(Outcome::Accepted(accepted));
@@ -251,7 +244,7 @@ impl Purchase<'_> {
             if Instant::now() > end {
                 return Err(error.into());
             }
-            sleep(wallet.node.pace());
+            sleep(wallet.node()?.pace());
         }
         wallet.journal.remove(&task.subject)?;
         Err(TaskError::SaleLapsed { txid })
@@ -286,12 +279,6 @@ impl Purchase<'_> {
             rate,
         })
     }
-}
-
-enum Signed {
-    Attempt(Attempt),
-    /// It was only to be looked at.
-    Not(Psbt),
 }
 
 const NOT_NOTED: TaskError = TaskError::Contradiction("a purchase without a sale");

@@ -55,9 +55,7 @@ impl Wallet<'_> {
         let locks = [seller];
         let coins = self.coins(&locks, means, name.as_str())?;
         let smallest = coins.into_iter().min_by_key(|coin| coin.output.value);
-        let coin = smallest.ok_or_else(|| TaskError::NoCoins {
-            address: self.text(terms.seller),
-        })?;
+        let coin = smallest.ok_or_else(|| TaskError::NoCoins(self.text(terms.seller)))?;
         let quoted = self.synced_chain()?.consensus_hash;
         let outputs = self.outputs(name, terms, quoted, coin.output.value)?;
         Ok(self.psbt(&Unsigned::exactly(&[coin], outputs), &locks))
@@ -179,7 +177,7 @@ impl Sale {
 
     /// Every input of `script` spends what it says, and that is still there.
     pub fn check_coins(&self, wallet: &Wallet<'_>, scripts: &[ScriptBuf]) -> Result<(), TaskError> {
-        let known = wallet.node.coins(scripts)?;
+        let known = wallet.node()?.coins(scripts)?;
         let inputs = self.psbt.unsigned_tx.input.iter().zip(&self.spent);
         for (input, spent) in inputs.filter(|(_, spent)| scripts.contains(&spent.script_pubkey)) {
             let is_there = known

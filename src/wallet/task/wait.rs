@@ -99,7 +99,7 @@ impl Wallet<'_> {
             if until == Until::Sent && sending.refusal.is_none() {
                 return Ok(Outcome::Sent);
             }
-            sleep(self.node.pace());
+            sleep(self.node()?.pace());
         }
     }
 
@@ -159,7 +159,7 @@ impl Wallet<'_> {
             let txid = transaction.compute_txid();
             let output = transaction.output.first().into_iter();
             let scripts: Vec<_> = output.map(|output| output.script_pubkey.clone()).collect();
-            let coins = self.node.coins(&scripts)?;
+            let coins = self.node()?.coins(&scripts)?;
             if coins.iter().any(|(outpoint, _)| outpoint.txid == txid) {
                 return Ok(Standing::Accepted(Accepted {
                     operation: step.operation.clone(),
@@ -181,24 +181,24 @@ impl Wallet<'_> {
     }
 
     /// Whether the node takes an earlier attempt.
-    fn takes_earlier(&self, task: &Task, index: usize) -> bool {
+    fn takes_earlier(&self, task: &Task, index: usize) -> Result<bool, TaskError> {
         let attempts = task.steps.get(index).map(|step| step.attempts.as_slice());
-        let mut earlier = attempts.unwrap_or_default().iter().rev().skip(1);
-        earlier.any(|attempt| {
-            attempt.form.is_signed() && self.node.send(&attempt.transactions).is_ok()
-        })
+        let earlier = attempts.unwrap_or_default().iter().rev().skip(1);
+        let node = self.node()?;
+        let mut signed = earlier.filter(|attempt| attempt.form.is_signed());
+        Ok(signed.any(|attempt| node.send(&attempt.transactions).is_ok()))
     }
 
     /// Sends transactions together, or one by one where the node refuses one of them; the last refusal.
     fn send_all(&self, transactions: &[Transaction]) -> Result<Option<(Txid, String)>, TaskError> {
-        let mut refusal = match self.node.send(transactions) {
+        let mut refusal = match self.node()?.send(transactions) {
             Err(NodeError::Refused { txid, reason }) => Some((txid, reason)),
             sent => return Ok(sent.map(|()| None)?),
         };
         if let [_, _, ..] = transactions {
             refusal = None;
             for transaction in transactions {
-                match self.node.send(std::slice::from_ref(transaction)) {
+                match self.node()?.send(std::slice::from_ref(transaction)) {
                     Err(NodeError::Refused { txid, reason }) => refusal = Some((txid, reason)),
                     sent => sent?,
                 }
@@ -268,7 +268,7 @@ impl Sending {
                 if !chain.synced || chain.height < Some(refusal.best_height) {
                     return Ok(());
                 }
-                if !wallet.takes_earlier(task, index) {
+                if !wallet.takes_earlier(task, index)? {
                     return Err(TaskError::Lost {
                         txid: refusal.txid,
                         reason: refusal.reason.clone(),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bitcoin::{OutPoint, Script, ScriptBuf, Txid};
 
-use super::error::TaskError;
+use super::error::{TaskError, native_segwit};
 use super::keyring::Keyring;
 use super::state::{ChainFacts, ChainState};
 use crate::bns::address::{Address, AddressVersions};
@@ -14,7 +14,7 @@ use crate::bns::{Name, NamespaceId};
 use crate::wallet::fee::FeePolicy;
 use crate::wallet::journal::Journal;
 use crate::wallet::lock::Lock;
-use crate::wallet::node::Node;
+use crate::wallet::node::{Node, NodeError};
 use crate::wallet::operation::Fee;
 use crate::wallet::vault::Reference;
 
@@ -27,8 +27,8 @@ const INDEX_PACE: Duration = Duration::from_millis(50);
 pub struct Wallet<'a> {
     /// What the rules look at.
     pub state: Box<dyn ChainState + 'a>,
-    /// Supplies coins and takes transactions.
-    pub node: Box<dyn Node + 'a>,
+    /// Supplies coins and takes transactions, or the reason why there is none.
+    pub node: Result<Box<dyn Node + 'a>, NodeError>,
     /// The keys.
     pub keyring: Keyring<'a>,
     /// What is under way.
@@ -94,7 +94,12 @@ pub enum Until {
     InBlock,
 }
 
-impl Wallet<'_> {
+impl<'a> Wallet<'a> {
+    /// The node.
+    pub fn node(&self) -> Result<&(dyn Node + 'a), NodeError> {
+        self.node.as_deref().map_err(Clone::clone)
+    }
+
     /// The facts of the chain once the index is at its tip: on an older state, rules would be judged wrongly, and a
     /// consensus hash that is quoted would be too old.
     pub fn synced_chain(&self) -> Result<ChainFacts, TaskError> {
@@ -104,13 +109,15 @@ impl Wallet<'_> {
             match chain.height {
                 Some(_) if chain.synced => return Ok(chain),
                 _ if Instant::now() <= end => sleep(INDEX_PACE),
-                None => return Err(TaskError::NoBlock),
+                None => {
+                    let text = "there is no block yet: mine one with `bnsd tx mine` on the embedded chain, or wait for the node. Nothing was sent";
+                    return Err(TaskError::Trouble(text.to_owned()));
+                }
                 Some(height) => {
-                    let best_height = chain.best_height;
-                    return Err(TaskError::Behind {
-                        height,
-                        best_height,
-                    });
+                    return Err(TaskError::Trouble(format!(
+                        "the index is at block {height} of {}: wait until `bnsd status` shows that it is synced. Nothing was sent",
+                        chain.best_height
+                    )));
                 }
             }
         }
@@ -120,11 +127,9 @@ impl Wallet<'_> {
     pub fn address(&self, text: &str) -> Result<Address, TaskError> {
         Address::decode(text, self.versions).ok_or_else(|| {
             let lower = text.to_ascii_lowercase();
-            let is_native = ["bc1", "tb1", "bcrt1"]
-                .iter()
-                .any(|it| lower.starts_with(it));
-            if is_native {
-                TaskError::NativeSegwit(text.to_owned())
+            let native = ["bc1", "tb1", "bcrt1"];
+            if native.iter().any(|start| lower.starts_with(start)) {
+                native_segwit(text)
             } else {
                 TaskError::Usage(format!("{text:?} is no address of this network"))
             }
@@ -166,7 +171,10 @@ impl Wallet<'_> {
         }
         self.keyring.owner(script)?.ok_or_else(|| {
             let holder = Address::of_script(script.as_bytes()).map(|holder| self.text(holder));
-            TaskError::NotOurs(holder.unwrap_or_default())
+            TaskError::Trouble(format!(
+                "no key here is the owner {}: add it with `bnsd keys import`",
+                holder.unwrap_or_default()
+            ))
         })
     }
 

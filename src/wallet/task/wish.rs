@@ -121,31 +121,25 @@ impl Wish {
 
     /// What is wanted, in one word: that of the command.
     pub(super) fn goal(&self) -> &'static str {
-        match self {
-            Self::Register { .. } => "register",
-            Self::Update { .. } => "update",
-            Self::Transfer { .. } => "transfer",
-            Self::Renew { .. } => "renew",
-            Self::Revoke { .. } => "revoke",
-            Self::Import { .. } => "import",
-            Self::PreorderNamespace { .. } => "preorder",
-            Self::RevealNamespace { .. } => "reveal",
-            Self::OpenNamespace { .. } => "ready",
-        }
+        self.goal_and_operations().0
     }
 
     /// The operations that it takes, in order.
     pub(super) fn operations(&self) -> &'static [&'static str] {
+        self.goal_and_operations().1
+    }
+
+    fn goal_and_operations(&self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Register { .. } => &[PREORDER, REGISTRATION],
-            Self::Update { .. } => &["NAME_UPDATE"],
-            Self::Transfer { .. } => &["NAME_TRANSFER"],
-            Self::Renew { .. } => &["NAME_RENEWAL"],
-            Self::Revoke { .. } => &["NAME_REVOKE"],
-            Self::Import { .. } => &["NAME_IMPORT"],
-            Self::PreorderNamespace { .. } => &["NAMESPACE_PREORDER"],
-            Self::RevealNamespace { .. } => &["NAMESPACE_REVEAL"],
-            Self::OpenNamespace { .. } => &["NAMESPACE_READY"],
+            Self::Register { .. } => ("register", &[PREORDER, REGISTRATION]),
+            Self::Update { .. } => ("update", &["NAME_UPDATE"]),
+            Self::Transfer { .. } => ("transfer", &["NAME_TRANSFER"]),
+            Self::Renew { .. } => ("renew", &["NAME_RENEWAL"]),
+            Self::Revoke { .. } => ("revoke", &["NAME_REVOKE"]),
+            Self::Import { .. } => ("import", &["NAME_IMPORT"]),
+            Self::PreorderNamespace { .. } => ("preorder", &["NAMESPACE_PREORDER"]),
+            Self::RevealNamespace { .. } => ("reveal", &["NAMESPACE_REVEAL"]),
+            Self::OpenNamespace { .. } => ("ready", &["NAMESPACE_READY"]),
         }
     }
 
@@ -161,11 +155,8 @@ impl Wish {
                 zonefile: hash,
                 ..
             } => {
-                let terms = [sent_by, ("owner", or_sender(owner))];
-                terms
-                    .into_iter()
-                    .chain(hash.as_ref().map(zonefile))
-                    .collect()
+                let terms = [sent_by, ("owner", or_sender(owner))].into_iter();
+                terms.chain(hash.as_ref().map(zonefile)).collect()
             }
             Self::Update { zonefile: hash, .. } => vec![zonefile(hash)],
             Self::Transfer { to, .. } => vec![("new owner", wallet.text(*to))],
@@ -205,6 +196,7 @@ impl Wish {
 pub(super) struct Plan<'w> {
     pub wallet: &'w Wallet<'w>,
     pub wish: &'w Wish,
+    pub means: &'w Means,
     pub sender: Lock,
     /// In the reference's words.
     pub operation: &'static str,
