@@ -37,12 +37,11 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         let problem = || NotANetwork(text.to_owned());
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
+        let (address, bits) = text
+            .split_once('/')
+            .map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| problem())?;
-        let longest = width(address);
+        let (longest, _) = masked(address, 0);
         let bits = bits
             .map_or(Ok(longest), str::parse)
             .map_err(|_| problem())?;
@@ -56,26 +55,18 @@ impl FromStr for Network {
 impl Network {
     /// Whether an address begins like the network's.
     pub fn contains(&self, address: IpAddr) -> bool {
-        width(self.address) == width(address)
-            && masked(self.address, self.bits) == masked(address, self.bits)
+        masked(self.address, self.bits) == masked(address, self.bits)
     }
 }
 
-fn width(address: IpAddr) -> u8 {
-    match address {
-        IpAddr::V4(_) => 32,
-        IpAddr::V6(_) => 128,
-    }
-}
-
-/// The first `bits` of an address, the rest 0.
-fn masked(address: IpAddr, bits: u8) -> u128 {
+/// How long an address is in bits, and its first `bits`, the rest 0.
+fn masked(address: IpAddr, bits: u8) -> (u8, u128) {
     let (value, width) = match address {
-        IpAddr::V4(v4) => (u128::from(u32::from(v4)), 32_u32),
+        IpAddr::V4(v4) => (u128::from(u32::from(v4)), 32_u8),
         IpAddr::V6(v6) => (u128::from(v6), 128),
     };
-    let dropped = width - u32::from(bits).min(width);
-    value.checked_shr(dropped).unwrap_or(0)
+    let dropped = width.saturating_sub(bits);
+    (width, value.checked_shr(dropped.into()).unwrap_or(0))
 }
 
 /// What is done with somebody's packet or connection.
@@ -146,30 +137,24 @@ impl Access {
         if listener.is_loopback() {
             return Admission::Dropped;
         }
-        if self.networks.iter().any(|network| network.contains(client)) {
-            Admission::Welcome
-        } else {
-            Admission::Refused
+        match self.networks.iter().any(|network| network.contains(client)) {
+            true => Admission::Welcome,
+            false => Admission::Refused,
         }
     }
 
     /// Every second packet beyond the rate is dropped, the others are sent to TCP.
     fn spend(&self, client: IpAddr, now: Duration) -> Admission {
         // Whoever has an IPv6 address usually has a /64 of them.
-        let source = match client {
-            IpAddr::V4(_) => (4, masked(client, 32)),
-            IpAddr::V6(_) => (6, masked(client, 64)),
-        };
+        let mut source = masked(client, if client.is_ipv4() { 32 } else { 64 });
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.second != now.as_secs() {
             used.second = now.as_secs();
             used.sources.clear();
         }
-        let source = if used.sources.len() < SOURCES_MAX || used.sources.contains_key(&source) {
-            source
-        } else {
-            (0, 0)
-        };
+        if used.sources.len() >= SOURCES_MAX && !used.sources.contains_key(&source) {
+            source = (0, 0);
+        }
         let count = used.sources.entry(source).or_insert(0);
         *count = count.saturating_add(1);
         match count.checked_sub(self.rate) {

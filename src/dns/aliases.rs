@@ -46,7 +46,12 @@ impl AliasWalk {
             return Some(Answer::endless_aliases());
         }
         let Some(target) = answer.chase.take() else {
-            return Some(self.merge_checked(answer, policy));
+            // A zone file must not lead to this machine by way of `localhost`.
+            let led_here = self.provenance.is_some() && answer.provenance == Provenance::Local;
+            if led_here && !policy.allows_private(&self.asked) {
+                answer.answers.retain(|record| !is_private_record(record));
+            }
+            return Some(self.merge(answer));
         };
         self.heights = self.heights.and(answer.heights);
         self.move_to(target, answer.answers, answer.provenance);
@@ -59,15 +64,6 @@ impl AliasWalk {
         self.found.extend(way);
         self.provenance = Some(self.least(provenance));
         self.question.name = target;
-    }
-
-    /// A zone file must not lead to this machine by way of `localhost`.
-    fn merge_checked(&mut self, mut answer: Answer, policy: &Policy) -> Answer {
-        let led_here = self.provenance.is_some() && answer.provenance == Provenance::Local;
-        if led_here && !policy.allows_private(&self.asked) {
-            answer.answers.retain(|record| !is_private_record(record));
-        }
-        self.merge(answer)
     }
 
     /// `answer` with what was found on the way before it.

@@ -76,10 +76,7 @@ impl BindError {
 }
 
 /// The sockets of one address.
-pub(super) struct Bound {
-    pub(super) tcp: TcpListener,
-    pub(super) udp: Vec<UdpSocket>,
-}
+pub(super) type Bound = (TcpListener, Vec<UdpSocket>);
 
 /// Takes addresses for plain DNS. A loopback address that the machine does not have is left out if there are others.
 pub(super) fn bind_all(
@@ -110,7 +107,7 @@ fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Bound, BindError> {
         let actual = tcp.local_addr().map_err(fail)?;
         let udp = (0..udp_sockets).map(|_| udp_socket(actual));
         match udp.collect::<io::Result<Vec<_>>>() {
-            Ok(udp) => return Ok(Bound { tcp, udp }),
+            Ok(udp) => return Ok((tcp, udp)),
             Err(error)
                 if address.port() == 0
                     && error.kind() == io::ErrorKind::AddrInUse
@@ -125,17 +122,16 @@ fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Bound, BindError> {
 
 /// Takes an address for connections.
 pub(super) fn tcp_socket(address: SocketAddr) -> Result<TcpListener, BindError> {
-    listen(address).map_err(|error| BindError::new(address, error))
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-    socket.set_nonblocking(true)?;
-    // A restart must not wait for the old connections to fade.
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    let listen = || {
+        let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+        socket.set_nonblocking(true)?;
+        // A restart must not wait for the old connections to fade.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    listen().map_err(|error| BindError::new(address, error))
 }
 
 fn udp_socket(address: SocketAddr) -> io::Result<UdpSocket> {

@@ -54,26 +54,18 @@ impl Busiest {
 
     fn count_at(&self, name: &DnsName, now: Instant) {
         let mut place = self.lock();
-        let Some(table) = place.as_mut() else {
-            return;
-        };
-        if now.duration_since(table.looked) > FORGET {
-            *place = None;
+        if place.take_if(|table| table.is_forgotten(now)).is_some() {
             self.watched.store(false, Ordering::Relaxed);
-            return;
         }
-        table.decay(now);
-        table.add(name.to_lowercase());
+        if let Some(table) = place.as_mut() {
+            table.decay(now);
+            table.add(name.to_lowercase());
+        }
     }
 
     fn look_at(&self, most: usize, now: Instant) -> Vec<(DnsName, f64)> {
         let mut place = self.lock();
-        if place
-            .as_ref()
-            .is_some_and(|table| now.duration_since(table.looked) > FORGET)
-        {
-            *place = None;
-        }
+        place.take_if(|table| table.is_forgotten(now));
         let table = place.get_or_insert_with(|| Table {
             looked: now,
             decayed: now,
@@ -94,6 +86,10 @@ impl Busiest {
 }
 
 impl Table {
+    fn is_forgotten(&self, now: Instant) -> bool {
+        now.duration_since(self.looked) > FORGET
+    }
+
     /// Once a second is often enough for a list that people read.
     fn decay(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.decayed);

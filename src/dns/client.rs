@@ -18,18 +18,6 @@ pub enum Transport {
     Control,
 }
 
-impl Transport {
-    /// Whether a connection of DNS messages can idle (RFC 7828 §3).
-    pub fn is_stream(self) -> bool {
-        matches!(self, Self::Tcp | Self::Tls)
-    }
-
-    /// Whether the length of an answer is all that others can see (RFC 7830 §6).
-    pub fn is_encrypted(self) -> bool {
-        matches!(self, Self::Tls | Self::Https)
-    }
-}
-
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {

@@ -201,14 +201,10 @@ fn query(head: &Parts, body: Option<Bytes>) -> Result<Bytes, Refusal> {
 }
 
 fn from_url(uri: &Uri) -> Result<Bytes, Refusal> {
-    let parameters = uri.query().unwrap_or_default().split('&');
-    let encoded = parameters
-        .filter_map(|parameter| parameter.strip_prefix("dns="))
-        .next();
-    let decoded = encoded.and_then(decode);
-    decoded
-        .map(Bytes::from)
-        .ok_or(Refusal(StatusCode::BAD_REQUEST, "no message in dns="))
+    let mut parameters = uri.query().unwrap_or_default().split('&');
+    let encoded = parameters.find_map(|parameter| parameter.strip_prefix("dns="));
+    let decoded = encoded.and_then(decode).map(Bytes::from);
+    decoded.ok_or(Refusal(StatusCode::BAD_REQUEST, "no message in dns="))
 }
 
 /// Base64url without padding (RFC 8484 §4.1.1), of no more than a message.

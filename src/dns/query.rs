@@ -37,7 +37,7 @@ pub struct Query {
 }
 
 /// The client's side of EDNS. Options other than these are ignored, and none is ever echoed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClientEdns {
     /// Largest UDP answer it takes, at least 512.
     pub payload: u16,
@@ -51,23 +51,19 @@ pub struct ClientEdns {
     pub padding: bool,
 }
 
-/// The cookie of a query cannot be read (RFC 7873 §5.2.2).
-struct MalformedCookie;
-
 impl ClientEdns {
-    fn read(edns: &Edns) -> Result<Self, MalformedCookie> {
+    /// Fails with the response code for a cookie that cannot be read (RFC 7873 §5.2.2).
+    fn read(edns: &Edns) -> Result<Self, ResponseCode> {
         let mut found = Self {
             payload: edns.max_payload(),
             dnssec_ok: edns.flags().dnssec_ok,
-            cookie: None,
-            keepalive: false,
-            padding: false,
+            ..Self::default()
         };
         for (_, option) in edns.options().as_ref() {
             match option {
                 // The first cookie counts (RFC 7873 §5.2).
                 EdnsOption::Unknown(option::COOKIE, data) if found.cookie.is_none() => {
-                    found.cookie = Some(ClientCookie::parse(data).ok_or(MalformedCookie)?);
+                    found.cookie = Some(ClientCookie::parse(data).ok_or(ResponseCode::FormErr)?);
                 }
                 EdnsOption::Unknown(option::KEEPALIVE, _) => found.keepalive = true,
                 EdnsOption::Unknown(option::PADDING, _) => found.padding = true,
@@ -130,7 +126,7 @@ fn judge(mut query: Query, message: &Message) -> Decoded {
     query.question = message.queries.first().cloned();
     match message.edns.as_ref().map(ClientEdns::read).transpose() {
         Ok(edns) => query.edns = edns,
-        Err(MalformedCookie) => return Decoded::Rejected(query, ResponseCode::FormErr),
+        Err(rcode) => return Decoded::Rejected(query, rcode),
     }
     if message.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
         return Decoded::Rejected(query, ResponseCode::BADVERS);

@@ -119,17 +119,6 @@ impl Content {
 }
 
 impl KeptReply {
-    /// A reply that is to be kept.
-    pub(super) fn new(content: Content, outcome: Outcome, basis: Basis) -> Self {
-        let checked = AtomicU64::new(basis.generation);
-        Self {
-            content,
-            outcome,
-            basis,
-            checked,
-        }
-    }
-
     /// Whether its zone file has to be looked at again.
     fn is_due(&self, now: Duration) -> bool {
         self.basis.subjects.zonefile_read && now.saturating_sub(self.basis.made) >= REREAD_AFTER
@@ -163,7 +152,13 @@ impl Replies {
     }
 
     /// Keeps a reply.
-    pub(super) fn keep(&self, key: &[u8], reply: KeptReply) {
+    pub(super) fn keep(&self, key: &[u8], content: Content, outcome: Outcome, basis: Basis) {
+        let reply = KeptReply {
+            checked: AtomicU64::new(basis.generation),
+            content,
+            outcome,
+            basis,
+        };
         self.kept.insert(key.into(), Arc::new(reply));
     }
 
@@ -199,10 +194,8 @@ impl Replies {
             return false;
         }
         let checked = kept.checked.load(Ordering::Relaxed);
-        if checked == generation {
-            return true;
-        }
-        let unchanged = self.changes().spare(&kept.basis.subjects, checked);
+        let unchanged =
+            checked == generation || self.changes().spare(&kept.basis.subjects, checked);
         if unchanged {
             kept.checked.fetch_max(generation, Ordering::Relaxed);
         }
@@ -263,7 +256,7 @@ mod tests {
             generation,
             made: Duration::ZERO,
         };
-        replies.keep(KEY, KeptReply::new(content, Outcome::Answered, basis));
+        replies.keep(KEY, content, Outcome::Answered, basis);
     }
 
     #[test]

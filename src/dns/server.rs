@@ -80,9 +80,9 @@ impl Server {
             listeners: Vec::new(),
             tcp_connections: options.tcp_connections.min(connections_possible()),
         };
-        for bound in bind_all(&options.listen, options.udp_sockets)? {
-            server.udp.extend(bound.udp);
-            server.listeners.push((bound.tcp, Protocol::Tcp));
+        for (tcp, udp) in bind_all(&options.listen, options.udp_sockets)? {
+            server.udp.extend(udp);
+            server.listeners.push((tcp, Protocol::Tcp));
         }
         if let Some(tls) = &options.tls {
             server.listen(

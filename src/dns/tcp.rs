@@ -147,7 +147,7 @@ impl<'a, P: Snapshots> Conversation<'a, P> {
     /// Handles the queries that have arrived whole, as far as the bounds allow.
     fn handle_queries(&mut self) {
         while self.waiting.len() < IN_FLIGHT_MAX
-            && !self.replies.are_many()
+            && self.replies.ready.len() < WRITE
             && let Some(query) = self.queries.incoming.next()
         {
             let (handler, busy) = (self.handler, self.activity.begin());
@@ -176,11 +176,6 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    /// Whether they should go before more are made.
-    fn are_many(&self) -> bool {
-        self.ready.len() >= WRITE
-    }
-
     /// Takes the one that was made.
     fn add(&mut self) {
         frame::push(&self.next, &mut self.ready);

@@ -4,7 +4,7 @@
 //! reply would cost two more system calls, and often the wake-up of another thread.
 
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Shutdown, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use super::access::{Access, Admission};
 use super::batch::{Batch, send_one};
 use super::client::{Client, Transport};
-use super::handler::{Handled, Handler, Pending};
+use super::handler::{Handled, Handler};
 use crate::resolver::Snapshots;
 use crate::worker::{Crew, Tasks};
 
@@ -127,8 +127,7 @@ impl<P: Snapshots> Loop<P> {
             transport: Transport::Udp,
         };
         let elapsed = || self.start.elapsed();
-        let admission = self.access.admit(client.address, self.listener, elapsed);
-        let handled = match admission {
+        let handled = match self.access.admit(client.address, self.listener, elapsed) {
             Admission::Welcome => self.handler.handle(query, client, reply),
             Admission::Refused => self.handler.refuse(query, client, reply),
             Admission::Slowed => self.handler.send_to_tcp(query, client, reply),
@@ -139,22 +138,14 @@ impl<P: Snapshots> Loop<P> {
             Handled::Ready => batch.keep_reply(),
             Handled::Pending(pending) => {
                 let (socket, handler) = (Arc::clone(&self.socket), Arc::clone(&self.handler));
-                self.waiting
-                    .spawn(finish(socket, handler, *pending, source));
+                self.waiting.spawn(async move {
+                    let mut reply = Vec::new();
+                    handler.finish(*pending, &mut reply).await;
+                    send_one(&socket, &reply, source);
+                });
             }
         }
     }
-}
-
-async fn finish<P: Snapshots>(
-    socket: Arc<UdpSocket>,
-    handler: Arc<Handler<P>>,
-    pending: Pending,
-    client: SocketAddr,
-) {
-    let mut reply = Vec::new();
-    handler.finish(pending, &mut reply).await;
-    send_one(&socket, &reply, client);
 }
 
 #[cfg(test)]

@@ -89,20 +89,17 @@ impl Wait {
 
     /// Takes a packet in; the end of the wait, if it is one.
     pub fn take(&mut self, verdict: Verdict) -> Option<Result<Judged, Failed>> {
-        match verdict {
+        let hint = match verdict {
             Verdict::Accepted(judged) => return Some(Ok(*judged)),
             Verdict::Truncated => return Some(Err(Failed::Truncated)),
             Verdict::Foreign => return None,
-            Verdict::WrongCase => self.note(Failed::WrongCase),
-            Verdict::Headless => self.note(Failed::Headless),
-        }
-        None
-    }
-
-    fn note(&mut self, hint: Failed) {
+            Verdict::WrongCase => Failed::WrongCase,
+            Verdict::Headless => Failed::Headless,
+        };
         if self.hint == Failed::Timeout {
             self.deadline = self.deadline.min(Instant::now() + GRACE);
             self.hint = hint;
         }
+        None
     }
 }

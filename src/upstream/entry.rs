@@ -125,7 +125,10 @@ impl Entry {
         spelt_out.for_each(|record| lower_labels(&mut message, record.start));
         let lifetime = lifetime(&message, walk, kind, names.last()?);
         let ttls = walk.records.iter().map(|record| record.ttl_at as u16);
-        let targets = names.iter().skip(1).filter_map(|name| decode_name(name));
+        let targets = names
+            .iter()
+            .skip(1)
+            .filter_map(|name| DnsName::read(&mut BinDecoder::new(name)).ok());
         Some(Self {
             ttls: ttls.collect(),
             question_end: walk.question_end as u16,
@@ -251,8 +254,4 @@ fn without_opt(judged: &Judged) -> (Vec<u8>, Walk) {
     let additionals = walk.section(Section::Additional).count() as u16;
     Header::edit(&mut bytes, |header| header.counts[3] = additionals);
     (bytes, walk)
-}
-
-fn decode_name(wire: &[u8]) -> Option<DnsName> {
-    DnsName::read(&mut BinDecoder::new(wire)).ok()
 }

@@ -71,13 +71,11 @@ impl Forwarder {
         let mut bytes = Vec::new();
         file.take(self.file_max() as u64 * 2)
             .read_to_end(&mut bytes)?;
-        let Some((body, digest)) = bytes.split_last_chunk::<DIGEST>() else {
-            return Err(FileError::Damaged);
-        };
-        if sha256::Hash::hash(body).as_byte_array() != digest {
-            return Err(FileError::Damaged);
-        }
-        self.take_body(body).ok_or(FileError::Damaged)
+        let whole = bytes
+            .split_last_chunk::<DIGEST>()
+            .filter(|(body, digest)| sha256::Hash::hash(body).as_byte_array() == *digest);
+        let taken = whole.and_then(|(body, _)| self.take_body(body));
+        taken.ok_or(FileError::Damaged)
     }
 
     fn take_body(&self, body: &[u8]) -> Option<usize> {

@@ -112,10 +112,8 @@ impl Group {
 }
 
 fn patience(config: &UpstreamConfig, round: usize) -> Duration {
-    let all = match config.is_encrypted() {
-        true => ENCRYPTED,
-        false => PLAIN,
-    };
+    let is_encrypted = config.is_encrypted();
+    let all = if is_encrypted { ENCRYPTED } else { PLAIN };
     all.get(round).copied().unwrap_or_default()
 }
 

@@ -36,7 +36,7 @@ impl Https {
         let tasks = Tasks::new("an HTTPS connection to an upstream");
         let (requests, conversation) = http2::handshake(tasks.clone(), TokioIo::new(connection))
             .await
-            .map_err(|error| broken(&error))?;
+            .map_err(broken)?;
         tasks.spawn(async move {
             if let Err(error) = conversation.await {
                 tracing::debug!("an HTTPS connection to an upstream ended: {error}");
@@ -57,14 +57,11 @@ impl Https {
     ) -> Result<(Judged, u32), Failed> {
         sent.set_id(0);
         let request = request(&sent, uri, method)?;
-        let response = match self.requests.send_request(request).await {
-            Ok(response) => response,
-            Err(_) => return Err(Failed::Closed),
-        };
+        let response = self.requests.send_request(request).await;
+        let response = response.map_err(|_| Failed::Closed)?;
         let age = accept(&response)?;
         let body = to_bytes(Body::new(response.into_body()), MESSAGE_MAX).await;
-        let body = body.map_err(|error| Failed::Unreachable(error.to_string()))?;
-        match judge(&sent, &body) {
+        match judge(&sent, &body.map_err(broken)?) {
             Verdict::Accepted(judged) => Ok((*judged, age)),
             Verdict::Headless => Err(Failed::Headless),
             Verdict::WrongCase => Err(Failed::WrongCase),
@@ -81,7 +78,7 @@ impl Connection for Https {
     }
 }
 
-fn broken(error: &hyper::Error) -> Failed {
+fn broken(error: impl ToString) -> Failed {
     Failed::Unreachable(error.to_string())
 }
 
@@ -100,7 +97,7 @@ fn request(sent: &Sent, uri: &str, method: Method) -> Result<Request<Body>, Fail
             .header(CONTENT_TYPE, MEDIA_TYPE)
             .body(Body::from(sent.bytes.clone())),
     };
-    request.map_err(|error| Failed::Unreachable(error.to_string()))
+    request.map_err(broken)
 }
 
 /// The Age of an HTTP response, or why it holds no message.

@@ -89,7 +89,7 @@ impl Sent {
 
     /// The ID.
     pub fn id(&self) -> u16 {
-        wire::id(&self.bytes).unwrap_or_default()
+        Header::read(&self.bytes).map_or(0, |header| header.id)
     }
 
     /// Puts another ID in: connections give out their own, DoH has 0 (RFC 8484 §4.1).

@@ -67,8 +67,7 @@ impl Plain {
                 Err(failed) => failed,
             };
             match failed {
-                Failed::Truncated if !way.tcp => way.tcp = true,
-                Failed::WrongCase if !way.tcp => way.tcp = true,
+                Failed::Truncated | Failed::WrongCase if !way.tcp => way.tcp = true,
                 // Only TCP, which nobody beside the path can forge, may do without the letters.
                 Failed::WrongCase if way.letters == Letters::Mixed => way.letters = Letters::Lower,
                 Failed::Headless if way.edns => way.edns = false,

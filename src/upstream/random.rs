@@ -27,7 +27,7 @@ pub fn port() -> u16 {
 const FIRST_PORT: u16 = 10_000;
 
 /// Gives the letters of a name in wire form random case (draft-vixie-dnsext-dns0x20).
-pub fn mix_case(name: &mut [u8]) {
+pub(super) fn mix_case(name: &mut [u8]) {
     let random: [u8; 32] = bytes();
     for (index, byte) in name.iter_mut().enumerate() {
         let bit = random

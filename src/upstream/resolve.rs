@@ -12,7 +12,7 @@ use super::ask::Ask;
 use super::attempt::Budget;
 use super::entry::{Channel, Entry};
 use super::error::ForwardError;
-use super::flight::{Flight, Landed, Outcome};
+use super::flight::{Flight, Landed, Outcome, Pilot};
 use super::forwarder::Forwarder;
 use super::group::{Group, TRIES};
 use super::message::Judged;
@@ -23,16 +23,19 @@ impl Forwarder {
     pub(super) fn fly(self: &Arc<Self>, ask: &Ask, packets: u8) -> Flight {
         let (flight, pilot) = self.flights.join(ask.key());
         match pilot {
-            Some(pilot) => {
-                let (forwarder, ask) = (Arc::clone(self), ask.clone());
-                self.tasks.spawn(async move {
-                    let outcome = forwarder.resolve(&ask, packets.min(TRIES)).await;
-                    pilot.land(outcome);
-                });
-            }
+            Some(pilot) => self.send(pilot, ask.clone(), packets.min(TRIES)),
             None => self.suspect(ask),
         }
         flight
+    }
+
+    /// Asks on a task, for everybody who waits for the response.
+    fn send(self: &Arc<Self>, pilot: Pilot, ask: Ask, packets: u8) {
+        let forwarder = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let outcome = forwarder.resolve(&ask, packets).await;
+            pilot.land(outcome);
+        });
     }
 
     /// Asks, and keeps what comes of it.
@@ -102,11 +105,7 @@ impl Forwarder {
         let (_, Some(pilot)) = self.flights.join(ask.key()) else {
             return;
         };
-        let forwarder = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let outcome = forwarder.resolve(&ask, TRIES).await;
-            pilot.land(outcome);
-        });
+        self.send(pilot, ask, TRIES);
     }
 
     /// A question that is out already came in: it may be our own.

@@ -17,7 +17,7 @@ use super::attempt::{Failed, Wait};
 use super::message::{Judged, Sent, Verdict, judge};
 use super::random;
 use super::shared::Connection;
-use crate::wire;
+use crate::wire::Header;
 use crate::wire::frame::{self, Incoming};
 use crate::worker::Tasks;
 
@@ -30,8 +30,7 @@ const IN_FLIGHT_MAX: usize = 512;
 /// Bytes read at once.
 const READ: usize = 4096;
 
-/// A stream to an upstream that queries share. It ends when nobody holds it and nothing has been asked for a
-/// while.
+/// A stream to an upstream that queries share.
 #[derive(Debug, Clone)]
 pub struct Stream {
     queries: mpsc::Sender<Queued>,
@@ -149,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite> Conversation<S> {
     /// Gives the messages that are whole to those who wait for them.
     fn deliver_all(&mut self) {
         while let Some(message) = self.incoming.next() {
-            if let Some(id) = wire::id(message)
+            if let Some(Header { id, .. }) = Header::read(message)
                 && let Some(query) = self.waiting.get(&id)
             {
                 let verdict = judge(&query.sent, message);

@@ -116,7 +116,13 @@ impl FromStr for UpstreamConfig {
         if let Some(rest) = text.strip_prefix("https://") {
             return https(text, rest);
         }
-        Ok(Self::Plain(plain(text)?))
+        let address = address::read(text, DNS_PORT).ok_or_else(|| {
+            format!(
+                "{text:?} is no resolver; write for example 9.9.9.9, 127.0.0.1:5353 or \
+                 tls://dns.quad9.net@9.9.9.9"
+            )
+        })?;
+        Ok(Self::Plain(usable(text, address)?))
     }
 }
 
@@ -153,16 +159,6 @@ impl fmt::Display for Secured {
             }
         }
     }
-}
-
-fn plain(text: &str) -> Result<SocketAddr, String> {
-    let address = address::read(text, DNS_PORT).ok_or_else(|| {
-        format!(
-            "{text:?} is no resolver; write for example 9.9.9.9, 127.0.0.1:5353 or \
-             tls://dns.quad9.net@9.9.9.9"
-        )
-    })?;
-    usable(text, address)
 }
 
 fn usable(text: &str, address: SocketAddr) -> Result<SocketAddr, String> {

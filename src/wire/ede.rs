@@ -10,13 +10,13 @@ use super::record::Walk;
 pub struct ExtendedError {
     /// INFO-CODE.
     pub code: u16,
-    /// EXTRA-TEXT: ASCII, at most [`ExtendedError::TEXT_MAX`] bytes when sent.
+    /// EXTRA-TEXT: ASCII, cut when it is sent.
     pub text: Cow<'static, str>,
 }
 
 impl ExtendedError {
     /// Longest text that is sent, in bytes: it leaves most of the room to records.
-    pub const TEXT_MAX: usize = 80;
+    pub(crate) const TEXT_MAX: usize = 80;
     /// Anything without a code of its own.
     pub const OTHER: u16 = 0;
     /// The answer is out of date, and all there is.
@@ -59,7 +59,7 @@ impl ExtendedError {
         let printable = |byte: &u8| (0x20..0x7f).contains(byte);
         let text = self.text.bytes().filter(printable).take(Self::TEXT_MAX);
         let data: Vec<u8> = self.code.to_be_bytes().into_iter().chain(text).collect();
-        let mut option = Vec::with_capacity(4 + data.len());
+        let mut option = Vec::new();
         write_option(option::EXTENDED_ERROR, &data, &mut option);
         option
     }

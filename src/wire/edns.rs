@@ -8,7 +8,7 @@ use super::header::UDP_MAX;
 /// Length of an OPT record without options.
 pub const OPT: usize = 11;
 /// Length of an option without data.
-pub const OPTION: usize = 4;
+const OPTION: usize = 4;
 /// Length of a client cookie (RFC 7873 §4).
 pub const CLIENT_COOKIE: usize = 8;
 /// Rcode BADCOOKIE (RFC 7873 §8).

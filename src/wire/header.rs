@@ -80,11 +80,6 @@ impl Header {
     }
 }
 
-/// The ID of a message.
-pub fn id(bytes: &[u8]) -> Option<u16> {
-    bytes.first_chunk::<2>().map(|id| u16::from_be_bytes(*id))
-}
-
 /// The flags of a message, the low bits of its response code included; 0 if it is too short to have any.
 pub fn flags(bytes: &[u8]) -> u16 {
     match bytes {

@@ -31,6 +31,6 @@ pub mod record;
 pub mod writer;
 
 pub use ede::ExtendedError;
-pub use header::{HEADER, Header, UDP_MAX, UDP_PLAIN, flag, flags, id};
+pub use header::{HEADER, Header, UDP_MAX, UDP_PLAIN, flag, flags};
 pub use name::{NAME_MAX, is_within, parent, read_name, skip_name};
 pub use record::{Section, Walk, WireRecord, rtype, walk};

@@ -42,9 +42,6 @@ pub enum Section {
     Additional,
 }
 
-/// The sections in their order.
-const SECTIONS: [Section; 3] = [Section::Answer, Section::Authority, Section::Additional];
-
 /// A record, by its place.
 #[derive(Debug, Clone)]
 pub struct WireRecord {
@@ -90,7 +87,8 @@ pub fn walk(bytes: &[u8]) -> Option<Walk> {
         opt: None,
     };
     let mut at = question_end;
-    for (count, section) in counts.into_iter().zip(SECTIONS) {
+    let sections = [Section::Answer, Section::Authority, Section::Additional];
+    for (count, section) in counts.into_iter().zip(sections) {
         for _ in 0..count {
             let record = read_record(bytes, at, section)?;
             at = record.data.end;

@@ -22,7 +22,7 @@ impl Service {
             }
             CacheRequest::Dump {} => reply.answers = self.kept_answers(),
         }
-        reply.count = forwarder.cache.len() as u64;
+        reply.count = forwarder.cache.count() as u64;
         reply.bytes = forwarder.cache.weight();
         Ok(reply)
     }

@@ -15,8 +15,6 @@
 //! unusual about it (cookies, other options, odd flags) is decoded and gets the same answer.
 
 mod decide;
-mod handback;
-mod memory;
 mod reply;
 mod upstreams;
 
@@ -36,7 +34,7 @@ use super::encode::Frame;
 use super::hosts::Hosts;
 use super::plain::Plain;
 use super::query::{Decoded, Query, decode};
-use super::replies::{Basis, Content, KeptReply, Replies};
+use super::replies::{Basis, Content, Replies};
 use crate::clock::SystemClock;
 use crate::resolver::{
     Answer, BnsRoute, Heights, NameSource as _, Outcome, Policy, Question, Recorded, Snapshots,
@@ -157,9 +155,7 @@ impl<P: Snapshots> Handler<P> {
     /// Writes the reply to a packet into `out`, or says what it takes to reply.
     pub fn handle(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
         let now = self.forwarder.now();
-        if let Some(hosts) = &self.hosts
-            && hosts.look(now)
-        {
+        if self.hosts.as_ref().is_some_and(|hosts| hosts.look(now)) {
             self.replies.forget();
         }
         let plain = self.plain(bytes);
@@ -216,8 +212,8 @@ impl<P: Snapshots> Handler<P> {
                 generation,
                 made: now,
             };
-            let reply = KeptReply::new(content, outcome, basis);
-            self.replies.keep(plain.key.as_bytes(), reply);
+            let key = plain.key.as_bytes();
+            self.replies.keep(key, content, outcome, basis);
         }
         Handled::Ready
     }

@@ -1,16 +1,70 @@
-//! Answers on their way to the client: framed, written, counted and, by choice, logged.
+//! Replies on their way to the client, from memory or from an answer: framed, written, counted and, by choice, logged.
+
+use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 
 use super::super::client::{Client, Transport};
 use super::super::connections::IDLE_TIMEOUT;
 use super::super::encode::{Frame, Reply, encode, longest};
+use super::super::plain::Plain;
 use super::super::query::Query;
+use super::super::replies::Content;
 use super::{Handled, Handler, QueryLog, Request};
+use crate::bns::name::{Name, NamespaceId};
 use crate::clock::Clock as _;
 use crate::resolver::{Answer, Outcome, Provenance, Snapshots};
 
 impl<P: Snapshots> Handler<P> {
+    /// Forgets the kept replies that a commit changes. `height` is the indexed height after it; readers see its state
+    /// already.
+    pub fn note_change(&self, height: Option<u32>, names: &[Name], namespaces: &[NamespaceId]) {
+        self.replies.note(height.unwrap_or(0), names, namespaces);
+    }
+
+    /// Forgets all kept replies.
+    pub fn forget_replies(&self) {
+        self.replies.forget();
+    }
+
+    /// A query whose reply may come from memory and be kept there. Queries that are logged or counted by name are
+    /// decoded instead.
+    pub(super) fn plain<'q>(&self, bytes: &'q [u8]) -> Option<Plain<'q>> {
+        let is_shown = self.log == QueryLog::On || self.busiest.is_watched();
+        Plain::read(bytes).filter(|_| !is_shown)
+    }
+
+    /// Replies from memory. Gives false if no valid reply is kept, or if it is too long for the client.
+    pub(super) fn reply_kept(
+        &self,
+        plain: &Plain<'_>,
+        client: Client,
+        now: Duration,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(kept) = self.replies.get(plain.key.as_bytes(), now) else {
+            return false;
+        };
+        // Whether the index is far enough for an answer that depended on it.
+        if kept.basis.subjects.sync_counted
+            && !self.policy.load().accepts(self.snapshots.sync_state())
+        {
+            return false;
+        }
+        let limit = plain.limit(client.transport);
+        let is_written = match &kept.content {
+            Content::Message { bytes, verified } => plain.write(bytes, *verified, limit, out),
+            Content::Response(entry) => {
+                let stamp = plain.stamp();
+                self.forwarder.write_kept(entry, stamp, now, out) && plain.add_opt(limit, out)
+            }
+        };
+        if is_written {
+            self.counters.count(kept.outcome);
+        }
+        is_written
+    }
+
     /// What the reply to a query has to respect.
     pub(super) fn request(&self, query: Query, client: Client) -> Request {
         let payload = query.edns.map(|edns| edns.payload);
@@ -22,9 +76,13 @@ impl<P: Snapshots> Handler<P> {
             let cookie = edns.cookie.as_ref();
             let now = || self.clock.unix_time();
             frame.cookie = cookie.map(|cookie| self.cookies.answer(cookie, client.address, now()));
-            frame.keepalive = (edns.keepalive && client.transport.is_stream())
-                .then_some((IDLE_TIMEOUT.as_millis() / 100) as u16);
-            frame.padding = edns.padding && client.transport.is_encrypted();
+            // Whether DNS messages follow each other on a connection (RFC 7828 §3), and whether their length is all that
+            // others can see (RFC 7830 §6).
+            let is_stream = matches!(client.transport, Transport::Tcp | Transport::Tls);
+            let is_encrypted = matches!(client.transport, Transport::Tls | Transport::Https);
+            let idle = (IDLE_TIMEOUT.as_millis() / 100) as u16;
+            frame.keepalive = (edns.keepalive && is_stream).then_some(idle);
+            frame.padding = edns.padding && is_encrypted;
         }
         Request {
             query,

@@ -6,19 +6,19 @@
 
 use std::sync::Arc;
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::Name as DnsName;
+use hickory_proto::op::{Message, ResponseCode};
+use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
 use super::super::aliases::AliasWalk;
 use super::super::encode::{Reply, encode, encode_raw};
 use super::super::query::Query;
-use super::handback::{belongs_to_chain, handed_back, restore_case};
 use super::{Handled, Handler, Pending, Request, Step};
 use crate::resolver::{
-    Answer, BnsRoute, Condition, ExtendedError, NameSource, Outcome, Ownership, Provenance,
-    Snapshots, ownership,
+    Answer, BnsRoute, Condition, ExtendedError, MAX_ALIASES, NameSource, Outcome, Ownership,
+    Policy, Provenance, Snapshots, ownership, ownership_at,
 };
 use crate::upstream::{ALIAS_PACKETS, Ask, ForwardError, NxdomainCut, Response};
+use crate::wire::alias::alias_at;
 use crate::wire::flag;
 
 /// What an upstream's response led to.
@@ -172,11 +172,63 @@ fn forward_failure(error: &ForwardError) -> Answer {
         ForwardError::Cached(first) => first,
         error => error,
     };
-    if let ForwardError::Rejected { rcode, .. } = first
-        && *rcode == ResponseCode::Refused
-    {
-        answer.rcode = *rcode;
+    let refused = ResponseCode::Refused;
+    if matches!(first, ForwardError::Rejected { rcode, .. } if *rcode == refused) {
+        answer.rcode = refused;
     }
     answer.provenance = Provenance::Upstream;
     answer
+}
+
+/// The aliases of a response up to the first name that belongs to the chain, and that name. What the upstream says about
+/// the name is left out: the question goes on here.
+fn handed_back(
+    message: &Message,
+    walk: &AliasWalk,
+    policy: &Policy,
+    source: &impl NameSource,
+) -> Option<(Vec<Record>, DnsName)> {
+    if walk.question.rtype == RecordType::CNAME {
+        return None;
+    }
+    let mut owner = walk.question.name.clone();
+    let mut way = Vec::new();
+    for _ in 0..MAX_ALIASES {
+        let (record, target) = alias_at(&message.answers, &owner)?;
+        way.extend(made_by(&message.answers, &owner).cloned());
+        way.push(record.clone());
+        owner = target;
+        if belongs_to_chain(&owner, policy, source) {
+            return Some((way, owner));
+        }
+    }
+    None
+}
+
+/// The DNAME from which the CNAME at a name was made (RFC 6672 §3.1).
+fn made_by<'a>(answers: &'a [Record], owner: &DnsName) -> Option<&'a Record> {
+    answers.iter().find(|record| {
+        record.record_type() == RecordType::DNAME
+            && record.name != *owner
+            && record.name.zone_of(owner)
+    })
+}
+
+/// Whether nobody but the chain may say something about a name. An unreadable database never makes a name of the
+/// chain an upstream's.
+fn belongs_to_chain(name: &DnsName, policy: &Policy, source: &impl NameSource) -> bool {
+    matches!(
+        ownership_at(name, policy, source),
+        Ok(Ownership::Ours) | Err(_)
+    )
+}
+
+/// Gives the owner of records the client's letters. The upstream echoes the letters that it was asked with, which are
+/// random (0x20).
+fn restore_case(message: &mut Message, asked: &DnsName) {
+    for record in &mut message.answers {
+        if record.name == *asked {
+            record.name = asked.clone();
+        }
+    }
 }

@@ -318,10 +318,8 @@ impl Lookups {
         let mut packets = before;
         let ask = signed(question);
         let answered = self.forwarder.ask_signed(ask.clone(), &mut packets).await;
-        self.packets.fetch_sub(
-            before.saturating_sub(packets).min(before),
-            Ordering::Relaxed,
-        );
+        let cost = before.saturating_sub(packets);
+        self.packets.fetch_sub(cost, Ordering::Relaxed);
         let bytes = answered.map_err(|error| NetError::from(error.to_string()))?;
         Ok(lower_question(bytes, &ask))
     }
