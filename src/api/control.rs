@@ -17,14 +17,14 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::message::{self, REPLY_MAX, REQUEST_MAX, Reply, Request};
-use super::socket::{BindError, ControlSocket, SocketFile};
+use super::socket::{self, BindError, SocketFile};
 use crate::wallet::vault::own_uid;
 use crate::worker::Tasks;
 
 /// Most connections at the same time: people and scripts on one machine.
-pub const CONNECTIONS_MAX: usize = 32;
+const CONNECTIONS_MAX: usize = 32;
 /// How long a connection may take to send a line, or to take one.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an answer may take; looking up a legacy name waits for upstreams.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 
@@ -45,7 +45,7 @@ pub struct Server {
 impl Server {
     /// Binds the socket; needs a tokio runtime. See [`super::socket`] for what happens to the file.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
-        let (listener, file) = ControlSocket::bind(path)?.into_parts();
+        let (listener, file) = socket::bind(path)?;
         let listener = listener
             .set_nonblocking(true)
             .and_then(|()| UnixListener::from_std(listener))

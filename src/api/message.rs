@@ -16,10 +16,10 @@ use crate::wallet::task::state::{Judgement, Search};
 /// Version of the protocol. It changes only when an old reader would misread a new line.
 pub const VERSION: u32 = 1;
 /// Longest request in bytes, line end included: a zone file (40,960 bytes) or a batch of transactions in hex.
-pub const REQUEST_MAX: usize = 512 * 1024;
+pub(super) const REQUEST_MAX: usize = 512 * 1024;
 /// Longest reply in bytes, line end included: a zone's worth of records (65,535 bytes of message) as text with
 /// every byte escaped stays below 1 MiB, the history of a name comes on top.
-pub const REPLY_MAX: usize = 4 * 1024 * 1024;
+pub(super) const REPLY_MAX: usize = 4 * 1024 * 1024;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::bns::Name;
+use crate::resolver::Preference;
+
 /// Sets a choice, or asks for all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +41,6 @@ pub enum Preferred {
 /// All choices in force.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreferReply {
-    /// Names and who answers for them; never `auto`.
-    pub preferences: BTreeMap<String, Preferred>,
+    /// Names and who answers for them.
+    pub preferences: BTreeMap<Name, Preference>,
 }

@@ -46,35 +46,22 @@ pub enum BindError {
 
 /// Longest path of a socket in bytes: `sun_path` has 104 on macOS and 108 on Linux, the last of them zero;
 /// the smaller one applies everywhere, so that a configuration works on both.
-pub const PATH_MAX: usize = 103;
+const PATH_MAX: usize = 103;
 
-/// A bound control socket; its file is removed when this is dropped.
-#[derive(Debug)]
-pub struct ControlSocket {
-    listener: UnixListener,
-    file: SocketFile,
-}
-
-impl ControlSocket {
-    /// Makes the socket with mode 0600, and its directory with mode 0700 if that is not there.
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
-        check_length(path)?;
-        check_vacant(path)?;
-        let io = |source| BindError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        create_private(directory, true).map_err(io)?;
-        let listener = bind_private(directory, path).map_err(io)?;
-        let file = SocketFile::of(path).map_err(io)?;
-        Ok(Self { listener, file })
-    }
-
-    /// The listener, and the guard that removes the file at the end.
-    pub fn into_parts(self) -> (UnixListener, SocketFile) {
-        (self.listener, self.file)
-    }
+/// Makes the socket with mode 0600, and its directory with mode 0700 if that is not there. Gives the listener, and the
+/// guard that removes the file at the end.
+pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
+    check_length(path)?;
+    check_vacant(path)?;
+    let io = |source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    create_private(directory, true).map_err(io)?;
+    let listener = bind_private(directory, path).map_err(io)?;
+    let file = SocketFile::of(path).map_err(io)?;
+    Ok((listener, file))
 }
 
 /// Removes the file of a socket on drop, unless another daemon has put its own there meanwhile.
@@ -181,7 +168,7 @@ mod tests {
     fn the_socket_and_its_new_directory_belong_to_the_owner_alone() {
         let scratch = scratch();
         let path = scratch.path().join("run/bnsd/control.sock");
-        let socket = ControlSocket::bind(&path).expect("a socket");
+        let socket = bind(&path).expect("a socket");
         assert_eq!(mode(&path), 0o600);
         assert_eq!(mode(path.parent().expect("a directory")), 0o700);
         let beside = fs::read_dir(scratch.path().join("run/bnsd")).expect("a directory");
@@ -194,12 +181,11 @@ mod tests {
     fn a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not() {
         let scratch = scratch();
         let path = scratch.path().join("control.sock");
-        let socket = ControlSocket::bind(&path).expect("a socket");
-        let second = ControlSocket::bind(&path);
+        let (listener, file) = bind(&path).expect("a socket");
+        let second = bind(&path);
         assert!(matches!(second, Err(BindError::InUse(_))));
-        let (listener, file) = socket.into_parts();
         drop(listener); // the process dies, its file stays
-        let second = ControlSocket::bind(&path).expect("the place of a dead daemon");
+        let second = bind(&path).expect("the place of a dead daemon");
         drop(file);
         assert!(
             path.exists(),
@@ -216,7 +202,7 @@ mod tests {
         let link = scratch.path().join("link");
         std::os::unix::fs::symlink(&file, &link).expect("a link");
         for path in [&file, &link] {
-            let refused = ControlSocket::bind(path);
+            let refused = bind(path);
             assert!(matches!(refused, Err(BindError::NotASocket(_))));
         }
         assert_eq!(fs::read_to_string(&file).expect("a file"), "precious");
@@ -225,9 +211,7 @@ mod tests {
     #[test]
     fn a_path_that_is_too_long_says_so() {
         let path = PathBuf::from(format!("/tmp/{}/control.sock", "x".repeat(100)));
-        let message = ControlSocket::bind(&path)
-            .expect_err("too long")
-            .to_string();
+        let message = bind(&path).expect_err("too long").to_string();
         assert!(message.contains("--control-socket"), "{message}");
     }
 }

@@ -2,9 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-use super::output::Page;
 use super::{CliError, Context, Exit};
-use crate::api::prefer::{Choice, PreferReply, PreferRequest, Preferred};
+use crate::api::prefer::{Choice, PreferRequest, Preferred};
+use crate::resolver::Preference;
 
 /// Arguments of `bnsd prefer`.
 #[derive(Debug, Args)]
@@ -36,23 +36,17 @@ impl Prefer {
             },
         });
         let reply = context.answer(PreferRequest { set })?;
-        context.output.print(&reply, || page(&reply))?;
-        Ok(Exit::Success)
+        context.output.show(&reply, |page| {
+            for (name, side) in &reply.preferences {
+                let side = match side {
+                    Preference::Bns => "bns",
+                    Preference::Legacy => "legacy",
+                };
+                page.row([name.to_string(), side.to_owned()]);
+            }
+            if reply.preferences.is_empty() {
+                page.note("no choices: the modes of the namespaces decide");
+            }
+        })
     }
-}
-
-fn page(reply: &PreferReply) -> Page {
-    let mut page = Page::default();
-    for (name, side) in &reply.preferences {
-        let side = match side {
-            Preferred::Bns => "bns",
-            Preferred::Legacy => "legacy",
-            Preferred::Auto => "auto",
-        };
-        page.row([name.clone(), side.to_owned()]);
-    }
-    if reply.preferences.is_empty() {
-        page.note("no choices: the modes of the namespaces decide".to_owned());
-    }
-    page
 }

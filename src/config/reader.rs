@@ -1,17 +1,9 @@
 //! From texts to types: takes the given value or the built-in one, parses it, remembers where it came from.
 
-use std::collections::BTreeMap;
-
-use hickory_proto::rr;
-
 use super::error::ConfigError;
-use super::key::{self, Shape};
+use super::key::{KEYS, Shape};
 use super::layer::Layers;
 use super::setting::{Given, Origin, Setting};
-use super::value;
-use crate::bns::name::NamespaceId;
-use crate::resolver::Mode;
-use crate::upstream::UpstreamConfig;
 
 /// Reads each key once, in the order of the table.
 pub struct Reader {
@@ -38,7 +30,7 @@ impl Reader {
         &mut self,
         key: &'static str,
         built_in: &str,
-        parse: fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
         let given = self.take(key, &[built_in]);
         let text = given.values.first().map_or("", String::as_str);
@@ -52,7 +44,7 @@ impl Reader {
         &mut self,
         key: &'static str,
         open: &'static str,
-        parse: fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
         if self.is_given(key) {
             return self.one(key, "", parse).map(Some);
@@ -68,7 +60,7 @@ impl Reader {
         key: &'static str,
         built_in: &[&str],
         open: &'static str,
-        parse: fn(&str) -> Result<T, String>,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, ConfigError> {
         let given = self.take(key, built_in);
         let parsed = given.values.iter().map(|text| parse(text));
@@ -79,56 +71,31 @@ impl Reader {
         Ok(parsed)
     }
 
-    /// The section `[namespaces]`; `open` says what applies to namespaces that it does not list.
-    pub fn namespaces(
+    /// A section whose keys are free; `open` says what applies to those that it does not list.
+    pub fn section<T>(
         &mut self,
+        section: &'static str,
         built_in: &[(&str, &str)],
         open: &'static str,
-    ) -> Result<BTreeMap<NamespaceId, Mode>, ConfigError> {
-        let rest = self.take(NAMESPACES, &[]);
-        self.note(NAMESPACES, open, rest);
+        parse: impl Fn(&str, &[String]) -> Result<T, String>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let rest = self.take(section, &[]);
+        self.note(section, open, rest);
+        let prefix = format!("{section}.");
         let given = &mut self.layers.given;
-        for (id, mode) in built_in {
-            let built_in = given.entry(format!("{NAMESPACES}.{id}"));
-            built_in.or_insert_with(|| Given::built_in(&[mode]));
+        for (name, value) in built_in {
+            let built_in = given.entry(format!("{prefix}{name}"));
+            built_in.or_insert_with(|| Given::built_in(&[value]));
         }
-        let keys: Vec<String> = given
-            .keys()
-            .filter(|key| entry(key).is_some())
-            .cloned()
-            .collect();
-        keys.iter().map(|key| self.namespace(key)).collect()
-    }
-
-    /// The section `[dns.routes]`: domains, each with its own upstreams.
-    pub fn routes(
-        &mut self,
-        open: &'static str,
-    ) -> Result<Vec<(rr::Name, Vec<UpstreamConfig>)>, ConfigError> {
-        let rest = self.take(ROUTES, &[]);
-        self.note(ROUTES, open, rest);
-        let prefix = format!("{ROUTES}.");
-        let given = self.layers.given.keys();
-        let keys: Vec<String> = given
-            .filter(|key| key.starts_with(&prefix))
-            .cloned()
-            .collect();
-        keys.iter()
-            .map(|key| self.route(key, key.strip_prefix(&prefix).unwrap_or(key)))
-            .collect()
-    }
-
-    fn route(
-        &mut self,
-        key: &str,
-        domain: &str,
-    ) -> Result<(rr::Name, Vec<UpstreamConfig>), ConfigError> {
-        let given = self.take(key, &[]);
-        let upstreams = given.values.iter().map(|text| text.parse());
-        let parsed = value::domain(domain)
-            .and_then(|domain| Ok((domain, upstreams.collect::<Result<Vec<_>, String>>()?)))
-            .map_err(|problem| value_error(key, &given, problem))?;
-        self.note(key, "", given);
+        let keys = given.keys().filter(|key| key.starts_with(&prefix));
+        let keys: Vec<String> = keys.cloned().collect();
+        let mut parsed = Vec::new();
+        for key in keys {
+            let given = self.take(&key, &[]);
+            let one = parse(&key[prefix.len()..], &given.values);
+            parsed.push(one.map_err(|problem| value_error(&key, &given, problem))?);
+            self.note(&key, "", given);
+        }
         Ok(parsed)
     }
 
@@ -144,26 +111,8 @@ impl Reader {
 
     /// All settings in the order of the table, and what looked like a mistake.
     pub fn finish(mut self) -> (Vec<Setting>, Vec<String>) {
-        let place = |setting: &Setting| {
-            let key = setting.key.as_str();
-            key::KEYS.iter().position(|known| {
-                let free = matches!(known.shape, Shape::Map | Shape::ListMap);
-                known.name == key || free && key.starts_with(known.name)
-            })
-        };
-        self.settings.sort_by_key(place);
+        self.settings.sort_by_key(|setting| place(&setting.key));
         (self.settings, self.layers.warnings)
-    }
-
-    fn namespace(&mut self, key: &str) -> Result<(NamespaceId, Mode), ConfigError> {
-        let given = self.take(key, &[]);
-        let text = given.values.first().map_or("", String::as_str);
-        let id = entry(key).unwrap_or(key);
-        let parsed = value::namespace(id)
-            .and_then(|id| Ok((id, value::mode(text)?)))
-            .map_err(|problem| value_error(key, &given, problem))?;
-        self.note(key, "", given);
-        Ok(parsed)
     }
 
     fn take(&mut self, key: &str, built_in: &[&str]) -> Given {
@@ -172,12 +121,8 @@ impl Reader {
     }
 
     fn note(&mut self, key: &str, open: &'static str, given: Given) {
-        let section = match key.starts_with(ROUTES) {
-            true => ROUTES,
-            false => NAMESPACES,
-        };
-        let known = key::find(key).or_else(|| key::find(section));
-        let known = known.expect("every key that is read stands in the table");
+        let known = place(key).expect("every key that is read stands in the table");
+        let known = &KEYS[known];
         self.settings.push(Setting {
             key: key.to_owned(),
             variable: known.variable,
@@ -189,15 +134,12 @@ impl Reader {
     }
 }
 
-/// The section whose keys are free.
-const NAMESPACES: &str = "namespaces";
-
-/// The section whose keys are domains.
-const ROUTES: &str = "dns.routes";
-
-/// The free part of a key in that section.
-fn entry(key: &str) -> Option<&str> {
-    key.strip_prefix(NAMESPACES)?.strip_prefix('.')
+/// The row of a key, or of the section in which its name is free.
+fn place(key: &str) -> Option<usize> {
+    KEYS.iter().position(|known| {
+        let free = matches!(known.shape, Shape::Map | Shape::ListMap);
+        known.name == key || free && key.starts_with(known.name)
+    })
 }
 
 fn value_error(key: &str, given: &Given, problem: String) -> ConfigError {

@@ -1,6 +1,5 @@
 //! From texts to the configuration: the built-in value of every key, and the rules that span several keys.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use super::options::{ChainConfig, Config, DnsConfig, NodeConfig, SourceKind, Zon
 use super::place::{self, Places};
 use super::reader::Reader;
 use super::sources::Profile;
-use super::value;
+use super::value::{self, number};
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::dns::{Encrypted, Identity, QueryLog};
@@ -46,7 +45,7 @@ pub fn settle(
         listen,
         chain,
         dns,
-        namespaces,
+        namespaces: namespaces.into_iter().collect(),
         zonefiles: ZonefilesConfig { folders },
         log,
         log_queries,
@@ -122,9 +121,16 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
     Ok(ChainConfig {
         source,
         network,
-        confirmations: reader.one("chain.confirmations", confirmations, value::confirmations)?,
-        first_block: reader.optional("chain.first-block", "the network's", value::height)?,
-        undo_depth: reader.one("chain.undo-depth", "100", value::undo_depth)?,
+        // At most about a week of blocks: more is certainly a typing error.
+        confirmations: reader.one("chain.confirmations", confirmations, number(0..=1_000))?,
+        // The bound is that of lock times (BIP 65).
+        first_block: reader.optional(
+            "chain.first-block",
+            "the network's",
+            number(0..=499_999_999),
+        )?,
+        // Each block that can be undone costs space in the database.
+        undo_depth: reader.one("chain.undo-depth", "100", number(1..=10_000))?,
         node: settle_node(reader, network)?,
     })
 }
@@ -169,13 +175,20 @@ fn settle_dns(
     data_dir: &Path,
 ) -> Result<DnsConfig, ConfigError> {
     let upstreams = settle_upstreams(reader, listen)?;
-    let routes = reader.routes("none")?;
+    let routes = reader.section("dns.routes", &[], "none", |domain, values| {
+        let upstreams = values.iter().map(|text| text.parse());
+        Ok((
+            value::domain(domain)?,
+            upstreams.collect::<Result<Vec<_>, String>>()?,
+        ))
+    })?;
     for (_, upstreams) in &routes {
         refuse_ourselves(reader, "dns.routes", upstreams, listen)?;
     }
-    let cache_mebibytes = reader.one("dns.cache-size", "32", value::cache_size)?;
-    let stale = reader.one("dns.stale-max", "86400", value::stale)?;
-    let max_lag = reader.one("dns.max-lag", "7200", value::lag)?;
+    let cache_mebibytes = reader.one("dns.cache-size", "32", number(1..=4096))?;
+    // Up to the seven days that RFC 8767 §4 suggests for TTLs.
+    let stale = reader.one("dns.stale-max", "86400", number(0..=604_800))?;
+    let max_lag = reader.one("dns.max-lag", "7200", number(1..=2_592_000))?;
     let identity = settle_identity(reader, data_dir)?;
     let encrypted = |listen: Vec<SocketAddr>| Encrypted {
         listen,
@@ -195,12 +208,14 @@ fn settle_dns(
         keep_cache: reader.one("dns.keep-cache", "true", value::switch)?,
         stale_max: Duration::from_secs(stale.into()),
         hosts: reader.one("dns.hosts", "true", value::switch)?,
-        max_ttl: reader.one("dns.max-ttl", "600", value::ttl)?,
+        // Up to the week that RFC 8767 §4 suggests as a cap.
+        max_ttl: reader.one("dns.max-ttl", "600", number(0..=604_800))?,
         max_lag: Duration::from_secs(max_lag.into()),
         allow_private: reader.many("dns.allow-private", &[], "none", value::domain)?,
         ad_for_bns: reader.one("dns.ad-for-bns", "true", value::switch)?,
         access: reader.many("dns.access", &[], "this machine", value::access)?,
-        rate_limit: reader.one("dns.rate-limit", "1000", value::rate)?,
+        // A million is more than anything that answers can ask for.
+        rate_limit: reader.one("dns.rate-limit", "1000", number(1..=1_000_000))?,
         tls: (!tls.is_empty()).then(|| encrypted(tls)),
         https: (!https.is_empty()).then(|| encrypted(https)),
         https_hosts: reader.many("dns.https.hosts", &[], "localhost", value::host)?,
@@ -265,13 +280,16 @@ fn settle_identity(reader: &mut Reader, data_dir: &Path) -> Result<Identity, Con
 fn settle_namespaces(
     reader: &mut Reader,
     profile: Profile,
-) -> Result<BTreeMap<NamespaceId, Mode>, ConfigError> {
+) -> Result<Vec<(NamespaceId, Mode)>, ConfigError> {
     let built_in: &[(&str, &str)] = match profile {
         Profile::Serve => &[],
         Profile::Demo => &[("id", "only")], // its chain is the only one that knows its names
     };
     let open = "id exact, other top-level domains off, the rest only";
-    reader.namespaces(built_in, open)
+    reader.section("namespaces", built_in, open, |id, values| {
+        let mode = values.first().map_or("", String::as_str);
+        Ok((value::namespace(id)?, value::mode(mode)?))
+    })
 }
 
 /// Listening beyond loopback and admitting nobody, or the other way round, is probably not meant.

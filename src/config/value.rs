@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use hickory_proto::rr;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::options::{LogLevel, SourceKind};
 use crate::bns::name::NamespaceId;
@@ -47,16 +49,6 @@ pub fn plain_upstream(text: &str) -> Result<SocketAddr, String> {
             "{text:?} is encrypted, and would need a bootstrap resolver itself; write an address"
         )),
     }
-}
-
-/// Mebibytes for the cache.
-pub fn cache_size(text: &str) -> Result<u32, String> {
-    number(text, 1..=4096)
-}
-
-/// How long answers may be used after their time, in seconds, up to the seven days that RFC 8767 §4 suggests for TTLs.
-pub fn stale(text: &str) -> Result<u32, String> {
-    number(text, 0..=604_800)
 }
 
 /// HOST:PORT of a node's RPC interface.
@@ -102,58 +94,30 @@ pub fn namespace(text: &str) -> Result<NamespaceId, String> {
 pub fn mode(text: &str) -> Result<Mode, String> {
     choose(
         text,
-        &[
-            ("exact", Mode::Exact),
-            ("only", Mode::Only),
-            ("legacy-first", Mode::LegacyFirst),
-            ("off", Mode::Off),
-        ],
+        &[Mode::Exact, Mode::Only, Mode::LegacyFirst, Mode::Off],
     )
 }
 
 /// Where blocks come from.
 pub fn source(text: &str) -> Result<SourceKind, String> {
-    choose(
-        text,
-        &[
-            ("none", SourceKind::None),
-            ("bitcoind", SourceKind::Bitcoind),
-            ("blockfiles", SourceKind::Blockfiles),
-            ("dev", SourceKind::Dev),
-        ],
-    )
+    use SourceKind::{Bitcoind, Blockfiles, Dev, None};
+    choose(text, &[None, Bitcoind, Blockfiles, Dev])
 }
 
 /// Which chain is followed.
 pub fn network(text: &str) -> Result<Network, String> {
-    choose(
-        text,
-        &[
-            ("mainnet", Network::Mainnet),
-            ("regtest", Network::Regtest),
-            ("dev", Network::Dev),
-        ],
-    )
+    choose(text, &[Network::Mainnet, Network::Regtest, Network::Dev])
 }
 
 /// How much is logged.
 pub fn log_level(text: &str) -> Result<LogLevel, String> {
-    choose(
-        text,
-        &[
-            ("off", LogLevel::Off),
-            ("error", LogLevel::Error),
-            ("warn", LogLevel::Warn),
-            ("info", LogLevel::Info),
-            ("debug", LogLevel::Debug),
-            ("trace", LogLevel::Trace),
-        ],
-    )
+    use LogLevel::{Debug, Error, Info, Off, Trace, Warn};
+    choose(text, &[Off, Error, Warn, Info, Debug, Trace])
 }
 
 /// On or off.
 pub fn switch(text: &str) -> Result<bool, String> {
-    choose(text, &[("true", true), ("false", false)])
+    choose(text, &[true, false])
 }
 
 /// Addresses that may ask.
@@ -168,49 +132,27 @@ pub fn host(text: &str) -> Result<String, String> {
     Ok(name.trim_end_matches('.').to_owned())
 }
 
-/// Queries per second from one source; a million is more than anything that answers can ask for.
-pub fn rate(text: &str) -> Result<u32, String> {
-    number(text, 1..=1_000_000)
+/// A whole number in a range.
+pub fn number(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> {
+    move |text| {
+        let digits = text.replace('_', "");
+        let parsed = digits.parse().ok().filter(|number| range.contains(number));
+        parsed.ok_or_else(|| {
+            let (low, high) = (range.start(), range.end());
+            format!("{text:?} is no whole number from {low} to {high}")
+        })
+    }
 }
 
-/// Blocks on top of an indexed one, at most about a week of them: more is certainly a typing error.
-pub fn confirmations(text: &str) -> Result<u32, String> {
-    number(text, 0..=1_000)
-}
-
-/// A block's height; the bound is that of lock times (BIP 65), five hundred million.
-pub fn height(text: &str) -> Result<u32, String> {
-    number(text, 0..=499_999_999)
-}
-
-/// Blocks that can be undone; each costs space in the database.
-pub fn undo_depth(text: &str) -> Result<u32, String> {
-    number(text, 1..=10_000)
-}
-
-/// A TTL in seconds, up to the week that RFC 8767 §4 suggests as a cap.
-pub fn ttl(text: &str) -> Result<u32, String> {
-    number(text, 0..=604_800)
-}
-
-/// A delay in seconds, up to thirty days.
-pub fn lag(text: &str) -> Result<u32, String> {
-    number(text, 1..=2_592_000)
-}
-
-fn number(text: &str, range: RangeInclusive<u32>) -> Result<u32, String> {
-    let digits = text.replace('_', "");
-    let parsed = digits.parse().ok().filter(|number| range.contains(number));
-    parsed.ok_or_else(|| {
-        let (low, high) = (range.start(), range.end());
-        format!("{text:?} is no whole number from {low} to {high}")
-    })
-}
-
-fn choose<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    let found = choices.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+/// The choice that has this name in JSON.
+fn choose<T: Copy + Serialize>(text: &str, choices: &[T]) -> Result<T, String> {
+    let name = |choice: &T| match serde_json::to_value(choice) {
+        Ok(Value::String(name)) => name,
+        other => other.map(|value| value.to_string()).unwrap_or_default(),
+    };
+    let found = choices.iter().find(|choice| name(choice) == text);
+    found.copied().ok_or_else(|| {
+        let names: Vec<String> = choices.iter().map(name).collect();
         format!(
             "{text:?} is not possible; write one of {}",
             names.join(", ")

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::index::IndexParts;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig};
 use crate::dns::{Access, Handler, Hosts, Options, Server, Transport};
@@ -34,7 +33,6 @@ pub fn bind(config: &Config) -> anyhow::Result<Server> {
 /// What answers queries: from the index, `/etc/hosts` and upstreams, with the person's choices in `policy`.
 pub fn handler(
     config: &Config,
-    index: &IndexParts,
     names: &Arc<NameStore>,
     policy: Policy,
     forwarder: Arc<Forwarder>,
@@ -43,17 +41,17 @@ pub fn handler(
         .with_log(config.log_queries)
         .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
     let handler = Arc::new(handler);
-    tell_of_changes(index, &handler);
+    tell_of_changes(names, &handler);
     handler
 }
 
 /// Lets no answer outlive a commit that changes it. A new epoch may change the terms of every name.
-fn tell_of_changes(index: &IndexParts, handler: &Arc<Handler<Arc<NameStore>>>) {
-    let (handler, params) = (Arc::downgrade(handler), Arc::clone(&index.params));
+fn tell_of_changes(names: &NameStore, handler: &Arc<Handler<Arc<NameStore>>>) {
+    let (handler, params) = (Arc::downgrade(handler), Arc::clone(&names.params));
     let epoch_end = move |height: Option<u32>| params.epoch(height.unwrap_or(0)).end_block;
-    let before = index.store.snapshot().tip().map(|tip| tip.height);
+    let before = names.store.snapshot().tip().map(|tip| tip.height);
     let epoch = AtomicU32::new(epoch_end(before));
-    index.store.subscribe(move |notice| {
+    names.store.subscribe(move |notice| {
         let Some(handler) = handler.upgrade() else {
             return;
         };

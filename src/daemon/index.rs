@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use crate::bns::Params;
 use crate::chain::ChainSource;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, Network};
 use crate::indexer::Indexer;
 use crate::names::NameStore;
@@ -20,64 +20,43 @@ const ARCHIVE: &str = "zonefiles";
 /// Database memory: a name's row is about 300 bytes, so this holds the pages of 100,000 names.
 const DATABASE_CACHE: usize = 32 << 20;
 
-/// What readers and the writer of the index share.
-pub struct IndexParts {
-    pub params: Arc<Params>,
-    pub store: Arc<Store>,
-    pub archive: Arc<Archive>,
-    pub progress: Arc<Progress>,
-    pub clock: Arc<dyn Clock>,
+/// Opens the data directory and takes its lock.
+pub fn open(config: &Config) -> anyhow::Result<NameStore> {
+    let params = params(&config.chain);
+    let store = open_store(config, &params)?;
+    let progress = restored_progress(&store);
+    Ok(NameStore::new(
+        Arc::new(params),
+        Arc::new(store),
+        Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?),
+        Arc::new(progress),
+        Arc::new(SystemClock::start()),
+    ))
 }
 
-impl IndexParts {
-    /// Opens the data directory and takes its lock.
-    pub fn open(config: &Config) -> anyhow::Result<Self> {
-        let params = params(&config.chain);
-        let store = open_store(config, &params)?;
-        Ok(Self {
-            progress: Arc::new(restored_progress(&store)),
-            store: Arc::new(store),
-            archive: Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?),
-            params: Arc::new(params),
-            clock: Arc::new(SystemClock::start()),
-        })
-    }
-
-    /// The reading side.
-    pub fn names(&self) -> NameStore {
-        NameStore::new(
-            Arc::clone(&self.params),
-            Arc::clone(&self.store),
-            Arc::clone(&self.archive),
-            Arc::clone(&self.progress),
-            Arc::clone(&self.clock),
-        )
-    }
-
-    /// Starts the writing side, which follows `source` on a thread of `crew` until `stop` is set. One that cannot go
-    /// on says so in the log and in `bnsd status`; the resolver needs it for nothing and goes on.
-    pub fn follow(
-        &self,
-        source: Box<dyn ChainSource>,
-        stop: &Arc<AtomicBool>,
-        crew: &mut Crew,
-    ) -> anyhow::Result<()> {
-        let indexer = Indexer::new(
-            source,
-            (*self.params).clone(),
-            Arc::clone(&self.store),
-            Arc::clone(&self.progress),
-            Arc::clone(&self.clock),
-        );
-        let stop = Arc::clone(stop);
-        let run = move || {
-            if let Err(error) = indexer.run(&stop) {
-                tracing::error!("the index stopped: {error}");
-            }
-        };
-        let started = crew.finite_thread("indexer", run);
-        started.context("cannot start the indexer's thread")
-    }
+/// Starts the writing side, which follows `source` on a thread of `crew` until `stop` is set. One that cannot go on says
+/// so in the log and in `bnsd status`; the resolver needs it for nothing and goes on.
+pub fn follow(
+    names: &NameStore,
+    source: Box<dyn ChainSource>,
+    stop: &Arc<AtomicBool>,
+    crew: &mut Crew,
+) -> anyhow::Result<()> {
+    let indexer = Indexer::new(
+        source,
+        (*names.params).clone(),
+        Arc::clone(&names.store),
+        Arc::clone(&names.progress),
+        Arc::clone(&names.clock),
+    );
+    let stop = Arc::clone(stop);
+    let run = move || {
+        if let Err(error) = indexer.run(&stop) {
+            tracing::error!("the index stopped: {error}");
+        }
+    };
+    let started = crew.finite_thread("indexer", run);
+    started.context("cannot start the indexer's thread")
 }
 
 /// The constants of the configured chain.

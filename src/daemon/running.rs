@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::dns;
-use super::index::IndexParts;
+use super::index;
 use super::preferences::Preferences;
 use super::service::{DevNode, Service};
 use crate::api::control;
@@ -48,11 +48,11 @@ impl Daemon {
         source: Option<Box<dyn ChainSource>>,
         chain: Option<DevChain>,
     ) -> anyhow::Result<Self> {
-        let index = IndexParts::open(config)?;
+        let names = Arc::new(index::open(config)?);
         let control = control::Server::bind(&config.control_socket)?;
         let mut crew = Crew::default();
         let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
-        let forwarder = dns::forwarder(config, &server, &index.clock, cache_file.as_deref())?;
+        let forwarder = dns::forwarder(config, &server, &names.clock, cache_file.as_deref())?;
         let watch = dns::network_watch(config, &server);
         crew.task("network watch", watch.run(Arc::clone(&forwarder)));
 
@@ -62,10 +62,9 @@ impl Daemon {
             ..dns::policy(config)
         };
         let folders = &config.zonefiles.folders;
-        let folders = Folders::watch(folders, &index.store, &index.archive, &mut crew)?;
-        let names = Arc::new(index.names());
+        let folders = Folders::watch(folders, &names.store, &names.archive, &mut crew)?;
         let service = Arc::new(Service {
-            handler: dns::handler(config, &index, &names, policy, forwarder),
+            handler: dns::handler(config, &names, policy, forwarder),
             names,
             folders,
             preferences: Mutex::new(preferences),
@@ -80,7 +79,7 @@ impl Daemon {
         });
         let stop_indexer = Arc::default();
         if let Some(source) = source {
-            index.follow(source, &stop_indexer, &mut crew)?;
+            index::follow(&service.names, source, &stop_indexer, &mut crew)?;
         }
         let serving = server.start(&service.handler, &dns::access(config), &mut crew)?;
         crew.task("control socket", control.serve(Arc::clone(&service)));

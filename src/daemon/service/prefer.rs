@@ -18,7 +18,9 @@ impl Service {
             file.write(&policy.preferences).map_err(trouble)?;
             self.handler.set_policy(policy.clone());
         }
-        Ok(reply(&policy))
+        Ok(PreferReply {
+            preferences: policy.preferences.into_iter().collect(),
+        })
     }
 }
 
@@ -60,17 +62,4 @@ fn apply(choice: &Choice, policy: &mut Policy) -> Answered<()> {
     }
     policy.preferences.insert(name, preference);
     Ok(())
-}
-
-fn reply(policy: &Policy) -> PreferReply {
-    let side = |preference: &Preference| match preference {
-        Preference::Bns => Preferred::Bns,
-        Preference::Legacy => Preferred::Legacy,
-    };
-    let preferences = policy.preferences.iter();
-    PreferReply {
-        preferences: preferences
-            .map(|(name, preference)| (name.to_string(), side(preference)))
-            .collect(),
-    }
 }
