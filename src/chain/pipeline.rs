@@ -98,17 +98,19 @@ impl<T: Weight + Send + 'static> Pipeline<T> {
     pub fn take(&mut self) -> Fetched<T> {
         self.next = self.next.saturating_add(1);
         match self.shared.take() {
-            Ok(None) => self.check_thread().map(|()| None),
+            // The next attempt has a new thread.
+            Ok(None)
+                if self
+                    .thread
+                    .take()
+                    .is_some_and(|thread| thread.join().is_err()) =>
+            {
+                Err(SourceError::Unavailable(
+                    "the thread that fetches blocks ahead failed".to_owned(),
+                ))
+            }
             fetched => fetched,
         }
-    }
-
-    /// After the last block: an error if the thread failed. The next attempt has a new one.
-    fn check_thread(&mut self) -> Result<(), SourceError> {
-        let joined = self.thread.take().map_or(Ok(()), JoinHandle::join);
-        joined.map_err(|_| {
-            SourceError::Unavailable("the thread that fetches blocks ahead failed".to_owned())
-        })
     }
 }
 

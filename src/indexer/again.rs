@@ -31,16 +31,11 @@ pub(super) struct Derived {
 impl Derived {
     /// Connects the block in another database.
     pub(super) fn write(self, writer: &mut Writer<'_>) -> Result<(), StoreError> {
-        let IndexedBlock {
-            hash,
-            previous,
-            time,
-            ..
-        } = self.block.about.block;
+        let block = self.block.about.block;
         let header = BlockHeader {
-            hash,
-            previous,
-            time,
+            hash: block.hash,
+            previous: block.previous,
+            time: block.time,
         };
         writer.apply(&self.block.with(header), &self.outcome)
     }

@@ -41,11 +41,8 @@ pub enum Rewound {
 #[derive(Debug, thiserror::Error)]
 pub enum RewindError {
     /// The chain begins higher.
-    #[error("the index begins with block {first}: rewind to that block or a higher one")]
-    BelowFirst {
-        /// The first block.
-        first: u32,
-    },
+    #[error("the index begins with block {0}: rewind to that block or a higher one")]
+    BelowFirst(u32),
     /// A derived block differs from the stored one.
     #[error(
         "block {0} is not what its operations make it: run `bnsd chain verify`, or move the database away and start again, it is rebuilt from the chain"
@@ -75,7 +72,7 @@ pub fn rewind(
 ) -> Result<Rewound, RewindError> {
     let first = store.chain().first_block;
     if height < first {
-        return Err(RewindError::BelowFirst { first });
+        return Err(RewindError::BelowFirst(first));
     }
     let stored = store.snapshot();
     if stored.tip().is_none_or(|tip| tip.height <= height) {

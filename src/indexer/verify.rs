@@ -106,10 +106,9 @@ impl Findings {
         let Derived { block, outcome } = &derived;
         let (height, stored) = (block.height, block.about.block);
         self.check_link(&stored)?;
-        block
-            .candidates
-            .iter()
-            .try_for_each(|candidate| check_txid(height, candidate))?;
+        for candidate in &block.candidates {
+            check_txid(height, candidate)?;
+        }
         compare_decisions(block, outcome)?;
         compare_hashes(&stored, outcome.snapshot)?;
         self.note(block, &outcome.changes);
@@ -133,12 +132,10 @@ impl Findings {
 
     fn note(&mut self, block: &CandidateBlock<Stored>, changes: &Changes) {
         let height = block.height;
-        let keychains = changes.keychains.keys();
-        self.keychains
-            .extend(keychains.map(|id| (id.clone(), height)));
-        let accounts = changes.accounts.keys();
-        self.accounts
-            .extend(accounts.map(|address| (*address, height)));
+        let keychains = changes.keychains.keys().map(|id| (id.clone(), height));
+        self.keychains.extend(keychains);
+        let accounts = changes.accounts.keys().map(|address| (*address, height));
+        self.accounts.extend(accounts);
         self.verified.tip = Some((height, block.about.block.consensus_hash));
         self.verified.blocks += 1;
         self.verified.operations += block.candidates.len() as u64;
@@ -153,12 +150,7 @@ impl Findings {
             LastChange::Unknown => None,
         };
         let tip = self.verified.tip.map_or(0, |(height, _)| height);
-        let RowDifference {
-            table,
-            key,
-            problem,
-            ..
-        } = row;
+        let (table, key, problem) = (row.table, &row.key, row.problem);
         let what = format!("the row \"{key}\" of table {table} {problem}");
         differs(height.unwrap_or(tip), what)
     }

@@ -79,9 +79,8 @@ pub(super) fn index_names(
         match (before, after) {
             (None, Some(_)) => {
                 let mut row = name.as_str().as_bytes().to_vec();
-                tables
-                    .name_hashes
-                    .put(name.hash128().as_bytes(), &mut row)?;
+                let hashes = &mut tables.name_hashes;
+                hashes.put(name.hash128().as_bytes(), &mut row)?;
             }
             (Some(_), None) => tables.name_hashes.remove(name.hash128().as_bytes())?,
             _ => {}
@@ -139,12 +138,8 @@ pub(super) fn index_namespaces(
         let by_preorder = |record: &NamespaceRecord, key: &mut Vec<u8>| {
             key::behind_hash(key, record.preorder_hash.as_bytes(), id.as_str());
         };
-        move_entry(
-            &mut tables.namespace_preorders,
-            before.as_ref(),
-            after.as_ref(),
-            by_preorder,
-        )?;
+        let index = &mut tables.namespace_preorders;
+        move_entry(index, before.as_ref(), after.as_ref(), by_preorder)?;
     }
     Ok(())
 }

@@ -142,9 +142,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut transaction = self.database().begin_write().map_err(StoreError::from)?;
-        open::make_fleeting(&mut transaction)?;
-        self.transact(transaction, work)
+        self.transact(self.begin_for(Purpose::Scratch)?, work)
     }
 
     fn transact<T, E: From<StoreError>>(
@@ -197,8 +195,12 @@ impl Store {
     }
 
     pub(super) fn begin(&self) -> Result<WriteTransaction, StoreError> {
+        self.begin_for(self.purpose)
+    }
+
+    fn begin_for(&self, purpose: Purpose) -> Result<WriteTransaction, StoreError> {
         let mut transaction = self.database().begin_write()?;
-        match self.purpose {
+        match purpose {
             Purpose::Lasting => open::make_durable(&mut transaction),
             Purpose::Scratch => open::make_fleeting(&mut transaction)?,
         }
@@ -208,8 +210,7 @@ impl Store {
     /// Notes of zone files that current records ask for whether the archive has them. No subscriber is told: no name
     /// changed. Nothing waits for the disk: what is lost in a crash is found out again.
     pub fn note_zonefiles(&self, found: &[(WantedZonefile, bool)]) -> Result<(), StoreError> {
-        let mut transaction = self.database().begin_write()?;
-        open::make_fleeting(&mut transaction)?;
+        let transaction = self.begin_for(Purpose::Scratch)?;
         let mut tables = Tables::of_write(&transaction)?;
         for (zonefile, present) in found {
             note_zonefile(&mut tables, zonefile, *present)?;

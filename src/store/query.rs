@@ -107,9 +107,8 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         let start = after.map_or(Bound::Unbounded, |name| {
             Bound::Excluded(name.as_str().as_bytes())
         });
-        self.tables
-            .names
-            .range((start, Bound::Unbounded), limit, read_row)
+        let names = &self.tables.names;
+        names.range((start, Bound::Unbounded), limit, read_row)
     }
 
     /// How many rows there are; takes constant time.
@@ -126,19 +125,16 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 
     /// The candidates of a block in block order, and what became of each.
     pub fn operations_at(&self, height: u32) -> Result<Vec<StoredOperation>, StoreError> {
-        self.tables
-            .operations
-            .prefixed(&key::height(height), |rest, row| {
-                StoredOperation::read(key::number(rest)?, row)
-            })
+        let operations = &self.tables.operations;
+        operations.prefixed(&key::height(height), |rest, row| {
+            StoredOperation::read(key::number(rest)?, row)
+        })
     }
 
     /// Every announcement of a zone file hash, oldest first; empty if it is not on the chain.
     pub fn announcements(&self, hash: &ZonefileHash) -> Result<Vec<Announcement>, StoreError> {
-        let indexes = self
-            .tables
-            .announced_hashes
-            .prefixed(hash.as_bytes(), |rest, _| key::number(rest))?;
+        let hashes = &self.tables.announced_hashes;
+        let indexes = hashes.prefixed(hash.as_bytes(), |rest, _| key::number(rest))?;
         let mut announcements = Vec::with_capacity(indexes.len());
         for index in indexes {
             announcements.extend(self.announcement(index)?);
@@ -156,11 +152,8 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 
     /// The announcement with an inventory index.
     pub fn announcement(&self, inventory_index: u32) -> Result<Option<Announcement>, StoreError> {
-        self.tables
-            .announcements
-            .get(&key::height(inventory_index), |row| {
-                Announcement::read(inventory_index, row)
-            })
+        let (announcements, key) = (&self.tables.announcements, key::height(inventory_index));
+        announcements.get(&key, |row| Announcement::read(inventory_index, row))
     }
 
     /// At most `limit` of the zone files that current records ask for, by hash and name, those behind `after`. Revoked names

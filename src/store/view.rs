@@ -80,15 +80,13 @@ impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
     fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, StoreError> {
         let mut prefix = Vec::new();
         key::owner(&mut prefix, sender, "");
-        self.tables
-            .owners
-            .prefixed(&prefix, |rest, _| key::read_name(rest))
+        let owners = &self.tables.owners;
+        owners.prefixed(&prefix, |rest, _| key::read_name(rest))
     }
 
     fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, StoreError> {
-        self.tables
-            .name_preorders
-            .prefixed(hash.as_bytes(), |rest, _| key::read_name(rest))
+        let preorders = &self.tables.name_preorders;
+        preorders.prefixed(hash.as_bytes(), |rest, _| key::read_name(rest))
     }
 
     fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, StoreError> {
@@ -106,12 +104,11 @@ impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
     }
 
     fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, StoreError> {
-        self.tables
-            .preorders
-            .prefixed(hash.as_bytes(), |rest, payload| {
-                let key = RowKey::read_key(&[hash.as_bytes(), rest].concat())?;
-                Preorder::read(key, payload)
-            })
+        let preorders = &self.tables.preorders;
+        preorders.prefixed(hash.as_bytes(), |rest, payload| {
+            let key = RowKey::read_key(&[hash.as_bytes(), rest].concat())?;
+            Preorder::read(key, payload)
+        })
     }
 
     fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, StoreError> {

@@ -1,10 +1,5 @@
 //! A Bitcoin Core node as a source of blocks, over its JSON-RPC interface.
 //!
-//! - [`rpc`]: calls through `bitcoincore-rpc`, shared with the wallet.
-//! - [`http`]: its transport, with our limits; [`credentials`]: cookie, user and password.
-//! - [`node`]: the questions that following the chain takes.
-//! - [`ahead`]: many blocks in few exchanges, during a long sync.
-//!
 //! The node is trusted to know which valid chain has most work; what it sends is checked all the same: each
 //! block has real work, is the one that was asked for and holds the transactions that its header commits to.
 //! The node may be restarted, warm up, hang, write a new cookie or be replaced at any moment. That is

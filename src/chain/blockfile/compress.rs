@@ -144,10 +144,7 @@ fn special_form(script: &[u8]) -> Option<(u8, &[u8])> {
     match script {
         [0x76, 0xa9, 0x14, hash @ .., 0x88, 0xac] if hash.len() == 20 => Some((0, hash)),
         [0xa9, 0x14, hash @ .., 0x87] if hash.len() == 20 => Some((1, hash)),
-        [0x21, key @ .., 0xac] if key.len() == 33 => match key {
-            [tag @ (2 | 3), x @ ..] => Some((*tag, x)),
-            _ => None,
-        },
+        [0x21, tag @ (2 | 3), x @ .., 0xac] if x.len() == 32 => Some((*tag, x)),
         [0x41, key @ .., 0xac] if key.len() == 65 => uncompressed_form(key),
         _ => None,
     }

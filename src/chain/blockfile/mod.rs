@@ -7,10 +7,6 @@
 //!      checksum = SHA256d(hash of the block below || spent outputs); not counted in length
 //! ```
 //!
-//! - [`record`]: where records begin and end, in files that may still grow or end in a torn record.
-//! - [`undo`]: the spent outputs of a block.
-//! - [`compress`]: the integers, amounts and scripts that they are made of.
-//!
 //! Files end at 128 MiB and are preallocated with zeros. Since Bitcoin Core 28 both kinds are obfuscated with
 //! the eight bytes of `blocks/xor.dat`, repeated from the start of each file ([`ObfuscationKey`]). Blocks are
 //! not in order of height, and a `rev` record does not name its block: only the checksum ties the two.
@@ -19,7 +15,7 @@
 //! record are an error with an offset. Follows Bitcoin Core's `node/blockstorage.cpp`, `undo.h` and
 //! `compressor.h`.
 
-pub mod compress;
+mod compress;
 pub mod record;
 pub mod undo;
 

@@ -117,9 +117,7 @@ impl Files {
         end: Instant,
     ) -> Result<Scan, SourceError> {
         match scanned.files.last() {
-            None => scanned
-                .files
-                .extend(self.numbers()?.into_iter().map(ScannedFile::new)),
+            None => scanned.files = self.numbers()?.into_iter().map(ScannedFile::new).collect(),
             Some(last) => {
                 let next = last.number.saturating_add(1);
                 if self.path(FileKind::Blocks, next).exists() {
@@ -156,11 +154,8 @@ impl Files {
 
     /// Refuses a directory without undo files.
     pub fn require_undo(&self) -> Result<(), SourceError> {
-        let has_undo = self
-            .entries()?
-            .iter()
-            .any(|name| number_of(name, "rev").is_some());
-        if has_undo {
+        let entries = self.entries()?;
+        if entries.iter().any(|name| number_of(name, "rev").is_some()) {
             return Ok(());
         }
         Err(SourceError::Fatal(format!(
@@ -286,11 +281,9 @@ impl Files {
 
     /// Numbers of the block files, ascending.
     fn numbers(&self) -> Result<Vec<u32>, SourceError> {
-        let names = self.entries()?;
-        let mut numbers: Vec<u32> = names
-            .iter()
-            .filter_map(|name| number_of(name, "blk"))
-            .collect();
+        let entries = self.entries()?;
+        let numbers = entries.iter().filter_map(|name| number_of(name, "blk"));
+        let mut numbers: Vec<u32> = numbers.collect();
         numbers.sort_unstable();
         Ok(numbers)
     }

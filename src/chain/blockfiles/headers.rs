@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use crate::chain::BlockRef;
 
 /// Where a block stands in the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     /// Number of the file.
     pub file: u32,
@@ -23,19 +23,13 @@ pub struct Position {
     pub length: u32,
 }
 
-/// The place of a genesis block that no file was found to hold.
-const NOWHERE: Position = Position {
-    file: 0,
-    offset: 0,
-    length: 0,
-};
-
 #[derive(Debug, Clone, Copy)]
 struct Node {
     hash: BlockHash,
     parent: u32,
     height: u32,
     work: Work,
+    /// The default one for a genesis block that no file was found to hold.
     position: Position,
 }
 
@@ -72,7 +66,7 @@ impl Headers {
             parent: 0,
             height: 0,
             work: genesis.work(),
-            position: NOWHERE,
+            position: Position::default(),
         });
         headers
     }
@@ -125,7 +119,7 @@ impl Headers {
     /// Where the best chain's block at a height stands.
     pub fn position_at(&self, height: u32) -> Option<Position> {
         let position = self.node_at(height)?.position;
-        (position != NOWHERE).then_some(position)
+        (position != Position::default()).then_some(position)
     }
 
     /// Whether the block is known, on any branch.
@@ -152,7 +146,7 @@ impl Headers {
     fn has_bytes(&self, at: u32) -> bool {
         self.nodes
             .get(at as usize)
-            .is_some_and(|node| node.position != NOWHERE)
+            .is_some_and(|node| node.position != Position::default())
     }
 
     fn locate_genesis(&mut self, hash: BlockHash, position: Position) {
@@ -203,10 +197,8 @@ impl Headers {
 }
 
 fn short(hash: BlockHash) -> u64 {
-    let bytes = hash.to_byte_array();
-    u64::from_le_bytes([
-        bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
-    ])
+    let first = hash.as_byte_array().first_chunk();
+    u64::from_le_bytes(*first.expect("a hash has 32 bytes"))
 }
 
 #[cfg(test)]

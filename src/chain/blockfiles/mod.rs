@@ -1,9 +1,5 @@
 //! The block directory of a Bitcoin Core node as a source of blocks, without asking the node.
 //!
-//! - [`headers`]: every header and its place, and the best chain.
-//! - [`files`]: what is read from disk, in the formats of [`super::blockfile`].
-//! - [`spent`]: the outputs that a block spent.
-//!
 //! The first questions scan all `blk` files, reading 88 bytes a block; later ones scan only what was added. The
 //! first scan takes minutes on a slow disk, so each question does only a piece of it ([`Event::Preparing`]). The
 //! node may be running and writing: a torn record is read again later. Only headers and places stay in memory. A

@@ -146,7 +146,6 @@ impl Coins {
         }
     }
 
-    /// Removes the outputs of a transaction.
     pub fn remove_outputs(&mut self, transaction: &Transaction) {
         let txid = transaction.compute_txid();
         for (vout, _) in (0..).zip(&transaction.output) {
@@ -156,15 +155,13 @@ impl Coins {
 
     /// The outputs to `script` that a transaction at `height` may spend, oldest first.
     pub fn spendable(&self, script: &Script, height: u32) -> Vec<(OutPoint, TxOut)> {
-        let mut found: Vec<_> = self
-            .unspent
-            .iter()
-            .filter(|(_, coin)| *coin.output.script_pubkey == *script)
-            .filter(|(_, coin)| matures_at(coin) <= height)
-            .collect();
+        let coins = self.unspent.iter().filter(|(_, coin)| {
+            *coin.output.script_pubkey == *script && matures_at(coin) <= height
+        });
+        let mut found: Vec<_> = coins.collect();
         found.sort_unstable_by_key(|(outpoint, coin)| (coin.height, **outpoint));
+        let found = found.into_iter();
         found
-            .into_iter()
             .map(|(outpoint, coin)| (*outpoint, coin.output.clone()))
             .collect()
     }
@@ -176,9 +173,14 @@ impl Coins {
     ) -> Result<(Vec<Coin>, Amount), TransactionError> {
         check_alone(transaction, place)?;
         let spent = self.coins_of(transaction, place)?;
-        let fee = fee(transaction, &spent)?;
+        let paid = total(spent.iter().map(|coin| &coin.output))?;
+        let given = total(transaction.output.iter())?;
+        let fee = paid.checked_sub(given).ok_or(TransactionError::Overspent)?;
         if place.signatures == Signatures::Check {
-            check_spends(transaction, &spent)?;
+            for (index, coin) in spent.iter().enumerate() {
+                spend::check(transaction, index, &coin.output.script_pubkey)
+                    .map_err(|reason| TransactionError::Spend { index, reason })?;
+            }
         }
         for input in &transaction.input {
             self.unspent.remove(&input.previous_output);
@@ -266,12 +268,6 @@ fn check_locks(transaction: &Transaction, place: &Place) -> Result<(), Transacti
     }
 }
 
-fn fee(transaction: &Transaction, spent: &[Coin]) -> Result<Amount, TransactionError> {
-    let paid = total(spent.iter().map(|coin| &coin.output))?;
-    let given = total(transaction.output.iter())?;
-    paid.checked_sub(given).ok_or(TransactionError::Overspent)
-}
-
 fn total<'a>(mut outputs: impl Iterator<Item = &'a TxOut>) -> Result<Amount, TransactionError> {
     outputs
         .try_fold(Amount::ZERO, |total, output| {
@@ -279,12 +275,4 @@ fn total<'a>(mut outputs: impl Iterator<Item = &'a TxOut>) -> Result<Amount, Tra
         })
         .filter(|total| *total <= Amount::MAX_MONEY)
         .ok_or(TransactionError::Overspent)
-}
-
-fn check_spends(transaction: &Transaction, spent: &[Coin]) -> Result<(), TransactionError> {
-    for (index, coin) in spent.iter().enumerate() {
-        spend::check(transaction, index, &coin.output.script_pubkey)
-            .map_err(|reason| TransactionError::Spend { index, reason })?;
-    }
-    Ok(())
 }

@@ -93,7 +93,6 @@ impl Files {
         Ok(found)
     }
 
-    /// Appends a block.
     pub fn append_block(&mut self, block: &Block) -> io::Result<Position> {
         let record = record::encode_block(Magic::REGTEST, &serialize(block));
         let number = self.blocks.number_for(record.len() as u64);
@@ -111,12 +110,10 @@ impl Files {
         self.undo.append(number, &record)
     }
 
-    /// The bytes of a block.
     pub fn read_block(&self, position: Position) -> io::Result<Vec<u8>> {
         self.blocks.read(position)
     }
 
-    /// The bytes of undo data.
     pub fn read_undo(&self, position: Position) -> io::Result<Vec<u8>> {
         self.undo.read(position)
     }
@@ -142,7 +139,6 @@ impl Files {
         disk::replace(&self.invalid_path(), text.as_bytes())
     }
 
-    /// The directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }

@@ -5,10 +5,6 @@
 //! no node: it has no peers and no mempool, and it runs no scripts (see [`spend`]). It must never be used for
 //! anything that is worth money.
 //!
-//! - [`state`]: the chain in memory. [`tree`]: its headers. [`coins`]: what can be spent at the tip.
-//! - [`template`]: a new block. [`spend`]: whether an input may spend an output.
-//! - [`files`]: the directory. [`source`]: the chain as the indexer follows it.
-//!
 //! **One process per directory**, guarded by a lock file. Within the process a [`DevChain`] is cloned
 //! freely; [`DevChain::source`] gives what the indexer follows.
 //!

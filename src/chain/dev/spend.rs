@@ -92,23 +92,15 @@ impl Spend<'_> {
         if signatures.len() != required {
             return Err(SpendError::Mismatch);
         }
-        self.check_in_order(redeem, signatures, &keys)
-    }
-
-    /// Each signature takes the first remaining key that it is valid for.
-    fn check_in_order(
-        &self,
-        redeem: &Script,
-        signatures: &[&[u8]],
-        keys: &[PublicKey],
-    ) -> Result<(), SpendError> {
+        // Each signature takes the first remaining key that it is valid for.
         let mut keys = keys.iter();
-        for signature in signatures {
-            if !keys.any(|key| self.check_signature(redeem, signature, key).is_ok()) {
-                return Err(SpendError::Signature);
-            }
+        let mut is_valid = |signature: &&[u8]| {
+            keys.any(|key| self.check_signature(redeem, signature, key).is_ok())
+        };
+        match signatures.iter().all(&mut is_valid) {
+            true => Ok(()),
+            false => Err(SpendError::Signature),
         }
-        Ok(())
     }
 
     fn check_signature(

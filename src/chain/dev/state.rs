@@ -81,14 +81,12 @@ impl State {
         Ok(state)
     }
 
-    /// The tip of the best chain.
     pub fn tip(&self) -> BlockRef {
         let hash = *self.best.last().expect("the genesis block stays");
         let height = self.best.len() as u32 - 1; // as many as there is memory for: far below 2^32
         BlockRef { height, hash }
     }
 
-    /// The block of the best chain at `height`.
     pub fn block_at(&self, height: u32) -> Option<BlockRef> {
         let hash = *self.best.get(height as usize)?;
         Some(BlockRef { height, hash })
@@ -112,18 +110,15 @@ impl State {
         BlockUndo::decode(&self.files.read_undo(position)?).map_err(io::Error::other)
     }
 
-    /// The outputs to `script` that the next block's transactions may spend.
     pub fn spendable(&self, script: &Script) -> Vec<(OutPoint, TxOut)> {
         let next = self.tip().height.saturating_add(1);
         self.coins.spendable(script, next)
     }
 
-    /// Where the chain lives.
     pub fn directory(&self) -> &Path {
         self.files.directory()
     }
 
-    /// Whether the next block could hold these transactions.
     pub fn check(&mut self, transactions: &[Transaction]) -> Result<(), Refused> {
         let place = self.next_place(Signatures::Check);
         let (undo, _) = self.coins.connect(transactions, &place)?;
@@ -131,7 +126,6 @@ impl State {
         Ok(())
     }
 
-    /// Mines a block on the tip.
     pub fn mine(
         &mut self,
         reward: &Script,
@@ -159,7 +153,6 @@ impl State {
         self.append(&template.mine(), &undo)
     }
 
-    /// Mines a block on any block. The best chain changes only if the new one has more work than it.
     pub fn mine_on(
         &mut self,
         parent: BlockHash,
@@ -179,7 +172,6 @@ impl State {
         mined
     }
 
-    /// Refuses a block and all on top of it from now on; the best of the others is followed.
     pub fn invalidate(&mut self, hash: BlockHash) -> Result<(), MineError> {
         if hash == genesis_block(Network::Regtest).block_hash() || self.tree.get(hash).is_none() {
             return Err(MineError::UnknownBlock(hash));
@@ -325,7 +317,6 @@ impl State {
         self.files.append_undo(number, previous, &bytes)
     }
 
-    /// Takes the tip off.
     fn disconnect(&mut self) -> Result<(), MineError> {
         let hash = self.tip().hash;
         let block = self.read_decoded(hash)?;

@@ -84,13 +84,8 @@ impl Template<'_> {
 
 /// What a block at `height` may create.
 pub(super) fn subsidy(height: u32) -> Amount {
-    let halvings = height / HALVING_INTERVAL;
-    Amount::from_sat(
-        Amount::from_int_btc(50)
-            .to_sat()
-            .checked_shr(halvings)
-            .unwrap_or(0),
-    )
+    let first = Amount::from_int_btc(50).to_sat();
+    Amount::from_sat(first.checked_shr(height / HALVING_INTERVAL).unwrap_or(0))
 }
 
 /// Whether the transactions fit into one block.

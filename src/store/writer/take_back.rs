@@ -13,15 +13,9 @@ impl Writer<'_> {
     /// Takes back the newest block.
     pub(super) fn take_back(&mut self, height: u32) -> Result<(), StoreError> {
         let block = key::height(height);
-        let undo = self
-            .state
-            .tables
-            .undo
-            .get(&block, Undo::read)?
-            .ok_or(StoreError::UndoGone {
-                height,
-                depth: self.undo_depth,
-            })?;
+        let undo = self.state.tables.undo.get(&block, Undo::read)?;
+        let depth = self.undo_depth;
+        let undo = undo.ok_or(StoreError::UndoGone { height, depth })?;
         self.remove_history(height, &undo.history)?;
         let changes = self.changes_back(undo)?;
         self.change_rows(height, &changes, &mut Vec::new())?;
