@@ -140,8 +140,8 @@ impl Archive {
     /// Where the zone file with this hash is or would be.
     pub fn path(&self, hash: &ZonefileHash) -> PathBuf {
         let [first, second, ..] = hash.0;
-        self.directory
-            .join(format!("{first:02x}/{second:02x}/{hash}.txt"))
+        let name = format!("{first:02x}/{second:02x}/{hash}.txt");
+        self.directory.join(name)
     }
 
     /// What is there, and the file as it was.
@@ -166,10 +166,8 @@ impl Archive {
 
     fn write(&self, hash: &ZonefileHash, bytes: &[u8]) -> Result<(), ArchiveError> {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let temporary = self
-            .directory
-            .join(INCOMING)
-            .join(format!("{hash}-{number}"));
+        let name = format!("{INCOMING}/{hash}-{number}");
+        let temporary = self.directory.join(name);
         let staged = Staged::write(temporary.clone(), bytes, Readers::Everybody);
         let staged = staged.map_err(at(&temporary))?;
         let path = self.path(hash);

@@ -14,19 +14,16 @@ use crate::hash::{ConsensusHash, OpsHash, PreorderHash, ZonefileHash};
 pub(super) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    /// Everything in `bytes`.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The next `len` bytes.
     pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(taken)
     }
 
-    /// All that is left.
     pub(super) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
@@ -39,7 +36,6 @@ impl<'a> Input<'a> {
 
 /// A value with one place in a row.
 pub(super) trait Field: Sized {
-    /// Appends it.
     fn write(&self, out: &mut Vec<u8>);
     /// Reads what [`Field::write`] wrote.
     fn read(input: &mut Input<'_>) -> Option<Self>;

@@ -94,12 +94,9 @@ impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
     }
 
     fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool, StoreError> {
-        let namespaces = self
-            .tables
-            .namespace_preorders
-            .prefixed(hash.as_bytes(), |rest, _| {
-                NamespaceId::from_bytes(rest).ok()
-            })?;
+        let rows = &self.tables.namespace_preorders;
+        let namespaces =
+            rows.prefixed(hash.as_bytes(), |id, _| NamespaceId::from_bytes(id).ok())?;
         Ok(!namespaces.is_empty())
     }
 

@@ -8,8 +8,8 @@ use crate::hash::encode_hex;
 #[derive(Debug, Clone)]
 pub struct Serializer {
     text: String,
-    scratch: String,
-    empty: bool,
+    /// How long the text is before its first field.
+    head: usize,
 }
 
 impl Serializer {
@@ -19,25 +19,21 @@ impl Serializer {
         text.push(opcode);
         text.push(':');
         Self {
+            head: text.len(),
             text,
-            scratch: String::new(),
-            empty: true,
         }
     }
 
     /// Appends a field as its displayed text.
     pub fn field(&mut self, value: impl Display) -> &mut Self {
-        self.scratch.clear();
-        write!(self.scratch, "{value}").expect("writing to a string cannot fail");
-        let separator = if self.empty { "" } else { "," };
-        self.empty = false;
-        write!(
-            self.text,
-            "{separator}{}:{}",
-            self.scratch.len(),
-            self.scratch
-        )
-        .expect("writing to a string cannot fail");
+        let value = value.to_string();
+        let separator = if self.text.len() == self.head {
+            ""
+        } else {
+            ","
+        };
+        write!(self.text, "{separator}{}:{value}", value.len())
+            .expect("writing to a string cannot fail");
         self
     }
 

@@ -26,12 +26,8 @@ pub trait SnapshotView {
 /// first (ch §3 step 1; the white paper writes n-1, n-2, n-4, …).
 pub fn previous_heights(height: u32, first_block: u32) -> impl Iterator<Item = u32> {
     (1..=32u32)
-        .map_while(move |i| u64::from(height).checked_sub((1u64 << i) - 1))
-        .map_while(move |previous| {
-            u32::try_from(previous)
-                .ok()
-                .filter(|previous| *previous >= first_block)
-        })
+        .map_while(move |i| height.checked_sub(u32::MAX >> (32 - i))) // 2^i - 1
+        .take_while(move |previous| *previous >= first_block)
 }
 
 /// The consensus hash of a height from its ops hash and the hashes of [`previous_heights`] (ch §3).
@@ -43,9 +39,7 @@ pub fn consensus_hash(ops_hash: OpsHash, previous: &[ConsensusHash]) -> Consensu
     leaves.sort_unstable();
     let root = merkle::root(leaves);
     let digest = h160(&root);
-    let mut hash = [0; 16];
-    hash.copy_from_slice(&digest[..16]);
-    ConsensusHash(hash)
+    ConsensusHash(*digest.first_chunk().expect("20 bytes have a front of 16"))
 }
 
 #[cfg(test)]

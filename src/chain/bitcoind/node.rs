@@ -135,10 +135,9 @@ impl Node {
         let heights = (first..=last).map(|height| json!([height]));
         let hashes = self.rpc.batch("getblockhash", heights);
         let hashes = hashes.map_err(|error| self.failed(error))?;
-        let blocks = (first..=last).zip(hashes);
-        Ok(blocks
-            .map(|(height, hash)| BlockRef { height, hash })
-            .collect())
+        let places = (first..=last).zip(hashes);
+        let blocks = places.map(|(height, hash)| BlockRef { height, hash });
+        Ok(blocks.collect())
     }
 
     /// Where a block stands; `None` if the node has never heard of it.

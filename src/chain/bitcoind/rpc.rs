@@ -37,6 +37,7 @@ pub mod code {
 }
 
 /// A node's RPC interface.
+#[derive(Debug)]
 pub struct Rpc {
     http: Arc<Http>,
     client: Client,
@@ -137,12 +138,6 @@ impl Rpc {
             }
             CallError::Failed(reason) => format!("{node}: {reason}"),
         }
-    }
-}
-
-impl fmt::Debug for Rpc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Rpc").field(&self.http.address()).finish()
     }
 }
 

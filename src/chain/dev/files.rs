@@ -264,12 +264,8 @@ impl Series {
     fn reader(&self, number: usize) -> Result<Reader, OpenError> {
         let path = self.path(number);
         let file = File::open(&path).map_err(|error| OpenError::io(&path, error))?;
-        Ok(RecordReader::new(
-            file,
-            self.kind,
-            Magic::REGTEST,
-            ObfuscationKey::NONE,
-        ))
+        let (magic, key) = (Magic::REGTEST, ObfuscationKey::NONE);
+        Ok(RecordReader::new(file, self.kind, magic, key))
     }
 
     fn next(&self, number: usize, reader: &mut Reader) -> Result<Next, OpenError> {

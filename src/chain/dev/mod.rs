@@ -66,7 +66,11 @@ impl DevChain {
 
     /// What the indexer follows: blocks come once `confirmations` blocks are on top of them.
     pub fn source(&self, confirmations: u32) -> DevSource {
-        DevSource::new(self.clone(), confirmations)
+        DevSource {
+            chain: self.clone(),
+            confirmations,
+            seen: 0,
+        }
     }
 
     /// The tip of the best chain.

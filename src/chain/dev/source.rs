@@ -12,19 +12,9 @@ use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, pick};
 /// Follows a [`DevChain`] that others mine on.
 #[derive(Debug)]
 pub struct DevSource {
-    chain: DevChain,
-    confirmations: u32,
-    seen: u64,
-}
-
-impl DevSource {
-    pub(super) fn new(chain: DevChain, confirmations: u32) -> Self {
-        Self {
-            chain,
-            confirmations,
-            seen: 0,
-        }
-    }
+    pub(super) chain: DevChain,
+    pub(super) confirmations: u32,
+    pub(super) seen: u64,
 }
 
 impl ChainSource for DevSource {

@@ -223,11 +223,8 @@ impl State {
     /// Blocks on refused blocks are refused; in order of arrival, parents come first.
     fn spread_refusal(&mut self) {
         for hash in &self.arrival {
-            let parent = self
-                .tree
-                .get(*hash)
-                .map(|entry| entry.header.prev_blockhash);
-            if parent.is_some_and(|parent| self.refused.contains(&parent)) {
+            let entry = self.tree.get(*hash);
+            if entry.is_some_and(|entry| self.refused.contains(&entry.header.prev_blockhash)) {
                 self.refused.insert(*hash);
             }
         }
@@ -236,13 +233,8 @@ impl State {
     /// Stores a block whose transactions are connected already, and makes it the tip.
     fn append(&mut self, block: &Block, undo: &BlockUndo) -> Result<BlockRef, MineError> {
         let transactions = block.txdata.get(1..).unwrap_or_default();
-        let position = match self.files.append_block(block) {
-            Ok(position) => position,
-            Err(error) => {
-                self.coins.disconnect(transactions, undo);
-                return Err(error.into());
-            }
-        };
+        let appended = self.files.append_block(block);
+        let position = appended.inspect_err(|_| self.coins.disconnect(transactions, undo))?;
         let entry = self.insert(block)?;
         self.remember(entry.at.hash, position);
         self.finish_connect(block, undo)?;
@@ -305,11 +297,8 @@ impl State {
         let previous = block.header.prev_blockhash;
         let bytes = undo.encode();
         let checksum = undo::checksum(previous, &bytes);
-        if let Some(position) = self
-            .unclaimed
-            .get_mut(checksum.as_slice())
-            .and_then(Vec::pop)
-        {
+        let unclaimed = self.unclaimed.get_mut(checksum.as_slice());
+        if let Some(position) = unclaimed.and_then(Vec::pop) {
             return Ok(position);
         }
         let (stored, _) = self.known(block.block_hash())?;

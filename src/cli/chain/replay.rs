@@ -46,7 +46,6 @@ struct Line {
 }
 
 impl Replay {
-    /// Replays.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         let expected = match &self.expect {
             Some(path) => read_expected(path)?,

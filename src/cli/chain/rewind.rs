@@ -41,7 +41,6 @@ struct Report {
 }
 
 impl Rewind {
-    /// Rewinds.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         let (store, bns) = open_database(context)?;
         let report = self.report(&store.snapshot(), &bns).map_err(trouble)?;
@@ -51,9 +50,8 @@ impl Rewind {
             let reached = |height| progress.reached(height, self.height);
             how = indexer::rewind(store, &bns, self.height, reached).map_err(trouble)?;
         }
-        context
-            .output
-            .print(&report, || page(&report, how, self.dry_run))?;
+        let output = context.output;
+        output.print(&report, || page(&report, how, self.dry_run))?;
         Ok(Exit::Success)
     }
 

@@ -32,7 +32,6 @@ struct Report {
 }
 
 impl Verify {
-    /// Verifies.
     pub fn run(self, context: &Context) -> Result<Exit, CliError> {
         let (store, bns) = open_database(context)?;
         let last = store.snapshot().tip().map_or(0, |tip| tip.height);
