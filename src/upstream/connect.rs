@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep};
 
 use super::ask::Ask;
 use super::attempt::Failed;
+use super::config::Place;
 use super::message::{Judged, Letters, Options, Sent};
 use super::udp::ask_udp;
-use super::upstream::Place;
 use crate::wire::{Section, rtype};
 
 /// Head start of an address before the next one is tried too.

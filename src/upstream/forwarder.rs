@@ -9,6 +9,7 @@ use hickory_proto::rr::Name as DnsName;
 
 use super::ask::{Ask, wire_name};
 use super::cache::Cache;
+use super::config::UpstreamConfig;
 use super::entry::{Channel, Entry, Stamp};
 use super::error::ForwardError;
 use super::failure::Failures;
@@ -19,7 +20,6 @@ use super::probe::Probes;
 use super::response::{Fit, Response};
 use super::table::{ForwardOptions, Table};
 use super::tls::{Tls, TlsError};
-use super::upstream::UpstreamConfig;
 use crate::clock::Clock;
 use crate::resolver::Policy;
 use crate::worker::Tasks;

@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep};
 
 use super::ask::Ask;
 use super::attempt::{Budget, Failed, Received};
+use super::config::UpstreamConfig;
 use super::error::ForwardError;
 use super::link::Upstream;
 use super::tls::{Tls, TlsError};
-use super::upstream::UpstreamConfig;
 use crate::wire::ExtendedError;
 use crate::wire::private::is_private;
 

@@ -3,6 +3,7 @@
 //! Only status 200 with `application/dns-message` is accepted: redirects are refused, since they could lead
 //! anywhere. Age takes away from TTLs (§5.1). The body is bounded by what a message can hold.
 
+use axum::BoxError;
 use axum::body::{Body, to_bytes};
 use bitcoin::base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hyper::body::Incoming;
@@ -13,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::attempt::Failed;
+use super::config::Method;
 use super::message::{Judged, Sent, Verdict, judge};
 use super::shared::Connection;
-use super::upstream::Method;
 use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
 use crate::worker::Tasks;
 
@@ -78,8 +79,8 @@ impl Connection for Https {
     }
 }
 
-fn broken(error: impl ToString) -> Failed {
-    Failed::Unreachable(error.to_string())
+fn broken(error: impl Into<BoxError>) -> Failed {
+    Failed::Unreachable(error.into().to_string())
 }
 
 fn request(sent: &Sent, uri: &str, method: Method) -> Result<Request<Body>, Failed> {

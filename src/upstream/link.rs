@@ -11,13 +11,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ask::Ask;
 use super::attempt::{Budget, Failed, Received};
+use super::config::{Identity, Method, Place, Secured, UpstreamConfig};
 use super::health::Health;
 use super::https::Https;
 use super::plain::Plain;
 use super::secure::Secure;
 use super::stream::Stream;
 use super::tls::{Tls, TlsError};
-use super::upstream::{Identity, Method, Place, Secured, UpstreamConfig};
 
 /// An upstream with its connections and its health.
 pub struct Upstream {

@@ -25,6 +25,7 @@ mod anchors;
 mod ask;
 mod attempt;
 mod cache;
+mod config;
 mod connect;
 mod entry;
 mod error;
@@ -51,12 +52,12 @@ mod system;
 mod table;
 mod tls;
 mod udp;
-mod upstream;
 mod validate;
 
 pub use anchors::{AnchorError, Anchors};
 pub use ask::{Ask, NxdomainCut, split_key};
 pub use cache::Cache;
+pub use config::{Identity, Method, Place, Secured, UpstreamConfig};
 pub use entry::{Channel, Entry, Stamp};
 pub use error::ForwardError;
 pub use file::FileError;
@@ -67,7 +68,6 @@ pub use response::Response;
 pub use system::{Watch, is_own_listener, system_upstreams};
 pub use table::ForwardOptions;
 pub use tls::TlsError;
-pub use upstream::{Identity, Method, Place, Secured, UpstreamConfig};
 
 /// Packets that all questions of one walk along aliases may cost together: an upstream may send us from alias to
 /// alias, and each costs a question.

@@ -10,6 +10,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::ask::Ask;
 use super::attempt::{Budget, Failed, Received};
+use super::config::{Method, Secured};
 use super::connect::Locator;
 use super::entry::Channel;
 use super::https::Https;
@@ -17,7 +18,6 @@ use super::message::{Judged, Letters, Options, Sent};
 use super::shared::{Connection, Shared};
 use super::stream::Stream;
 use super::tls::{Tls, TlsError, server_name};
-use super::upstream::{Method, Secured};
 
 /// An upstream that has to prove who it is before it is asked.
 pub struct Secure<C> {

@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::address;
+use super::config::UpstreamConfig;
 use super::forwarder::Forwarder;
-use super::upstream::UpstreamConfig;
 
 /// How often the two clocks are compared, and the file where no notice of changes is to be had.
 const TICK: Duration = Duration::from_secs(5);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use hickory_proto::rr::Name as DnsName;
 
 use super::anchors::Anchors;
+use super::config::UpstreamConfig;
 use super::group::Group;
 use super::tls::{Tls, TlsError};
-use super::upstream::UpstreamConfig;
 
 /// How to forward.
 #[derive(Debug, Clone)]

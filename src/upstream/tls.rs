@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::upstream::{Identity, Secured};
+use super::config::{Identity, Secured};
 
 /// Why encrypted upstreams cannot be used at all.
 #[derive(Debug, thiserror::Error)]

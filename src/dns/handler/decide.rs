@@ -16,7 +16,9 @@ impl<P: Snapshots> Handler<P> {
             return Step::Done(Answer::refused());
         }
         while walk.hops <= MAX_ALIASES {
-            if let Some(answer) = self.from_hosts(walk) {
+            // Only the client's own question is looked up: aliases of others do not lead into the file.
+            let hosts = self.hosts.as_ref().filter(|_| walk.hops == 0);
+            if let Some(answer) = hosts.and_then(|hosts| hosts.answer(&walk.question)) {
                 return Step::Done(answer);
             }
             if self.is_routed_special_use(walk, &policy) {
@@ -50,13 +52,6 @@ impl<P: Snapshots> Handler<P> {
             },
             Err(error) => Step::Done(database_failure(&error)),
         }
-    }
-
-    /// The answer of the file of hosts. Only the client's own question is looked up: aliases of others do not lead
-    /// into the file.
-    fn from_hosts(&self, walk: &AliasWalk) -> Option<Answer> {
-        let hosts = self.hosts.as_ref().filter(|_| walk.hops == 0)?;
-        hosts.answer(&walk.question)
     }
 
     fn is_routed_special_use(&self, walk: &AliasWalk, policy: &Policy) -> bool {
