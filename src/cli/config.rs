@@ -49,7 +49,7 @@ struct ShownSetting<'a> {
     /// A text, a number, a list of texts, or `null` when it is left open.
     value: Value,
     /// The environment variable that sets it.
-    variable: &'static str,
+    variable: &'a str,
     /// Where the value came from; its `kind` is `default`, `file`, `environment` or `flag`.
     origin: &'a Origin,
 }
@@ -59,7 +59,7 @@ impl<'a> Shown<'a> {
         let settings = config.settings.iter().map(|setting| ShownSetting {
             key: &setting.key,
             value: value(setting),
-            variable: setting.variable,
+            variable: &setting.variable,
             origin: &setting.origin,
         });
         Self {

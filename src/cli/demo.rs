@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{CliError, Context, Exit, flag, log, serve};
 use crate::config::{Flag, Profile};
-use crate::daemon::{self, DemoOptions};
+use crate::daemon;
 
 /// Arguments of `bnsd demo`.
 #[derive(Debug, Args)]
@@ -28,8 +28,7 @@ impl Demo {
         let config = context.load(Profile::Demo, self.flags())?;
         log::start(config.log);
         serve::warn(&config);
-        let zonefiles = self.zonefiles;
-        daemon::run_demo(DemoOptions { config, zonefiles }).map_err(CliError::Daemon)?;
+        daemon::run_demo(config, self.zonefiles).map_err(CliError::Daemon)?;
         Ok(Exit::Success)
     }
 

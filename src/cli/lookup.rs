@@ -27,11 +27,9 @@ impl Lookup {
             record_type: self.record_type.to_ascii_uppercase(),
             at: self.at,
         })?;
-        context.output.print(&reply, || {
-            let mut page = Page::default();
-            write_answer(&reply, &mut page);
-            page
-        })?;
+        context
+            .output
+            .show(&reply, |page| write_answer(&reply, page))?;
         Ok(exit(&reply))
     }
 }

@@ -3,7 +3,6 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::output::Page;
 use super::{CliError, Context, Exit, flag, log};
 use crate::config::{Config, Flag, Profile};
 use crate::daemon;
@@ -63,13 +62,10 @@ fn report(config: &Config, context: &Context) -> Result<Exit, CliError> {
         file: config.file.as_deref(),
         warnings: &config.warnings,
     };
-    context.output.print(&checked, || {
-        let mut page = Page::default();
+    context.output.show(&checked, |page| {
         page.heading("OK");
         for warning in &config.warnings {
             page.note(format!("warning: {warning}"));
         }
-        page
-    })?;
-    Ok(Exit::Success)
+    })
 }

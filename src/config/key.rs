@@ -29,77 +29,65 @@ pub enum Shape {
 pub struct Key {
     /// Its name with its section, as in `dns.max-ttl`.
     pub name: &'static str,
-    /// The environment variable that sets it.
-    pub variable: &'static str,
     /// The shape of its value.
     pub shape: Shape,
 }
 
-const fn key(name: &'static str, variable: &'static str, shape: Shape) -> Key {
-    Key {
-        name,
-        variable,
-        shape,
+impl Key {
+    /// The environment variable that sets it: `BNSD_DNS_MAX_TTL` for `dns.max-ttl`, and `BNSD_LOG` for `log.level`.
+    pub fn variable(&self) -> String {
+        match self.name {
+            "log.level" => "BNSD_LOG".to_owned(),
+            name => format!("BNSD_{}", name.replace(['.', '-'], "_").to_uppercase()),
+        }
     }
+}
+
+const fn key(name: &'static str, shape: Shape) -> Key {
+    Key { name, shape }
 }
 
 /// Every key that there is, in the order in which they are shown.
 pub const KEYS: &[Key] = &[
-    key("data-dir", "BNSD_DATA_DIR", Shape::Path),
-    key("control-socket", "BNSD_CONTROL_SOCKET", Shape::Path),
-    key("listen", "BNSD_LISTEN", Shape::List),
-    key("chain.source", "BNSD_CHAIN_SOURCE", Shape::Text),
-    key("chain.network", "BNSD_CHAIN_NETWORK", Shape::Text),
-    key(
-        "chain.confirmations",
-        "BNSD_CHAIN_CONFIRMATIONS",
-        Shape::Number,
-    ),
-    key("chain.first-block", "BNSD_CHAIN_FIRST_BLOCK", Shape::Number),
-    key("chain.undo-depth", "BNSD_CHAIN_UNDO_DEPTH", Shape::Number),
-    key("chain.rpc-address", "BNSD_CHAIN_RPC_ADDRESS", Shape::Text),
-    key("chain.rpc-cookie", "BNSD_CHAIN_RPC_COOKIE", Shape::Path),
-    key("chain.rpc-user", "BNSD_CHAIN_RPC_USER", Shape::Text),
-    key(
-        "chain.rpc-password-file",
-        "BNSD_CHAIN_RPC_PASSWORD_FILE",
-        Shape::Path,
-    ),
-    key("chain.blocks-dir", "BNSD_CHAIN_BLOCKS_DIR", Shape::Path),
-    key("dns.upstreams", "BNSD_DNS_UPSTREAMS", Shape::List),
-    key("dns.routes", "BNSD_DNS_ROUTES", Shape::ListMap),
-    key("dns.bootstrap", "BNSD_DNS_BOOTSTRAP", Shape::List),
-    key("dns.ca-file", "BNSD_DNS_CA_FILE", Shape::Path),
-    key("dns.trust-ad", "BNSD_DNS_TRUST_AD", Shape::Switch),
-    key("dns.validate", "BNSD_DNS_VALIDATE", Shape::Switch),
-    key("dns.trust-anchor", "BNSD_DNS_TRUST_ANCHOR", Shape::Path),
-    key("dns.cache-size", "BNSD_DNS_CACHE_SIZE", Shape::Number),
-    key("dns.keep-cache", "BNSD_DNS_KEEP_CACHE", Shape::Switch),
-    key("dns.stale-max", "BNSD_DNS_STALE_MAX", Shape::Number),
-    key("dns.hosts", "BNSD_DNS_HOSTS", Shape::Switch),
-    key("dns.max-ttl", "BNSD_DNS_MAX_TTL", Shape::Number),
-    key("dns.max-lag", "BNSD_DNS_MAX_LAG", Shape::Number),
-    key("dns.allow-private", "BNSD_DNS_ALLOW_PRIVATE", Shape::List),
-    key("dns.ad-for-bns", "BNSD_DNS_AD_FOR_BNS", Shape::Switch),
-    key("dns.access", "BNSD_DNS_ACCESS", Shape::List),
-    key("dns.rate-limit", "BNSD_DNS_RATE_LIMIT", Shape::Number),
-    key("dns.tls.listen", "BNSD_DNS_TLS_LISTEN", Shape::List),
-    key(
-        "dns.tls.certificate",
-        "BNSD_DNS_TLS_CERTIFICATE",
-        Shape::Path,
-    ),
-    key("dns.tls.key", "BNSD_DNS_TLS_KEY", Shape::Path),
-    key("dns.https.listen", "BNSD_DNS_HTTPS_LISTEN", Shape::List),
-    key("dns.https.hosts", "BNSD_DNS_HTTPS_HOSTS", Shape::List),
-    key("namespaces", "BNSD_NAMESPACES", Shape::Map),
-    key(
-        "zonefiles.folders",
-        "BNSD_ZONEFILES_FOLDERS",
-        Shape::PathList,
-    ),
-    key("log.level", "BNSD_LOG", Shape::Text),
-    key("log.queries", "BNSD_LOG_QUERIES", Shape::Switch),
+    key("data-dir", Shape::Path),
+    key("control-socket", Shape::Path),
+    key("listen", Shape::List),
+    key("chain.source", Shape::Text),
+    key("chain.network", Shape::Text),
+    key("chain.confirmations", Shape::Number),
+    key("chain.first-block", Shape::Number),
+    key("chain.undo-depth", Shape::Number),
+    key("chain.rpc-address", Shape::Text),
+    key("chain.rpc-cookie", Shape::Path),
+    key("chain.rpc-user", Shape::Text),
+    key("chain.rpc-password-file", Shape::Path),
+    key("chain.blocks-dir", Shape::Path),
+    key("dns.upstreams", Shape::List),
+    key("dns.routes", Shape::ListMap),
+    key("dns.bootstrap", Shape::List),
+    key("dns.ca-file", Shape::Path),
+    key("dns.trust-ad", Shape::Switch),
+    key("dns.validate", Shape::Switch),
+    key("dns.trust-anchor", Shape::Path),
+    key("dns.cache-size", Shape::Number),
+    key("dns.keep-cache", Shape::Switch),
+    key("dns.stale-max", Shape::Number),
+    key("dns.hosts", Shape::Switch),
+    key("dns.max-ttl", Shape::Number),
+    key("dns.max-lag", Shape::Number),
+    key("dns.allow-private", Shape::List),
+    key("dns.ad-for-bns", Shape::Switch),
+    key("dns.access", Shape::List),
+    key("dns.rate-limit", Shape::Number),
+    key("dns.tls.listen", Shape::List),
+    key("dns.tls.certificate", Shape::Path),
+    key("dns.tls.key", Shape::Path),
+    key("dns.https.listen", Shape::List),
+    key("dns.https.hosts", Shape::List),
+    key("namespaces", Shape::Map),
+    key("zonefiles.folders", Shape::PathList),
+    key("log.level", Shape::Text),
+    key("log.queries", Shape::Switch),
 ];
 
 /// Variables that the command line reads itself.

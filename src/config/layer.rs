@@ -31,7 +31,7 @@ impl Layers {
             if !variable.starts_with("BNSD_") || key::OTHER_VARIABLES.contains(&variable.as_str()) {
                 continue;
             }
-            match KEYS.iter().find(|key| key.variable == variable) {
+            match KEYS.iter().find(|key| key.variable() == *variable) {
                 Some(key) => self.add(key, split(key, text), &environment_origin(key)),
                 None => self.warnings.push(format!(
                     "the environment variable {variable} sets nothing: `bnsd config show` lists those that do"
@@ -75,7 +75,7 @@ impl Layers {
 
 fn environment_origin(key: &Key) -> Origin {
     Origin::Environment {
-        variable: key.variable.to_owned(),
+        variable: key.variable(),
     }
 }
 

@@ -125,7 +125,7 @@ impl Reader {
         let known = &KEYS[known];
         self.settings.push(Setting {
             key: key.to_owned(),
-            variable: known.variable,
+            variable: known.variable(),
             shape: known.shape,
             values: given.values,
             open,

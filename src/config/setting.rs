@@ -57,7 +57,7 @@ pub struct Setting {
     /// The key with its section.
     pub key: String,
     /// The environment variable that sets it.
-    pub variable: &'static str,
+    pub variable: String,
     /// The shape of its value.
     pub shape: Shape,
     /// The value as texts: one, or for a list any number; none when it is left open.

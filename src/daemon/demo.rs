@@ -35,24 +35,15 @@ const ENDING: &str = ".zone";
 /// How long the index may take to follow the demo's few blocks.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What `bnsd demo` runs with.
-#[derive(Debug)]
-pub struct DemoOptions {
-    /// The configuration, with the demo's built-in values.
-    pub config: Config,
-    /// A directory whose `NAME.zone` files are registered instead of the ones that come with the program.
-    pub zonefiles: Option<PathBuf>,
-}
-
-/// Runs the demo until a signal ends it.
-pub fn run_demo(options: DemoOptions) -> anyhow::Result<()> {
+/// Runs the demo until a signal ends it. `zonefiles` is a directory whose `NAME.zone` files are registered instead of the
+/// ones that come with the program; `config` has the demo's built-in values.
+pub fn run_demo(mut config: Config, zonefiles: Option<PathBuf>) -> anyhow::Result<()> {
     let here = || Some(PathBuf::from(FOLDER)).filter(|path| path.is_dir());
-    let folder = options.zonefiles.or_else(here);
+    let folder = zonefiles.or_else(here);
     let files = match &folder {
         Some(folder) => read_folder(folder)?,
         None => built_in(),
     };
-    let mut config = options.config;
     let folder = folder.map(|folder| fs::canonicalize(&folder).unwrap_or(folder));
     config.zonefiles.folders.extend(folder);
     supervisor::run(async {

@@ -18,7 +18,7 @@ mod service;
 mod source;
 mod supervisor;
 
-pub use demo::{DemoOptions, run_demo};
+pub use demo::run_demo;
 pub use index::{open_store, params};
 pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};

@@ -5,12 +5,13 @@
 //! the missing ones in turn, and at some of the others, so that a file that somebody took away is noticed though nobody
 //! asks for its name. However many names there are, a look touches few rows and files.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
+use super::name_store::NameStore;
 use super::view::NamesError;
-use crate::store::{Archive, Store, StoreError, StoreSnapshot, WantedZonefile};
+use crate::store::{StoreError, StoreSnapshot, WantedZonefile};
 
 /// How many files are looked at in a step.
 const STEP: usize = 1_000;
@@ -26,16 +27,9 @@ pub struct Zonefiles {
     pub missing: Vec<WantedZonefile>,
 }
 
-/// Looks after the rows about zone files.
-pub(super) struct ZonefileList {
-    store: Arc<Store>,
-    archive: Arc<Archive>,
-    turns: Mutex<Turns>,
-}
-
 /// Where the next steps begin.
 #[derive(Default)]
-struct Turns {
+pub(super) struct Turns {
     missing: Option<WantedZonefile>,
     present: Option<WantedZonefile>,
 }
@@ -44,17 +38,14 @@ struct Turns {
 type Read =
     fn(&StoreSnapshot, Option<&WantedZonefile>, usize) -> Result<Vec<WantedZonefile>, StoreError>;
 
-impl ZonefileList {
-    pub(super) fn new(store: Arc<Store>, archive: Arc<Archive>) -> Self {
-        Self {
-            store,
-            archive,
-            turns: Mutex::default(),
+impl NameStore {
+    /// Which zone files the archive has, and at most `limit` of those that it lacks. Looks at files, and may wait for the
+    /// disk; not before the first synchronisation has finished, whose blocks would have to wait: until then every zone
+    /// file counts as missing.
+    pub fn zonefiles(&self, limit: usize) -> Result<Zonefiles, NamesError> {
+        if self.progress.has_ever_synced() {
+            self.look()?;
         }
-    }
-
-    /// The counts as the rows have them, and at most `limit` of those that are missing.
-    pub(super) fn read(&self, limit: usize) -> Result<Zonefiles, NamesError> {
         let snapshot = self.store.snapshot();
         let counts = snapshot.counts()?;
         let mut missing = snapshot.missing_zonefiles(None, limit)?;
@@ -67,7 +58,7 @@ impl ZonefileList {
     }
 
     /// Looks at what may have changed since the last time. Waits for a writer that is at work.
-    pub(super) fn look(&self) -> Result<(), NamesError> {
+    fn look(&self) -> Result<(), NamesError> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         // As long as a step finds files that are there: after a sync that may be all of them.
         while self.step(&mut turns.missing, StoreSnapshot::missing_zonefiles)? > 0

@@ -1,12 +1,12 @@
 //! Where [`Names`] come from: the database, the archive, and how far the index is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
-use super::missing::{ZonefileList, Zonefiles};
-use super::view::{Names, NamesError, Namespaces};
+use super::missing::Turns;
+use super::view::{Names, Namespaces};
 use super::zone::Zones;
 use crate::bns::params::Params;
 use crate::clock::Clock;
@@ -31,7 +31,7 @@ pub struct NameStore {
     pub progress: Arc<Progress>,
     /// For the lag.
     pub clock: Arc<dyn Clock>,
-    files: ZonefileList,
+    pub(super) turns: Mutex<Turns>,
     zones: Arc<Zones>,
     namespaces: Arc<Namespaces>,
 }
@@ -46,7 +46,7 @@ impl NameStore {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            files: ZonefileList::new(Arc::clone(&store), Arc::clone(&archive)),
+            turns: Mutex::default(),
             zones: Arc::new(Zones::new(Arc::clone(&archive))),
             namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
             params,
@@ -60,16 +60,6 @@ impl NameStore {
     /// Forgets all zones, so that their files are read again.
     pub fn forget_zones(&self) {
         self.zones.forget();
-    }
-
-    /// Which zone files the archive has, and at most `limit` of those that it lacks. Looks at files, and may wait for the
-    /// disk; not before the first synchronisation has finished, whose blocks would have to wait: until then every zone
-    /// file counts as missing.
-    pub fn zonefiles(&self, limit: usize) -> Result<Zonefiles, NamesError> {
-        if self.progress.has_ever_synced() {
-            self.files.look()?;
-        }
-        self.files.read(limit)
     }
 
     /// The names at an indexed height; `None` if it is not indexed.
@@ -99,8 +89,29 @@ impl Snapshots for NameStore {
         }
     }
 
+    /// Within [`AT_TIP`] of the last time that the source had nothing new the index counts as synced; in a run that has
+    /// not come so far, the age of the tip is the lag.
     fn sync_state(&self) -> SyncState {
-        sync_state(&self.progress, &*self.clock)
+        let (progress, clock) = (&self.progress, &self.clock);
+        let (indexed, tip) = (progress.height(), progress.best_height());
+        if !progress.has_ever_synced() {
+            return SyncState::NeverSynced { indexed, tip };
+        }
+        if progress.is_forked() {
+            return SyncState::Forked { indexed };
+        }
+        let lag = match progress.synced_at() {
+            Some(at) => clock.elapsed().saturating_sub(at),
+            None => {
+                let tip_time = progress.block_time().into();
+                Duration::from_secs(clock.unix_time().saturating_sub(tip_time))
+            }
+        };
+        if lag <= AT_TIP {
+            SyncState::Synced
+        } else {
+            SyncState::Behind { indexed, tip, lag }
+        }
     }
 }
 
@@ -114,29 +125,5 @@ impl Snapshots for Arc<NameStore> {
 
     fn sync_state(&self) -> SyncState {
         (**self).sync_state()
-    }
-}
-
-/// How far the index is behind. Within [`AT_TIP`] of the last time that the source had nothing new it counts as
-/// synced; in a run that has not come so far, the age of the tip is the lag.
-fn sync_state(progress: &Progress, clock: &dyn Clock) -> SyncState {
-    let (indexed, tip) = (progress.height(), progress.best_height());
-    if !progress.has_ever_synced() {
-        return SyncState::NeverSynced { indexed, tip };
-    }
-    if progress.is_forked() {
-        return SyncState::Forked { indexed };
-    }
-    let lag = match progress.synced_at() {
-        Some(at) => clock.elapsed().saturating_sub(at),
-        None => {
-            let tip_time = progress.block_time().into();
-            Duration::from_secs(clock.unix_time().saturating_sub(tip_time))
-        }
-    };
-    if lag <= AT_TIP {
-        SyncState::Synced
-    } else {
-        SyncState::Behind { indexed, tip, lag }
     }
 }
