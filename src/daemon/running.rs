@@ -154,3 +154,86 @@ impl Daemon {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::{Amount, NetworkKind};
+
+    use super::*;
+    use crate::api::ask::{Ask as _, Asking};
+    use crate::api::owner::FaucetRequest;
+    use crate::config::{FileChoice, Places, Profile, Sources};
+    use crate::daemon::source;
+    use crate::wallet::fee::{CAP, FeePolicy, HighFee};
+    use crate::wallet::journal::Journal;
+    use crate::wallet::keys::SigningKey;
+    use crate::wallet::task::wallet::{Means, Signer, Until};
+    use crate::wallet::task::{Outcome, Wallet, Wish, keyring::Keyring};
+    use crate::wallet::vault::{Secret, Vault};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_wish_is_carried_out_in_process() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let path = |name: &str| scratch.path().join(name).display().to_string();
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let config = Config::load(&Sources {
+            profile: Profile::Serve,
+            file: FileChoice::Nothing,
+            environment: vec![
+                variable("BNSD_LISTEN", "127.0.0.1:0"),
+                variable("BNSD_CHAIN_SOURCE", "dev"),
+                variable("BNSD_DATA_DIR", &path("data")),
+                variable("BNSD_CONTROL_SOCKET", &path("socket")),
+            ],
+            flags: Vec::new(),
+            places: Places::default(),
+        });
+        let config = config.expect("a configuration");
+        let opened = source::open(&config).expect("the embedded chain");
+        let server = dns::bind(&config).expect("a free port");
+        let daemon = Daemon::start_on(server, &config, opened.source, opened.embedded);
+        let daemon = daemon.expect("a daemon");
+        let outcome = tokio::task::block_in_place(|| {
+            let (asking, chain) = Asking::begin(&*daemon.service).expect("a chain");
+            let vault = Vault::new(scratch.path().join("keys"), NetworkKind::Test);
+            let secret = Secret::Key(SigningKey::dev_only_from_label("me"));
+            vault.create("me", &secret, b"passphrase").expect("a key");
+            let versions = chain.facts.versions();
+            let me = SigningKey::dev_only_from_label("me").address();
+            let gift = FaucetRequest {
+                address: me.encode(versions),
+                satoshi: Amount::from_int_btc(100),
+            };
+            daemon.service.ask(gift).expect("coins");
+            let wallet = Wallet {
+                node: Ok(Box::new(asking.clone())),
+                state: Box::new(asking),
+                journal: Journal::new(vault.directory(), chain.facts.network.as_str()),
+                keyring: Keyring::new(vault, Box::new(|_| Ok(b"passphrase".to_vec().into()))),
+                tell: Box::new(|_| ()),
+                magic: chain.facts.magic,
+                versions,
+            };
+            let id = "somebody".parse().expect("a namespace");
+            let wish = Wish::PreorderNamespace { id, revealer: None };
+            let means = Means {
+                key: None,
+                payer: None,
+                coins: Vec::new(),
+                fees: FeePolicy {
+                    fixed: None,
+                    cap: CAP,
+                    high: HighFee::Refuse,
+                },
+                signer: Signer::Here,
+                until: Until::InBlock,
+            };
+            wallet.carry_out(&wish, &means)
+        });
+        let Ok(Outcome::Accepted(accepted)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(accepted.operation, "NAMESPACE_PREORDER");
+        daemon.stop().await.expect("it ends");
+    }
+}
