@@ -44,10 +44,7 @@ impl Output {
         page: impl FnOnce() -> Page,
     ) -> Result<(), CliError> {
         let text = match self.format {
-            Format::Json => {
-                let json = serde_json::to_string_pretty(value);
-                json.expect("results have text keys and no failing parts") + "\n"
-            }
+            Format::Json => json(serde_json::to_string_pretty(value)),
             Format::Text => page().render(self.colours),
         };
         // A reader that has seen enough (`bnsd status | head`) is no trouble.
@@ -75,10 +72,7 @@ impl Output {
         page: impl FnOnce() -> Page,
     ) -> Result<Reader, CliError> {
         let text = match self.format {
-            Format::Json => {
-                let json = serde_json::to_string(value);
-                json.expect("results have text keys and no failing parts") + "\n"
-            }
+            Format::Json => json(serde_json::to_string(value)),
             // Cursor home, and clear from there (ECMA-48 §8.3.21, §8.3.39).
             Format::Text if io::stdout().is_terminal() => {
                 format!("\x1b[H\x1b[J{}", page().render(self.colours))
@@ -87,6 +81,10 @@ impl Output {
         };
         write(&text).map_err(CliError::Output)
     }
+}
+
+fn json(written: serde_json::Result<String>) -> String {
+    written.expect("results have text keys and no failing parts") + "\n"
 }
 
 /// Whether somebody still reads.

@@ -1,7 +1,6 @@
 //! What opens a key file: typed at a terminal, or read from a file. Never from an argument or a variable's
 //! value, which other processes can read.
 
-use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
@@ -117,7 +116,7 @@ fn read_line(from: impl io::Read, ends: &[u8]) -> io::Result<Passphrase> {
 
 /// Asks at the terminal without showing what is typed.
 fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
-    let path = Path::new(OsStr::new("/dev/tty"));
+    let path = Path::new("/dev/tty");
     let terminal = OpenOptions::new().read(true).write(true).open(path);
     let mut terminal = terminal.map_err(|_| PassphraseError::NoTerminal)?;
     let hidden = Hidden::begin(&terminal).map_err(|_| PassphraseError::NoTerminal)?;

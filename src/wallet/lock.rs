@@ -70,21 +70,18 @@ impl Lock {
         match self {
             Self::KeyHash(_) => None,
             // Only compressed keys have a witness program; ours always are.
-            Self::WrappedWitness(key) => key
-                .wpubkey_hash()
-                .ok()
-                .map(|hash| ScriptBuf::new_p2wpkh(&hash)),
+            Self::WrappedWitness(key) => {
+                let hash = key.wpubkey_hash().ok();
+                hash.map(|hash| ScriptBuf::new_p2wpkh(&hash))
+            }
             Self::Multisig { required, keys } => {
                 let mut script = Builder::new().push_int(*required as i64);
                 for key in keys {
                     script = script.push_key(key);
                 }
                 let script = script.push_int(keys.len() as i64);
-                Some(
-                    script
-                        .push_opcode(opcodes::all::OP_CHECKMULTISIG)
-                        .into_script(),
-                )
+                let script = script.push_opcode(opcodes::all::OP_CHECKMULTISIG);
+                Some(script.into_script())
             }
         }
     }
@@ -99,14 +96,6 @@ impl Lock {
         match self {
             Self::KeyHash(key) | Self::WrappedWitness(key) => std::slice::from_ref(key),
             Self::Multisig { keys, .. } => keys,
-        }
-    }
-
-    /// How many signatures it takes.
-    pub fn required(&self) -> usize {
-        match self {
-            Self::KeyHash(_) | Self::WrappedWitness(_) => 1,
-            Self::Multisig { required, .. } => *required,
         }
     }
 

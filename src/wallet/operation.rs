@@ -11,7 +11,7 @@ use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 
-use super::coins::{self, ChangeOutput, DUST, Funding, FundingError, Selection};
+use super::coins::{self, ChangeOutput, Coin, DUST, Funding, FundingError};
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::commitment;
 use crate::bns::name::{Name, NamespaceId};
@@ -76,29 +76,47 @@ pub struct Unsigned {
 }
 
 impl Unsigned {
-    /// A plain payment of `outputs`, with change at the end.
-    pub fn payment(funding: &Funding<'_>, mut outputs: Vec<TxOut>) -> Result<Self, BuildError> {
-        let selection = coins::select(funding, None, &outputs, ChangeOutput::Optional)?;
-        outputs.extend(selection.change.map(|value| TxOut {
+    /// A plain payment of `outputs`, with change at the end; `first` is as in [`coins::select`].
+    pub fn payment(
+        funding: &Funding<'_>,
+        first: Option<OutPoint>,
+        outputs: Vec<TxOut>,
+    ) -> Result<Self, FundingError> {
+        let end = outputs.len();
+        Self::funded(funding, first, outputs, ChangeOutput::Optional, end)
+    }
+
+    /// Pays `outputs`, with change as number `place` of them.
+    fn funded(
+        funding: &Funding<'_>,
+        first: Option<OutPoint>,
+        mut outputs: Vec<TxOut>,
+        change: ChangeOutput,
+        place: usize,
+    ) -> Result<Self, FundingError> {
+        let selection = coins::select(funding, first, &outputs, change)?;
+        let change = selection.change.map(|value| TxOut {
             value,
             script_pubkey: funding.change.to_owned(),
-        }));
-        Ok(Self::spending(selection, outputs))
+        });
+        outputs.splice(place..place, change);
+        Ok(Self::spending(selection.coins, selection.fee, outputs))
     }
 
     /// Spends these coins on these outputs, as they are; the rest is the fee.
-    pub fn exactly(coins: &[coins::Coin], outputs: Vec<TxOut>) -> Self {
+    pub fn exactly(coins: &[Coin], outputs: Vec<TxOut>) -> Self {
         let spent: Vec<TxOut> = coins.iter().map(|coin| coin.output.clone()).collect();
-        let selection = Selection {
-            coins: coins.to_vec(),
-            change: None,
-            fee: coins::fee(&spent, &outputs).unwrap_or_default(),
-        };
-        Self::spending(selection, outputs)
+        let fee = coins::fee(&spent, &outputs).unwrap_or_default();
+        Self::spending(coins.to_vec(), fee, outputs)
     }
 
-    fn spending(selection: Selection, output: Vec<TxOut>) -> Self {
-        let inputs = selection.coins.iter().map(|coin| TxIn {
+    /// What its inputs are worth.
+    pub fn spent(&self) -> Amount {
+        self.prevouts.iter().map(|output| output.value).sum()
+    }
+
+    fn spending(coins: Vec<Coin>, fee: Amount, output: Vec<TxOut>) -> Self {
+        let inputs = coins.iter().map(|coin| TxIn {
             previous_output: coin.outpoint,
             script_sig: ScriptBuf::new(),
             sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
@@ -111,12 +129,8 @@ impl Unsigned {
                 input: inputs.collect(),
                 output,
             },
-            prevouts: selection
-                .coins
-                .into_iter()
-                .map(|coin| coin.output)
-                .collect(),
-            fee: selection.fee,
+            prevouts: coins.into_iter().map(|coin| coin.output).collect(),
+            fee,
         }
     }
 }
@@ -308,16 +322,8 @@ impl Operation {
         let mut outputs = self.outputs(magic)?;
         let behind = outputs.len();
         outputs.extend(self.burn.map(|burn| pay(burn.to, burn.amount)));
-        let selection = coins::select(funding, first, &outputs, self.change)?;
-        if let Some(value) = selection.change {
-            let script_pubkey = funding.change.to_owned();
-            let change = TxOut {
-                value,
-                script_pubkey,
-            };
-            outputs.insert(behind, change);
-        }
-        Ok(Unsigned::spending(selection, outputs))
+        let unsigned = Unsigned::funded(funding, first, outputs, self.change, behind);
+        Ok(unsigned?)
     }
 
     /// An operation whose change is at a place that matters if something is burnt behind it.

@@ -197,7 +197,7 @@ impl Registrar {
             };
             self.chain.mine_empty(&script, blocks, time)?;
         }
-        let payment = |funding: &Funding<'_>| Unsigned::payment(funding, outputs);
+        let payment = |funding: &Funding<'_>| Ok(Unsigned::payment(funding, None, outputs)?);
         let transaction = self.signed(&self.treasury, payment)?;
         self.mine(vec![transaction], time)?;
         Ok(())

@@ -136,7 +136,7 @@ impl DevNode {
             change: &script,
             rate: FeeRate::from_sat_per_vb_u32(5),
         };
-        let unsigned = Unsigned::payment(&funding, vec![output]).map_err(trouble)?;
+        let unsigned = Unsigned::payment(&funding, None, vec![output]).map_err(trouble)?;
         let signed = psbt::signed(&unsigned, &[&treasury]).map_err(trouble)?;
         self.mined(self.chain.mine(&script, vec![signed], self.now()))?;
         if self.depth > 1 {

@@ -87,8 +87,7 @@ impl Wallet<'_> {
             }
             error => error.into(),
         })?;
-        let spent = unsigned.prevouts.iter().map(|output| output.value).sum();
-        means.fees.check(unsigned.fee, spent)?;
+        means.fees.check(unsigned.fee, unsigned.spent())?;
         Ok(Draft {
             rate: funding.rate,
             unsigned,

@@ -170,7 +170,7 @@ impl Batches<'_> {
             };
             let outputs = vec![output; count - fit.len()];
             let draft = Draft {
-                unsigned: Unsigned::payment(&funding, outputs)?,
+                unsigned: Unsigned::payment(&funding, None, outputs)?,
                 locks: vec![self.sender.clone()],
                 rate: funding.rate,
             };

@@ -14,7 +14,7 @@ use super::wait::{Next, Outcome, PATIENCE, newest};
 use super::wallet::{Means, Until, Wallet};
 use crate::bns::Name;
 use crate::bns::address::Address;
-use crate::wallet::coins::{self, ChangeOutput, Coin, Funding};
+use crate::wallet::coins::{self, Coin, Funding};
 use crate::wallet::journal::{Attempt, Task};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::Unsigned;
@@ -118,9 +118,8 @@ impl Purchase<'_> {
             input_size: psbt::input_size(redeem),
         };
         let quoted = sale.consensus_hash;
-        let mut outputs = self
-            .wallet
-            .outputs(self.name, terms, quoted, output.value)?;
+        let wallet = self.wallet;
+        let outputs = wallet.outputs(self.name, terms, quoted, output.value)?;
         let all: Vec<Coin> = std::iter::once(theirs).chain(free).collect();
         let script = ScriptBuf::from_bytes(terms.seller.script());
         let change = self.buyer.script();
@@ -128,17 +127,10 @@ impl Purchase<'_> {
             sender: &script,
             coins: &all,
             change: &change,
-            rate: self.wallet.rate(self.means)?,
+            rate: wallet.rate(self.means)?,
         };
-        let optional = ChangeOutput::Optional;
-        let picked = coins::select(&funding, Some(outpoint), &outputs, optional)?;
-        outputs.extend(picked.change.map(|value| TxOut {
-            value,
-            script_pubkey: change.clone(),
-        }));
-        let unsigned = Unsigned::exactly(&picked.coins, outputs);
-        let fees = &self.means.fees;
-        fees.check(unsigned.fee, worth(&picked.coins))?;
+        let unsigned = Unsigned::payment(&funding, Some(outpoint), outputs)?;
+        self.means.fees.check(unsigned.fee, unsigned.spent())?;
         Ok(unsigned)
     }
 

@@ -100,8 +100,6 @@ impl Wallet<'_> {
 pub(super) struct Sale {
     pub psbt: Psbt,
     pub consensus_hash: ConsensusHash,
-    new_owner: Option<Address>,
-    outputs: Vec<TxOut>,
     pub spent: Vec<TxOut>,
 }
 
@@ -118,35 +116,36 @@ impl Sale {
     /// Reads what the other side made.
     pub fn read(wallet: &Wallet<'_>, name: &Name, psbt: Psbt) -> Result<Self, TaskError> {
         let spent = psbt::prevouts(&psbt)?;
-        let outputs = psbt.unsigned_tx.output.clone();
-        let new_owner = outputs.get(1);
         Ok(Self {
             consensus_hash: transferred(wallet, name, &psbt)
                 .ok_or_else(|| usage("the PSBT does not transfer this name: do not sign it"))?,
-            new_owner: new_owner
-                .and_then(|output| Address::of_script(output.script_pubkey.as_bytes())),
             psbt,
-            outputs,
             spent,
         })
+    }
+
+    /// Who gets the name.
+    fn new_owner(&self) -> Option<Address> {
+        let second = self.psbt.unsigned_tx.output.get(1)?;
+        Address::of_script(second.script_pubkey.as_bytes())
     }
 
     /// What an address gets, less what it gives.
     pub fn paid_to(&self, address: Address) -> i128 {
         let script = address.script();
         let sum = |outputs: &[TxOut]| -> i128 {
-            let its = outputs
-                .iter()
-                .filter(|output| output.script_pubkey.as_bytes() == script);
+            let is_its = |output: &&TxOut| output.script_pubkey.as_bytes() == script;
+            let its = outputs.iter().filter(is_its);
             its.map(|output| i128::from(output.value.to_sat())).sum()
         };
-        sum(&self.outputs) - sum(&self.spent)
+        sum(&self.psbt.unsigned_tx.output) - sum(&self.spent)
     }
 
     /// The name goes to the buyer, and the price, no more and no less, to the seller.
     pub fn check(&self, wallet: &Wallet<'_>, terms: Terms) -> Result<(), TaskError> {
-        if self.new_owner != Some(terms.buyer) {
-            let to = self.new_owner.map(|owner| wallet.text(owner));
+        let new_owner = self.new_owner();
+        if new_owner != Some(terms.buyer) {
+            let to = new_owner.map(|owner| wallet.text(owner));
             return Err(usage(&format!(
                 "the name would go to {} and not to {}: do not sign it",
                 to.unwrap_or_default(),

@@ -198,9 +198,8 @@ pub struct Judgement {
 impl Judgement {
     /// The first verdict that refuses, with its rule.
     pub fn refusal(&self) -> Option<(&Verdict, Reject)> {
-        let refused = |verdict: &'_ Verdict| verdict.reject;
-        let mut refusals = self.verdicts.iter();
-        refusals.find_map(|verdict| Some((verdict, refused(verdict)?)))
+        let mut verdicts = self.verdicts.iter();
+        verdicts.find_map(|verdict| Some((verdict, verdict.reject?)))
     }
 }
 

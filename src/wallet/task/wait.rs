@@ -61,12 +61,8 @@ pub(super) enum Next {
     End(Outcome),
 }
 
-/// Where a step stands.
-enum Standing {
-    Accepted(Accepted),
-    /// These of the newest attempt are in no block yet.
-    Waiting(Vec<Transaction>),
-}
+/// The accepted operation of a step, or what of its newest attempt is in no block yet.
+type Standing = Result<Accepted, Vec<Transaction>>;
 
 impl Wallet<'_> {
     /// Sends step number `index` of a task, again and again, until it is in a block. `attend` is called before each
@@ -81,8 +77,8 @@ impl Wallet<'_> {
         let mut sending = Sending::default();
         loop {
             let left = match self.standing(task, index)? {
-                Standing::Accepted(accepted) => return Ok(Outcome::Accepted(accepted)),
-                Standing::Waiting(left) => left,
+                Ok(accepted) => return Ok(Outcome::Accepted(accepted)),
+                Err(left) => left,
             };
             // What the node refuses may be in a block that is not indexed yet: then it must not be built again.
             if sending.refusal.is_none() {
@@ -109,15 +105,12 @@ impl Wallet<'_> {
         task: &mut Task,
         index: usize,
     ) -> Result<Option<Accepted>, TaskError> {
-        Ok(match self.standing(task, index)? {
-            Standing::Accepted(accepted) => Some(accepted),
-            Standing::Waiting(_) => None,
-        })
+        Ok(self.standing(task, index)?.ok())
     }
 
     fn standing(&self, task: &mut Task, index: usize) -> Result<Standing, TaskError> {
         let Some(step) = task.steps.get(index) else {
-            return Ok(Standing::Waiting(Vec::new()));
+            return Ok(Err(Vec::new()));
         };
         if step.operation == PAYMENT {
             return self.standing_of_payment(step);
@@ -131,7 +124,7 @@ impl Wallet<'_> {
                 step.done = Some(accepted.height);
             }
             self.journal.store(task)?;
-            return Ok(Standing::Accepted(accepted));
+            return Ok(Ok(accepted));
         }
         let refusal = |it: &IndexedOperation| Some((it.height, it.txid, it.reason.clone()?));
         if let Some((height, txid, reason)) = found.iter().find_map(refusal) {
@@ -147,7 +140,7 @@ impl Wallet<'_> {
         let newest = step.attempts.last().into_iter();
         let transactions = newest.flat_map(|attempt| &attempt.transactions);
         let left = transactions.filter(|transaction| in_block(transaction, &found).is_none());
-        Ok(Standing::Waiting(left.cloned().collect()))
+        Ok(Err(left.cloned().collect()))
     }
 
     /// A payment is done when its first output can be spent.
@@ -161,7 +154,7 @@ impl Wallet<'_> {
             let scripts: Vec<_> = output.map(|output| output.script_pubkey.clone()).collect();
             let coins = self.node()?.coins(&scripts)?;
             if coins.iter().any(|(outpoint, _)| outpoint.txid == txid) {
-                return Ok(Standing::Accepted(Accepted {
+                return Ok(Ok(Accepted {
                     operation: step.operation.clone(),
                     height: self.state.chain()?.height.unwrap_or(0),
                     txid,
@@ -169,7 +162,7 @@ impl Wallet<'_> {
                 }));
             }
         }
-        Ok(Standing::Waiting(transactions.to_vec()))
+        Ok(Err(transactions.to_vec()))
     }
 
     /// Whether the newest attempt can hardly be accepted any more.
