@@ -141,7 +141,10 @@ impl<A: Ask> Node for Asking<A> {
     fn coins(&self, scripts: &[ScriptBuf]) -> Result<Vec<(OutPoint, TxOut)>, NodeError> {
         let scripts = scripts.to_vec();
         let reply = self.daemon.ask(CoinsRequest { scripts });
-        let coins = reply.map_err(unavailable)?.coins.into_iter();
+        let coins = reply
+            .map_err(|error| unavailable(&error))?
+            .coins
+            .into_iter();
         Ok(coins
             .map(|row| (OutPoint::new(row.txid, row.vout), row.output.into()))
             .collect())
@@ -159,7 +162,7 @@ impl<A: Ask> Node for Asking<A> {
             (Err(StateError::Usage(reason)), Some(txid)) => {
                 Err(NodeError::Refused { txid, reason })
             }
-            (Err(error), _) => Err(unavailable(error)),
+            (Err(error), _) => Err(unavailable(&error)),
         }
     }
 
@@ -172,6 +175,6 @@ impl<A: Ask> Node for Asking<A> {
     }
 }
 
-fn unavailable(error: StateError) -> NodeError {
+fn unavailable(error: &StateError) -> NodeError {
     NodeError::Unavailable(error.to_string())
 }
