@@ -78,17 +78,14 @@ pub fn candidates(
     })
 }
 
-/// Joins each candidate with the outputs that it spends. A block without candidates costs no question.
+/// Joins each candidate with the outputs that it spends.
 fn with_prevouts(
     source: &mut dyn ChainSource,
     block: &Block,
     candidates: Vec<Candidate>,
 ) -> Result<Vec<VirtualTransaction>, SourceError> {
     let outpoints: Vec<_> = candidates.iter().flat_map(Candidate::outpoints).collect();
-    let prevouts = match outpoints.as_slice() {
-        [] => Vec::new(),
-        outpoints => source.prevouts(block, outpoints)?,
-    };
+    let prevouts = source.prevouts(block, &outpoints)?;
     if prevouts.len() != outpoints.len() {
         let height = block.at.height;
         let problem = format!("the chain source lacks spent outputs of block {height}");

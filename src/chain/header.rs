@@ -74,10 +74,8 @@ pub fn expand_target(bits: u32) -> Option<Target> {
 pub fn merkle_root(txids: &[Txid]) -> Option<TxMerkleNode> {
     let mut level: Vec<[u8; 32]> = txids.iter().map(|txid| txid.to_byte_array()).collect();
     while level.len() > 1 {
-        if level
-            .chunks_exact(2)
-            .any(|pair| matches!(pair, [left, right] if left == right))
-        {
+        let mut pairs = level.chunks_exact(2);
+        if pairs.any(|pair| pair.first() == pair.last()) {
             return None;
         }
         level = level.chunks(2).map(hash_pair).collect();

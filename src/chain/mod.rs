@@ -106,7 +106,8 @@ pub trait ChainSource: Send {
     /// What follows `tip`; with `None`, the block at `first_block` is wanted.
     fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError>;
 
-    /// The outputs that `outpoints` name, in the same order; all of them are spent by `block`.
+    /// The outputs that `outpoints` name, in the same order; all of them are spent by `block`. For none, nothing is read
+    /// or asked.
     fn prevouts(
         &mut self,
         block: &Block,

@@ -78,7 +78,13 @@ pub fn rewind(
     if stored.tip().is_none_or(|tip| tip.height <= height) {
         return Ok(Rewound::Already);
     }
-    match store.write(|writer| undo_to(writer, height)) {
+    let undone = store.write(|writer| {
+        while writer.state().tip().is_some_and(|tip| tip.height > height) {
+            writer.undo_tip()?;
+        }
+        Ok(())
+    });
+    match undone {
         Ok(()) => return Ok(Rewound::Undone),
         Err(StoreError::UndoGone { .. }) => {}
         Err(error) => return Err(error.into()),
@@ -88,13 +94,6 @@ pub fn rewind(
     drop(stored);
     store.replace_by(second)?;
     Ok(Rewound::Derived)
-}
-
-fn undo_to(writer: &mut Writer<'_>, height: u32) -> Result<(), StoreError> {
-    while writer.state().tip().is_some_and(|tip| tip.height > height) {
-        writer.undo_tip()?;
-    }
-    Ok(())
 }
 
 fn take(writer: &mut Writer<'_>, derived: Derived) -> Result<(), RewindError> {

@@ -54,7 +54,11 @@ impl StoreSnapshot {
                 return Ok(Err(RowDifference {
                     table: stored.name(),
                     key: row.key.escape_ascii().to_string(),
-                    problem: problem(&row),
+                    problem: match (&row.ours, &row.theirs) {
+                        (None, _) => "is missing",
+                        (_, None) => "follows from no operation",
+                        _ => "is not what the operations make it",
+                    },
                     changed: last_change(stored.name(), &row, derived)
                         .unwrap_or(LastChange::Unknown),
                 }));
@@ -62,14 +66,6 @@ impl StoreSnapshot {
             rows += stored.len()?;
         }
         Ok(Ok(rows))
-    }
-}
-
-fn problem(row: &Differing) -> &'static str {
-    match (&row.ours, &row.theirs) {
-        (None, _) => "is missing",
-        (_, None) => "follows from no operation",
-        _ => "is not what the operations make it",
     }
 }
 

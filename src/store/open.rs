@@ -4,8 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase as _, StorageError,
-    WriteTransaction,
+    Database, DatabaseError, Durability, ReadableDatabase as _, StorageError, WriteTransaction,
 };
 
 use super::change::index_zonefile;
@@ -127,14 +126,7 @@ fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdenti
         path: path.to_owned(),
         detail,
     };
-    let read = || -> Result<_, StoreError> {
-        let transaction = database.begin_read()?;
-        if transaction.list_tables()?.next().is_none() {
-            return Ok(None);
-        }
-        Ok(Some(read_meta(&transaction)?))
-    };
-    match read().map_err(|error| damaged(error.to_string()))? {
+    match read_meta(database).map_err(|error| damaged(error.to_string()))? {
         None => Ok(None),
         Some((Some(found), _)) if found > FORMAT => Err(OpenError::NewerFormat {
             path: path.to_owned(),
@@ -146,17 +138,20 @@ fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdenti
     }
 }
 
+/// What a database says of itself, as far as it can be read; `None` if nothing was written to it yet.
 fn read_meta(
-    transaction: &ReadTransaction,
-) -> Result<(Option<u32>, Option<ChainIdentity>), StoreError> {
-    let meta = open_meta(transaction)?;
-    let format = meta.get(FORMAT_KEY, |row| {
-        row.try_into().ok().map(u32::from_be_bytes)
-    })?;
-    if !matches!(format, Some(OLDEST..=FORMAT)) {
-        return Ok((format, None)); // another format may say the chain in another way
+    database: &Database,
+) -> Result<Option<(Option<u32>, Option<ChainIdentity>)>, StoreError> {
+    let transaction = database.begin_read()?;
+    if transaction.list_tables()?.next().is_none() {
+        return Ok(None);
     }
-    Ok((format, meta.get(CHAIN_KEY, read_whole)?))
+    let meta = open_meta(&transaction)?;
+    let format = meta.get(FORMAT_KEY, read_whole)?;
+    if !matches!(format, Some(OLDEST..=FORMAT)) {
+        return Ok(Some((format, None))); // another format may say the chain in another way
+    }
+    Ok(Some((format, meta.get(CHAIN_KEY, read_whole)?)))
 }
 
 /// Changes tables in a transaction of its own, durably; what it leaves is in this format.

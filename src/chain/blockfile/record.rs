@@ -53,11 +53,6 @@ pub struct Record {
 }
 
 impl Record {
-    /// Where the record begins in its file.
-    pub fn start(&self) -> u64 {
-        self.offset.saturating_sub(HEADER_LENGTH)
-    }
-
     /// Whether this undo data belongs to a block on top of `previous`.
     pub fn belongs_above(&self, previous: BlockHash) -> bool {
         self.trailer == undo::checksum(previous, &self.payload)

@@ -22,7 +22,7 @@ use serde::Deserialize;
 use crate::bns::Params;
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::epoch::{Epoch, Features, NamespacePrices, PriceArithmetic};
-use crate::hash::decode_hex;
+use crate::hash::{ConsensusHash, decode_hex};
 use crate::indexer::ReplayBlock;
 use crate::virtualchain::VirtualTransaction;
 use crate::virtualchain::scan::{self, Candidate};
@@ -95,16 +95,13 @@ fn unpack(mut file: File) -> Result<Vec<u8>, VectorError> {
     let mut start = Vec::new();
     file.by_ref().take(2).read_to_end(&mut start)?;
     let all = start.as_slice().chain(file);
-    if start == GZIP {
-        read_bounded(GzDecoder::new(all))
-    } else {
-        read_bounded(all)
-    }
-}
-
-fn read_bounded(reader: impl io::Read) -> Result<Vec<u8>, VectorError> {
     let mut bytes = Vec::new();
-    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if start == GZIP {
+        let unpacked = GzDecoder::new(all);
+        unpacked.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    } else {
+        all.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    }
     if bytes.len() as u64 > MAX_BYTES {
         return Err(VectorError::TooLarge);
     }
@@ -175,7 +172,7 @@ struct RawParams {
     burn_address: String,
     first_block: u32,
     #[serde(default)]
-    initial_consensus_hashes: BTreeMap<String, String>,
+    initial_consensus_hashes: BTreeMap<String, ConsensusHash>,
     consensus_hash_lifetime: u32,
     name_preorder_expire: u32,
     namespace_reveal_expire: u32,
@@ -270,10 +267,7 @@ impl RawParams {
             p2sh: self.p2sh_version,
         };
         let magic = self.magic.as_bytes().try_into();
-        let initial = match self.initial_consensus_hashes.values().next() {
-            Some(hash) => hash.parse().map_err(|error| content("params", error))?,
-            None => Params::mainnet().initial_consensus_hash,
-        };
+        let initial = self.initial_consensus_hashes.values().next().copied();
         let announcers = self.announcers.iter().map(|name| name.parse());
         let accounts = self.genesis_accounts.iter();
         let epochs = self.epochs.iter().map(RawEpoch::read);
@@ -284,7 +278,8 @@ impl RawParams {
         Ok(Params {
             magic: magic.map_err(|_| content("params", "magic bytes are two"))?,
             first_block: self.first_block,
-            initial_consensus_hash: initial,
+            initial_consensus_hash: initial
+                .unwrap_or_else(|| Params::mainnet().initial_consensus_hash),
             consensus_hash_lifetime: self.consensus_hash_lifetime,
             addresses: versions,
             burn_address: address(&self.burn_address, versions)?,
