@@ -138,10 +138,11 @@ fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdenti
     }
 }
 
+/// Format and chain.
+type Meta = (Option<u32>, Option<ChainIdentity>);
+
 /// What a database says of itself, as far as it can be read; `None` if nothing was written to it yet.
-fn read_meta(
-    database: &Database,
-) -> Result<Option<(Option<u32>, Option<ChainIdentity>)>, StoreError> {
+fn read_meta(database: &Database) -> Result<Option<Meta>, StoreError> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
         return Ok(None);

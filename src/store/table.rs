@@ -267,7 +267,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
                 ),
             };
             let is_excused = order.is_gt() && missing == Missing::Allowed;
-            if !is_excused && !(order.is_eq() && is_alike) {
+            if !(is_excused || order.is_eq() && is_alike) {
                 let (our, their) = (
                     our.filter(|_| order.is_le()),
                     their.filter(|_| order.is_ge()),

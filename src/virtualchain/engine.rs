@@ -38,8 +38,11 @@ pub trait StateMachine<V: SnapshotView> {
         height: u32,
         operations: &[Located<Self::Operation>],
         view: &V,
-    ) -> Result<(Vec<Decision<Self::Reject>>, Self::Changes), V::Error>;
+    ) -> Result<Processed<Self::Reject, Self::Changes>, V::Error>;
 }
+
+/// One decision on each operation of a block, and what the accepted ones change.
+pub type Processed<R, C> = (Vec<Decision<R>>, C);
 
 /// Something and where it stands: an operation, or the decision on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
