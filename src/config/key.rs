@@ -91,7 +91,7 @@ pub const KEYS: &[Key] = &[
 ];
 
 /// Variables that the command line reads itself.
-pub const OTHER_VARIABLES: &[&str] = &[
+pub(super) const OTHER_VARIABLES: &[&str] = &[
     "BNSD_CONFIG",
     "BNSD_JSON",
     "BNSD_KEYS_DIR",
@@ -104,12 +104,12 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// Whether any key stands in the section `name`.
-pub fn is_section(name: &str) -> bool {
+pub(super) fn is_section(name: &str) -> bool {
     sections().any(|section| section == name)
 }
 
 /// The known key or section that is most like `name`, if one is alike enough to be meant.
-pub fn nearest(name: &str) -> Option<&'static str> {
+pub(super) fn nearest(name: &str) -> Option<&'static str> {
     KEYS.iter()
         .map(|key| key.name)
         .chain(sections())

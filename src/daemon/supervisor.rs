@@ -82,7 +82,7 @@ async fn log_hangups(mut hangups: Signal) {
     while hangups.recv().await.is_some() {
         tracing::info!("SIGHUP changes nothing: restart bnsd for a new configuration");
     }
-    pending().await
+    pending::<()>().await;
 }
 
 fn register(kind: SignalKind) -> anyhow::Result<Signal> {

@@ -150,7 +150,7 @@ impl Names {
         let term = self.state(&entry.record)?.1;
         let (first_registered, last_renewed) =
             (entry.record.first_registered, entry.record.last_renewed);
-        let last = self.event(entry);
+        let last = self.event(&entry);
         Ok(Registration {
             height: Some(last.height),
             vtxindex: Some(last.vtxindex),
@@ -161,7 +161,7 @@ impl Names {
             first_registered: Some(first_registered),
             last_renewed: Some(last_renewed),
             term: self.dated(term)?,
-            history: history.map(|entry| self.event(entry)).collect(),
+            history: history.map(|entry| self.event(&entry)).collect(),
         })
     }
 
@@ -266,7 +266,7 @@ impl Names {
         }
     }
 
-    fn event(&self, entry: HistoryEntry<NameRecord>) -> NameEvent {
+    fn event(&self, entry: &HistoryEntry<NameRecord>) -> NameEvent {
         NameEvent {
             height: entry.height,
             vtxindex: entry.vtxindex,
