@@ -27,13 +27,13 @@ pub mod code {
     /// No such block or transaction.
     pub const NOT_FOUND: i32 = -5;
     /// No block has that height.
-    pub const OUT_OF_RANGE: i32 = -8;
+    pub(crate) const OUT_OF_RANGE: i32 = -8;
     /// The transaction is in a block already.
     pub const IN_CHAIN: i32 = -27;
     /// The node is starting.
-    pub const WARM_UP: i32 = -28;
+    pub(crate) const WARM_UP: i32 = -28;
     /// The node is too old for the call, or does not offer it.
-    pub const NO_SUCH_CALL: i32 = -32601;
+    pub(crate) const NO_SUCH_CALL: i32 = -32601;
 }
 
 /// A node's RPC interface.
