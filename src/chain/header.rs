@@ -15,7 +15,7 @@ use bitcoin::{BlockHash, CompactTarget, Target, TxMerkleNode, Txid};
 pub use crate::virtualchain::walk::HEADER_LENGTH;
 
 /// The compact target of every regtest block: one hash in two meets it, and it never changes.
-pub const REGTEST_BITS: u32 = 0x207f_ffff;
+pub(crate) const REGTEST_BITS: u32 = 0x207f_ffff;
 
 /// Why a header is not one of the followed network's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +40,7 @@ pub fn parse(block: &[u8]) -> Result<Header, HeaderError> {
 }
 
 /// The hash of a header whose work is real: it meets its own target, which is no easier than `limit`.
-pub fn check_work(header: &Header, limit: Target) -> Result<BlockHash, HeaderError> {
+pub(crate) fn check_work(header: &Header, limit: Target) -> Result<BlockHash, HeaderError> {
     let bits = header.bits.to_consensus();
     let target = expand_target(bits)
         .filter(|target| *target <= limit)
@@ -56,7 +56,7 @@ pub fn check_work(header: &Header, limit: Target) -> Result<BlockHash, HeaderErr
 /// The target that compact `bits` stand for; `None` if they are negative, zero or exceed 256 bits.
 ///
 /// The checks are made here, because [`Target::from_compact`] makes only the first.
-pub fn expand_target(bits: u32) -> Option<Target> {
+pub(crate) fn expand_target(bits: u32) -> Option<Target> {
     let (size, mantissa) = (bits >> 24, bits & 0x007f_ffff);
     let negative = bits & 0x0080_0000 != 0;
     let overflows = size > 34 || (mantissa > 0xff && size > 33) || (mantissa > 0xffff && size > 32);
@@ -86,7 +86,7 @@ pub fn merkle_root(txids: &[Txid]) -> Option<TxMerkleNode> {
 /// The header with the first nonce that meets its target; `None` if no nonce does.
 ///
 /// Meant for easy targets such as [`REGTEST_BITS`], for which two tries are enough on average.
-pub fn find_nonce(mut header: Header) -> Option<Header> {
+pub(crate) fn find_nonce(mut header: Header) -> Option<Header> {
     let target = expand_target(header.bits.to_consensus())?;
     (0..=u32::MAX).find_map(|nonce| {
         header.nonce = nonce;

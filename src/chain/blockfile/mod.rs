@@ -20,7 +20,7 @@ pub mod record;
 pub mod undo;
 
 /// Largest size of a `blk` file in bytes (Bitcoin Core, `MAX_BLOCKFILE_SIZE`).
-pub const MAX_FILE_SIZE: u64 = 128 << 20;
+pub(crate) const MAX_FILE_SIZE: u64 = 128 << 20;
 
 /// The two kinds of file, which differ in their record's limits and tail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl FileKind {
     }
 
     /// Bytes that follow the payload and are not counted in its length.
-    pub fn trailer(self) -> u64 {
+    pub(crate) fn trailer(self) -> u64 {
         match self {
             Self::Blocks => 0,
             Self::Undo => undo::CHECKSUM_LENGTH as u64,

@@ -19,12 +19,12 @@ pub const HEADER_LENGTH: u64 = 8;
 const SEARCH_CHUNK: u64 = 64 << 10;
 
 /// The bytes of a `blk` record.
-pub fn encode_block(magic: Magic, block: &[u8]) -> Vec<u8> {
+pub(crate) fn encode_block(magic: Magic, block: &[u8]) -> Vec<u8> {
     encode(magic, block, &[])
 }
 
 /// The bytes of a `rev` record for a block on top of `previous`.
-pub fn encode_undo(magic: Magic, previous: BlockHash, undo: &[u8]) -> Vec<u8> {
+pub(crate) fn encode_undo(magic: Magic, previous: BlockHash, undo: &[u8]) -> Vec<u8> {
     encode(magic, undo, &undo::checksum(previous, undo))
 }
 
@@ -54,7 +54,7 @@ pub struct Record {
 
 impl Record {
     /// Whether this undo data belongs to a block on top of `previous`.
-    pub fn belongs_above(&self, previous: BlockHash) -> bool {
+    pub(crate) fn belongs_above(&self, previous: BlockHash) -> bool {
         self.trailer == undo::checksum(previous, &self.payload)
     }
 }
@@ -111,7 +111,7 @@ impl<R: Read + Seek> RecordReader<R> {
     }
 
     /// Goes back, or to where an earlier reader stopped; it must be where a record begins.
-    pub fn seek_to(&mut self, position: u64) {
+    pub(crate) fn seek_to(&mut self, position: u64) {
         self.position = position;
     }
 
@@ -121,7 +121,7 @@ impl<R: Read + Seek> RecordReader<R> {
     }
 
     /// The same, but of a payload that is longer than `front` bytes only those are read.
-    pub fn next_front(&mut self, front: u64) -> io::Result<Next> {
+    pub(crate) fn next_front(&mut self, front: u64) -> io::Result<Next> {
         let length = match self.peek()? {
             Ok(length) => length,
             Err(other) => return Ok(other),
@@ -147,7 +147,7 @@ impl<R: Read + Seek> RecordReader<R> {
     }
 
     /// The same through at most `most` bytes, or one chunk if that is more.
-    pub fn search_magic(&mut self, most: u64) -> io::Result<Search> {
+    pub(crate) fn search_magic(&mut self, most: u64) -> io::Result<Search> {
         let expected = self.magic.to_bytes();
         let size = self.source.seek(SeekFrom::End(0))?;
         let end = self.position.saturating_add(most).min(size);

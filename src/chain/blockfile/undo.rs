@@ -18,7 +18,7 @@ use bitcoin::{Block, BlockHash, OutPoint, TxOut};
 use super::compress::{self, CompressError};
 
 /// Length of [`checksum`] in bytes.
-pub const CHECKSUM_LENGTH: usize = 32;
+pub(crate) const CHECKSUM_LENGTH: usize = 32;
 /// Fewest bytes that a spent output can take: height, amount, script tag or length.
 const MIN_OUTPUT_LENGTH: usize = 3;
 
@@ -95,7 +95,7 @@ impl BlockUndo {
 }
 
 /// What ties undo data to its block: a hash over the hash of the block below and the data.
-pub fn checksum(previous: BlockHash, undo: &[u8]) -> [u8; CHECKSUM_LENGTH] {
+pub(crate) fn checksum(previous: BlockHash, undo: &[u8]) -> [u8; CHECKSUM_LENGTH] {
     let mut engine = sha256d::Hash::engine();
     engine.input(previous.as_byte_array());
     engine.input(undo);
