@@ -52,7 +52,7 @@
 //! | capability | room | where it plugs in |
 //! |---|---|---|
 //! | peers for zone files (Atlas) | `atlas/`, an adapter beside [`folder`] | reads [`store`]'s announcements, fills its [`store::Archive`]; a worker of the [`daemon`] |
-//! | pins: keys bound to a name | `tlsa.rs` (pure), `trust/` (authority, verifier) | `resolver/zone.rs` adds RRsets before it looks into a zone; [`names`] gives owner and block |
+//! | pins: keys bound to a name | `tlsa.rs` (pure), `trust/` (authority, verifier) | `resolver/from_chain.rs`, between the state of a name and its zone file; [`names`] gives owner and block |
 //! | system installation | `system/`, one file a mechanism | a subcommand of [`cli`]; files go through [`disk`] |
 //! | a chain without a node | `chain/log`, `chain/p2p` | one more [`chain::ChainSource`]; `virtualchain/proof.rs` for what is proved |
 //! | signing (DNSSEC) | `resolver/` decides, `dns/` encodes | between [`resolver::Answer`] and `dns/encode.rs`; keys in `dns/` |
