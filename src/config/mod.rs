@@ -36,7 +36,7 @@ pub use options::{
 };
 pub use place::Places;
 pub use setting::{Origin, Setting};
-pub use settle::CONTROL_SOCKET;
+use settle::CONTROL_SOCKET;
 pub use sources::{FileChoice, Flag, Profile, Sources};
 
 pub use crate::bns::network::Network;

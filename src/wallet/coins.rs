@@ -7,10 +7,10 @@
 use bitcoin::{Amount, FeeRate, OutPoint, Script, TxOut};
 
 /// Least worth of an output in satoshi: what wallets of the historical network used (wf §4).
-pub const DUST: Amount = Amount::from_sat(5500);
+pub(crate) const DUST: Amount = Amount::from_sat(5500);
 
 /// Size in bytes of an input that spends p2pkh: outpoint 36, script length 1, script up to 107, sequence 4.
-pub const KEY_HASH_SIZE: u64 = 148;
+pub(crate) const KEY_HASH_SIZE: u64 = 148;
 /// Size in bytes of a transaction without inputs and outputs, with room for counts up to 65535.
 const FRAME_SIZE: u64 = 14;
 
@@ -137,7 +137,7 @@ fn in_order(funding: &Funding<'_>, first: Option<OutPoint>) -> Result<Vec<Coin>,
 }
 
 /// Whether an operation may spend it: any other kind of input voids the operation (wf §1 step 4).
-pub fn is_spendable(script: &Script) -> bool {
+pub(crate) fn is_spendable(script: &Script) -> bool {
     script.is_p2pkh() || script.is_p2sh()
 }
 

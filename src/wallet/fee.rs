@@ -3,11 +3,11 @@
 use bitcoin::{Amount, FeeRate};
 
 /// When the node has no estimate, which is always so on an embedded chain.
-pub const FALLBACK: FeeRate = FeeRate::from_sat_per_vb_u32(5);
+pub(crate) const FALLBACK: FeeRate = FeeRate::from_sat_per_vb_u32(5);
 /// No estimate is followed beyond this, unless somebody asks for more.
 pub const CAP: FeeRate = FeeRate::from_sat_per_vb_u32(200);
 /// How many blocks a transaction may take: consensus hashes can be quoted for 24.
-pub const TARGET: u16 = 6;
+pub(crate) const TARGET: u16 = 6;
 /// A fee may be one part in so many of what is spent.
 const PART: u64 = 10;
 
@@ -64,7 +64,7 @@ impl FeePolicy {
 }
 
 /// A rate that replaces a transaction with this one: nodes want one satoshi per byte more (BIP 125 rule 4).
-pub fn bumped(rate: FeeRate) -> FeeRate {
+pub(crate) fn bumped(rate: FeeRate) -> FeeRate {
     let more = FeeRate::from_sat_per_kwu(rate.to_sat_per_kwu().saturating_add(500));
     let fifth = FeeRate::from_sat_per_kwu(rate.to_sat_per_kwu().saturating_mul(6) / 5);
     more.max(fifth)

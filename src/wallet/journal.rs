@@ -147,7 +147,7 @@ impl Attempt {
 
     /// The same attempt, its transactions without signatures.
     #[must_use]
-    pub fn handed_out(self) -> Self {
+    pub(crate) fn handed_out(self) -> Self {
         Self {
             form: Form::Psbt,
             ..self
@@ -215,12 +215,12 @@ impl Task {
     }
 
     /// The step that is not finished.
-    pub fn open_step(&self) -> Option<&Step> {
+    pub(crate) fn open_step(&self) -> Option<&Step> {
         self.steps.last().filter(|step| step.done.is_none())
     }
 
     /// Takes the signatures of a transaction that was handed out; `false` if it was not.
-    pub fn take_signatures(&mut self, transaction: &Transaction) -> bool {
+    pub(crate) fn take_signatures(&mut self, transaction: &Transaction) -> bool {
         let normalized = transaction.compute_ntxid();
         let open = self.steps.last_mut().filter(|step| step.done.is_none());
         let attempts = open.into_iter().flat_map(|step| &mut step.attempts);

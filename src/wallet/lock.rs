@@ -14,7 +14,7 @@ const WRAPPED_SIZE: u64 = 91;
 /// Longest signature with its hash type and push.
 const SIGNATURE_SIZE: u64 = 73;
 /// Most keys: what fits into a standard p2sh redeem script (520 bytes).
-pub const KEYS_MAX: usize = 15;
+pub(crate) const KEYS_MAX: usize = 15;
 
 /// What it takes to spend an output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Lock {
     }
 
     /// Size in virtual bytes of an input that opens it.
-    pub fn input_size(&self) -> u64 {
+    pub(crate) fn input_size(&self) -> u64 {
         match self {
             Self::KeyHash(_) => KEY_HASH_SIZE,
             Self::WrappedWitness(_) => WRAPPED_SIZE,
@@ -113,7 +113,7 @@ impl Lock {
 
     /// A scriptSig of the right form whose signature is a placeholder: rules look at its public key only
     /// (wf §3).
-    pub fn placeholder(&self) -> ScriptBuf {
+    pub(crate) fn placeholder(&self) -> ScriptBuf {
         match self {
             Self::KeyHash(key) => Builder::new()
                 .push_slice([0x30; 71])

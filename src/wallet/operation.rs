@@ -313,7 +313,7 @@ impl Operation {
     }
 
     /// The same with the sender's coin that has to be input 0.
-    pub fn build_first(
+    pub(crate) fn build_first(
         &self,
         magic: [u8; 2],
         funding: &Funding<'_>,

@@ -77,7 +77,7 @@ impl Phrase {
     }
 
     /// Identifies the phrase in PSBTs (BIP 32, master fingerprint).
-    pub fn fingerprint(&self, network: NetworkKind) -> Fingerprint {
+    pub(crate) fn fingerprint(&self, network: NetworkKind) -> Fingerprint {
         self.master(network).fingerprint(&Secp256k1::new())
     }
 
@@ -112,7 +112,7 @@ impl Phrase {
 }
 
 /// Path of an account.
-pub fn account_path(purpose: Purpose, network: NetworkKind) -> DerivationPath {
+pub(crate) fn account_path(purpose: Purpose, network: NetworkKind) -> DerivationPath {
     let purpose = match purpose {
         Purpose::Owner => 44,
         Purpose::Payer => 49,

@@ -135,7 +135,7 @@ pub fn finish(psbt: &Psbt) -> Result<Transaction, PsbtError> {
 }
 
 /// The transaction that these keys sign whole.
-pub fn sign_and_finish(
+pub(crate) fn sign_and_finish(
     mut psbt: Psbt,
     keys: &[impl Borrow<SigningKey>],
 ) -> Result<Transaction, PsbtError> {
@@ -149,7 +149,7 @@ pub fn signed(unsigned: &Unsigned, keys: &[&SigningKey]) -> Result<Transaction, 
 }
 
 /// Size in virtual bytes of an input whose p2sh script, if it has one, is known.
-pub fn input_size(redeem: Option<&Script>) -> u64 {
+pub(crate) fn input_size(redeem: Option<&Script>) -> u64 {
     let shared = redeem.and_then(multisig);
     match shared.map(|(required, keys)| Lock::Multisig { required, keys }) {
         Some(lock) => lock.input_size(),

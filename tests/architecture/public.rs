@@ -73,7 +73,7 @@ fn is_public(module: &[String], sources: &[Source]) -> bool {
     })
 }
 
-/// Items with `pub` and nothing behind it, and names that are handed on.
+/// Items with `pub` and nothing behind it.
 fn items(code: &str) -> Vec<Item<'_>> {
     let mut items = Vec::new();
     for line in code.lines() {

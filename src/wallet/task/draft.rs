@@ -25,7 +25,7 @@ pub struct Draft {
 
 impl Draft {
     /// What was built before; `None` if its amounts make no sense.
-    pub fn of_attempt(attempt: &Attempt, locks: Vec<Lock>) -> Option<Self> {
+    pub(crate) fn of_attempt(attempt: &Attempt, locks: Vec<Lock>) -> Option<Self> {
         let transaction = attempt.transactions.first()?.clone();
         let (_, prevouts): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
         let fee = coins::fee(&prevouts, &transaction.output)?;

@@ -131,7 +131,7 @@ impl Sale {
     }
 
     /// What an address gets, less what it gives.
-    pub fn paid_to(&self, address: Address) -> i128 {
+    pub(crate) fn paid_to(&self, address: Address) -> i128 {
         let script = address.script();
         let sum = |outputs: &[TxOut]| -> i128 {
             let is_its = |output: &&TxOut| output.script_pubkey.as_bytes() == script;
@@ -175,7 +175,11 @@ impl Sale {
     }
 
     /// Every input of `script` spends what it says, and that is still there.
-    pub fn check_coins(&self, wallet: &Wallet<'_>, scripts: &[ScriptBuf]) -> Result<(), TaskError> {
+    pub(crate) fn check_coins(
+        &self,
+        wallet: &Wallet<'_>,
+        scripts: &[ScriptBuf],
+    ) -> Result<(), TaskError> {
         let known = wallet.node()?.coins(scripts)?;
         let inputs = self.psbt.unsigned_tx.input.iter().zip(&self.spent);
         for (input, spent) in inputs.filter(|(_, spent)| scripts.contains(&spent.script_pubkey)) {

@@ -193,7 +193,7 @@ impl<'a> Wallet<'a> {
     }
 
     /// Coins that unfinished tasks on other subjects spend.
-    pub fn reserved(&self, subject: &str) -> Result<HashSet<OutPoint>, TaskError> {
+    pub(crate) fn reserved(&self, subject: &str) -> Result<HashSet<OutPoint>, TaskError> {
         let tasks = self.journal.list()?;
         let others = tasks.iter().filter(|task| task.subject != subject);
         Ok(others.flat_map(|task| task.spent()).collect())
