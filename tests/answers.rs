@@ -131,7 +131,7 @@ impl Pair {
         let remembering = Arc::new(remembering);
         let told = Arc::clone(&remembering);
         (script.index.store).subscribe(move |notice| {
-            told.note_change(notice.height, &notice.names, &notice.namespaces)
+            told.note_change(notice.height, &notice.names, &notice.namespaces);
         });
         Self {
             remembering,

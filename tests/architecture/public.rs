@@ -23,7 +23,8 @@ fn nothing_is_public_for_nobody() {
             let is_used = users
                 .iter()
                 .any(|(room, words)| *room != source.room && words.contains(item.name));
-            if !is_used && !(item.is_type && is_in_a_signature(item.name, &room)) {
+            let is_shown = item.is_type && is_in_a_signature(item.name, &room);
+            if !is_used && !is_shown {
                 wrong.push(format!("{}: {}", source.path.display(), item.name));
             }
         }
