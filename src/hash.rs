@@ -2,8 +2,13 @@
 //!
 //! Sources: `H160(x) = RIPEMD160(SHA256(x))` and `D(x) = SHA256(SHA256(x))` as Bitcoin defines them;
 //! which text or bytes go into each hash is said at the module that computes it. All are shown as
-//! lower-case hex in the byte order given at the type. `wf` and `ch` are the rules in [`crate::bns`]'s wire format
-//! and [`crate::virtualchain`]'s consensus hash.
+//! lower-case hex in the byte order given at the type.
+//!
+//! None of them is a Bitcoin hash: block hashes and transaction ids are the `bitcoin` crate's types, which print their
+//! bytes in reverse. A value of one type cannot be compared with a value of another, and hex of the wrong length is
+//! refused where it is parsed, so that a hash that exists has the length of its kind.
+//! `wf` and `ch` are the rules in [`crate::bns`]'s wire format and
+//! [`crate::virtualchain`]'s consensus hash.
 
 use std::fmt;
 use std::str::FromStr;
