@@ -42,6 +42,9 @@ use super::reject::Reject;
 use super::view::View;
 use super::wire::NameUpdate;
 
+/// The canonical text of an operation that was carried out, or why it was refused.
+type Decided<V> = Checked<V, String>;
+
 /// An operation as its transaction says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {

@@ -1,5 +1,6 @@
 //! NAME_IMPORT: the revealer hands out names before the namespace is ready (sm §6.9).
 
+use super::Decided;
 use super::origin::Origin;
 use super::outputs::Recipient;
 use super::text::owner_text;
@@ -27,11 +28,7 @@ pub struct NameImport {
 }
 
 impl NameImport {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let namespace = self.check(origin, block)?;
         let fresh = self.fresh_record(origin, block, &namespace);
         let record = match block.live_name(&self.name)? {

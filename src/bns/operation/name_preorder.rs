@@ -1,5 +1,6 @@
 //! NAME_PREORDER: burns a fee and commits to a name without saying it (sm §6.1).
 
+use super::Decided;
 use super::origin::Origin;
 use super::outputs::Burn;
 use super::payment::ensure_funded;
@@ -25,11 +26,7 @@ pub struct NamePreorder {
 }
 
 impl NamePreorder {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         self.check(origin, block)?;
         let commitment = Commitment {
             kind: PreorderKind::Name,

@@ -1,5 +1,6 @@
 //! NAME_REGISTRATION: reveals a preordered name and gives it to its owner (sm §6.2).
 
+use super::Decided;
 use super::origin::Origin;
 use super::outputs::Recipient;
 use super::payment::Payment;
@@ -24,11 +25,7 @@ pub struct NameRegistration {
 }
 
 impl NameRegistration {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let (preorder, namespace) = self.check(origin, block)?;
         block.ensure_created_once(self.payload.name.as_str())?; // sm §6.2 rule 14
         let record = self.record(origin, block, &preorder, &namespace)?;

@@ -1,5 +1,6 @@
 //! NAME_RENEWAL: pays for another term; from epoch 3 on it may also transfer and update (sm §6.3).
 
+use super::Decided;
 use super::origin::Origin;
 use super::outputs::Recipient;
 use super::payment::{Payment, ensure_funded};
@@ -30,11 +31,7 @@ impl NameRenewal {
         self.payload.tokens.unwrap_or(0)
     }
 
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let before = self.check(origin, block)?;
         let record = NameRecord {
             sender: self.recipient.script.clone(),

@@ -1,5 +1,6 @@
 //! NAME_REVOKE: takes a name out of use until it expires (sm §6.6).
 
+use super::Decided;
 use super::origin::Origin;
 use super::text::name_text;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
@@ -16,11 +17,7 @@ pub struct NameRevoke {
 }
 
 impl NameRevoke {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let before = self.check(origin, block)?;
         let record = NameRecord {
             revoked: true,

@@ -1,5 +1,6 @@
 //! NAME_TRANSFER: gives a name to another script, with or without its zone file hash (sm §6.5).
 
+use super::Decided;
 use super::origin::Origin;
 use super::outputs::Recipient;
 use super::text::name_text;
@@ -20,11 +21,7 @@ pub struct NameTransfer {
 }
 
 impl NameTransfer {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let before = self.check(origin, block)?;
         let keep_data = self.payload.keep_data;
         let op = if keep_data {

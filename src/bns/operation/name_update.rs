@@ -1,5 +1,6 @@
 //! NAME_UPDATE: sets the zone file hash of a name that is only named by a hash (sm §6.4).
 
+use super::Decided;
 use super::origin::Origin;
 use super::text::name_text;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
@@ -11,11 +12,7 @@ use crate::bns::wire::NameUpdate;
 use crate::hash::ConsensusHash;
 
 impl NameUpdate {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let (before, consensus_hash) = self.check(origin, block)?;
         let record = NameRecord {
             value_hash: Some(self.value_hash),

@@ -1,5 +1,6 @@
 //! NAMESPACE_PREORDER: burns a fee and commits to a namespace without saying it (sm §6.7).
 
+use super::Decided;
 use super::name_preorder::{Commitment, is_preordered, preorder};
 use super::origin::Origin;
 use super::outputs::Burn;
@@ -23,11 +24,7 @@ pub struct NamespacePreorder {
 }
 
 impl NamespacePreorder {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         self.check(origin, block)?;
         let commitment = Commitment {
             kind: PreorderKind::Namespace,

@@ -1,5 +1,6 @@
 //! NAMESPACE_READY: opens a namespace for registrations (sm §6.10).
 
+use super::Decided;
 use super::namespace_reveal::namespace_text;
 use super::origin::Origin;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
@@ -17,11 +18,7 @@ pub struct NamespaceReady {
 }
 
 impl NamespaceReady {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let before = self.check(origin, block)?;
         let record = NamespaceRecord {
             op: NamespaceOp::Ready,

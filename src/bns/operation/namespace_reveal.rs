@@ -1,5 +1,6 @@
 //! NAMESPACE_REVEAL: says which namespace was preordered and by which rules it goes (sm §6.8).
 
+use super::Decided;
 use super::origin::Origin;
 use super::outputs::Recipient;
 use crate::bns::address::AddressVersions;
@@ -24,11 +25,7 @@ pub struct NamespaceReveal {
 }
 
 impl NamespaceReveal {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let preorder = self.check(origin, block)?;
         block.ensure_created_once(self.payload.namespace_id.as_str())?; // sm §6.8 rule 8
         let record = self.record(origin, block, &preorder)?;

@@ -1,5 +1,6 @@
 //! TOKEN_TRANSFER: moves tokens between accounts (sm §6.12).
 
+use super::Decided;
 use super::name_preorder::STACKS;
 use super::origin::Origin;
 use super::outputs::Recipient;
@@ -20,11 +21,7 @@ pub struct TokenTransfer {
 }
 
 impl TokenTransfer {
-    pub(super) fn decide<V: View>(
-        &self,
-        origin: &Origin,
-        block: &mut Block<'_, V>,
-    ) -> Checked<V, String> {
+    pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
         let amount = self.payload.amount;
         self.check(origin, block)?;
         block.debit(&origin.address, amount)?;
