@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::output::Page;
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::api::cache::{CacheReply, CacheRequest};
 
 /// Arguments of `bnsd cache`.
@@ -20,7 +20,7 @@ pub enum CacheCommand {
 
 impl CacheCommand {
     /// Asks and prints.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let request = match self {
             Self::Flush { name } => CacheRequest::Flush { name },
             Self::Dump => CacheRequest::Dump {},

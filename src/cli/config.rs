@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::output::Page;
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::config::key::Shape;
 use crate::config::{Config, Origin, Profile, Setting};
 
@@ -20,7 +20,7 @@ pub enum ConfigCommand {
 
 impl ConfigCommand {
     /// Prints.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let Self::Show = self;
         let config = context.load(Profile::Serve, Vec::new())?;
         context

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{CliError, Context, Exit, flag, log, serve};
+use super::{CliError, Context, Exit, Result, flag, log, serve};
 use crate::config::{Flag, Profile};
 use crate::daemon;
 
@@ -24,7 +24,7 @@ pub struct Demo {
 
 impl Demo {
     /// Runs until a signal ends it.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let config = context.load(Profile::Demo, self.flags())?;
         log::start(config.log);
         serve::warn(&config);

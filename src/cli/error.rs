@@ -40,6 +40,9 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What a part of a command returns.
+pub type Result<T, E = CliError> = std::result::Result<T, E>;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {

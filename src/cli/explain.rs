@@ -5,7 +5,7 @@ use clap::Args;
 use super::lookup::write_answer;
 use super::output::Page;
 use super::term::write_term;
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::api::explain::{ExplainReply, ExplainRequest, NameStatus, Side, ZonefileSource};
 
 /// Arguments of `bnsd explain`.
@@ -20,7 +20,7 @@ pub struct Explain {
 
 impl Explain {
     /// Asks and prints.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let reply = context.answer(ExplainRequest {
             name: self.name,
             record_type: self.record_type.to_ascii_uppercase(),

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::output::Page;
 use super::own::{KeyOptions, vault_without_daemon};
-use super::{CliError, Context, Exit};
+use super::{CliError, Context, Exit, Result};
 use crate::bns::address::AddressVersions;
 use crate::wallet::harden;
 use crate::wallet::keys::SigningKey;
@@ -114,7 +114,7 @@ struct ShownAddress {
 
 impl KeysCommand {
     /// Runs the subcommand.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         harden::forbid_dumps();
         match self {
             Self::New(new) => new.run(context),
@@ -126,7 +126,7 @@ impl KeysCommand {
 }
 
 impl New {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let vault = vault_without_daemon(context, &self.keys)?;
         let phrase = Phrase::generate(self.words)?;
         let words = phrase.text();
@@ -142,7 +142,7 @@ impl New {
 }
 
 impl Import {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let vault = vault_without_daemon(context, &self.keys)?;
         let file = match (self.multisig, &self.file) {
             (Some(required), _) => {
@@ -162,7 +162,7 @@ impl Import {
     }
 }
 
-fn public_key(vault: &Vault, member: &str) -> Result<PublicKey, CliError> {
+fn public_key(vault: &Vault, member: &str) -> Result<PublicKey> {
     if let Ok(key) = member.parse() {
         return Ok(key);
     }
@@ -175,7 +175,7 @@ fn public_key(vault: &Vault, member: &str) -> Result<PublicKey, CliError> {
 }
 
 impl List {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let vault = vault_without_daemon(context, &self.keys)?;
         let files = vault.list()?;
         let shown = files.iter().map(|file| shown(file, self.addresses, None));
@@ -190,7 +190,7 @@ impl List {
 }
 
 impl Export {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let vault = vault_without_daemon(context, &self.keys)?;
         let file = vault.load(&self.name)?;
         let mut shown = shown(&file, 1, None);
@@ -215,7 +215,7 @@ fn text_of(secret: &Secret, network: NetworkKind) -> String {
 }
 
 /// A phrase or a WIF key from a file.
-fn read_secret(path: &Path, network: NetworkKind) -> Result<Secret, CliError> {
+fn read_secret(path: &Path, network: NetworkKind) -> Result<Secret> {
     let failed = CliError::file(path);
     let mut text = Zeroizing::new(String::new());
     let source: Box<dyn Read> = match path.as_os_str() == "-" {

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::output::Page;
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest};
 
 /// Arguments of `bnsd lookup`.
@@ -21,7 +21,7 @@ pub struct Lookup {
 
 impl Lookup {
     /// Asks and prints.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let reply = context.answer(LookupRequest {
             name: self.name,
             record_type: self.record_type.to_ascii_uppercase(),

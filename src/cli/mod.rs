@@ -40,7 +40,7 @@ mod tx;
 mod zonefile;
 
 pub use chain::vectorfile;
-pub use error::{CliError, Exit};
+pub use error::{CliError, Exit, Result};
 
 use output::Output;
 
@@ -119,7 +119,7 @@ struct Global {
 
 impl Cli {
     /// Does what the arguments ask for.
-    pub fn run(self) -> Result<Exit, CliError> {
+    pub fn run(self) -> Result<Exit> {
         let context = Context {
             output: Output::of_terminal(self.global.json),
             global: self.global,
@@ -157,7 +157,7 @@ struct Context {
 
 impl Context {
     /// The configuration with the flags of this command on top.
-    fn load(&self, profile: Profile, flags: Vec<Flag>) -> Result<Config, CliError> {
+    fn load(&self, profile: Profile, flags: Vec<Flag>) -> Result<Config> {
         let file = match (&self.global.config, profile) {
             (Some(path), _) => FileChoice::Named(path.clone()),
             (None, Profile::Serve) => FileChoice::AtItsPlace,
@@ -177,7 +177,7 @@ impl Context {
     }
 
     /// The configuration of the daemon, read once.
-    fn config(&self) -> Result<&Config, CliError> {
+    fn config(&self) -> Result<&Config> {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
@@ -186,12 +186,12 @@ impl Context {
     }
 
     /// Reaches the running daemon.
-    fn client(&self) -> Result<Client, CliError> {
+    fn client(&self) -> Result<Client> {
         Ok(Client::new(self.config()?.control_candidates(&self.places)))
     }
 
     /// The running daemon's answer to a question.
-    fn answer<Q: Question>(&self, question: Q) -> Result<Q::Answer, CliError> {
+    fn answer<Q: Question>(&self, question: Q) -> Result<Q::Answer> {
         Ok(self.client()?.ask(question)?)
     }
 }

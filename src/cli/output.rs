@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::{CliError, Exit};
+use super::{CliError, Exit, Result};
 
 /// Where and how results are printed.
 #[derive(Debug, Clone, Copy)]
@@ -38,11 +38,7 @@ impl Output {
     }
 
     /// Prints `value` as JSON if that was asked for, otherwise the page that `page` makes.
-    pub fn print<T: Serialize>(
-        self,
-        value: &T,
-        page: impl FnOnce() -> Page,
-    ) -> Result<(), CliError> {
+    pub fn print<T: Serialize>(self, value: &T, page: impl FnOnce() -> Page) -> Result<()> {
         let text = match self.format {
             Format::Json => json(serde_json::to_string_pretty(value)),
             Format::Text => page().render(self.colours),
@@ -52,11 +48,7 @@ impl Output {
     }
 
     /// Prints `value` like [`Output::print`], on a page that `write` fills, and says that all went well.
-    pub fn show<T: Serialize>(
-        self,
-        value: &T,
-        write: impl FnOnce(&mut Page),
-    ) -> Result<Exit, CliError> {
+    pub fn show<T: Serialize>(self, value: &T, write: impl FnOnce(&mut Page)) -> Result<Exit> {
         let page = || {
             let mut page = Page::default();
             write(&mut page);
@@ -66,11 +58,7 @@ impl Output {
     }
 
     /// Prints `value` again: JSON as a line of its own, a page over the one before where that is a terminal.
-    pub fn refresh<T: Serialize>(
-        self,
-        value: &T,
-        page: impl FnOnce() -> Page,
-    ) -> Result<Reader, CliError> {
+    pub fn refresh<T: Serialize>(self, value: &T, page: impl FnOnce() -> Page) -> Result<Reader> {
         let text = match self.format {
             Format::Json => json(serde_json::to_string(value)),
             // Cursor home, and clear from there (ECMA-48 §8.3.21, §8.3.39).

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::output::Page;
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::api::portal::{PortalReply, PortalRequest, TIME, TIME_MAX};
 
 /// Arguments of `bnsd portal`.
@@ -27,7 +27,7 @@ pub enum PortalCommand {
 
 impl PortalCommand {
     /// Asks and prints.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let request = match self {
             Self::Open { seconds, resolvers } => PortalRequest::Open { seconds, resolvers },
             Self::Close => PortalRequest::Close {},

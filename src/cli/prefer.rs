@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::api::prefer::{Choice, PreferRequest, Preferred};
 use crate::resolver::Preference;
 
@@ -26,7 +26,7 @@ enum Side {
 
 impl Prefer {
     /// Sets or asks, and prints what is in force.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let set = self.name.zip(self.side).map(|(name, side)| Choice {
             name,
             side: match side {

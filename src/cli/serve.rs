@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{CliError, Context, Exit, flag, log};
+use super::{CliError, Context, Exit, Result, flag, log};
 use crate::config::{Config, Flag, Profile};
 use crate::daemon;
 
@@ -31,7 +31,7 @@ struct Checked<'a> {
 
 impl Serve {
     /// Runs until a signal ends it.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let config = context.load(Profile::Serve, self.flags())?;
         if self.check_config {
             return report(&config, context);
@@ -56,7 +56,7 @@ pub(super) fn warn(config: &Config) {
     }
 }
 
-fn report(config: &Config, context: &Context) -> Result<Exit, CliError> {
+fn report(config: &Config, context: &Context) -> Result<Exit> {
     let checked = Checked {
         ok: true,
         file: config.file.as_deref(),

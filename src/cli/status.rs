@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::output::{Page, Reader};
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::api::status::{StatusReply, StatusRequest, ZonefilesStatus};
 
 /// Arguments of `bnsd status`.
@@ -21,7 +21,7 @@ const REFRESH: Duration = Duration::from_secs(1);
 
 impl Status {
     /// Asks and prints.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         if self.watch {
             return watch(context);
         }
@@ -32,7 +32,7 @@ impl Status {
 }
 
 /// Ends with Ctrl-C, with the daemon, or with whoever reads.
-fn watch(context: &Context) -> Result<Exit, CliError> {
+fn watch(context: &Context) -> Result<Exit> {
     loop {
         let reply = context.answer(StatusRequest { busiest: true })?;
         if context.output.refresh(&reply, || page(&reply))? == Reader::Gone {

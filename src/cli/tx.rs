@@ -7,7 +7,7 @@ use bitcoin::{Amount, Psbt, Transaction};
 use clap::{Args, Subcommand};
 
 use super::own::{KeyOptions, Shown, open, print_psbt, write_psbt};
-use super::{CliError, Context, Exit};
+use super::{CliError, Context, Exit, Result};
 use crate::api::message::Question;
 use crate::api::owner::{FaucetRequest, MineRequest, MinedReply};
 use crate::wallet::harden;
@@ -94,7 +94,7 @@ enum Found {
 
 impl TxCommand {
     /// Runs the subcommand.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         harden::forbid_dumps();
         match self {
             Self::Decode { file, keys } => decode(&file, &keys, context),
@@ -109,7 +109,7 @@ impl TxCommand {
     }
 }
 
-fn decode(file: &Path, keys: &KeyOptions, context: &Context) -> Result<Exit, CliError> {
+fn decode(file: &Path, keys: &KeyOptions, context: &Context) -> Result<Exit> {
     let wallet = open(context, keys)?;
     match read(file)? {
         Found::Raw(transaction) => {
@@ -121,7 +121,7 @@ fn decode(file: &Path, keys: &KeyOptions, context: &Context) -> Result<Exit, Cli
 }
 
 impl Sign {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let wallet = open(context, &self.keys)?;
         let mut psbt = self.joined()?;
         let locks = wallet.keyring.locks(&psbt::prevouts(&psbt)?)?;
@@ -141,7 +141,7 @@ impl Sign {
     }
 
     /// The PSBT with the signatures of all its copies.
-    fn joined(&self) -> Result<Psbt, CliError> {
+    fn joined(&self) -> Result<Psbt> {
         let Found::Psbt(mut psbt) = read(&self.file)? else {
             return Err(CliError::Usage("only a PSBT can be signed".to_owned()));
         };
@@ -156,7 +156,7 @@ impl Sign {
 }
 
 impl Send {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let wallet = open(context, &self.keys)?;
         let (transaction, spent) = match read(&self.file)? {
             Found::Raw(transaction) => {
@@ -186,7 +186,7 @@ impl Send {
 }
 
 impl Mine {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let automatic = match (self.manual, self.automatic) {
             (true, _) => Some(false),
             (_, true) => Some(true),
@@ -207,7 +207,7 @@ impl Mine {
 }
 
 /// Asks for something that changes the embedded chain, and shows how it stands then.
-fn mined(context: &Context, request: impl Question<Answer = MinedReply>) -> Result<Exit, CliError> {
+fn mined(context: &Context, request: impl Question<Answer = MinedReply>) -> Result<Exit> {
     let reply = context.answer(request)?;
     context.output.show(&reply, |page| {
         page.entry("height", &reply.height);
@@ -216,14 +216,14 @@ fn mined(context: &Context, request: impl Question<Answer = MinedReply>) -> Resu
 }
 
 /// A PSBT from a file.
-pub(super) fn read_psbt(path: &Path) -> Result<Psbt, CliError> {
+pub(super) fn read_psbt(path: &Path) -> Result<Psbt> {
     match read(path)? {
         Found::Psbt(psbt) => Ok(*psbt),
         Found::Raw(_) => Err(CliError::Usage(format!("{} is no PSBT", path.display()))),
     }
 }
 
-fn read(path: &Path) -> Result<Found, CliError> {
+fn read(path: &Path) -> Result<Found> {
     let length = std::fs::metadata(path).map_err(CliError::file(path))?.len();
     if length > psbt::LENGTH_MAX as u64 {
         return Err(psbt::PsbtError::Malformed.into());

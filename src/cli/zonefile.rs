@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::name::read_zonefile;
 use super::output::Page;
 use super::own::{SendOptions, name, open, report, state_of};
-use super::{CliError, Context, Exit};
+use super::{CliError, Context, Exit, Result};
 use crate::api::lookup::LookupRequest;
 use crate::api::owner::ZonefileRequest;
 use crate::api::status::StatusRequest;
@@ -129,7 +129,7 @@ pub struct Publish {
 
 impl ZonefileCommand {
     /// Runs the subcommand.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
             Self::New(new) => new.run(context),
             Self::Edit(edit) => edit.run(context),
@@ -145,7 +145,7 @@ impl ZonefileCommand {
 // ---- new ------------------------------------------------------------------------------------------------
 
 impl New {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let text = self.text(&name(&self.name)?);
         let reply = serde_json::json!({ "zonefile": text });
         context.output.show(&reply, |page| {
@@ -194,7 +194,7 @@ struct Checked {
 }
 
 impl Checked {
-    fn of(name: &Name, bytes: &[u8]) -> Result<Self, CliError> {
+    fn of(name: &Name, bytes: &[u8]) -> Result<Self> {
         let origin = DnsName::from_ascii(format!("{name}."));
         let origin = origin.map_err(|error| CliError::Usage(error.to_string()))?;
         let zone = parse(&origin, bytes).map_err(|error| CliError::No(error.to_string()))?;
@@ -241,7 +241,7 @@ fn records(zone: &Zone) -> Vec<String> {
 }
 
 impl File {
-    fn check(self, context: &Context) -> Result<Exit, CliError> {
+    fn check(self, context: &Context) -> Result<Exit> {
         let bytes = read_zonefile(&self.file)?;
         let checked = Checked::of(&name(&self.name)?, &bytes)?;
         context.output.show(&checked, |page| checked.write(page))?;
@@ -249,7 +249,7 @@ impl File {
     }
 }
 
-fn hash(file: &Path, context: &Context) -> Result<Exit, CliError> {
+fn hash(file: &Path, context: &Context) -> Result<Exit> {
     let hash = ZonefileHash::of(&read_zonefile(file)?).to_string();
     let reply = serde_json::json!({ "hash": hash });
     context.output.show(&reply, |page| page.heading(&hash))
@@ -258,7 +258,7 @@ fn hash(file: &Path, context: &Context) -> Result<Exit, CliError> {
 // ---- edit -----------------------------------------------------------------------------------------------
 
 impl Edit {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let name = name(&self.name)?;
         let path = self
             .file
@@ -289,7 +289,7 @@ impl Edit {
 }
 
 /// Runs $VISUAL or $EDITOR, which may have arguments.
-fn edit(path: &Path) -> Result<(), CliError> {
+fn edit(path: &Path) -> Result<()> {
     let editor = ["VISUAL", "EDITOR"]
         .iter()
         .find_map(|variable| std::env::var(variable).ok());
@@ -321,7 +321,7 @@ fn differences(before: &[u8], after: &[u8]) -> Vec<String> {
 }
 
 /// The zone file that the chain announces, if it is there.
-fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> {
+fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>> {
     match state_of(context, name)?.registration.zonefile_hash {
         Some(hash) => Ok(context.answer(ZonefileRequest { hash })?.zonefile),
         None => Ok(None),
@@ -331,7 +331,7 @@ fn current(context: &Context, name: &Name) -> Result<Option<Vec<u8>>, CliError> 
 // ---- publish and the rest -------------------------------------------------------------------------------
 
 impl Publish {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         harden::forbid_dumps();
         let name = name(&self.name)?;
         let bytes = read_zonefile(&self.file)?;
@@ -365,7 +365,7 @@ impl Publish {
 }
 
 /// Waits until a question goes the way of a DNS query and is answered from this zone file.
-fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(), CliError> {
+fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<()> {
     let end = Instant::now() + PATIENCE;
     loop {
         let reply = state_of(context, name)?;
@@ -388,7 +388,7 @@ fn wait_for_dns(context: &Context, name: &Name, hash: &ZonefileHash) -> Result<(
     }
 }
 
-fn export(text: &str, context: &Context) -> Result<Exit, CliError> {
+fn export(text: &str, context: &Context) -> Result<Exit> {
     let name = name(text)?;
     let bytes = current(context, &name)?.ok_or_else(|| {
         CliError::No(format!(
@@ -400,7 +400,7 @@ fn export(text: &str, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-fn missing(context: &Context) -> Result<Exit, CliError> {
+fn missing(context: &Context) -> Result<Exit> {
     let reply = context.answer(StatusRequest::default())?;
     let missing = &reply.zonefiles.announced.missing;
     context.output.show(missing, |page| {

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use clap::Subcommand;
 
-use super::{CliError, Context, Exit, log};
+use super::{CliError, Context, Exit, Result, log};
 use crate::bns::Bns;
 use crate::config::Profile;
 use crate::daemon;
@@ -28,7 +28,7 @@ pub enum ChainCommand {
 
 impl ChainCommand {
     /// Does what the subcommand is for.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
             Self::Replay(replay) => replay.run(context),
             Self::Rewind(rewind) => rewind.run(context),
@@ -38,7 +38,7 @@ impl ChainCommand {
 }
 
 /// The database that the configuration names, which has to be there, and the rules that it was made with.
-fn open_database(context: &Context) -> Result<(Store, Bns), CliError> {
+fn open_database(context: &Context) -> Result<(Store, Bns)> {
     let config = context.load(Profile::Serve, Vec::new())?;
     log::start(config.log);
     if !Store::exists(&config.data_dir) {

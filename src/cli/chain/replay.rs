@@ -13,7 +13,7 @@ use super::progress::ProgressLine;
 use super::vectorfile::VectorFile;
 use crate::bns::{Bns, Params};
 use crate::chain::{Blocks, SourceError};
-use crate::cli::{CliError, Context, Exit, flag};
+use crate::cli::{CliError, Context, Exit, Result, flag};
 use crate::config::Profile;
 use crate::daemon;
 use crate::hash::{ConsensusHash, OpsHash};
@@ -46,7 +46,7 @@ struct Line {
 }
 
 impl Replay {
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let expected = match &self.expect {
             Some(path) => read_expected(path)?,
             None => BTreeMap::new(),
@@ -70,7 +70,7 @@ impl Replay {
     }
 
     /// What is replayed: the file, or the source that is named or configured.
-    fn subject(&self, context: &Context) -> Result<Subject, CliError> {
+    fn subject(&self, context: &Context) -> Result<Subject> {
         if let Some(path) = &self.file {
             let file = VectorFile::open(path);
             let file = file.map_err(|error| trouble(format!("{}: {error}", path.display())))?;
@@ -108,7 +108,7 @@ struct Subject {
 }
 
 /// How the command ends. A reader that has seen enough is no trouble.
-fn exit(result: Result<(), ReplayError>, flushed: io::Result<()>) -> Result<Exit, CliError> {
+fn exit(result: Result<(), ReplayError>, flushed: io::Result<()>) -> Result<Exit> {
     match (result, flushed) {
         (Err(ReplayError::Output(error)), _) | (Ok(()), Err(error)) => match error.kind() {
             io::ErrorKind::BrokenPipe => Ok(Exit::Success),
@@ -134,7 +134,7 @@ fn print(out: &mut impl Write, json: bool, height: u32, hashes: Snapshot) -> io:
 }
 
 /// Lines `HEIGHT HASH`, as a replay prints them; empty ones and those that begin with `#` are passed over.
-fn read_expected(path: &Path) -> Result<BTreeMap<u32, ConsensusHash>, CliError> {
+fn read_expected(path: &Path) -> Result<BTreeMap<u32, ConsensusHash>> {
     let place = path.display();
     let text = fs::read_to_string(path).map_err(|error| trouble(format!("{place}: {error}")))?;
     let mut expected = BTreeMap::new();

@@ -11,7 +11,7 @@ use super::open_database;
 use super::progress::ProgressLine;
 use crate::bns::Bns;
 use crate::cli::output::Page;
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::hash::ConsensusHash;
 use crate::indexer::{self, Rewound, UndoneOperation};
 use crate::store::{StoreError, StoreSnapshot};
@@ -41,7 +41,7 @@ struct Report {
 }
 
 impl Rewind {
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let (store, bns) = open_database(context)?;
         let report = self.report(&store.snapshot(), &bns).map_err(trouble)?;
         let mut how = Rewound::Already;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::open_database;
 use super::progress::ProgressLine;
 use crate::cli::output::Page;
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::hash::ConsensusHash;
 use crate::indexer::{self, VerifyError};
 
@@ -32,7 +32,7 @@ struct Report {
 }
 
 impl Verify {
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let (store, bns) = open_database(context)?;
         let last = store.snapshot().tip().map_or(0, |tip| tip.height);
         let mut progress = ProgressLine::on_terminal(bns.params().first_block);
@@ -69,7 +69,7 @@ impl Report {
     }
 }
 
-fn differ(height: u32, what: String, context: &Context) -> Result<Exit, CliError> {
+fn differ(height: u32, what: String, context: &Context) -> Result<Exit> {
     let advice = "move the database away and start again, it is rebuilt from the chain";
     let error = CliError::No(format!("block {height}: {what}; {advice}"));
     let report = Report {

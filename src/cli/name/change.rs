@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::choice::ZonefileChoice;
 use crate::cli::own::{SendOptions, carry_out, name, open, report};
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{Context, Exit, Result};
 use crate::wallet::operation::OnTransfer;
 use crate::wallet::task::{Wallet, Wish};
 
@@ -73,7 +73,7 @@ pub struct Import {
 
 impl Register {
     /// Preorders and waits.
-    pub fn preorder(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn preorder(self, context: &Context) -> Result<Exit> {
         let wallet = open(context, &self.options.keys)?;
         let wish = self.wish(&wallet)?;
         let outcome = wallet.begin(&wish, &self.options.means())?;
@@ -82,11 +82,11 @@ impl Register {
     }
 
     /// Preorders, registers and waits.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         carry_out(context, &self.options, |wallet| self.wish(wallet))
     }
 
-    fn wish(&self, wallet: &Wallet<'_>) -> Result<Wish, CliError> {
+    fn wish(&self, wallet: &Wallet<'_>) -> Result<Wish> {
         let owner = self.owner.as_ref();
         Ok(Wish::Register {
             name: name(&self.name)?,
@@ -98,7 +98,7 @@ impl Register {
 
 impl Change {
     /// Announces the zone file and waits.
-    pub fn update(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn update(self, context: &Context) -> Result<Exit> {
         carry_out(context, &self.options, |wallet| {
             Ok(Wish::Update {
                 name: name(&self.name)?,
@@ -108,7 +108,7 @@ impl Change {
     }
 
     /// Renews the name and waits.
-    pub fn renew(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn renew(self, context: &Context) -> Result<Exit> {
         carry_out(context, &self.options, |wallet| {
             Ok(Wish::Renew {
                 name: name(&self.name)?,
@@ -120,7 +120,7 @@ impl Change {
 
 impl Transfer {
     /// Transfers the name and waits.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         carry_out(context, &self.options, |wallet| {
             Ok(Wish::Transfer {
                 name: name(&self.name)?,
@@ -136,7 +136,7 @@ impl Transfer {
 
 impl Revoke {
     /// Revokes the name and waits.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let wish = |_: &Wallet<'_>| {
             Ok(Wish::Revoke {
                 name: name(&self.name)?,
@@ -148,7 +148,7 @@ impl Revoke {
 
 impl Import {
     /// Imports the name and waits.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         carry_out(context, &self.options, |wallet| {
             Ok(Wish::Import {
                 name: name(&self.name)?,

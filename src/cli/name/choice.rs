@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::CliError;
+use crate::cli::{CliError, Result};
 use crate::hash::ZonefileHash;
 use crate::wallet::task::Wallet;
 use crate::zonefile::ZONEFILE_MAX;
@@ -22,11 +22,7 @@ pub struct ZonefileChoice {
 
 impl ZonefileChoice {
     /// The hash, if anything was named; the file goes into the archive unless nothing is to be sent.
-    pub fn publish(
-        &self,
-        wallet: &Wallet<'_>,
-        dry_run: bool,
-    ) -> Result<Option<ZonefileHash>, CliError> {
+    pub fn publish(&self, wallet: &Wallet<'_>, dry_run: bool) -> Result<Option<ZonefileHash>> {
         if let Some(hash) = &self.hash {
             let hash = hash.parse();
             let wrong = |_| CliError::Usage("a zone file hash is 40 hex digits".to_owned());
@@ -43,7 +39,7 @@ impl ZonefileChoice {
     }
 
     /// The same where one has to be named.
-    pub fn required(&self, wallet: &Wallet<'_>, dry_run: bool) -> Result<ZonefileHash, CliError> {
+    pub fn required(&self, wallet: &Wallet<'_>, dry_run: bool) -> Result<ZonefileHash> {
         self.publish(wallet, dry_run)?.ok_or_else(|| {
             let text = "name the zone file with --zonefile, or its hash with --hash";
             CliError::Usage(text.to_owned())
@@ -52,7 +48,7 @@ impl ZonefileChoice {
 }
 
 /// The bytes of a zone file that the archive would take.
-pub fn read_zonefile(path: &Path) -> Result<Vec<u8>, CliError> {
+pub fn read_zonefile(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(CliError::file(path))?;
     if bytes.is_empty() || bytes.len() > ZONEFILE_MAX {
         return Err(CliError::Usage(format!(

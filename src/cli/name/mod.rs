@@ -7,7 +7,7 @@ mod sale;
 
 use clap::Subcommand;
 
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::wallet::harden;
 
 pub(super) use choice::read_zonefile;
@@ -53,7 +53,7 @@ pub enum NameCommand {
 
 impl NameCommand {
     /// Runs the subcommand.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         harden::forbid_dumps();
         match self {
             Self::Price(one) => one.price(context),

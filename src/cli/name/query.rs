@@ -9,7 +9,7 @@ use crate::api::names::NamesRequest;
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, name, open, state_of};
 use crate::cli::term::{free_from, next_end, write_price, write_term};
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::names::{ListedName, NameDetails, NameState};
 
 /// How often a watched name is looked at.
@@ -69,12 +69,12 @@ pub struct Watch {
 }
 
 impl One {
-    fn ask(&self, context: &Context) -> Result<Box<NameDetails>, CliError> {
+    fn ask(&self, context: &Context) -> Result<Box<NameDetails>> {
         state_of(context, &name(&self.name)?)
     }
 
     /// Prints the price.
-    pub fn price(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn price(self, context: &Context) -> Result<Exit> {
         let reply = self.ask(context)?;
         let price = reply.price.as_ref().ok_or_else(|| {
             let name = &reply.name;
@@ -87,7 +87,7 @@ impl One {
     }
 
     /// Prints whether it is free; exit code 1 if it is not.
-    pub fn available(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn available(self, context: &Context) -> Result<Exit> {
         let reply = self.ask(context)?;
         let free = reply.state == NameState::Free && reply.price.is_some();
         context.output.show(&reply, |page| {
@@ -106,14 +106,14 @@ impl One {
     }
 
     /// Prints everything about it.
-    pub fn show(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn show(self, context: &Context) -> Result<Exit> {
         let reply = self.ask(context)?;
         context.output.show(&reply, |page| write(page, &reply))?;
         Ok(Exit::success_if(reply.state != NameState::Free))
     }
 
     /// Prints its operations.
-    pub fn history(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn history(self, context: &Context) -> Result<Exit> {
         let reply = self.ask(context)?;
         let history = &reply.registration.history;
         context.output.show(history, |page| {
@@ -167,11 +167,7 @@ fn write(page: &mut Page, reply: &NameDetails) {
 }
 
 /// The addresses that were named, or those of all keys here.
-fn owners(
-    context: &Context,
-    keys: &KeyOptions,
-    named: Vec<String>,
-) -> Result<Vec<String>, CliError> {
+fn owners(context: &Context, keys: &KeyOptions, named: Vec<String>) -> Result<Vec<String>> {
     if !named.is_empty() {
         return Ok(named);
     }
@@ -181,7 +177,7 @@ fn owners(
 }
 
 /// Prints the names that a request finds, whatever the number of replies.
-fn list(context: &Context, mut request: NamesRequest) -> Result<Exit, CliError> {
+fn list(context: &Context, mut request: NamesRequest) -> Result<Exit> {
     let mut names: Vec<ListedName> = Vec::new();
     loop {
         let reply = context.answer(request.clone())?;
@@ -208,7 +204,7 @@ fn list(context: &Context, mut request: NamesRequest) -> Result<Exit, CliError> 
 
 impl List {
     /// Prints the list.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let owners = match self.all {
             true => Vec::new(),
             false => owners(context, &self.keys, self.owner)?,
@@ -223,7 +219,7 @@ impl List {
 
 impl Expiring {
     /// Prints the list.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let request = NamesRequest {
             owners: owners(context, &self.keys, self.owner)?,
             expiring_within: Some(self.within),
@@ -235,7 +231,7 @@ impl Expiring {
 
 impl Pending {
     /// Prints the list, or gives something up.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let journal = open(context, &self.keys)?.journal;
         if let Some(subject) = &self.forget {
             let _held = journal.hold(subject)?;
@@ -266,7 +262,7 @@ impl Pending {
 
 impl Watch {
     /// Prints every change.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let name = name(&self.name)?;
         let mut before = state_of(context, &name)?;
         context.output.show(&before, |page| write(page, &before))?;

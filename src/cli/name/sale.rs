@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::output::Page;
 use crate::cli::own::{SendOptions, name, open, print_psbt, report, write_psbt};
 use crate::cli::tx::read_psbt;
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Outcome;
 
 /// Arguments of `bnsd name sell`.
@@ -45,7 +45,7 @@ pub struct Buy {
 
 impl Sell {
     /// Offers the name, or signs what the buyer made of the offer.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let wallet = open(context, &self.options.keys)?;
         let (name, price, means) = (name(&self.name)?, self.price, self.options.means());
         let buyer = wallet.address(&self.to)?;
@@ -70,7 +70,7 @@ impl Sell {
         give(context, path, &sale, &heading, next)
     }
 
-    fn target(&self, what: &str) -> Result<&Path, CliError> {
+    fn target(&self, what: &str) -> Result<&Path> {
         let path = self.options.psbt.as_deref();
         path.ok_or_else(|| CliError::Usage(format!("say where to write {what}: --psbt FILE")))
     }
@@ -78,7 +78,7 @@ impl Sell {
 
 impl Buy {
     /// Pays into an offer, or signs and sends what the seller has signed.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         let wallet = open(context, &self.options.keys)?;
         let (name, price, means) = (name(&self.name)?, self.price, self.options.means());
         let sale = read_psbt(&self.sale)?;
@@ -99,13 +99,7 @@ impl Buy {
 }
 
 /// Writes a PSBT for the other side and says what comes next.
-fn give(
-    context: &Context,
-    path: &Path,
-    psbt: &Psbt,
-    heading: &str,
-    next: &str,
-) -> Result<Exit, CliError> {
+fn give(context: &Context, path: &Path, psbt: &Psbt, heading: &str, next: &str) -> Result<Exit> {
     write_psbt(path, psbt)?;
     let reply = serde_json::json!({ "psbt": path });
     context.output.show(&reply, |page| {

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::wanted;
 use crate::cli::own::{SendOptions, namespace, open};
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Wallet;
 use crate::wallet::task::import::ImportedName;
 use crate::wallet::task::wallet::Event;
@@ -28,7 +28,7 @@ pub struct Import {
 
 impl Import {
     /// Imports what is left of the list, with a line on the standard error after each batch.
-    pub(super) fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub(super) fn run(self, context: &Context) -> Result<Exit> {
         if self.options.psbt.is_some() {
             let text = "an import sends many transactions, which do not fit into one PSBT: import from a machine with the key, or each name with `bnsd name import --psbt`";
             return Err(CliError::Usage(text.to_owned()));
@@ -55,11 +55,7 @@ impl Import {
 }
 
 /// What a dry run shows: the names that are still to be imported, each with its owner and zone file hash.
-fn preview(
-    context: &Context,
-    wallet: &Wallet<'_>,
-    names: &[ImportedName],
-) -> Result<Exit, CliError> {
+fn preview(context: &Context, wallet: &Wallet<'_>, names: &[ImportedName]) -> Result<Exit> {
     let left = wallet.still_to_import(names)?;
     let rows = left.iter().map(|wanted| {
         serde_json::json!({

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::output::Page;
 use super::own::{SendOptions, carry_out, namespace};
 use super::term::write_price;
-use super::{CliError, Context, Exit};
+use super::{Context, Exit, Result};
 use crate::api::names::{NamespaceRequest, NamespacesRequest};
 use crate::names::{NamespaceDetails, NamespaceState};
 use crate::wallet::harden;
@@ -61,7 +61,7 @@ pub struct Preorder {
 
 impl NamespaceCommand {
     /// Runs the subcommand.
-    pub fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub fn run(self, context: &Context) -> Result<Exit> {
         harden::forbid_dumps();
         match self {
             Self::Price(one) => one.price(context),
@@ -80,18 +80,18 @@ impl NamespaceCommand {
 }
 
 impl One {
-    fn ask(&self, context: &Context) -> Result<Box<NamespaceDetails>, CliError> {
+    fn ask(&self, context: &Context) -> Result<Box<NamespaceDetails>> {
         let id = namespace(&self.id)?.to_string();
         context.answer(NamespaceRequest { id })
     }
 
-    fn price(self, context: &Context) -> Result<Exit, CliError> {
+    fn price(self, context: &Context) -> Result<Exit> {
         let reply = self.ask(context)?;
         let write = |page: &mut Page| write_price(page, reply.id.as_str(), &reply.price);
         context.output.show(&reply.price, write)
     }
 
-    fn show(self, context: &Context) -> Result<Exit, CliError> {
+    fn show(self, context: &Context) -> Result<Exit> {
         let reply = self.ask(context)?;
         let mut page = page(&reply);
         if let (Some(prices), Some(version)) = (reply.prices, reply.version) {
@@ -102,7 +102,7 @@ impl One {
     }
 }
 
-fn list(context: &Context) -> Result<Exit, CliError> {
+fn list(context: &Context) -> Result<Exit> {
     let reply = context.answer(NamespacesRequest {})?;
     context.output.show(&reply.namespaces, |page| {
         for namespace in &reply.namespaces {
@@ -139,7 +139,7 @@ fn page(reply: &NamespaceDetails) -> Page {
 }
 
 impl Preorder {
-    fn run(self, context: &Context) -> Result<Exit, CliError> {
+    fn run(self, context: &Context) -> Result<Exit> {
         let revealer = self.revealer.as_ref();
         carry_out(context, &self.options, |wallet| {
             Ok(Wish::PreorderNamespace {

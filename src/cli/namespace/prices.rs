@@ -3,7 +3,7 @@
 use crate::api::names::PricesRequest;
 use crate::bns::price::PriceFunction;
 use crate::cli::output::Page;
-use crate::cli::{CliError, Context};
+use crate::cli::{Context, Result};
 
 /// Labels of every length that matters, and with every discount.
 const EXAMPLES: [&str; 9] = [
@@ -24,7 +24,7 @@ pub(super) fn write(
     page: &mut Page,
     function: PriceFunction,
     version: u16,
-) -> Result<(), CliError> {
+) -> Result<()> {
     let request = PricesRequest {
         function,
         version,

@@ -6,7 +6,7 @@ use super::prices;
 use crate::bns::price::PriceFunction;
 use crate::cli::output::Page;
 use crate::cli::own::{SendOptions, carry_out, namespace};
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Wish;
 use clap::Args;
 
@@ -48,7 +48,7 @@ pub struct Reveal {
 
 impl Reveal {
     /// Shows the prices, reveals the namespace and waits.
-    pub(super) fn run(self, context: &Context) -> Result<Exit, CliError> {
+    pub(super) fn run(self, context: &Context) -> Result<Exit> {
         let revealer = self.revealer.as_ref();
         carry_out(context, &self.options, |wallet| {
             let id = namespace(&self.id)?;
@@ -66,7 +66,7 @@ impl Reveal {
         })
     }
 
-    fn function(&self) -> Result<PriceFunction, CliError> {
+    fn function(&self) -> Result<PriceFunction> {
         let text = match &self.prices {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(CliError::file(path))?;
@@ -91,7 +91,7 @@ impl Reveal {
         Ok(text)
     }
 
-    fn buckets(&self) -> Result<[u8; 16], CliError> {
+    fn buckets(&self) -> Result<[u8; 16]> {
         let given = self.buckets.as_slice();
         let (1..=16, Some(last)) = (given.len(), given.last()) else {
             return Err(usage("name 1 to 16 exponents"));

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::bns::NamespaceId;
 use crate::bns::address::Address;
-use crate::cli::CliError;
 use crate::cli::name::read_zonefile;
+use crate::cli::{CliError, Result};
 use crate::hash::ZonefileHash;
 use crate::wallet::task::Wallet;
 use crate::wallet::task::import::ImportedName;
@@ -19,7 +19,7 @@ pub(super) fn read(
     id: &NamespaceId,
     from: &Path,
     owner: Address,
-) -> Result<Vec<ImportedName>, CliError> {
+) -> Result<Vec<ImportedName>> {
     let wanted = if from.is_dir() {
         from_folder(from, owner)?
     } else {
@@ -35,7 +35,7 @@ pub(super) fn read(
     Ok(wanted)
 }
 
-fn from_folder(folder: &Path, owner: Address) -> Result<Vec<ImportedName>, CliError> {
+fn from_folder(folder: &Path, owner: Address) -> Result<Vec<ImportedName>> {
     let failed = CliError::file(folder);
     let mut wanted = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -58,7 +58,7 @@ fn from_folder(folder: &Path, owner: Address) -> Result<Vec<ImportedName>, CliEr
     Ok(wanted)
 }
 
-fn from_csv(wallet: &Wallet<'_>, path: &Path) -> Result<Vec<ImportedName>, CliError> {
+fn from_csv(wallet: &Wallet<'_>, path: &Path) -> Result<Vec<ImportedName>> {
     let text = std::fs::read_to_string(path).map_err(CliError::file(path))?;
     let mut wanted = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {

@@ -15,7 +15,7 @@ use serde::Serialize;
 pub use options::{KeyOptions, SendOptions};
 pub use show::{Shown, print_psbt, write_psbt};
 
-use super::{CliError, Context, Exit, log};
+use super::{CliError, Context, Exit, Result, log};
 use crate::api::ask::{Ask as _, Asking};
 use crate::api::names::NameRequest;
 use crate::api::owner::ChainRequest;
@@ -29,7 +29,7 @@ use crate::wallet::task::{Accepted, Outcome, Wallet, Wish};
 use crate::wallet::vault::Vault;
 
 /// The wallet of this machine on the network that the daemon follows.
-pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>, CliError> {
+pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>> {
     let config = context.config()?;
     log::start(config.log);
     let (daemon, chain) = Asking::begin(context.client()?)?;
@@ -62,7 +62,7 @@ fn log_event(event: Event) {
 }
 
 /// The vault without a daemon, for the network that the configuration names.
-pub fn vault_without_daemon(context: &Context, keys: &KeyOptions) -> Result<Vault, CliError> {
+pub fn vault_without_daemon(context: &Context, keys: &KeyOptions) -> Result<Vault> {
     let is_mainnet = match &keys.network {
         Some(network) => network == "mainnet",
         None => match context.client()?.ask(ChainRequest {}) {
@@ -73,7 +73,7 @@ pub fn vault_without_daemon(context: &Context, keys: &KeyOptions) -> Result<Vaul
     vault(keys, is_mainnet)
 }
 
-fn vault(keys: &KeyOptions, is_mainnet: bool) -> Result<Vault, CliError> {
+fn vault(keys: &KeyOptions, is_mainnet: bool) -> Result<Vault> {
     let network = if is_mainnet {
         NetworkKind::Main
     } else {
@@ -83,19 +83,19 @@ fn vault(keys: &KeyOptions, is_mainnet: bool) -> Result<Vault, CliError> {
 }
 
 /// A name as an argument.
-pub fn name(text: &str) -> Result<Name, CliError> {
+pub fn name(text: &str) -> Result<Name> {
     let name: Result<Name, _> = text.parse();
     name.map_err(|error| CliError::Usage(format!("{text:?} is no name: {error}")))
 }
 
 /// A namespace as an argument.
-pub fn namespace(text: &str) -> Result<NamespaceId, CliError> {
+pub fn namespace(text: &str) -> Result<NamespaceId> {
     let id: Result<NamespaceId, _> = text.parse();
     id.map_err(|error| CliError::Usage(format!("{text:?} is no namespace: {error}")))
 }
 
 /// How a name stands; needs no keys.
-pub fn state_of(context: &Context, name: &Name) -> Result<Box<NameDetails>, CliError> {
+pub fn state_of(context: &Context, name: &Name) -> Result<Box<NameDetails>> {
     let name = name.to_string();
     context.answer(NameRequest { name })
 }
@@ -104,8 +104,8 @@ pub fn state_of(context: &Context, name: &Name) -> Result<Box<NameDetails>, CliE
 pub fn carry_out(
     context: &Context,
     options: &SendOptions,
-    wish: impl FnOnce(&Wallet<'_>) -> Result<Wish, CliError>,
-) -> Result<Exit, CliError> {
+    wish: impl FnOnce(&Wallet<'_>) -> Result<Wish>,
+) -> Result<Exit> {
     let wallet = open(context, &options.keys)?;
     let wish = wish(&wallet)?;
     let outcome = wallet.carry_out(&wish, &options.means())?;
@@ -129,7 +129,7 @@ pub fn report(
     subject: &str,
     outcome: Outcome,
     psbt_to: Option<&Path>,
-) -> Result<Exit, CliError> {
+) -> Result<Exit> {
     match outcome {
         Outcome::Accepted(accepted) => report_accepted(context, subject, accepted),
         Outcome::Drafted(draft, judgement) => {
@@ -147,7 +147,7 @@ pub fn report(
     }
 }
 
-fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<Exit, CliError> {
+fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<Exit> {
     let effect = Effect {
         name,
         accepted,
@@ -164,7 +164,7 @@ fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<
 }
 
 /// The `dig` line that asks this daemon for all records of a name.
-fn dig(context: &Context, name: &str) -> Result<Option<String>, CliError> {
+fn dig(context: &Context, name: &str) -> Result<Option<String>> {
     let chain = context.answer(ChainRequest {})?;
     Ok(chain.listeners.first().map(|at| {
         let port = match at.port() {

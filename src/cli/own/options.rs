@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use bitcoin::{FeeRate, OutPoint};
 use clap::Args;
 
-use crate::cli::CliError;
 use crate::cli::passphrase::PassphraseSource;
+use crate::cli::{CliError, Result};
 use crate::wallet::fee::{CAP, FeePolicy, HighFee};
 use crate::wallet::task::wallet::{Means, Signer, Until};
 use crate::wallet::vault::Reference;
@@ -68,7 +68,7 @@ impl KeyOptions {
     }
 
     /// The directory of the keys.
-    pub(super) fn directory(&self) -> Result<PathBuf, CliError> {
+    pub(super) fn directory(&self) -> Result<PathBuf> {
         let given = self.keys_dir.clone();
         let project = directories::ProjectDirs::from("org", "bnsd", "bnsd");
         let place = given.or_else(|| Some(project?.data_local_dir().join("keys")));

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::bns::address::Address;
 use crate::cli::output::Page;
-use crate::cli::{CliError, Context, Exit};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::hash::encode_hex;
 use crate::virtualchain::scan;
 use crate::wallet::task::Wallet;
@@ -47,7 +47,7 @@ pub fn print_draft(
     draft: &Draft,
     judgement: &Judgement,
     written_to: Option<&Path>,
-) -> Result<Exit, CliError> {
+) -> Result<Exit> {
     let unsigned = &draft.unsigned;
     context.output.show(&reply(wallet, draft, judgement), |page| {
         let operation = judgement.verdicts.first();
@@ -153,7 +153,7 @@ impl Shown {
         wallet: &Wallet<'_>,
         transaction: &Transaction,
         spent: &[TxOut],
-    ) -> Result<Exit, CliError> {
+    ) -> Result<Exit> {
         context.output.show(self, |page| {
             page.heading(if self.complete {
                 "signed"
@@ -167,7 +167,7 @@ impl Shown {
 }
 
 /// Shows what a PSBT does.
-pub fn print_psbt(context: &Context, wallet: &Wallet<'_>, psbt: &Psbt) -> Result<Exit, CliError> {
+pub fn print_psbt(context: &Context, wallet: &Wallet<'_>, psbt: &Psbt) -> Result<Exit> {
     let spent = psbt::prevouts(psbt)?;
     let (transaction, complete) = match psbt::finish(psbt) {
         Ok(signed) => (signed, true),
@@ -177,6 +177,6 @@ pub fn print_psbt(context: &Context, wallet: &Wallet<'_>, psbt: &Psbt) -> Result
 }
 
 /// Writes a PSBT to a file that others may read: it holds no secret.
-pub fn write_psbt(path: &Path, psbt: &Psbt) -> Result<(), CliError> {
+pub fn write_psbt(path: &Path, psbt: &Psbt) -> Result<()> {
     std::fs::write(path, psbt.serialize()).map_err(CliError::file(path))
 }

@@ -6,7 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::draft::Draft;
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use super::wait::{Accepted, Next, Outcome, newest};
 use super::wallet::{Event, Means, Signer, Until, Wallet};
 use super::wish::{Plan, REGISTRATION, Wish};
@@ -14,12 +14,12 @@ use crate::wallet::journal::{Attempt, Step, Task};
 
 impl Wallet<'_> {
     /// Carries a wish out, from where an earlier run stopped.
-    pub fn carry_out(&self, wish: &Wish, means: &Means) -> Result<Outcome, TaskError> {
+    pub fn carry_out(&self, wish: &Wish, means: &Means) -> Result<Outcome> {
         self.carry_steps(wish, means, wish.operations())
     }
 
     /// Carries out the first operation of a wish alone: the preorder of a registration.
-    pub fn begin(&self, wish: &Wish, means: &Means) -> Result<Outcome, TaskError> {
+    pub fn begin(&self, wish: &Wish, means: &Means) -> Result<Outcome> {
         self.carry_steps(wish, means, wish.operations().get(..1).unwrap_or_default())
     }
 
@@ -28,7 +28,7 @@ impl Wallet<'_> {
         wish: &Wish,
         means: &Means,
         operations: &[&'static str],
-    ) -> Result<Outcome, TaskError> {
+    ) -> Result<Outcome> {
         let sender = wish.sender(self, means)?;
         let subject = wish.subject();
         let _held = self.journal.hold(&subject)?;
@@ -64,12 +64,7 @@ impl Wallet<'_> {
 
     /// Begins a task, or goes on with the one that was begun with the same terms. One that had reached its goal when the
     /// program was killed gives way to other terms.
-    pub(super) fn task(
-        &self,
-        subject: &str,
-        goal: &str,
-        terms: &[(&str, String)],
-    ) -> Result<Task, TaskError> {
+    pub(super) fn task(&self, subject: &str, goal: &str, terms: &[(&str, String)]) -> Result<Task> {
         let mut task = match self.journal.load(subject)? {
             None => Task::new(subject, goal),
             Some(task) if task.is_finished() && !task.is_about(goal, terms) => {
@@ -92,7 +87,7 @@ impl Wallet<'_> {
 
     /// A new task in the place of one with another goal, if that turns out to be reached: somebody else sent what was
     /// handed out, or nobody waited for it.
-    fn give_way(&self, mut before: Task, goal: &str) -> Result<Task, TaskError> {
+    fn give_way(&self, mut before: Task, goal: &str) -> Result<Task> {
         self.synced_chain()?; // what was sent a moment ago should be seen
         let last = before.steps.len().saturating_sub(1);
         if self.found(&mut before, last)?.is_some() && before.is_finished() {
@@ -106,7 +101,7 @@ impl Wallet<'_> {
 /// Each works on one step of a task: that number `index` of its steps.
 impl Plan<'_> {
     /// Whether the step need not be taken: a preorder whose registration is begun, or that somebody else has sent.
-    fn is_behind_us(&self, task: &Task) -> Result<bool, TaskError> {
+    fn is_behind_us(&self, task: &Task) -> Result<bool> {
         let registers = |step: &Step| step.operation == REGISTRATION;
         if self.operation == REGISTRATION {
             return Ok(false);
@@ -115,7 +110,7 @@ impl Plan<'_> {
     }
 
     /// Takes the step, unless it is taken already.
-    fn take(&self, task: &mut Task) -> Result<Outcome, TaskError> {
+    fn take(&self, task: &mut Task) -> Result<Outcome> {
         let known = |step: &Step| step.operation == self.operation;
         let index = task.steps.iter().position(known);
         if let Some(index) = index {
@@ -136,7 +131,7 @@ impl Plan<'_> {
     }
 
     /// What was signed in an earlier run is not sent if the rules have come to refuse it since.
-    fn judge_again(&self, task: &mut Task, index: usize) -> Result<Option<Accepted>, TaskError> {
+    fn judge_again(&self, task: &mut Task, index: usize) -> Result<Option<Accepted>> {
         let wallet = self.wallet;
         if let Some(accepted) = wallet.found(task, index)? {
             return Ok(Some(accepted));
@@ -154,7 +149,7 @@ impl Plan<'_> {
     }
 
     /// The newest attempt as it was built.
-    fn draft_again(&self, task: &Task, index: usize) -> Result<Draft, TaskError> {
+    fn draft_again(&self, task: &Task, index: usize) -> Result<Draft> {
         let payer = self.wallet.payer(&self.sender, self.means)?;
         let locks = vec![self.sender.clone(), payer];
         let draft = newest(task, index).and_then(|attempt| Draft::of_attempt(attempt, locks));
@@ -162,7 +157,7 @@ impl Plan<'_> {
     }
 
     /// Before a step is sent: stops where it is for others to sign or only to be shown, and replaces what gets too old.
-    fn attend(&self, task: &mut Task, index: usize) -> Result<Next, TaskError> {
+    fn attend(&self, task: &mut Task, index: usize) -> Result<Next> {
         let wallet = self.wallet;
         let is_theirs = newest(task, index).is_some_and(|attempt| !attempt.form.is_signed());
         if self.means.until == Until::Drafted || is_theirs {
@@ -180,7 +175,7 @@ impl Plan<'_> {
     }
 
     /// What is left to do where nothing may be sent from here: show it, or hand it out to those who sign.
-    fn stand_aside(&self, task: &mut Task, index: usize) -> Result<Outcome, TaskError> {
+    fn stand_aside(&self, task: &mut Task, index: usize) -> Result<Outcome> {
         let wallet = self.wallet;
         let is_shown = self.means.until == Until::Drafted;
         if !is_shown && self.means.signer == Signer::Here {
@@ -201,7 +196,7 @@ impl Plan<'_> {
         Ok(Outcome::HandedOut(draft, judgement, psbt))
     }
 
-    fn replace(&self, task: &mut Task, index: usize) -> Result<(), TaskError> {
+    fn replace(&self, task: &mut Task, index: usize) -> Result<()> {
         (self.wallet.tell)(Event::Rebuilding);
         let built = self.attempt(task, newest(task, index))?;
         if let (ControlFlow::Continue(attempt), Some(step)) = (built, task.steps.get_mut(index)) {
@@ -215,7 +210,7 @@ impl Plan<'_> {
         &self,
         task: &Task,
         replaced: Option<&Attempt>,
-    ) -> Result<ControlFlow<Outcome, Attempt>, TaskError> {
+    ) -> Result<ControlFlow<Outcome, Attempt>> {
         let (wallet, means, subject) = (self.wallet, self.means, task.subject.as_str());
         let chain = wallet.synced_chain()?;
         let operation = self.make(&chain)?;

@@ -2,7 +2,7 @@
 
 use bitcoin::{Amount, FeeRate, OutPoint, Psbt, Transaction, TxOut};
 
-use super::error::{TaskError, native_segwit};
+use super::error::{Result, TaskError, native_segwit};
 use super::state::{Judgement, Proposed};
 use super::wallet::{Means, Wallet};
 use crate::wallet::coins::{self, Coin, Funding, FundingError, is_spendable};
@@ -62,7 +62,7 @@ impl Wallet<'_> {
         means: &Means,
         subject: &str,
         replaced: Option<&Attempt>,
-    ) -> Result<Draft, TaskError> {
+    ) -> Result<Draft> {
         let payer = self.payer(sender, means)?;
         let locks = vec![sender.clone(), payer.clone()];
         let mut coins = self.coins(&locks, means, subject)?;
@@ -96,7 +96,7 @@ impl Wallet<'_> {
     }
 
     /// Who pays.
-    pub(super) fn payer(&self, sender: &Lock, means: &Means) -> Result<Lock, TaskError> {
+    pub(super) fn payer(&self, sender: &Lock, means: &Means) -> Result<Lock> {
         match &means.payer {
             Some(_) => self.keyring.sender(means.payer.as_ref()),
             None => Ok(sender.clone()),
@@ -104,12 +104,7 @@ impl Wallet<'_> {
     }
 
     /// What can be spent: confirmed, ours, not spent by anything under way, of a kind that operations allow.
-    pub(super) fn coins(
-        &self,
-        locks: &[Lock],
-        means: &Means,
-        subject: &str,
-    ) -> Result<Vec<Coin>, TaskError> {
+    pub(super) fn coins(&self, locks: &[Lock], means: &Means, subject: &str) -> Result<Vec<Coin>> {
         let mut scripts: Vec<_> = locks.iter().map(Lock::script).collect();
         scripts.dedup();
         let mut found = self.node()?.coins(&scripts)?;
@@ -123,7 +118,7 @@ impl Wallet<'_> {
         Ok(coins.collect())
     }
 
-    fn check_given(&self, found: &[(OutPoint, TxOut)], means: &Means) -> Result<(), TaskError> {
+    fn check_given(&self, found: &[(OutPoint, TxOut)], means: &Means) -> Result<()> {
         let is_found = |given: &OutPoint| found.iter().any(|(outpoint, _)| outpoint == given);
         let Some(given) = means.coins.iter().find(|given| !is_found(given)) else {
             return Ok(());
@@ -139,12 +134,12 @@ impl Wallet<'_> {
     }
 
     /// The fee rate: the given one or the node's estimate.
-    pub(super) fn rate(&self, means: &Means) -> Result<FeeRate, TaskError> {
+    pub(super) fn rate(&self, means: &Means) -> Result<FeeRate> {
         Ok(means.fees.rate(self.node()?.fee_rate(TARGET)?))
     }
 
     /// Refuses what the rules would refuse, with the height from which on they would not.
-    pub fn judge(&self, blocks: Vec<Vec<Proposed>>, about: &str) -> Result<Judgement, TaskError> {
+    pub fn judge(&self, blocks: Vec<Vec<Proposed>>, about: &str) -> Result<Judgement> {
         let judgement = self.state.judge(blocks, about)?;
         if judgement.refusal().is_some() || judgement.verdicts.is_empty() {
             return Err(TaskError::WouldFail(Box::new(judgement)));
@@ -160,7 +155,7 @@ impl Wallet<'_> {
     }
 
     /// The signed transaction of a draft.
-    pub(super) fn sign(&self, draft: &Draft) -> Result<Transaction, TaskError> {
+    pub(super) fn sign(&self, draft: &Draft) -> Result<Transaction> {
         let psbt = self.psbt(&draft.unsigned, &draft.locks);
         let keys = self.keyring.signing_keys(&draft.locks)?;
         Ok(psbt::sign_and_finish(psbt, &keys)?)

@@ -2,7 +2,7 @@
 
 use bitcoin::{Transaction, TxOut};
 
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use super::state::Proposed;
 use super::wallet::Wallet;
 use crate::virtualchain::scan;
@@ -24,7 +24,7 @@ impl Wallet<'_> {
         transaction: &Transaction,
         spent: Option<&[TxOut]>,
         check: Check,
-    ) -> Result<Option<Task>, TaskError> {
+    ) -> Result<Option<Task>> {
         if check == Check::Rules && scan::payload(transaction, self.magic).is_some() {
             self.check(transaction, spent)?;
         }
@@ -33,7 +33,7 @@ impl Wallet<'_> {
         Ok(begun)
     }
 
-    fn check(&self, transaction: &Transaction, spent: Option<&[TxOut]>) -> Result<(), TaskError> {
+    fn check(&self, transaction: &Transaction, spent: Option<&[TxOut]>) -> Result<()> {
         let spent = spent.ok_or_else(|| {
             let text = "what this transaction spends is not known here, so the rules cannot be asked: send its PSBT, or insist with --unchecked";
             TaskError::Usage(text.to_owned())
@@ -45,7 +45,7 @@ impl Wallet<'_> {
     }
 
     /// What a transaction spends, if the node can say.
-    pub fn spent(&self, transaction: &Transaction) -> Result<Option<Vec<TxOut>>, TaskError> {
+    pub fn spent(&self, transaction: &Transaction) -> Result<Option<Vec<TxOut>>> {
         let inputs = transaction.input.iter();
         let outputs = inputs.map(|input| self.node()?.output(&input.previous_output));
         let outputs: Vec<Option<TxOut>> = outputs.collect::<Result<_, _>>()?;
@@ -53,7 +53,7 @@ impl Wallet<'_> {
     }
 
     /// Notes the signatures of what was handed out, before it is sent.
-    fn note_signed(&self, transaction: &Transaction) -> Result<Option<Task>, TaskError> {
+    fn note_signed(&self, transaction: &Transaction) -> Result<Option<Task>> {
         let mut tasks = self.journal.list()?.into_iter();
         let Some(found) = tasks.find(|task| task.clone().take_signatures(transaction)) else {
             return Ok(None);

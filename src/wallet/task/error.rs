@@ -12,6 +12,9 @@ use crate::wallet::operation::BuildError;
 use crate::wallet::psbt::PsbtError;
 use crate::wallet::vault::VaultError;
 
+/// What a task returns.
+pub type Result<T, E = TaskError> = std::result::Result<T, E>;
+
 /// Why an operation was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {

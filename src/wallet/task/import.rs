@@ -9,7 +9,7 @@
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, TxOut};
 
 use super::draft::Draft;
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use super::wait::{Next, Outcome, PAYMENT};
 use super::wallet::{Event, Means, Until, Wallet};
 use crate::bns::address::Address;
@@ -49,12 +49,7 @@ struct Batches<'w> {
 
 impl Wallet<'_> {
     /// Imports all names of a list into a namespace that is revealed.
-    pub fn import(
-        &self,
-        id: &NamespaceId,
-        names: &[ImportedName],
-        means: &Means,
-    ) -> Result<(), TaskError> {
+    pub fn import(&self, id: &NamespaceId, names: &[ImportedName], means: &Means) -> Result<()> {
         self.synced_chain()?;
         let batches = Batches {
             wallet: self,
@@ -76,10 +71,7 @@ impl Wallet<'_> {
     }
 
     /// Those that the chain does not show as they are wanted.
-    pub fn still_to_import<'n>(
-        &self,
-        names: &'n [ImportedName],
-    ) -> Result<Vec<&'n ImportedName>, TaskError> {
+    pub fn still_to_import<'n>(&self, names: &'n [ImportedName]) -> Result<Vec<&'n ImportedName>> {
         let mut left = Vec::new();
         for wanted in names {
             let found = self.state.name(&wanted.name)?;
@@ -96,7 +88,7 @@ impl Wallet<'_> {
 }
 
 impl Batches<'_> {
-    fn carry_out(&self, batch: &[&ImportedName]) -> Result<(), TaskError> {
+    fn carry_out(&self, batch: &[&ImportedName]) -> Result<()> {
         let wallet = self.wallet;
         let rate = wallet.rate(self.means)?;
         let fee = rate.fee_vb(IMPORT_SIZE);
@@ -128,12 +120,7 @@ impl Batches<'_> {
     }
 
     /// An import for each coin, judged together.
-    fn drafts(
-        &self,
-        batch: &[&ImportedName],
-        coins: &[Coin],
-        rate: FeeRate,
-    ) -> Result<Vec<Draft>, TaskError> {
+    fn drafts(&self, batch: &[&ImportedName], coins: &[Coin], rate: FeeRate) -> Result<Vec<Draft>> {
         let pairs = batch.iter().zip(coins);
         let drafts = pairs.map(|(wanted, coin)| self.draft(wanted, coin, rate));
         let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
@@ -143,7 +130,7 @@ impl Batches<'_> {
     }
 
     /// The import of a name, paid with one coin, without change.
-    fn draft(&self, wanted: &ImportedName, coin: &Coin, rate: FeeRate) -> Result<Draft, TaskError> {
+    fn draft(&self, wanted: &ImportedName, coin: &Coin, rate: FeeRate) -> Result<Draft> {
         let operation = Operation::name_import(&wanted.name, wanted.owner, wanted.hash);
         let outputs = operation.outputs(self.wallet.magic)?;
         Ok(Draft {
@@ -154,7 +141,7 @@ impl Batches<'_> {
     }
 
     /// So many coins of one worth; made from larger ones unless an earlier run left them.
-    fn split(&self, count: usize, value: Amount) -> Result<Vec<Coin>, TaskError> {
+    fn split(&self, count: usize, value: Amount) -> Result<Vec<Coin>> {
         let (mut fit, larger) = self.coins_of(value)?;
         if fit.len() < count {
             let script = self.sender.script();
@@ -183,7 +170,7 @@ impl Batches<'_> {
     }
 
     /// The sender's coins of this worth, and all others.
-    fn coins_of(&self, value: Amount) -> Result<(Vec<Coin>, Vec<Coin>), TaskError> {
+    fn coins_of(&self, value: Amount) -> Result<(Vec<Coin>, Vec<Coin>)> {
         let locks = std::slice::from_ref(&self.sender);
         let coins = self.wallet.coins(locks, self.means, &self.subject)?;
         let fits = |coin: &Coin| coin.output.value == value;
@@ -191,7 +178,7 @@ impl Batches<'_> {
     }
 
     /// Notes what was signed, sends it, and waits until all of it is on the chain.
-    fn note(&self, operation: &str, attempt: Attempt) -> Result<(), TaskError> {
+    fn note(&self, operation: &str, attempt: Attempt) -> Result<()> {
         let mut task = Task::new(&self.subject, "import");
         task.begin(operation, attempt);
         self.wallet.journal.store(&task)?;
@@ -199,7 +186,7 @@ impl Batches<'_> {
     }
 
     /// Sends what is noted, waits until all of it is on the chain, and strikes it off.
-    fn finish_begun(&self) -> Result<(), TaskError> {
+    fn finish_begun(&self) -> Result<()> {
         let journal = &self.wallet.journal;
         let awaited = match journal.load(&self.subject)? {
             None => return Ok(()),

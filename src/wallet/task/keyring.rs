@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use bitcoin::{PublicKey, Script, TxOut};
 use zeroize::Zeroizing;
 
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use crate::bns::address::Address;
 use crate::wallet::keys::SigningKey;
 use crate::wallet::lock::Lock;
@@ -41,7 +41,7 @@ impl<'a> Keyring<'a> {
     }
 
     /// The lock of the named key, or of the only key that there is.
-    pub fn sender(&self, named: Option<&Reference>) -> Result<Lock, TaskError> {
+    pub fn sender(&self, named: Option<&Reference>) -> Result<Lock> {
         if let Some(reference) = named {
             return Ok(self.vault.lock(reference)?);
         }
@@ -53,12 +53,12 @@ impl<'a> Keyring<'a> {
     }
 
     /// The lock of the key that owns `script`.
-    pub fn owner(&self, script: &Script) -> Result<Option<Lock>, TaskError> {
+    pub fn owner(&self, script: &Script) -> Result<Option<Lock>> {
         Ok(self.vault.find(script)?.map(|(_, lock)| lock))
     }
 
     /// The locks behind outputs that are ours; members of a shared address are found by its file.
-    pub fn locks(&self, outputs: &[TxOut]) -> Result<Vec<Lock>, TaskError> {
+    pub fn locks(&self, outputs: &[TxOut]) -> Result<Vec<Lock>> {
         let mut locks = Vec::new();
         for output in outputs {
             locks.extend(self.owner(&output.script_pubkey)?);
@@ -67,7 +67,7 @@ impl<'a> Keyring<'a> {
     }
 
     /// The addresses that can own names.
-    pub fn addresses(&self) -> Result<Vec<Address>, TaskError> {
+    pub fn addresses(&self) -> Result<Vec<Address>> {
         let files = self.vault.list()?;
         let locks = files.iter().flat_map(|file| file.locks(SEARCHED));
         let owning = locks.filter(|(reference, _)| reference.purpose == Purpose::Owner);
@@ -79,7 +79,7 @@ impl<'a> Keyring<'a> {
     }
 
     /// The keys that can sign for these locks; asks for passphrases as needed.
-    pub fn signing_keys(&self, locks: &[Lock]) -> Result<Vec<SigningKey>, TaskError> {
+    pub fn signing_keys(&self, locks: &[Lock]) -> Result<Vec<SigningKey>> {
         let wanted: Vec<PublicKey> = locks.iter().flat_map(Lock::keys).copied().collect();
         let is_wanted = |lock: Lock| lock.keys().iter().any(|key| wanted.contains(key));
         let mut found = Vec::new();
@@ -95,7 +95,7 @@ impl<'a> Keyring<'a> {
         Ok(found)
     }
 
-    fn unlock(&self, name: &str) -> Result<(), TaskError> {
+    fn unlock(&self, name: &str) -> Result<()> {
         if self.opened.borrow().iter().any(|(known, _)| known == name) {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bitcoin::{Amount, FeeRate, Psbt, ScriptBuf, Transaction, TxOut};
 
 use super::draft::{Draft, worth};
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use super::sale::{Sale, Terms, usage};
 use super::state::Proposed;
 use super::wait::{Next, Outcome, PATIENCE, newest};
@@ -31,25 +31,13 @@ struct Purchase<'w> {
 
 impl Wallet<'_> {
     /// Adds coins and change to an offer. Nothing is signed: whoever gets this can do nothing with it.
-    pub fn bid(
-        &self,
-        name: &Name,
-        price: u64,
-        offer: Psbt,
-        means: &Means,
-    ) -> Result<Psbt, TaskError> {
+    pub fn bid(&self, name: &Name, price: u64, offer: Psbt, means: &Means) -> Result<Psbt> {
         let purchase = self.purchase(name, price, means)?;
         purchase.bid(&Sale::read(self, name, offer)?)
     }
 
     /// Checks, signs and sends what the seller has signed, and waits. Asked for again after it was stopped, it goes on.
-    pub fn buy(
-        &self,
-        name: &Name,
-        price: u64,
-        signed: Psbt,
-        means: &Means,
-    ) -> Result<Outcome, TaskError> {
+    pub fn buy(&self, name: &Name, price: u64, signed: Psbt, means: &Means) -> Result<Outcome> {
         let purchase = self.purchase(name, price, means)?;
         purchase.carry_out(Sale::read(self, name, signed)?)
     }
@@ -59,7 +47,7 @@ impl Wallet<'_> {
         name: &'w Name,
         price: u64,
         means: &'w Means,
-    ) -> Result<Purchase<'w>, TaskError> {
+    ) -> Result<Purchase<'w>> {
         if means.payer.is_some() {
             let text =
                 "in a sale the buyer's own address pays: send coins there, and leave --payer out";
@@ -76,7 +64,7 @@ impl Wallet<'_> {
 }
 
 impl Purchase<'_> {
-    fn terms(&self) -> Result<Terms, TaskError> {
+    fn terms(&self) -> Result<Terms> {
         let found = self.wallet.state.name(self.name)?;
         let owner = found.owner.filter(|_| found.is_registered);
         let seller = owner.and_then(|owner| Address::of_script(owner.as_bytes()));
@@ -92,7 +80,7 @@ impl Purchase<'_> {
         })
     }
 
-    fn bid(&self, sale: &Sale) -> Result<Psbt, TaskError> {
+    fn bid(&self, sale: &Sale) -> Result<Psbt> {
         let terms = self.terms()?;
         sale.check(self.wallet, terms)?;
         sale.expires(&self.wallet.synced_chain()?)?;
@@ -108,7 +96,7 @@ impl Purchase<'_> {
     }
 
     /// The whole transaction, its fee checked.
-    fn paid(&self, terms: Terms, sale: &Sale, free: Vec<Coin>) -> Result<Unsigned, TaskError> {
+    fn paid(&self, terms: Terms, sale: &Sale, free: Vec<Coin>) -> Result<Unsigned> {
         let (outpoint, output) = sale.first()?;
         let redeem = sale.psbt.inputs.first();
         let redeem = redeem.and_then(|input| input.redeem_script.as_deref());
@@ -134,7 +122,7 @@ impl Purchase<'_> {
         Ok(unsigned)
     }
 
-    fn carry_out(&self, sale: Sale) -> Result<Outcome, TaskError> {
+    fn carry_out(&self, sale: Sale) -> Result<Outcome> {
         let (wallet, subject) = (self.wallet, self.name.as_str());
         let _held = wallet.journal.hold(subject)?;
         let unsigned = sale.psbt.unsigned_tx.compute_ntxid().to_string();
@@ -157,7 +145,7 @@ impl Purchase<'_> {
     }
 
     /// The sale signed by both, everything about it checked; as it came if it is only to be looked at.
-    fn sign(&self, sale: Sale) -> Result<ControlFlow<Psbt, Attempt>, TaskError> {
+    fn sign(&self, sale: Sale) -> Result<ControlFlow<Psbt, Attempt>> {
         let (wallet, terms) = (self.wallet, self.terms()?);
         sale.check(wallet, terms)?;
         let chain = wallet.synced_chain()?;
@@ -178,7 +166,7 @@ impl Purchase<'_> {
     }
 
     /// Everything that the buyer gives is the price or the miners', and of that not too much.
-    fn check_fee(&self, sale: &Sale, terms: Terms) -> Result<Amount, TaskError> {
+    fn check_fee(&self, sale: &Sale, terms: Terms) -> Result<Amount> {
         let fee = coins::fee(&sale.spent, &sale.psbt.unsigned_tx.output);
         let fee = fee.ok_or_else(|| usage("the sale gives more than it takes: make it anew"))?;
         let given = -sale.paid_to(terms.buyer);
@@ -194,7 +182,7 @@ impl Purchase<'_> {
 
     /// Before the sale is sent: takes the payment back when it would come too late, or when the name is gone. The rules
     /// are asked once for each height.
-    fn attend(&self, task: &mut Task, judged: &mut Option<u32>) -> Result<Next, TaskError> {
+    fn attend(&self, task: &mut Task, judged: &mut Option<u32>) -> Result<Next> {
         if self.means.until == Until::Drafted {
             return Ok(Next::End(Outcome::Sent));
         }
@@ -208,7 +196,7 @@ impl Purchase<'_> {
     }
 
     /// Whether the rules refuse the sale by now: the seller may have transferred the name.
-    fn is_refused(&self, task: &mut Task) -> Result<bool, TaskError> {
+    fn is_refused(&self, task: &mut Task) -> Result<bool> {
         let attempt = noted(task)?;
         let (_, spent): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
         let signed = attempt.transactions.first().ok_or(NOT_NOTED)?;
@@ -223,7 +211,7 @@ impl Purchase<'_> {
 
     /// Spends the buyer's coins elsewhere, for a higher fee, so that the sale cannot be mined any more. Made again it
     /// is the same transaction.
-    fn take_back(&self, task: &mut Task) -> Result<Outcome, TaskError> {
+    fn take_back(&self, task: &mut Task) -> Result<Outcome> {
         let wallet = self.wallet;
         let refund = self.refund(noted(task)?)?;
         let txid = refund.compute_txid();
@@ -242,7 +230,7 @@ impl Purchase<'_> {
         Err(TaskError::SaleLapsed { txid })
     }
 
-    fn refund(&self, sale: &Attempt) -> Result<Transaction, TaskError> {
+    fn refund(&self, sale: &Attempt) -> Result<Transaction> {
         let script = self.buyer.script();
         let (ours, theirs): (Vec<Coin>, Vec<Coin>) = sale
             .coins()
@@ -275,6 +263,6 @@ impl Purchase<'_> {
 
 const NOT_NOTED: TaskError = TaskError::Contradiction("a purchase without a sale");
 
-fn noted(task: &Task) -> Result<&Attempt, TaskError> {
+fn noted(task: &Task) -> Result<&Attempt> {
     newest(task, 0).ok_or(NOT_NOTED)
 }

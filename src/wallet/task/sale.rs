@@ -22,7 +22,7 @@
 
 use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut};
 
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use super::state::{ChainFacts, Proposed};
 use super::wait::MARGIN;
 use super::wallet::{Means, Until, Wallet};
@@ -39,13 +39,7 @@ use crate::wallet::psbt;
 
 impl Wallet<'_> {
     /// The seller's offer: the owner's smallest coin, the transfer and the payment.
-    pub fn offer(
-        &self,
-        name: &Name,
-        buyer: Address,
-        price: u64,
-        means: &Means,
-    ) -> Result<Psbt, TaskError> {
+    pub fn offer(&self, name: &Name, buyer: Address, price: u64, means: &Means) -> Result<Psbt> {
         let seller = self.owner(name, means.key.as_ref())?;
         let terms = Terms {
             seller: seller.address(),
@@ -69,7 +63,7 @@ impl Wallet<'_> {
         price: u64,
         bid: Psbt,
         means: &Means,
-    ) -> Result<Psbt, TaskError> {
+    ) -> Result<Psbt> {
         let seller = self.owner(name, means.key.as_ref())?;
         let terms = Terms {
             seller: seller.address(),
@@ -114,7 +108,7 @@ pub(super) struct Terms {
 
 impl Sale {
     /// Reads what the other side made.
-    pub fn read(wallet: &Wallet<'_>, name: &Name, psbt: Psbt) -> Result<Self, TaskError> {
+    pub fn read(wallet: &Wallet<'_>, name: &Name, psbt: Psbt) -> Result<Self> {
         let spent = psbt::prevouts(&psbt)?;
         Ok(Self {
             consensus_hash: transferred(wallet, name, &psbt)
@@ -142,7 +136,7 @@ impl Sale {
     }
 
     /// The name goes to the buyer, and the price, no more and no less, to the seller.
-    pub fn check(&self, wallet: &Wallet<'_>, terms: Terms) -> Result<(), TaskError> {
+    pub fn check(&self, wallet: &Wallet<'_>, terms: Terms) -> Result<()> {
         let new_owner = self.new_owner();
         if new_owner != Some(terms.buyer) {
             let to = new_owner.map(|owner| wallet.text(owner));
@@ -163,7 +157,7 @@ impl Sale {
     }
 
     /// Last height at which the transfer can be accepted. Refuses a sale that has hardly any time left.
-    pub fn expires(&self, chain: &ChainFacts) -> Result<u32, TaskError> {
+    pub fn expires(&self, chain: &ChainFacts) -> Result<u32> {
         let hash = self.consensus_hash;
         let age = chain.quotable.iter().position(|known| *known == hash);
         let age = age.and_then(|age| u32::try_from(age).ok());
@@ -175,11 +169,7 @@ impl Sale {
     }
 
     /// Every input of `script` spends what it says, and that is still there.
-    pub(crate) fn check_coins(
-        &self,
-        wallet: &Wallet<'_>,
-        scripts: &[ScriptBuf],
-    ) -> Result<(), TaskError> {
+    pub(crate) fn check_coins(&self, wallet: &Wallet<'_>, scripts: &[ScriptBuf]) -> Result<()> {
         let known = wallet.node()?.coins(scripts)?;
         let inputs = self.psbt.unsigned_tx.input.iter().zip(&self.spent);
         for (input, spent) in inputs.filter(|(_, spent)| scripts.contains(&spent.script_pubkey)) {
@@ -197,7 +187,7 @@ impl Sale {
     }
 
     /// The seller's coin.
-    pub fn first(&self) -> Result<(OutPoint, &TxOut), TaskError> {
+    pub fn first(&self) -> Result<(OutPoint, &TxOut)> {
         let input = self.psbt.unsigned_tx.input.first();
         let first = input
             .map(|input| input.previous_output)
@@ -236,7 +226,7 @@ impl Wallet<'_> {
         terms: Terms,
         quoted: ConsensusHash,
         coin: Amount,
-    ) -> Result<Vec<TxOut>, TaskError> {
+    ) -> Result<Vec<TxOut>> {
         let keep = OnTransfer::KeepZonefile;
         let operation = Operation::name_transfer(name, terms.seller, terms.buyer, quoted, keep);
         let price = Amount::from_sat(terms.price);

@@ -7,7 +7,7 @@ use bitcoin::{Psbt, Transaction, Txid};
 use serde::Serialize;
 
 use super::draft::Draft;
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use super::state::{IndexedOperation, Judgement, Search};
 use super::wallet::{Event, Until, Wallet};
 use crate::hash::ConsensusHash;
@@ -72,8 +72,8 @@ impl Wallet<'_> {
         task: &mut Task,
         index: usize,
         until: Until,
-        attend: &mut dyn FnMut(&mut Task) -> Result<Next, TaskError>,
-    ) -> Result<Outcome, TaskError> {
+        attend: &mut dyn FnMut(&mut Task) -> Result<Next>,
+    ) -> Result<Outcome> {
         let mut sending = Sending::default();
         loop {
             let left = match self.standing(task, index)? {
@@ -100,15 +100,11 @@ impl Wallet<'_> {
     }
 
     /// The accepted operation of a step, if the index has it; a refused one is an error.
-    pub(super) fn found(
-        &self,
-        task: &mut Task,
-        index: usize,
-    ) -> Result<Option<Accepted>, TaskError> {
+    pub(super) fn found(&self, task: &mut Task, index: usize) -> Result<Option<Accepted>> {
         Ok(self.standing(task, index)?.ok())
     }
 
-    fn standing(&self, task: &mut Task, index: usize) -> Result<Standing, TaskError> {
+    fn standing(&self, task: &mut Task, index: usize) -> Result<Standing> {
         let Some(step) = task.steps.get(index) else {
             return Ok(Err(Vec::new()));
         };
@@ -144,7 +140,7 @@ impl Wallet<'_> {
     }
 
     /// A payment is done when its first output can be spent.
-    fn standing_of_payment(&self, step: &Step) -> Result<Standing, TaskError> {
+    fn standing_of_payment(&self, step: &Step) -> Result<Standing> {
         let attempt = step.attempts.last();
         let transactions = attempt.map(|attempt| attempt.transactions.as_slice());
         let transactions = transactions.unwrap_or_default();
@@ -166,7 +162,7 @@ impl Wallet<'_> {
     }
 
     /// Whether the newest attempt can hardly be accepted any more.
-    pub(super) fn is_stale(&self, task: &Task, index: usize) -> Result<bool, TaskError> {
+    pub(super) fn is_stale(&self, task: &Task, index: usize) -> Result<bool> {
         let Some(expires) = newest(task, index).and_then(|attempt| attempt.expires) else {
             return Ok(false);
         };
@@ -174,7 +170,7 @@ impl Wallet<'_> {
     }
 
     /// Whether the node takes an earlier attempt.
-    fn takes_earlier(&self, task: &Task, index: usize) -> Result<bool, TaskError> {
+    fn takes_earlier(&self, task: &Task, index: usize) -> Result<bool> {
         let attempts = task.steps.get(index).map(|step| step.attempts.as_slice());
         let earlier = attempts.unwrap_or_default().iter().rev().skip(1);
         let node = self.node()?;
@@ -183,7 +179,7 @@ impl Wallet<'_> {
     }
 
     /// Sends transactions together, or one by one where the node refuses one of them; the last refusal.
-    fn send_all(&self, transactions: &[Transaction]) -> Result<Option<(Txid, String)>, TaskError> {
+    fn send_all(&self, transactions: &[Transaction]) -> Result<Option<(Txid, String)>> {
         let mut refusal = match self.node()?.send(transactions) {
             Err(NodeError::Refused { txid, reason }) => Some((txid, reason)),
             sent => return Ok(sent.map(|()| None)?),
@@ -253,7 +249,7 @@ impl Sending {
         task: &Task,
         index: usize,
         left: &[Transaction],
-    ) -> Result<(), TaskError> {
+    ) -> Result<()> {
         let is_older = |age| self.at.is_none_or(|at| at.elapsed() > age);
         match &self.refusal {
             Some(refusal) if is_older(PATIENCE) => {

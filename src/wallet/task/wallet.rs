@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bitcoin::{OutPoint, Script, ScriptBuf, Txid};
 
-use super::error::{TaskError, native_segwit};
+use super::error::{Result, TaskError, native_segwit};
 use super::keyring::Keyring;
 use super::state::{ChainFacts, ChainState};
 use crate::bns::address::{Address, AddressVersions};
@@ -102,7 +102,7 @@ impl<'a> Wallet<'a> {
 
     /// The facts of the chain once the index is at its tip: on an older state, rules would be judged wrongly, and a
     /// consensus hash that is quoted would be too old.
-    pub fn synced_chain(&self) -> Result<ChainFacts, TaskError> {
+    pub fn synced_chain(&self) -> Result<ChainFacts> {
         let end = Instant::now() + INDEX_PATIENCE;
         loop {
             let chain = self.state.chain()?;
@@ -124,7 +124,7 @@ impl<'a> Wallet<'a> {
     }
 
     /// The address that a text spells on this network. A native segwit address is refused with its reason.
-    pub fn address(&self, text: &str) -> Result<Address, TaskError> {
+    pub fn address(&self, text: &str) -> Result<Address> {
         Address::decode(text, self.versions).ok_or_else(|| {
             let lower = text.to_ascii_lowercase();
             let native = ["bc1", "tb1", "bcrt1"];
@@ -142,7 +142,7 @@ impl<'a> Wallet<'a> {
     }
 
     /// The owner's key: the one that was named, or the one that the chain says.
-    pub fn owner(&self, name: &Name, named: Option<&Reference>) -> Result<Lock, TaskError> {
+    pub fn owner(&self, name: &Name, named: Option<&Reference>) -> Result<Lock> {
         let script = self.state.name(name)?.owner.ok_or_else(|| {
             TaskError::No(format!(
                 "{name} was never registered: `bnsd name register {name}`"
@@ -152,7 +152,7 @@ impl<'a> Wallet<'a> {
     }
 
     /// The key that imports names into a namespace and opens it.
-    pub fn revealer(&self, id: &NamespaceId, named: Option<&Reference>) -> Result<Lock, TaskError> {
+    pub fn revealer(&self, id: &NamespaceId, named: Option<&Reference>) -> Result<Lock> {
         let revealer = self.state.namespace(id)?.revealer.ok_or_else(|| {
             TaskError::No(format!(
                 "{id} was never revealed: `bnsd namespace reveal {id}`"
@@ -161,11 +161,7 @@ impl<'a> Wallet<'a> {
         self.named_or_holder(named, &ScriptBuf::from_bytes(revealer.script()))
     }
 
-    fn named_or_holder(
-        &self,
-        named: Option<&Reference>,
-        script: &Script,
-    ) -> Result<Lock, TaskError> {
+    fn named_or_holder(&self, named: Option<&Reference>, script: &Script) -> Result<Lock> {
         if named.is_some() {
             return self.keyring.sender(named);
         }
@@ -179,7 +175,7 @@ impl<'a> Wallet<'a> {
     }
 
     /// What a name costs now and whom it is paid to.
-    pub fn fee(&self, name: &Name) -> Result<Fee, TaskError> {
+    pub fn fee(&self, name: &Name) -> Result<Fee> {
         let price = self.state.name(name)?.price.ok_or_else(|| {
             TaskError::No(format!(
                 "{name} cannot be bought: its namespace was never revealed. See `bnsd namespace list`"
@@ -193,7 +189,7 @@ impl<'a> Wallet<'a> {
     }
 
     /// Coins that unfinished tasks on other subjects spend.
-    pub(crate) fn reserved(&self, subject: &str) -> Result<HashSet<OutPoint>, TaskError> {
+    pub(crate) fn reserved(&self, subject: &str) -> Result<HashSet<OutPoint>> {
         let tasks = self.journal.list()?;
         let others = tasks.iter().filter(|task| task.subject != subject);
         Ok(others.flat_map(|task| task.spent()).collect())

@@ -3,7 +3,7 @@
 use bitcoin::{Amount, OutPoint, TxOut};
 
 use super::draft::Draft;
-use super::error::TaskError;
+use super::error::{Result, TaskError};
 use super::state::{ChainFacts, Proposed};
 use super::wallet::{Means, Wallet};
 use crate::bns::address::Address;
@@ -176,7 +176,7 @@ impl Wish {
     }
 
     /// Who sends: the key that was named, or the one that the chain wants, or the only one.
-    pub(super) fn sender(&self, wallet: &Wallet<'_>, means: &Means) -> Result<Lock, TaskError> {
+    pub(super) fn sender(&self, wallet: &Wallet<'_>, means: &Means) -> Result<Lock> {
         let named = means.key.as_ref();
         match self {
             Self::Update { name, .. }
@@ -212,7 +212,7 @@ impl Plan<'_> {
     }
 
     /// The operation for the chain as it is.
-    pub fn make(&self, chain: &ChainFacts) -> Result<Operation, TaskError> {
+    pub fn make(&self, chain: &ChainFacts) -> Result<Operation> {
         let (wallet, sender) = (self.wallet, self.sender.address());
         let (quoted, versions) = (chain.consensus_hash, wallet.versions);
         let taken = |hash: &Option<ZonefileHash>| hash.filter(|_| chain.register_with_value_hash);
@@ -271,11 +271,7 @@ impl Plan<'_> {
 
     /// The next blocks as they are meant to be: the draft, and after a preorder the registration that it makes
     /// possible.
-    pub fn blocks(
-        &self,
-        draft: &Draft,
-        chain: &ChainFacts,
-    ) -> Result<Vec<Vec<Proposed>>, TaskError> {
+    pub fn blocks(&self, draft: &Draft, chain: &ChainFacts) -> Result<Vec<Vec<Proposed>>> {
         let mut blocks = vec![vec![draft.proposed()]];
         if self.operation == PREORDER {
             blocks.push(vec![self.registration(draft, chain)?]);
@@ -284,7 +280,7 @@ impl Plan<'_> {
     }
 
     /// The registration after a preorder, with a coin that does not exist yet.
-    fn registration(&self, draft: &Draft, chain: &ChainFacts) -> Result<Proposed, TaskError> {
+    fn registration(&self, draft: &Draft, chain: &ChainFacts) -> Result<Proposed> {
         let script = self.sender.script();
         let coin = Coin {
             outpoint: OutPoint::new(draft.unsigned.transaction.compute_txid(), 1),
@@ -318,7 +314,7 @@ impl Plan<'_> {
     }
 
     /// Whether the chain has this registration's preorder, whoever sent it: it is never paid for again.
-    pub fn is_preordered(&self) -> Result<bool, TaskError> {
+    pub fn is_preordered(&self) -> Result<bool> {
         let Wish::Register { name, owner, .. } = self.wish else {
             return Ok(false);
         };
