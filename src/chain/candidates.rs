@@ -1,6 +1,6 @@
 //! Blocks with their candidates and the outputs that those spend, which is all that the rules see of a block.
 
-use super::{Block, BlockRef, ChainSource, Event, SourceError};
+use super::{Block, BlockRef, ChainSource, Event, Result, SourceError};
 use crate::virtualchain::scan::{self, Candidate};
 use crate::virtualchain::{BlockHeader, CandidateBlock, VirtualTransaction};
 
@@ -30,7 +30,7 @@ impl Blocks {
         self.tip
     }
 
-    fn read(&mut self) -> Result<Option<CandidateBlock>, SourceError> {
+    fn read(&mut self) -> Result<Option<CandidateBlock>> {
         loop {
             match self.source.next(self.tip, self.first_block)? {
                 Event::Preparing { .. } => {}
@@ -49,7 +49,7 @@ impl Blocks {
 }
 
 impl Iterator for Blocks {
-    type Item = Result<CandidateBlock, SourceError>;
+    type Item = Result<CandidateBlock>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
@@ -61,7 +61,7 @@ pub fn candidates(
     source: &mut dyn ChainSource,
     block: &Block,
     magic: [u8; 2],
-) -> Result<CandidateBlock, SourceError> {
+) -> Result<CandidateBlock> {
     let candidates = scan::scan(&block.raw, magic).map_err(|error| {
         let height = block.at.height;
         let problem = format!("block {height} from the chain source cannot be read: {error}");
@@ -83,7 +83,7 @@ fn with_prevouts(
     source: &mut dyn ChainSource,
     block: &Block,
     candidates: Vec<Candidate>,
-) -> Result<Vec<VirtualTransaction>, SourceError> {
+) -> Result<Vec<VirtualTransaction>> {
     let outpoints: Vec<_> = candidates.iter().flat_map(Candidate::outpoints).collect();
     let prevouts = source.prevouts(block, &outpoints)?;
     if prevouts.len() != outpoints.len() {

@@ -78,6 +78,9 @@ pub enum Event {
     },
 }
 
+/// What a source returns.
+pub type Result<T, E = SourceError> = std::result::Result<T, E>;
+
 /// Why a source cannot answer. The message says what the reader can do.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -104,22 +107,18 @@ pub enum SourceError {
 /// A chain of Bitcoin blocks to follow.
 pub trait ChainSource: Send {
     /// What follows `tip`; with `None`, the block at `first_block` is wanted.
-    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError>;
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event>;
 
     /// The outputs that `outpoints` name, in the same order; all of them are spent by `block`. For none, nothing is read
     /// or asked.
-    fn prevouts(
-        &mut self,
-        block: &Block,
-        outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>, SourceError>;
+    fn prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>>;
 
     /// Height of the best block that the source knows, for progress.
-    fn best_height(&mut self) -> Result<u32, SourceError>;
+    fn best_height(&mut self) -> Result<u32>;
 
     /// Whether this block is on the best chain, so that the index can compare what it built on long ago. A
     /// source whose chain does not reach so high says `false`.
-    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError>;
+    fn holds(&mut self, at: BlockRef) -> Result<bool>;
 
     /// Returns when something may have changed, at the latest after `patience`.
     fn wait(&mut self, patience: Duration);

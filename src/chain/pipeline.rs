@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::SourceError;
+use super::{Result, SourceError};
 use crate::worker;
 
 /// Bytes of blocks that wait at most, and one block more.
@@ -17,7 +17,7 @@ const WAITING_BYTES: usize = 16 << 20;
 const WAITING: usize = 512;
 
 /// What a fetch returns: a block in its source's form, or `None` if the chain does not reach that height any more.
-type Fetched<T> = Result<Option<T>, SourceError>;
+type Fetched<T> = Result<Option<T>>;
 
 /// What can wait in a pipeline.
 pub trait Weight {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::node::{Node, Unchecked};
 use crate::chain::pipeline::Weight as _;
-use crate::chain::{BlockRef, SourceError};
+use crate::chain::{BlockRef, Result};
 
 /// Hashes that are asked for at once.
 const HASHES: u32 = 100;
@@ -36,14 +36,14 @@ impl Ahead {
     }
 
     /// The block at `height`, which is the next one; `None` if the chain does not reach it any more.
-    pub fn next(&mut self, height: u32) -> Result<Option<Unchecked>, SourceError> {
+    pub fn next(&mut self, height: u32) -> Result<Option<Unchecked>> {
         if self.blocks.is_empty() {
             self.fetch(height)?;
         }
         Ok(self.blocks.pop_front())
     }
 
-    fn fetch(&mut self, height: u32) -> Result<(), SourceError> {
+    fn fetch(&mut self, height: u32) -> Result<()> {
         if self.hashes.is_empty() {
             let end = self.last.min(height.saturating_add(HASHES - 1));
             self.hashes.extend(self.node.hashes(height, end)?);

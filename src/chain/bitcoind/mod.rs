@@ -26,7 +26,7 @@ use self::http::{Credentials, Http, Limits};
 use self::node::{Node, Place, Unchecked};
 use self::rpc::Rpc;
 use super::pipeline::Pipeline;
-use super::{Block, BlockRef, ChainSource, Event, SourceError, pick};
+use super::{Block, BlockRef, ChainSource, Event, Result, SourceError, pick};
 
 /// Blocks are fetched ahead if at least this many follow.
 const FETCH_AHEAD_FROM: u32 = 3;
@@ -83,7 +83,7 @@ impl BitcoindSource {
         }
     }
 
-    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event> {
         self.greet()?;
         let height = tip.map_or(first_block, |tip| tip.height.saturating_add(1));
         if !self.is_deep_enough(height) {
@@ -105,7 +105,7 @@ impl BitcoindSource {
     }
 
     /// What to do when no block continues `tip`.
-    fn rest_at(&mut self, tip: Option<BlockRef>) -> Result<Event, SourceError> {
+    fn rest_at(&mut self, tip: Option<BlockRef>) -> Result<Event> {
         let (Some(tip), Some(best)) = (tip, self.best) else {
             return Ok(Event::Idle);
         };
@@ -129,7 +129,7 @@ impl BitcoindSource {
         }
     }
 
-    fn judge(&self, tip: BlockRef, best: BlockRef) -> Result<Verdict, SourceError> {
+    fn judge(&self, tip: BlockRef, best: BlockRef) -> Result<Verdict> {
         let place = self.node.place_of(tip.hash)?;
         if place.as_ref().is_some_and(Place::is_on_best_chain) {
             return Ok(Verdict::OnBestChain);
@@ -164,7 +164,7 @@ impl BitcoindSource {
             .is_some_and(|best| height.saturating_add(self.confirmations) <= best.height)
     }
 
-    fn take(&mut self, height: u32) -> Result<Option<Block>, SourceError> {
+    fn take(&mut self, height: u32) -> Result<Option<Block>> {
         let last = self.best.map_or(0, |best| best.height);
         let last = last.saturating_sub(self.confirmations);
         if !self.pipeline.as_ref().is_some_and(|p| p.is_at(height)) {
@@ -184,7 +184,7 @@ impl BitcoindSource {
         }
     }
 
-    fn greet(&mut self) -> Result<(), SourceError> {
+    fn greet(&mut self) -> Result<()> {
         if !self.is_same_node() {
             self.node.greet()?;
             self.greeted = Some(self.node.connections());
@@ -204,21 +204,14 @@ impl BitcoindSource {
         self.pipeline = None;
     }
 
-    fn forgetting_after_error<T>(
-        &mut self,
-        result: Result<T, SourceError>,
-    ) -> Result<T, SourceError> {
+    fn forgetting_after_error<T>(&mut self, result: Result<T>) -> Result<T> {
         if result.is_err() {
             self.forget();
         }
         result
     }
 
-    fn try_prevouts(
-        &mut self,
-        block: &Block,
-        outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>, SourceError> {
+    fn try_prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>> {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
@@ -237,7 +230,7 @@ impl BitcoindSource {
 }
 
 impl ChainSource for BitcoindSource {
-    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event> {
         let mut event = self.try_next(tip, first_block);
         if self.greeted.is_some() && !self.is_same_node() {
             self.forget();
@@ -246,16 +239,12 @@ impl ChainSource for BitcoindSource {
         self.forgetting_after_error(event)
     }
 
-    fn prevouts(
-        &mut self,
-        block: &Block,
-        outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>, SourceError> {
+    fn prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>> {
         let outputs = self.try_prevouts(block, outpoints);
         self.forgetting_after_error(outputs)
     }
 
-    fn best_height(&mut self) -> Result<u32, SourceError> {
+    fn best_height(&mut self) -> Result<u32> {
         if let Some(best) = self.best {
             return Ok(best.height);
         }
@@ -265,7 +254,7 @@ impl ChainSource for BitcoindSource {
         Ok(best.height)
     }
 
-    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
+    fn holds(&mut self, at: BlockRef) -> Result<bool> {
         let hash = self.greet().and_then(|()| self.node.hash_at(at.height));
         Ok(self.forgetting_after_error(hash)? == Some(at.hash))
     }

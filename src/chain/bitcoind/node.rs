@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::rpc::{CallError, Output, Rpc, code};
 use crate::chain::checked;
 use crate::chain::pipeline::Weight;
-use crate::chain::{Block, BlockRef, SourceError};
+use crate::chain::{Block, BlockRef, Result, SourceError};
 
 /// A node of one network.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Node {
     }
 
     /// Refuses a node of another network, and finds out what it offers.
-    pub fn greet(&mut self) -> Result<(), SourceError> {
+    pub fn greet(&mut self) -> Result<()> {
         let genesis = bitcoin::constants::genesis_block(self.network).block_hash();
         let found: BlockHash = self.call("getblockhash", &[json!(0)])?;
         if found != genesis {
@@ -111,7 +111,7 @@ impl Node {
     }
 
     /// The best block.
-    pub fn best(&self) -> Result<BlockRef, SourceError> {
+    pub fn best(&self) -> Result<BlockRef> {
         #[derive(Deserialize)]
         struct Info {
             blocks: u32,
@@ -125,13 +125,13 @@ impl Node {
     }
 
     /// The best chain's block at a height.
-    pub fn hash_at(&self, height: u32) -> Result<Option<BlockHash>, SourceError> {
+    pub fn hash_at(&self, height: u32) -> Result<Option<BlockHash>> {
         let reply = self.rpc.call("getblockhash", &[json!(height)]);
         self.found(reply, code::OUT_OF_RANGE)
     }
 
     /// The best chain's blocks from `first` to `last`, in one exchange; fewer if the chain is shorter.
-    pub fn hashes(&self, first: u32, last: u32) -> Result<Vec<BlockRef>, SourceError> {
+    pub fn hashes(&self, first: u32, last: u32) -> Result<Vec<BlockRef>> {
         let heights = (first..=last).map(|height| json!([height]));
         let hashes = self.rpc.batch("getblockhash", heights);
         let hashes = hashes.map_err(|error| self.failed(error))?;
@@ -141,14 +141,14 @@ impl Node {
     }
 
     /// Where a block stands; `None` if the node has never heard of it.
-    pub fn place_of(&self, hash: BlockHash) -> Result<Option<Place>, SourceError> {
+    pub fn place_of(&self, hash: BlockHash) -> Result<Option<Place>> {
         let reply = self.rpc.call("getblockheader", &[json!(hash)]);
         self.found(reply, code::NOT_FOUND)
     }
 
     /// Whether the node was told or has found that a branch is invalid which leaves the best chain at
     /// `fork` and reaches `height`.
-    pub fn has_refused_branch(&self, fork: u32, height: u32) -> Result<bool, SourceError> {
+    pub fn has_refused_branch(&self, fork: u32, height: u32) -> Result<bool> {
         #[derive(Deserialize)]
         struct Tip {
             height: u32,
@@ -164,7 +164,7 @@ impl Node {
     }
 
     /// A block of the best chain, checked. `None` if there is none at that height.
-    pub fn block_at(&self, height: u32) -> Result<Option<Block>, SourceError> {
+    pub fn block_at(&self, height: u32) -> Result<Option<Block>> {
         let Some(hash) = self.hash_at(height)? else {
             return Ok(None);
         };
@@ -177,7 +177,7 @@ impl Node {
     /// Fewer exchanges matter because nodes of Bitcoin Core 31 answer a request that follows the last reply at
     /// once only up to 50 ms later (httpserver.cpp: a client's request is marked as served after its reply
     /// has left, and then nothing wakes the loop).
-    pub fn fetch_all(&self, blocks: &[BlockRef]) -> Result<Vec<Unchecked>, SourceError> {
+    pub fn fetch_all(&self, blocks: &[BlockRef]) -> Result<Vec<Unchecked>> {
         if !self.rest && blocks.len() > 1 {
             let calls = blocks.iter().map(|at| json!([at.hash, 0]));
             let fetched: Vec<Bytes> = self.rpc.batch("getblock", calls).unwrap_or_default();
@@ -192,7 +192,7 @@ impl Node {
         blocks.iter().map(|at| self.fetch(*at)).collect()
     }
 
-    fn fetch(&self, at: BlockRef) -> Result<Unchecked, SourceError> {
+    fn fetch(&self, at: BlockRef) -> Result<Unchecked> {
         if self.rest
             && let Ok(reply) = self.rpc.http().get(&format!("/rest/block/{}.bin", at.hash))
             && reply.status == 200
@@ -206,7 +206,7 @@ impl Node {
     }
 
     /// The block, if that is what the node sent.
-    pub fn check(&self, block: Unchecked) -> Result<Block, SourceError> {
+    pub fn check(&self, block: Unchecked) -> Result<Block> {
         let Unchecked { at, raw } = block;
         checked::block(at, raw, self.limit).map_err(|error| {
             let BlockRef { height, hash } = at;
@@ -218,7 +218,7 @@ impl Node {
     }
 
     /// Everything that a block spends, from its undo data; `None` if the node is too old to tell.
-    pub fn spent_by(&self, at: BlockRef) -> Result<Option<HashMap<OutPoint, TxOut>>, SourceError> {
+    pub fn spent_by(&self, at: BlockRef) -> Result<Option<HashMap<OutPoint, TxOut>>> {
         #[derive(Deserialize)]
         struct Block {
             tx: Vec<Spender>,
@@ -249,7 +249,7 @@ impl Node {
     }
 
     /// An output by its transaction, which an older node finds only with `txindex=1`.
-    pub fn output(&self, outpoint: OutPoint) -> Result<TxOut, SourceError> {
+    pub fn output(&self, outpoint: OutPoint) -> Result<TxOut> {
         let OutPoint { txid, vout } = outpoint;
         let reply = self.rpc.transaction(txid);
         let transaction = reply.map_err(|error| self.missing_transaction(txid, error))?;
@@ -308,17 +308,13 @@ impl Node {
         }
     }
 
-    fn call<T: for<'a> Deserialize<'a>>(
-        &self,
-        name: &str,
-        arguments: &[Value],
-    ) -> Result<T, SourceError> {
+    fn call<T: for<'a> Deserialize<'a>>(&self, name: &str, arguments: &[Value]) -> Result<T> {
         let reply = self.rpc.call(name, arguments);
         reply.map_err(|error| self.failed(error))
     }
 
     /// The reply, or `None` if the node refuses with the code for "there is none".
-    fn found<T>(&self, reply: Result<T, CallError>, absent: i32) -> Result<Option<T>, SourceError> {
+    fn found<T>(&self, reply: Result<T, CallError>, absent: i32) -> Result<Option<T>> {
         match reply {
             Ok(value) => Ok(Some(value)),
             Err(CallError::Refused { code, .. }) if code == absent => Ok(None),

@@ -11,7 +11,7 @@ use bitcoin::{Network, Target};
 use super::headers::{Headers, Position};
 use crate::chain::blockfile::record::{Next, Record, RecordReader, Search};
 use crate::chain::blockfile::{FileKind, ObfuscationKey};
-use crate::chain::{Block, BlockRef, SourceError, checked, header};
+use crate::chain::{Block, BlockRef, Result, SourceError, checked, header};
 
 /// File with the obfuscation key.
 const KEY_FILE: &str = "xor.dat";
@@ -77,7 +77,7 @@ pub enum Scan {
 
 impl Files {
     /// Looks at the directory and its key.
-    pub fn open(directory: &Path, network: Network) -> Result<Self, SourceError> {
+    pub fn open(directory: &Path, network: Network) -> Result<Self> {
         let path = directory.join(KEY_FILE);
         let key = match fs::read(&path) {
             Ok(content) => ObfuscationKey::from_file(&content)
@@ -110,12 +110,7 @@ impl Files {
     }
 
     /// Scans what was added since the last time, until `end`, and at least one record or piece.
-    pub fn scan(
-        &self,
-        scanned: &mut Scanned,
-        headers: &mut Headers,
-        end: Instant,
-    ) -> Result<Scan, SourceError> {
+    pub fn scan(&self, scanned: &mut Scanned, headers: &mut Headers, end: Instant) -> Result<Scan> {
         match scanned.files.last() {
             None => scanned.files = self.numbers()?.into_iter().map(ScannedFile::new).collect(),
             Some(last) => {
@@ -136,7 +131,7 @@ impl Files {
     }
 
     /// Reads and checks a block.
-    pub fn read_block(&self, at: BlockRef, position: Position) -> Result<Block, SourceError> {
+    pub fn read_block(&self, at: BlockRef, position: Position) -> Result<Block> {
         let path = self.path(FileKind::Blocks, position.file);
         let offset = u64::from(position.offset);
         let raw = self
@@ -153,7 +148,7 @@ impl Files {
     }
 
     /// Refuses a directory without undo files.
-    pub fn require_undo(&self) -> Result<(), SourceError> {
+    pub fn require_undo(&self) -> Result<()> {
         let entries = self.entries()?;
         if entries.iter().any(|name| number_of(name, "rev").is_some()) {
             return Ok(());
@@ -165,7 +160,7 @@ impl Files {
     }
 
     /// A reader over the undo file of this number.
-    pub fn undo_reader(&self, number: u32) -> Result<(RecordReader<File>, PathBuf), SourceError> {
+    pub fn undo_reader(&self, number: u32) -> Result<(RecordReader<File>, PathBuf)> {
         let path = self.path(FileKind::Undo, number);
         match File::open(&path) {
             Ok(file) => Ok((
@@ -195,7 +190,7 @@ impl Files {
         scanned: &mut ScannedFile,
         headers: &mut Headers,
         end: Instant,
-    ) -> Result<Scan, SourceError> {
+    ) -> Result<Scan> {
         let path = self.path(FileKind::Blocks, scanned.number);
         let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
         let metadata = file.metadata();
@@ -280,7 +275,7 @@ impl Files {
     }
 
     /// Numbers of the block files, ascending.
-    fn numbers(&self) -> Result<Vec<u32>, SourceError> {
+    fn numbers(&self) -> Result<Vec<u32>> {
         let entries = self.entries()?;
         let numbers = entries.iter().filter_map(|name| number_of(name, "blk"));
         let mut numbers: Vec<u32> = numbers.collect();
@@ -288,7 +283,7 @@ impl Files {
         Ok(numbers)
     }
 
-    fn entries(&self) -> Result<Vec<String>, SourceError> {
+    fn entries(&self) -> Result<Vec<String>> {
         let unreadable = |error| unreadable(&self.directory, &error);
         let entries = fs::read_dir(&self.directory).map_err(unreadable)?;
         let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));

@@ -26,7 +26,7 @@ use self::files::{Files, Scan};
 use self::headers::Headers;
 use self::spent::SpentOutputs;
 use super::pipeline::Pipeline;
-use super::{Block, BlockRef, ChainSource, Event, SourceError};
+use super::{Block, BlockRef, ChainSource, Event, Result, SourceError};
 
 /// Blocks are read ahead if at least this many follow.
 const READ_AHEAD_FROM: u32 = 3;
@@ -75,7 +75,7 @@ impl BlockFilesSource {
     }
 
     /// The directory as it is now, or as far as it could be scanned in the time for one question.
-    fn refresh(&mut self) -> Result<(&mut Opened, Scan), SourceError> {
+    fn refresh(&mut self) -> Result<(&mut Opened, Scan)> {
         let mut opened = match self.opened.take() {
             Some(opened) => opened,
             None => Opened::new(&self.directory, self.network)?,
@@ -95,14 +95,14 @@ impl BlockFilesSource {
     }
 
     /// The directory as it was when it was last scanned to the end.
-    fn whole(&mut self) -> Result<&mut Opened, SourceError> {
+    fn whole(&mut self) -> Result<&mut Opened> {
         while self.opened.as_ref().is_none_or(|opened| !opened.is_whole) {
             self.refresh()?;
         }
         Ok(self.opened.as_mut().expect("it was opened in the loop"))
     }
 
-    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+    fn try_next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event> {
         let confirmations = self.confirmations;
         let (opened, scan) = self.refresh()?;
         if scan == Scan::Stopped {
@@ -137,7 +137,7 @@ impl BlockFilesSource {
 }
 
 impl Opened {
-    fn new(directory: &Path, network: Network) -> Result<Self, SourceError> {
+    fn new(directory: &Path, network: Network) -> Result<Self> {
         let files = Arc::new(Files::open(directory, network)?);
         let genesis = bitcoin::constants::genesis_block(network);
         Ok(Self {
@@ -150,7 +150,7 @@ impl Opened {
         })
     }
 
-    fn take(&mut self, height: u32, last: u32) -> Result<Block, SourceError> {
+    fn take(&mut self, height: u32, last: u32) -> Result<Block> {
         if !self.pipeline.as_ref().is_some_and(|p| p.is_at(height)) {
             self.pipeline = (last.saturating_sub(height) >= READ_AHEAD_FROM)
                 .then(|| self.start_pipeline(height, last))
@@ -187,7 +187,7 @@ impl Opened {
 }
 
 impl ChainSource for BlockFilesSource {
-    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event> {
         let event = self.try_next(tip, first_block);
         if event.is_err()
             && let Some(opened) = &mut self.opened
@@ -197,11 +197,7 @@ impl ChainSource for BlockFilesSource {
         event
     }
 
-    fn prevouts(
-        &mut self,
-        block: &Block,
-        outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>, SourceError> {
+    fn prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>> {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
@@ -211,11 +207,11 @@ impl ChainSource for BlockFilesSource {
         opened.spent.find(block, position.file, outpoints)
     }
 
-    fn best_height(&mut self) -> Result<u32, SourceError> {
+    fn best_height(&mut self) -> Result<u32> {
         Ok(self.whole()?.headers.best().height)
     }
 
-    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
+    fn holds(&mut self, at: BlockRef) -> Result<bool> {
         let opened = self.whole()?;
         Ok(opened.headers.at(at.height) == Some(at))
     }

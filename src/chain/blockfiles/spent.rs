@@ -16,7 +16,7 @@ use bitcoin::{OutPoint, TxOut};
 use super::files::Files;
 use crate::chain::blockfile::record::{Next, RecordReader};
 use crate::chain::blockfile::undo::BlockUndo;
-use crate::chain::{Block, SourceError, pick};
+use crate::chain::{Block, Result, SourceError, pick};
 
 /// How many undo files are remembered: around a file's end, blocks of two files alternate.
 const REMEMBERED: usize = 4;
@@ -57,19 +57,14 @@ impl SpentOutputs {
         block: &Block,
         number: u32,
         outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>, SourceError> {
+    ) -> Result<Vec<TxOut>> {
         let decoded: bitcoin::Block = deserialize(&block.raw)
             .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.height)))?;
         let undo = self.undo_of(block, number, decoded.txdata.len() as u64 - 1)?;
         pick(&undo.outputs(&decoded), outpoints).map_err(|outpoint| block.not_spent(outpoint))
     }
 
-    fn undo_of(
-        &mut self,
-        block: &Block,
-        number: u32,
-        transactions: u64,
-    ) -> Result<BlockUndo, SourceError> {
+    fn undo_of(&mut self, block: &Block, number: u32, transactions: u64) -> Result<BlockUndo> {
         let (mut reader, path) = self.files.undo_reader(number)?;
         let broken = |reason: String| {
             SourceError::Unavailable(format!(
@@ -122,7 +117,7 @@ impl SpentOutputs {
 
 impl UndoFile {
     /// Notes the records that were added since the last time.
-    fn read_on(&mut self, reader: &mut RecordReader<File>, path: &Path) -> Result<(), SourceError> {
+    fn read_on(&mut self, reader: &mut RecordReader<File>, path: &Path) -> Result<()> {
         let unreadable =
             |error| SourceError::Unavailable(format!("cannot read {}: {error}", path.display()));
         reader.seek_to(self.end);

@@ -7,7 +7,7 @@ use bitcoin::consensus::deserialize;
 use bitcoin::{OutPoint, TxOut};
 
 use super::DevChain;
-use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, pick};
+use crate::chain::{Block, BlockRef, ChainSource, Event, Result, SourceError, pick};
 
 /// Follows a [`DevChain`] that others mine on.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct DevSource {
 }
 
 impl ChainSource for DevSource {
-    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event, SourceError> {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event> {
         let state = self.chain.lock();
         self.seen = state.changes;
         let height = match tip {
@@ -36,11 +36,7 @@ impl ChainSource for DevSource {
         }
     }
 
-    fn prevouts(
-        &mut self,
-        block: &Block,
-        outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>, SourceError> {
+    fn prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>> {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
@@ -51,11 +47,11 @@ impl ChainSource for DevSource {
         pick(&undo.outputs(&decoded), outpoints).map_err(|outpoint| block.not_spent(outpoint))
     }
 
-    fn best_height(&mut self) -> Result<u32, SourceError> {
+    fn best_height(&mut self) -> Result<u32> {
         Ok(self.chain.tip().height)
     }
 
-    fn holds(&mut self, at: BlockRef) -> Result<bool, SourceError> {
+    fn holds(&mut self, at: BlockRef) -> Result<bool> {
         Ok(self.chain.block_at(at.height) == Some(at))
     }
 
