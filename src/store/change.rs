@@ -8,7 +8,7 @@ use crate::bns::record::{NameRecord, NamespaceRecord};
 use crate::hash::ZonefileHash;
 
 use super::codec::write_length;
-use super::error::StoreError;
+use super::error::Result;
 use super::key;
 use super::query::WantedZonefile;
 use super::record::{Row, RowKey as _};
@@ -22,7 +22,7 @@ pub(super) fn exchange<R: Row>(
     height: u32,
     changes: &BTreeMap<R::Key, Change<R>>,
     undo: &mut Vec<u8>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     write_length(changes.len(), undo);
     let (mut key, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
     for (record_key, change) in changes {
@@ -51,7 +51,7 @@ fn encode<'a, R: Row>(record: Option<&R>, row: &'a mut Vec<u8>) -> Option<&'a mu
 pub(super) fn back<R: Row<Key: Clone>>(
     rows: &Rows<WriteTable<'_>>,
     earlier: Earlier<R>,
-) -> Result<BTreeMap<R::Key, Change<R>>, StoreError> {
+) -> Result<BTreeMap<R::Key, Change<R>>> {
     earlier
         .into_iter()
         .map(|(key, after)| {
@@ -64,7 +64,7 @@ pub(super) fn back<R: Row<Key: Clone>>(
 pub(super) fn index_names(
     tables: &mut Tables<WriteTable<'_>>,
     changes: &BTreeMap<Name, Change<NameRecord>>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     for (name, Change { before, after }) in changes {
         let (before, after) = (before.as_ref(), after.as_ref());
         let by_owner = |record: &NameRecord, key: &mut Vec<u8>| {
@@ -100,7 +100,7 @@ pub(super) fn index_zonefile(
     name: &Name,
     before: Option<&NameRecord>,
     after: Option<&NameRecord>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let by_hash = |hash: &ZonefileHash, key: &mut Vec<u8>| {
         key::behind_hash(key, hash.as_bytes(), name.as_str());
     };
@@ -119,7 +119,7 @@ pub(super) fn note_zonefile(
     tables: &mut Tables<WriteTable<'_>>,
     zonefile: &WantedZonefile,
     present: bool,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let key = zonefile.key();
     if present {
         tables.missing_zonefiles.remove(&key)
@@ -133,7 +133,7 @@ pub(super) fn note_zonefile(
 pub(super) fn index_namespaces(
     tables: &mut Tables<WriteTable<'_>>,
     changes: &BTreeMap<NamespaceId, Change<NamespaceRecord>>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     for (id, Change { before, after }) in changes {
         let by_preorder = |record: &NamespaceRecord, key: &mut Vec<u8>| {
             key::behind_hash(key, record.preorder_hash.as_bytes(), id.as_str());
@@ -150,7 +150,7 @@ fn move_entry<R>(
     before: Option<&R>,
     after: Option<&R>,
     write_key: impl Fn(&R, &mut Vec<u8>),
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let (mut old, mut new) = (Vec::new(), Vec::new());
     if let Some(record) = before {
         write_key(record, &mut old);

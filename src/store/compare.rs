@@ -1,7 +1,7 @@
 //! Two databases of the same chain, compared row by row.
 
 use super::codec::{Field, Input};
-use super::error::StoreError;
+use super::error::Result;
 use super::key;
 use super::record::Row as _;
 use super::row::Announcement;
@@ -41,7 +41,7 @@ impl StoreSnapshot {
     /// out are `meta`, which is compared when a database is opened, undo data that only the other has, because
     /// reorganisations use it up, and zone files that only the other lacks. Returns how many rows there are if all are
     /// alike, otherwise the first that differs.
-    pub fn compare(&self, derived: &Self) -> Result<Result<u64, RowDifference>, StoreError> {
+    pub fn compare(&self, derived: &Self) -> Result<Result<u64, RowDifference>> {
         let mut rows = 0;
         for (stored, others) in self.tables.all().into_iter().zip(derived.tables.all()) {
             let missing = match stored.name() {

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use redb::{Database, WriteTransaction};
 
 use super::change::note_zonefile;
-use super::error::{OpenError, StoreError};
+use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
 use super::lock::DirectoryLock;
 use super::open;
@@ -112,12 +112,12 @@ impl Store {
 
     /// Writes the rows that exist before the first block (genesis accounts), before any block is connected. Changes
     /// nothing when they are there already, so that every start can call it.
-    pub fn seed(&self, genesis: &Changes) -> Result<(), StoreError> {
+    pub fn seed(&self, genesis: &Changes) -> Result<()> {
         self.write(|writer| writer.seed(genesis))
     }
 
     /// Disconnects the tip, durably, and returns it.
-    pub fn disconnect(&self) -> Result<IndexedBlock, StoreError> {
+    pub fn disconnect(&self) -> Result<IndexedBlock> {
         self.write(|writer| writer.undo_tip())
     }
 
@@ -194,11 +194,11 @@ impl Store {
             .expect("the database is there until the store is dropped")
     }
 
-    pub(super) fn begin(&self) -> Result<WriteTransaction, StoreError> {
+    pub(super) fn begin(&self) -> Result<WriteTransaction> {
         self.begin_for(self.purpose)
     }
 
-    fn begin_for(&self, purpose: Purpose) -> Result<WriteTransaction, StoreError> {
+    fn begin_for(&self, purpose: Purpose) -> Result<WriteTransaction> {
         let mut transaction = self.database().begin_write()?;
         match purpose {
             Purpose::Lasting => open::make_durable(&mut transaction),
@@ -209,7 +209,7 @@ impl Store {
 
     /// Notes of zone files that current records ask for whether the archive has them. No subscriber is told: no name
     /// changed. Nothing waits for the disk: what is lost in a crash is found out again.
-    pub fn note_zonefiles(&self, found: &[(WantedZonefile, bool)]) -> Result<(), StoreError> {
+    pub fn note_zonefiles(&self, found: &[(WantedZonefile, bool)]) -> Result<()> {
         let transaction = self.begin_for(Purpose::Scratch)?;
         let mut tables = Tables::of_write(&transaction)?;
         for (zonefile, present) in found {
@@ -221,7 +221,7 @@ impl Store {
         self.renew_snapshot()
     }
 
-    pub(super) fn publish(&self, notice: &ChangeNotice) -> Result<(), StoreError> {
+    pub(super) fn publish(&self, notice: &ChangeNotice) -> Result<()> {
         // Held from here on, so that no later snapshot is replaced by an earlier one.
         let subscribers = self.subscribers.lock();
         self.renew_snapshot()?;
@@ -231,7 +231,7 @@ impl Store {
         Ok(())
     }
 
-    fn renew_snapshot(&self) -> Result<(), StoreError> {
+    fn renew_snapshot(&self) -> Result<()> {
         self.current
             .store(Arc::new(StoreSnapshot::of(self.database())?));
         Ok(())

@@ -56,6 +56,9 @@ pub enum OpenError {
     },
 }
 
+/// What reading and writing return.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
 /// Why a read or a write failed. After a failed write the database is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

@@ -9,7 +9,7 @@ use redb::{
 
 use super::change::index_zonefile;
 use super::codec::{Field as _, read_whole};
-use super::error::{OpenError, StoreError};
+use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
 use super::query::read_row;
 use super::table::{Tables, WriteTable, open_meta};
@@ -94,7 +94,7 @@ pub(super) fn make_durable(transaction: &mut WriteTransaction) {
 }
 
 /// What write transactions are set to that need not survive a crash by themselves.
-pub(super) fn make_fleeting(transaction: &mut WriteTransaction) -> Result<(), StoreError> {
+pub(super) fn make_fleeting(transaction: &mut WriteTransaction) -> Result<()> {
     let set = transaction.set_durability(Durability::None);
     set.map_err(|error| StoreError::Database(Box::new(error.into())))
 }
@@ -142,7 +142,7 @@ fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdenti
 type Meta = (Option<u32>, Option<ChainIdentity>);
 
 /// What a database says of itself, as far as it can be read; `None` if nothing was written to it yet.
-fn read_meta(database: &Database) -> Result<Option<Meta>, StoreError> {
+fn read_meta(database: &Database) -> Result<Option<Meta>> {
     let transaction = database.begin_read()?;
     if transaction.list_tables()?.next().is_none() {
         return Ok(None);
@@ -158,8 +158,8 @@ fn read_meta(database: &Database) -> Result<Option<Meta>, StoreError> {
 /// Changes tables in a transaction of its own, durably; what it leaves is in this format.
 fn change(
     database: &Database,
-    change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
+    change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<()>,
+) -> Result<()> {
     let mut transaction = database.begin_write()?;
     make_durable(&mut transaction);
     let mut tables = Tables::of_write(&transaction)?;
@@ -170,17 +170,14 @@ fn change(
     Ok(transaction.commit()?)
 }
 
-fn initialise(
-    tables: &mut Tables<WriteTable<'_>>,
-    chain: &ChainIdentity,
-) -> Result<(), StoreError> {
+fn initialise(tables: &mut Tables<WriteTable<'_>>, chain: &ChainIdentity) -> Result<()> {
     let mut row = Vec::new();
     chain.write(&mut row);
     tables.meta.put(CHAIN_KEY, &mut row)
 }
 
 /// What format 1 lacks: its zone files are listed, from the names.
-fn list_zonefiles(tables: &mut Tables<WriteTable<'_>>) -> Result<(), StoreError> {
+fn list_zonefiles(tables: &mut Tables<WriteTable<'_>>) -> Result<()> {
     let names = tables.names.range(.., usize::MAX, read_row::<NameRecord>)?;
     for record in names {
         index_zonefile(tables, &record.name, None, Some(&record))?;

@@ -9,7 +9,7 @@ use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{NameRecord, NamespaceRecord};
 use crate::hash::ZonefileHash;
 
-use super::error::StoreError;
+use super::error::Result;
 use super::key;
 use super::record::{Row, RowKey};
 use super::row::{Announcement, IndexedBlock, StoredOperation};
@@ -62,17 +62,17 @@ impl WantedZonefile {
 
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     /// The block at a height.
-    pub fn block(&self, height: u32) -> Result<Option<IndexedBlock>, StoreError> {
+    pub fn block(&self, height: u32) -> Result<Option<IndexedBlock>> {
         let blocks = &self.tables.blocks;
         blocks.get(&key::height(height), |row| IndexedBlock::read(height, row))
     }
 
-    pub(super) fn last_block(&self) -> Result<Option<IndexedBlock>, StoreError> {
+    pub(super) fn last_block(&self) -> Result<Option<IndexedBlock>> {
         self.tables.blocks.last(.., read_row)
     }
 
     /// Everything that ever happened to a name, oldest first.
-    pub fn name_history(&self, name: &Name) -> Result<Vec<HistoryEntry<NameRecord>>, StoreError> {
+    pub fn name_history(&self, name: &Name) -> Result<Vec<HistoryEntry<NameRecord>>> {
         let mut prefix = Vec::new();
         key::history_of(&mut prefix, name.as_str());
         let history = &self.tables.name_history;
@@ -80,11 +80,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     }
 
     /// The last thing that happened to a name up to and including a height.
-    pub fn name_at(
-        &self,
-        name: &Name,
-        height: u32,
-    ) -> Result<Option<HistoryEntry<NameRecord>>, StoreError> {
+    pub fn name_at(&self, name: &Name, height: u32) -> Result<Option<HistoryEntry<NameRecord>>> {
         last_up_to(&self.tables.name_history, name, name.as_str(), height)
     }
 
@@ -93,17 +89,17 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         &self,
         id: &NamespaceId,
         height: u32,
-    ) -> Result<Option<HistoryEntry<NamespaceRecord>>, StoreError> {
+    ) -> Result<Option<HistoryEntry<NamespaceRecord>>> {
         last_up_to(&self.tables.namespace_history, id, id.as_str(), height)
     }
 
     /// Every namespace that was ever revealed, in ascending order.
-    pub fn namespaces(&self) -> Result<Vec<NamespaceRecord>, StoreError> {
+    pub fn namespaces(&self) -> Result<Vec<NamespaceRecord>> {
         self.tables.namespaces.range(.., usize::MAX, read_row)
     }
 
     /// At most `limit` names in ascending order, those behind `after`; dead ones are among them.
-    pub fn names(&self, after: Option<&Name>, limit: usize) -> Result<Vec<NameRecord>, StoreError> {
+    pub fn names(&self, after: Option<&Name>, limit: usize) -> Result<Vec<NameRecord>> {
         let start = after.map_or(Bound::Unbounded, |name| {
             Bound::Excluded(name.as_str().as_bytes())
         });
@@ -112,7 +108,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     }
 
     /// How many rows there are; takes constant time.
-    pub fn counts(&self) -> Result<Counts, StoreError> {
+    pub fn counts(&self) -> Result<Counts> {
         Ok(Counts {
             names: self.tables.names.len()?,
             namespaces: self.tables.namespaces.len()?,
@@ -124,7 +120,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     }
 
     /// The candidates of a block in block order, and what became of each.
-    pub fn operations_at(&self, height: u32) -> Result<Vec<StoredOperation>, StoreError> {
+    pub fn operations_at(&self, height: u32) -> Result<Vec<StoredOperation>> {
         let operations = &self.tables.operations;
         operations.prefixed(&key::height(height), |rest, row| {
             StoredOperation::read(key::number(rest)?, row)
@@ -132,7 +128,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     }
 
     /// Every announcement of a zone file hash, oldest first; empty if it is not on the chain.
-    pub fn announcements(&self, hash: &ZonefileHash) -> Result<Vec<Announcement>, StoreError> {
+    pub fn announcements(&self, hash: &ZonefileHash) -> Result<Vec<Announcement>> {
         let hashes = &self.tables.announced_hashes;
         let indexes = hashes.prefixed(hash.as_bytes(), |rest, _| key::number(rest))?;
         let mut announcements = Vec::with_capacity(indexes.len());
@@ -143,7 +139,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     }
 
     /// Whether a zone file hash is on the chain.
-    pub fn is_announced(&self, hash: &ZonefileHash) -> Result<bool, StoreError> {
+    pub fn is_announced(&self, hash: &ZonefileHash) -> Result<bool> {
         let (first, last) = (key::announced(hash, 0), key::announced(hash, u32::MAX));
         let hashes = &self.tables.announced_hashes;
         let found = hashes.range(&first[..]..=&last[..], 1, |_, _| Some(()))?;
@@ -151,7 +147,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     }
 
     /// The announcement with an inventory index.
-    pub fn announcement(&self, inventory_index: u32) -> Result<Option<Announcement>, StoreError> {
+    pub fn announcement(&self, inventory_index: u32) -> Result<Option<Announcement>> {
         let (announcements, key) = (&self.tables.announcements, key::height(inventory_index));
         announcements.get(&key, |row| Announcement::read(inventory_index, row))
     }
@@ -162,7 +158,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         &self,
         after: Option<&WantedZonefile>,
         limit: usize,
-    ) -> Result<Vec<WantedZonefile>, StoreError> {
+    ) -> Result<Vec<WantedZonefile>> {
         zonefiles_behind(&self.tables.zonefiles, after, limit)
     }
 
@@ -171,12 +167,12 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         &self,
         after: Option<&WantedZonefile>,
         limit: usize,
-    ) -> Result<Vec<WantedZonefile>, StoreError> {
+    ) -> Result<Vec<WantedZonefile>> {
         zonefiles_behind(&self.tables.missing_zonefiles, after, limit)
     }
 
     /// Whether the archive is not known to have it.
-    pub fn is_missing(&self, zonefile: &WantedZonefile) -> Result<bool, StoreError> {
+    pub fn is_missing(&self, zonefile: &WantedZonefile) -> Result<bool> {
         let missing = &self.tables.missing_zonefiles;
         Ok(missing.get(&zonefile.key(), |_| Some(()))?.is_some())
     }
@@ -185,7 +181,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     ///
     /// Two databases that index the same chain to the same height dump the same text, whatever reorganisations each went
     /// through on the way and whatever their archives hold.
-    pub fn dump(&self) -> Result<String, StoreError> {
+    pub fn dump(&self) -> Result<String> {
         let mut text = String::new();
         for rows in self.tables.all() {
             if !["undo", "missing_zonefiles"].contains(&rows.name()) {
@@ -199,7 +195,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 pub(super) fn dump_rows<T: ReadableTable<Bytes, Bytes>>(
     rows: &Rows<T>,
     text: &mut String,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     rows.range(.., usize::MAX, |key, row| {
         let (key, row) = (key.escape_ascii(), row.escape_ascii());
         writeln!(text, "{} {key} {row}", rows.name()).ok()
@@ -216,7 +212,7 @@ fn zonefiles_behind<T: ReadableTable<Bytes, Bytes>>(
     rows: &Rows<T>,
     after: Option<&WantedZonefile>,
     limit: usize,
-) -> Result<Vec<WantedZonefile>, StoreError> {
+) -> Result<Vec<WantedZonefile>> {
     let after = after.map(WantedZonefile::key);
     let start = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     rows.range((start, Bound::Unbounded), limit, |key, _| {
@@ -246,7 +242,7 @@ fn last_up_to<T: ReadableTable<Bytes, Bytes>, R: Row<Key: Clone>>(
     record_key: &R::Key,
     text: &str,
     height: u32,
-) -> Result<Option<HistoryEntry<R>>, StoreError> {
+) -> Result<Option<HistoryEntry<R>>> {
     let (mut first, mut last) = (Vec::new(), Vec::new());
     key::history_of(&mut first, text);
     key::history(&mut last, text, height, u32::MAX);

@@ -14,7 +14,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::error::StoreError;
+use super::error::{Result, StoreError};
 
 /// Keys and values as redb sees them.
 pub(super) type Bytes = &'static [u8];
@@ -36,7 +36,7 @@ macro_rules! tables {
         impl<T> Tables<T> {
             fn open(
                 open: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
-            ) -> Result<Self, StoreError> {
+            ) -> Result<Self> {
                 Ok(Self {
                     $($name: Rows::new(stringify!($name), &open)?,)*
                 })
@@ -52,14 +52,14 @@ macro_rules! tables {
 
 impl Tables<SnapshotTable> {
     /// Opens the tables of a snapshot; they outlive the transaction value.
-    pub(super) fn of_snapshot(transaction: &ReadTransaction) -> Result<Self, StoreError> {
+    pub(super) fn of_snapshot(transaction: &ReadTransaction) -> Result<Self> {
         Self::open(|table| transaction.open_table(table))
     }
 }
 
 impl<'t> Tables<WriteTable<'t>> {
     /// Opens the tables for writing; creates those that are missing.
-    pub(super) fn of_write(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
+    pub(super) fn of_write(transaction: &'t WriteTransaction) -> Result<Self> {
         Self::open(|table| transaction.open_table(table))
     }
 }
@@ -121,7 +121,7 @@ impl Differing {
 }
 
 /// Opens the one table that every format has, past and future: rows of `meta` are sealed like this for ever.
-pub(super) fn open_meta(transaction: &ReadTransaction) -> Result<Rows<SnapshotTable>, StoreError> {
+pub(super) fn open_meta(transaction: &ReadTransaction) -> Result<Rows<SnapshotTable>> {
     Rows::new("meta", |table| transaction.open_table(table))
 }
 
@@ -136,7 +136,7 @@ impl<T> Rows<T> {
     fn new(
         name: &'static str,
         open: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self> {
         let table = open(TableDefinition::new(name))?;
         let seed = siphash24::Hash::hash_to_u64_with_keys(0, 0, name.as_bytes());
         Ok(Self { name, seed, table })
@@ -172,7 +172,7 @@ impl<T> Rows<T> {
         [a, b, c, d]
     }
 
-    fn unseal<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8], StoreError> {
+    fn unseal<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8]> {
         value
             .split_last_chunk::<SEAL_LEN>()
             .filter(|(payload, seal)| self.seal(key, payload) == **seal)
@@ -187,7 +187,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         &self,
         key: &[u8],
         read: impl FnOnce(&[u8]) -> Option<R>,
-    ) -> Result<Option<R>, StoreError> {
+    ) -> Result<Option<R>> {
         let Some(value) = self.table.get(key)? else {
             return Ok(None);
         };
@@ -196,7 +196,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
     }
 
     /// How many rows there are; takes constant time.
-    pub(super) fn len(&self) -> Result<u64, StoreError> {
+    pub(super) fn len(&self) -> Result<u64> {
         Ok(self.table.len()?)
     }
 
@@ -206,7 +206,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         bounds: impl RangeBounds<&'k [u8]> + 'k,
         limit: usize,
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
-    ) -> Result<Vec<R>, StoreError> {
+    ) -> Result<Vec<R>> {
         let mut found = Vec::new();
         for row in self.table.range(bounds)?.take(limit) {
             let (key, value) = row?;
@@ -220,7 +220,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         &self,
         prefix: &[u8],
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
-    ) -> Result<Vec<R>, StoreError> {
+    ) -> Result<Vec<R>> {
         let mut found = Vec::new();
         for row in self.table.range::<&[u8]>(prefix..)? {
             let (key, value) = row?;
@@ -238,7 +238,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         &self,
         bounds: impl RangeBounds<&'k [u8]> + 'k,
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
-    ) -> Result<Option<R>, StoreError> {
+    ) -> Result<Option<R>> {
         let Some(row) = self.table.range(bounds)?.next_back() else {
             return Ok(None);
         };
@@ -253,7 +253,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         &self,
         other: &Rows<U>,
         missing: Missing,
-    ) -> Result<Option<Differing>, StoreError> {
+    ) -> Result<Option<Differing>> {
         let (mut ours, mut theirs) = (self.table.iter()?, other.table.iter()?);
         let (mut our, mut their) = (ours.next().transpose()?, theirs.next().transpose()?);
         loop {
@@ -288,7 +288,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         key: &[u8],
         value: &[u8],
         read: &mut impl FnMut(&[u8], &[u8]) -> Option<R>,
-    ) -> Result<R, StoreError> {
+    ) -> Result<R> {
         let payload = self.unseal(key, value)?;
         read(key, payload).ok_or_else(|| self.corrupt(key))
     }
@@ -296,7 +296,7 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
 
 impl Rows<WriteTable<'_>> {
     /// Writes a row over whatever is there. `payload` is left with the seal at its end.
-    pub(super) fn put(&mut self, key: &[u8], payload: &mut Vec<u8>) -> Result<(), StoreError> {
+    pub(super) fn put(&mut self, key: &[u8], payload: &mut Vec<u8>) -> Result<()> {
         payload.extend(self.seal(key, payload));
         self.table.insert(key, payload.as_slice())?;
         Ok(())
@@ -304,13 +304,13 @@ impl Rows<WriteTable<'_>> {
 
     /// Writes a value as it is, as a disk that lies would.
     #[cfg(test)]
-    pub(super) fn put_unsealed(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn put_unsealed(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         self.table.insert(key, value)?;
         Ok(())
     }
 
     /// Takes a row away, if it is there.
-    pub(super) fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn remove(&mut self, key: &[u8]) -> Result<()> {
         self.table.remove(key)?;
         Ok(())
     }
@@ -321,7 +321,7 @@ impl Rows<WriteTable<'_>> {
         key: &[u8],
         expected: Option<&[u8]>,
         payload: Option<&mut Vec<u8>>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<bool> {
         let expected_seal = expected.map(|payload| self.seal(key, payload));
         let as_expected = |old: Option<&[u8]>| match (old, expected, expected_seal) {
             (None, None, _) => true,
@@ -341,10 +341,7 @@ impl Rows<WriteTable<'_>> {
     }
 
     /// Takes away every row between two keys.
-    pub(super) fn clear<'k>(
-        &mut self,
-        bounds: impl RangeBounds<&'k [u8]> + 'k,
-    ) -> Result<(), StoreError> {
+    pub(super) fn clear<'k>(&mut self, bounds: impl RangeBounds<&'k [u8]> + 'k) -> Result<()> {
         Ok(self.table.retain_in(bounds, |_, _| false)?)
     }
 }

@@ -13,7 +13,7 @@ use crate::bns::view::View;
 use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
 use crate::virtualchain::SnapshotView;
 
-use super::error::StoreError;
+use super::error::{Result, StoreError};
 use super::key;
 use super::record::{Row, RowKey};
 use super::row::IndexedBlock;
@@ -36,13 +36,13 @@ pub struct StateReader<T> {
 
 impl StoreSnapshot {
     /// The state after the last commit.
-    pub(super) fn of(database: &Database) -> Result<Self, StoreError> {
+    pub(super) fn of(database: &Database) -> Result<Self> {
         Self::new(Tables::of_snapshot(&database.begin_read()?)?)
     }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
-    pub(super) fn new(tables: Tables<T>) -> Result<Self, StoreError> {
+    pub(super) fn new(tables: Tables<T>) -> Result<Self> {
         let mut reader = Self { tables, tip: None };
         reader.tip = reader.last_block()?;
         Ok(reader)
@@ -53,7 +53,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         self.tip
     }
 
-    pub(super) fn row<R: Row>(rows: &Rows<T>, key: R::Key) -> Result<Option<R>, StoreError> {
+    pub(super) fn row<R: Row>(rows: &Rows<T>, key: R::Key) -> Result<Option<R>> {
         let mut bytes = Vec::with_capacity(64);
         key.write_key(&mut bytes);
         rows.get(&bytes, |payload| R::read(key, payload))
@@ -63,44 +63,44 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 impl<T: ReadableTable<Bytes, Bytes>> SnapshotView for StateReader<T> {
     type Error = StoreError;
 
-    fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>, StoreError> {
+    fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>> {
         Ok(self.block(height)?.map(|block| block.consensus_hash))
     }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
-    fn name(&self, name: &Name) -> Result<Option<NameRecord>, StoreError> {
+    fn name(&self, name: &Name) -> Result<Option<NameRecord>> {
         Self::row(&self.tables.names, name.clone())
     }
 
-    fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, StoreError> {
+    fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>> {
         self.tables.name_hashes.get(hash.as_bytes(), key::read_name)
     }
 
-    fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, StoreError> {
+    fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>> {
         let mut prefix = Vec::new();
         key::owner(&mut prefix, sender, "");
         let owners = &self.tables.owners;
         owners.prefixed(&prefix, |rest, _| key::read_name(rest))
     }
 
-    fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, StoreError> {
+    fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>> {
         let preorders = &self.tables.name_preorders;
         preorders.prefixed(hash.as_bytes(), |rest, _| key::read_name(rest))
     }
 
-    fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, StoreError> {
+    fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>> {
         Self::row(&self.tables.namespaces, id.clone())
     }
 
-    fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool, StoreError> {
+    fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool> {
         let rows = &self.tables.namespace_preorders;
         let namespaces =
             rows.prefixed(hash.as_bytes(), |id, _| NamespaceId::from_bytes(id).ok())?;
         Ok(!namespaces.is_empty())
     }
 
-    fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, StoreError> {
+    fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>> {
         let preorders = &self.tables.preorders;
         preorders.prefixed(hash.as_bytes(), |rest, payload| {
             let key = RowKey::read_key(&[hash.as_bytes(), rest].concat())?;
@@ -108,11 +108,11 @@ impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
         })
     }
 
-    fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, StoreError> {
+    fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>> {
         Self::row(&self.tables.keychains, id.clone())
     }
 
-    fn account(&self, address: &Address) -> Result<Option<Account>, StoreError> {
+    fn account(&self, address: &Address) -> Result<Option<Account>> {
         Self::row(&self.tables.accounts, *address)
     }
 }

@@ -25,7 +25,7 @@ use crate::virtualchain::{
 
 use super::change::{exchange, index_names, index_namespaces};
 use super::codec::Field as _;
-use super::error::StoreError;
+use super::error::{Result, StoreError};
 use super::key;
 use super::record::Row as _;
 use super::row::{Announcement, IndexedBlock, StoredDecision, write_candidate};
@@ -75,7 +75,7 @@ impl<'t> Writer<'t> {
         tables: Tables<WriteTable<'t>>,
         first_block: u32,
         undo_depth: u32,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Self> {
         Ok(Self {
             state: StateReader::new(tables)?,
             first_block,
@@ -98,13 +98,13 @@ impl<'t> Writer<'t> {
         &mut self,
         block: &CandidateBlock,
         outcome: &BlockOutcome<R, Changes>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.check_follows(block)?;
         self.attempt(|writer| writer.write_block(block, outcome))
     }
 
     /// Writes the rows that exist before the first block, once: later calls change nothing.
-    pub(super) fn seed(&mut self, genesis: &Changes) -> Result<(), StoreError> {
+    pub(super) fn seed(&mut self, genesis: &Changes) -> Result<()> {
         let meta = &self.state.tables.meta;
         if meta.get(SEEDED_KEY, |_| Some(()))?.is_some() {
             return Ok(());
@@ -117,14 +117,14 @@ impl<'t> Writer<'t> {
     }
 
     /// Disconnects the tip, which is returned: everything that it wrote is taken back.
-    pub fn undo_tip(&mut self) -> Result<IndexedBlock, StoreError> {
+    pub fn undo_tip(&mut self) -> Result<IndexedBlock> {
         let undone = self.state.tip.ok_or(StoreError::NothingToUndo)?;
         self.attempt(|writer| writer.take_back(undone.height))?;
         Ok(undone)
     }
 
     /// What changed since the beginning; `None` if nothing was done, an error if something went wrong.
-    pub(super) fn finish(self) -> Result<Option<ChangeNotice>, StoreError> {
+    pub(super) fn finish(self) -> Result<Option<ChangeNotice>> {
         match self.condition {
             Condition::Untouched => Ok(None),
             Condition::Broken => Err(StoreError::Abandoned),
@@ -137,10 +137,7 @@ impl<'t> Writer<'t> {
     }
 
     /// Does something that must not be kept if it fails half-way.
-    fn attempt(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    fn attempt(&mut self, work: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         if self.condition == Condition::Broken {
             return Err(StoreError::Abandoned);
         }
@@ -150,7 +147,7 @@ impl<'t> Writer<'t> {
         Ok(())
     }
 
-    fn check_follows(&self, block: &CandidateBlock) -> Result<(), StoreError> {
+    fn check_follows(&self, block: &CandidateBlock) -> Result<()> {
         let (found, previous) = (block.height, block.about.previous);
         let expected = match self.state.tip {
             None => self.first_block,
@@ -173,7 +170,7 @@ impl<'t> Writer<'t> {
         &mut self,
         block: &CandidateBlock,
         outcome: &BlockOutcome<R, Changes>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         let height = block.height;
         let changes = &outcome.changes;
         let mut undo = Vec::new();
@@ -196,12 +193,7 @@ impl<'t> Writer<'t> {
     }
 
     /// Writes the new state of every changed row and its index entries; the old state goes to `undo`.
-    fn change_rows(
-        &mut self,
-        height: u32,
-        changes: &Changes,
-        undo: &mut Vec<u8>,
-    ) -> Result<(), StoreError> {
+    fn change_rows(&mut self, height: u32, changes: &Changes, undo: &mut Vec<u8>) -> Result<()> {
         let tables = &mut self.state.tables;
         exchange(&mut tables.names, height, &changes.names, undo)?;
         exchange(&mut tables.namespaces, height, &changes.namespaces, undo)?;
@@ -215,7 +207,7 @@ impl<'t> Writer<'t> {
         Ok(())
     }
 
-    fn prune_undo(&mut self, height: u32) -> Result<(), StoreError> {
+    fn prune_undo(&mut self, height: u32) -> Result<()> {
         let Some(oldest_gone) = height.checked_sub(self.undo_depth) else {
             return Ok(());
         };
@@ -224,7 +216,7 @@ impl<'t> Writer<'t> {
     }
 
     /// Writes the history rows of the block and the announcements among them.
-    fn write_events(&mut self, height: u32, events: &[Event]) -> Result<(), StoreError> {
+    fn write_events(&mut self, height: u32, events: &[Event]) -> Result<()> {
         let mut inventory_index = self.next_inventory_index()?;
         let tables = &mut self.state.tables;
         for event in events {
@@ -250,7 +242,7 @@ impl<'t> Writer<'t> {
         Ok(())
     }
 
-    fn next_inventory_index(&self) -> Result<u32, StoreError> {
+    fn next_inventory_index(&self) -> Result<u32> {
         let announcements = &self.state.tables.announcements;
         let last = announcements.last(.., |key, _| key::number(key))?;
         Ok(last.unwrap_or(0).saturating_add(1))
@@ -261,7 +253,7 @@ impl<'t> Writer<'t> {
         &mut self,
         block: &CandidateBlock,
         decisions: &[Located<Decision<R>>],
-    ) -> Result<[u8; 32], StoreError> {
+    ) -> Result<[u8; 32]> {
         let height = block.height;
         let mut hasher = sha256::Hash::engine();
         let mut decisions = decisions.iter().peekable();
@@ -285,7 +277,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    fn write_tip(&mut self, tip: IndexedBlock) -> Result<(), StoreError> {
+    fn write_tip(&mut self, tip: IndexedBlock) -> Result<()> {
         self.row.clear();
         tip.write(&mut self.row);
         let key = key::height(tip.height);
@@ -309,7 +301,7 @@ impl<'t> Sink for Writer<'t> {
         &mut self,
         block: CandidateBlock,
         outcome: BlockOutcome<Reject, Changes>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<()> {
         self.apply(&block, &outcome)
     }
 }
@@ -335,7 +327,7 @@ fn write_announcement(
     tables: &mut Tables<WriteTable<'_>>,
     announcement: &Announcement,
     row: &mut Vec<u8>,
-) -> Result<(), StoreError> {
+) -> Result<()> {
     let index = announcement.inventory_index;
     row.clear();
     announcement.write(row);

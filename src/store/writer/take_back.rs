@@ -3,7 +3,7 @@
 use super::Writer;
 use crate::bns::changes::Changes;
 use crate::store::change::back;
-use crate::store::error::StoreError;
+use crate::store::error::{Result, StoreError};
 use crate::store::key;
 use crate::store::record::Row as _;
 use crate::store::row::Announcement;
@@ -11,7 +11,7 @@ use crate::store::undo::{HistoryKey, Undo};
 
 impl Writer<'_> {
     /// Takes back the newest block.
-    pub(super) fn take_back(&mut self, height: u32) -> Result<(), StoreError> {
+    pub(super) fn take_back(&mut self, height: u32) -> Result<()> {
         let block = key::height(height);
         let undo = self.state.tables.undo.get(&block, Undo::read)?;
         let depth = self.undo_depth;
@@ -30,7 +30,7 @@ impl Writer<'_> {
     }
 
     /// The changes that lead from the stored rows to the earlier ones.
-    fn changes_back(&self, undo: Undo) -> Result<Changes, StoreError> {
+    fn changes_back(&self, undo: Undo) -> Result<Changes> {
         let tables = &self.state.tables;
         Ok(Changes {
             names: back(&tables.names, undo.names)?,
@@ -42,7 +42,7 @@ impl Writer<'_> {
         })
     }
 
-    fn remove_history(&mut self, height: u32, rows: &[HistoryKey]) -> Result<(), StoreError> {
+    fn remove_history(&mut self, height: u32, rows: &[HistoryKey]) -> Result<()> {
         let tables = &mut self.state.tables;
         for row in rows {
             match row {
@@ -60,7 +60,7 @@ impl Writer<'_> {
     }
 
     /// Removes the announcements of the newest block: they are the last ones.
-    fn remove_announcements(&mut self, height: u32) -> Result<(), StoreError> {
+    fn remove_announcements(&mut self, height: u32) -> Result<()> {
         let tables = &mut self.state.tables;
         while let Some(last) = tables
             .announcements
