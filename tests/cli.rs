@@ -1,13 +1,25 @@
 //! What somebody sees who types something wrong or has a wrong configuration: one sentence on the standard error that
 //! says what to do, and an exit code for scripts.
 
+mod reference;
+mod typed;
+
 use std::fs;
 
 use bnsd::config::key::KEYS;
 use serde_json::Value;
 
 use crate::common::home::{Ended, Home, ended, is_one_sentence};
+use crate::common::person::Person;
 use crate::common::process::serve;
+
+/// Opens a namespace for somebody, who then has coins left.
+fn opens(person: &Person<'_>, id: &str) {
+    person.gets(20_000_000_000);
+    person.does(&["namespace", "preorder", id]);
+    person.does(&["namespace", "reveal", id]);
+    person.does(&["namespace", "ready", id]);
+}
 
 // ---- configuration --------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::count::count;
 use super::output::Page;
 use super::{Context, Exit, Result};
 use crate::api::cache::{CacheReply, CacheRequest};
@@ -37,10 +38,8 @@ impl CacheCommand {
 
 fn flushed(reply: &CacheReply) -> Page {
     let mut page = Page::default();
-    page.note(format!(
-        "{} answers forgotten, {} kept",
-        reply.flushed, reply.count
-    ));
+    let forgotten = count(reply.flushed, "answer");
+    page.note(format!("{forgotten} forgotten, {} kept", reply.count));
     page
 }
 
@@ -56,7 +55,10 @@ fn dump(reply: &CacheReply) -> Page {
             dnssec.to_owned(),
         ]);
     }
-    page.note(format!("{} answers, {} bytes", reply.count, reply.bytes));
+    page.note(match reply.count {
+        0 => "No answer of an upstream is kept.".to_owned(),
+        kept => format!("{}, {}", count(kept, "answer"), count(reply.bytes, "byte")),
+    });
     page
 }
 
@@ -81,6 +83,6 @@ mod tests {
         };
         let shown = dump(&reply).plain();
         assert!(shown.contains("example.com.  A  60 s  records"), "{shown}");
-        assert!(shown.contains("1 answers, 300 bytes"), "{shown}");
+        assert!(shown.contains("1 answer, 300 bytes"), "{shown}");
     }
 }

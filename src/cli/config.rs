@@ -1,33 +1,60 @@
-//! `bnsd config show`: what is in force, and where every value came from.
+//! `bnsd config show`: what is in force, and where every value came from; with `--reference`, what can be set.
+
+mod reference;
 
 use std::path::Path;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::output::Page;
 use super::{Context, Exit, Result};
 use crate::config::key::Shape;
-use crate::config::{Config, Origin, Profile, Setting};
+use crate::config::{Config, FileChoice, Origin, Profile, Setting, Sources};
 
 /// Subcommands of `bnsd config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     /// Print every key, its value in force and where that came from.
-    Show,
+    Show(Show),
+}
+
+/// Arguments of `bnsd config show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Print what every key means and its default instead, as a configuration file to start from
+    #[arg(long)]
+    reference: bool,
 }
 
 impl ConfigCommand {
     /// Prints.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let Self::Show = self;
+        let Self::Show(show) = self;
+        if show.reference {
+            return print_reference(context);
+        }
         let config = context.load(Profile::Serve, Vec::new())?;
         context
             .output
             .print(&Shown::of(&config), || page(&config))?;
         Ok(Exit::Success)
     }
+}
+
+/// Prints the reference, which is the same whatever is configured.
+fn print_reference(context: &Context) -> Result<Exit> {
+    let nobody = Sources {
+        profile: Profile::Serve,
+        file: FileChoice::Nothing,
+        environment: Vec::new(),
+        flags: Vec::new(),
+        places: context.places.clone(),
+    };
+    let keys = reference::describe(&Config::load(&nobody)?);
+    context.output.print(&keys, || reference::page(&keys))?;
+    Ok(Exit::Success)
 }
 
 /// The JSON form.

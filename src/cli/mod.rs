@@ -17,9 +17,11 @@ use crate::api::client::Client;
 use crate::api::message::Question;
 use crate::config::{Config, FileChoice, Flag, Places, Profile, Sources};
 
+mod argument;
 mod cache;
 mod chain;
 mod config;
+mod count;
 mod demo;
 mod error;
 mod explain;

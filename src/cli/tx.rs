@@ -6,6 +6,7 @@ use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Amount, Psbt, Transaction};
 use clap::{Args, Subcommand};
 
+use super::count::count;
 use super::own::{KeyOptions, Shown, open, print_psbt, write_psbt};
 use super::{CliError, Context, Exit, Result};
 use crate::api::message::Question;
@@ -130,7 +131,7 @@ impl Sign {
         let complete = psbt::finish(&psbt).is_ok();
         let shown = Shown::new(&psbt.unsigned_tx, complete, added);
         context.output.show(&shown, |page| {
-            page.heading(format!("{added} signatures added"));
+            page.heading(format!("{} added", count(added as u64, "signature")));
             page.note(if complete {
                 "It is complete: send it with `bnsd tx send`."
             } else {

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use hickory_proto::rr::Name as DnsName;
 use serde::Serialize;
 
+use super::count::count;
 use super::name::read_zonefile;
 use super::output::Page;
 use super::own::{SendOptions, name, open, report, state_of};
@@ -341,8 +342,8 @@ impl Publish {
             checked.write(&mut page);
             page.say();
             let text = format!(
-                "{} problems: mend them, or insist with --with-problems. Nothing was sent.",
-                checked.problem_count
+                "{}: mend the file, or insist with --with-problems. Nothing was sent.",
+                count(checked.problem_count as u64, "problem")
             );
             return Err(CliError::No(text));
         }
@@ -404,10 +405,10 @@ fn missing(context: &Context) -> Result<Exit> {
     let reply = context.answer(StatusRequest::default())?;
     let missing = &reply.zonefiles.announced.missing;
     context.output.show(missing, |page| {
-        page.note(format!(
-            "{} missing",
-            reply.zonefiles.announced.missing_count
-        ));
+        page.note(match reply.zonefiles.announced.missing_count {
+            0 => "No zone file is missing.".to_owned(),
+            missing => format!("{} missing", count(missing, "zone file")),
+        });
         for file in missing {
             page.row([file.hash.to_string(), file.name.to_string()]);
         }

@@ -1,7 +1,7 @@
-//! The table of all keys, with the variable and the shape of each.
+//! The table of all keys, with the variable, the shape and the meaning of each.
 //!
 //! A new key is a row here, a field in `options.rs`, its built-in value in `settle.rs`, and where its values are of a
-//! new type a parser in `value.rs`.
+//! new type a parser in `value.rs`. `bnsd config show --reference` prints this table.
 
 /// The shape of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,24 @@ pub struct Key {
     pub name: &'static str,
     /// The shape of its value.
     pub shape: Shape,
+    /// What it does, in one sentence, with the unit of numbers and the possible texts.
+    pub meaning: &'static str,
+}
+
+impl Shape {
+    /// What kind of value is written, in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Number => "whole number",
+            Self::Switch => "true or false",
+            Self::Path => "path",
+            Self::List => "list of texts",
+            Self::PathList => "list of paths",
+            Self::Map => "section of texts",
+            Self::ListMap => "section of lists",
+        }
+    }
 }
 
 impl Key {
@@ -41,53 +59,225 @@ impl Key {
             name => format!("BNSD_{}", name.replace(['.', '-'], "_").to_uppercase()),
         }
     }
+
+    /// The flag that sets it, if there is one.
+    pub fn flag(&self) -> Option<&'static str> {
+        match self.name {
+            "data-dir" => Some("--data-dir"),
+            "control-socket" => Some("--control-socket"),
+            "listen" => Some("--listen"),
+            "dns.upstreams" => Some("--upstream"),
+            "log.level" => Some("--log"),
+            _ => None,
+        }
+    }
 }
 
-const fn key(name: &'static str, shape: Shape) -> Key {
-    Key { name, shape }
+const fn key(name: &'static str, shape: Shape, meaning: &'static str) -> Key {
+    Key {
+        name,
+        shape,
+        meaning,
+    }
 }
 
 /// Every key that there is, in the order in which they are shown.
 pub const KEYS: &[Key] = &[
-    key("data-dir", Shape::Path),
-    key("control-socket", Shape::Path),
-    key("listen", Shape::List),
-    key("chain.source", Shape::Text),
-    key("chain.network", Shape::Text),
-    key("chain.confirmations", Shape::Number),
-    key("chain.first-block", Shape::Number),
-    key("chain.undo-depth", Shape::Number),
-    key("chain.rpc-address", Shape::Text),
-    key("chain.rpc-cookie", Shape::Path),
-    key("chain.rpc-user", Shape::Text),
-    key("chain.rpc-password-file", Shape::Path),
-    key("chain.blocks-dir", Shape::Path),
-    key("dns.upstreams", Shape::List),
-    key("dns.routes", Shape::ListMap),
-    key("dns.bootstrap", Shape::List),
-    key("dns.ca-file", Shape::Path),
-    key("dns.trust-ad", Shape::Switch),
-    key("dns.validate", Shape::Switch),
-    key("dns.trust-anchor", Shape::Path),
-    key("dns.cache-size", Shape::Number),
-    key("dns.keep-cache", Shape::Switch),
-    key("dns.stale-max", Shape::Number),
-    key("dns.hosts", Shape::Switch),
-    key("dns.max-ttl", Shape::Number),
-    key("dns.max-lag", Shape::Number),
-    key("dns.allow-private", Shape::List),
-    key("dns.ad-for-bns", Shape::Switch),
-    key("dns.access", Shape::List),
-    key("dns.rate-limit", Shape::Number),
-    key("dns.tls.listen", Shape::List),
-    key("dns.tls.certificate", Shape::Path),
-    key("dns.tls.key", Shape::Path),
-    key("dns.https.listen", Shape::List),
-    key("dns.https.hosts", Shape::List),
-    key("namespaces", Shape::Map),
-    key("zonefiles.folders", Shape::PathList),
-    key("log.level", Shape::Text),
-    key("log.queries", Shape::Switch),
+    key(
+        "data-dir",
+        Shape::Path,
+        "Directory of the database, the archive of zone files and everything else that the daemon keeps.",
+    ),
+    key(
+        "control-socket",
+        Shape::Path,
+        "Unix socket on which the daemon is asked, mode 0600.",
+    ),
+    key(
+        "listen",
+        Shape::List,
+        "Addresses on which DNS is served over UDP and TCP, each with its port.",
+    ),
+    key(
+        "chain.source",
+        Shape::Text,
+        "Where blocks come from: none, bitcoind (RPC of a node), blockfiles (its block files) or dev (the embedded chain).",
+    ),
+    key(
+        "chain.network",
+        Shape::Text,
+        "Whose rules and constants apply: mainnet, regtest or dev.",
+    ),
+    key(
+        "chain.confirmations",
+        Shape::Number,
+        "How many blocks have to be on top of a block before it is indexed.",
+    ),
+    key(
+        "chain.first-block",
+        Shape::Number,
+        "First height that is looked at for operations.",
+    ),
+    key(
+        "chain.undo-depth",
+        Shape::Number,
+        "How many blocks can be undone when the chain reorganises; each costs space in the database.",
+    ),
+    key(
+        "chain.rpc-address",
+        Shape::Text,
+        "HOST:PORT of the node's RPC interface.",
+    ),
+    key(
+        "chain.rpc-cookie",
+        Shape::Path,
+        "The node's cookie file, tried before user and password.",
+    ),
+    key(
+        "chain.rpc-user",
+        Shape::Text,
+        "User of the node's RPC interface where the cookie is refused.",
+    ),
+    key(
+        "chain.rpc-password-file",
+        Shape::Path,
+        "File with that user's password, for nobody else to read.",
+    ),
+    key(
+        "chain.blocks-dir",
+        Shape::Path,
+        "Directory of the node's block files, for the source blockfiles.",
+    ),
+    key(
+        "dns.upstreams",
+        Shape::List,
+        "Who answers for all other names: ADDRESS[:PORT], tls://NAME@ADDRESS or https://NAME/PATH; all plain or all encrypted.",
+    ),
+    key(
+        "dns.routes",
+        Shape::ListMap,
+        "Other upstreams for a domain and all below it, whose private addresses are passed on.",
+    ),
+    key(
+        "dns.bootstrap",
+        Shape::List,
+        "Plain resolvers that know the addresses of upstreams given by name.",
+    ),
+    key(
+        "dns.ca-file",
+        Shape::Path,
+        "PEM file of authorities that encrypted upstreams may be vouched for by, besides the system's.",
+    ),
+    key(
+        "dns.trust-ad",
+        Shape::Switch,
+        "Whether encrypted upstreams are believed when they call an answer validated.",
+    ),
+    key(
+        "dns.validate",
+        Shape::Switch,
+        "Whether answers of upstreams are validated here, with DNSSEC.",
+    ),
+    key(
+        "dns.trust-anchor",
+        Shape::Path,
+        "File of DNSKEY records to validate with.",
+    ),
+    key(
+        "dns.cache-size",
+        Shape::Number,
+        "Memory for answers of upstreams, in MiB.",
+    ),
+    key(
+        "dns.keep-cache",
+        Shape::Switch,
+        "Whether these answers are kept in a file over a restart, mode 0600.",
+    ),
+    key(
+        "dns.stale-max",
+        Shape::Number,
+        "For how many seconds after their time answers still serve while upstreams fail; 0 for never.",
+    ),
+    key(
+        "dns.hosts",
+        Shape::Switch,
+        "Whether names of /etc/hosts are answered from there.",
+    ),
+    key(
+        "dns.max-ttl",
+        Shape::Number,
+        "Upper bound for the TTL of records from zone files, in seconds.",
+    ),
+    key(
+        "dns.max-lag",
+        Shape::Number,
+        "By how many seconds the index may be behind before names of the chain are refused instead of answered.",
+    ),
+    key(
+        "dns.allow-private",
+        Shape::List,
+        "Domains that may have private addresses, from zone files and from upstreams.",
+    ),
+    key(
+        "dns.ad-for-bns",
+        Shape::Switch,
+        "Whether AD is set on answers from the chain, for clients that set AD or DO.",
+    ),
+    key(
+        "dns.access",
+        Shape::List,
+        "Who may ask beside this machine: addresses or networks like 192.168.1.0/24.",
+    ),
+    key(
+        "dns.rate-limit",
+        Shape::Number,
+        "Queries per second from each source beyond this machine.",
+    ),
+    key(
+        "dns.tls.listen",
+        Shape::List,
+        "Addresses on which DNS over TLS is served, each with its port.",
+    ),
+    key(
+        "dns.tls.certificate",
+        Shape::Path,
+        "PEM file with the certificate chain of DNS over TLS and HTTPS; needs dns.tls.key.",
+    ),
+    key(
+        "dns.tls.key",
+        Shape::Path,
+        "PEM file with the private key of that certificate.",
+    ),
+    key(
+        "dns.https.listen",
+        Shape::List,
+        "Addresses on which DNS over HTTPS is served, each with its port.",
+    ),
+    key(
+        "dns.https.hosts",
+        Shape::List,
+        "Names by which DNS over HTTPS may be called.",
+    ),
+    key(
+        "namespaces",
+        Shape::Map,
+        "Who answers for a namespace that may also be a top-level domain: exact, only, legacy-first or off.",
+    ),
+    key(
+        "zonefiles.folders",
+        Shape::PathList,
+        "Directories in which a file is served as soon as the chain announces its hash.",
+    ),
+    key(
+        "log.level",
+        Shape::Text,
+        "How much is logged: off, error, warn, info, debug or trace.",
+    ),
+    key(
+        "log.queries",
+        Shape::Switch,
+        "Whether queries are logged, names included.",
+    ),
 ];
 
 /// Variables that the command line reads itself.

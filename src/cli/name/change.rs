@@ -39,8 +39,11 @@ pub struct Transfer {
     /// The name.
     name: String,
     /// Address of the new owner.
-    #[arg(long, value_name = "ADDRESS")]
-    to: String,
+    #[arg(value_name = "ADDRESS", required_unless_present = "to")]
+    address: Option<String>,
+    /// Address of the new owner, in place of the second argument
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "address")]
+    to: Option<String>,
     /// Let the new owner start without a zone file
     #[arg(long)]
     drop_zonefile: bool,
@@ -121,10 +124,11 @@ impl Change {
 impl Transfer {
     /// Transfers the name and waits.
     pub fn run(self, context: &Context) -> Result<Exit> {
+        let to = self.address.or(self.to).unwrap_or_default();
         carry_out(context, &self.options, |wallet| {
             Ok(Wish::Transfer {
                 name: name(&self.name)?,
-                to: wallet.address(&self.to)?,
+                to: wallet.address(&to)?,
                 zonefile: match self.drop_zonefile {
                     true => OnTransfer::ClearZonefile,
                     false => OnTransfer::KeepZonefile,

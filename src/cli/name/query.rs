@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::api::names::NamesRequest;
+use crate::cli::argument::fold;
+use crate::cli::count::count;
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, name, open, state_of};
 use crate::cli::term::{free_from, next_end, write_price, write_term};
@@ -117,6 +119,10 @@ impl One {
         let reply = self.ask(context)?;
         let history = &reply.registration.history;
         context.output.show(history, |page| {
+            if history.is_empty() {
+                page.note(format!("Nothing has happened to {} yet.", reply.name));
+                return;
+            }
             page.heading(reply.name.as_str());
             for event in history {
                 let zonefile = event.zonefile_hash.map(|hash| hash.to_string());
@@ -176,8 +182,8 @@ fn owners(context: &Context, keys: &KeyOptions, named: Vec<String>) -> Result<Ve
     Ok(addresses.map(|address| wallet.text(address)).collect())
 }
 
-/// Prints the names that a request finds, whatever the number of replies.
-fn list(context: &Context, mut request: NamesRequest) -> Result<Exit> {
+/// Prints the names that a request finds, whatever the number of replies; `none` says that it finds none.
+fn list(context: &Context, mut request: NamesRequest, none: &str) -> Result<Exit> {
     let mut names: Vec<ListedName> = Vec::new();
     loop {
         let reply = context.answer(request.clone())?;
@@ -189,7 +195,7 @@ fn list(context: &Context, mut request: NamesRequest) -> Result<Exit> {
     }
     context.output.show(&names, |page| {
         if names.is_empty() {
-            page.note("none");
+            page.note(none);
         }
         for name in &names {
             page.row([
@@ -205,6 +211,11 @@ fn list(context: &Context, mut request: NamesRequest) -> Result<Exit> {
 impl List {
     /// Prints the list.
     pub fn run(self, context: &Context) -> Result<Exit> {
+        let none = match (self.all, self.owner.is_empty()) {
+            (true, _) => "There is no name yet.",
+            (_, true) => "The keys here own no name.",
+            (_, false) => "This address owns no name.",
+        };
         let owners = match self.all {
             true => Vec::new(),
             false => owners(context, &self.keys, self.owner)?,
@@ -213,7 +224,7 @@ impl List {
             owners,
             ..NamesRequest::default()
         };
-        list(context, request)
+        list(context, request, none)
     }
 }
 
@@ -225,7 +236,11 @@ impl Expiring {
             expiring_within: Some(self.within),
             after: None,
         };
-        list(context, request)
+        let none = format!(
+            "No name ends within {}.",
+            count(self.within.into(), "block")
+        );
+        list(context, request, &none)
     }
 }
 
@@ -233,7 +248,8 @@ impl Pending {
     /// Prints the list, or gives something up.
     pub fn run(self, context: &Context) -> Result<Exit> {
         let journal = open(context, &self.keys)?.journal;
-        if let Some(subject) = &self.forget {
+        if let Some(subject) = self.forget.as_deref().map(fold) {
+            let subject = subject.as_str();
             let _held = journal.hold(subject)?;
             journal.remove(subject)?;
         }

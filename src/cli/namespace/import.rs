@@ -6,6 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::wanted;
+use crate::cli::count::count;
 use crate::cli::own::{SendOptions, namespace, open};
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Wallet;
@@ -49,7 +50,7 @@ impl Import {
         let total = names.len();
         let reply = serde_json::json!({"imported": total});
         context.output.show(&reply, |page| {
-            page.heading(format!("{total} names are in {id}"));
+            page.heading(format!("{id} has {}", count(total as u64, "name")));
         })
     }
 }
@@ -66,7 +67,10 @@ fn preview(context: &Context, wallet: &Wallet<'_>, names: &[ImportedName]) -> Re
     });
     let reply = serde_json::json!({ "to_import": rows.collect::<Vec<_>>() });
     context.output.show(&reply, |page| {
-        page.heading(format!("{} names would be imported", left.len()));
+        page.heading(format!(
+            "{} would be imported",
+            count(left.len() as u64, "name")
+        ));
         for wanted in &left {
             let owner = wallet.text(wanted.owner);
             page.row([wanted.name.to_string(), owner, wanted.hash.to_string()]);

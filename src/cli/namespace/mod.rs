@@ -105,6 +105,9 @@ impl One {
 fn list(context: &Context) -> Result<Exit> {
     let reply = context.answer(NamespacesRequest {})?;
     context.output.show(&reply.namespaces, |page| {
+        if reply.namespaces.is_empty() {
+            page.note("No namespace is revealed yet.");
+        }
         for namespace in &reply.namespaces {
             let revealer = namespace.revealer.clone().unwrap_or_default();
             page.row([

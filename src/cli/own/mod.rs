@@ -15,11 +15,12 @@ use serde::Serialize;
 pub use options::{KeyOptions, SendOptions};
 pub use show::{Shown, print_psbt, write_psbt};
 
+pub use super::argument::{name, namespace};
 use super::{CliError, Context, Exit, Result, log};
 use crate::api::ask::{Ask as _, Asking};
 use crate::api::names::NameRequest;
 use crate::api::owner::ChainRequest;
-use crate::bns::{Name, NamespaceId};
+use crate::bns::Name;
 use crate::config::Network;
 use crate::names::NameDetails;
 use crate::wallet::journal::Journal;
@@ -80,18 +81,6 @@ fn vault(keys: &KeyOptions, is_mainnet: bool) -> Result<Vault> {
         NetworkKind::Test
     };
     Ok(Vault::new(keys.directory()?, network))
-}
-
-/// A name as an argument.
-pub fn name(text: &str) -> Result<Name> {
-    let name: Result<Name, _> = text.parse();
-    name.map_err(|error| CliError::Usage(format!("{text:?} is no name: {error}")))
-}
-
-/// A namespace as an argument.
-pub fn namespace(text: &str) -> Result<NamespaceId> {
-    let id: Result<NamespaceId, _> = text.parse();
-    id.map_err(|error| CliError::Usage(format!("{text:?} is no namespace: {error}")))
 }
 
 /// How a name stands; needs no keys.
