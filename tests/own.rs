@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::person::{Person, World};
 
+mod dates;
 mod keys;
 mod kills;
 mod psbt;
@@ -97,7 +98,7 @@ fn a_whole_life_with_a_name() {
     let last = world.name("me.id")["last_resolves"].as_u64().unwrap();
     bob.cannot(
         &["name", "update", "me.id", "--zonefile", &zone],
-        &format!("Renew it first: `bnsd name renew`. It would pass from block {last} on."),
+        &format!("Renew it first: `bnsd name renew`. It would pass from block {last} (about "),
     );
     bob.does(&["name", "renew", "me.id"]);
     assert_eq!(world.name("me.id")["state"], "registered");
@@ -141,7 +142,7 @@ fn a_thousand_names_are_imported_and_a_stopped_import_goes_on() {
     registry.does(&["namespace", "preorder", "town"]);
     let revealed = registry.tries(&["namespace", "reveal", "town", "--coeff", "4"]);
     assert!(
-        revealed.stderr.contains("prices in satoshi"),
+        revealed.stderr.contains("0.00000040 BTC (40 satoshi)"),
         "{revealed:?}"
     );
     let owner = registry.address();

@@ -4,9 +4,10 @@ use clap::Args;
 
 use super::lookup::write_answer;
 use super::output::Page;
-use super::term::write_term;
+use super::term::{write_past, write_term};
 use super::{Context, Exit, Result};
 use crate::api::explain::{ExplainReply, ExplainRequest, NameStatus, Side, ZonefileSource};
+use crate::wallet::words;
 
 /// Arguments of `bnsd explain`.
 #[derive(Debug, Args)]
@@ -76,13 +77,15 @@ fn write_name(reply: &ExplainReply, page: &mut Page) {
     page.entry_if("status", reply.provenance.status.map(status_text));
     page.entry_if("owner", known.owner.as_ref());
     page.entry_if("last operation", known.operation.as_ref());
-    page.entry_if("at height", known.height);
+    write_past(page, "at height", known.height, known.time.as_ref());
     page.entry_if("transaction", known.txid.as_ref());
     page.entry_if("vtxindex", known.vtxindex);
     page.entry_if("confirmations", reply.provenance.confirmations);
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
-    page.entry_if("registered at", known.first_registered);
-    page.entry_if("renewed at", known.last_renewed);
+    let time = known.first_registered_time.as_ref();
+    write_past(page, "registered at", known.first_registered, time);
+    let time = known.last_renewed_time.as_ref();
+    write_past(page, "renewed at", known.last_renewed, time);
     write_term(&known.term, page);
 }
 
@@ -128,7 +131,10 @@ fn write_history(reply: &ExplainReply, page: &mut Page) {
     page.heading("history");
     for entry in history {
         page.row([
-            format!("  {}", entry.height),
+            format!(
+                "  {}",
+                words::block_there(entry.height, entry.time.as_deref())
+            ),
             entry.vtxindex.to_string(),
             entry.operation.clone(),
             entry.txid.to_string(),
@@ -171,6 +177,7 @@ mod tests {
                 registration: Registration {
                     history: vec![NameEvent {
                         height: 7,
+                        time: None,
                         vtxindex: 1,
                         txid: Txid::all_zeros(),
                         operation: "NAME_REVOKE".to_owned(),

@@ -7,6 +7,8 @@ use clap::Args;
 use super::output::{Page, Reader};
 use super::{Context, Exit, Result};
 use crate::api::status::{StatusReply, StatusRequest, ZonefilesStatus};
+use crate::names::expected;
+use crate::wallet::words;
 
 /// Arguments of `bnsd status`.
 #[derive(Debug, Args)]
@@ -72,10 +74,16 @@ fn write_chain(reply: &StatusReply, page: &mut Page) {
 }
 
 fn height(reply: &StatusReply) -> String {
-    match (reply.height, reply.best_height) {
-        (None, _) => "none yet".to_owned(),
-        (Some(height), Some(best)) if best > height => format!("{height} of {best}"),
-        (Some(height), _) => height.to_string(),
+    let Some(height) = reply.height else {
+        return "none yet".to_owned();
+    };
+    let time = reply
+        .block_time
+        .map(|time| expected(height, (height, time)));
+    let block = words::block_there(height, time.as_deref());
+    match reply.best_height {
+        Some(best) if best > height => format!("{block} of {best}"),
+        _ => block,
     }
 }
 

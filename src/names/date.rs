@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// Seconds from one block to the next, as Bitcoin aims at.
 const BLOCK_SECONDS: i64 = 600;
 
-/// The end of a name: four heights, each with the date at which that block is expected (RFC 3339), or was there. `null`
+/// The end of a name: four heights, each with the date at which that block is expected (RFC 3339), or its own time. `null`
 /// is a height that never comes: the name has no end, its namespace is not open, or it is revoked, which leaves `free_from`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatedTerm {
@@ -24,6 +24,9 @@ pub struct DatedTerm {
     pub renewal_deadline_estimated: Option<String>,
     /// That of the first block in which somebody else can register it.
     pub free_from_estimated: Option<String>,
+    /// Dates of this block and later ones are estimates; earlier ones are the times of their blocks.
+    #[serde(default)]
+    pub estimated_from: Option<u32>,
 }
 
 impl Names {
@@ -35,11 +38,18 @@ impl Names {
             last_resolves_estimated: self.date(heights.last_resolves)?,
             renewal_deadline_estimated: self.date(heights.renewal_deadline)?,
             free_from_estimated: self.date(heights.free_from)?,
+            estimated_from: self.snapshot.tip().map(|tip| tip.height.saturating_add(1)),
         })
     }
 
-    /// When the block at a height comes, or came; `None` before the first block.
-    fn date(&self, height: Option<u32>) -> Result<Option<String>, StoreError> {
+    /// The time of the block at a height (RFC 3339); `None` if it is not indexed.
+    pub fn time(&self, height: u32) -> Result<Option<String>, StoreError> {
+        let indexed = self.snapshot.block(height)?;
+        Ok(indexed.map(|block| rfc3339(block.time.into())))
+    }
+
+    /// When the block at a height comes, or came (RFC 3339); `None` before the first block.
+    pub fn date(&self, height: Option<u32>) -> Result<Option<String>, StoreError> {
         let (Some(height), Some(tip)) = (height, self.snapshot.tip()) else {
             return Ok(None);
         };
@@ -48,8 +58,13 @@ impl Names {
             false => None,
         };
         let known = indexed.unwrap_or(tip);
-        Ok(Some(rfc3339(estimate(height, (known.height, known.time)))))
+        Ok(Some(expected(height, (known.height, known.time))))
     }
+}
+
+/// When the block at `height` comes (RFC 3339), from the height and time of a block that is there.
+pub fn expected(height: u32, known: (u32, u32)) -> String {
+    rfc3339(estimate(height, known))
 }
 
 /// When the block at `height` comes, in seconds since 1970, from the height and time of a block that is there. Ten minutes a

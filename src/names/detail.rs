@@ -8,12 +8,16 @@ use super::price::Price;
 use super::state::{NameState, NamespaceState};
 use super::view::{Names, NamesError};
 use crate::bns::address::Address;
+use crate::bns::life;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::price::PriceFunction;
 use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
 use crate::bns::view::View as _;
 use crate::hash::ZonefileHash;
 use crate::store::{HistoryEntry, StoreError};
+
+/// A lifetime on the chain that never ends (wf §6).
+const FOR_EVER: u32 = u32::MAX;
 
 /// A name in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +59,9 @@ pub struct Wanted {
 pub struct Registration {
     /// Height of the last operation on the name.
     pub height: Option<u32>,
+    /// Time of that block (RFC 3339).
+    #[serde(default)]
+    pub time: Option<String>,
     /// Its place in the block.
     pub vtxindex: Option<u32>,
     /// Its transaction.
@@ -67,8 +74,14 @@ pub struct Registration {
     pub zonefile_hash: Option<ZonefileHash>,
     /// Height at which this life of the name began.
     pub first_registered: Option<u32>,
+    /// Time of that block (RFC 3339).
+    #[serde(default)]
+    pub first_registered_time: Option<String>,
     /// Height of the last registration or renewal.
     pub last_renewed: Option<u32>,
+    /// Time of that block (RFC 3339).
+    #[serde(default)]
+    pub last_renewed_time: Option<String>,
     /// The end of this life.
     #[serde(flatten)]
     pub term: DatedTerm,
@@ -81,6 +94,9 @@ pub struct Registration {
 pub struct NameEvent {
     /// Its height.
     pub height: u32,
+    /// Time of its block (RFC 3339).
+    #[serde(default)]
+    pub time: Option<String>,
     /// Its place in the block.
     pub vtxindex: u32,
     /// Its transaction.
@@ -126,6 +142,12 @@ pub struct NamespaceDetails {
     pub version: Option<u16>,
     /// Blocks that a name lives, before the epoch's multiplier; 4294967295 for ever.
     pub lifetime: Option<u32>,
+    /// Blocks that a name lives by the rules of the epoch in force; `null` for ever, or before the reveal.
+    #[serde(default)]
+    pub lifetime_in_force: Option<u64>,
+    /// Blocks after that in which the owner can still renew it, by the same rules.
+    #[serde(default)]
+    pub grace_period: Option<u32>,
     /// Its price function.
     pub prices: Option<PriceFunction>,
     /// Who paid for it.
@@ -134,10 +156,19 @@ pub struct NamespaceDetails {
     pub revealer: Option<String>,
     /// Height of the reveal.
     pub reveal_block: Option<u32>,
+    /// Time of that block (RFC 3339).
+    #[serde(default)]
+    pub reveal_time: Option<String>,
     /// Height of the opening.
     pub ready_block: Option<u32>,
+    /// Time of that block (RFC 3339).
+    #[serde(default)]
+    pub ready_time: Option<String>,
     /// First height at which a reveal that was not followed by the opening has lapsed.
     pub lapses_at: Option<u32>,
+    /// The date at which that block is expected (RFC 3339), or its own time.
+    #[serde(default)]
+    pub lapses_at_estimated: Option<String>,
 }
 
 impl Names {
@@ -146,22 +177,28 @@ impl Names {
         let Some(entry) = self.entry(name)? else {
             return Ok(Registration::default());
         };
-        let history = self.snapshot.name_history(name)?.into_iter();
+        let history = self.snapshot.name_history(name)?;
         let term = self.state(&entry.record)?.1;
         let (first_registered, last_renewed) =
             (entry.record.first_registered, entry.record.last_renewed);
-        let last = self.event(&entry);
+        let last = self.event(&entry)?;
         Ok(Registration {
             height: Some(last.height),
+            time: last.time,
             vtxindex: Some(last.vtxindex),
             txid: Some(last.txid),
             operation: Some(last.operation),
             owner: last.owner,
             zonefile_hash: last.zonefile_hash,
             first_registered: Some(first_registered),
+            first_registered_time: self.time(first_registered)?,
             last_renewed: Some(last_renewed),
+            last_renewed_time: self.time(last_renewed)?,
             term: self.dated(term)?,
-            history: history.map(|entry| self.event(&entry)).collect(),
+            history: history
+                .iter()
+                .map(|entry| self.event(entry))
+                .collect::<Result<_, _>>()?,
         })
     }
 
@@ -233,17 +270,22 @@ impl Names {
     pub fn namespaces(&self) -> Result<Vec<NamespaceDetails>, StoreError> {
         let rows = self.snapshot.namespaces()?;
         let details = |row: &NamespaceRecord| self.details(row.namespace_id.clone(), Some(row));
-        Ok(rows.iter().map(details).collect())
+        rows.iter().map(details).collect()
     }
 
     /// All about a namespace.
     pub fn namespace_details(&self, id: NamespaceId) -> Result<NamespaceDetails, StoreError> {
         let row = self.namespace_entry(&id)?;
-        Ok(self.details(id, row.as_ref().map(|entry| &entry.record)))
+        self.details(id, row.as_ref().map(|entry| &entry.record))
     }
 
-    fn details(&self, id: NamespaceId, row: Option<&NamespaceRecord>) -> NamespaceDetails {
+    fn details(
+        &self,
+        id: NamespaceId,
+        row: Option<&NamespaceRecord>,
+    ) -> Result<NamespaceDetails, StoreError> {
         let (params, height) = (&self.params, self.next().saturating_sub(1));
+        let epoch = params.epoch(self.next());
         let state = row.map(|row| NamespaceState::of(params, row, height));
         let ready = row.filter(|_| state == Some(NamespaceState::Ready));
         let unready = row.filter(|_| ready.is_none());
@@ -251,30 +293,40 @@ impl Names {
             row.reveal_block
                 .saturating_add(params.namespace_reveal_expire)
         };
-        NamespaceDetails {
+        let (reveal_block, lapses_at) = (row.map(|row| row.reveal_block), unready.map(lapse));
+        let ready_block = ready.map(|row| row.ready_block);
+        let time = |height: Option<u32>| height.map_or(Ok(None), |height| self.time(height));
+        let ends = row.filter(|row| row.lifetime != FOR_EVER);
+        Ok(NamespaceDetails {
             price: self.namespace_price(&id),
             id,
             state: state.unwrap_or_default(),
             version: row.map(|row| row.version),
             lifetime: row.map(|row| row.lifetime),
+            lifetime_in_force: ends.map(|row| life::lifetime(row, epoch)),
+            grace_period: ends.map(|_| epoch.namespace_lifetime_grace_period),
             prices: row.map(|row| row.price),
             payer: row.map(|row| row.address.encode(params.addresses)),
             revealer: row.map(|row| row.recipient_address.encode(params.addresses)),
-            reveal_block: row.map(|row| row.reveal_block),
-            ready_block: ready.map(|row| row.ready_block),
-            lapses_at: unready.map(lapse),
-        }
+            reveal_block,
+            reveal_time: time(reveal_block)?,
+            ready_block,
+            ready_time: time(ready_block)?,
+            lapses_at,
+            lapses_at_estimated: self.date(lapses_at)?,
+        })
     }
 
-    fn event(&self, entry: &HistoryEntry<NameRecord>) -> NameEvent {
-        NameEvent {
+    fn event(&self, entry: &HistoryEntry<NameRecord>) -> Result<NameEvent, StoreError> {
+        Ok(NameEvent {
             height: entry.height,
+            time: self.time(entry.height)?,
             vtxindex: entry.vtxindex,
             txid: entry.record.txid,
             operation: operation(entry.record.op).to_owned(),
             owner: self.owner(&entry.record),
             zonefile_hash: entry.record.value_hash,
-        }
+        })
     }
 
     fn owner(&self, record: &NameRecord) -> Option<String> {

@@ -30,7 +30,7 @@ mod state;
 mod view;
 mod zone;
 
-pub use date::DatedTerm;
+pub use date::{DatedTerm, expected};
 pub use detail::{
     ListedName, NameDetails, NameEvent, NameList, NamespaceDetails, Registration, Wanted,
 };

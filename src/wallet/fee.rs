@@ -2,6 +2,8 @@
 
 use bitcoin::{Amount, FeeRate};
 
+use super::words::btc;
+
 /// When the node has no estimate, which is always so on an embedded chain.
 pub(crate) const FALLBACK: FeeRate = FeeRate::from_sat_per_vb_u32(5);
 /// No estimate is followed beyond this, unless somebody asks for more.
@@ -34,7 +36,7 @@ pub enum HighFee {
 /// A fee that nobody can want.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the fee of {fee} is more than a tenth of the {spent} that are spent: lower it with --fee-rate, pay from a larger coin, or insist with --allow-high-fee"
+    "the miner's fee of {} is more than a tenth of the {} that are spent: lower it with --fee-rate, pay from a larger coin, or insist with --allow-high-fee. Nothing was sent", btc(*.fee), btc(*.spent)
 )]
 pub struct TooHigh {
     /// The fee.

@@ -12,6 +12,7 @@
 //! - [`psbt`]: signatures for the inputs, also of transactions that travel.
 //! - [`node`]: who supplies coins and takes transactions; [`bitcoind`]: a Bitcoin Core node.
 //! - [`journal`]: what is under way, on disk before it is sent; [`hex`]: how bytes are written there.
+//! - [`words`]: amounts, blocks and spans as a person reads them.
 //! - [`registrar`]: names onto an embedded chain, for the demo and tests.
 //!
 //! The daemon never opens a key: commands that sign run in the process of the command. Nothing here prints, ends the
@@ -36,3 +37,4 @@ pub mod task;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod vault;
+pub mod words;

@@ -10,9 +10,10 @@ use crate::cli::argument::fold;
 use crate::cli::count::count;
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, name, open, state_of};
-use crate::cli::term::{free_from, next_end, write_price, write_term};
+use crate::cli::term::{free_from, in_bitcoin, next_end, write_past, write_price, write_term};
 use crate::cli::{CliError, Context, Exit, Result};
-use crate::names::{ListedName, NameDetails, NameState};
+use crate::names::{ListedName, NameDetails, NameState, expected};
+use crate::wallet::words;
 
 /// How often a watched name is looked at.
 const WATCH: Duration = Duration::from_secs(2);
@@ -126,8 +127,9 @@ impl One {
             page.heading(reply.name.as_str());
             for event in history {
                 let zonefile = event.zonefile_hash.map(|hash| hash.to_string());
+                let block = words::block_there(event.height, event.time.as_deref());
                 page.row([
-                    format!("  {}", event.height),
+                    format!("  {block}"),
                     event.operation.clone(),
                     event.owner.clone().unwrap_or_default(),
                     zonefile.unwrap_or("no zone file".to_owned()),
@@ -163,13 +165,14 @@ fn write(page: &mut Page, reply: &NameDetails) {
         page.entry("zone file", present);
     }
     page.entry_if("last operation", known.operation.as_ref());
-    page.entry_if("at height", known.height);
+    write_past(page, "at height", known.height, known.time.as_ref());
     page.entry_if("transaction", known.txid.as_ref());
-    page.entry_if("registered at", known.first_registered);
-    page.entry_if("renewed at", known.last_renewed);
+    let time = known.first_registered_time.as_ref();
+    write_past(page, "registered at", known.first_registered, time);
+    let time = known.last_renewed_time.as_ref();
+    write_past(page, "renewed at", known.last_renewed, time);
     write_term(&known.term, page);
-    let price = reply.price.as_ref().and_then(|price| price.satoshi);
-    page.entry_if("price", price.map(|satoshi| format!("{satoshi} satoshi")));
+    page.entry_if("price", reply.price.as_ref().and_then(in_bitcoin));
 }
 
 /// The addresses that were named, or those of all keys here.
@@ -247,13 +250,20 @@ impl Expiring {
 impl Pending {
     /// Prints the list, or gives something up.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let journal = open(context, &self.keys)?.journal;
+        let wallet = open(context, &self.keys)?;
+        let journal = &wallet.journal;
         if let Some(subject) = self.forget.as_deref().map(fold) {
             let subject = subject.as_str();
             let _held = journal.hold(subject)?;
             journal.remove(subject)?;
         }
         let tasks = journal.list()?;
+        let chain = wallet.state.chain()?;
+        let tip = chain.height.zip(chain.block_time);
+        let block = |height| {
+            let date = tip.map(|tip| expected(height, tip));
+            words::block_to_come(height, date.as_deref())
+        };
         context.output.show(&tasks, |page| {
             if tasks.is_empty() {
                 page.note("Nothing is under way.");
@@ -261,7 +271,7 @@ impl Pending {
             for task in &tasks {
                 page.heading(format!("{}: {}", task.subject, task.goal));
                 for step in &task.steps {
-                    let done = step.done.map(|height| format!("done at {height}"));
+                    let done = step.done.map(|height| format!("done at {}", block(height)));
                     let newest = step.attempts.last().into_iter();
                     let txids = newest.flat_map(|attempt| attempt.txids());
                     let txids: Vec<String> = txids.map(|txid| txid.to_string()).collect();

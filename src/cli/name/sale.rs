@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bitcoin::Psbt;
+use bitcoin::{Amount, Psbt};
 use clap::Args;
 
 use crate::cli::output::Page;
@@ -10,6 +10,7 @@ use crate::cli::own::{SendOptions, name, open, print_psbt, report, write_psbt};
 use crate::cli::tx::read_psbt;
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Outcome;
+use crate::wallet::words;
 
 /// Arguments of `bnsd name sell`.
 #[derive(Debug, Args)]
@@ -53,9 +54,13 @@ impl Sell {
             let path = self.target("the offer")?;
             let offer = wallet.offer(&name, buyer, price, &means)?;
             let lifetime = wallet.state.chain()?.consensus_hash_lifetime;
-            let heading = format!("{name} is offered for {price} satoshi");
+            let heading = format!(
+                "{name} is offered for {}",
+                words::btc(Amount::from_sat(price))
+            );
             let next = format!(
-                "buyer, who answers with `bnsd name buy … --psbt`. Nothing is signed yet; the offer holds for {lifetime} blocks."
+                "buyer, who answers with `bnsd name buy … --psbt`. Nothing is signed yet; the offer holds for {lifetime} blocks ({}).",
+                words::span(lifetime.into())
             );
             return give(context, path, &offer, &heading, &next);
         };
@@ -63,7 +68,7 @@ impl Sell {
         if self.options.dry_run {
             return print_psbt(context, &wallet, &sale);
         }
-        let heading = format!("{name} for {price} satoshi: signed");
+        let heading = format!("{name} for {}: signed", words::btc(Amount::from_sat(price)));
         let next =
             "buyer, who signs and sends it with `bnsd name buy`. The name is yours until then.";
         let path = self.target("the signed sale")?;
@@ -84,7 +89,10 @@ impl Buy {
         let sale = read_psbt(&self.sale)?;
         if let Some(path) = &self.options.psbt {
             let bid = wallet.bid(&name, price, sale, &means)?;
-            let heading = format!("{name} for {price} satoshi: paid into, not signed");
+            let heading = format!(
+                "{name} for {}: paid into, not signed",
+                words::btc(Amount::from_sat(price))
+            );
             let next = "seller, who signs it with `bnsd name sell --accept`. You sign last, with `bnsd name buy`.";
             return give(context, path, &bid, &heading, next);
         }

@@ -9,12 +9,13 @@ use clap::{Args, Subcommand};
 
 use super::output::Page;
 use super::own::{SendOptions, carry_out, namespace};
-use super::term::write_price;
+use super::term::{write_past, write_price};
 use super::{Context, Exit, Result};
 use crate::api::names::{NamespaceRequest, NamespacesRequest};
 use crate::names::{NamespaceDetails, NamespaceState};
 use crate::wallet::harden;
 use crate::wallet::task::Wish;
+use crate::wallet::words;
 
 /// Subcommands of `bnsd namespace`.
 #[derive(Debug, Subcommand)]
@@ -113,10 +114,21 @@ fn list(context: &Context) -> Result<Exit> {
             page.row([
                 namespace.id.to_string(),
                 state(namespace.state).to_owned(),
+                since(namespace),
                 revealer,
             ]);
         }
     })
+}
+
+/// The block of the opening, or of the reveal.
+fn since(namespace: &NamespaceDetails) -> String {
+    let block = |height, time: &Option<String>| words::block_there(height, time.as_deref());
+    match (namespace.ready_block, namespace.reveal_block) {
+        (Some(height), _) => format!("opened at {}", block(height, &namespace.ready_time)),
+        (None, Some(height)) => format!("revealed at {}", block(height, &namespace.reveal_time)),
+        (None, None) => String::new(),
+    }
 }
 
 fn state(state: NamespaceState) -> &'static str {
@@ -132,13 +144,42 @@ fn page(reply: &NamespaceDetails) -> Page {
     page.heading(reply.id.as_str());
     page.entry("state", state(reply.state));
     page.entry_if("version", reply.version);
-    page.entry_if("lifetime", reply.lifetime);
+    write_lifetime(reply, &mut page);
     page.entry_if("payer", reply.payer.as_ref());
     page.entry_if("revealer", reply.revealer.as_ref());
-    page.entry_if("revealed at", reply.reveal_block);
-    page.entry_if("opened at", reply.ready_block);
-    page.entry_if("lapses at", reply.lapses_at);
+    let (revealed, opened) = (reply.reveal_time.as_ref(), reply.ready_time.as_ref());
+    write_past(&mut page, "revealed at", reply.reveal_block, revealed);
+    write_past(&mut page, "opened at", reply.ready_block, opened);
+    let lapse = reply.lapses_at_estimated.as_deref();
+    let lapse = |height| words::block_to_come(height, lapse);
+    page.entry_if("lapses at", reply.lapses_at.map(lapse));
     page
+}
+
+/// How long names really live, and what the chain says of it: a number that the epoch in force multiplies.
+fn write_lifetime(reply: &NamespaceDetails, page: &mut Page) {
+    let Some(on_chain) = reply.lifetime else {
+        return;
+    };
+    let (Some(blocks), Some(grace)) = (reply.lifetime_in_force, reply.grace_period) else {
+        page.entry("names live", "for ever");
+        return;
+    };
+    let lasting = |blocks: u64| {
+        format!(
+            "{} blocks ({})",
+            words::grouped(blocks),
+            words::span(blocks)
+        )
+    };
+    page.entry("names live", &lasting(blocks));
+    page.entry("grace period", &lasting(grace.into()));
+    let factor = blocks.checked_div(on_chain.into()).unwrap_or(1);
+    let on_chain = words::grouped(on_chain.into());
+    page.entry(
+        "lifetime on chain",
+        &format!("{on_chain} blocks, times {factor} by the rules in force"),
+    );
 }
 
 impl Preorder {

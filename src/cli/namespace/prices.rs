@@ -1,9 +1,12 @@
 //! What names in a namespace cost, shown by examples.
 
+use bitcoin::Amount;
+
 use crate::api::names::PricesRequest;
 use crate::bns::price::PriceFunction;
 use crate::cli::output::Page;
 use crate::cli::{Context, Result};
+use crate::wallet::words;
 
 /// Labels of every length that matters, and with every discount.
 const EXAMPLES: [&str; 9] = [
@@ -31,9 +34,13 @@ pub(super) fn write(
         labels: EXAMPLES.map(str::to_owned).to_vec(),
     };
     let reply = context.answer(request)?;
-    page.heading(format!("prices in {}, as of the next block", reply.unit));
+    let written = |price: u64| match reply.unit.as_str() {
+        "satoshi" => words::btc(Amount::from_sat(price)),
+        unit => format!("{price} {unit}"),
+    };
+    page.heading("prices of names, as of the next block");
     for (label, price) in EXAMPLES.iter().zip(&reply.prices) {
-        let price = price.map_or("beyond all money".to_owned(), |price| price.to_string());
+        let price = price.map_or("beyond all money".to_owned(), written);
         page.entry(label, &price);
     }
     Ok(())

@@ -16,6 +16,7 @@ pub use options::{KeyOptions, SendOptions};
 pub use show::{Shown, print_psbt, write_psbt};
 
 pub use super::argument::{name, namespace};
+use super::term::write_past;
 use super::{CliError, Context, Exit, Result, log};
 use crate::api::ask::{Ask as _, Asking};
 use crate::api::names::NameRequest;
@@ -145,7 +146,8 @@ fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<
     context.output.show(&effect, |page| {
         let accepted = &effect.accepted;
         page.heading(format!("{} of {name} is accepted", accepted.operation));
-        page.entry("height", &accepted.height);
+        let time = accepted.time.as_ref();
+        write_past(page, "height", Some(accepted.height), time);
         page.entry("transaction", &accepted.txid);
         page.entry_if("consensus hash", accepted.consensus_hash);
         page.entry_if("try", effect.dig.as_ref());

@@ -13,7 +13,7 @@ use crate::virtualchain::scan;
 use crate::wallet::task::Wallet;
 use crate::wallet::task::draft::Draft;
 use crate::wallet::task::state::Judgement;
-use crate::wallet::{coins, psbt};
+use crate::wallet::{coins, psbt, words};
 
 /// What `--dry-run` and `--psbt` print as JSON. Amounts are satoshi.
 #[derive(Debug, Serialize)]
@@ -51,11 +51,10 @@ pub fn print_draft(
     let unsigned = &draft.unsigned;
     context.output.show(&reply(wallet, draft, judgement), |page| {
         let operation = judgement.verdicts.first();
+        let date = operation.and_then(|verdict| verdict.height_estimated.as_deref());
+        let block = words::block_to_come(judgement.height, date);
         let operation = operation.map_or("payment", |verdict| verdict.operation.as_str());
-        page.heading(format!(
-            "{operation}, accepted if it is in block {}",
-            judgement.height
-        ));
+        page.heading(format!("{operation}, accepted if it is in block {block}"));
         write_transaction(page, wallet, &unsigned.transaction, &unsigned.prevouts);
         if let Some(path) = written_to {
             page.note(format!("written to {}: sign it with `bnsd tx sign` or another signer, send it with `bnsd tx send`, then run this command again", path.display()));
@@ -104,16 +103,20 @@ fn write_transaction(
 ) {
     page.entry_if("payload", payload(wallet, transaction));
     for (input, prevout) in transaction.input.iter().zip(spent) {
-        let from = format!("{} from {}", prevout.value, who(wallet, prevout));
+        let from = format!(
+            "{} from {}",
+            words::btc(prevout.value),
+            who(wallet, prevout)
+        );
         page.entry("input", &format!("{} {from}", input.previous_output));
     }
     let outputs = transaction.output.iter();
     for output in outputs.filter(|output| !output.script_pubkey.is_op_return()) {
-        let to = format!("{} to {}", output.value, who(wallet, output));
+        let to = format!("{} to {}", words::btc(output.value), who(wallet, output));
         page.entry("output", &to);
     }
     let fee = coins::fee(spent, &transaction.output);
-    page.entry_if("fee", fee.map(|fee| format!("{} satoshi", fee.to_sat())));
+    page.entry_if("fee", fee.map(words::btc));
 }
 
 fn who(wallet: &Wallet<'_>, output: &TxOut) -> String {

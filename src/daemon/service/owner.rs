@@ -16,6 +16,7 @@ use crate::bns::view::View as _;
 use crate::bns::{Bns, forecast};
 use crate::config::SourceKind;
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash};
+use crate::names::Names;
 use crate::resolver::Snapshots as _;
 use crate::resolver::{NameSource as _, SyncState};
 use crate::store::{Lookup, StoreSnapshot, StoredDecision};
@@ -80,6 +81,7 @@ impl Service {
                 register_with_value_hash: features.register_with_value_hash,
                 names_take_tokens: features.nameops_cost_tokens,
                 height: tip.map(|tip| tip.height),
+                block_time: tip.map(|tip| tip.time),
                 best_height,
                 synced: names.sync() == SyncState::Synced
                     && indexed.saturating_add(self.confirmations) >= best_height,
@@ -142,25 +144,29 @@ impl Service {
         }
         let pretended = |block: Vec<Proposed>| (1..).zip(block).map(pretend).collect();
         let blocks: Vec<Vec<_>> = request.blocks.into_iter().map(pretended).collect();
-        let snapshot = self.names.store.snapshot();
+        let names = self.names.snapshot();
+        let snapshot = names.snapshot();
         let tip = self.tip_height()?;
         let bns = Bns::new((*self.names.params).clone());
         let forecasts =
-            forecast::forecast(&bns, &*snapshot, tip, tip + 1, &blocks).map_err(trouble)?;
+            forecast::forecast(&bns, snapshot, tip, tip + 1, &blocks).map_err(trouble)?;
+        let verdicts = forecasts.into_iter().map(|it| verdict(&names, it));
         let mut reply = Judgement {
             height: tip + 1,
-            verdicts: forecasts.into_iter().map(verdict).collect(),
-            passes_at: None,
+            verdicts: verdicts.collect::<Answered<_>>()?,
+            ..Judgement::default()
         };
         if let (Some(_), Some(about)) = (reply.refusal(), &request.about) {
             reply.passes_at =
-                forecast::accepted_from(&bns, &*snapshot, tip, &blocks, about).map_err(trouble)?;
+                forecast::accepted_from(&bns, snapshot, tip, &blocks, about).map_err(trouble)?;
+            reply.passes_at_estimated = names.date(reply.passes_at).map_err(trouble)?;
         }
         Ok(reply)
     }
 
     fn operations(&self, search: &Search) -> Answered<OperationReply> {
-        let snapshot = self.names.store.snapshot();
+        let names = self.names.snapshot();
+        let snapshot = names.snapshot();
         let Some(tip) = snapshot.tip() else {
             return Ok(OperationReply::default());
         };
@@ -176,6 +182,7 @@ impl Service {
                     txid: stored.candidate.txid,
                     normalized,
                     height,
+                    time: names.time(height).map_err(trouble)?,
                     consensus_hash: snapshot.consensus_hash(height).map_err(trouble)?,
                     reason: match stored.decision {
                         StoredDecision::Accepted { .. } => None,
@@ -206,15 +213,16 @@ impl Service {
     }
 }
 
-fn verdict(forecast: forecast::Forecast) -> Verdict {
+fn verdict(names: &Names, forecast: forecast::Forecast) -> Answered<Verdict> {
     let reject = forecast.outcome.as_ref().err().copied();
-    Verdict {
+    Ok(Verdict {
         height: forecast.height,
+        height_estimated: names.date(Some(forecast.height)).map_err(trouble)?,
         operation: forecast.operation.to_owned(),
         reject,
         reason: reject.map(|reject| reject.to_string()),
         text: forecast.outcome.ok().flatten(),
-    }
+    })
 }
 
 fn pretend((vtxindex, proposed): (u32, Proposed)) -> VirtualTransaction {

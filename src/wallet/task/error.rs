@@ -11,6 +11,7 @@ use crate::wallet::node::NodeError;
 use crate::wallet::operation::BuildError;
 use crate::wallet::psbt::PsbtError;
 use crate::wallet::vault::VaultError;
+use crate::wallet::words;
 
 /// What a task returns.
 pub type Result<T, E = TaskError> = std::result::Result<T, E>;
@@ -50,11 +51,11 @@ pub enum TaskError {
     WouldFail(Box<Judgement>),
     /// A rule refused it in a block.
     #[error(
-        "block {height} holds transaction {txid}, but the rules refused it: {reason}. What it paid is spent; run the command again to try once more"
+        "block {block} holds transaction {txid}, but the rules refused it: {reason}. What it paid is spent; run the command again to try once more"
     )]
     Refused {
-        /// Height of the block.
-        height: u32,
+        /// The block, with its time.
+        block: String,
         /// The transaction.
         txid: Txid,
         /// The rule.
@@ -168,11 +169,13 @@ fn refusal(judgement: &Judgement) -> String {
     let mut text = format!(
         "{} would be refused in block {}: {reject}. Nothing was sent. {}",
         verdict.operation,
-        verdict.height,
+        words::block_to_come(verdict.height, verdict.height_estimated.as_deref()),
         advice(reject)
     );
     if let Some(height) = judgement.passes_at {
-        text.push_str(&format!(" It would pass from block {height} on."));
+        let date = judgement.passes_at_estimated.as_deref();
+        let block = words::block_to_come(height, date);
+        text.push_str(&format!(" It would pass from block {block} on."));
     }
     text
 }
@@ -247,18 +250,20 @@ mod tests {
             height: 7,
             verdicts: vec![Verdict {
                 height: 7,
+                height_estimated: Some("2027-03-01T12:00:00Z".to_owned()),
                 operation: "NAME_UPDATE".to_owned(),
                 reject: Some(reject),
                 reason: Some(reject.to_string()),
                 text: None,
             }],
             passes_at: Some(9),
+            passes_at_estimated: Some("2027-03-02T12:00:00Z".to_owned()),
         };
         let error = TaskError::WouldFail(Box::new(judgement));
         assert_eq!(
             error.to_string(),
-            "NAME_UPDATE would be refused in block 7: the name is in its grace period, only its renewal is allowed. \
-             Nothing was sent. Renew it first: `bnsd name renew`. It would pass from block 9 on."
+            "NAME_UPDATE would be refused in block 7 (about 2027-03-01): the name is in its grace period, only its renewal is allowed. \
+             Nothing was sent. Renew it first: `bnsd name renew`. It would pass from block 9 (about 2027-03-02) on."
         );
         assert_eq!(error.fault(), Fault::Refusal);
     }

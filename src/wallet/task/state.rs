@@ -69,6 +69,9 @@ pub struct ChainFacts {
     pub names_take_tokens: bool,
     /// Height of the indexed tip; `null` before the first block.
     pub height: Option<u32>,
+    /// Header time of that block, seconds since 1970.
+    #[serde(default)]
+    pub block_time: Option<u32>,
     /// Height of the best block that the source knows.
     pub best_height: u32,
     /// Whether the index is at the tip of its source.
@@ -193,6 +196,9 @@ pub struct Judgement {
     pub verdicts: Vec<Verdict>,
     /// First height from which on all of them would be accepted, if not now and if one was found.
     pub passes_at: Option<u32>,
+    /// The date at which that block is expected (RFC 3339).
+    #[serde(default)]
+    pub passes_at_estimated: Option<String>,
 }
 
 impl Judgement {
@@ -208,6 +214,9 @@ impl Judgement {
 pub struct Verdict {
     /// Height of its block.
     pub height: u32,
+    /// The date at which that block is expected (RFC 3339).
+    #[serde(default)]
+    pub height_estimated: Option<String>,
     /// In the reference's words.
     pub operation: String,
     /// The rule that would refuse it; `null` if it would be accepted.
@@ -237,6 +246,9 @@ pub struct IndexedOperation {
     pub normalized: sha256d::Hash,
     /// Its height.
     pub height: u32,
+    /// Time of its block (RFC 3339).
+    #[serde(default)]
+    pub time: Option<String>,
     /// Consensus hash of that height; `null` for a block that the rules do not cover.
     pub consensus_hash: Option<ConsensusHash>,
     /// The rule that refused it, in words; `null` if it was accepted.

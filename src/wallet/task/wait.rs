@@ -13,6 +13,7 @@ use super::wallet::{Event, Until, Wallet};
 use crate::hash::ConsensusHash;
 use crate::wallet::journal::{Attempt, Step, Task};
 use crate::wallet::node::NodeError;
+use crate::wallet::words;
 
 /// An operation is built again when so few blocks are left in which it can be accepted.
 pub(super) const MARGIN: u32 = 2;
@@ -45,6 +46,8 @@ pub struct Accepted {
     pub operation: String,
     /// Height of its block; that of the tip for a payment.
     pub height: u32,
+    /// Time of its block (RFC 3339); `null` for a payment.
+    pub time: Option<String>,
     /// Its transaction.
     pub txid: Txid,
     /// Consensus hash of that height.
@@ -122,13 +125,16 @@ impl Wallet<'_> {
             self.journal.store(task)?;
             return Ok(Ok(accepted));
         }
-        let refusal = |it: &IndexedOperation| Some((it.height, it.txid, it.reason.clone()?));
-        if let Some((height, txid, reason)) = found.iter().find_map(refusal) {
+        let refusal = |it: &IndexedOperation| {
+            let block = words::block_there(it.height, it.time.as_deref());
+            Some((block, it.txid, it.reason.clone()?))
+        };
+        if let Some((block, txid, reason)) = found.iter().find_map(refusal) {
             // What was mined cannot be mined again: the next run begins this step anew.
             task.steps.truncate(index);
             self.journal.store(task)?;
             return Err(TaskError::Refused {
-                height,
+                block,
                 txid,
                 reason,
             });
@@ -153,6 +159,7 @@ impl Wallet<'_> {
                 return Ok(Ok(Accepted {
                     operation: step.operation.clone(),
                     height: self.state.chain()?.height.unwrap_or(0),
+                    time: None,
                     txid,
                     consensus_hash: None,
                 }));
@@ -207,6 +214,7 @@ fn accepted(step: &Step, found: &[IndexedOperation]) -> Option<Accepted> {
     Some(Accepted {
         operation: step.operation.clone(),
         height: last.height,
+        time: last.time.clone(),
         txid: last.txid,
         consensus_hash: last.consensus_hash,
     })
