@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::person::{Person, World};
 
+mod consent;
 mod dates;
 mod keys;
 mod kills;

@@ -103,6 +103,7 @@ impl<A: Ask> ChainState for Asking<A> {
             price: price.map(|price| self.price(price)).transpose()?,
             owner: reply.owner_script,
             zonefile_hash: reply.registration.zonefile_hash,
+            free_from: reply.registration.term.heights.free_from,
         })
     }
 

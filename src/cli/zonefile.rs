@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::count::count;
 use super::name::read_zonefile;
 use super::output::Page;
-use super::own::{SendOptions, name, open, report, state_of};
+use super::own::{SendOptions, name, open_to_pay, report, state_of};
 use super::{CliError, Context, Exit, Result};
 use crate::api::lookup::LookupRequest;
 use crate::api::owner::ZonefileRequest;
@@ -347,7 +347,7 @@ impl Publish {
             );
             return Err(CliError::No(text));
         }
-        let wallet = open(context, &self.options.keys)?;
+        let wallet = open_to_pay(context, &self.options)?;
         if !self.options.dry_run {
             wallet.state.publish(&bytes)?;
         }

@@ -210,6 +210,7 @@ mod tests {
                 state: Box::new(asking),
                 journal: Journal::new(vault.directory(), chain.facts.network.as_str()),
                 keyring: Keyring::new(vault, Box::new(|_| Ok(b"passphrase".to_vec().into()))),
+                consent: Box::new(|_| Ok(())),
                 tell: Box::new(|_| ()),
                 magic: chain.facts.magic,
                 versions,

@@ -107,8 +107,17 @@ impl World {
         ran(&self.command("nobody", arguments).output().unwrap())
     }
 
-    /// A command of a person, not started yet.
+    /// A command of a person, not started yet; whatever it costs is agreed to.
     pub fn command(&self, person: &str, arguments: &[&str]) -> Command {
+        let mut command = self.question(person, arguments);
+        if pays(arguments) {
+            command.arg("--yes");
+        }
+        command
+    }
+
+    /// A command of a person who has agreed to nothing.
+    pub fn question(&self, person: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments);
         command.env("BNSD_CONFIG", self.path("bnsd.toml"));
@@ -217,6 +226,11 @@ impl Person<'_> {
         ran(&self.world.command(&self.name, arguments).output().unwrap())
     }
 
+    /// Runs a command without agreeing to what it costs.
+    pub fn asks(&self, arguments: &[&str]) -> Ran {
+        ran(&self.world.question(&self.name, arguments).output().unwrap())
+    }
+
     /// Runs a command that has to succeed.
     pub fn does(&self, arguments: &[&str]) -> Value {
         let all = [&["--json"], arguments].concat();
@@ -262,6 +276,26 @@ impl Ran {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or(Value::Null)
     }
+}
+
+/// Whether a command is one of those that have to be agreed to.
+fn pays(arguments: &[&str]) -> bool {
+    const PAYING: [(&str, &[&str]); 3] = [
+        (
+            "name",
+            &[
+                "preorder", "register", "update", "transfer", "renew", "revoke", "import", "sell",
+                "buy",
+            ],
+        ),
+        ("namespace", &["preorder", "reveal", "import", "ready"]),
+        ("zonefile", &["publish"]),
+    ];
+    let mut pairs = arguments.windows(2);
+    pairs.any(|pair| {
+        let of_group = PAYING.iter().find(|(group, _)| *group == pair[0]);
+        of_group.is_some_and(|(_, commands)| commands.contains(&pair[1]))
+    })
 }
 
 fn ran(output: &Output) -> Ran {

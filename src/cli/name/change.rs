@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::choice::ZonefileChoice;
-use crate::cli::own::{SendOptions, carry_out, name, open, report};
+use crate::cli::own::{SendOptions, carry_out, name, open_to_pay, report};
 use crate::cli::{Context, Exit, Result};
 use crate::wallet::operation::OnTransfer;
 use crate::wallet::task::{Wallet, Wish};
@@ -77,7 +77,7 @@ pub struct Import {
 impl Register {
     /// Preorders and waits.
     pub fn preorder(self, context: &Context) -> Result<Exit> {
-        let wallet = open(context, &self.options.keys)?;
+        let wallet = open_to_pay(context, &self.options)?;
         let wish = self.wish(&wallet)?;
         let outcome = wallet.begin(&wish, &self.options.means())?;
         let psbt = self.options.psbt.as_deref();

@@ -6,7 +6,7 @@ use bitcoin::{Amount, Psbt};
 use clap::Args;
 
 use crate::cli::output::Page;
-use crate::cli::own::{SendOptions, name, open, print_psbt, report, write_psbt};
+use crate::cli::own::{SendOptions, name, open_to_pay, print_psbt, report, write_psbt};
 use crate::cli::tx::read_psbt;
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Outcome;
@@ -47,7 +47,7 @@ pub struct Buy {
 impl Sell {
     /// Offers the name, or signs what the buyer made of the offer.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let wallet = open(context, &self.options.keys)?;
+        let wallet = open_to_pay(context, &self.options)?;
         let (name, price, means) = (name(&self.name)?, self.price, self.options.means());
         let buyer = wallet.address(&self.to)?;
         let Some(bid) = &self.accept else {
@@ -84,7 +84,7 @@ impl Sell {
 impl Buy {
     /// Pays into an offer, or signs and sends what the seller has signed.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let wallet = open(context, &self.options.keys)?;
+        let wallet = open_to_pay(context, &self.options)?;
         let (name, price, means) = (name(&self.name)?, self.price, self.options.means());
         let sale = read_psbt(&self.sale)?;
         if let Some(path) = &self.options.psbt {

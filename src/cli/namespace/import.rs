@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::wanted;
 use crate::cli::count::count;
-use crate::cli::own::{SendOptions, namespace, open};
+use crate::cli::own::{SendOptions, namespace, open_to_pay};
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Wallet;
 use crate::wallet::task::import::ImportedName;
@@ -34,7 +34,7 @@ impl Import {
             let text = "an import sends many transactions, which do not fit into one PSBT: import from a machine with the key, or each name with `bnsd name import --psbt`";
             return Err(CliError::Usage(text.to_owned()));
         }
-        let mut wallet = open(context, &self.options.keys)?;
+        let mut wallet = open_to_pay(context, &self.options)?;
         let (id, means) = (namespace(&self.id)?, self.options.means());
         let owner = match &self.owner {
             Some(owner) => wallet.address(owner)?,

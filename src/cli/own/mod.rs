@@ -3,6 +3,7 @@
 //! Everything that decides is in [`crate::wallet::task`]. The state comes from the running daemon over its control socket,
 //! always: there is one index and one truth. Keys are opened in the process of the command.
 
+mod consent;
 mod node;
 mod options;
 mod show;
@@ -25,12 +26,23 @@ use crate::bns::Name;
 use crate::config::Network;
 use crate::names::NameDetails;
 use crate::wallet::journal::Journal;
+use crate::wallet::task::consent::Consent;
 use crate::wallet::task::keyring::Keyring;
 use crate::wallet::task::wallet::Event;
-use crate::wallet::task::{Accepted, Outcome, Wallet, Wish};
+use crate::wallet::task::{Accepted, Outcome, TaskError, Wallet, Wish};
 use crate::wallet::vault::Vault;
 
-/// The wallet of this machine on the network that the daemon follows.
+/// The wallet of this machine on the network that the daemon follows, to pay with: a person is asked before, or `--yes`
+/// agrees.
+pub fn open_to_pay<'c>(context: &'c Context, options: &'c SendOptions) -> Result<Wallet<'c>> {
+    let consent = move |consent: &Consent<'_>| consent::ask(context, options, consent);
+    Ok(Wallet {
+        consent: Box::new(consent),
+        ..open(context, &options.keys)?
+    })
+}
+
+/// The wallet of this machine on the network that the daemon follows, to look at.
 pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>> {
     let config = context.config()?;
     log::start(config.log);
@@ -47,6 +59,7 @@ pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>
         state: Box::new(daemon),
         keyring: Keyring::new(vault, Box::new(ask)),
         journal,
+        consent: Box::new(|_| Err(TaskError::Contradiction("a payment that nobody wished"))),
         tell: Box::new(log_event),
         magic: facts.magic,
         versions: facts.versions(),
@@ -96,7 +109,7 @@ pub fn carry_out(
     options: &SendOptions,
     wish: impl FnOnce(&Wallet<'_>) -> Result<Wish>,
 ) -> Result<Exit> {
-    let wallet = open(context, &options.keys)?;
+    let wallet = open_to_pay(context, options)?;
     let wish = wish(&wallet)?;
     let outcome = wallet.carry_out(&wish, &options.means())?;
     let psbt = options.psbt.as_deref();
@@ -122,7 +135,8 @@ pub fn report(
 ) -> Result<Exit> {
     match outcome {
         Outcome::Accepted(accepted) => report_accepted(context, subject, accepted),
-        Outcome::Drafted(draft, judgement) => {
+        Outcome::Drafted(draft, judgement, concerns) => {
+            consent::say(&concerns);
             show::print_draft(context, wallet, &draft, &judgement, None)
         }
         Outcome::HandedOut(draft, judgement, psbt) => {

@@ -54,6 +54,9 @@ pub struct SendOptions {
     /// Write an unsigned PSBT to this file instead of signing and sending
     #[arg(long, value_name = "FILE")]
     pub psbt: Option<PathBuf>,
+    /// Agree to what it costs; asked at a terminal otherwise
+    #[arg(long, short)]
+    pub yes: bool,
     /// Return as soon as the transaction is sent
     #[arg(long)]
     pub no_wait: bool,

@@ -3,13 +3,17 @@
 //!
 //! A PSBT is noted before anybody else sees it: whoever signs and sends it, it is found on the chain.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use super::concern::Concern;
+use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
+use super::plan::Plan;
 use super::wait::{Accepted, Next, Outcome, newest};
 use super::wallet::{Event, Means, Signer, Until, Wallet};
-use super::wish::{Plan, REGISTRATION, Wish};
+use super::wish::{REGISTRATION, Wish};
 use crate::wallet::journal::{Attempt, Step, Task};
 
 impl Wallet<'_> {
@@ -35,6 +39,7 @@ impl Wallet<'_> {
         let terms = wish.terms(self, &sender);
         let mut task = self.task(&subject, wish.goal(), &terms)?;
         let mut outcome = Outcome::Sent;
+        let agreed = Cell::new(false);
         for operation in operations {
             let plan = Plan {
                 wallet: self,
@@ -42,6 +47,7 @@ impl Wallet<'_> {
                 means,
                 sender: sender.clone(),
                 operation,
+                agreed: &agreed,
             };
             if plan.is_behind_us(&task)? {
                 continue;
@@ -190,10 +196,19 @@ impl Plan<'_> {
         let draft = Box::new(self.draft_again(task, index)?);
         let judgement = wallet.judge(vec![vec![draft.proposed()]], &task.subject)?;
         if is_shown {
-            return Ok(Outcome::Drafted(draft, judgement));
+            return Ok(Outcome::Drafted(draft, judgement, Vec::new()));
         }
         let psbt = Box::new(wallet.psbt(&draft.unsigned, &draft.locks));
         Ok(Outcome::HandedOut(draft, judgement, psbt))
+    }
+
+    fn ask(&self, draft: &Draft, concerns: &[Concern]) -> Result<()> {
+        let deal = Deal::Wish {
+            wish: self.wish,
+            operation: self.operation,
+            unsigned: &draft.unsigned,
+        };
+        self.wallet.ask(self.agreed, &Consent { deal, concerns })
     }
 
     fn replace(&self, task: &mut Task, index: usize) -> Result<()> {
@@ -216,9 +231,17 @@ impl Plan<'_> {
         let operation = self.make(&chain)?;
         let draft = wallet.draft(&operation, &self.sender, means, subject, replaced)?;
         let judgement = wallet.judge(self.blocks(&draft, &chain)?, subject)?;
+        // What replaces a transaction was agreed to with that.
+        let concerns = match replaced {
+            Some(_) => Vec::new(),
+            None => wallet.concerns(self.wish)?,
+        };
         if means.until == Until::Drafted {
-            let outcome = Outcome::Drafted(Box::new(draft), judgement);
+            let outcome = Outcome::Drafted(Box::new(draft), judgement, concerns);
             return Ok(ControlFlow::Break(outcome));
+        }
+        if replaced.is_none() {
+            self.ask(&draft, &concerns)?;
         }
         let height = chain.height.unwrap_or(0);
         let lifetime = chain.consensus_hash_lifetime;

@@ -6,8 +6,11 @@
 //!
 //! What is on the chain already is left out, so that a stopped import goes on where it was.
 
+use std::cell::Cell;
+
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, TxOut};
 
+use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::wait::{Next, Outcome, PAYMENT};
@@ -45,6 +48,7 @@ struct Batches<'w> {
     means: &'w Means,
     sender: Lock,
     subject: String,
+    agreed: Cell<bool>,
 }
 
 impl Wallet<'_> {
@@ -56,6 +60,7 @@ impl Wallet<'_> {
             means,
             sender: self.revealer(id, means.key.as_ref())?,
             subject: format!("{id}.import"),
+            agreed: Cell::new(false),
         };
         let _held = self.journal.hold(&batches.subject)?;
         batches.finish_begun()?;
@@ -63,7 +68,7 @@ impl Wallet<'_> {
         let (total, mut done) = (names.len(), names.len() - left.len());
         for batch in left.chunks(BATCH) {
             (self.tell)(Event::Imported { done, total });
-            batches.carry_out(batch)?;
+            batches.carry_out(batch, total - done)?;
             done += batch.len();
         }
         (self.tell)(Event::Imported { done, total });
@@ -88,7 +93,8 @@ impl Wallet<'_> {
 }
 
 impl Batches<'_> {
-    fn carry_out(&self, batch: &[&ImportedName]) -> Result<()> {
+    /// Imports a batch of the `left` names that are still to be imported.
+    fn carry_out(&self, batch: &[&ImportedName], left: usize) -> Result<()> {
         let wallet = self.wallet;
         let rate = wallet.rate(self.means)?;
         let fee = rate.fee_vb(IMPORT_SIZE);
@@ -102,7 +108,13 @@ impl Batches<'_> {
             },
             input_size: self.sender.input_size(),
         };
-        self.drafts(batch, &vec![pretended; batch.len()], rate)?;
+        let drafts = self.drafts(batch, &vec![pretended; batch.len()], rate)?;
+        let deal = Deal::Import {
+            names: left,
+            first: drafts.iter().map(|draft| &draft.unsigned).collect(),
+        };
+        let concerns = &[];
+        wallet.ask(&self.agreed, &Consent { deal, concerns })?;
         for zonefile in batch.iter().filter_map(|wanted| wanted.zonefile.as_ref()) {
             wallet.state.publish(zonefile)?;
         }

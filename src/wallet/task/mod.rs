@@ -15,20 +15,26 @@
 //!
 //! - [`state`]: questions about the chain and their answers.
 //! - [`wallet`]: keys, journal and the two parts together; [`keyring`]: which key sends, and its signatures.
-//! - [`wish`]: what can be wanted and which operations that takes.
+//! - [`wish`]: what can be wanted; `plan`: which operations that takes.
 //! - [`draft`]: an operation with coins, judged and signed. `wait`: the one loop that sends and waits.
+//! - [`consent`]: what somebody has to agree to before it costs anything; [`concern`]: what is probably not meant. `review`
+//!   looks for that.
 //! - [`carry`]: a wish from beginning to end. [`import`]: many names at once.
 //! - [`sale`], [`purchase`]: a name against bitcoin. [`elsewhere`]: transactions that others signed.
 //!
 //! Results and refusals are values. Nothing here prints, ends the process, or reads a terminal.
 
 pub mod carry;
+pub mod concern;
+pub mod consent;
 pub mod draft;
 pub mod elsewhere;
 pub mod error;
 pub mod import;
 pub mod keyring;
+mod plan;
 pub mod purchase;
+mod review;
 pub mod sale;
 pub mod state;
 mod wait;

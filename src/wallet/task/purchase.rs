@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bitcoin::{Amount, FeeRate, Psbt, ScriptBuf, Transaction, TxOut};
 
+use super::consent::{Consent, Deal};
 use super::draft::{Draft, worth};
 use super::error::{Result, TaskError};
 use super::sale::{Sale, Terms, usage};
@@ -157,6 +158,13 @@ impl Purchase<'_> {
         if self.means.until == Until::Drafted {
             return Ok(ControlFlow::Break(sale.psbt));
         }
+        let deal = Deal::Buy {
+            name: self.name,
+            price: self.price,
+            sale: &sale.psbt,
+        };
+        let concerns = &[];
+        (wallet.consent)(&Consent { deal, concerns })?;
         let ours = std::slice::from_ref(&self.buyer);
         let signed = psbt::sign_and_finish(sale.psbt, &wallet.keyring.signing_keys(ours)?)?;
         let rate = fee / signed.weight();

@@ -22,6 +22,7 @@
 
 use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut};
 
+use super::consent::{Consent, Deal};
 use super::error::{Result, TaskError};
 use super::state::{ChainFacts, Proposed};
 use super::wait::MARGIN;
@@ -83,6 +84,14 @@ impl Wallet<'_> {
         sale.check_coins(self, &[script])?;
         self.judge(vec![vec![sale.proposed(Some(&seller))]], name.as_str())?;
         if means.until != Until::Drafted {
+            let deal = Deal::Sell {
+                name,
+                buyer,
+                price,
+                sale: &sale.psbt,
+            };
+            let concerns = &[];
+            (self.consent)(&Consent { deal, concerns })?;
             let keys = self.keyring.signing_keys(std::slice::from_ref(&seller))?;
             psbt::sign(&mut sale.psbt, &keys)?;
         }

@@ -105,6 +105,8 @@ pub struct NameFacts {
     pub owner: Option<ScriptBuf>,
     /// Hash of its zone file.
     pub zonefile_hash: Option<ZonefileHash>,
+    /// First block in which somebody else can register it; `None` if that never comes.
+    pub free_from: Option<u32>,
     /// What it costs; `None` without a namespace that was revealed.
     pub price: Option<Price>,
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bitcoin::{Psbt, Transaction, Txid};
 use serde::Serialize;
 
+use super::concern::Concern;
 use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::state::{IndexedOperation, Judgement, Search};
@@ -29,8 +30,8 @@ pub(super) const PAYMENT: &str = "PAYMENT";
 pub enum Outcome {
     /// Its last operation is in a block and accepted.
     Accepted(Accepted),
-    /// It was built and judged, and is not noted anywhere.
-    Drafted(Box<Draft>, Judgement),
+    /// It was built and judged, and is not noted anywhere; what is probably not meant.
+    Drafted(Box<Draft>, Judgement, Vec<Concern>),
     /// It is noted and for others to sign.
     HandedOut(Box<Draft>, Judgement, Box<Psbt>),
     /// A PSBT of somebody else was judged; nothing was signed.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bitcoin::{OutPoint, Script, ScriptBuf, Txid};
 
+use super::consent::Consent;
 use super::error::{Result, TaskError, native_segwit};
 use super::keyring::Keyring;
 use super::state::{ChainFacts, ChainState};
@@ -33,6 +34,8 @@ pub struct Wallet<'a> {
     pub keyring: Keyring<'a>,
     /// What is under way.
     pub journal: Journal,
+    /// Agrees to what an operation costs and brings about, or says why it must not be done.
+    pub consent: Box<dyn Fn(&Consent<'_>) -> Result<()> + 'a>,
     /// Is told of every event.
     pub tell: Box<dyn Fn(Event) + 'a>,
     /// The two bytes that operations start with.

@@ -1,0 +1,202 @@
+//! The operations of a wish for the chain as it is: who sends them, and what the next blocks would hold.
+
+use std::cell::Cell;
+
+use bitcoin::{Amount, OutPoint, TxOut};
+
+use super::draft::Draft;
+use super::error::{Result, TaskError};
+use super::state::{ChainFacts, Proposed};
+use super::wallet::{Means, Wallet};
+use super::wish::{PREORDER, REGISTRATION, Wish};
+use crate::bns::address::Address;
+use crate::bns::commitment;
+use crate::hash::ZonefileHash;
+use crate::wallet::coins::{Coin, Funding};
+use crate::wallet::lock::Lock;
+use crate::wallet::operation::Operation;
+
+impl Wish {
+    /// What has to be the same when it is asked for again.
+    pub(super) fn terms(&self, wallet: &Wallet<'_>, sender: &Lock) -> Vec<(&'static str, String)> {
+        let or_sender =
+            |address: &Option<Address>| wallet.text(address.unwrap_or(sender.address()));
+        let zonefile = |hash: &ZonefileHash| ("zone file", hash.to_string());
+        let sent_by = ("sender", wallet.text(sender.address()));
+        match self {
+            Self::Register {
+                owner,
+                zonefile: hash,
+                ..
+            } => {
+                let terms = [sent_by, ("owner", or_sender(owner))].into_iter();
+                terms.chain(hash.as_ref().map(zonefile)).collect()
+            }
+            Self::Update { zonefile: hash, .. } => vec![zonefile(hash)],
+            Self::Transfer { to, .. } => vec![("new owner", wallet.text(*to))],
+            Self::Import {
+                owner,
+                zonefile: hash,
+                ..
+            } => vec![("owner", wallet.text(*owner)), zonefile(hash)],
+            Self::PreorderNamespace { revealer, .. } => {
+                vec![("revealer", or_sender(revealer)), sent_by]
+            }
+            Self::Renew { .. }
+            | Self::Revoke { .. }
+            | Self::RevealNamespace { .. }
+            | Self::OpenNamespace { .. } => Vec::new(),
+        }
+    }
+
+    /// Who sends: the key that was named, or the one that the chain wants, or the only one.
+    pub(super) fn sender(&self, wallet: &Wallet<'_>, means: &Means) -> Result<Lock> {
+        let named = means.key.as_ref();
+        match self {
+            Self::Update { name, .. }
+            | Self::Transfer { name, .. }
+            | Self::Renew { name, .. }
+            | Self::Revoke { name } => wallet.owner(name, named),
+            Self::OpenNamespace { id } => wallet.revealer(id, named),
+            Self::Register { .. }
+            | Self::Import { .. }
+            | Self::PreorderNamespace { .. }
+            | Self::RevealNamespace { .. } => wallet.keyring.sender(named),
+        }
+    }
+}
+
+/// One of the operations of a wish, and who sends it.
+pub(super) struct Plan<'w> {
+    pub wallet: &'w Wallet<'w>,
+    pub wish: &'w Wish,
+    pub means: &'w Means,
+    pub sender: Lock,
+    /// In the reference's words.
+    pub operation: &'static str,
+    /// Whether this command was agreed to.
+    pub agreed: &'w Cell<bool>,
+}
+
+impl Plan<'_> {
+    /// Whether it quotes a consensus hash and so has to be mined soon (sm §2, CHVALID).
+    pub fn quotes(&self) -> bool {
+        matches!(
+            self.operation,
+            PREORDER | "NAME_UPDATE" | "NAME_TRANSFER" | "NAMESPACE_PREORDER"
+        )
+    }
+
+    /// The operation for the chain as it is.
+    pub fn make(&self, chain: &ChainFacts) -> Result<Operation> {
+        let (wallet, sender) = (self.wallet, self.sender.address());
+        let (quoted, versions) = (chain.consensus_hash, wallet.versions);
+        let taken = |hash: &Option<ZonefileHash>| hash.filter(|_| chain.register_with_value_hash);
+        Ok(match self.wish {
+            Wish::Register { name, owner, .. } if self.operation == PREORDER => {
+                let owner = (owner.unwrap_or(sender), versions);
+                let script = self.sender.script();
+                Operation::name_preorder(name, &script, owner, quoted, None, wallet.fee(name)?)
+            }
+            Wish::Register {
+                name,
+                owner,
+                zonefile,
+            } => Operation::name_register(name, owner.unwrap_or(sender), taken(zonefile)),
+            Wish::Update { name, zonefile } => {
+                Operation::name_update(name, sender, quoted, *zonefile)
+            }
+            Wish::Transfer { name, to, zonefile } => {
+                Operation::name_transfer(name, sender, *to, quoted, *zonefile)
+            }
+            Wish::Renew { name, zonefile } => {
+                let hash = taken(zonefile);
+                // The long form needs its token field where names can be paid in tokens (wf §6).
+                let tokens = hash.and(chain.names_take_tokens.then_some(0));
+                Operation::name_renew(name, sender, hash, tokens, wallet.fee(name)?)
+            }
+            Wish::Revoke { name } => Operation::name_revoke(name, sender),
+            Wish::Import {
+                name,
+                owner,
+                zonefile,
+            } => Operation::name_import(name, *owner, *zonefile),
+            Wish::PreorderNamespace { id, revealer } => {
+                let fee = wallet.state.namespace(id)?.price.fee().ok_or_else(|| {
+                    let text =
+                        "namespaces are paid in tokens in this epoch, which this command cannot do";
+                    TaskError::No(text.to_owned())
+                })?;
+                let revealer = (revealer.unwrap_or(sender), versions);
+                let script = self.sender.script();
+                Operation::namespace_preorder(id, &script, revealer, quoted, None, fee)
+            }
+            Wish::RevealNamespace {
+                id,
+                revealer,
+                lifetime,
+                prices,
+                version,
+            } => {
+                let revealer = revealer.unwrap_or(sender);
+                Operation::namespace_reveal(id, revealer, *lifetime, *prices, *version)
+            }
+            Wish::OpenNamespace { id } => Operation::namespace_ready(id, sender),
+        })
+    }
+
+    /// The next blocks as they are meant to be: the draft, and after a preorder the registration that it makes
+    /// possible.
+    pub fn blocks(&self, draft: &Draft, chain: &ChainFacts) -> Result<Vec<Vec<Proposed>>> {
+        let mut blocks = vec![vec![draft.proposed()]];
+        if self.operation == PREORDER {
+            blocks.push(vec![self.registration(draft, chain)?]);
+        }
+        Ok(blocks)
+    }
+
+    /// The registration after a preorder, with a coin that does not exist yet.
+    fn registration(&self, draft: &Draft, chain: &ChainFacts) -> Result<Proposed> {
+        let script = self.sender.script();
+        let coin = Coin {
+            outpoint: OutPoint::new(draft.unsigned.transaction.compute_txid(), 1),
+            output: TxOut {
+                value: Amount::ONE_BTC,
+                script_pubkey: script.clone(),
+            },
+            input_size: self.sender.input_size(),
+        };
+        let funding = Funding {
+            sender: &script,
+            coins: &[coin],
+            change: &script,
+            rate: draft.rate,
+        };
+        let sender = self.sender.clone();
+        let next = Plan {
+            operation: REGISTRATION,
+            sender,
+            ..*self
+        };
+        let unsigned = next.make(chain)?.build(self.wallet.magic, &funding)?;
+        let locks = vec![self.sender.clone()];
+        let rate = draft.rate;
+        Ok(Draft {
+            unsigned,
+            locks,
+            rate,
+        }
+        .proposed())
+    }
+
+    /// Whether the chain has this registration's preorder, whoever sent it: it is never paid for again.
+    pub fn is_preordered(&self) -> Result<bool> {
+        let Wish::Register { name, owner, .. } = self.wish else {
+            return Ok(false);
+        };
+        let owner = self.wallet.text(owner.unwrap_or(self.sender.address()));
+        let script = self.sender.script();
+        let hash = commitment::name_preorder_hash(name, script.as_bytes(), &owner);
+        Ok(self.wallet.state.is_preordered(hash)?)
+    }
+}
