@@ -43,6 +43,9 @@ mod life;
 /// Following a real Bitcoin Core in regtest.
 mod node;
 
+/// Which network a name is on, and its end.
+mod network;
+
 /// A second state machine on the engine of the name system.
 mod notary;
 

@@ -30,6 +30,9 @@ pub struct ExplainReply {
     pub provenance: Provenance,
     /// Consensus hash of the indexed tip.
     pub consensus_hash: Option<String>,
+    /// Whether the tip is the last block of a network that ended, so that what the chain says stays so for ever.
+    #[serde(default, rename = "final")]
+    pub is_final: bool,
     /// What a DNS client gets.
     pub answer: Option<LookupReply>,
 }

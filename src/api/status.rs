@@ -24,8 +24,17 @@ pub struct StatusRequest {
 pub struct StatusReply {
     /// Version of the program.
     pub version: String,
-    /// Which chain's rules apply: `mainnet`, `regtest`, `dev`.
+    /// Which chain's rules apply: `mainnet`, `mainnet-continued`, `regtest`, `dev`.
     pub network: String,
+    /// What a name on this network means, and to whom; one sentence without a full stop.
+    #[serde(default)]
+    pub network_meaning: String,
+    /// The last block of the network; `null` if it goes on.
+    #[serde(default)]
+    pub last_block: Option<u32>,
+    /// Whether that block is indexed: then names stand as they are for ever, and nothing is behind.
+    #[serde(default, rename = "final")]
+    pub is_final: bool,
     /// One line about the block source.
     pub source: String,
     /// Height of the indexed tip; `null` before the first block.

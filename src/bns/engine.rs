@@ -42,6 +42,9 @@ impl<V: View> StateMachine<V> for Bns {
         height: u32,
         transaction: &VirtualTransaction,
     ) -> Option<Result<Operation, Reject>> {
+        if self.params.is_after_end(height) {
+            return None;
+        }
         Operation::parse(&self.params, height, transaction)
     }
 

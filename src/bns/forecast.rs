@@ -112,7 +112,7 @@ fn turning_points<V: View>(
     let both_sides = points.into_iter().flat_map(|point| [point, point + 1]);
     let mut heights: Vec<u32> = both_sides
         .filter_map(|point| u32::try_from(point).ok())
-        .filter(|height| next < *height && *height < NEVER)
+        .filter(|height| next < *height && *height < NEVER && !params.is_after_end(*height))
         .collect();
     heights.sort_unstable();
     heights.dedup();

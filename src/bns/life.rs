@@ -86,7 +86,8 @@ pub struct Term {
 }
 
 impl Term {
-    /// The end of the life that the name has at `height`, or had last. `height` is not below its registration.
+    /// The end of the life that the name has at `height`, or had last. `height` is not below its registration. What would
+    /// come after the end of the network never comes.
     pub fn of(
         params: &Params,
         record: &NameRecord,
@@ -96,11 +97,15 @@ impl Term {
         let Some(last) = end_of_life(params, record, namespace, height.into()) else {
             return Self::default();
         };
-        let block = |height: u64| u32::try_from(height).ok();
+        let block = |height: u64| {
+            let height = u32::try_from(height).ok();
+            height.filter(|height| !params.is_after_end(*height))
+        };
         Self {
             grace_start: first_in_grace(params, record, namespace, height.into(), last)
                 .and_then(block),
-            last_resolves: block(last),
+            // A name that is LIVE in the last block of the network resolves for ever.
+            last_resolves: block(last + 1).and(block(last)),
             // A rule about the name in block H asks for LIVE at H-1.
             renewal_deadline: block(last + 1),
             free_from: block(last + 2),

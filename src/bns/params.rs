@@ -12,6 +12,8 @@ pub struct Params {
     pub magic: [u8; 2],
     /// First height that belongs to the virtualchain.
     pub first_block: u32,
+    /// Last height that belongs to it; `None` if it goes on. Operations above it are none (sm §9).
+    pub last_block: Option<u32>,
     /// What the four heights before `first_block` hold: valid to quote, part of no hash (sm §1).
     pub initial_consensus_hash: ConsensusHash,
     /// How many blocks a quoted consensus hash may be old (sm §2, CHVALID).
@@ -44,14 +46,26 @@ const INITIAL_CONSENSUS_HASH: ConsensusHash = ConsensusHash([
 ]);
 /// How many heights before the first block hold it.
 const INITIAL_HEIGHTS: u32 = 4;
+/// The last block whose operations the final release of the reference took, before the names moved to another chain
+/// (sm §9).
+const MAINNET_END: u32 = 665_749;
 
 impl Params {
-    /// The historical main network (sm §9).
+    /// The historical main network, which ended (sm §9).
     pub fn mainnet() -> Self {
+        Self {
+            last_block: Some(MAINNET_END),
+            ..Self::mainnet_continued()
+        }
+    }
+
+    /// The rules of the main network without its end.
+    pub(super) fn mainnet_continued() -> Self {
         let announcers = ["judecn.id", "muneeb.id", "shea256.id"];
         Self {
             magic: *b"id",
             first_block: 373_601,
+            last_block: None,
             initial_consensus_hash: INITIAL_CONSENSUS_HASH,
             consensus_hash_lifetime: 24,
             addresses: AddressVersions::MAINNET,
@@ -76,7 +90,7 @@ impl Params {
             first_block,
             name_import_keyring_size: 5,
             namespace_reveal_expire: 144,
-            ..Self::mainnet()
+            ..Self::mainnet_continued()
         };
         for epoch in params.epochs.iter_mut().take(2) {
             if let NamespacePrices::Satoshi(prices) = &mut epoch.namespace_prices
@@ -95,7 +109,7 @@ impl Params {
             first_block: 1,
             addresses: AddressVersions::TESTNET,
             epochs: vec![epoch::historical(3, u32::MAX)],
-            ..Self::mainnet()
+            ..Self::mainnet_continued()
         }
     }
 
@@ -105,6 +119,11 @@ impl Params {
         later
             .or(self.epochs.last())
             .expect("a virtualchain has at least one epoch")
+    }
+
+    /// Whether `height` lies above the last block.
+    pub fn is_after_end(&self, height: u32) -> bool {
+        self.last_block.is_some_and(|last| height > last)
     }
 
     /// Whether `height` is one of those before the first block that hold the initial consensus hash.

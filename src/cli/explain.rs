@@ -82,6 +82,12 @@ fn write_name(reply: &ExplainReply, page: &mut Page) {
     page.entry_if("vtxindex", known.vtxindex);
     page.entry_if("confirmations", reply.provenance.confirmations);
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
+    if reply.is_final {
+        page.entry(
+            "final",
+            "the network has ended: the name stands so for ever",
+        );
+    }
     let time = known.first_registered_time.as_ref();
     write_past(page, "registered at", known.first_registered, time);
     let time = known.last_renewed_time.as_ref();

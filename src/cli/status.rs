@@ -65,6 +65,7 @@ fn page(reply: &StatusReply) -> Page {
 
 fn write_chain(reply: &StatusReply, page: &mut Page) {
     page.entry("chain", &format!("{}, {}", reply.network, reply.source));
+    page.entry("network", &reply.network_meaning);
     page.entry("height", &height(reply));
     page.entry_if("behind", reply.lag_seconds.map(duration));
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
@@ -82,6 +83,7 @@ fn height(reply: &StatusReply) -> String {
         .map(|time| expected(height, (height, time)));
     let block = words::block_there(height, time.as_deref());
     match reply.best_height {
+        _ if reply.is_final => format!("{block}, final"),
         Some(best) if best > height => format!("{block} of {best}"),
         _ => block,
     }

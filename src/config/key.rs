@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
     key(
         "chain.network",
         Shape::Text,
-        "Whose rules and constants apply: mainnet, regtest or dev.",
+        "Whose rules and constants apply: mainnet (to its end at block 665749), mainnet-continued, regtest or dev.",
     ),
     key(
         "chain.confirmations",
@@ -117,6 +117,11 @@ pub const KEYS: &[Key] = &[
         "chain.first-block",
         Shape::Number,
         "First height that is looked at for operations.",
+    ),
+    key(
+        "chain.last-block",
+        Shape::Number,
+        "Last height that is looked at: a test network ends there, and names stand for ever as they stood.",
     ),
     key(
         "chain.undo-depth",

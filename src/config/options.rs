@@ -55,6 +55,8 @@ pub struct ChainConfig {
     pub confirmations: u32,
     /// First height to look at; `None` for the network's own.
     pub first_block: Option<u32>,
+    /// Last height to look at, where the network ends; `None` for the network's own end, if it has one.
+    pub last_block: Option<u32>,
     /// How many blocks can be undone when the chain reorganises.
     pub undo_depth: u32,
     /// The node of the sources `bitcoind` and `blockfiles`.

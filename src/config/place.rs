@@ -51,7 +51,7 @@ pub fn bitcoin_core(network: Network) -> Option<PathBuf> {
         home.join(".bitcoin")
     };
     Some(match network {
-        Network::Mainnet => directory,
+        Network::Mainnet | Network::MainnetContinued => directory,
         Network::Regtest | Network::Dev => directory.join("regtest"),
     })
 }

@@ -111,33 +111,49 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
     if matches!(source, SourceKind::Bitcoind | SourceKind::Blockfiles) && network == Network::Dev {
         return Err(reader.refuse(
             "chain.network",
-            "a Bitcoin Core node follows \"mainnet\" or \"regtest\"; write one of the two",
+            "a Bitcoin Core node follows \"mainnet\", \"mainnet-continued\" or \"regtest\"; write one of them",
         ));
     }
     let confirmations = match network {
-        Network::Mainnet => "6", // as the reference (virtualchain's NUM_CONFIRMATIONS)
+        Network::Mainnet | Network::MainnetContinued => "6", // as the reference (virtualchain's NUM_CONFIRMATIONS)
         Network::Regtest | Network::Dev => "0",
     };
+    // The bound is that of lock times (BIP 65).
+    let heights = || number(0..=499_999_999);
+    let first_block = reader.optional("chain.first-block", "the network's", heights())?;
+    let last_block = reader.optional("chain.last-block", "the network's", heights())?;
+    if let (Some(_), Some(problem)) = (last_block, fixed_end(network)) {
+        return Err(reader.refuse("chain.last-block", problem));
+    }
     Ok(ChainConfig {
         source,
         network,
         // At most about a week of blocks: more is certainly a typing error.
         confirmations: reader.one("chain.confirmations", confirmations, number(0..=1_000))?,
-        // The bound is that of lock times (BIP 65).
-        first_block: reader.optional(
-            "chain.first-block",
-            "the network's",
-            number(0..=499_999_999),
-        )?,
+        first_block,
+        last_block,
         // Each block that can be undone costs space in the database.
         undo_depth: reader.one("chain.undo-depth", "100", number(1..=10_000))?,
         node: settle_node(reader, network)?,
     })
 }
 
+/// Why nobody can choose the end of a network, if that is so.
+fn fixed_end(network: Network) -> Option<&'static str> {
+    match network {
+        Network::Mainnet => {
+            Some("the network \"mainnet\" ended at block 665749; leave `chain.last-block` out")
+        }
+        Network::MainnetContinued => Some(
+            "the network \"mainnet-continued\" has no end; leave `chain.last-block` out, or write `network = \"mainnet\"`",
+        ),
+        Network::Regtest | Network::Dev => None,
+    }
+}
+
 fn settle_node(reader: &mut Reader, network: Network) -> Result<NodeConfig, ConfigError> {
     let address = match network {
-        Network::Mainnet => "127.0.0.1:8332", // Bitcoin Core, chainparamsbase.cpp
+        Network::Mainnet | Network::MainnetContinued => "127.0.0.1:8332", // Bitcoin Core, chainparamsbase.cpp
         Network::Regtest | Network::Dev => "127.0.0.1:18443",
     };
     let place = place::bitcoin_core(network);

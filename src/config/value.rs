@@ -106,7 +106,8 @@ pub fn source(text: &str) -> Result<SourceKind, String> {
 
 /// Which chain is followed.
 pub fn network(text: &str) -> Result<Network, String> {
-    choose(text, &[Network::Mainnet, Network::Regtest, Network::Dev])
+    use Network::{Dev, Mainnet, MainnetContinued, Regtest};
+    choose(text, &[Mainnet, MainnetContinued, Regtest, Dev])
 }
 
 /// How much is logged.

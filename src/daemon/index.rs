@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 
 use crate::bns::Params;
 use crate::chain::ChainSource;
@@ -24,6 +24,7 @@ const DATABASE_CACHE: usize = 32 << 20;
 pub fn open(config: &Config) -> anyhow::Result<NameStore> {
     let params = params(&config.chain);
     let store = open_store(config, &params)?;
+    require_end(config, &params, &store)?;
     let progress = restored_progress(&store);
     Ok(NameStore::new(
         Arc::new(params),
@@ -61,19 +62,36 @@ pub fn follow(
 
 /// The constants of the configured chain.
 pub fn params(chain: &ChainConfig) -> Params {
-    let mut params = match chain.network {
-        Network::Mainnet => Params::mainnet(),
-        Network::Regtest | Network::Dev => Params::regtest(),
-    };
+    let mut params = chain.network.params();
     if let Some(first_block) = chain.first_block {
         params.first_block = first_block;
+    }
+    if chain.last_block.is_some() {
+        params.last_block = chain.last_block;
     }
     params
 }
 
+/// An error if the database goes on above the end of the network.
+pub fn require_end(config: &Config, params: &Params, store: &Store) -> anyhow::Result<()> {
+    let tip = store.snapshot().tip().map_or(0, |tip| tip.height);
+    let Some(last) = params.last_block.filter(|last| tip > *last) else {
+        return Ok(());
+    };
+    let network = config.chain.network.as_str();
+    let other = match config.chain.network {
+        Network::Mainnet => ", or set `chain.network = \"mainnet-continued\"`",
+        _ => "",
+    };
+    bail!(
+        "the database in {} is at block {tip}, and the network {network} ends at block {last}: go back to that block with `bnsd chain rewind {last}`{other}",
+        config.data_dir.display()
+    )
+}
+
 /// The database of the data directory; the lock is held for as long as it is open.
 pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
-    let chain = ChainIdentity::new(config.chain.network.as_str(), params);
+    let chain = ChainIdentity::new(config.chain.network.chain_name(), params);
     let options = StoreOptions {
         cache_bytes: DATABASE_CACHE,
         undo_depth: config.chain.undo_depth,

@@ -19,7 +19,7 @@ mod source;
 mod supervisor;
 
 pub use demo::run_demo;
-pub use index::{open_store, params};
+pub use index::{open_store, params, require_end};
 pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};
 

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::dns::{Server, Serving, Transport};
 use crate::folder::Folders;
 use crate::names::NameStore;
-use crate::resolver::Policy;
+use crate::resolver::{Policy, Snapshots as _};
 use crate::worker::{Crew, Ended};
 
 /// File of the upstreams' answers in the data directory.
@@ -148,6 +148,7 @@ impl Daemon {
         }
         match &self.service.source {
             Some(source) => tracing::info!("following {source}"),
+            None if self.names().snapshot().is_final() => {}
             None => tracing::warn!(
                 "no chain source is configured: names of the chain cannot be answered; set `chain.source`"
             ),
@@ -208,7 +209,7 @@ mod tests {
             let wallet = Wallet {
                 node: Ok(Box::new(asking.clone())),
                 state: Box::new(asking),
-                journal: Journal::new(vault.directory(), chain.facts.network.as_str()),
+                journal: Journal::new(vault.directory(), chain.facts.network.chain_name()),
                 keyring: Keyring::new(vault, Box::new(|_| Ok(b"passphrase".to_vec().into()))),
                 consent: Box::new(|_| Ok(())),
                 tell: Box::new(|_| ()),

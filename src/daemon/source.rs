@@ -64,7 +64,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
 /// Bitcoin's own name for the network.
 pub fn bitcoin_network(network: Network) -> bitcoin::Network {
     match network {
-        Network::Mainnet => bitcoin::Network::Bitcoin,
+        Network::Mainnet | Network::MainnetContinued => bitcoin::Network::Bitcoin,
         Network::Regtest | Network::Dev => bitcoin::Network::Regtest,
     }
 }

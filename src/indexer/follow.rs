@@ -3,7 +3,11 @@
 //! The tip in the store is the only cursor, and every block is one transaction, so the loop can be stopped or
 //! killed anywhere and goes on at a block boundary. It runs on a thread of its own, because sources and the store
 //! block.
+//!
+//! A network that ends is followed to its last block, and until that block is too deep to be undone. Then the index is
+//! final, which a file in the data directory notes, and the source is not asked any more, in no later run either.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +31,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// File in the data directory that says that the first sync has finished.
 const SYNCED: &str = "synced";
+/// File in the data directory that names the last block of a network that ended, once it is too deep to be undone.
+const FINAL: &str = "final";
 
 /// While the index is far behind, one transaction in this many waits for the disk.
 const UNSYNCED_BLOCKS: u32 = 16;
@@ -44,6 +50,8 @@ pub enum Turn {
     Idle,
     /// The source still prepares: it has looked at so many of so many files.
     Preparing(usize, usize),
+    /// The network has ended, and its last block is too deep to be undone.
+    Final,
 }
 
 /// Follows one source into one store.
@@ -76,16 +84,17 @@ impl Indexer {
         }
     }
 
-    /// Follows the source until `stop` is set, which is the only way to end without an error, and which also ends a
-    /// question that the source is busy with. A source that cannot answer is asked again after a growing pause; what
-    /// asking again cannot mend is returned.
+    /// Follows the source until `stop` is set, which also ends a question that the source is busy with, or until the
+    /// index is final. A source that cannot answer is asked again after a growing pause; what asking again cannot mend is
+    /// returned.
     pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<(), IndexError> {
         self.source.stop_with(Arc::clone(stop));
         let mut pause = BACKOFF.0;
         let mut report = Report::new();
         while !stop.load(Ordering::Relaxed) {
             match self.step(&mut report) {
-                Ok(()) => pause = BACKOFF.0,
+                Ok(Turn::Final) => break,
+                Ok(_) => pause = BACKOFF.0,
                 Err(_) if stop.load(Ordering::Relaxed) => {}
                 Err(error) if error.may_pass() => {
                     let reason = error.to_string();
@@ -105,9 +114,10 @@ impl Indexer {
     }
 
     /// One turn, and what is said about it.
-    fn step(&mut self, report: &mut Report) -> Result<(), IndexError> {
+    fn step(&mut self, report: &mut Report) -> Result<Turn, IndexError> {
         let before = self.progress.height();
-        match self.turn()? {
+        let turn = self.turn()?;
+        match turn {
             Turn::Connected(at) => {
                 let blocks = at.height.saturating_sub(before).max(1);
                 let best = self.source.best_height()?.max(at.height);
@@ -124,15 +134,29 @@ impl Indexer {
                 self.source.wait(PATIENCE);
             }
             Turn::Preparing(done, of) => report.preparing(done, of),
+            Turn::Final => {
+                self.note_synced();
+                tracing::info!(
+                    "the network ended at block {before}: the index is final, and the source is not asked any more"
+                );
+            }
         }
         self.progress.set_forked(false);
         self.progress.set_trouble(None);
-        Ok(())
+        Ok(turn)
     }
 
     /// Does what follows the indexed tip, once.
     pub fn turn(&mut self) -> Result<Turn, IndexError> {
+        if let Some(last) = self.last_indexed()
+            && let Some(turn) = self.rest_at_end(last)?
+        {
+            return Ok(turn);
+        }
         match self.next()? {
+            Event::Connect(block) if self.bns.params().is_after_end(block.at.height) => {
+                Ok(Turn::Idle)
+            }
             Event::Connect(block) => self.connect(&block),
             Event::Disconnect => self.disconnect(),
             Event::Idle => Ok(Turn::Idle),
@@ -142,15 +166,47 @@ impl Indexer {
 
     /// Asks the source. One whose chain ends below our tip may still contradict what lies deeper.
     fn next(&mut self) -> Result<Event, IndexError> {
-        let tip = self.store.snapshot().tip().map(|tip| BlockRef {
-            height: tip.height,
-            hash: tip.hash,
-        });
-        let event = self.source.next(tip, self.bns.params().first_block);
+        let event = self.source.next(self.tip(), self.bns.params().first_block);
         if let Err(SourceError::Behind { reach, .. }) = event {
             self.check_fork(reach)?;
         }
         Ok(event?)
+    }
+
+    fn tip(&self) -> Option<BlockRef> {
+        let tip = self.store.snapshot().tip()?;
+        let (height, hash) = (tip.height, tip.hash);
+        Some(BlockRef { height, hash })
+    }
+
+    /// The tip, if it is the last block of the network.
+    fn last_indexed(&self) -> Option<BlockRef> {
+        let last = self.bns.params().last_block?;
+        self.tip().filter(|tip| tip.height >= last)
+    }
+
+    /// What is left to do while the source holds the last block; `None` if it does not. Only a block at a depth that
+    /// cannot be undone is asked for, and as soon as there is one, nothing is left.
+    fn rest_at_end(&mut self, last: BlockRef) -> Result<Option<Turn>, IndexError> {
+        let note = self.store.directory().join(FINAL);
+        if fs::read_to_string(&note).is_ok_and(|noted| noted == final_note(last)) {
+            return Ok(Some(Turn::Final));
+        }
+        let beyond = last.height.saturating_add(self.store.undo_depth());
+        let event = self.source.next(None, beyond)?;
+        if let Event::Preparing { done, of } = event {
+            return Ok(Some(Turn::Preparing(done, of)));
+        }
+        if !self.source.holds(last)? {
+            return Ok(None);
+        }
+        if !matches!(event, Event::Connect(_)) {
+            return Ok(Some(Turn::Idle));
+        }
+        if let Err(error) = disk::replace(&note, final_note(last).as_bytes()) {
+            tracing::warn!("cannot note that the index is final: {error}");
+        }
+        Ok(Some(Turn::Final))
     }
 
     /// Connects a block in a transaction of its own. While the index is far behind, only one in a while waits for
@@ -206,6 +262,11 @@ impl Indexer {
         }
         self.progress.set_synced(self.clock.elapsed());
     }
+}
+
+/// How the file [`FINAL`] names the last block.
+fn final_note(last: BlockRef) -> String {
+    format!("{} {}\n", last.height, last.hash)
 }
 
 /// Whether the database in this data directory has been at the tip of its source before.

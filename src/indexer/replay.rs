@@ -62,7 +62,8 @@ impl Replay {
         mut show: impl FnMut(u32, Snapshot) -> io::Result<()>,
     ) -> Result<(), ReplayError> {
         let first = bns.params().first_block;
-        let count = self.until.saturating_add(1).saturating_sub(first) as usize;
+        let until = bns.params().last_block.unwrap_or(u32::MAX).min(self.until);
+        let count = until.saturating_add(1).saturating_sub(first) as usize;
         let blocks = blocks.take(count).map(|block| Ok(block?));
         let mut state = State::genesis(bns.params());
         let mut sink = state.sink(|block: &ReplayBlock, outcome| {

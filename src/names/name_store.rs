@@ -90,7 +90,7 @@ impl Snapshots for NameStore {
     }
 
     /// Within [`AT_TIP`] of the last time that the source had nothing new the index counts as synced; in a run that has
-    /// not come so far, the age of the tip is the lag.
+    /// not come so far, the age of the tip is the lag. At the end of a network nothing is behind, whatever the source does.
     fn sync_state(&self) -> SyncState {
         let (progress, clock) = (&self.progress, &self.clock);
         let (indexed, tip) = (progress.height(), progress.best_height());
@@ -99,6 +99,9 @@ impl Snapshots for NameStore {
         }
         if progress.is_forked() {
             return SyncState::Forked { indexed };
+        }
+        if self.params.last_block == Some(indexed) {
+            return SyncState::Synced;
         }
         let lag = match progress.synced_at() {
             Some(at) => clock.elapsed().saturating_sub(at),

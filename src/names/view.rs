@@ -83,6 +83,12 @@ impl Names {
         Ok(NameState::of(&self.params, record, namespace, height))
     }
 
+    /// Whether this is the last height of a network that ended: they stand so for ever.
+    pub fn is_final(&self) -> bool {
+        self.at
+            .is_some_and(|height| Some(height) == self.params.last_block)
+    }
+
     /// The height that the rules are asked about: that of the next block.
     pub fn next(&self) -> u32 {
         self.at

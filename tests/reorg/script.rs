@@ -167,7 +167,7 @@ impl Index {
         let mut disconnected = 0;
         loop {
             match self.turn().unwrap() {
-                Turn::Idle => return disconnected,
+                Turn::Idle | Turn::Final => return disconnected,
                 Turn::Disconnected(_) => disconnected += 1,
                 Turn::Connected(_) | Turn::Preparing(..) => {}
             }

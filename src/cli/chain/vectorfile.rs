@@ -278,6 +278,7 @@ impl RawParams {
         Ok(Params {
             magic: magic.map_err(|_| content("params", "magic bytes are two"))?,
             first_block: self.first_block,
+            last_block: None,
             initial_consensus_hash: initial
                 .unwrap_or_else(|| Params::mainnet().initial_consensus_hash),
             consensus_hash_lifetime: self.consensus_hash_lifetime,

@@ -35,6 +35,7 @@ impl Import {
             return Err(CliError::Usage(text.to_owned()));
         }
         let mut wallet = open_to_pay(context, &self.options)?;
+        wallet.require_open_end()?;
         let (id, means) = (namespace(&self.id)?, self.options.means());
         let owner = match &self.owner {
             Some(owner) => wallet.address(owner)?,

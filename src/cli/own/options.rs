@@ -20,8 +20,8 @@ pub struct KeyOptions {
     /// File whose first line is the passphrase; otherwise it is asked for at the terminal
     #[arg(long, value_name = "FILE", env = "BNSD_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Network of new keys, mainnet or regtest; by default that of the running daemon
-    #[arg(long, value_name = "NETWORK", value_parser = ["mainnet", "regtest", "dev"])]
+    /// Network of new keys; by default that of the running daemon
+    #[arg(long, value_name = "NETWORK", value_parser = ["mainnet", "mainnet-continued", "regtest", "dev"])]
     pub network: Option<String>,
 }
 

@@ -36,6 +36,7 @@ impl Service {
             decision: self.decision(&question, &names)?,
             provenance: provenance.transpose().map_err(trouble)?.unwrap_or_default(),
             consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
+            is_final: names.is_final(),
             answer: Some(answer),
         })
     }

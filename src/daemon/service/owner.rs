@@ -14,7 +14,7 @@ use crate::api::owner::{
 };
 use crate::bns::view::View as _;
 use crate::bns::{Bns, forecast};
-use crate::config::SourceKind;
+use crate::config::{Network, SourceKind};
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash};
 use crate::names::Names;
 use crate::resolver::Snapshots as _;
@@ -84,7 +84,10 @@ impl Service {
                 block_time: tip.map(|tip| tip.time),
                 best_height,
                 synced: names.sync() == SyncState::Synced
-                    && indexed.saturating_add(self.confirmations) >= best_height,
+                    && (names.is_final()
+                        || indexed.saturating_add(self.confirmations) >= best_height),
+                ended_at: self.ended_at(best_height),
+                network_meaning: self.network_meaning(),
                 consensus_hash: hash,
                 consensus_hash_lifetime: params.consensus_hash_lifetime,
                 quotable: self.quotable(names.snapshot())?,
@@ -97,6 +100,18 @@ impl Service {
 }
 
 impl Service {
+    /// The last block of the network, if the next block of the chain lies above it. The historical one has ended, however
+    /// far the source is.
+    fn ended_at(&self, best_height: u32) -> Option<u32> {
+        let last = self.names.params.last_block?;
+        (self.network == Network::Mainnet || best_height >= last).then_some(last)
+    }
+
+    /// What a name on this network means, and to whom.
+    pub(super) fn network_meaning(&self) -> String {
+        self.network.meaning(self.names.params.last_block)
+    }
+
     /// The consensus hashes of the last heights, newest first (sm §2, CHVALID).
     fn quotable(&self, snapshot: &StoreSnapshot) -> Answered<Vec<ConsensusHash>> {
         let Some(tip) = snapshot.tip() else {

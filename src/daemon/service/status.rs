@@ -23,6 +23,9 @@ impl Service {
         Ok(StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             network: self.network.as_str().to_owned(),
+            network_meaning: self.network_meaning(),
+            last_block: self.names.params.last_block,
+            is_final: names.is_final(),
             source: self.source.clone().unwrap_or_else(|| "none".to_owned()),
             height: tip.map(|tip| tip.height),
             best_height: self.source.is_some().then(|| progress.best_height()),
@@ -88,7 +91,7 @@ impl Service {
 
     fn warnings(&self, names: &Names) -> Vec<String> {
         let mut warnings = Vec::new();
-        if self.source.is_none() {
+        if self.source.is_none() && !names.is_final() {
             warnings.push("no chain source is configured, so names of the chain cannot be answered: set `chain.source`".to_owned());
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());

@@ -12,7 +12,7 @@ use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::plan::Plan;
 use super::wait::{Accepted, Next, Outcome, newest};
-use super::wallet::{Event, Means, Signer, Until, Wallet};
+use super::wallet::{Event, Means, Signer, Until, Wallet, require_open_end};
 use super::wish::{REGISTRATION, Wish};
 use crate::wallet::journal::{Attempt, Step, Task};
 
@@ -33,6 +33,7 @@ impl Wallet<'_> {
         means: &Means,
         operations: &[&'static str],
     ) -> Result<Outcome> {
+        self.require_open_end()?;
         let sender = wish.sender(self, means)?;
         let subject = wish.subject();
         let _held = self.journal.hold(&subject)?;
@@ -228,6 +229,7 @@ impl Plan<'_> {
     ) -> Result<ControlFlow<Outcome, Attempt>> {
         let (wallet, means, subject) = (self.wallet, self.means, task.subject.as_str());
         let chain = wallet.synced_chain()?;
+        require_open_end(&chain)?;
         let operation = self.make(&chain)?;
         let draft = wallet.draft(&operation, &self.sender, means, subject, replaced)?;
         let judgement = wallet.judge(self.blocks(&draft, &chain)?, subject)?;

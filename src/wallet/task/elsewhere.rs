@@ -25,8 +25,11 @@ impl Wallet<'_> {
         spent: Option<&[TxOut]>,
         check: Check,
     ) -> Result<Option<Task>> {
-        if check == Check::Rules && scan::payload(transaction, self.magic).is_some() {
-            self.check(transaction, spent)?;
+        if scan::payload(transaction, self.magic).is_some() {
+            self.require_open_end()?;
+            if check == Check::Rules {
+                self.check(transaction, spent)?;
+            }
         }
         let begun = self.note_signed(transaction)?;
         self.node()?.send(std::slice::from_ref(transaction))?;

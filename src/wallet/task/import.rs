@@ -14,7 +14,7 @@ use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::wait::{Next, Outcome, PAYMENT};
-use super::wallet::{Event, Means, Until, Wallet};
+use super::wallet::{Event, Means, Until, Wallet, require_open_end};
 use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
@@ -54,7 +54,7 @@ struct Batches<'w> {
 impl Wallet<'_> {
     /// Imports all names of a list into a namespace that is revealed.
     pub fn import(&self, id: &NamespaceId, names: &[ImportedName], means: &Means) -> Result<()> {
-        self.synced_chain()?;
+        require_open_end(&self.synced_chain()?)?;
         let batches = Batches {
             wallet: self,
             means,

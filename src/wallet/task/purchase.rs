@@ -12,7 +12,7 @@ use super::error::{Result, TaskError};
 use super::sale::{Sale, Terms, usage};
 use super::state::Proposed;
 use super::wait::{Next, Outcome, PATIENCE, newest};
-use super::wallet::{Means, Until, Wallet};
+use super::wallet::{Means, Until, Wallet, require_open_end};
 use crate::bns::Name;
 use crate::bns::address::Address;
 use crate::wallet::coins::{self, Coin, Funding};
@@ -33,6 +33,7 @@ struct Purchase<'w> {
 impl Wallet<'_> {
     /// Adds coins and change to an offer. Nothing is signed: whoever gets this can do nothing with it.
     pub fn bid(&self, name: &Name, price: u64, offer: Psbt, means: &Means) -> Result<Psbt> {
+        self.require_open_end()?;
         let purchase = self.purchase(name, price, means)?;
         purchase.bid(&Sale::read(self, name, offer)?)
     }
@@ -150,6 +151,7 @@ impl Purchase<'_> {
         let (wallet, terms) = (self.wallet, self.terms()?);
         sale.check(wallet, terms)?;
         let chain = wallet.synced_chain()?;
+        require_open_end(&chain)?;
         let expires = Some(sale.expires(&chain)?);
         let seller = ScriptBuf::from_bytes(terms.seller.script());
         sale.check_coins(wallet, &[seller, self.buyer.script()])?;

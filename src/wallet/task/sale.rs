@@ -41,6 +41,7 @@ use crate::wallet::psbt;
 impl Wallet<'_> {
     /// The seller's offer: the owner's smallest coin, the transfer and the payment.
     pub fn offer(&self, name: &Name, buyer: Address, price: u64, means: &Means) -> Result<Psbt> {
+        self.require_open_end()?;
         let seller = self.owner(name, means.key.as_ref())?;
         let terms = Terms {
             seller: seller.address(),
@@ -65,6 +66,7 @@ impl Wallet<'_> {
         bid: Psbt,
         means: &Means,
     ) -> Result<Psbt> {
+        self.require_open_end()?;
         let seller = self.owner(name, means.key.as_ref())?;
         let terms = Terms {
             seller: seller.address(),

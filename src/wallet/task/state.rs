@@ -74,8 +74,14 @@ pub struct ChainFacts {
     pub block_time: Option<u32>,
     /// Height of the best block that the source knows.
     pub best_height: u32,
-    /// Whether the index is at the tip of its source.
+    /// Whether the index is at the tip of its source, or at the end of its network.
     pub synced: bool,
+    /// The last block of the network, if no later one can take an operation any more.
+    #[serde(default)]
+    pub ended_at: Option<u32>,
+    /// What a name on this network means, and to whom; one sentence without a full stop.
+    #[serde(default)]
+    pub network_meaning: String,
     /// The consensus hash to quote.
     pub consensus_hash: ConsensusHash,
     /// For how many blocks it can be quoted.

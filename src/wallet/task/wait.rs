@@ -95,12 +95,28 @@ impl Wallet<'_> {
                     }
                 }
             }
+            self.require_in_time(&left)?;
             sending.advance(self, task, index, &left)?;
             if until == Until::Sent && sending.refusal.is_none() {
                 return Ok(Outcome::Sent);
             }
             sleep(self.node()?.pace());
         }
+    }
+
+    /// An error for what is in no block when the network ends.
+    fn require_in_time(&self, left: &[Transaction]) -> Result<()> {
+        let chain = self.state.chain()?;
+        let (Some(last), Some(late)) = (chain.ended_at, left.first()) else {
+            return Ok(());
+        };
+        if chain.height < Some(last) {
+            return Ok(()); // it may be in a block that is not indexed yet
+        }
+        let txid = late.compute_txid();
+        Err(TaskError::No(format!(
+            "the network ended at block {last}, and transaction {txid} is in no block up to it: it counts for nothing, and what it pays is lost once it is mined"
+        )))
     }
 
     /// The accepted operation of a step, if the index has it; a refused one is an error.

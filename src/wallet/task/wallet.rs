@@ -11,6 +11,7 @@ use super::error::{Result, TaskError, native_segwit};
 use super::keyring::Keyring;
 use super::state::{ChainFacts, ChainState};
 use crate::bns::address::{Address, AddressVersions};
+use crate::bns::network::Network;
 use crate::bns::{Name, NamespaceId};
 use crate::wallet::fee::FeePolicy;
 use crate::wallet::journal::Journal;
@@ -126,6 +127,11 @@ impl<'a> Wallet<'a> {
         }
     }
 
+    /// An error where no operation counts any more; asked before a key is looked for.
+    pub fn require_open_end(&self) -> Result<()> {
+        require_open_end(&self.state.chain()?)
+    }
+
     /// The address that a text spells on this network. A native segwit address is refused with its reason.
     pub fn address(&self, text: &str) -> Result<Address> {
         Address::decode(text, self.versions).ok_or_else(|| {
@@ -197,4 +203,21 @@ impl<'a> Wallet<'a> {
         let others = tasks.iter().filter(|task| task.subject != subject);
         Ok(others.flat_map(|task| task.spent()).collect())
     }
+}
+
+/// An error where no operation counts any more: whatever is sent there is lost.
+pub(super) fn require_open_end(chain: &ChainFacts) -> Result<()> {
+    let Some(last) = chain.ended_at else {
+        return Ok(());
+    };
+    let network = chain.network.as_str();
+    let other = match chain.network {
+        Network::Mainnet => {
+            " The same rules go on with `chain.network = \"mainnet-continued\"`, where whoever runs bnsd agrees with whoever runs bnsd, and nobody else."
+        }
+        _ => "",
+    };
+    Err(TaskError::No(format!(
+        "the network {network} ended at block {last}, and no operation in a later block counts: names stand for ever as they stood there. Nothing was sent.{other}"
+    )))
 }

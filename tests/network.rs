@@ -1,0 +1,324 @@
+//! Which network a name is on, through the binary: the end of one, and what it leaves.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bitcoin::ScriptBuf;
+use bnsd::bns::Params;
+use bnsd::chain::dev::DevChain;
+use bnsd::clock::SystemClock;
+use bnsd::indexer::{Indexer, Turn};
+use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use serde_json::{Value, json};
+
+use crate::common::home::Home;
+use crate::common::person::{Person, World};
+
+const A: u16 = 1;
+const NOERROR: u8 = 0;
+/// A zone file hash of nothing.
+const HASH: &str = "1111111111111111111111111111111111111111";
+
+/// Starts the daemon again with one part of its configuration changed.
+fn restart(world: &mut World, before: &str, after: &str) {
+    change(world, before, after);
+    world.run_daemon();
+}
+
+/// Stops the daemon and changes a part of its configuration.
+fn change(world: &mut World, before: &str, after: &str) {
+    world.stop_daemon();
+    let path = world.path("bnsd.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(before), "{before:?} is not in {text}");
+    std::fs::write(&path, text.replace(before, after)).unwrap();
+}
+
+fn status(world: &World) -> Value {
+    world.run(&["--json", "status"]).json()
+}
+
+/// The namespace `id` is open, `town` is revealed, and `late` is preordered.
+fn prepares(registry: &Person<'_>) {
+    registry.gets(40_000_000_000);
+    for id in ["id", "town"] {
+        registry.does(&["namespace", "preorder", id]);
+        registry.does(&["namespace", "reveal", id, "--lifetime", "12"]);
+    }
+    registry.does(&["namespace", "ready", "id"]);
+    registry.gets(10_000_000_000);
+    registry.does(&["namespace", "preorder", "late"]);
+}
+
+/// Everything that the two could do before the end; each line is a command.
+fn operations(alice: &Person<'_>, registry: &Person<'_>, file: &str) -> [Vec<Vec<String>>; 2] {
+    let words = |line: String| line.split(' ').map(str::to_owned).collect();
+    let zone = alice.writes("new.zone", "$ORIGIN me.id\n@ A 93.184.216.35\n");
+    let names = registry.writes(
+        "names.csv",
+        &format!("b.town,{},{HASH}\n", registry.address()),
+    );
+    let (mine, theirs) = (alice.address(), registry.address());
+    let of_alice = vec![
+        "name preorder new.id".to_owned(),
+        "name register new.id".to_owned(),
+        "name register new.id --dry-run".to_owned(),
+        format!("name register new.id --psbt {file}"),
+        format!("name update me.id --hash {HASH}"),
+        format!("zonefile publish me.id {zone}"),
+        format!("name transfer me.id --to {theirs}"),
+        "name renew me.id".to_owned(),
+        "name revoke me.id".to_owned(),
+        format!("name sell me.id --price 7000000 --to {theirs} --psbt {file}"),
+        format!("name buy {file}.offer me.id --price 7000000 --psbt {file}"),
+        format!("tx send {file}.raw"),
+        format!("tx send {file}.raw --unchecked"),
+    ];
+    let of_registry = vec![
+        format!("name import a.town --owner {mine} --hash {HASH}"),
+        format!("namespace import town {names}"),
+        format!("namespace import town {names} --dry-run"),
+        "namespace ready town".to_owned(),
+        "namespace reveal late".to_owned(),
+        "namespace preorder other".to_owned(),
+    ];
+    [of_alice, of_registry].map(|lines| lines.into_iter().map(words).collect())
+}
+
+/// A signed update and an offer that were made before the end and are not used yet.
+fn leaves_things_open(world: &World, alice: &Person<'_>, file: &str) {
+    let update = ["name", "update", "me.id", "--hash", HASH, "--psbt", file];
+    alice.does(&update);
+    alice.does(&["tx", "sign", file]);
+    let signed = alice.does(&["tx", "decode", file])["transaction"].clone();
+    std::fs::write(format!("{file}.raw"), signed.as_str().unwrap()).unwrap();
+    alice.does(&["name", "pending", "--forget", "me.id"]);
+    let (offer, buyer) = (format!("{file}.offer"), world.person("bob").address());
+    alice.does(&[
+        "name", "sell", "me.id", "--price", "7000000", "--to", &buyer, "--psbt", &offer,
+    ]);
+}
+
+#[test]
+fn names_stand_for_ever_as_they_stood_when_their_network_ended() {
+    let mut world = World::start("[chain]\nsource = \"dev\"\nundo-depth = 5\n");
+    let file = world.path("file").display().to_string();
+    let last = {
+        let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+        alice.gets(100_000_000);
+        prepares(&registry);
+        let zone = alice.writes("me.zone", "$ORIGIN me.id\n@ A 93.184.216.34\n");
+        alice.does(&["name", "register", "me.id", "--zonefile", &zone]);
+        leaves_things_open(&world, &alice, &file);
+        world.height()
+    };
+    assert_eq!(status(&world)["final"], false);
+    let free_from = world.name("me.id")["free_from"].as_u64().unwrap();
+    let ended = format!("undo-depth = 5\nlast-block = {last}\n");
+    restart(&mut world, "undo-depth = 5\n", &ended);
+
+    // No date comes that lies after the end, and nothing has to be confirmed any more for a refusal.
+    assert_eq!(world.name("me.id")["last_resolves"], Value::Null);
+    every_operation_is_refused(&world, &file, last);
+
+    // Far behind the chain, which has gone on until the name would have expired.
+    let more = (free_from + 1 - last).to_string();
+    world.person("alice").does(&["tx", "mine", &more]);
+    every_operation_is_refused(&world, &file, last);
+    wait_for_log(&world, "the index is final");
+    stands(&world, last);
+
+    // Nor does it take a source, or an index that was looked at lately.
+    restart(&mut world, "upstreams =", "max-lag = 1\nupstreams =");
+    let tip_time = status(&world)["block_time"].as_u64().unwrap();
+    wait_until(tip_time + 13);
+    assert_eq!(status(&world)["lag_seconds"], 0);
+    assert_eq!(world.dig("me.id", A), (NOERROR, 1));
+    restart(
+        &mut world,
+        "source = \"dev\"",
+        "source = \"none\"\nnetwork = \"dev\"",
+    );
+    stands(&world, last);
+
+    // A network can go on; it cannot end below its index.
+    let end = format!("last-block = {last}");
+    let (later, earlier) = (format!("last-block = {}", free_from + 1), "last-block = 99");
+    change(
+        &mut world,
+        "source = \"none\"\nnetwork = \"dev\"",
+        "source = \"dev\"",
+    );
+    restart(&mut world, &end, &later);
+    world.wait_for(free_from + 1);
+    assert_eq!(world.name("me.id")["state"], "free");
+    change(&mut world, &later, earlier);
+    let refused = world.run(&["serve"]);
+    let advice = "go back to that block with `bnsd chain rewind 99`";
+    assert!(
+        refused.code == 3 && refused.stderr.contains(advice),
+        "{refused:?}"
+    );
+    assert_eq!(world.run(&["chain", "rewind", "99"]).code, 0);
+    world.run_daemon();
+    assert_eq!(
+        (world.height(), status(&world)["final"].clone()),
+        (99, json!(true))
+    );
+}
+
+/// Each kind of operation is refused with the reason, and costs nothing.
+fn every_operation_is_refused(world: &World, file: &str, last: u64) {
+    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    let worth = || world.worth(&[alice.address(), registry.address()]);
+    let (before, begun) = (worth(), alice.does(&["name", "pending"]));
+    let [of_alice, of_registry] = operations(&alice, &registry, file);
+    let reason = format!("the network dev ended at block {last}, and no operation");
+    for (person, lines) in [(&alice, of_alice), (&registry, of_registry)] {
+        for line in lines {
+            let words: Vec<&str> = line.iter().map(String::as_str).collect();
+            person.cannot(&words, &reason);
+            person.cannot(&words, "Nothing was sent");
+        }
+    }
+    assert_eq!((worth(), alice.does(&["name", "pending"])), (before, begun));
+}
+
+/// The index rests at the last block and says so, and the name is there.
+fn stands(world: &World, last: u64) {
+    let status = status(world);
+    assert_eq!(
+        (&status["height"], &status["final"]),
+        (&json!(last), &json!(true))
+    );
+    assert_eq!(status["last_block"], last);
+    let meaning = status["network_meaning"].as_str().unwrap();
+    assert!(
+        meaning.contains(&format!("ends at block {last}")),
+        "{meaning}"
+    );
+    let warnings = status["warnings"].to_string();
+    assert!(!warnings.contains("chain"), "{warnings}");
+    let page = world.run(&["status"]).stdout;
+    assert!(page.contains(", final"), "{page}");
+    assert_eq!(world.name("me.id")["state"], "registered");
+    assert_eq!(world.dig("me.id", A), (NOERROR, 1));
+    let explained = world.run(&["--json", "explain", "me.id"]).json();
+    assert_eq!(explained["final"], true);
+    let page = world.run(&["explain", "me.id"]).stdout;
+    assert!(page.contains("the name stands so for ever"), "{page}");
+}
+
+fn wait_for_log(world: &World, text: &str) {
+    let end = std::time::Instant::now() + Duration::from_secs(60);
+    while !world.log().contains(text) {
+        assert!(std::time::Instant::now() < end, "{text:?} is not logged");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until a time on the clock, in seconds since 1970.
+fn wait_until(seconds: u64) {
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    if let Ok(left) = then.duration_since(SystemTime::now()) {
+        std::thread::sleep(left);
+    }
+}
+
+#[test]
+fn the_last_block_can_be_replaced_until_it_is_too_deep() {
+    let scratch = tempfile::tempdir().unwrap();
+    let chain = DevChain::open(&scratch.path().join("chain")).unwrap();
+    let mine = |blocks, time| chain.mine_empty(&ScriptBuf::new(), blocks, time).unwrap();
+    mine(8, 1_700_000_000);
+    let params = Params {
+        last_block: Some(6),
+        ..Params::regtest()
+    };
+    let options = StoreOptions {
+        undo_depth: 3,
+        ..StoreOptions::default()
+    };
+    let identity = ChainIdentity::new("dev", &params);
+    let store = Arc::new(Store::open(scratch.path(), &identity, options).unwrap());
+    let mut indexer = Indexer::new(
+        Box::new(chain.source(0)),
+        params,
+        Arc::clone(&store),
+        Arc::default(),
+        Arc::new(SystemClock::start()),
+    );
+    let mut rest = || loop {
+        if let rest @ (Turn::Idle | Turn::Final) = indexer.turn().unwrap() {
+            let tip = store.snapshot().tip().unwrap();
+            return (rest, tip.height, tip.hash);
+        }
+    };
+    let (turn, height, first) = rest();
+    assert_eq!(
+        (turn, height),
+        (Turn::Idle, 6),
+        "nothing above the end is indexed"
+    );
+    chain.rewind(4).unwrap();
+    mine(4, 1_700_100_000);
+    let (turn, height, second) = rest();
+    assert_eq!((turn, height), (Turn::Idle, 6));
+    assert_ne!(first, second);
+    mine(1, 1_700_100_000);
+    assert_eq!(rest(), (Turn::Final, 6, second));
+    // Whatever the source says now, nobody asks it.
+    chain.rewind(2).unwrap();
+    mine(20, 1_700_200_000);
+    assert_eq!(rest(), (Turn::Final, 6, second));
+}
+
+#[test]
+fn nobody_pays_on_the_historical_network() {
+    let world = World::start("[chain]\nsource = \"none\"\n");
+    let alice = world.person("alice");
+    let reason = "the network mainnet ended at block 665749";
+    alice.cannot(&["name", "register", "me.id"], reason);
+    alice.cannot(
+        &["name", "register", "me.id"],
+        "network = \"mainnet-continued\"",
+    );
+    let meaning = status(&world)["network_meaning"].clone();
+    assert!(
+        meaning
+            .as_str()
+            .unwrap()
+            .starts_with("the historical network")
+    );
+
+    let mut world = world;
+    let source = "source = \"none\"";
+    restart(
+        &mut world,
+        source,
+        "source = \"none\"\nnetwork = \"mainnet-continued\"",
+    );
+    let meaning = status(&world)["network_meaning"].clone();
+    let sentence = "whoever runs bnsd agrees with whoever runs bnsd, and nobody else";
+    assert!(meaning.as_str().unwrap().contains(sentence), "{meaning}");
+}
+
+#[test]
+fn the_historical_networks_have_no_other_end() {
+    let home = Home::new();
+    for (network, words) in [
+        ("mainnet", "ended at block 665749"),
+        ("mainnet-continued", "no end"),
+    ] {
+        let mut command = home.bnsd(&["serve", "--check-config"]);
+        command
+            .env("BNSD_CHAIN_NETWORK", network)
+            .env("BNSD_CHAIN_LAST_BLOCK", "7");
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(2) && said.contains(words),
+            "{said}"
+        );
+    }
+}
