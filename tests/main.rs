@@ -58,6 +58,9 @@ mod own_node;
 /// Laws of the engine: undo, reorganisations, parsers.
 mod properties;
 
+/// The README: its commands, configurations and links.
+mod readme;
+
 /// Reorganisations and undo.
 mod reorg;
 

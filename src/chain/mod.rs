@@ -7,6 +7,8 @@
 //! - [`bitcoind`]: a Bitcoin Core node, over RPC.
 //! - [`blockfiles`]: the block directory of a Bitcoin Core node, without the node.
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
+//!
+#![doc = include_str!("sources.md")]
 
 use std::collections::HashMap;
 use std::sync::Arc;

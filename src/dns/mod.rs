@@ -23,6 +23,8 @@
 //!
 //! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
 //! errors).
+//!
+#![doc = include_str!("serving.md")]
 
 mod access;
 mod aliases;

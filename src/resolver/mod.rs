@@ -15,6 +15,8 @@
 //!
 //! Follows RFC 1034 §4.3.2, RFC 2308 (negative answers), RFC 4592 (wildcards), RFC 6672 (DNAME), RFC 6761 and
 //! RFC 6303 (special use), RFC 8482 (ANY), RFC 8914 (extended errors), RFC 9476 (`alt`).
+//!
+#![doc = include_str!("answers.md")]
 
 mod answer;
 mod apex;

@@ -19,6 +19,8 @@
 //! stand in for a name of the chain. Names that are asked for are never logged.
 //!
 //! Follows RFC 2308 (negative answers), RFC 5452 (forgery), RFC 8020, RFC 8767 (serve-stale), RFC 9520 (failures).
+//!
+#![doc = include_str!("upstreams.md")]
 
 mod address;
 mod anchors;

@@ -19,6 +19,8 @@
 //! process, or reads a terminal.
 //!
 #![doc = include_str!("formats.md")]
+//!
+#![doc = include_str!("owning.md")]
 
 pub mod bitcoind;
 pub mod coins;

@@ -424,7 +424,7 @@ fn row_52_rfc8499_authoritative_for_names_of_the_chain_only() {
             .metadata
             .authoritative
     );
-    let readme = include_str!("../../README.md").replace(['\n', '*'], " ");
+    let documented = include_str!("../../src/dns/serving.md").replace(['\n', '*'], " ");
     for term in [
         "stub resolver",
         "forwarder",
@@ -432,8 +432,8 @@ fn row_52_rfc8499_authoritative_for_names_of_the_chain_only() {
         "authoritative",
     ] {
         assert!(
-            readme.contains(term),
-            "the README does not say what it is: {term}"
+            documented.contains(term),
+            "the documentation does not say what it is: {term}"
         );
     }
 }
