@@ -1,6 +1,8 @@
 //! What somebody sees who types something wrong or has a wrong configuration: one sentence on the standard error that
 //! says what to do, and an exit code for scripts.
 
+mod codes;
+mod generated;
 mod reference;
 mod typed;
 

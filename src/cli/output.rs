@@ -44,7 +44,7 @@ impl Output {
             Format::Text => page().render(self.colours),
         };
         // A reader that has seen enough (`bnsd status | head`) is no trouble.
-        write(&text).map(|_| ()).map_err(CliError::Output)
+        write(text.as_bytes()).map(|_| ()).map_err(CliError::Output)
     }
 
     /// Prints `value` like [`Output::print`], on a page that `write` fills, and says that all went well.
@@ -67,8 +67,13 @@ impl Output {
             }
             Format::Text => page().render(self.colours) + "\n",
         };
-        write(&text).map_err(CliError::Output)
+        write(text.as_bytes()).map_err(CliError::Output)
     }
+}
+
+/// Prints bytes as they are, for a file or another program.
+pub fn print_bytes(bytes: &[u8]) -> Result<()> {
+    write(bytes).map(|_| ()).map_err(CliError::Output)
 }
 
 fn json(written: serde_json::Result<String>) -> String {
@@ -89,12 +94,9 @@ pub fn colours_are_wanted(is_terminal: bool) -> bool {
     is_terminal && std::env::var_os("NO_COLOR").is_none_or(|text| text.is_empty())
 }
 
-fn write(text: &str) -> io::Result<Reader> {
+fn write(bytes: &[u8]) -> io::Result<Reader> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Reader::Gone),
         result => result.map(|()| Reader::Reading),
     }

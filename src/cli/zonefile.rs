@@ -1,6 +1,5 @@
 //! `bnsd zonefile`: write, check and publish the text that a name says.
 
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +13,7 @@ use serde::Serialize;
 
 use super::count::count;
 use super::name::read_zonefile;
-use super::output::Page;
+use super::output::{Page, print_bytes};
 use super::own::{SendOptions, name, open_to_pay, report, state_of};
 use super::{CliError, Context, Exit, Result};
 use crate::api::lookup::LookupRequest;
@@ -396,8 +395,7 @@ fn export(text: &str, context: &Context) -> Result<Exit> {
             "there is no zone file of {name} here: see `bnsd explain {name}`"
         ))
     })?;
-    let written = std::io::stdout().write_all(&bytes);
-    written.map_err(CliError::Output)?;
+    print_bytes(&bytes)?;
     Ok(Exit::Success)
 }
 

@@ -288,9 +288,14 @@ pub const KEYS: &[Key] = &[
 /// Variables that the command line reads itself.
 pub(super) const OTHER_VARIABLES: &[&str] = &[
     "BNSD_CONFIG",
+    "BNSD_FEE_RATE",
     "BNSD_JSON",
+    "BNSD_KEY",
     "BNSD_KEYS_DIR",
+    "BNSD_MAX_FEE_RATE",
+    "BNSD_NETWORK",
     "BNSD_PASSPHRASE_FILE",
+    "BNSD_PAYER",
 ];
 
 /// The key of that name.

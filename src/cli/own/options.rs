@@ -21,7 +21,12 @@ pub struct KeyOptions {
     #[arg(long, value_name = "FILE", env = "BNSD_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
     /// Network of new keys; by default that of the running daemon
-    #[arg(long, value_name = "NETWORK", value_parser = ["mainnet", "mainnet-continued", "regtest", "dev"])]
+    #[arg(
+        long,
+        value_name = "NETWORK",
+        env = "BNSD_NETWORK",
+        value_parser = ["mainnet", "mainnet-continued", "regtest", "dev"]
+    )]
     pub network: Option<String>,
 }
 
@@ -31,19 +36,24 @@ pub struct SendOptions {
     #[command(flatten)]
     pub keys: KeyOptions,
     /// Address that sends: NAME, NAME/INDEX or NAME/p2sh/INDEX; by default the owner's, or the only key
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", env = "BNSD_KEY")]
     pub key: Option<Reference>,
     /// Address that pays and gets the change; by default the sender's
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", env = "BNSD_PAYER")]
     pub payer: Option<Reference>,
     /// Spend only these outputs; can be repeated
     #[arg(long, value_name = "TXID:VOUT")]
     pub coin: Vec<OutPoint>,
     /// Fee in satoshi per virtual byte, instead of the node's estimate
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", env = "BNSD_FEE_RATE")]
     fee_rate: Option<u32>,
     /// Highest estimate that is followed, in satoshi per virtual byte
-    #[arg(long, value_name = "RATE", default_value_t = 200)]
+    #[arg(
+        long,
+        value_name = "RATE",
+        env = "BNSD_MAX_FEE_RATE",
+        default_value_t = 200
+    )]
     max_fee_rate: u32,
     /// Pay a fee of more than a tenth of what is spent
     #[arg(long)]

@@ -1,0 +1,313 @@
+//! The commands with what their types cannot say: examples, exit codes, variables.
+//!
+//! Help, completions and man pages come from these definitions, so that none of them can say something else.
+
+use clap::{Command, CommandFactory as _};
+
+use super::Cli;
+
+/// Follows the help of `bnsd` itself.
+const ABOUT_ALL: &str = "\
+Exit codes:
+  0  it was done, or the answer is yes
+  1  the answer is no: no such name, a check failed, the rules refuse
+  2  wrong use: the arguments or the configuration
+  3  trouble on the way: no daemon, no node, a file that cannot be read
+
+Variables:
+  What shows [env: ...] can also be set in the environment; options of a single
+  run, such as --dry-run, cannot. `bnsd config show --reference` lists every key
+  of bnsd.toml with its variable, `bnsd config show` what is in force and why.";
+
+/// A command by the words that lead to it, with lines that somebody can type and what they do.
+type Example = (
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+);
+
+/// Each line is checked by a test.
+const EXAMPLES: &[Example] = &[
+    (
+        &[],
+        &[
+            ("bnsd demo", "a resolver with names, from nothing"),
+            ("bnsd serve", "the daemon, from bnsd.toml"),
+            ("bnsd explain werner.id", "an answer and all it rests on"),
+            ("bnsd name register me.id --zonefile me.zone", "own a name"),
+        ],
+    ),
+    (
+        &["demo"],
+        &[
+            ("bnsd demo", "on 127.0.0.1:5300"),
+            ("bnsd demo --zonefiles my-zones", "with names of one's own"),
+            ("bnsd demo --upstream 9.9.9.9", "other names too"),
+        ],
+    ),
+    (
+        &["serve"],
+        &[
+            (
+                "bnsd serve --check-config",
+                "say what is wrong, start nothing",
+            ),
+            (
+                "bnsd serve --listen 127.0.0.1:5301 --log debug",
+                "on another port, talkative",
+            ),
+        ],
+    ),
+    (
+        &["lookup"],
+        &[
+            ("bnsd lookup werner.id", "its addresses"),
+            ("bnsd lookup werner.id TXT --json", "for programs"),
+            (
+                "bnsd lookup werner.id A --at 600000",
+                "as it was at that block",
+            ),
+        ],
+    ),
+    (
+        &["explain"],
+        &[
+            (
+                "bnsd explain werner.id",
+                "block, transaction, owner, zone file",
+            ),
+            ("bnsd explain example.com MX", "why it was forwarded"),
+        ],
+    ),
+    (
+        &["status"],
+        &[
+            ("bnsd status", "height, names, upstreams, warnings"),
+            ("bnsd status --watch", "live; q ends it"),
+        ],
+    ),
+    (
+        &["name"],
+        &[
+            ("bnsd name price me.id", "what it costs"),
+            ("bnsd name register me.id --zonefile me.zone", "own it"),
+            ("bnsd name transfer me.id ADDRESS", "give it away"),
+            ("bnsd name expiring", "what has to be renewed soon"),
+        ],
+    ),
+    (
+        &["name", "register"],
+        &[
+            (
+                "bnsd name register me.id --zonefile me.zone --dry-run",
+                "what would be sent and paid",
+            ),
+            ("bnsd name register me.id --zonefile me.zone", "do it"),
+            (
+                "bnsd name register me.id --psbt preorder.psbt",
+                "others sign",
+            ),
+        ],
+    ),
+    (
+        &["name", "transfer"],
+        &[
+            ("bnsd name transfer me.id ADDRESS", "with its zone file"),
+            (
+                "bnsd name transfer me.id ADDRESS --drop-zonefile",
+                "without",
+            ),
+        ],
+    ),
+    (
+        &["namespace"],
+        &[
+            ("bnsd namespace price club", "what it costs"),
+            ("bnsd namespace preorder club", "the first of three steps,"),
+            ("bnsd namespace reveal club", "the second,"),
+            ("bnsd namespace ready club", "and the last"),
+        ],
+    ),
+    (
+        &["keys"],
+        &[
+            ("bnsd keys new me", "make a key; prints its words once"),
+            ("bnsd keys list", "keys and addresses"),
+            (
+                "bnsd keys import team --multisig 2 --member KEY --member KEY",
+                "a shared address",
+            ),
+        ],
+    ),
+    (
+        &["tx"],
+        &[
+            ("bnsd tx decode me.psbt", "what it does, in words"),
+            ("bnsd tx sign me.psbt", "with the keys here"),
+            ("bnsd tx send me.psbt", "to the node"),
+        ],
+    ),
+    (
+        &["zonefile"],
+        &[
+            (
+                "bnsd zonefile new me.id --address 192.0.2.1",
+                "something to start from",
+            ),
+            (
+                "bnsd zonefile check me.id me.zone",
+                "every problem, and what is served",
+            ),
+            (
+                "bnsd zonefile publish me.id me.zone",
+                "until DNS answers with it",
+            ),
+        ],
+    ),
+    (
+        &["cache"],
+        &[
+            ("bnsd cache dump", "what is kept"),
+            ("bnsd cache flush example.com", "forget it and all below"),
+        ],
+    ),
+    (
+        &["prefer"],
+        &[
+            ("bnsd prefer x.id legacy", "the other owner's answer"),
+            ("bnsd prefer x.id auto", "as the namespace says"),
+        ],
+    ),
+    (
+        &["chain"],
+        &[
+            ("bnsd chain verify", "derive the database again and compare"),
+            ("bnsd chain replay --until 400000", "every consensus hash"),
+        ],
+    ),
+    (
+        &["config", "show"],
+        &[
+            ("bnsd config show", "what is in force, and why"),
+            (
+                "bnsd config show --reference",
+                "all that can be set, as a file",
+            ),
+        ],
+    ),
+    (
+        &["completions"],
+        &[
+            (
+                "bnsd completions bash > ~/.local/share/bash-completion/completions/bnsd",
+                "bash",
+            ),
+            (
+                "bnsd completions zsh > ~/.zfunc/_bnsd",
+                "zsh, with ~/.zfunc in $fpath",
+            ),
+            (
+                "bnsd completions fish > ~/.config/fish/completions/bnsd.fish",
+                "fish",
+            ),
+        ],
+    ),
+    (
+        &["man"],
+        &[(
+            "bnsd man ~/.local/share/man/man1",
+            "then: man bnsd-name-register",
+        )],
+    ),
+];
+
+/// Options about keys and about sending, which stand apart in the help of the commands that have them.
+const APART: [(&str, &[&str]); 2] = [
+    ("Keys", &["keys_dir", "passphrase_file", "network"]),
+    (
+        "Paying and sending",
+        &[
+            "key",
+            "payer",
+            "coin",
+            "fee_rate",
+            "max_fee_rate",
+            "allow_high_fee",
+            "dry_run",
+            "psbt",
+            "no_wait",
+            "yes",
+        ],
+    ),
+];
+
+/// All commands.
+pub fn definitions() -> Command {
+    let mut command = arranged(Cli::command());
+    for (path, examples) in EXAMPLES {
+        command = at(command, path, &|command| {
+            let text = page(examples);
+            match path.is_empty() {
+                true => command.after_help(format!("{text}\n{ABOUT_ALL}")),
+                false => command.after_help(text),
+            }
+        });
+    }
+    command
+}
+
+/// The command with its options under their headings, and without the values that variables have now.
+fn arranged(command: Command) -> Command {
+    let has_keys = command
+        .get_arguments()
+        .any(|arg| arg.get_id() == "keys_dir");
+    let command = command.mut_args(|arg| {
+        let is_in = |(_, ids): &&(_, &[&str])| has_keys && ids.contains(&arg.get_id().as_str());
+        let heading = APART.iter().find(is_in).map(|(heading, _)| *heading);
+        let arg = arg.hide_env_values(true);
+        match heading {
+            Some(heading) => arg.help_heading(heading),
+            None => arg,
+        }
+    });
+    command.mut_subcommands(arranged)
+}
+
+/// Changes the command to which a path leads.
+fn at(command: Command, path: &[&'static str], change: &dyn Fn(Command) -> Command) -> Command {
+    match path.split_first() {
+        None => change(command),
+        Some((first, rest)) => command.mut_subcommand(*first, |next| at(next, rest, change)),
+    }
+}
+
+/// The lines, each with its comment.
+fn page(examples: &[(&str, &str)]) -> String {
+    let width = examples.iter().map(|(line, _)| line.len()).max();
+    let width = width.unwrap_or_default();
+    let line = |(line, what): &(&str, &str)| format!("  {line:width$}  # {what}\n");
+    let lines: String = examples.iter().map(line).collect();
+    format!("Examples:\n{lines}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        definitions().debug_assert();
+    }
+
+    #[test]
+    fn every_example_can_be_typed() {
+        for (path, examples) in EXAMPLES {
+            for (line, _) in *examples {
+                let words = line.split_whitespace().take_while(|word| *word != ">");
+                let words: Vec<&str> = words.collect();
+                assert!(words[1..].starts_with(path) || path.is_empty(), "{line}");
+                let parsed = definitions().try_get_matches_from(&words);
+                assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+            }
+        }
+    }
+}
