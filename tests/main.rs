@@ -25,6 +25,9 @@ mod compare;
 /// The conformance checklist of a resolver, row by row.
 mod conformance;
 
+/// A database that changed on the disk.
+mod damage;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 

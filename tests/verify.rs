@@ -376,7 +376,9 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// The file as redb sees it. What is changed so has no sums any more, which is as if another program had made the file.
 fn database(directory: &Path) -> Database {
+    let _ = std::fs::remove_file(directory.join("names.sums")); // it may be gone
     Database::create(directory.join("names.redb")).unwrap()
 }
 

@@ -1,7 +1,9 @@
 //! The state of names and what keeps it up to date: the chain's constants, the database, the archive, the indexer.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
@@ -19,6 +21,12 @@ use crate::worker::Crew;
 const ARCHIVE: &str = "zonefiles";
 /// Database memory: a name's row is about 300 bytes, so this holds the pages of 100,000 names.
 const DATABASE_CACHE: usize = 32 << 20;
+/// Pages of the database (4 KiB) that are read again at once, and the time to the next ones: 2.5 MB a second, so that a
+/// million names take a quarter of an hour.
+const SWEEP_PAGES: usize = 64;
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
+/// Time from the last page to the first one.
+const SWEEP_REST: Duration = Duration::from_secs(10);
 
 /// Opens the data directory and takes its lock.
 pub fn open(config: &Config) -> anyhow::Result<NameStore> {
@@ -43,6 +51,9 @@ pub fn follow(
     stop: &Arc<AtomicBool>,
     crew: &mut Crew,
 ) -> anyhow::Result<()> {
+    if names.store.damage().is_some() {
+        return Ok(()); // the log and every status say so
+    }
     let indexer = Indexer::new(
         source,
         (*names.params).clone(),
@@ -58,6 +69,32 @@ pub fn follow(
     };
     let started = crew.finite_thread("indexer", run);
     started.context("cannot start the indexer's thread")
+}
+
+/// Starts reading the database again, slowly and for ever, on a thread of `crew` until `stop` is set: what changed on the
+/// disk is found though nobody asks for it. Says in the log that something was found, whoever found it.
+pub fn sweep(names: &NameStore, stop: &Arc<AtomicBool>, crew: &mut Crew) -> anyhow::Result<()> {
+    let (store, stop) = (Arc::clone(&names.store), Arc::clone(stop));
+    let run = move || {
+        let (mut page, mut rest) = (0, Duration::ZERO);
+        while !stop.load(Ordering::Relaxed) && store.damage().is_none() {
+            thread::sleep(SWEEP_PAUSE);
+            rest = rest.saturating_sub(SWEEP_PAUSE);
+            if rest.is_zero() {
+                page = store.sweep(page, SWEEP_PAGES).unwrap_or_else(|| {
+                    rest = SWEEP_REST;
+                    0
+                });
+            }
+        }
+        if let Some(damage) = store.damage() {
+            tracing::error!(
+                "the database is damaged ({damage}): names of the chain are not answered until bnsd is stopped and `bnsd chain verify --repair` has derived it anew"
+            );
+        }
+    };
+    let started = crew.finite_thread("sweep", run);
+    started.context("cannot start the thread that reads the database again")
 }
 
 /// The constants of the configured chain.
@@ -89,16 +126,19 @@ pub fn require_end(config: &Config, params: &Params, store: &Store) -> anyhow::R
     )
 }
 
-/// The database of the data directory; the lock is held for as long as it is open.
+/// The database of the data directory; the lock is held for as long as it is open. A damaged one is no error, see
+/// [`Store::open_even_damaged`].
 pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
     let chain = ChainIdentity::new(config.chain.network.chain_name(), params);
     let options = StoreOptions {
         cache_bytes: DATABASE_CACHE,
         undo_depth: config.chain.undo_depth,
     };
-    let store = Store::open(&config.data_dir, &chain, options)?;
-    store.seed(&params.genesis_changes())?;
-    Ok(store)
+    let store = Store::open_even_damaged(&config.data_dir, &chain, options)?;
+    match store.seed(&params.genesis_changes()) {
+        Err(error) if store.damage().is_none() => Err(error.into()),
+        _ => Ok(store),
+    }
 }
 
 /// How far earlier runs got.

@@ -81,6 +81,7 @@ impl Daemon {
         if let Some(source) = source {
             index::follow(&service.names, source, &stop_indexer, &mut crew)?;
         }
+        index::sweep(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &dns::access(config), &mut crew)?;
         crew.task("control socket", control.serve(Arc::clone(&service)));
         Ok(Self {

@@ -7,6 +7,7 @@
 //! | `follow` | what a chain source says, for as long as the daemon runs | the database |
 //! | `rewind` | the operations in the database, up to a height | a second database that takes its place |
 //! | `verify` | the operations in the database, all of them | a second database, which is compared and removed |
+//! | `repair` | the operations in the database as far as they are whole, then a chain source | a second database that takes its place |
 //! | `replay` | a chain source or a golden file | memory; the hashes are compared and shown |
 //!
 //! Two more uses of the loop stand where their users are: [`crate::bns::forecast`] runs it over transactions that
@@ -18,6 +19,7 @@ mod again;
 mod error;
 mod follow;
 mod fork;
+mod repair;
 mod replay;
 mod report;
 mod rewind;
@@ -25,6 +27,7 @@ mod verify;
 
 pub use error::IndexError;
 pub use follow::{Indexer, Turn, was_synced};
+pub use repair::{RepairError, repair};
 pub use replay::{Replay, ReplayBlock, ReplayError};
 pub use rewind::{RewindError, Rewound, UndoneOperation, operations_above, rewind};
 pub use verify::{Verified, VerifyError, verify};

@@ -68,6 +68,9 @@ impl From<Unreadable> for VerifyError {
                 height,
                 format!("the row {key:?} of table {table} is damaged"),
             ),
+            Some(StoreError::Damaged(detail)) => {
+                differs(height, format!("the database is damaged ({detail})"))
+            }
             Some(error) => differs(height, error.to_string()),
         }
     }

@@ -92,6 +92,9 @@ impl Snapshots for NameStore {
     /// Within [`AT_TIP`] of the last time that the source had nothing new the index counts as synced; in a run that has
     /// not come so far, the age of the tip is the lag. At the end of a network nothing is behind, whatever the source does.
     fn sync_state(&self) -> SyncState {
+        if self.store.damage().is_some() {
+            return SyncState::Damaged;
+        }
         let (progress, clock) = (&self.progress, &self.clock);
         let (indexed, tip) = (progress.height(), progress.best_height());
         if !progress.has_ever_synced() {

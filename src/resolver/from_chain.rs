@@ -2,6 +2,7 @@
 //!
 //! | state of the name | answer |
 //! |---|---|
+//! | database damaged | SERVFAIL, extended error 24 |
 //! | index too far behind, forked, never synced | SERVFAIL, extended error 14 |
 //! | namespace not ready, name impossible or never registered | NXDOMAIN |
 //! | expired or revoked | NXDOMAIN, and the block in the text of an extended error |
@@ -56,19 +57,25 @@ pub fn answer_bns<S: NameSource>(
 
 /// SERVFAIL while the index cannot vouch for the state of names; `None` if it can.
 fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
-    let text = match source.sync() {
+    let (code, text) = match source.sync() {
         sync if policy.accepts(sync) => return None,
         SyncState::Synced => return None,
+        SyncState::Damaged => (
+            ExtendedError::INVALID_DATA,
+            "bns: the database is damaged, see bnsd status".to_owned(),
+        ),
         SyncState::Behind { indexed, tip, .. } | SyncState::NeverSynced { indexed, tip } => {
-            format!("bns: synced {indexed}/{tip}")
+            let text = format!("bns: synced {indexed}/{tip}");
+            (ExtendedError::NOT_READY, text)
         }
-        SyncState::Forked { indexed } => {
-            format!("bns: the chain parted from the index at {indexed}, see bnsd status")
-        }
+        SyncState::Forked { indexed } => (
+            ExtendedError::NOT_READY,
+            format!("bns: the chain parted from the index at {indexed}, see bnsd status"),
+        ),
     };
     Some(Answer::failure(
         Outcome::Failed,
-        ExtendedError::new(ExtendedError::NOT_READY, text),
+        ExtendedError::new(code, text),
     ))
 }
 

@@ -66,6 +66,12 @@ pub fn ownership_at<S: NameSource>(
 /// [`ownership_at`] for a name that was routed already.
 pub(super) fn settle<S: NameSource>(bns: &BnsRoute, source: &S) -> Result<Ownership, S::Error> {
     let holds = match by_mode(bns) {
+        // Nobody else is asked for a name that the chain may hold.
+        Ownership::CouldBeOurs(Condition::NamespaceReady | Condition::NameHeld)
+            if source.sync() == SyncState::Damaged =>
+        {
+            true
+        }
         Ownership::CouldBeOurs(Condition::NamespaceReady) => is_ready(&bns.target, source)?,
         Ownership::CouldBeOurs(Condition::NameHeld) => is_held(&bns.target, source)?,
         settled => return Ok(settled),

@@ -61,6 +61,8 @@ pub enum SyncState {
         /// The height that was reached.
         indexed: u32,
     },
+    /// The database is damaged: nothing is known of any name until somebody mends it.
+    Damaged,
     /// The first synchronisation has not finished.
     NeverSynced {
         /// The height that was reached.

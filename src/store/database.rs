@@ -1,6 +1,7 @@
 //! The database of a data directory: one writer at a time, any number of readers, and who is told of a commit.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +9,12 @@ use arc_swap::ArcSwap;
 use redb::{Database, WriteTransaction};
 
 use super::change::note_zonefile;
+use super::damage::{Damage, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
 use super::lock::DirectoryLock;
-use super::open;
+use super::open::{self, Opened};
+use super::pages::CheckedFile;
 use super::query::WantedZonefile;
 use super::row::IndexedBlock;
 use super::table::Tables;
@@ -61,6 +64,8 @@ pub struct Store {
     current: ArcSwap<StoreSnapshot>,
     subscribers: Mutex<Vec<Subscriber>>,
     database: Option<Database>, // Taken when dropped.
+    file: Option<CheckedFile>,
+    pub(super) damage: Arc<Damage>,
     chain: ChainIdentity,
     options: StoreOptions,
     purpose: Purpose,
@@ -79,6 +84,23 @@ impl Store {
         Self::open_for(Purpose::Lasting, directory, chain, options)
     }
 
+    /// The same, but a damaged database is no error: [`Store::damage`] says what was found, and every read and write fails.
+    pub fn open_even_damaged(
+        directory: &Path,
+        chain: &ChainIdentity,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let lock = DirectoryLock::take(directory)?;
+        let opened = match open::open(directory, chain, options.cache_bytes) {
+            Err(OpenError::Damaged { path, detail }) => {
+                open::stand_in(chain, &detail).map_err(|_| OpenError::Damaged { path, detail })?
+            }
+            opened => opened?,
+        };
+        let purpose = Purpose::Lasting;
+        Ok(Self::of(opened, directory, chain, options, purpose, lock))
+    }
+
     /// Opens a database that lasts, or one that is removed soon.
     pub(super) fn open_for(
         purpose: Purpose,
@@ -87,16 +109,45 @@ impl Store {
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
         let lock = DirectoryLock::take(directory)?;
-        let (database, snapshot) = open::open(directory, chain, options.cache_bytes)?;
-        Ok(Self {
-            current: ArcSwap::from_pointee(snapshot),
+        let opened = open::open(directory, chain, options.cache_bytes)?;
+        Ok(Self::of(opened, directory, chain, options, purpose, lock))
+    }
+
+    fn of(
+        opened: Opened,
+        directory: &Path,
+        chain: &ChainIdentity,
+        options: StoreOptions,
+        purpose: Purpose,
+        lock: DirectoryLock,
+    ) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(opened.snapshot),
             subscribers: Mutex::default(),
-            database: Some(database),
+            database: Some(opened.database),
+            file: opened.file,
+            damage: opened.damage,
             chain: chain.clone(),
             options,
             purpose,
             directory: directory.to_owned(),
             _lock: lock,
+        }
+    }
+
+    /// What was found to be damaged since the database was opened. Nothing is read or written any more then.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.found()
+    }
+
+    /// Reads at most `count` pages of the file again, from number `first` on, and notes damage. Gives the number of the page
+    /// to go on with; `None` after the last one, and if nothing can be read.
+    pub fn sweep(&self, first: usize, count: usize) -> Option<usize> {
+        let file = self.file.as_ref()?;
+        let swept = file.sweep(first, count);
+        swept.unwrap_or_else(|error| {
+            self.damage.note(&error.to_string());
+            None
         })
     }
 
@@ -150,14 +201,42 @@ impl Store {
         transaction: WriteTransaction,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let tables = Tables::of_write(&transaction)?;
+        let fill = AssertUnwindSafe(|| self.fill(&transaction, work));
+        let filled = catch_unwind(fill).unwrap_or_else(|panic| match self.damage.found() {
+            Some(detail) => Err(E::from(StoreError::Damaged(detail.to_owned()))), // redb, letting go of a table
+            None => resume_unwind(panic),
+        });
+        match filled {
+            Ok((result, None)) => {
+                self.abort(transaction);
+                Ok(result)
+            }
+            Ok((result, Some(notice))) => {
+                self.damage.pass(|| Ok(transaction.commit()?))?;
+                self.publish(&notice)?;
+                Ok(result)
+            }
+            Err(error) => {
+                self.abort(transaction);
+                Err(error)
+            }
+        }
+    }
+
+    fn fill<T, E: From<StoreError>>(
+        &self,
+        transaction: &WriteTransaction,
+        work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
+    ) -> Result<(T, Option<ChangeNotice>), E> {
+        let tables = Tables::of_write(transaction, &self.damage)?;
         let mut writer = Writer::new(tables, self.chain.first_block, self.options.undo_depth)?;
         let result = work(&mut writer)?;
-        if let Some(notice) = writer.finish()? {
-            transaction.commit().map_err(StoreError::from)?;
-            self.publish(&notice)?;
-        }
-        Ok(result)
+        Ok((result, writer.finish()?))
+    }
+
+    /// Gives a transaction up. One that failed because of damage may fail at that too, which changes nothing.
+    fn abort(&self, transaction: WriteTransaction) {
+        let _ = contain(|| drop(transaction));
     }
 
     /// Calls `subscriber` after every commit, when [`Store::snapshot`] shows the new state, in the thread that
@@ -199,7 +278,7 @@ impl Store {
     }
 
     fn begin_for(&self, purpose: Purpose) -> Result<WriteTransaction> {
-        let mut transaction = self.database().begin_write()?;
+        let mut transaction = self.damage.pass(|| Ok(self.database().begin_write()?))?;
         match purpose {
             Purpose::Lasting => open::make_durable(&mut transaction),
             Purpose::Scratch => open::make_fleeting(&mut transaction)?,
@@ -211,12 +290,12 @@ impl Store {
     /// changed. Nothing waits for the disk: what is lost in a crash is found out again.
     pub fn note_zonefiles(&self, found: &[(WantedZonefile, bool)]) -> Result<()> {
         let transaction = self.begin_for(Purpose::Scratch)?;
-        let mut tables = Tables::of_write(&transaction)?;
+        let mut tables = Tables::of_write(&transaction, &self.damage)?;
         for (zonefile, present) in found {
             note_zonefile(&mut tables, zonefile, *present)?;
         }
         drop(tables);
-        transaction.commit()?;
+        self.damage.pass(|| Ok(transaction.commit()?))?;
         let _subscribers = self.subscribers.lock();
         self.renew_snapshot()
     }
@@ -233,7 +312,7 @@ impl Store {
 
     fn renew_snapshot(&self) -> Result<()> {
         self.current
-            .store(Arc::new(StoreSnapshot::of(self.database())?));
+            .store(Arc::new(StoreSnapshot::of(self.database(), &self.damage)?));
         Ok(())
     }
 }

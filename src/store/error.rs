@@ -11,7 +11,7 @@ use super::identity::ChainIdentity;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory or a file in it cannot be created or read.
-    #[error("cannot use {path}: {source}; check its permissions or choose another data directory", path = .path.display())]
+    #[error("cannot use {path}: {source}; {advice}", path = .path.display(), advice = advice(source))]
     Io {
         /// What was touched.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum OpenError {
         wanted: ChainIdentity,
     },
     /// The file is no database of ours, or is broken.
-    #[error("{path} is damaged or not a database of bnsd ({detail}): move it away and start again, it is rebuilt from the chain", path = .path.display())]
+    #[error("{path} is damaged or not a database of bnsd ({detail}): `bnsd chain verify --repair` derives it anew", path = .path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,
@@ -65,9 +65,14 @@ pub enum StoreError {
     /// The database file cannot be read or written.
     #[error("the database failed ({0}); check disk and free space, then restart bnsd")]
     Database(#[source] Box<redb::Error>),
+    /// What is in the file is not what was written, or cannot be read.
+    #[error(
+        "the database is damaged ({0}): stop bnsd and run `bnsd chain verify --repair`, which derives it anew"
+    )]
+    Damaged(String),
     /// A row is not what was written.
     #[error(
-        "the row {key:?} of table {table} is damaged: stop bnsd, move the database away and start again, it is rebuilt from the chain"
+        "the row {key:?} of table {table} is damaged: stop bnsd and run `bnsd chain verify --repair`, which derives the database anew"
     )]
     Corrupt {
         /// Name of the table.
@@ -131,6 +136,15 @@ pub enum StoreError {
     /// A block failed half-way in this transaction, so nothing of it can be kept.
     #[error("the transaction was given up after an earlier error; nothing of it was kept")]
     Abandoned,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full: free some space and start again, nothing is lost"
+        }
+        _ => "check its permissions or choose another data directory",
+    }
 }
 
 fn in_process(holder: Option<u32>) -> String {

@@ -1,16 +1,21 @@
 //! Opening the database file: whose it is, and in which format.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use redb::backends::InMemoryBackend;
 use redb::{
     Database, DatabaseError, Durability, ReadableDatabase as _, StorageError, WriteTransaction,
 };
 
 use super::change::index_zonefile;
 use super::codec::{Field as _, read_whole};
+use super::damage::{Damage, SENSELESS, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
+use super::pages::{CheckedFile, make_sums, remove_sums, sums_path};
 use super::query::read_row;
 use super::table::{Tables, WriteTable, open_meta};
 use super::view::StoreSnapshot;
@@ -19,26 +24,54 @@ use crate::bns::record::NameRecord;
 /// The database file in the data directory.
 const FILE_NAME: &str = "names.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// The first format that there was; brought to the present one when it is opened.
 const OLDEST: u32 = 1;
+/// Work on a database of more bytes takes long enough to be told of.
+const LARGE: u64 = 64 << 20;
 const FORMAT_KEY: &[u8] = b"format";
 const CHAIN_KEY: &[u8] = b"chain";
 
-/// Opens the database of a data directory whose lock is held, and its first snapshot.
+/// A database at work.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    /// Its file; none behind a stand-in.
+    pub(super) file: Option<CheckedFile>,
+    pub(super) damage: Arc<Damage>,
+    /// What it holds.
+    pub(super) snapshot: StoreSnapshot,
+}
+
+/// Opens the database of a data directory whose lock is held.
 ///
 /// redb 4.4 asserts where it loads a damaged allocator state, so a panic on the way is a damaged file.
 pub(super) fn open(
     directory: &Path,
     chain: &ChainIdentity,
     cache_bytes: usize,
-) -> Result<(Database, StoreSnapshot), OpenError> {
+) -> Result<Opened, OpenError> {
     let path = file(directory);
-    catch_unwind(|| open_file(path.clone(), chain, cache_bytes)).unwrap_or_else(|_| {
+    contain(|| open_file(path.clone(), chain, cache_bytes)).unwrap_or_else(|| {
         Err(OpenError::Damaged {
             path,
-            detail: "redb cannot make sense of it".to_owned(),
+            detail: SENSELESS.to_owned(),
         })
+    })
+}
+
+/// Stands in for a database that cannot be opened because of `detail`: whatever is asked of it fails.
+pub(super) fn stand_in(chain: &ChainIdentity, detail: &str) -> Result<Opened> {
+    let damage = Arc::new(Damage::default());
+    let database = Database::builder().create_with_backend(InMemoryBackend::new());
+    let database = database.map_err(|error| StoreError::Database(Box::new(error.into())))?;
+    change(&database, &damage, |tables| initialise(tables, chain))?;
+    let snapshot = StoreSnapshot::of(&database, &damage)?;
+    damage.note(detail);
+    Ok(Opened {
+        database,
+        file: None,
+        damage,
+        snapshot,
     })
 }
 
@@ -51,38 +84,93 @@ fn open_file(
     path: PathBuf,
     chain: &ChainIdentity,
     cache_bytes: usize,
-) -> Result<(Database, StoreSnapshot), OpenError> {
-    let database = Database::builder()
-        .set_cache_size(cache_bytes)
-        .create(&path)
-        .map_err(|error| refuse(&path, error))?;
-    let damaged = |error: StoreError| OpenError::Damaged {
-        path: path.clone(),
-        detail: error.to_string(),
-    };
-    match identify(&path, &database)? {
-        None => change(&database, |tables| initialise(tables, chain)).map_err(damaged)?,
-        Some((_, found)) if found != *chain => {
-            return Err(OpenError::WrongChain {
-                path,
-                found,
-                wanted: chain.clone(),
-            });
-        }
-        Some((FORMAT, _)) => {}
-        Some(_) => {
-            tracing::info!("the database is brought to format {FORMAT}");
-            change(&database, list_zonefiles).map_err(damaged)?;
+) -> Result<Opened, OpenError> {
+    let damage = Arc::new(Damage::default());
+    prepare(&path, chain)?;
+    let broken = |source| io_error(&path, source);
+    let file = CheckedFile::open(&path, Arc::clone(&damage)).map_err(broken)?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    let database = builder.create_with_backend(file.clone());
+    let database = database.map_err(|error| match damage.found() {
+        Some(detail) => damaged(&path, detail),
+        None => refuse(&path, error),
+    })?;
+    let failed = |error: StoreError| store_error(&path, error);
+    match identify(&path, &database, &damage)? {
+        None => change(&database, &damage, |tables| initialise(tables, chain)).map_err(failed)?,
+        Some((format, found)) => {
+            check_chain(&path, found, chain)?;
+            upgrade(&database, &damage, format).map_err(failed)?;
         }
     }
-    let snapshot = StoreSnapshot::of(&database).map_err(damaged)?;
-    Ok((database, snapshot))
+    let snapshot = StoreSnapshot::of(&database, &damage).map_err(failed)?;
+    Ok(Opened {
+        database,
+        file: Some(file),
+        damage,
+        snapshot,
+    })
+}
+
+/// Sees to it that the pages of the file have sums. A file without them is of an earlier format, or a copy that
+/// somebody made: redb checks all of it first, and then its pages count as they are.
+fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
+    let broken = |source| io_error(path, source);
+    if fs::metadata(path).map_or(0, |metadata| metadata.len()) == 0 {
+        return remove_sums(path).map_err(broken);
+    }
+    if sums_path(path).exists() {
+        return Ok(());
+    }
+    let refused = |error| refuse(path, error);
+    let mut database = Database::builder().create(path).map_err(refused)?;
+    if let Some((_, found)) = identify(path, &database, &Arc::default())? {
+        check_chain(path, found, chain)?;
+    }
+    let is_large = fs::metadata(path).map_or(0, |metadata| metadata.len()) > LARGE;
+    if is_large {
+        tracing::info!("the whole database is checked, once: its pages have no sums yet");
+    }
+    database.check_integrity().map_err(refused)?;
+    close(database);
+    let mut tenth = 0;
+    let reached = |done: u64, of: u64| {
+        if is_large && done * 10 / of > tenth {
+            tenth = done * 10 / of;
+            tracing::info!("{tenth}0 % of the database has sums");
+        }
+    };
+    make_sums(path, reached).map_err(broken)
+}
+
+fn check_chain(path: &Path, found: ChainIdentity, wanted: &ChainIdentity) -> Result<(), OpenError> {
+    if found == *wanted {
+        return Ok(());
+    }
+    Err(OpenError::WrongChain {
+        path: path.to_owned(),
+        found,
+        wanted: wanted.clone(),
+    })
+}
+
+/// Brings a database of an earlier format to this one.
+fn upgrade(database: &Database, damage: &Arc<Damage>, format: u32) -> Result<()> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    tracing::info!("the database is brought to format {FORMAT}");
+    change(database, damage, |tables| match format {
+        OLDEST => list_zonefiles(tables),
+        _ => Ok(()), // format 3 has its sums beside it
+    })
 }
 
 /// Closes a database. A damaged allocator state makes redb 4.4 panic when it is saved on closing; what was
 /// committed is not affected, and the next opening reports the damage.
 pub(super) fn close(database: Database) {
-    if catch_unwind(AssertUnwindSafe(|| drop(database))).is_err() {
+    if contain(|| drop(database)).is_none() {
         tracing::error!("the database could not be closed in order: its file is damaged");
     }
 }
@@ -99,34 +187,53 @@ pub(super) fn make_fleeting(transaction: &mut WriteTransaction) -> Result<()> {
     set.map_err(|error| StoreError::Database(Box::new(error.into())))
 }
 
+fn damaged(path: &Path, detail: &str) -> OpenError {
+    OpenError::Damaged {
+        path: path.to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> OpenError {
+    match source.kind() {
+        io::ErrorKind::InvalidData => damaged(path, &source.to_string()),
+        _ => OpenError::Io {
+            path: path.to_owned(),
+            source,
+        },
+    }
+}
+
 fn refuse(path: &Path, error: DatabaseError) -> OpenError {
     match error {
         DatabaseError::DatabaseAlreadyOpen => OpenError::InUse {
             directory: path.parent().unwrap_or(path).to_owned(),
             holder: None,
         },
-        DatabaseError::Storage(StorageError::Io(source))
-            if source.kind() != std::io::ErrorKind::InvalidData =>
-        {
-            OpenError::Io {
-                path: path.to_owned(),
-                source,
-            }
-        }
-        error => OpenError::Damaged {
-            path: path.to_owned(),
-            detail: error.to_string(),
+        DatabaseError::Storage(StorageError::Io(source)) => io_error(path, source),
+        error => damaged(path, &error.to_string()),
+    }
+}
+
+/// What a failed read or write says about the file: a disk without space is no damage.
+fn store_error(path: &Path, error: StoreError) -> OpenError {
+    match error {
+        StoreError::Database(error) => match *error {
+            redb::Error::Io(source) => io_error(path, source),
+            error => damaged(path, &error.to_string()),
         },
+        StoreError::Damaged(detail) => damaged(path, &detail),
+        error => damaged(path, &error.to_string()),
     }
 }
 
 /// The format and the chain of a database; `None` if nothing was written to it yet.
-fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdentity)>, OpenError> {
-    let damaged = |detail: String| OpenError::Damaged {
-        path: path.to_owned(),
-        detail,
-    };
-    match read_meta(database).map_err(|error| damaged(error.to_string()))? {
+fn identify(
+    path: &Path,
+    database: &Database,
+    damage: &Arc<Damage>,
+) -> Result<Option<(u32, ChainIdentity)>, OpenError> {
+    match read_meta(database, damage).map_err(|error| store_error(path, error))? {
         None => Ok(None),
         Some((Some(found), _)) if found > FORMAT => Err(OpenError::NewerFormat {
             path: path.to_owned(),
@@ -134,7 +241,10 @@ fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdenti
             known: FORMAT,
         }),
         Some((Some(format), Some(chain))) => Ok(Some((format, chain))),
-        Some((format, _)) => Err(damaged(format!("format {format:?} was never written"))),
+        Some((format, _)) => Err(damaged(
+            path,
+            &format!("format {format:?} was never written"),
+        )),
     }
 }
 
@@ -142,12 +252,12 @@ fn identify(path: &Path, database: &Database) -> Result<Option<(u32, ChainIdenti
 type Meta = (Option<u32>, Option<ChainIdentity>);
 
 /// What a database says of itself, as far as it can be read; `None` if nothing was written to it yet.
-fn read_meta(database: &Database) -> Result<Option<Meta>> {
-    let transaction = database.begin_read()?;
-    if transaction.list_tables()?.next().is_none() {
+fn read_meta(database: &Database, damage: &Arc<Damage>) -> Result<Option<Meta>> {
+    let transaction = damage.pass(|| Ok(database.begin_read()?))?;
+    if damage.pass(|| Ok(transaction.list_tables()?.next().is_none()))? {
         return Ok(None);
     }
-    let meta = open_meta(&transaction)?;
+    let meta = open_meta(&transaction, damage)?;
     let format = meta.get(FORMAT_KEY, read_whole)?;
     if !matches!(format, Some(OLDEST..=FORMAT)) {
         return Ok(Some((format, None))); // another format may say the chain in another way
@@ -158,16 +268,17 @@ fn read_meta(database: &Database) -> Result<Option<Meta>> {
 /// Changes tables in a transaction of its own, durably; what it leaves is in this format.
 fn change(
     database: &Database,
+    damage: &Arc<Damage>,
     change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<()>,
 ) -> Result<()> {
-    let mut transaction = database.begin_write()?;
+    let mut transaction = damage.pass(|| Ok(database.begin_write()?))?;
     make_durable(&mut transaction);
-    let mut tables = Tables::of_write(&transaction)?;
+    let mut tables = Tables::of_write(&transaction, damage)?;
     change(&mut tables)?;
     let mut format = FORMAT.to_be_bytes().to_vec();
     tables.meta.put(FORMAT_KEY, &mut format)?;
     drop(tables);
-    Ok(transaction.commit()?)
+    damage.pass(|| Ok(transaction.commit()?))
 }
 
 fn initialise(tables: &mut Tables<WriteTable<'_>>, chain: &ChainIdentity) -> Result<()> {

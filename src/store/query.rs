@@ -28,7 +28,7 @@ pub struct HistoryEntry<R> {
 }
 
 /// How many rows there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Names that were ever registered or imported.
     pub names: u64,

@@ -7,16 +7,18 @@
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::database::{Purpose, Store, StoreOptions};
 use super::error::OpenError;
 use super::open;
+use super::pages::{remove_sums, sums_path};
 use crate::disk;
 
 /// A database that is removed with its directory when it is dropped.
 pub struct SecondStore {
     directory: PathBuf,
-    store: Option<Store>,
+    store: Option<Arc<Store>>,
 }
 
 /// Why the second database cannot be used. The first is as it was before.
@@ -26,7 +28,7 @@ pub enum SecondError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// It cannot be removed.
-    #[error("cannot remove {directory}: {source}; remove it by hand", directory = .directory.display())]
+    #[error("cannot remove {directory}: {source}; it holds nothing but half-done work of an earlier run, remove it by hand", directory = .directory.display())]
     Remove {
         /// Its directory.
         directory: PathBuf,
@@ -57,15 +59,19 @@ impl Store {
             ..StoreOptions::default()
         };
         let store = Self::open_for(purpose, &second.directory, self.chain(), options)?;
-        second.store = Some(store);
+        second.store = Some(Arc::new(store));
         Ok(second)
     }
 
-    /// Puts a second database where this one is, and closes both.
+    /// Puts a second database where this one is, and closes both. A database without sums is opened all the same, only
+    /// slower, so that there is always one.
     pub fn replace_by(self, mut second: SecondStore) -> Result<(), SecondError> {
         second.store = None;
         let (from, to) = (open::file(&second.directory), open::file(self.directory()));
-        disk::rename(&from, &to).map_err(|source| SecondError::Replace {
+        let replaced = remove_sums(&to)
+            .and_then(|()| disk::rename(&from, &to))
+            .and_then(|()| disk::rename(&sums_path(&from), &sums_path(&to)));
+        replaced.map_err(|source| SecondError::Replace {
             directory: second.directory.clone(),
             source,
         })?;
@@ -79,6 +85,12 @@ impl SecondStore {
         self.store
             .as_ref()
             .expect("it is there until it is removed")
+    }
+
+    /// The same for somebody who keeps it; it is closed when all have let go of it.
+    pub fn shared(&self) -> Arc<Store> {
+        let store = self.store.as_ref();
+        Arc::clone(store.expect("it is there until it is removed"))
     }
 
     /// Removes it, and says if that fails.

@@ -1,12 +1,13 @@
 //! The tables, and the seal that every row carries.
 //!
-//! redb checks its own pages only when it repairs a file, so each value ends in four bytes of SipHash-2-4
-//! over key and value, keyed by the table's name. A flipped bit, or a row that strayed into another
-//! table, is then an error that names the row, and never a wrong answer. It is no protection against
-//! someone who writes the file on purpose.
+//! Each value ends in four bytes of SipHash-2-4 over key and value, keyed by the table's name. A row that
+//! strayed into another table is then an error that names the row, and never a wrong answer. It is no protection against
+//! someone who writes the file on purpose. That no row is missing follows from the sums of the pages
+//! ([`super::pages`]). Every call of redb is made behind the door ([`super::damage`]).
 
 use std::cmp::Ordering;
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
 use bitcoin::hashes::{HashEngine as _, siphash24};
 use redb::{
@@ -14,6 +15,7 @@ use redb::{
     WriteTransaction,
 };
 
+use super::damage::Damage;
 use super::error::{Result, StoreError};
 
 /// Keys and values as redb sees them.
@@ -35,10 +37,11 @@ macro_rules! tables {
 
         impl<T> Tables<T> {
             fn open(
+                damage: &Arc<Damage>,
                 open: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
             ) -> Result<Self> {
                 Ok(Self {
-                    $($name: Rows::new(stringify!($name), &open)?,)*
+                    $($name: Rows::new(stringify!($name), damage, &open)?,)*
                 })
             }
 
@@ -52,15 +55,18 @@ macro_rules! tables {
 
 impl Tables<SnapshotTable> {
     /// Opens the tables of a snapshot; they outlive the transaction value.
-    pub(super) fn of_snapshot(transaction: &ReadTransaction) -> Result<Self> {
-        Self::open(|table| transaction.open_table(table))
+    pub(super) fn of_snapshot(transaction: &ReadTransaction, damage: &Arc<Damage>) -> Result<Self> {
+        Self::open(damage, |table| transaction.open_table(table))
     }
 }
 
 impl<'t> Tables<WriteTable<'t>> {
     /// Opens the tables for writing; creates those that are missing.
-    pub(super) fn of_write(transaction: &'t WriteTransaction) -> Result<Self> {
-        Self::open(|table| transaction.open_table(table))
+    pub(super) fn of_write(
+        transaction: &'t WriteTransaction,
+        damage: &Arc<Damage>,
+    ) -> Result<Self> {
+        Self::open(damage, |table| transaction.open_table(table))
     }
 }
 
@@ -121,8 +127,11 @@ impl Differing {
 }
 
 /// Opens the one table that every format has, past and future: rows of `meta` are sealed like this for ever.
-pub(super) fn open_meta(transaction: &ReadTransaction) -> Result<Rows<SnapshotTable>> {
-    Rows::new("meta", |table| transaction.open_table(table))
+pub(super) fn open_meta(
+    transaction: &ReadTransaction,
+    damage: &Arc<Damage>,
+) -> Result<Rows<SnapshotTable>> {
+    Rows::new("meta", damage, |table| transaction.open_table(table))
 }
 
 /// One table whose values are sealed.
@@ -130,16 +139,21 @@ pub(super) struct Rows<T> {
     name: &'static str,
     seed: u64,
     table: T,
+    damage: Arc<Damage>,
 }
 
 impl<T> Rows<T> {
     fn new(
         name: &'static str,
+        damage: &Arc<Damage>,
         open: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
     ) -> Result<Self> {
-        let table = open(TableDefinition::new(name))?;
-        let seed = siphash24::Hash::hash_to_u64_with_keys(0, 0, name.as_bytes());
-        Ok(Self { name, seed, table })
+        Ok(Self {
+            name,
+            seed: siphash24::Hash::hash_to_u64_with_keys(0, 0, name.as_bytes()),
+            table: damage.pass(|| Ok(open(TableDefinition::new(name))?))?,
+            damage: Arc::clone(damage),
+        })
     }
 
     /// The table's name.
@@ -188,16 +202,18 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         key: &[u8],
         read: impl FnOnce(&[u8]) -> Option<R>,
     ) -> Result<Option<R>> {
-        let Some(value) = self.table.get(key)? else {
-            return Ok(None);
-        };
-        let payload = self.unseal(key, value.value())?;
-        read(payload).map(Some).ok_or_else(|| self.corrupt(key))
+        self.damage.pass(|| {
+            let Some(value) = self.table.get(key)? else {
+                return Ok(None);
+            };
+            let payload = self.unseal(key, value.value())?;
+            read(payload).map(Some).ok_or_else(|| self.corrupt(key))
+        })
     }
 
     /// How many rows there are; takes constant time.
     pub(super) fn len(&self) -> Result<u64> {
-        Ok(self.table.len()?)
+        self.damage.pass(|| Ok(self.table.len()?))
     }
 
     /// At most `limit` rows between two keys, ascending, as `read` understands key and payload.
@@ -207,12 +223,14 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         limit: usize,
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
     ) -> Result<Vec<R>> {
-        let mut found = Vec::new();
-        for row in self.table.range(bounds)?.take(limit) {
-            let (key, value) = row?;
-            found.push(self.read_row(key.value(), value.value(), &mut read)?);
-        }
-        Ok(found)
+        self.damage.pass(|| {
+            let mut found = Vec::new();
+            for row in self.table.range(bounds)?.take(limit) {
+                let (key, value) = row?;
+                found.push(self.read_row(key.value(), value.value(), &mut read)?);
+            }
+            Ok(found)
+        })
     }
 
     /// Every row whose key begins with `prefix`, ascending; `read` sees the rest of the key.
@@ -221,16 +239,18 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         prefix: &[u8],
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
     ) -> Result<Vec<R>> {
-        let mut found = Vec::new();
-        for row in self.table.range::<&[u8]>(prefix..)? {
-            let (key, value) = row?;
-            let Some(rest) = key.value().strip_prefix(prefix) else {
-                break;
-            };
-            let payload = self.unseal(key.value(), value.value())?;
-            found.push(read(rest, payload).ok_or_else(|| self.corrupt(key.value()))?);
-        }
-        Ok(found)
+        self.damage.pass(|| {
+            let mut found = Vec::new();
+            for row in self.table.range::<&[u8]>(prefix..)? {
+                let (key, value) = row?;
+                let Some(rest) = key.value().strip_prefix(prefix) else {
+                    break;
+                };
+                let payload = self.unseal(key.value(), value.value())?;
+                found.push(read(rest, payload).ok_or_else(|| self.corrupt(key.value()))?);
+            }
+            Ok(found)
+        })
     }
 
     /// The last row between two keys.
@@ -239,17 +259,28 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         bounds: impl RangeBounds<&'k [u8]> + 'k,
         mut read: impl FnMut(&[u8], &[u8]) -> Option<R>,
     ) -> Result<Option<R>> {
-        let Some(row) = self.table.range(bounds)?.next_back() else {
-            return Ok(None);
-        };
-        let (key, value) = row?;
-        self.read_row(key.value(), value.value(), &mut read)
-            .map(Some)
+        self.damage.pass(|| {
+            let Some(row) = self.table.range(bounds)?.next_back() else {
+                return Ok(None);
+            };
+            let (key, value) = row?;
+            self.read_row(key.value(), value.value(), &mut read)
+                .map(Some)
+        })
     }
 
     /// The first row in which two tables of the same name differ, seals included, and what each has there. With
     /// [`Missing::Allowed`] a row that only `other` has is no difference.
     pub(super) fn first_difference<U: ReadableTable<Bytes, Bytes>>(
+        &self,
+        other: &Rows<U>,
+        missing: Missing,
+    ) -> Result<Option<Differing>> {
+        let compare = || self.find_difference(other, missing);
+        self.damage.pass(|| other.damage.pass(compare))
+    }
+
+    fn find_difference<U: ReadableTable<Bytes, Bytes>>(
         &self,
         other: &Rows<U>,
         missing: Missing,
@@ -298,21 +329,28 @@ impl Rows<WriteTable<'_>> {
     /// Writes a row over whatever is there. `payload` is left with the seal at its end.
     pub(super) fn put(&mut self, key: &[u8], payload: &mut Vec<u8>) -> Result<()> {
         payload.extend(self.seal(key, payload));
-        self.table.insert(key, payload.as_slice())?;
-        Ok(())
+        self.put_value(key, payload)
+    }
+
+    fn put_value(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        self.damage.pass(|| {
+            self.table.insert(key, value)?;
+            Ok(())
+        })
     }
 
     /// Writes a value as it is, as a disk that lies would.
     #[cfg(test)]
     pub(super) fn put_unsealed(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        self.table.insert(key, value)?;
-        Ok(())
+        self.put_value(key, value)
     }
 
     /// Takes a row away, if it is there.
     pub(super) fn remove(&mut self, key: &[u8]) -> Result<()> {
-        self.table.remove(key)?;
-        Ok(())
+        self.damage.pass(|| {
+            self.table.remove(key)?;
+            Ok(())
+        })
     }
 
     /// Writes or takes away a row, and says whether the old one was as expected (`None`: no row).
@@ -330,18 +368,22 @@ impl Rows<WriteTable<'_>> {
             }
             _ => false,
         };
-        let old = match payload {
-            Some(payload) => {
-                payload.extend(self.seal(key, payload));
-                self.table.insert(key, payload.as_slice())?
-            }
-            None => self.table.remove(key)?,
-        };
-        Ok(as_expected(old.as_ref().map(|guard| guard.value())))
+        let value = payload.map(|payload| {
+            payload.extend(self.seal(key, payload));
+            payload.as_slice()
+        });
+        self.damage.pass(|| {
+            let old = match value {
+                Some(value) => self.table.insert(key, value)?,
+                None => self.table.remove(key)?,
+            };
+            Ok(as_expected(old.as_ref().map(|guard| guard.value())))
+        })
     }
 
     /// Takes away every row between two keys.
     pub(super) fn clear<'k>(&mut self, bounds: impl RangeBounds<&'k [u8]> + 'k) -> Result<()> {
-        Ok(self.table.retain_in(bounds, |_, _| false)?)
+        self.damage
+            .pass(|| Ok(self.table.retain_in(bounds, |_, _| false)?))
     }
 }

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::arbitrary::{self, Wish};
+use super::damage::SENSELESS;
+use super::pages::make_sums;
 use super::query::dump_rows;
 use super::record::Row;
 use super::table::Tables;

@@ -4,6 +4,8 @@
 //! share one transaction. It implements [`View`] and [`SnapshotView`]; what people and protocols ask beyond
 //! that (history, operations, announcements) is in [`super::query`].
 
+use std::sync::Arc;
+
 use redb::{Database, ReadableDatabase as _, ReadableTable};
 
 use crate::bns::address::Address;
@@ -13,6 +15,7 @@ use crate::bns::view::View;
 use crate::hash::{ConsensusHash, NameHash128, PreorderHash};
 use crate::virtualchain::SnapshotView;
 
+use super::damage::Damage;
 use super::error::{Result, StoreError};
 use super::key;
 use super::record::{Row, RowKey};
@@ -36,8 +39,9 @@ pub struct StateReader<T> {
 
 impl StoreSnapshot {
     /// The state after the last commit.
-    pub(super) fn of(database: &Database) -> Result<Self> {
-        Self::new(Tables::of_snapshot(&database.begin_read()?)?)
+    pub(super) fn of(database: &Database, damage: &Arc<Damage>) -> Result<Self> {
+        let transaction = damage.pass(|| Ok(database.begin_read()?))?;
+        Self::new(Tables::of_snapshot(&transaction, damage)?)
     }
 }
 

@@ -5,9 +5,9 @@ use clap::Subcommand;
 
 use super::{CliError, Context, Exit, Result, log};
 use crate::bns::Bns;
-use crate::config::Profile;
+use crate::config::{Config, Profile};
 use crate::daemon;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 mod progress;
 mod replay;
@@ -39,6 +39,18 @@ impl ChainCommand {
 
 /// The database that the configuration names, which has to be there, and the rules that it was made with.
 fn open_database(context: &Context) -> Result<(Store, Bns)> {
+    let (store, bns, _) = open_even_damaged(context)?;
+    match store.damage() {
+        None => Ok((store, bns)),
+        Some(detail) => {
+            let error = StoreError::Damaged(detail.to_owned());
+            Err(CliError::Trouble(error.into()))
+        }
+    }
+}
+
+/// The same, whether it is damaged or not, and the configuration.
+fn open_even_damaged(context: &Context) -> Result<(Store, Bns, Config)> {
     let config = context.load(Profile::Serve, Vec::new())?;
     log::start(config.log);
     if !Store::exists(&config.data_dir) {
@@ -49,5 +61,5 @@ fn open_database(context: &Context) -> Result<(Store, Bns)> {
     }
     let params = daemon::params(&config.chain);
     let store = daemon::open_store(&config, &params).map_err(CliError::Trouble)?;
-    Ok((store, Bns::new(params)))
+    Ok((store, Bns::new(params), config))
 }

@@ -3,16 +3,25 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::open_database;
+use super::open_even_damaged;
 use super::progress::ProgressLine;
+use crate::bns::Bns;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit, Result};
+use crate::config::Config;
+use crate::daemon;
 use crate::hash::ConsensusHash;
-use crate::indexer::{self, VerifyError};
+use crate::indexer::{self, Verified, VerifyError};
+use crate::store::{Store, StoreError};
 
 /// Arguments of `bnsd chain verify`.
 #[derive(Debug, Args)]
-pub struct Verify {}
+pub struct Verify {
+    /// Where it is not, derive it anew, from the stored operations and from the chain; it is replaced only when
+    /// all of it is there.
+    #[arg(long)]
+    repair: bool,
+}
 
 /// What `--json` prints.
 #[derive(Debug, Default, Serialize)]
@@ -27,39 +36,88 @@ struct Report {
     blocks: Option<u64>,
     operations: Option<u64>,
     rows: Option<u64>,
-    /// What differs first.
+    /// What differs first, or differed before the repair.
     difference: Option<String>,
+    /// Whether the database was derived anew.
+    repaired: bool,
+}
+
+/// What is wrong with a database.
+struct Finding {
+    /// The block with the first difference, if it is known.
+    height: Option<u32>,
+    what: String,
 }
 
 impl Verify {
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let (store, bns) = open_database(context)?;
-        let last = store.snapshot().tip().map_or(0, |tip| tip.height);
-        let mut progress = ProgressLine::on_terminal(bns.params().first_block);
-        let verified = indexer::verify(&store, &bns, |height| progress.reached(height, last));
-        drop(progress);
-        let report = match verified {
-            Ok(verified) => Report {
-                ok: true,
-                height: verified.tip.map(|(height, _)| height),
-                consensus_hash: verified.tip.map(|(_, hash)| hash),
-                blocks: Some(verified.blocks),
-                operations: Some(verified.operations),
-                rows: Some(verified.rows),
-                difference: None,
-            },
-            Err(VerifyError::Difference { height, what }) => return differ(height, what, context),
-            Err(error) => return Err(CliError::Trouble(error.into())),
+        let (store, bns, config) = open_even_damaged(context)?;
+        let report = match verified(&store, &bns)? {
+            Ok(verified) => Report::of(&verified),
+            Err(finding) if !self.repair => return differ(finding, context),
+            Err(finding) => {
+                drop(store); // what is damaged is not read through it any more
+                repaired(finding, &bns, &config)?
+            }
         };
         context.output.print(&report, || report.page())?;
         Ok(Exit::Success)
     }
 }
 
+fn verified(store: &Store, bns: &Bns) -> Result<Result<Verified, Finding>> {
+    let damaged = |height, what| Ok(Err(Finding { height, what }));
+    if let Some(detail) = store.damage() {
+        return damaged(None, format!("the database is damaged ({detail})"));
+    }
+    let last = store.snapshot().tip().map_or(0, |tip| tip.height);
+    let mut progress = ProgressLine::on_terminal(bns.params().first_block);
+    match indexer::verify(store, bns, |height| progress.reached(height, last)) {
+        Ok(verified) => Ok(Ok(verified)),
+        Err(VerifyError::Difference { height, what }) => damaged(Some(height), what),
+        Err(VerifyError::Store(StoreError::Damaged(detail))) => {
+            damaged(None, format!("the database is damaged ({detail})"))
+        }
+        Err(error) => Err(CliError::Trouble(error.into())),
+    }
+}
+
+/// Derives the database anew.
+fn repaired(finding: Finding, bns: &Bns, config: &Config) -> Result<Report> {
+    let source = daemon::open_source(config).map_err(CliError::Trouble)?;
+    let store = daemon::open_store(config, bns.params()).map_err(CliError::Trouble)?;
+    let last = store.snapshot().tip().map_or(0, |tip| tip.height);
+    let mut progress = ProgressLine::on_terminal(bns.params().first_block);
+    let reached = |height| progress.reached(height, last.max(height));
+    let tip = indexer::repair(store, bns, source, reached);
+    let tip = tip.map_err(|error| CliError::Trouble(error.into()))?;
+    Ok(Report {
+        ok: true,
+        height: tip.map(|tip| tip.height),
+        consensus_hash: tip.map(|tip| tip.consensus_hash),
+        difference: Some(finding.what),
+        repaired: true,
+        ..Report::default()
+    })
+}
+
 impl Report {
+    fn of(verified: &Verified) -> Self {
+        Self {
+            ok: true,
+            height: verified.tip.map(|(height, _)| height),
+            consensus_hash: verified.tip.map(|(_, hash)| hash),
+            blocks: Some(verified.blocks),
+            operations: Some(verified.operations),
+            rows: Some(verified.rows),
+            ..Self::default()
+        }
+    }
+
     fn page(&self) -> Page {
         let mut page = Page::default();
-        page.heading("OK");
+        page.heading(if self.repaired { "REPAIRED" } else { "OK" });
+        page.entry_if("found", self.difference.as_ref());
         page.entry_if("height", self.height);
         page.entry_if("consensus hash", self.consensus_hash);
         page.entry_if("blocks", self.blocks);
@@ -69,11 +127,13 @@ impl Report {
     }
 }
 
-fn differ(height: u32, what: String, context: &Context) -> Result<Exit> {
-    let advice = "move the database away and start again, it is rebuilt from the chain";
-    let error = CliError::No(format!("block {height}: {what}; {advice}"));
+fn differ(finding: Finding, context: &Context) -> Result<Exit> {
+    let Finding { height, what } = finding;
+    let place = height.map_or(String::new(), |height| format!("block {height}: "));
+    let advice = "`bnsd chain verify --repair` derives the database anew";
+    let error = CliError::No(format!("{place}{what}; {advice}"));
     let report = Report {
-        height: Some(height),
+        height,
         difference: Some(what),
         ..Report::default()
     };

@@ -6,9 +6,10 @@ use super::{Answered, Service, trouble};
 use crate::api::status::{
     BusyName, LIST_MAX, StatusReply, StatusRequest, WaitingZonefile, ZonefilesStatus,
 };
-use crate::names::Names;
+use crate::names::{Names, Zonefiles};
 use crate::resolver::Snapshots as _;
 use crate::resolver::{NameSource as _, Outcome, SyncState};
+use crate::store::Counts;
 
 /// How many of the busiest names are shown.
 const BUSIEST: usize = 10;
@@ -17,7 +18,10 @@ impl Service {
     pub(super) fn status(&self, request: &StatusRequest) -> Answered<StatusReply> {
         let names = self.names.snapshot();
         let tip = names.snapshot().tip();
-        let counts = names.snapshot().counts().map_err(trouble)?;
+        let counts = match self.names.store.damage() {
+            None => names.snapshot().counts().map_err(trouble)?,
+            Some(_) => Counts::default(), // the warning says it
+        };
         let progress = &self.names.progress;
         let addresses = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect();
         Ok(StatusReply {
@@ -33,7 +37,9 @@ impl Service {
             lag_seconds: match names.sync() {
                 SyncState::Synced => Some(0),
                 SyncState::Behind { lag, .. } => Some(lag.as_secs()),
-                SyncState::NeverSynced { .. } | SyncState::Forked { .. } => None,
+                SyncState::Damaged | SyncState::NeverSynced { .. } | SyncState::Forked { .. } => {
+                    None
+                }
             },
             consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
             names: counts.names,
@@ -76,7 +82,10 @@ impl Service {
     fn zonefiles(&self) -> Answered<ZonefilesStatus> {
         let waiting = self.folders.waiting();
         Ok(ZonefilesStatus {
-            announced: self.names.zonefiles(LIST_MAX).map_err(trouble)?,
+            announced: match self.names.store.damage() {
+                None => self.names.zonefiles(LIST_MAX).map_err(trouble)?,
+                Some(_) => Zonefiles::default(),
+            },
             waiting_count: waiting.len() as u64,
             waiting: waiting
                 .iter()
@@ -91,6 +100,11 @@ impl Service {
 
     fn warnings(&self, names: &Names) -> Vec<String> {
         let mut warnings = Vec::new();
+        if let Some(damage) = self.names.store.damage() {
+            warnings.push(format!(
+                "the database is damaged ({damage}), so names of the chain are not answered: stop bnsd and run `bnsd chain verify --repair`, which derives it anew"
+            ));
+        }
         if self.source.is_none() && !names.is_final() {
             warnings.push("no chain source is configured, so names of the chain cannot be answered: set `chain.source`".to_owned());
         } else if let SyncState::NeverSynced { .. } = names.sync() {

@@ -62,9 +62,9 @@ impl<P: Snapshots> Handler<P> {
 
 fn database_failure(error: &impl std::fmt::Display) -> Answer {
     tracing::error!("names cannot be read from the database: {error}");
-    let text = "bns: the database cannot be read; see the log";
+    let text = "bns: the database cannot be read, see bnsd status";
     Answer::failure(
         Outcome::Failed,
-        ExtendedError::new(ExtendedError::OTHER, text),
+        ExtendedError::new(ExtendedError::INVALID_DATA, text),
     )
 }

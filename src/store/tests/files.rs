@@ -34,19 +34,19 @@ fn a_directory_serves_one_instance_and_one_chain() {
 fn a_newer_format_is_refused_and_left_alone() {
     let (scratch, store) = scratch();
     let transaction = store.begin().expect("writable");
-    let mut tables = Tables::of_write(&transaction).expect("writable");
-    let mut newer = 3u32.to_be_bytes().to_vec();
+    let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
+    let mut newer = 4u32.to_be_bytes().to_vec();
     tables.meta.put(b"format", &mut newer).expect("writable");
     drop(tables);
     transaction.commit().expect("writable");
     drop(store);
     let error = Store::open(scratch.path(), &chain(), StoreOptions::default())
-        .expect_err("format 3 is unknown");
+        .expect_err("format 4 is unknown");
     assert!(matches!(
         error,
         OpenError::NewerFormat {
-            found: 3,
-            known: 2,
+            found: 4,
+            known: 3,
             ..
         }
     ));
@@ -64,7 +64,7 @@ fn an_earlier_format_is_brought_to_this_one() {
     connect_record(&store, FIRST + 1, &revoked);
     let expected = full_dump(&store);
     let transaction = store.begin().expect("writable");
-    let mut tables = Tables::of_write(&transaction).expect("writable");
+    let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
     let mut earlier = 1u32.to_be_bytes().to_vec();
     tables.meta.put(b"format", &mut earlier).expect("writable");
     drop(tables);
@@ -111,7 +111,7 @@ fn a_row_with_a_flipped_bit_is_named() {
     let transaction = store.begin().expect("writable");
     let mut row = Vec::new();
     record.write(&mut row);
-    let mut tables = Tables::of_write(&transaction).expect("writable");
+    let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
     tables.names.put(b"a.id", &mut row).expect("writable");
     row[5] ^= 1;
     tables.names.put_unsealed(b"a.id", &row).expect("writable");
@@ -161,6 +161,137 @@ fn a_damaged_file_is_an_error_or_harmless() {
     for part in [0, 100, 4096, whole.len() / 2] {
         fs::write(&path, &whole[..part]).expect("writable");
         check_damaged(scratch.path(), &empty);
+    }
+}
+
+/// A flipped bit in any place that holds a name, in whichever table: what is read is right or an error, and never that
+/// the row is not there.
+#[test]
+fn a_damaged_key_hides_no_row() {
+    let (scratch, store) = scratch();
+    let mut sound = record("werner.id", NameOp::Register, FIRST);
+    sound.value_hash = Some(ZonefileHash([7; 20]));
+    connect_record(&store, FIRST, &sound);
+    let expected = reads(&store, &sound);
+    assert!(expected.iter().all(Option::is_some), "{expected:?}");
+    drop(store);
+    let path = scratch.path().join("names.redb");
+    let whole = fs::read(&path).expect("readable");
+    let text = sound.name.as_str().as_bytes();
+    let places = (0..whole.len()).filter(|place| whole[*place..].starts_with(text));
+    let places: Vec<usize> = places.collect();
+    assert!(places.len() >= 6, "{} places hold a name", places.len());
+    for place in places {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        fs::write(&path, &damaged).expect("writable");
+        let options = StoreOptions::default();
+        let store = Store::open_even_damaged(scratch.path(), &chain(), options);
+        let store = store.expect("a stand-in");
+        for (found, expected) in reads(&store, &sound).iter().zip(&expected) {
+            assert!(
+                found.is_none() || found == expected,
+                "byte {place}: {found:?}"
+            );
+        }
+    }
+}
+
+/// What is read of a name in every way; `None` is an error.
+fn reads(store: &Store, record: &NameRecord) -> Vec<Option<String>> {
+    fn shown<T: std::fmt::Debug>(read: Result<T, StoreError>) -> Option<String> {
+        read.ok().map(|read| format!("{read:?}"))
+    }
+    let (state, name) = (store.snapshot(), &record.name);
+    let hash = ZonefileHash([7; 20]);
+    vec![
+        shown(state.name(name)),
+        shown(state.name_at(name, FIRST)),
+        shown(state.name_history(name)),
+        shown(state.name_by_hash128(&name.hash128())),
+        shown(state.names_of_sender(&record.sender)),
+        shown(state.names_of_preorder(&record.preorder_hash)),
+        shown(state.names(None, 10)),
+        shown(state.announcements(&hash)),
+        shown(state.is_announced(&hash)),
+        shown(state.wanted_zonefiles(None, 10)),
+        shown(state.missing_zonefiles(None, 10)),
+        shown(state.counts()),
+        shown(store.disconnect()),
+    ]
+}
+
+/// Pages that are not what redb wrote, with sums that fit: redb stops with panics, and each is an error.
+#[test]
+fn a_panic_of_redb_is_an_error() {
+    let (scratch, store) = scratch();
+    for height in FIRST..FIRST + 4 {
+        connect_record(&store, height, &record("a.id", NameOp::Update, height));
+    }
+    drop(store);
+    let path = scratch.path().join("names.redb");
+    let whole = fs::read(&path).expect("readable");
+    let used = |place: &usize| whole[*place] != 0 && *place >= 4_096;
+    let in_use: Vec<usize> = (0..whole.len()).filter(used).collect();
+    let mut panics = 0;
+    for step in 0..FLIPS {
+        let mut damaged = whole.clone();
+        damaged[in_use[(step * 7919 + 13) % in_use.len()]] ^= 1 << (step % 8);
+        fs::write(&path, &damaged).expect("writable");
+        make_sums(&path, |_, _| ()).expect("readable");
+        let options = StoreOptions::default();
+        let store = Store::open_even_damaged(scratch.path(), &chain(), options);
+        let store = store.expect("a stand-in");
+        for rows in store.snapshot().tables.all() {
+            let _ = dump_rows(rows, &mut String::new());
+        }
+        let _ = store.disconnect();
+        panics += usize::from(store.damage() == Some(SENSELESS));
+    }
+    assert!(panics > 0, "redb bears everything: is the door needed?");
+}
+
+/// What nobody asks for is read again, and what changed there is found.
+#[test]
+fn a_sweep_finds_what_changed_meanwhile() {
+    let (scratch, store) = scratch();
+    connect_record(&store, FIRST, &record("a.id", NameOp::Update, FIRST));
+    assert_eq!(store.sweep(0, usize::MAX >> 1), None);
+    assert_eq!((store.damage(), store.sweep(0, 2)), (None, Some(2)));
+    let path = scratch.path().join("names.redb");
+    let mut whole = fs::read(&path).expect("readable");
+    let place = (0..whole.len()).find(|place| whole[*place..].starts_with(b"a.id"));
+    whole[place.expect("a name")] ^= 1;
+    fs::write(&path, &whole).expect("writable");
+    assert_eq!(store.sweep(0, usize::MAX >> 1), None);
+    assert!(store.damage().is_some());
+    assert!(
+        store
+            .snapshot()
+            .name(&record("a.id", NameOp::Update, FIRST).name)
+            .is_err()
+    );
+}
+
+/// After a kill a page may have another sum than it had, if nothing refers to it. That is no damage.
+#[test]
+fn a_sweep_after_a_kill_finds_nothing() {
+    let (scratch, store) = scratch();
+    let killed = tempfile::tempdir().expect("a scratch directory");
+    let copy = |file: &str| {
+        fs::copy(scratch.path().join(file), killed.path().join(file)).expect("a copy");
+    };
+    for height in FIRST..FIRST + 40 {
+        copy("names.sums"); // older than the pages
+        connect_record(&store, height, &record("a.id", NameOp::Update, height));
+        let all = full_dump(&store);
+        copy("names.redb");
+        if height % 8 == 0 {
+            copy("names.sums");
+            let after = open_at(killed.path(), StoreOptions::default());
+            assert_eq!(after.sweep(0, usize::MAX >> 1), None);
+            assert_eq!((after.damage(), full_dump(&after)), (None, all));
+        }
     }
 }
 

@@ -1,0 +1,341 @@
+//! The database file, page by page: what is read is what was written, or an error.
+//!
+//! redb checks its pages only when it repairs a file. A page that changed on the disk would therefore be believed: a flipped
+//! bit in a key makes a row look as if it had never been there, and a name that is registered as if it were free. So every
+//! page has a sum in a second file, `names.sums`, and is compared with it whenever it is read from the disk. Whatever redb
+//! finds, and whatever it does not find, then follows from pages that are as they were written: a missing row is as certain as one
+//! that is there, in every table and for every reader, from the first question on. It costs a CRC-32 of 4,096 bytes where
+//! the page comes from the disk, nothing where redb has it in memory, and four bytes of memory a page.
+//!
+//! **Crashes.** redb never writes over a page that the last durable commit uses, and asks for a sync before it writes the
+//! header that makes a commit count. The sums are written and synced in that call too. A crash may leave
+//! other sums than pages, but only of pages that no commit uses; nobody reads them before they are written again. The header
+//! is written over, so its sum stands beside it, in the same sector of the disk.
+//!
+//! [`CheckedFile::sweep`] reads pages again that nobody asks for. After a crash it cannot tell a damaged page from an unused one
+//! of the kind above: it forgets the sum, and the page is refused if it is ever read.
+//!
+//! A disk that loses a write of a page and of its sum shows an old page that fits. Only `bnsd chain verify` finds that.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use flate2::Crc;
+use redb::StorageBackend;
+
+use super::damage::Damage;
+use crate::disk;
+
+/// Bytes of a page of redb.
+const PAGE: usize = 4_096;
+/// Bytes of redb's header, at the beginning of the first page.
+const HEADER: usize = 320;
+/// Where the header says that the file was not closed: byte and bit.
+const UNCLEAN: (usize, u8) = (9, 2);
+/// What the file of sums begins with.
+const MAGIC: [u8; 8] = *b"bnsdsum1";
+/// Bytes of a sum.
+const SUM: usize = 4;
+/// The sum of a page that was never written, or whose sum is not known.
+const NONE: u32 = 0;
+/// Sums that are written at once: a page of them.
+const GROUP: usize = PAGE / SUM;
+
+/// A database file and the sums of its pages. Clones are the same file.
+#[derive(Debug, Clone)]
+pub(super) struct CheckedFile {
+    pages: Arc<File>,
+    sums: Arc<File>,
+    known: Arc<RwLock<Vec<u32>>>,
+    /// Held while a page and its sum change.
+    changes: Arc<Mutex<Changes>>,
+    damage: Arc<Damage>,
+}
+
+/// What was written since the file was opened.
+#[derive(Debug)]
+struct Changes {
+    /// Groups of sums that are not in their file yet.
+    groups: BTreeSet<usize>,
+    /// After a crash, and until all pages were read once: pages whose sums are certain.
+    certain: Option<HashSet<usize>>,
+}
+
+impl CheckedFile {
+    /// Opens the database file at `path`, made empty where it is missing, whose sums are beside it.
+    pub(super) fn open(path: &Path, damage: Arc<Damage>) -> io::Result<Self> {
+        let open = |path: &Path| {
+            let mut options = File::options();
+            options.read(true).write(true).create(true).truncate(false);
+            options.open(path)
+        };
+        let (pages, mut sums) = (open(path)?, open(&sums_path(path))?);
+        let known = read_sums(&mut sums, pages.metadata()?.len())?;
+        let mut header = [0; HEADER];
+        let is_unclean =
+            pages.read_exact_at(&mut header, 0).is_ok() && header[UNCLEAN.0] & UNCLEAN.1 != 0;
+        let changes = Changes {
+            groups: BTreeSet::new(),
+            certain: is_unclean.then(HashSet::new),
+        };
+        Ok(Self {
+            pages: Arc::new(pages),
+            sums: Arc::new(sums),
+            known: Arc::new(RwLock::new(known)),
+            changes: Arc::new(Mutex::new(changes)),
+            damage,
+        })
+    }
+
+    /// Reads at most `count` pages from number `first` on and compares them with their sums. Gives the number of the page
+    /// to go on with, `None` after the last one.
+    pub(super) fn sweep(&self, first: usize, count: usize) -> io::Result<Option<usize>> {
+        let mut page = [0; PAGE];
+        for number in first..first + count {
+            let mut changes = self.changes(); // nobody writes it meanwhile
+            if number >= self.known().len() {
+                changes.certain = None;
+                return Ok(None);
+            }
+            if number == 0 {
+                self.read_header(&mut [0; HEADER])?;
+                continue;
+            }
+            let sum = self.known()[number];
+            if sum == NONE {
+                continue;
+            }
+            self.pages.read_exact_at(&mut page, offset(number))?;
+            if sum_of(number, &page) == sum {
+                continue;
+            }
+            let is_certain = changes.certain.as_ref();
+            if is_certain.is_none_or(|certain| certain.contains(&number)) {
+                return Err(self.damaged(number));
+            }
+            self.set(number, NONE, &mut changes);
+        }
+        Ok(Some(first + count))
+    }
+
+    fn read_header(&self, out: &mut [u8]) -> io::Result<()> {
+        let mut header = [0; HEADER + SUM];
+        self.pages.read_exact_at(&mut header, 0)?;
+        let (header, sum) = header.split_at(HEADER);
+        if header_sum(header) != sum {
+            return Err(self.damaged(0));
+        }
+        out.copy_from_slice(&header[..out.len()]);
+        Ok(())
+    }
+
+    fn read_pages(&self, first: usize, out: &mut [u8]) -> io::Result<()> {
+        self.pages.read_exact_at(out, offset(first))?;
+        for (number, page) in (first..).zip(out.chunks_exact(PAGE)) {
+            let sum = self.known().get(number).copied().unwrap_or(NONE);
+            if sum != sum_of(number, page) {
+                return Err(self.damaged(number));
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, number: usize) -> io::Error {
+        let detail = format!("page {number} of its file is not what was written");
+        self.damage.note(&detail);
+        io::Error::new(io::ErrorKind::InvalidData, detail)
+    }
+
+    /// Writes the sums that changed; they are on the disk when this returns.
+    fn sync_sums(&self) -> io::Result<()> {
+        let mut changes = self.changes();
+        if changes.groups.is_empty() {
+            return Ok(());
+        }
+        for group in &changes.groups {
+            let bytes: Vec<u8> = {
+                let known = self.known();
+                let sums = known.iter().skip(group * GROUP).take(GROUP);
+                sums.flat_map(|sum| sum.to_be_bytes()).collect()
+            };
+            let place = MAGIC.len() + group * GROUP * SUM;
+            self.sums.write_all_at(&bytes, place as u64)?;
+        }
+        self.sums.sync_data()?;
+        changes.groups.clear();
+        Ok(())
+    }
+
+    fn set(&self, number: usize, sum: u32, changes: &mut Changes) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() <= number {
+            known.resize(number + 1, NONE);
+        }
+        known[number] = sum;
+        changes.groups.insert(number / GROUP);
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Vec<u32>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What redb uses of the file: it reads and writes its header, and whole pages.
+impl StorageBackend for CheckedFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.pages.metadata()?.len())
+    }
+
+    fn read(&self, place: u64, out: &mut [u8]) -> io::Result<()> {
+        let read = match place {
+            0 if out.len() <= HEADER => self.read_header(out),
+            _ => whole_pages(place, out.len()).and_then(|first| self.read_pages(first, out)),
+        };
+        // What cannot be read is as lost as what changed.
+        read.inspect_err(|error| self.damage.note(&error.to_string()))
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        let mut changes = self.changes();
+        self.pages.set_len(length)?;
+        let count = page_count(length);
+        for number in count..self.known().len() {
+            changes.groups.insert(number / GROUP);
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.resize(count, NONE);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.sync_sums()?;
+        self.pages.sync_data()
+    }
+
+    fn write(&self, place: u64, data: &[u8]) -> io::Result<()> {
+        if place == 0 && data.len() == HEADER {
+            return self.pages.write_all_at(&sealed(data), 0);
+        }
+        let first = whole_pages(place, data.len())?;
+        let mut changes = self.changes();
+        self.pages.write_all_at(data, place)?;
+        for (number, page) in (first..).zip(data.chunks_exact(PAGE)) {
+            self.set(number, sum_of(number, page), &mut changes);
+            if let Some(certain) = &mut changes.certain {
+                certain.insert(number);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.sync_sums()
+    }
+}
+
+/// The file of the sums of a database file.
+pub(super) fn sums_path(path: &Path) -> PathBuf {
+    path.with_extension("sums")
+}
+
+/// Makes the sums of a database file that has none, from its pages as they are. Killed on the way it leaves none.
+/// `reached` is told how many of how many bytes are done.
+pub(super) fn make_sums(path: &Path, mut reached: impl FnMut(u64, u64)) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    let (place, beside) = (sums_path(path), path.with_extension("sums.new"));
+    let mut sums = BufWriter::new(File::create(&beside)?);
+    sums.write_all(&MAGIC)?;
+    let mut page = [0; PAGE];
+    for number in 0..page_count(length) {
+        let got = file.read_at(&mut page, offset(number))?;
+        page[got..].fill(0);
+        sums.write_all(&sum_of(number, &page).to_be_bytes())?;
+        if number % GROUP == 0 {
+            reached(offset(number), length);
+        }
+    }
+    sums.into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()?;
+    let mut header = [0; HEADER];
+    file.read_exact_at(&mut header, 0)?;
+    file.write_all_at(&sealed(&header), 0)?;
+    file.sync_data()?;
+    disk::rename(&beside, &place)
+}
+
+/// Removes the sums of a database file, if there are any: it is read as it is from then on, after redb has checked it.
+pub(super) fn remove_sums(path: &Path) -> io::Result<()> {
+    match fs::remove_file(sums_path(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => disk::sync_directory(path.parent().unwrap_or(path)),
+    }
+}
+
+/// The sums in their file, as many as there are pages at most; writes its beginning where it is new.
+fn read_sums(file: &mut File, length: u64) -> io::Result<Vec<u32>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        file.write_all_at(&MAGIC, 0)?;
+        return Ok(Vec::new());
+    }
+    let Some(sums) = bytes.strip_prefix(&MAGIC) else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the sums of its pages are not what was written",
+        ));
+    };
+    let (sums, _) = sums.as_chunks::<SUM>();
+    let sums = sums.iter().map(|sum| u32::from_be_bytes(*sum));
+    Ok(sums.take(page_count(length)).collect())
+}
+
+/// The number of the first of the whole pages at `place`.
+fn whole_pages(place: u64, length: usize) -> io::Result<usize> {
+    if !place.is_multiple_of(PAGE as u64) || !length.is_multiple_of(PAGE) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "only whole pages have sums",
+        ));
+    }
+    Ok((place / PAGE as u64) as usize)
+}
+
+fn offset(number: usize) -> u64 {
+    number as u64 * PAGE as u64
+}
+
+fn page_count(length: u64) -> usize {
+    length.div_ceil(PAGE as u64) as usize
+}
+
+/// Never [`NONE`]. The number is part of it, so that a page in another's place does not fit.
+fn sum_of(number: usize, page: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(&(number as u64).to_be_bytes());
+    crc.update(page);
+    crc.sum().max(1)
+}
+
+fn header_sum(header: &[u8]) -> [u8; SUM] {
+    let mut crc = Crc::new();
+    crc.update(&MAGIC);
+    crc.update(header);
+    crc.sum().to_be_bytes()
+}
+
+/// A header and its sum.
+fn sealed(header: &[u8]) -> Vec<u8> {
+    [header, &header_sum(header)].concat()
+}

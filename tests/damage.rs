@@ -1,0 +1,338 @@
+//! A database that changed on the disk: whatever is asked, the answer is right, or SERVFAIL with the reason. No name of the
+//! chain is forwarded or denied because of it, other names and `localhost` never notice, and nothing is printed that a
+//! person cannot read.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use flate2::Crc;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::common::dns::see;
+use crate::common::home::{Ended, Home};
+use crate::common::process::{Process, listener, serve, status, until};
+use crate::common::random::Random;
+use crate::common::upstream::{Send, Upstream, good};
+use crate::common::world::{World, zonefile};
+
+/// Names in a namespace that is also a TLD, where a stranger answers for what is not registered, and in one that is none.
+const NAMES: [&str; 4] = ["werner.id", "anna.id", "maria.podcast", "otto.podcast"];
+/// What the upstream says of every name.
+const STRANGER: &str = "198.51.100.5";
+/// INFO-CODE of RFC 8914.
+const INVALID_DATA: u16 = 24;
+/// Bytes of a page of redb, and of its header.
+const PAGE: usize = 4_096;
+const HEADER: usize = 320;
+
+/// How many bytes are flipped, one at a time; more with `BNSD_TEST_FORM=release`.
+fn flips() -> usize {
+    match std::env::var("BNSD_TEST_FORM").as_deref() {
+        Ok("release") => 10_000,
+        _ => 60,
+    }
+}
+
+/// A data directory with names, and the database as it was written.
+struct Ground {
+    home: Home,
+    upstream: Upstream,
+    pages: Vec<u8>,
+    sums: Vec<u8>,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let home = Home::new();
+        let mut world = World::start(&home.folder("data"), &[]);
+        let address = |number| format!("192.0.2.{number}");
+        let files: Vec<Vec<u8>> = (1..)
+            .zip(NAMES)
+            .map(|(number, name)| zonefile(name, &address(number)))
+            .collect();
+        let hashes = files.iter().map(|file| world.archive(file));
+        let named: Vec<_> = NAMES.into_iter().zip(hashes).collect();
+        world.publish(&named);
+        world.stop_daemon();
+        drop(world);
+        let read = |file: &str| fs::read(home.path().join("data").join(file)).expect("a file");
+        let (pages, sums) = (read("names.redb"), read("names.sums"));
+        let upstream = Upstream::start(|query| vec![Send::Reply(good(&query.bytes))]);
+        Self {
+            home,
+            upstream,
+            pages,
+            sums,
+        }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.home.path().join("data")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.data().join("names.redb")
+    }
+
+    /// Puts a database in place.
+    fn put(&self, pages: &[u8], sums: &[u8]) {
+        fs::write(self.file(), pages).expect("the database can be written");
+        fs::write(self.data().join("names.sums"), sums).expect("the sums can be written");
+    }
+
+    fn start(&self) -> Daemon {
+        let data = self.data().display().to_string();
+        let upstream = self.upstream.address.to_string();
+        let socket = self.home.path().join("socket").display().to_string();
+        let mut process = serve(
+            &self.home,
+            &[
+                ("BNSD_DATA_DIR", &data),
+                ("BNSD_CHAIN_SOURCE", "dev"),
+                ("BNSD_CONTROL_SOCKET", &socket),
+                ("BNSD_DNS_UPSTREAMS", &upstream),
+            ],
+        );
+        let status = process.ready(Path::new(&socket));
+        Daemon {
+            address: listener(&status),
+            process,
+            socket: socket.into(),
+        }
+    }
+
+    fn verify(&self, arguments: &[&str]) -> Ended {
+        let mut command = self.home.bnsd(&["chain", "verify"]);
+        let command = command.args(arguments).arg("--data-dir").arg(self.data());
+        crate::common::home::ended(command.env("BNSD_CHAIN_SOURCE", "dev"))
+    }
+
+    /// All places of the file at which a registered name stands.
+    fn places_of_names(&self) -> Vec<usize> {
+        let holds = |place: &usize| {
+            let rest = &self.pages[*place..];
+            NAMES.iter().any(|name| rest.starts_with(name.as_bytes()))
+        };
+        (0..self.pages.len()).filter(holds).collect()
+    }
+}
+
+/// A `bnsd serve` over the ground.
+struct Daemon {
+    process: Process,
+    address: SocketAddr,
+    socket: PathBuf,
+}
+
+impl Daemon {
+    /// How many of the registered names are answered; the others are refused in the right way. Nothing else may be seen.
+    fn is_right_or_refuses(&self, what: &str) -> usize {
+        let mut answered = 0;
+        for (number, name) in (1..).zip(NAMES) {
+            let seen = see(self.address, name, RecordType::A);
+            if seen.rcode == ResponseCode::NoError {
+                assert!(
+                    seen.has_address(&format!("192.0.2.{number}")),
+                    "{what}: {name}: {seen:?}"
+                );
+                answered += 1;
+            } else {
+                let code = seen.ede.as_ref().map(|(code, _)| *code);
+                let expected = (ResponseCode::ServFail, Some(INVALID_DATA));
+                assert_eq!((seen.rcode, code), expected, "{what}: {name}: {seen:?}");
+            }
+        }
+        let free = see(self.address, "nobody-has-this.podcast", RecordType::A);
+        let denied = free.is_negative(ResponseCode::NXDomain);
+        assert!(
+            denied || free.rcode == ResponseCode::ServFail,
+            "{what}: {free:?}"
+        );
+        let others = [("www.example.com", STRANGER), ("localhost", "127.0.0.1")];
+        for (name, address) in others {
+            let seen = see(self.address, name, RecordType::A);
+            assert!(seen.has_address(address), "{what}: {name}: {seen:?}");
+        }
+        answered
+    }
+
+    /// Ends it; what it printed is for people.
+    fn end(mut self, what: &str) {
+        self.process.kill();
+        let log = self.process.stderr();
+        assert!(
+            !log.contains("panicked") && !log.contains("failed at"),
+            "{what}: {log}"
+        );
+    }
+}
+
+/// Gives pages that were changed sums that fit, as if the disk had changed them before they were written.
+fn fitting_sums(pages: &mut [u8]) -> Vec<u8> {
+    let sum = |parts: &[&[u8]]| {
+        let mut crc = Crc::new();
+        parts.iter().for_each(|part| crc.update(part));
+        crc.sum()
+    };
+    let header = sum(&[b"bnsdsum1", &pages[..HEADER]]).to_be_bytes();
+    pages[HEADER..HEADER + 4].copy_from_slice(&header);
+    let mut sums = b"bnsdsum1".to_vec();
+    for (number, page) in (0u64..).zip(pages.chunks(PAGE)) {
+        let sum = sum(&[&number.to_be_bytes(), page]).max(1);
+        sums.extend(sum.to_be_bytes());
+    }
+    sums
+}
+
+#[test]
+fn a_flipped_byte_is_never_an_answer() {
+    let ground = Ground::new();
+    let names = ground.places_of_names();
+    assert!(names.len() >= 10 * NAMES.len(), "{} places", names.len());
+    let written = |place: &usize| ground.pages[*place] != 0;
+    let all: Vec<usize> = (0..ground.pages.len()).filter(written).collect();
+    let mut random = Random::new(15);
+    let (mut refused, mut asked) = (0, 0);
+    for flip in 0..flips() {
+        let (mut pages, mut sums) = (ground.pages.clone(), ground.sums.clone());
+        let mask = 1 + random.below(255) as u8;
+        let what = match flip % 6 {
+            0..=3 => {
+                let place = *random.pick(&names) + random.below(4);
+                pages[place] ^= mask;
+                format!("byte {place}, in a name")
+            }
+            4 => {
+                let place = *random.pick(&all);
+                pages[place] ^= mask;
+                format!("byte {place}")
+            }
+            _ => {
+                let place = random.below(sums.len());
+                sums[place] ^= mask;
+                format!("byte {place} of the sums")
+            }
+        };
+        ground.put(&pages, &sums);
+        let daemon = ground.start();
+        asked += NAMES.len();
+        refused += NAMES.len() - daemon.is_right_or_refuses(&what);
+        daemon.end(&what);
+    }
+    assert!(refused > 0 && refused < asked, "{refused} of {asked}");
+}
+
+/// Here the pages have sums that fit, so that redb sees them: it stops with panics.
+#[test]
+fn a_panic_of_redb_ends_no_thread() {
+    let ground = Ground::new();
+    let mut random = Random::new(7);
+    for _ in 0..flips() / 6 {
+        let mut pages = ground.pages.clone();
+        let used = |page: &usize| ground.pages[page * PAGE] != 0;
+        for page in (1..pages.len() / PAGE).filter(used) {
+            // The kind of a page, and how many entries it has, stand at its beginning.
+            if random.below(2) == 0 {
+                pages[page * PAGE + random.below(4)] ^= 1 + random.below(255) as u8;
+            }
+        }
+        let sums = fitting_sums(&mut pages);
+        ground.put(&pages, &sums);
+        let daemon = ground.start();
+        for _ in 0..3 {
+            for name in NAMES {
+                see(daemon.address, name, RecordType::A); // whatever redb made of such pages
+            }
+            for (name, address) in [("www.example.com", STRANGER), ("localhost", "127.0.0.1")] {
+                let seen = see(daemon.address, name, RecordType::A);
+                assert!(seen.has_address(address), "{name}: {seen:?}");
+            }
+        }
+        daemon.end("a damaged page");
+    }
+}
+
+/// What changes while the daemon runs is found though nobody reads it, and said.
+#[test]
+fn damage_is_found_while_the_daemon_runs() {
+    let ground = Ground::new();
+    let daemon = ground.start();
+    assert_eq!(daemon.is_right_or_refuses("before"), NAMES.len());
+    let mut pages = fs::read(ground.file()).expect("readable");
+    pages[ground.places_of_names()[0]] ^= 1;
+    fs::write(ground.file(), &pages).expect("writable");
+    let warning = until("the damage to be found", || {
+        let warnings = status(&daemon.socket)?.warnings;
+        warnings
+            .into_iter()
+            .find(|warning| warning.contains("the database is damaged"))
+    });
+    assert!(
+        warning.contains("`bnsd chain verify --repair`"),
+        "{warning}"
+    );
+    assert_eq!(daemon.is_right_or_refuses("found"), 0);
+    let log = until("the log to say it", || {
+        let log = daemon.process.stderr();
+        log.contains("ERROR").then_some(log)
+    });
+    assert!(log.contains("the database is damaged"), "{log}");
+    daemon.end("found");
+}
+
+/// Everything is there again, whatever was damaged: from the stored operations, or from the chain.
+#[test]
+fn a_damaged_database_is_derived_anew() {
+    let ground = Ground::new();
+    let operations = |pages: &[u8], from: usize| {
+        let at = |place: &usize| pages[*place..].starts_with(b"werner.id");
+        (from..pages.len()).filter(at).collect::<Vec<usize>>()
+    };
+    let places = operations(&ground.pages, 0);
+    let cuts = [0, PAGE, ground.pages.len() / 2];
+    let flipped = places.iter().map(|place| {
+        let mut pages = ground.pages.clone();
+        pages[*place] ^= 1;
+        pages
+    });
+    let cut = cuts.iter().map(|length| ground.pages[..*length].to_vec());
+    for (number, pages) in flipped.chain(cut).enumerate() {
+        ground.put(&pages, &ground.sums);
+        let found = ground.verify(&[]);
+        let is_new = pages.is_empty();
+        assert_eq!(found.code, i32::from(!is_new), "{number}: {found:?}");
+        if is_new {
+            continue; // an empty file is a database that was never begun
+        }
+        assert!(found.stderr.contains("chain verify --repair"), "{found:?}");
+        let repaired = ground.verify(&["--repair"]);
+        assert_eq!(repaired.code, 0, "{number}: {repaired:?}");
+        assert!(repaired.stdout.starts_with("REPAIRED"), "{repaired:?}");
+        assert!(!ground.data().join("repair").exists());
+        let sound = ground.verify(&[]);
+        assert_eq!(sound.code, 0, "{number}: {sound:?}");
+        if number % 8 == 0 {
+            let daemon = ground.start();
+            let what = format!("repaired {number}");
+            assert_eq!(daemon.is_right_or_refuses(&what), NAMES.len());
+            daemon.end(&what);
+        }
+    }
+}
+
+/// Without a chain only what is stored can be used, and a database is replaced by a whole one or by none.
+#[test]
+fn nothing_is_replaced_by_less() {
+    let ground = Ground::new();
+    ground.put(&ground.pages[..ground.pages.len() / 2], &ground.sums);
+    let mut command = ground.home.bnsd(&["chain", "verify", "--repair"]);
+    let command = command.arg("--data-dir").arg(ground.data());
+    let command = command.env("BNSD_CHAIN_NETWORK", "dev");
+    let ended = crate::common::home::ended(command);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.stderr.contains("nothing was replaced"), "{ended:?}");
+    let kept = fs::read(ground.file()).expect("readable");
+    assert_eq!(kept.len(), ground.pages.len() / 2);
+}
