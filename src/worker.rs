@@ -4,9 +4,10 @@
 //! returned or panicked, and stops all of them in order. [`Tasks`] owns short ones, such as a conversation with a
 //! client: they end with their owner, and one that panics costs nothing but itself.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -172,7 +173,18 @@ pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Jo
 #[derive(Debug, Clone)]
 pub struct Tasks {
     name: &'static str,
-    running: Arc<Mutex<JoinSet<()>>>,
+    running: Arc<Running>,
+}
+
+/// Tasks that have not ended. One that has is forgotten at once: what is kept of thousands would hold far more memory.
+#[derive(Debug, Default)]
+struct Running(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    /// A task has no handle yet while it is being started.
+    tasks: HashMap<u64, Option<AbortHandle>>,
 }
 
 impl Tasks {
@@ -186,22 +198,75 @@ impl Tasks {
 
     /// Starts one. Must be called inside of a tokio runtime.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        let mut running = self.lock();
-        while let Some(ended) = running.try_join_next() {
-            if ended.is_err_and(|error| error.is_panic()) {
-                tracing::error!("{} failed; nothing else is affected", self.name);
-            }
+        let leave = self.enter();
+        let number = leave.number;
+        let task = tokio::spawn(async move {
+            let _leave = leave;
+            work.await;
+        });
+        let handle = task.abort_handle();
+        if let Some(place) = self.running.lock().tasks.get_mut(&number) {
+            *place = Some(handle.clone());
         }
-        running.spawn(work)
+        handle
     }
 
     /// Ends all of them.
     pub fn abort_all(&self) {
-        self.lock().abort_all();
+        self.running.abort_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, JoinSet<()>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    fn enter(&self) -> Leave {
+        let mut table = self.running.lock();
+        let number = table.next;
+        table.next += 1;
+        table.tasks.insert(number, None);
+        Leave {
+            number,
+            name: self.name,
+            running: Arc::downgrade(&self.running),
+        }
+    }
+}
+
+impl Running {
+    fn abort_all(&self) {
+        let handles = self
+            .lock()
+            .tasks
+            .values()
+            .flatten()
+            .cloned()
+            .collect::<Vec<_>>();
+        handles.iter().for_each(AbortHandle::abort);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.abort_all();
+    }
+}
+
+/// Lives in a short task; forgets it at its end, and says so in the log if it failed.
+struct Leave {
+    number: u64,
+    name: &'static str,
+    running: Weak<Running>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("{} failed; nothing else is affected", self.name);
+        }
+        if let Some(running) = self.running.upgrade() {
+            running.lock().tasks.remove(&self.number);
+        }
     }
 }
 

@@ -17,6 +17,9 @@ mod kept;
 /// Upstreams that are dead, lossy, restarted, far away or ourselves.
 mod trouble;
 
+/// Silent upstreams under load.
+mod outage;
+
 /// DNS over TLS and over HTTPS, routes.
 mod encrypted;
 

@@ -10,7 +10,8 @@ use crate::dns::{Access, Handler, Hosts, Options, Server, Transport};
 use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::upstream::{
-    AnchorError, Anchors, ForwardOptions, Forwarder, UpstreamConfig, Watch, system_upstreams,
+    AnchorError, Anchors, ForwardOptions, Forwarder, QUESTIONS_MAX, UpstreamConfig, Watch,
+    system_upstreams,
 };
 
 /// Where the system says which resolvers to ask.
@@ -130,6 +131,7 @@ fn forward_options(dns: &DnsConfig, server: &Server) -> Result<ForwardOptions, A
         bootstrap,
         ca_file: dns.ca_file.clone(),
         cache_bytes: dns.cache_bytes,
+        questions_max: QUESTIONS_MAX,
         stale_max: dns.stale_max,
         trust_ad: dns.trust_ad,
         anchors: anchors(dns)?,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket)
-//! tasks:    tcp, tls, https (accept connections), control socket, network watch
+//! tasks:    tcp, tls, https (accept connections), control socket, network watch, memory
 //! ```
 //!
 //! These workers belong to one crew, which the supervisor watches. DNS sockets are bound first, so that a taken port
@@ -12,6 +12,7 @@
 mod demo;
 mod dns;
 mod index;
+mod memory;
 mod preferences;
 mod running;
 mod service;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::dns;
 use super::index;
+use super::memory;
 use super::preferences::Preferences;
 use super::service::{DevNode, Service};
 use crate::api::control;
@@ -83,6 +84,7 @@ impl Daemon {
         }
         index::sweep(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &dns::access(config), &mut crew)?;
+        crew.task("memory", memory::give_back(Arc::clone(&service.handler)));
         crew.task("control socket", control.serve(Arc::clone(&service)));
         Ok(Self {
             serving,

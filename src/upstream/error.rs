@@ -14,6 +14,9 @@ pub enum ForwardError {
     /// All were silent.
     #[error("no upstream answered in time")]
     Timeout,
+    /// Too many others wait, and it waited longest.
+    #[error("too many questions wait for upstreams, and this one waited longest; try again")]
+    CrowdedOut,
     /// One said no.
     #[error("upstream answered {rcode}")]
     Rejected {
@@ -44,7 +47,7 @@ impl ForwardError {
     pub fn extended(&self) -> ExtendedError {
         let code = match self {
             Self::Rejected { ede: Some(ede), .. } => return ede.clone(),
-            Self::NoUpstream | Self::Timeout | Self::Untrusted(_) => {
+            Self::NoUpstream | Self::Timeout | Self::CrowdedOut | Self::Untrusted(_) => {
                 ExtendedError::NO_REACHABLE_AUTHORITY
             }
             Self::Rejected { .. } | Self::Unreachable(_) => ExtendedError::NETWORK_ERROR,

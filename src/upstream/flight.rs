@@ -1,4 +1,4 @@
-//! Questions that are out: the same question is asked once, whoever wants to know (RFC 5452 §5).
+//! Questions that are out: the same question is asked once, whoever wants to know (RFC 5452 §5). Their number is bounded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::ask::Key;
 use super::entry::Entry;
 use super::error::ForwardError;
+use super::line::{Line, Waiter};
 
 /// How a question ended.
 pub type Outcome = Result<Landed, ForwardError>;
@@ -22,9 +23,9 @@ pub struct Landed {
 }
 
 /// All questions that are out.
-#[derive(Default)]
 pub struct Flights {
     out: Arc<Mutex<HashMap<Key, Flight>>>,
+    line: Arc<Line>,
 }
 
 /// One question that is out.
@@ -38,15 +39,25 @@ pub struct Pilot {
     key: Key,
     out: Arc<Mutex<HashMap<Key, Flight>>>,
     outcome: watch::Sender<Option<Outcome>>,
+    waiter: Waiter,
 }
 
 impl Flights {
-    /// Joins the question that is out; the first to come becomes its pilot.
-    pub fn join(&self, key: Key) -> (Flight, Option<Pilot>) {
+    /// Room for `max` questions.
+    pub fn new(max: usize) -> Self {
+        Self {
+            out: Arc::default(),
+            line: Line::new(max),
+        }
+    }
+
+    /// Joins the question that is out; the first to come becomes its pilot. `None` if there is no room for another one.
+    pub fn join(&self, key: Key) -> Option<(Flight, Option<Pilot>)> {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(flight) = out.get(&key) {
-            return (flight.clone(), None);
+            return Some((flight.clone(), None));
         }
+        let waiter = self.line.join()?;
         let (sender, outcome) = watch::channel(None);
         let flight = Flight { outcome };
         out.insert(key.clone(), flight.clone());
@@ -54,8 +65,9 @@ impl Flights {
             key,
             out: Arc::clone(&self.out),
             outcome: sender,
+            waiter,
         };
-        (flight, Some(pilot))
+        Some((flight, Some(pilot)))
     }
 }
 
@@ -69,8 +81,10 @@ impl Flight {
 }
 
 impl Pilot {
-    /// Tells everybody.
-    pub fn land(self, outcome: Outcome) {
+    /// Brings what comes of `asking` to everybody who waits for it. Fails when too many other questions are out.
+    pub async fn fly(mut self, asking: impl Future<Output = Outcome>) {
+        let outcome = self.waiter.wait(asking).await;
+        let outcome = outcome.unwrap_or(Err(ForwardError::CrowdedOut));
         self.outcome.send_replace(Some(outcome));
     }
 }

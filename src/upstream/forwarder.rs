@@ -54,7 +54,7 @@ impl Forwarder {
             table: ArcSwap::from_pointee(table),
             cache: Cache::new(options.cache_bytes),
             failures: Failures::default(),
-            flights: Flights::default(),
+            flights: Flights::new(options.questions_max),
             probes: Probes::default(),
             portal: Portal::default(),
             tasks: Tasks::new("a question at an upstream"),
@@ -116,7 +116,7 @@ impl Forwarder {
                 return stale.ok_or(error);
             }
         }
-        let landed = self.fly(ask, *packets).land();
+        let landed = async { self.fly(ask, *packets)?.land().await };
         let Some(stale) = stale else {
             return self.take(landed.await, packets);
         };
@@ -220,13 +220,10 @@ impl Forwarder {
     }
 
     /// The network may be another one, as after a suspension: connections, health and failures are forgotten.
-    pub async fn reset(&self) {
+    pub fn reset(&self) {
         self.failures.clear();
         self.close_portal();
-        let table = self.table.load_full();
-        for group in table.groups() {
-            group.reset().await;
-        }
+        self.table.load().groups().for_each(|group| group.reset());
     }
 
     /// The upstreams that are asked where no route says otherwise.

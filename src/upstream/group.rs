@@ -93,10 +93,8 @@ impl Group {
     }
 
     /// Forgets what belongs to the network that was.
-    pub async fn reset(&self) {
-        for upstream in &self.upstreams {
-            upstream.reset().await;
-        }
+    pub fn reset(&self) {
+        self.upstreams.iter().for_each(Upstream::reset);
     }
 
     /// Those that do not lead back to us, best first.

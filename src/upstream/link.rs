@@ -72,9 +72,10 @@ impl Upstream {
         let asked = async {
             match &self.link {
                 Link::Plain(plain) => plain.ask(ask, budget, deadline).await,
-                Link::Tls(secure) => secure.ask_tls(ask, budget, deadline).await,
+                Link::Tls(secure) => Box::pin(secure.ask_tls(ask, budget, deadline)).await,
                 Link::Https(secure, uri, method) => {
-                    secure.ask_https(ask, (uri, *method), budget).await
+                    let resource = (uri.as_str(), *method);
+                    Box::pin(secure.ask_https(ask, resource, budget, deadline)).await
                 }
             }
         };
@@ -82,29 +83,14 @@ impl Upstream {
         let answer = answer.unwrap_or(Err(Failed::Timeout));
         match &answer {
             Ok(_) => self.health.answered(start.elapsed()),
-            Err(failed) => {
-                self.health.failed();
-                if *failed == Failed::Timeout {
-                    // Whoever is silent on a connection may never speak on it again.
-                    self.hang_up().await;
-                }
-            }
+            Err(_) => self.health.failed(),
         }
         answer
     }
 
-    async fn hang_up(&self) {
-        match &self.link {
-            Link::Plain(plain) => plain.hang_up().await,
-            Link::Tls(secure) => secure.hang_up().await,
-            Link::Https(secure, ..) => secure.hang_up().await,
-        }
-    }
-
     /// The network is another one: connections and what was learned are of the old one.
-    pub async fn reset(&self) {
+    pub fn reset(&self) {
         self.health.clear();
-        self.hang_up().await;
         match &self.link {
             Link::Plain(plain) => plain.forget(),
             Link::Tls(secure) => secure.forget(),

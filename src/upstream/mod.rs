@@ -39,6 +39,7 @@ mod group;
 mod health;
 mod https;
 mod lifetime;
+mod line;
 mod link;
 mod message;
 mod plain;
@@ -65,10 +66,11 @@ pub use error::ForwardError;
 pub use file::FileError;
 pub use forwarder::Forwarder;
 pub use lifetime::Kind;
+pub use line::{Line, Waiter};
 pub use portal::PortalReport;
 pub use response::Response;
 pub use system::{Watch, is_own_listener, system_upstreams};
-pub use table::ForwardOptions;
+pub use table::{ForwardOptions, QUESTIONS_MAX};
 pub use tls::TlsError;
 
 /// Packets that all questions of one walk along aliases may cost together: an upstream may send us from alias to

@@ -107,12 +107,12 @@ impl Plain {
             false => Options::NoEdns,
         };
         let sent = Sent::new(ask, way.letters, options);
-        let patience = deadline.saturating_duration_since(Instant::now());
         if !way.tcp {
+            let patience = deadline.saturating_duration_since(Instant::now());
             return ask_udp(self.address, &sent, patience).await;
         }
-        let ask = |stream: Stream| stream.ask(sent.clone(), patience);
-        self.tcp.ask(|| self.connect(), ask).await
+        let ask = |stream: Stream| stream.ask(sent.clone(), deadline);
+        self.tcp.ask(deadline, || self.connect(), ask).await
     }
 
     async fn connect(&self) -> Result<Stream, Failed> {
@@ -121,13 +121,9 @@ impl Plain {
         Ok(Stream::start(stream))
     }
 
-    /// Closes its connection.
-    pub async fn hang_up(&self) {
-        self.tcp.clear().await;
-    }
-
-    /// Forgets the cookie: the network is another one.
+    /// Closes its connection and forgets the cookie: the network is another one.
     pub fn forget(&self) {
+        self.tcp.clear();
         *self.cookie() = fresh_cookie();
     }
 

@@ -20,21 +20,22 @@ use super::validate;
 
 impl Forwarder {
     /// Joins the question that is out already, or sends it.
-    pub(super) fn fly(self: &Arc<Self>, ask: &Ask, packets: u8) -> Flight {
-        let (flight, pilot) = self.flights.join(ask.key());
+    pub(super) fn fly(self: &Arc<Self>, ask: &Ask, packets: u8) -> Result<Flight, ForwardError> {
+        let joined = self.flights.join(ask.key());
+        let (flight, pilot) = joined.ok_or(ForwardError::CrowdedOut)?;
         match pilot {
             Some(pilot) => self.send(pilot, ask.clone(), packets.min(TRIES)),
             None => self.suspect(ask),
         }
-        flight
+        Ok(flight)
     }
 
     /// Asks on a task, for everybody who waits for the response.
     fn send(self: &Arc<Self>, pilot: Pilot, ask: Ask, packets: u8) {
         let forwarder = Arc::clone(self);
         self.tasks.spawn(async move {
-            let outcome = forwarder.resolve(&ask, packets).await;
-            pilot.land(outcome);
+            let asking = Box::pin(forwarder.resolve(&ask, packets)); // moved on the heap alone
+            pilot.fly(asking).await;
         });
     }
 
@@ -49,7 +50,8 @@ impl Forwarder {
         }
         let entry = match self.anchors(ask) {
             Some(anchors) => {
-                let judged = validate::ask(self, anchors, ask).await;
+                // Its state is large, and rarely there.
+                let judged = Box::pin(validate::ask(self, anchors, ask)).await;
                 judged.and_then(|judged| self.read(&judged, 0, Channel::Validated))
             }
             None => self.resolve_as_said(ask, &mut budget).await,
@@ -102,7 +104,7 @@ impl Forwarder {
             old.give_refresh_back();
             return;
         }
-        let (_, Some(pilot)) = self.flights.join(ask.key()) else {
+        let Some((_, Some(pilot))) = self.flights.join(ask.key()) else {
             return;
         };
         self.send(pilot, ask, TRIES);

@@ -43,13 +43,9 @@ impl<C: Connection> Secure<C> {
         })
     }
 
-    /// Closes its connection.
-    pub async fn hang_up(&self) {
-        self.shared.clear().await;
-    }
-
-    /// Forgets addresses that were looked up: the network is another one.
+    /// Closes its connection and forgets addresses that were looked up: the network is another one.
     pub fn forget(&self) {
+        self.shared.clear();
         self.locator.forget();
     }
 
@@ -60,11 +56,13 @@ impl<C: Connection> Secure<C> {
         Ok(handshake.await?)
     }
 
-    /// Asks in `letters`, and in lower case once they came back changed. `exchange` gives the response and its age.
+    /// Asks in `letters`, and in lower case once they came back changed, until `deadline`. `exchange` gives the response
+    /// and its age.
     async fn ask<M, E>(
         &self,
         (ask, mut letters): (&Ask, Letters),
         budget: &mut Budget,
+        deadline: Instant,
         connect: impl Fn() -> M,
         exchange: impl Fn(C, Sent) -> E,
     ) -> Result<Received, Failed>
@@ -75,7 +73,7 @@ impl<C: Connection> Secure<C> {
         while budget.take() {
             let sent = Sent::new(ask, letters, Options::Padded);
             let exchange = |connection| exchange(connection, sent.clone());
-            match self.shared.ask(&connect, exchange).await {
+            match self.shared.ask(deadline, &connect, exchange).await {
                 Ok((judged, age)) => {
                     let channel = Channel::Authenticated;
                     return Ok(Received {
@@ -101,12 +99,10 @@ impl Secure<Stream> {
         deadline: Instant,
     ) -> Result<Received, Failed> {
         let connect = async || Ok(Stream::start(self.connect().await?));
-        let exchange = async |stream: Stream, sent| {
-            let patience = deadline.saturating_duration_since(Instant::now());
-            Ok((stream.ask(sent, patience).await?, 0))
-        };
+        let exchange = async |stream: Stream, sent| Ok((stream.ask(sent, deadline).await?, 0));
         let question = (ask, Letters::Mixed);
-        self.ask(question, budget, connect, exchange).await
+        self.ask(question, budget, deadline, connect, exchange)
+            .await
     }
 }
 
@@ -117,6 +113,7 @@ impl Secure<Https> {
         ask: &Ask,
         (uri, method): (&str, Method),
         budget: &mut Budget,
+        deadline: Instant,
     ) -> Result<Received, Failed> {
         // For GET, letters in one case let caches on the way do their work; TLS and the ID-less exchange
         // bind the response to the question already.
@@ -126,6 +123,8 @@ impl Secure<Https> {
         };
         let connect = || Box::pin(async { Https::start(self.connect().await?).await });
         let exchange = |https: Https, sent| https.ask(sent, uri, method);
-        self.ask((ask, letters), budget, connect, exchange).await
+        let question = (ask, letters);
+        self.ask(question, budget, deadline, connect, exchange)
+            .await
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf,
 };
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::attempt::{Failed, Wait};
 use super::message::{Judged, Sent, Verdict, judge};
@@ -70,12 +70,12 @@ impl Stream {
         }
     }
 
-    /// Asks over it.
-    pub async fn ask(self, sent: Sent, patience: Duration) -> Result<Judged, Failed> {
-        let mut wait = Wait::until(Instant::now() + patience);
+    /// Asks over it, and waits until `deadline`.
+    pub async fn ask(self, sent: Sent, deadline: Instant) -> Result<Judged, Failed> {
+        let mut wait = Wait::until(deadline);
         let (verdicts, mut received) = mpsc::unbounded_channel();
         let queued = Queued { sent, verdicts };
-        timeout(patience, self.queries.send(queued))
+        timeout_at(deadline, self.queries.send(queued))
             .await
             .map_err(|_| Failed::Timeout)?
             .map_err(|_| Failed::Closed)?;

@@ -65,7 +65,7 @@ impl Watch {
             let now = self::drift(&forwarder);
             if now.saturating_sub(drift) >= SUSPENDED {
                 tracing::info!("the machine was suspended: asking upstreams afresh");
-                forwarder.reset().await;
+                forwarder.reset();
             }
             drift = now;
             self.read_again(&forwarder);

@@ -13,6 +13,9 @@ use super::config::UpstreamConfig;
 use super::group::Group;
 use super::tls::{Tls, TlsError};
 
+/// Most questions that are out at the same time. Each has a task and a socket: about 8 KB, and a descriptor.
+pub const QUESTIONS_MAX: usize = 2_000;
+
 /// How to forward.
 #[derive(Debug, Clone)]
 pub struct ForwardOptions {
@@ -26,6 +29,8 @@ pub struct ForwardOptions {
     pub ca_file: Option<PathBuf>,
     /// Most bytes that responses may occupy.
     pub cache_bytes: usize,
+    /// Most questions that are out at the same time; each may need a descriptor.
+    pub questions_max: usize,
     /// How long after its time a response may still be used when upstreams fail; zero for never.
     pub stale_max: Duration,
     /// Whether encrypted upstreams are believed when they say that a response is validated.
@@ -42,6 +47,7 @@ impl Default for ForwardOptions {
             bootstrap: Vec::new(),
             ca_file: None,
             cache_bytes: 32 << 20,
+            questions_max: QUESTIONS_MAX,
             stale_max: Duration::from_secs(86_400),
             trust_ad: false,
             anchors: None,

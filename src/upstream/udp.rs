@@ -3,10 +3,12 @@
 //! Each query has a socket of its own on a random port (RFC 5452 §9.2), connected, so that the system drops what
 //! comes from elsewhere.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
@@ -23,18 +25,26 @@ pub async fn ask_udp(to: SocketAddr, sent: &Sent, patience: Duration) -> Result<
     let socket = UdpSocket::from_std(bind(to)?)?;
     socket.connect(to).await?;
     socket.send(&sent.bytes).await?;
-    let mut buffer = vec![0; MESSAGE_MAX];
     let mut wait = Wait::until(Instant::now() + patience);
     loop {
-        let length = tokio::select! {
-            received = socket.recv(&mut buffer) => received?,
+        let received = socket.async_io(Interest::READABLE | Interest::ERROR, || receive(&socket));
+        let packet = tokio::select! {
+            packet = received => packet?,
             () = sleep_until(wait.deadline) => return Err(wait.hint),
         };
-        let packet = buffer.get(..length).unwrap_or_default();
-        if let Some(done) = wait.take(judge(sent, packet)) {
+        if let Some(done) = wait.take(judge(sent, &packet)) {
             return done;
         }
     }
+}
+
+/// The packet that is there. Room for the longest one is taken now and not before: thousands may wait for a silent
+/// upstream.
+fn receive(socket: &UdpSocket) -> io::Result<Vec<u8>> {
+    let mut packet = vec![0; MESSAGE_MAX];
+    let length = (&*SockRef::from(socket)).read(&mut packet)?;
+    packet.truncate(length);
+    Ok(packet)
 }
 
 /// A socket on a random port.

@@ -87,6 +87,22 @@ impl Resolver {
         log
     }
 
+    /// What the process occupies, in megabytes.
+    pub fn memory(&self) -> u64 {
+        let id = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            / 1024
+    }
+
     /// Runs another command against this daemon.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let (first, rest) = arguments.split_first().unwrap();
@@ -169,7 +185,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(bytes: Vec<u8>, after: Duration) -> Self {
+    pub fn new(bytes: Vec<u8>, after: Duration) -> Self {
         let message = Message::from_vec(&bytes).expect("a readable answer");
         Self {
             bytes,

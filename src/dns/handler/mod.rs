@@ -9,7 +9,7 @@
 //!
 //! [`Handler::handle`] replies at once to whatever needs no upstream, so that the loop that read a query can send the
 //! reply without a task in between. A query that needs an upstream is given back as [`Pending`], to be finished by
-//! [`Handler::finish`] on a task. The number of pending queries is bounded.
+//! [`Handler::finish`] on a task. The number of pending queries is bounded: with one more, the oldest fails.
 //!
 //! A plain query that was asked before is answered from [`Replies`], before anything is decoded. A query with anything
 //! unusual about it (cookies, other options, odd flags) is decoded and gets the same answer.
@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::aliases::AliasWalk;
 use super::busiest::Busiest;
@@ -39,11 +38,11 @@ use crate::clock::SystemClock;
 use crate::resolver::{
     Answer, BnsRoute, Heights, NameSource as _, Outcome, Policy, Question, Recorded, Snapshots,
 };
-use crate::upstream::Forwarder;
+use crate::upstream::{Forwarder, Line, Waiter};
 use crate::wire::{Header, flag};
 
-/// Queries that may wait for an upstream at the same time.
-const IN_FLIGHT_MAX: usize = 2_000;
+/// Queries that may wait for an upstream at the same time. Each has a task, of a few kilobytes.
+const WAITING_MAX: usize = 2_000;
 
 /// What became of a packet.
 pub enum Handled {
@@ -67,7 +66,7 @@ pub struct Pending {
     request: Request,
     walk: AliasWalk,
     fallback: Option<BnsRoute>,
-    _permit: OwnedSemaphorePermit,
+    waiter: Waiter,
 }
 
 /// Replies to queries.
@@ -85,7 +84,8 @@ pub struct Handler<P> {
     cookies: Cookies,
     clock: SystemClock,
     log: QueryLog,
-    in_flight: Arc<Semaphore>,
+    /// Queries that wait for upstreams.
+    pub waiting: Arc<Line>,
 }
 
 /// Whether queries are logged: an explicit choice, because names that are asked for are nobody's business.
@@ -123,7 +123,7 @@ impl<P: Snapshots> Handler<P> {
             cookies: Cookies::new(),
             clock: SystemClock::start(),
             log: QueryLog::Off,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+            waiting: Line::new(WAITING_MAX),
         }
     }
 

@@ -4,8 +4,6 @@
 //! name of the chain. Any other response is decoded: its aliases are followed back to the chain, or its private
 //! addresses are taken out.
 
-use std::sync::Arc;
-
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
@@ -32,7 +30,7 @@ enum Relayed {
 }
 
 impl<P: Snapshots> Handler<P> {
-    /// Lets a query wait for an upstream, unless too many wait already.
+    /// Lets a query wait for an upstream.
     pub(super) fn pend(
         &self,
         request: Request,
@@ -40,17 +38,15 @@ impl<P: Snapshots> Handler<P> {
         fallback: Option<BnsRoute>,
         out: &mut Vec<u8>,
     ) -> Handled {
-        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
-            let text = "too many queries wait for upstreams; try again";
-            let busy = ExtendedError::new(ExtendedError::OTHER, text);
-            self.reply(&request, Answer::failure(Outcome::Failed, busy), out);
+        let Some(waiter) = self.waiting.join() else {
+            self.reply(&request, forward_failure(&ForwardError::CrowdedOut), out);
             return Handled::Ready;
         };
         Handled::Pending(Box::new(Pending {
             request,
             walk,
             fallback,
-            _permit: permit,
+            waiter,
         }))
     }
 
@@ -58,19 +54,35 @@ impl<P: Snapshots> Handler<P> {
     pub async fn finish(&self, pending: Pending, out: &mut Vec<u8>) {
         let Pending {
             request,
-            mut walk,
-            mut fallback,
-            _permit,
+            walk,
+            fallback,
+            mut waiter,
         } = pending;
+        // On the heap, where it is not moved: thousands may wait, and each move would double its size.
+        let asking = Box::pin(self.ask_on(&request, walk, fallback, out));
+        if waiter.wait(asking).await.is_none() {
+            let failure = forward_failure(&ForwardError::CrowdedOut);
+            self.reply(&request, failure, out);
+        }
+    }
+
+    /// Asks upstreams until the question is answered.
+    async fn ask_on(
+        &self,
+        request: &Request,
+        mut walk: AliasWalk,
+        mut fallback: Option<BnsRoute>,
+        out: &mut Vec<u8>,
+    ) {
         let mut packets = ALIAS_PACKETS;
         loop {
             let ask = self.to_ask(&request.query, &walk);
             let step = match self.forwarder.ask(&ask, &mut packets).await {
                 Err(error) => Step::Done(walk.merge(forward_failure(&error))),
                 Ok(response) => match self.relay(&mut walk, &response, fallback.take()) {
-                    Relayed::Whole => return self.pass_on(&request, &response, out),
+                    Relayed::Whole => return self.pass_on(request, &response, out),
                     Relayed::Changed(reply) => {
-                        self.note(&request, Outcome::Forwarded);
+                        self.note(request, Outcome::Forwarded);
                         encode(&request.query, &reply, &request.frame, out);
                         return;
                     }
@@ -79,7 +91,7 @@ impl<P: Snapshots> Handler<P> {
             };
             match step {
                 Step::Done(answer) => {
-                    self.reply(&request, answer, out);
+                    self.reply(request, answer, out);
                     return;
                 }
                 Step::Ask(next) => fallback = next,
