@@ -9,8 +9,15 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
+/// Over how long the pace of the index is measured.
+const PACE: Duration = Duration::from_secs(60);
+/// Shortest time after which it says anything.
+const PACE_MIN: Duration = Duration::from_secs(1);
+/// Bits of a height in a note: enough for 300 years of blocks, and the rest for 30 years of milliseconds.
+const HEIGHT_BITS: u32 = 24;
+
 /// How far the index is.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Progress {
     height: AtomicU32,
     best_height: AtomicU32,
@@ -20,6 +27,23 @@ pub struct Progress {
     synced_at: AtomicU64,
     forked: AtomicBool,
     trouble: ArcSwapOption<String>,
+    /// The height at the first look in each of the last seconds: time in milliseconds plus one, and height. 0 is empty.
+    pace: [AtomicU64; PACE.as_secs() as usize + 1],
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            height: AtomicU32::default(),
+            best_height: AtomicU32::default(),
+            block_time: AtomicU32::default(),
+            ever_synced: AtomicBool::default(),
+            synced_at: AtomicU64::default(),
+            forked: AtomicBool::default(),
+            trouble: ArcSwapOption::default(),
+            pace: std::array::from_fn(|_| AtomicU64::default()),
+        }
+    }
 }
 
 impl Progress {
@@ -80,6 +104,33 @@ impl Progress {
         self.trouble.load_full()
     }
 
+    /// Notes how far it is `now` on the monotonic clock, so that the pace can be told; cheap enough for every block.
+    pub fn note_pace(&self, now: Duration) {
+        let slot = &self.pace[now.as_secs() as usize % self.pace.len()];
+        let noted = slot.load(Ordering::Relaxed) >> HEIGHT_BITS;
+        let is_this_second = noted.saturating_sub(1) / 1_000 == now.as_secs() && noted > 0;
+        let height = u64::from(self.height());
+        if height > 0 && !is_this_second {
+            let time = now.as_millis() as u64 + 1;
+            slot.store(time << HEIGHT_BITS | height, Ordering::Relaxed);
+        }
+    }
+
+    /// How many blocks a minute the index gained lately, `now` on the monotonic clock; `None` if it did not run for long
+    /// enough to say.
+    pub fn blocks_per_minute(&self, now: Duration) -> Option<u64> {
+        let notes = self.pace.iter().map(|slot| slot.load(Ordering::Relaxed));
+        let notes = notes.filter_map(|note| {
+            let time = Duration::from_millis((note >> HEIGHT_BITS).checked_sub(1)?);
+            let age = now.checked_sub(time)?;
+            let height = note & ((1 << HEIGHT_BITS) - 1);
+            (age <= PACE).then_some((age, height))
+        });
+        let (age, height) = notes.max()?;
+        let gained = u64::from(self.height()).saturating_sub(height);
+        (age >= PACE_MIN).then(|| gained * 60_000 / age.as_millis() as u64)
+    }
+
     /// Height of the indexed tip, 0 before the first block.
     pub fn height(&self) -> u32 {
         self.height.load(Ordering::Relaxed)
@@ -93,5 +144,34 @@ impl Progress {
     /// Header time of the indexed tip, seconds since 1970.
     pub fn block_time(&self) -> u32 {
         self.block_time.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_is_that_of_the_last_minute() {
+        let progress = Progress::default();
+        let pace = |seconds| progress.blocks_per_minute(Duration::from_secs(seconds));
+        let note = |seconds, height| {
+            progress.note_pace(Duration::from_secs(seconds));
+            progress.set_tip(height, 0);
+        };
+        note(5, 1_000);
+        assert_eq!(pace(5), None, "nothing is noted before the first block");
+        // The first minute: what was there at the start does not count.
+        for second in 6..=36 {
+            note(second, 1_000 + 10 * (second as u32 - 5));
+        }
+        assert_eq!(pace(36), Some(31 * 60 * 10 / 30));
+        // Then it stands still, and after a minute nothing was gained.
+        for second in 37..=150 {
+            note(second, 1_310);
+        }
+        assert_eq!(pace(150), Some(0));
+        // A daemon whose source is gone cannot say.
+        assert_eq!(pace(1_000), None);
     }
 }

@@ -4,6 +4,7 @@
 mod codes;
 mod generated;
 mod reference;
+mod status;
 mod typed;
 
 use std::fs;

@@ -45,6 +45,12 @@ pub struct StatusReply {
     pub block_time: Option<u32>,
     /// Seconds by which the index is behind.
     pub lag_seconds: Option<u64>,
+    /// What is left to index; `null` when the index is where it should be, or nothing is followed.
+    #[serde(default)]
+    pub sync: Option<SyncStatus>,
+    /// Seconds since the time in the header of the indexed tip.
+    #[serde(default)]
+    pub tip_age_seconds: Option<u64>,
     /// Consensus hash of the indexed tip.
     pub consensus_hash: Option<String>,
     /// Names in the database.
@@ -76,6 +82,17 @@ pub struct StatusReply {
     pub busiest: Vec<BusyName>,
     /// What somebody should know or do, one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// What is left to index, and how fast that goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncStatus {
+    /// Blocks that can be indexed and are not.
+    pub blocks_left: u32,
+    /// Blocks of the last minute; `null` until that can be said.
+    pub blocks_per_minute: Option<u64>,
+    /// Seconds until nothing is left, if it goes on like that.
+    pub seconds_left: Option<u64>,
 }
 
 /// A name that is asked for often.

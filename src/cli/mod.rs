@@ -41,6 +41,7 @@ mod prefer;
 mod serve;
 mod status;
 mod term;
+mod terminal;
 mod tx;
 mod zonefile;
 

@@ -3,16 +3,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::terminal::{self, Before, INTERRUPT, Silent};
+
 /// Longest passphrase in bytes.
 const LENGTH_MAX: u64 = 4_096;
-/// What Ctrl-C types where it sends no signal.
-const INTERRUPT: u8 = 3;
 /// Shortest for a new key; argon2id makes each guess cost a tenth of a second.
 const LENGTH_MIN: usize = 8;
 
@@ -116,10 +115,12 @@ fn read_line(from: impl io::Read, ends: &[u8]) -> io::Result<Passphrase> {
 
 /// Asks at the terminal without showing what is typed.
 fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
-    let path = Path::new("/dev/tty");
+    let path = Path::new(terminal::PATH);
     let terminal = OpenOptions::new().read(true).write(true).open(path);
     let mut terminal = terminal.map_err(|_| PassphraseError::NoTerminal)?;
-    let hidden = Hidden::begin(&terminal).map_err(|_| PassphraseError::NoTerminal)?;
+    let by_line = |settings: &mut libc::termios| settings.c_cc[libc::VEOL] = INTERRUPT;
+    let hidden = Silent::begin(&terminal, Before::Forget, by_line);
+    let hidden = hidden.map_err(|_| PassphraseError::NoTerminal)?;
     let failed = |source| PassphraseError::File {
         path: path.to_owned(),
         source,
@@ -133,40 +134,6 @@ fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
         return Err(PassphraseError::Interrupted);
     }
     Ok(line)
-}
-
-/// A terminal that does not echo, until this is dropped (termios(3)). Ctrl-C ends the line: as a signal it would end
-/// the program and leave the terminal as it is.
-struct Hidden {
-    descriptor: i32,
-    before: libc::termios,
-}
-
-impl Hidden {
-    fn begin(terminal: &File) -> io::Result<Self> {
-        let descriptor = terminal.as_raw_fd();
-        // SAFETY: termios is a plain struct of numbers, for which zeros are valid.
-        let mut before: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: the descriptor is open, and tcgetattr writes the struct that it is given.
-        if unsafe { libc::tcgetattr(descriptor, &raw mut before) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let mut silent = before;
-        silent.c_lflag &= !(libc::ECHO | libc::ISIG);
-        silent.c_cc[libc::VEOL] = INTERRUPT;
-        // SAFETY: the descriptor is open, and tcsetattr reads the struct that it is given.
-        if unsafe { libc::tcsetattr(descriptor, libc::TCSAFLUSH, &raw const silent) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { descriptor, before })
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        // SAFETY: as above; the terminal outlives this value in `ask`.
-        unsafe { libc::tcsetattr(self.descriptor, libc::TCSAFLUSH, &raw const self.before) };
-    }
 }
 
 #[cfg(test)]

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::count::count;
 use super::output::{Page, Reader};
+use super::terminal::Keys;
 use super::{Context, Exit, Result};
-use crate::api::status::{StatusReply, StatusRequest, ZonefilesStatus};
+use crate::api::status::{StatusReply, StatusRequest, SyncStatus, ZonefilesStatus};
 use crate::names::expected;
 use crate::wallet::words;
 
 /// Arguments of `bnsd status`.
 #[derive(Debug, Args)]
 pub struct Status {
-    /// Show it again every second, with the names that are asked for most, until Ctrl-C.
+    /// Show it again every second, with the names that are asked for most, until q or Ctrl-C.
     #[arg(long)]
     watch: bool,
 }
@@ -33,14 +35,31 @@ impl Status {
     }
 }
 
-/// Ends with Ctrl-C, with the daemon, or with whoever reads.
+/// Ends with q or Ctrl-C, with the daemon, or with whoever reads.
 fn watch(context: &Context) -> Result<Exit> {
+    let mut keys = Keys::of_reader();
     loop {
         let reply = context.answer(StatusRequest { busiest: true })?;
-        if context.output.refresh(&reply, || page(&reply))? == Reader::Gone {
+        let page = || {
+            let mut page = page(&reply);
+            if keys.is_some() {
+                page.note("q ends this");
+            }
+            page
+        };
+        if context.output.refresh(&reply, page)? == Reader::Gone {
             return Ok(Exit::Success);
         }
-        std::thread::sleep(REFRESH);
+        let leaves = match &mut keys {
+            Some(keys) => keys.leave_within(REFRESH),
+            None => {
+                std::thread::sleep(REFRESH);
+                false
+            }
+        };
+        if leaves {
+            return Ok(Exit::Success);
+        }
     }
 }
 
@@ -67,7 +86,9 @@ fn write_chain(reply: &StatusReply, page: &mut Page) {
     page.entry("chain", &format!("{}, {}", reply.network, reply.source));
     page.entry("network", &reply.network_meaning);
     page.entry("height", &height(reply));
-    page.entry_if("behind", reply.lag_seconds.map(duration));
+    page.entry_if("sync", reply.sync.as_ref().map(sync));
+    let lag = reply.lag_seconds.filter(|lag| *lag > 0);
+    page.entry_if("behind", lag.map(duration));
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
     page.entry("names", &reply.names);
     page.entry("namespaces", &reply.namespaces);
@@ -86,6 +107,23 @@ fn height(reply: &StatusReply) -> String {
         _ if reply.is_final => format!("{block}, final"),
         Some(best) if best > height => format!("{block} of {best}"),
         _ => block,
+    }
+}
+
+/// What is left, how fast it goes, and when it is done.
+fn sync(sync: &SyncStatus) -> String {
+    let left = format!("{} left", count(sync.blocks_left.into(), "block"));
+    let Some(a_minute) = sync.blocks_per_minute.filter(|blocks| *blocks > 0) else {
+        return left;
+    };
+    let rate = match a_minute {
+        600.. => format!("{} blocks/s", a_minute / 60),
+        60.. => format!("{}.{} blocks/s", a_minute / 60, a_minute % 60 / 6),
+        _ => format!("{a_minute} blocks/min"),
+    };
+    match sync.seconds_left {
+        Some(seconds) => format!("{left}, {rate}, done in about {}", duration(seconds)),
+        None => format!("{left}, {rate}"),
     }
 }
 
@@ -182,6 +220,38 @@ mod tests {
             "warning: no upstream\n",
         ] {
             assert!(shown.contains(line), "{line:?} is not in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_sync_has_rate_and_time() {
+        let shown = |blocks_left, blocks_per_minute| {
+            sync(&SyncStatus {
+                blocks_left,
+                blocks_per_minute,
+                seconds_left: blocks_per_minute.map(|rate| u64::from(blocks_left) * 60 / rate),
+            })
+        };
+        let cases = [
+            (1, None, "1 block left"),
+            (
+                10,
+                Some(5),
+                "10 blocks left, 5 blocks/min, done in about 2 min 0 s",
+            ),
+            (
+                90,
+                Some(90),
+                "90 blocks left, 1.5 blocks/s, done in about 1 min 0 s",
+            ),
+            (
+                72_000,
+                Some(12_000),
+                "72000 blocks left, 200 blocks/s, done in about 6 min 0 s",
+            ),
+        ];
+        for (left, rate, text) in cases {
+            assert_eq!(shown(left, rate), text);
         }
     }
 

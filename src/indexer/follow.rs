@@ -116,6 +116,7 @@ impl Indexer {
     /// One turn, and what is said about it.
     fn step(&mut self, report: &mut Report) -> Result<Turn, IndexError> {
         let before = self.progress.height();
+        self.progress.note_pace(self.clock.elapsed());
         let turn = self.turn()?;
         match turn {
             Turn::Connected(at) => {

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
 use crate::api::status::{
-    BusyName, LIST_MAX, StatusReply, StatusRequest, WaitingZonefile, ZonefilesStatus,
+    BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
 };
+use crate::config::Network;
 use crate::names::{Names, Zonefiles};
 use crate::resolver::Snapshots as _;
 use crate::resolver::{NameSource as _, Outcome, SyncState};
@@ -13,6 +14,8 @@ use crate::store::Counts;
 
 /// How many of the busiest names are shown.
 const BUSIEST: usize = 10;
+/// Seconds without a block after which the node is supposed to be behind; Bitcoin's blocks come every ten minutes.
+const NODE_LAG: u64 = 3 * 3_600;
 
 impl Service {
     pub(super) fn status(&self, request: &StatusRequest) -> Answered<StatusReply> {
@@ -41,6 +44,8 @@ impl Service {
                     None
                 }
             },
+            sync: self.sync_status(&names),
+            tip_age_seconds: self.tip_age(&names),
             consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
             names: counts.names,
             namespaces: counts.namespaces,
@@ -67,6 +72,42 @@ impl Service {
             uptime_seconds: self.names.clock.elapsed().as_secs(),
             memory_bytes: resident_memory(),
             warnings: self.warnings(&names),
+        })
+    }
+
+    /// What is left to index, if anything is.
+    fn sync_status(&self, names: &Names) -> Option<SyncStatus> {
+        self.source.as_ref()?;
+        let progress = &self.names.progress;
+        let confirmed = progress.best_height().saturating_sub(self.confirmations);
+        let last = self.names.params.last_block.unwrap_or(u32::MAX);
+        let blocks_left = confirmed
+            .min(last)
+            .saturating_add(1)
+            .saturating_sub(names.next());
+        let blocks_per_minute = progress.blocks_per_minute(self.names.clock.elapsed());
+        let seconds = |pace: u64| (u64::from(blocks_left) * 60).checked_div(pace);
+        (blocks_left > 0).then(|| SyncStatus {
+            blocks_left,
+            blocks_per_minute,
+            seconds_left: blocks_per_minute.and_then(seconds),
+        })
+    }
+
+    /// Seconds since the time in the header of the tip.
+    fn tip_age(&self, names: &Names) -> Option<u64> {
+        let time = u64::from(names.snapshot().tip()?.time);
+        Some(self.names.clock.unix_time().saturating_sub(time))
+    }
+
+    /// The index has all that the node has, but that ends long ago.
+    fn node_lag(&self, names: &Names) -> Option<String> {
+        let is_real = matches!(self.network, Network::Mainnet | Network::MainnetContinued);
+        let has_all = names.sync() == SyncState::Synced && self.sync_status(names).is_none();
+        let age = self.tip_age(names)?;
+        (is_real && has_all && !names.is_final() && age > NODE_LAG).then(|| {
+            let hours = age / 3_600;
+            format!("the newest block of the node is {hours} hours old: it is behind itself or cut off, so names are as they were then")
         })
     }
 
@@ -110,6 +151,7 @@ impl Service {
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
+        warnings.extend(self.node_lag(names));
         if self.handler.forwarder.upstreams().is_empty() {
             warnings.push(
                 "no upstream is known, so other names cannot be resolved: set `dns.upstreams`"
