@@ -111,6 +111,12 @@ hash_type!(
     16
 );
 
+hash_type!(
+    /// `H160` over the exact bytes of a network file: which network of somebody's own it is.
+    NetworkId,
+    20
+);
+
 impl ZonefileHash {
     /// The hash of a zone file's exact bytes.
     pub fn of(bytes: &[u8]) -> Self {

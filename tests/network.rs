@@ -1,4 +1,4 @@
-//! Which network a name is on, through the binary: the end of one, and what it leaves.
+//! Which network a name is on, through the binary: the end of one and what it leaves, and networks of one's own.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,8 +11,9 @@ use bnsd::indexer::{Indexer, Turn};
 use bnsd::store::{ChainIdentity, Store, StoreOptions};
 use serde_json::{Value, json};
 
+use crate::common::bitcoind::Node;
 use crate::common::home::Home;
-use crate::common::person::{Person, World};
+use crate::common::person::{Person, World, binary};
 
 const A: u16 = 1;
 const NOERROR: u8 = 0;
@@ -321,4 +322,248 @@ fn the_historical_networks_have_no_other_end() {
             "{said}"
         );
     }
+}
+
+/// Nobody's address.
+const NOBODY: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
+
+/// Writes a network file with a command; gives what it printed.
+fn new_network(file: &std::path::Path, more: &[&str]) -> Value {
+    let mut command = std::process::Command::new(binary());
+    command.args(["--json", "chain", "new-network"]).arg(file);
+    let output = command.args(more).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A world on a network of its own, on a node.
+fn world_on(node: &Node, file: &std::path::Path) -> World {
+    World::start(&format!(
+        "[chain]\nsource = \"bitcoind\"\nnetwork-file = \"{}\"\nbitcoin = \"regtest\"\nrpc-address = \"{}\"\nrpc-cookie = \"{}\"\n",
+        file.display(),
+        node.address(),
+        node.cookie().display()
+    ))
+}
+
+/// Runs a command that waits for blocks, and mines whenever something waits for one.
+fn lives(node: &Node, person: &Person<'_>, arguments: &[&str]) {
+    let mut command = person.world.command(&person.name, arguments);
+    let log = std::fs::File::create(person.world.path("said")).unwrap();
+    let mut running = command
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let end = std::time::Instant::now() + Duration::from_secs(120);
+    let status = loop {
+        if let Some(status) = running.try_wait().unwrap() {
+            break status;
+        }
+        assert!(
+            std::time::Instant::now() < end,
+            "{arguments:?} does not end"
+        );
+        let waiting: Vec<String> = node.call("getrawmempool", &[]);
+        if !waiting.is_empty() {
+            let _: Value = node.call("generatetoaddress", &[json!(1), json!(NOBODY)]);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let said = std::fs::read_to_string(person.world.path("said")).unwrap();
+    assert!(status.success(), "{arguments:?}: {said}");
+}
+
+#[test]
+fn networks_of_their_own_live_beside_each_other_on_one_chain() {
+    let scratch = tempfile::tempdir().unwrap();
+    let node = Node::start(&scratch.path().join("node"), &[]);
+    let _: Value = node.call("generatetoaddress", &[json!(3), json!(NOBODY)]);
+    let (address, cookie) = (node.address(), node.cookie().display().to_string());
+    let files = ["club", "firm"].map(|name| scratch.path().join(format!("{name}.bnsnet")));
+    let asked = ["--node", &address, "--cookie", &cookie];
+    let [club, firm] = [("6162", &files[0]), ("6364", &files[1])].map(|(magic, file)| {
+        let mut more = vec!["--on", "regtest", "--magic", magic, "--unit", "7"];
+        more.extend(asked);
+        new_network(file, &more)
+    });
+    assert_ne!(club["network"], firm["network"]);
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    let tip: String = node.call("getblockhash", &[json!(3)]);
+    assert!(text.contains(&format!("\nanchor=3:{tip}\n")), "{text}");
+    assert!(
+        text.contains("\nfirst=4\n") && text.contains("\nunit=7\n"),
+        "{text}"
+    );
+
+    let [club, firm] = files.each_ref().map(|file| world_on(&node, file));
+    let alice = club.person("alice");
+    let _: Value = node.call("generatetoaddress", &[json!(2), json!(alice.address())]);
+    let _: Value = node.call("generatetoaddress", &[json!(100), json!(NOBODY)]);
+    club.wait_for(u64::from(node.height()));
+    lives(&node, &alice, &["namespace", "preorder", "id"]);
+    lives(&node, &alice, &["namespace", "reveal", "id"]);
+    lives(&node, &alice, &["namespace", "ready", "id"]);
+    let zone = alice.writes("me.zone", "$ORIGIN me.id\n@ A 93.184.216.34\n");
+    lives(
+        &node,
+        &alice,
+        &["name", "register", "me.id", "--zonefile", &zone],
+    );
+    assert_eq!(club.dig("me.id", A), (NOERROR, 1));
+    // 250 times a tenth of the unit, over one.
+    assert_eq!(
+        alice.does(&["name", "price", "longername.id"])["satoshi"],
+        175
+    );
+
+    firm.wait_for(u64::from(node.height()));
+    assert_eq!(firm.dig("me.id", A).0, 3);
+    let (ours, theirs) = (status(&club), status(&firm));
+    assert_eq!((&ours["names"], &theirs["names"]), (&json!(1), &json!(0)));
+    let id = ours["network"].as_str().unwrap();
+    assert!(id.starts_with("own-") && id.len() == 44, "{id}");
+    let meaning = ours["network_meaning"].as_str().unwrap();
+    assert!(
+        meaning.contains("magic bytes 6162, from block 4"),
+        "{meaning}"
+    );
+
+    // The database of one network is not taken for another's.
+    let (mut club, other) = (club, files[1].display().to_string());
+    change(&mut club, &files[0].display().to_string(), &other);
+    let refused = club.run(&["serve"]);
+    assert!(
+        refused.stderr.contains("choose another data directory"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_network_of_ones_own_is_configured_in_a_few_lines() {
+    let home = Home::new();
+    let file = home.path().join("club.bnsnet");
+    let more = [
+        "--on", "regtest", "--magic", "6162", "--anchor", "genesis", "--price", "9,8,7,6",
+    ];
+    let written = new_network(&file, &more);
+    let lines = written["configuration"].as_str().unwrap().to_owned();
+    let check = |lines: &str| {
+        let path = home.path().join("bnsd.toml");
+        std::fs::write(&path, lines).unwrap();
+        home.run(&[
+            "serve",
+            "--check-config",
+            "--config",
+            path.to_str().unwrap(),
+        ])
+    };
+    assert_eq!(check(&lines).code, 0, "{lines}");
+    let shown = home.run(&[
+        "config",
+        "show",
+        "--config",
+        home.path().join("bnsd.toml").to_str().unwrap(),
+    ]);
+    assert!(shown.stdout.contains("club.bnsnet"), "{shown:?}");
+
+    let text = std::fs::read_to_string(&file).unwrap();
+    let again = home.run(&[
+        "chain",
+        "new-network",
+        file.to_str().unwrap(),
+        "--on",
+        "regtest",
+        "--magic",
+        "6162",
+        "--anchor",
+        "genesis",
+    ]);
+    assert!(
+        again.code != 0 && std::fs::read_to_string(&file).unwrap() == text,
+        "{again:?}"
+    );
+    for (before, after, why) in [
+        ("bitcoin = \"regtest\"", "", "set `chain.bitcoin`"),
+        (
+            "bitcoin = \"regtest\"",
+            "bitcoin = \"main\"",
+            "addresses of another chain",
+        ),
+        (
+            "bitcoin =",
+            "network = \"regtest\"\nbitcoin =",
+            "exclude each other",
+        ),
+        (
+            "bitcoin =",
+            "first-block = 7\nbitcoin =",
+            "says where the network begins",
+        ),
+        ("source = \"bitcoind\"", "source = \"dev\"", ""),
+        (
+            "club.bnsnet",
+            "other.bnsnet",
+            "`bnsd chain new-network` writes one",
+        ),
+    ] {
+        let refused = check(&lines.replace(before, after));
+        assert_eq!(
+            refused.code,
+            if why.is_empty() { 0 } else { 2 },
+            "{after}: {refused:?}"
+        );
+        assert!(refused.stderr.contains(why), "{after}: {refused:?}");
+    }
+    for (before, after, why) in [
+        ("magic=6162", "magic=61", "line 4"),
+        (
+            "pointers=0",
+            "pointers=1",
+            "asks for pointers=1, which bnsd does not have yet",
+        ),
+        ("base=bitcoin", "base=litecoin", "asks for base=litecoin"),
+    ] {
+        std::fs::write(&file, text.replace(before, after)).unwrap();
+        let refused = check(&lines);
+        assert!(
+            refused.code == 2 && refused.stderr.contains(why),
+            "{refused:?}"
+        );
+    }
+    let stray = check("[chain]\nbitcoin = \"signet\"\n");
+    assert!(
+        stray.code == 2 && stray.stderr.contains("is on another chain"),
+        "{stray:?}"
+    );
+}
+
+#[test]
+fn a_chain_without_the_anchor_is_another_chain() {
+    let scratch = tempfile::tempdir().unwrap();
+    let anchor = format!("0:{}", "11".repeat(32));
+    let files = [("right", "genesis"), ("wrong", &anchor)].map(|(name, anchor)| {
+        let file = scratch.path().join(name);
+        new_network(
+            &file,
+            &["--on", "regtest", "--magic", "6162", "--anchor", anchor],
+        );
+        file
+    });
+    let chain = |file: &std::path::Path| {
+        format!(
+            "[chain]\nsource = \"dev\"\nnetwork-file = \"{}\"\n",
+            file.display()
+        )
+    };
+    let world = World::start(&chain(&files[0]));
+    world.person("alice").gets(1_000_000);
+    assert_eq!(status(&world)["warnings"], json!([]));
+
+    let world = World::start(&chain(&files[1]));
+    world.run(&["tx", "mine", "1"]);
+    wait_for_log(&world, "so it follows another chain");
+    let warnings = status(&world)["warnings"].to_string();
+    assert!(warnings.contains("correct `chain.bitcoin`"), "{warnings}");
+    assert_eq!(status(&world)["height"], Value::Null);
 }

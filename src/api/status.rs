@@ -24,7 +24,7 @@ pub struct StatusRequest {
 pub struct StatusReply {
     /// Version of the program.
     pub version: String,
-    /// Which chain's rules apply: `mainnet`, `mainnet-continued`, `regtest`, `dev`.
+    /// Whose rules apply: `mainnet`, `mainnet-continued`, `regtest`, `dev`, or `own-` and the id of a network file.
     pub network: String,
     /// What a name on this network means, and to whom; one sentence without a full stop.
     #[serde(default)]

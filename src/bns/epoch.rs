@@ -115,9 +115,13 @@ pub fn historical(number: u8, end_block: u32) -> Epoch {
     }
 }
 
-/// Prices by id length 0 to 8 from that of 8 or more characters (sm §7.2); no id has length 0.
+/// Prices by id length from that of 8 or more characters (sm §7.2).
 fn by_length(eight: u64) -> Vec<u64> {
-    let factors = [1_000, 100, 100, 10, 10, 10, 10, 1];
-    let prices = factors.map(|factor| eight.saturating_mul(factor));
-    [&[u64::MAX], &prices[..]].concat()
+    prices_by_length([1_000, 100, 10, 1].map(|factor| eight.saturating_mul(factor)))
+}
+
+/// Prices by id length 0 to 8 from those of 1, 2 or 3, 4 to 7, and 8 or more characters; no id has length 0.
+pub(super) fn prices_by_length(prices: [u64; 4]) -> Vec<u64> {
+    let [one, two, four, eight] = prices;
+    vec![u64::MAX, one, two, two, four, four, four, four, eight]
 }

@@ -28,6 +28,7 @@ mod keychain;
 pub mod life;
 pub mod name;
 pub mod network;
+pub mod network_file;
 pub mod operation;
 pub mod params;
 mod pending;

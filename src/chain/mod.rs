@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bitcoin::{BlockHash, OutPoint, TxOut};
 
+pub mod anchored;
 #[cfg(test)]
 mod battery;
 pub mod bitcoind;

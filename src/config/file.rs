@@ -4,8 +4,7 @@
 //! and the key that was probably meant, and because the origin of each value is kept.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +39,7 @@ pub fn read(choice: &FileChoice, places: &Places) -> Result<Option<FileText>, Co
             None => return Ok(None),
         },
     };
-    match read_bounded(&path) {
+    match place::read_bounded(&path, FILE_MAX) {
         Ok(text) => Ok(Some(FileText { path, text })),
         Err(error) if is_absent(&error) && !required => Ok(None),
         Err(error) if is_absent(&error) => Err(ConfigError::Missing { path }),
@@ -68,17 +67,6 @@ pub fn parse(file: &FileText) -> Result<BTreeMap<String, Given>, ConfigError> {
 
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-fn read_bounded(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(FILE_MAX + 1)
-        .read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_MAX {
-        return Err(std::io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(text)
 }
 
 fn line_of(text: &str, span: &Range<usize>) -> usize {

@@ -109,6 +109,16 @@ pub const KEYS: &[Key] = &[
         "Whose rules and constants apply: mainnet (to its end at block 665749), mainnet-continued, regtest or dev.",
     ),
     key(
+        "chain.network-file",
+        Shape::Path,
+        "Network file of a network of one's own, instead of chain.network; bnsd chain new-network writes one.",
+    ),
+    key(
+        "chain.bitcoin",
+        Shape::Text,
+        "Which chain of Bitcoin carries the network of the file: main, testnet4, signet or regtest.",
+    ),
+    key(
         "chain.confirmations",
         Shape::Number,
         "How many blocks have to be on top of a block before it is indexed.",

@@ -12,7 +12,8 @@
 //! through the same parser as a given one.
 //!
 //! A key that nobody knows is an error, because a misspelt `listen` would otherwise silently leave the old
-//! one in force. Nothing here opens a socket or creates a directory, and only the configuration file is read.
+//! one in force. Nothing here opens a socket or creates a directory; only the configuration file and the network file that it
+//! names are read.
 
 use std::path::PathBuf;
 
@@ -32,7 +33,7 @@ mod value;
 
 pub use error::ConfigError;
 pub use options::{
-    ChainConfig, Config, DnsConfig, LogLevel, NodeConfig, SourceKind, ZonefilesConfig,
+    BitcoinChain, ChainConfig, Config, DnsConfig, LogLevel, NodeConfig, SourceKind, ZonefilesConfig,
 };
 pub use place::Places;
 pub use setting::{Origin, Setting};
@@ -40,6 +41,7 @@ use settle::CONTROL_SOCKET;
 pub use sources::{FileChoice, Flag, Profile, Sources};
 
 pub use crate::bns::network::Network;
+pub use value::bitcoin_chain;
 
 use layer::Layers;
 use reader::Reader;

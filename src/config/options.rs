@@ -1,15 +1,19 @@
 //! The configuration as types: a struct for each section, an enum for each choice.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hickory_proto::rr;
 
+use super::place;
 use super::setting::Setting;
+use crate::bns::address::AddressVersions;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
+use crate::bns::network_file::NetworkFile;
 use crate::dns::{self, Encrypted, QueryLog};
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;
@@ -49,8 +53,12 @@ pub struct Config {
 pub struct ChainConfig {
     /// Where blocks come from.
     pub source: SourceKind,
-    /// Which chain's rules and constants apply.
+    /// Which network's rules and constants apply.
     pub network: Network,
+    /// The constants of a network of one's own; `None` for one that is built in.
+    pub network_file: Option<NetworkFile>,
+    /// The chain of Bitcoin that carries it.
+    pub bitcoin: BitcoinChain,
     /// How many blocks must be on top of a block before it is indexed.
     pub confirmations: u32,
     /// First height to look at; `None` for the network's own.
@@ -142,6 +150,66 @@ pub enum SourceKind {
     Blockfiles,
     /// The embedded chain on disk.
     Dev,
+}
+
+/// A chain of Bitcoin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BitcoinChain {
+    /// The chain whose coins are money.
+    Main,
+    /// The fourth public test chain (BIP 94).
+    Testnet4,
+    /// The test chain whose blocks are signed (BIP 325).
+    Signet,
+    /// A private test chain.
+    Regtest,
+}
+
+impl BitcoinChain {
+    /// The `bitcoin` crate's name for it.
+    pub fn network(self) -> bitcoin::Network {
+        match self {
+            Self::Main => bitcoin::Network::Bitcoin,
+            Self::Testnet4 => bitcoin::Network::Testnet4,
+            Self::Signet => bitcoin::Network::Signet,
+            Self::Regtest => bitcoin::Network::Regtest,
+        }
+    }
+
+    /// Where Bitcoin Core serves RPC for it unless it is told otherwise (chainparamsbase.cpp).
+    pub fn rpc_address(self) -> &'static str {
+        match self {
+            Self::Main => "127.0.0.1:8332",
+            Self::Testnet4 => "127.0.0.1:48332",
+            Self::Signet => "127.0.0.1:38332",
+            Self::Regtest => "127.0.0.1:18443",
+        }
+    }
+
+    /// The cookie file that Bitcoin Core writes for it, in the home of the user who runs us.
+    pub fn rpc_cookie(self) -> Option<PathBuf> {
+        Some(place::bitcoin_core(self)?.join(".cookie"))
+    }
+
+    /// Version bytes of its addresses.
+    pub fn addresses(self) -> AddressVersions {
+        match self {
+            Self::Main => AddressVersions::MAINNET,
+            Self::Testnet4 | Self::Signet | Self::Regtest => AddressVersions::TESTNET,
+        }
+    }
+}
+
+impl fmt::Display for BitcoinChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Main => "main",
+            Self::Testnet4 => "testnet4",
+            Self::Signet => "signet",
+            Self::Regtest => "regtest",
+        })
+    }
 }
 
 /// How much is logged. Only this crate's messages are, since those of the libraries can name queries.

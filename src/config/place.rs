@@ -1,10 +1,12 @@
 //! The platform's directories: state and configuration (XDG base directories, Apple's library folders).
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
 
-use crate::bns::network::Network;
+use super::options::BitcoinChain;
 
 /// Where a daemon that the system started has its control socket; systemd/ and launchd/ name the same.
 #[cfg(not(target_os = "macos"))]
@@ -41,19 +43,31 @@ impl Places {
     }
 }
 
-/// The directory in which Bitcoin Core keeps this network unless it is told otherwise: that of the user who
+/// The directory in which Bitcoin Core keeps this chain unless it is told otherwise: that of the user who
 /// runs us.
-pub fn bitcoin_core(network: Network) -> Option<PathBuf> {
+pub fn bitcoin_core(chain: BitcoinChain) -> Option<PathBuf> {
     let home = BaseDirs::new()?.home_dir().to_owned();
     let directory = if cfg!(target_os = "macos") {
         home.join("Library/Application Support/Bitcoin")
     } else {
         home.join(".bitcoin")
     };
-    Some(match network {
-        Network::Mainnet | Network::MainnetContinued => directory,
-        Network::Regtest | Network::Dev => directory.join("regtest"),
+    Some(match chain {
+        BitcoinChain::Main => directory,
+        BitcoinChain::Testnet4 => directory.join("testnet4"),
+        BitcoinChain::Signet => directory.join("signet"),
+        BitcoinChain::Regtest => directory.join("regtest"),
     })
+}
+
+/// The text of a file that has at most `max` bytes.
+pub fn read_bounded(path: &Path, max: u64) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(max + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > max {
+        return Err(io::Error::other(format!("it is longer than {max} bytes")));
+    }
+    Ok(text)
 }
 
 /// `~/x` as the shell would read it, since no shell reads a configuration file.

@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::ConfigError;
-use super::options::{ChainConfig, Config, DnsConfig, NodeConfig, SourceKind, ZonefilesConfig};
+use super::options::{
+    BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, SourceKind, ZonefilesConfig,
+};
 use super::place::{self, Places};
 use super::reader::Reader;
 use super::sources::Profile;
 use super::value::{self, number};
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
+use crate::bns::network_file::NetworkFile;
 use crate::dns::{Encrypted, Identity, QueryLog};
 use crate::resolver::Mode;
 use crate::upstream::{self, UpstreamConfig};
@@ -92,50 +95,122 @@ fn settle_listen(reader: &mut Reader, profile: Profile) -> Result<Vec<SocketAddr
 }
 
 fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, ConfigError> {
-    let (source, network) = match profile {
-        Profile::Serve => ("none", "mainnet"),
-        Profile::Demo => ("dev", "dev"),
+    let source = match profile {
+        Profile::Serve => "none",
+        Profile::Demo => "dev",
     };
     let source = reader.one("chain.source", source, value::source)?;
-    let network = match source {
-        SourceKind::Dev => "dev",
-        SourceKind::None | SourceKind::Bitcoind | SourceKind::Blockfiles => network,
+    let file = reader.optional("chain.network-file", "none", value::network_file)?;
+    let (network, bitcoin) = match &file {
+        None => settle_built_in(reader, profile, source)?,
+        Some(file) => settle_own(reader, profile, source, file)?,
     };
-    let network = reader.one("chain.network", network, value::network)?;
-    if source == SourceKind::Dev && network != Network::Dev {
-        return Err(reader.refuse(
-            "chain.network",
-            "the source \"dev\" has only the network \"dev\"; change one of the two",
-        ));
-    }
-    if matches!(source, SourceKind::Bitcoind | SourceKind::Blockfiles) && network == Network::Dev {
-        return Err(reader.refuse(
-            "chain.network",
-            "a Bitcoin Core node follows \"mainnet\", \"mainnet-continued\" or \"regtest\"; write one of them",
-        ));
-    }
-    let confirmations = match network {
-        Network::Mainnet | Network::MainnetContinued => "6", // as the reference (virtualchain's NUM_CONFIRMATIONS)
-        Network::Regtest | Network::Dev => "0",
+    let confirmations = match bitcoin {
+        BitcoinChain::Regtest => "0",
+        _ => "6", // as the reference (virtualchain's NUM_CONFIRMATIONS)
     };
     // The bound is that of lock times (BIP 65).
     let heights = || number(0..=499_999_999);
     let first_block = reader.optional("chain.first-block", "the network's", heights())?;
     let last_block = reader.optional("chain.last-block", "the network's", heights())?;
+    if let (Some(_), Some(_)) = (first_block, &file) {
+        let problem =
+            "the network file says where the network begins; leave `chain.first-block` out";
+        return Err(reader.refuse("chain.first-block", problem));
+    }
     if let (Some(_), Some(problem)) = (last_block, fixed_end(network)) {
         return Err(reader.refuse("chain.last-block", problem));
     }
     Ok(ChainConfig {
         source,
         network,
+        network_file: file,
+        bitcoin,
         // At most about a week of blocks: more is certainly a typing error.
         confirmations: reader.one("chain.confirmations", confirmations, number(0..=1_000))?,
         first_block,
         last_block,
         // Each block that can be undone costs space in the database.
         undo_depth: reader.one("chain.undo-depth", "100", number(1..=10_000))?,
-        node: settle_node(reader, network)?,
+        node: settle_node(reader, bitcoin)?,
     })
+}
+
+/// A network whose constants are built in, and the chain of Bitcoin that it is on.
+fn settle_built_in(
+    reader: &mut Reader,
+    profile: Profile,
+    source: SourceKind,
+) -> Result<(Network, BitcoinChain), ConfigError> {
+    let network = match (profile, source) {
+        (Profile::Demo, _) | (_, SourceKind::Dev) => "dev",
+        (Profile::Serve, _) => "mainnet",
+    };
+    let network = reader.one("chain.network", network, value::network)?;
+    let refused = match (source, network) {
+        (SourceKind::Dev, network) if network != Network::Dev => {
+            Some("the source \"dev\" has only the network \"dev\"; change one of the two")
+        }
+        (SourceKind::Bitcoind | SourceKind::Blockfiles, Network::Dev) => Some(
+            "a Bitcoin Core node follows \"mainnet\", \"mainnet-continued\" or \"regtest\"; write one of them",
+        ),
+        _ => None,
+    };
+    if let Some(problem) = refused {
+        return Err(reader.refuse("chain.network", problem));
+    }
+    let bitcoin = match network {
+        Network::Mainnet | Network::MainnetContinued => BitcoinChain::Main,
+        Network::Regtest | Network::Dev | Network::Own(_) => BitcoinChain::Regtest,
+    };
+    let open = "the network's";
+    match reader.optional("chain.bitcoin", open, value::bitcoin_chain)? {
+        Some(given) if given != bitcoin => {
+            let problem = format!(
+                "the network \"{network}\" is on another chain; leave `chain.bitcoin` out, or set `chain.network-file`"
+            );
+            Err(reader.refuse("chain.bitcoin", &problem))
+        }
+        _ => Ok((network, bitcoin)),
+    }
+}
+
+/// The network of a network file, and the chain of Bitcoin that it is on.
+fn settle_own(
+    reader: &mut Reader,
+    profile: Profile,
+    source: SourceKind,
+    file: &NetworkFile,
+) -> Result<(Network, BitcoinChain), ConfigError> {
+    let open = "that of the network file";
+    let named = reader.optional("chain.network", open, value::network)?;
+    let given = reader.optional("chain.bitcoin", open, value::bitcoin_chain)?;
+    let bitcoin = match source {
+        SourceKind::Dev => given.or(Some(BitcoinChain::Regtest)),
+        SourceKind::None | SourceKind::Bitcoind | SourceKind::Blockfiles => given,
+    };
+    let key = "chain.network-file";
+    if named.is_some() {
+        let problem = "`chain.network` and `chain.network-file` exclude each other; leave one out";
+        return Err(reader.refuse(key, problem));
+    }
+    if profile == Profile::Demo {
+        let problem = "the demo has a network of its own; start it with another configuration";
+        return Err(reader.refuse(key, problem));
+    }
+    let Some(bitcoin) = bitcoin else {
+        let problem = "say which chain of Bitcoin carries this network: set `chain.bitcoin` to main, testnet4, signet or regtest";
+        return Err(reader.refuse(key, problem));
+    };
+    if source == SourceKind::Dev && bitcoin != BitcoinChain::Regtest {
+        let problem = "the embedded chain is regtest; write that, or leave `chain.bitcoin` out";
+        return Err(reader.refuse("chain.bitcoin", problem));
+    }
+    if bitcoin.addresses() != file.addresses {
+        let problem = "the network file has the addresses of another chain of Bitcoin; correct `chain.bitcoin`, or take another file";
+        return Err(reader.refuse("chain.bitcoin", problem));
+    }
+    Ok((Network::Own(file.id()), bitcoin))
 }
 
 /// Why nobody can choose the end of a network, if that is so.
@@ -147,19 +222,12 @@ fn fixed_end(network: Network) -> Option<&'static str> {
         Network::MainnetContinued => Some(
             "the network \"mainnet-continued\" has no end; leave `chain.last-block` out, or write `network = \"mainnet\"`",
         ),
-        Network::Regtest | Network::Dev => None,
+        Network::Regtest | Network::Dev | Network::Own(_) => None,
     }
 }
 
-fn settle_node(reader: &mut Reader, network: Network) -> Result<NodeConfig, ConfigError> {
-    let address = match network {
-        Network::Mainnet | Network::MainnetContinued => "127.0.0.1:8332", // Bitcoin Core, chainparamsbase.cpp
-        Network::Regtest | Network::Dev => "127.0.0.1:18443",
-    };
-    let place = place::bitcoin_core(network);
-    let in_place = |given: Option<PathBuf>, name: &str| {
-        given.or_else(|| place.as_deref().map(|place| place.join(name)))
-    };
+fn settle_node(reader: &mut Reader, chain: BitcoinChain) -> Result<NodeConfig, ConfigError> {
+    let blocks = || Some(place::bitcoin_core(chain)?.join("blocks"));
     let open = "Bitcoin Core's";
     let cookie = reader.optional("chain.rpc-cookie", open, value::path)?;
     let blocks_dir = reader.optional("chain.blocks-dir", open, value::path)?;
@@ -177,11 +245,11 @@ fn settle_node(reader: &mut Reader, network: Network) -> Result<NodeConfig, Conf
         ));
     }
     Ok(NodeConfig {
-        rpc_address: reader.one("chain.rpc-address", address, value::node)?,
-        rpc_cookie: in_place(cookie, ".cookie"),
+        rpc_address: reader.one("chain.rpc-address", chain.rpc_address(), value::node)?,
+        rpc_cookie: cookie.or_else(|| chain.rpc_cookie()),
         rpc_user: user,
         rpc_password_file: password_file,
-        blocks_dir: in_place(blocks_dir, "blocks"),
+        blocks_dir: blocks_dir.or_else(blocks),
     })
 }
 

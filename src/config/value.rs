@@ -8,13 +8,17 @@ use hickory_proto::rr;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::options::{LogLevel, SourceKind};
+use super::options::{BitcoinChain, LogLevel, SourceKind};
+use super::place;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
+use crate::bns::network_file::NetworkFile;
 use crate::dns;
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;
 
+/// Longest network file in bytes: what fits into a zone file, as which it can travel.
+const NETWORK_FILE_MAX: u64 = 40_960;
 /// The port of DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;
 
@@ -104,10 +108,31 @@ pub fn source(text: &str) -> Result<SourceKind, String> {
     choose(text, &[None, Bitcoind, Blockfiles, Dev])
 }
 
-/// Which chain is followed.
+/// Which network is followed, of those that are built in.
 pub fn network(text: &str) -> Result<Network, String> {
-    use Network::{Dev, Mainnet, MainnetContinued, Regtest};
-    choose(text, &[Mainnet, MainnetContinued, Regtest, Dev])
+    choose(text, &Network::BUILT_IN)
+}
+
+/// A network of somebody's own, from its file.
+pub fn network_file(text: &str) -> Result<NetworkFile, String> {
+    let place = path(text)?;
+    let bytes = place::read_bounded(&place, NETWORK_FILE_MAX);
+    let bytes = bytes.map_err(|error| {
+        format!("cannot read the network file {text}: {error}; `bnsd chain new-network` writes one")
+    })?;
+    let read = NetworkFile::parse(&bytes).map_err(|error| format!("{text}, {error}"))?;
+    match read.unbuilt() {
+        None => Ok(read),
+        Some(what) => Err(format!(
+            "the network file {text} asks for {what}, which bnsd does not have yet: choose another network"
+        )),
+    }
+}
+
+/// On which chain of Bitcoin the network of somebody's own is.
+pub fn bitcoin_chain(text: &str) -> Result<BitcoinChain, String> {
+    use BitcoinChain::{Main, Regtest, Signet, Testnet4};
+    choose(text, &[Main, Testnet4, Signet, Regtest])
 }
 
 /// How much is logged.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::bns::Params;
+use crate::bns::network_file::NetworkFile;
 use crate::chain::ChainSource;
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, Network};
@@ -99,7 +100,11 @@ pub fn sweep(names: &NameStore, stop: &Arc<AtomicBool>, crew: &mut Crew) -> anyh
 
 /// The constants of the configured chain.
 pub fn params(chain: &ChainConfig) -> Params {
-    let mut params = chain.network.params();
+    let built_in = || chain.network.params();
+    let own = chain.network_file.as_ref().map(NetworkFile::params);
+    let mut params = own
+        .or_else(built_in)
+        .expect("a network is built in or has a file");
     if let Some(first_block) = chain.first_block {
         params.first_block = first_block;
     }
@@ -115,7 +120,7 @@ pub fn require_end(config: &Config, params: &Params, store: &Store) -> anyhow::R
     let Some(last) = params.last_block.filter(|last| tip > *last) else {
         return Ok(());
     };
-    let network = config.chain.network.as_str();
+    let network = config.chain.network;
     let other = match config.chain.network {
         Network::Mainnet => ", or set `chain.network = \"mainnet-continued\"`",
         _ => "",
@@ -129,7 +134,7 @@ pub fn require_end(config: &Config, params: &Params, store: &Store) -> anyhow::R
 /// The database of the data directory; the lock is held for as long as it is open. A damaged one is no error, see
 /// [`Store::open_even_damaged`].
 pub fn open_store(config: &Config, params: &Params) -> anyhow::Result<Store> {
-    let chain = ChainIdentity::new(config.chain.network.chain_name(), params);
+    let chain = ChainIdentity::new(&config.chain.network.chain_name(), params);
     let options = StoreOptions {
         cache_bytes: DATABASE_CACHE,
         undo_depth: config.chain.undo_depth,

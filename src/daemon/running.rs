@@ -212,7 +212,7 @@ mod tests {
             let wallet = Wallet {
                 node: Ok(Box::new(asking.clone())),
                 state: Box::new(asking),
-                journal: Journal::new(vault.directory(), chain.facts.network.chain_name()),
+                journal: Journal::new(vault.directory(), &chain.facts.network.chain_name()),
                 keyring: Keyring::new(vault, Box::new(|_| Ok(b"passphrase".to_vec().into()))),
                 consent: Box::new(|_| Ok(())),
                 tell: Box::new(|_| ()),

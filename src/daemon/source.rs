@@ -4,12 +4,13 @@ use std::fs;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use crate::chain::ChainSource;
+use crate::chain::anchored::Anchored;
 use crate::chain::bitcoind::http::{Credentials, Limits, UserPassword};
 use crate::chain::bitcoind::{BitcoindSource, NodeOptions};
 use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::dev::DevChain;
-use crate::config::{Config, Network, NodeConfig, SourceKind};
+use crate::chain::{BlockRef, ChainSource};
+use crate::config::{Config, NodeConfig, SourceKind};
 use crate::wallet::harden;
 
 /// Folder of the embedded chain in the data directory.
@@ -46,27 +47,29 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
             address: chain.node.rpc_address.clone(),
             credentials: credentials(&chain.node)?,
             limits: Limits::default(),
-            network: bitcoin_network(chain.network),
+            network: chain.bitcoin.network(),
             confirmations: chain.confirmations,
         }))),
         SourceKind::Blockfiles => {
             let directory = chain.node.blocks_dir.as_deref().ok_or_else(|| {
                 anyhow!("nobody says where the node's blocks are: set `chain.blocks-dir`")
             })?;
-            let network = bitcoin_network(chain.network);
+            let network = chain.bitcoin.network();
             let source = BlockFilesSource::new(directory, network, chain.confirmations);
             Some(Box::new(source))
         }
     };
-    Ok(Opened { source, embedded })
-}
-
-/// Bitcoin's own name for the network.
-pub fn bitcoin_network(network: Network) -> bitcoin::Network {
-    match network {
-        Network::Mainnet | Network::MainnetContinued => bitcoin::Network::Bitcoin,
-        Network::Regtest | Network::Dev => bitcoin::Network::Regtest,
-    }
+    let anchored = |source: Box<dyn ChainSource>| match &chain.network_file {
+        None => source,
+        Some(file) => {
+            let (height, hash) = file.anchor;
+            Box::new(Anchored::new(source, BlockRef { height, hash }))
+        }
+    };
+    Ok(Opened {
+        source: source.map(anchored),
+        embedded,
+    })
 }
 
 /// How the node is shown who we are.

@@ -9,6 +9,7 @@ use crate::config::{Config, Profile};
 use crate::daemon;
 use crate::store::{Store, StoreError};
 
+mod new_network;
 mod progress;
 mod replay;
 mod rewind;
@@ -20,6 +21,8 @@ mod verify;
 pub enum ChainCommand {
     /// Derive the consensus hash of every block in memory and print it; nothing is written.
     Replay(replay::Replay),
+    /// Write the file of a network of one's own, and say what to configure.
+    NewNetwork(new_network::NewNetwork),
     /// Go back to an earlier block and list what that undoes; the daemon must not run.
     Rewind(rewind::Rewind),
     /// Derive everything that is stored again from the stored operations, and compare.
@@ -31,6 +34,7 @@ impl ChainCommand {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
             Self::Replay(replay) => replay.run(context),
+            Self::NewNetwork(network) => network.run(context),
             Self::Rewind(rewind) => rewind.run(context),
             Self::Verify(verify) => verify.run(context),
         }

@@ -23,7 +23,7 @@ use crate::api::ask::{Ask as _, Asking};
 use crate::api::names::NameRequest;
 use crate::api::owner::ChainRequest;
 use crate::bns::Name;
-use crate::bns::address::AddressVersions;
+use crate::config::BitcoinChain;
 use crate::names::NameDetails;
 use crate::wallet::journal::Journal;
 use crate::wallet::task::consent::Consent;
@@ -49,7 +49,7 @@ pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>
     let (daemon, chain) = Asking::begin(context.client()?)?;
     let facts = &chain.facts;
     let vault = vault(keys, facts.p2pkh_version == 0)?;
-    let journal = Journal::new(vault.directory(), facts.network.chain_name());
+    let journal = Journal::new(vault.directory(), &facts.network.chain_name());
     let ask = |name: &str| {
         let passphrase = keys.passphrase().read(&format!("Passphrase of {name}: "));
         passphrase.map_err(|error| error.to_string())
@@ -79,12 +79,10 @@ fn log_event(event: Event) {
 /// The vault without a daemon, for the network that the configuration names.
 pub fn vault_without_daemon(context: &Context, keys: &KeyOptions) -> Result<Vault> {
     let is_mainnet = match &keys.network {
-        Some(network) => network.starts_with("mainnet"),
+        Some(network) => network.starts_with("main"),
         None => match context.client()?.ask(ChainRequest {}) {
             Ok(chain) => chain.facts.p2pkh_version == 0,
-            Err(_) => {
-                context.config()?.chain.network.params().addresses == AddressVersions::MAINNET
-            }
+            Err(_) => context.config()?.chain.bitcoin == BitcoinChain::Main,
         },
     };
     vault(keys, is_mainnet)

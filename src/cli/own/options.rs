@@ -20,12 +20,12 @@ pub struct KeyOptions {
     /// File whose first line is the passphrase; otherwise it is asked for at the terminal
     #[arg(long, value_name = "FILE", env = "BNSD_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
-    /// Network of new keys; by default that of the running daemon
+    /// Network of new keys, or the chain of Bitcoin that carries it; by default that of the running daemon
     #[arg(
         long,
         value_name = "NETWORK",
         env = "BNSD_NETWORK",
-        value_parser = ["mainnet", "mainnet-continued", "regtest", "dev"]
+        value_parser = ["mainnet", "mainnet-continued", "main", "testnet4", "signet", "regtest", "dev"]
     )]
     pub network: Option<String>,
 }

@@ -109,7 +109,7 @@ impl Service {
 
     /// What a name on this network means, and to whom.
     pub(super) fn network_meaning(&self) -> String {
-        self.network.meaning(self.names.params.last_block)
+        self.network.meaning(&self.names.params)
     }
 
     /// The consensus hashes of the last heights, newest first (sm §2, CHVALID).

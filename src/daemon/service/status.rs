@@ -29,7 +29,7 @@ impl Service {
         let addresses = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect();
         Ok(StatusReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            network: self.network.as_str().to_owned(),
+            network: self.network.to_string(),
             network_meaning: self.network_meaning(),
             last_block: self.names.params.last_block,
             is_final: names.is_final(),

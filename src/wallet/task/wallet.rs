@@ -210,7 +210,7 @@ pub(super) fn require_open_end(chain: &ChainFacts) -> Result<()> {
     let Some(last) = chain.ended_at else {
         return Ok(());
     };
-    let network = chain.network.as_str();
+    let network = chain.network;
     let other = match chain.network {
         Network::Mainnet => {
             " The same rules go on with `chain.network = \"mainnet-continued\"`, where whoever runs bnsd agrees with whoever runs bnsd, and nobody else."
