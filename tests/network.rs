@@ -160,7 +160,10 @@ fn names_stand_for_ever_as_they_stood_when_their_network_ended() {
         refused.code == 3 && refused.stderr.contains(advice),
         "{refused:?}"
     );
+    let unverified = world.run(&["chain", "verify"]);
+    assert!(unverified.stderr.contains(advice), "{unverified:?}");
     assert_eq!(world.run(&["chain", "rewind", "99"]).code, 0);
+    assert_eq!(world.run(&["chain", "verify"]).code, 0);
     world.run_daemon();
     assert_eq!(
         (world.height(), status(&world)["final"].clone()),
@@ -428,6 +431,12 @@ fn networks_of_their_own_live_beside_each_other_on_one_chain() {
         meaning.contains("magic bytes 6162, from block 4"),
         "{meaning}"
     );
+
+    for question in [["name", "price", "me.id"], ["namespace", "price", "town"]] {
+        assert_eq!(alice.does(&question)["network_meaning"], meaning);
+        let page = alice.tries(&question).stdout;
+        assert!(page.contains("magic bytes 6162"), "{page}");
+    }
 
     // The database of one network is not taken for another's.
     let (mut club, other) = (club, files[1].display().to_string());

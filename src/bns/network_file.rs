@@ -447,24 +447,7 @@ mod tests {
 
     use super::*;
 
-    const CLUB: &str = "bnsnet=1
-base=bitcoin
-anchor=0:0f9188f13cb7b2c71f2a335e3a4fc328bf5beb436012afca590b1a11466e2206
-magic=6162
-first=100
-addresses=111:196
-burn=0000000000000000000000000000000000000000
-unit=100
-reveal=52595
-epoch=4294967295:3:2:5000:52595:4000000000,400000000,40000000,4000000
-administrator=-
-notice=288
-closing=144
-burial=100
-pointers=0
-from=-
-pace=1
-";
+    const CLUB: &str = include_str!("network_file.txt");
 
     #[test]
     fn a_file_has_its_constants_and_its_id() {

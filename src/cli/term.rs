@@ -1,13 +1,39 @@
 //! The price and the end of a name on a page, in the same words in every command.
 
 use bitcoin::Amount;
+use serde::Serialize;
 
 use super::output::Page;
+use super::{Context, Exit, Result};
+use crate::api::owner::ChainRequest;
+use crate::bns::network::Network;
 use crate::names::{DatedTerm, Price};
 use crate::wallet::words;
 
-/// Writes what a name or namespace costs.
-pub fn write_price(page: &mut Page, subject: &str, price: &Price) {
+/// A price, and the network on which it is one.
+#[derive(Debug, Serialize)]
+struct Priced<'p> {
+    #[serde(flatten)]
+    price: &'p Price,
+    network: Network,
+    network_meaning: String,
+}
+
+/// Prints what a name or namespace costs, and on which network.
+pub fn show_price(context: &Context, subject: &str, price: &Price) -> Result<Exit> {
+    let facts = context.answer(ChainRequest {})?.facts;
+    let priced = Priced {
+        price,
+        network: facts.network,
+        network_meaning: facts.network_meaning,
+    };
+    context.output.show(&priced, |page| {
+        write_price(page, subject, price);
+        page.entry("network", &priced.network_meaning);
+    })
+}
+
+fn write_price(page: &mut Page, subject: &str, price: &Price) {
     let tokens = price.micro_stacks.map(|amount| format!("{amount} µSTX"));
     page.heading(subject);
     page.entry_if("price", in_bitcoin(price));

@@ -161,24 +161,28 @@ impl Daemon {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use bitcoin::{Amount, NetworkKind};
 
     use super::*;
     use crate::api::ask::{Ask as _, Asking};
     use crate::api::owner::FaucetRequest;
+    use crate::bns::network::Network;
+    use crate::bns::network_file::NetworkFile;
     use crate::config::{FileChoice, Places, Profile, Sources};
     use crate::daemon::source;
     use crate::wallet::fee::{CAP, FeePolicy, HighFee};
     use crate::wallet::journal::Journal;
     use crate::wallet::keys::SigningKey;
+    use crate::wallet::task::consent::Consent;
     use crate::wallet::task::wallet::{Means, Signer, Until};
-    use crate::wallet::task::{Outcome, Wallet, Wish, keyring::Keyring};
+    use crate::wallet::task::{Outcome, TaskError, Wallet, Wish, keyring::Keyring};
     use crate::wallet::vault::{Secret, Vault};
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_wish_is_carried_out_in_process() {
-        let scratch = tempfile::tempdir().expect("a scratch directory");
-        let path = |name: &str| scratch.path().join(name).display().to_string();
+    /// A configuration with the embedded chain in a scratch directory.
+    fn embedded(scratch: &Path) -> Config {
+        let path = |name: &str| scratch.join(name).display().to_string();
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let config = Config::load(&Sources {
             profile: Profile::Serve,
@@ -192,53 +196,93 @@ mod tests {
             flags: Vec::new(),
             places: Places::default(),
         });
-        let config = config.expect("a configuration");
-        let opened = source::open(&config).expect("the embedded chain");
-        let server = dns::bind(&config).expect("a free port");
-        let daemon = Daemon::start_on(server, &config, opened.source, opened.embedded);
-        let daemon = daemon.expect("a daemon");
-        let outcome = tokio::task::block_in_place(|| {
-            let (asking, chain) = Asking::begin(&*daemon.service).expect("a chain");
-            let vault = Vault::new(scratch.path().join("keys"), NetworkKind::Test);
-            let secret = Secret::Key(SigningKey::dev_only_from_label("me"));
-            vault.create("me", &secret, b"passphrase").expect("a key");
-            let versions = chain.facts.versions();
-            let me = SigningKey::dev_only_from_label("me").address();
-            let gift = FaucetRequest {
-                address: me.encode(versions),
-                satoshi: Amount::from_int_btc(100),
-            };
-            daemon.service.ask(gift).expect("coins");
-            let wallet = Wallet {
-                node: Ok(Box::new(asking.clone())),
-                state: Box::new(asking),
-                journal: Journal::new(vault.directory(), &chain.facts.network.chain_name()),
-                keyring: Keyring::new(vault, Box::new(|_| Ok(b"passphrase".to_vec().into()))),
-                consent: Box::new(|_| Ok(())),
-                tell: Box::new(|_| ()),
-                magic: chain.facts.magic,
-                versions,
-            };
-            let id = "somebody".parse().expect("a namespace");
-            let wish = Wish::PreorderNamespace { id, revealer: None };
-            let means = Means {
-                key: None,
-                payer: None,
-                coins: Vec::new(),
-                fees: FeePolicy {
-                    fixed: None,
-                    cap: CAP,
-                    high: HighFee::Refuse,
-                },
-                signer: Signer::Here,
-                until: Until::InBlock,
-            };
-            wallet.carry_out(&wish, &means)
-        });
+        config.expect("a configuration")
+    }
+
+    fn start(config: &Config) -> Daemon {
+        let opened = source::open(config).expect("the embedded chain");
+        let server = dns::bind(config).expect("a free port");
+        let daemon = Daemon::start_on(server, config, opened.source, opened.embedded);
+        daemon.expect("a daemon")
+    }
+
+    /// Preorders a namespace in process, with a new key; `consent` is asked.
+    fn preorder(
+        daemon: &Daemon,
+        keys: &Path,
+        consent: impl Fn(&Consent<'_>) -> Result<(), TaskError>,
+    ) -> Result<Outcome, TaskError> {
+        let (asking, chain) = Asking::begin(&*daemon.service).expect("a chain");
+        let vault = Vault::new(keys.to_owned(), NetworkKind::Test);
+        let secret = Secret::Key(SigningKey::dev_only_from_label("me"));
+        vault.create("me", &secret, b"passphrase").expect("a key");
+        let versions = chain.facts.versions();
+        let me = SigningKey::dev_only_from_label("me").address();
+        let gift = FaucetRequest {
+            address: me.encode(versions),
+            satoshi: Amount::from_int_btc(100),
+        };
+        daemon.service.ask(gift).expect("coins");
+        let wallet = Wallet {
+            node: Ok(Box::new(asking.clone())),
+            state: Box::new(asking),
+            journal: Journal::new(vault.directory(), &chain.facts.network.chain_name()),
+            keyring: Keyring::new(vault, Box::new(|_| Ok(b"passphrase".to_vec().into()))),
+            consent: Box::new(consent),
+            tell: Box::new(|_| ()),
+            magic: chain.facts.magic,
+            versions,
+        };
+        let id = "somebody".parse().expect("a namespace");
+        let wish = Wish::PreorderNamespace { id, revealer: None };
+        let means = Means {
+            key: None,
+            payer: None,
+            coins: Vec::new(),
+            fees: FeePolicy {
+                fixed: None,
+                cap: CAP,
+                high: HighFee::Refuse,
+            },
+            signer: Signer::Here,
+            until: Until::InBlock,
+        };
+        wallet.carry_out(&wish, &means)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_wish_is_carried_out_in_process() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let daemon = start(&embedded(scratch.path()));
+        let keys = scratch.path().join("keys");
+        let outcome = tokio::task::block_in_place(|| preorder(&daemon, &keys, |_| Ok(())));
         let Ok(Outcome::Accepted(accepted)) = outcome else {
             panic!("{outcome:?}");
         };
         assert_eq!(accepted.operation, "NAMESPACE_PREORDER");
+        daemon.stop().await.expect("it ends");
+    }
+
+    /// The main chain cannot be mined here, so the continuation has the constants of a network of one's own.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_buys_on_the_continued_network_is_told_what_it_means() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let mut config = embedded(scratch.path());
+        config.chain.network = Network::MainnetContinued;
+        let file = include_str!("../bns/network_file.txt");
+        config.chain.network_file = Some(NetworkFile::parse(file).expect("a network file"));
+        let daemon = start(&config);
+        let keys = scratch.path().join("keys");
+        let refuse = |consent: &Consent<'_>| {
+            let [concern] = consent.concerns else {
+                panic!("{:?}", consent.concerns);
+            };
+            Err(TaskError::No(concern.to_string()))
+        };
+        let outcome = tokio::task::block_in_place(|| preorder(&daemon, &keys, refuse));
+        let said = outcome.expect_err("nobody agreed").to_string();
+        let sentence = "whoever runs bnsd agrees with whoever runs bnsd, and nobody else";
+        assert!(said.contains(sentence), "{said}");
         daemon.stop().await.expect("it ends");
     }
 }

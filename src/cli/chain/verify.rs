@@ -52,6 +52,7 @@ struct Finding {
 impl Verify {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let (store, bns, config) = open_even_damaged(context)?;
+        daemon::require_end(&config, bns.params(), &store).map_err(CliError::Trouble)?;
         let report = match verified(&store, &bns)? {
             Ok(verified) => Report::of(&verified),
             Err(finding) if !self.repair => return differ(finding, context),

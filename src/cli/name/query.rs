@@ -10,7 +10,7 @@ use crate::cli::argument::fold;
 use crate::cli::count::count;
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, name, open, state_of};
-use crate::cli::term::{free_from, in_bitcoin, next_end, write_past, write_price, write_term};
+use crate::cli::term::{free_from, in_bitcoin, next_end, show_price, write_past, write_term};
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::names::{ListedName, NameDetails, NameState, expected};
 use crate::wallet::words;
@@ -85,8 +85,7 @@ impl One {
                 "{name} has no price: its namespace was never revealed"
             ))
         })?;
-        let write = |page: &mut Page| write_price(page, reply.name.as_str(), price);
-        context.output.show(price, write)
+        show_price(context, reply.name.as_str(), price)
     }
 
     /// Prints whether it is free; exit code 1 if it is not.

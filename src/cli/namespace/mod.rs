@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::output::Page;
 use super::own::{SendOptions, carry_out, namespace};
-use super::term::{write_past, write_price};
+use super::term::{show_price, write_past};
 use super::{Context, Exit, Result};
 use crate::api::names::{NamespaceRequest, NamespacesRequest};
 use crate::names::{NamespaceDetails, NamespaceState};
@@ -88,8 +88,7 @@ impl One {
 
     fn price(self, context: &Context) -> Result<Exit> {
         let reply = self.ask(context)?;
-        let write = |page: &mut Page| write_price(page, reply.id.as_str(), &reply.price);
-        context.output.show(&reply.price, write)
+        show_price(context, reply.id.as_str(), &reply.price)
     }
 
     fn show(self, context: &Context) -> Result<Exit> {

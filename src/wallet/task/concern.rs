@@ -8,6 +8,8 @@ use crate::hash::ZonefileHash;
 /// Why a lawful operation is probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Concern {
+    /// What is bought means nothing to others than those who run bnsd; what the network means, as a sentence.
+    Continuation(String),
     /// The zone file that is announced is announced already.
     SameZonefile(ZonefileHash),
     /// The name will be of no use to anybody.
@@ -22,6 +24,7 @@ pub enum Concern {
 impl fmt::Display for Concern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Continuation(meaning) => f.write_str(meaning),
             Self::SameZonefile(hash) => {
                 write!(
                     f,

@@ -165,7 +165,7 @@ impl Purchase<'_> {
             price: self.price,
             sale: &sale.psbt,
         };
-        let concerns = &[];
+        let concerns = &wallet.continuation()?;
         (wallet.consent)(&Consent { deal, concerns })?;
         let ours = std::slice::from_ref(&self.buyer);
         let signed = psbt::sign_and_finish(sale.psbt, &wallet.keyring.signing_keys(ours)?)?;
