@@ -26,6 +26,7 @@ pub struct Progress {
     /// Seconds plus one; 0 is "not in this run".
     synced_at: AtomicU64,
     forked: AtomicBool,
+    filling: AtomicBool,
     trouble: ArcSwapOption<String>,
     /// The height at the first look in each of the last seconds: time in milliseconds plus one, and height. 0 is empty.
     pace: [AtomicU64; PACE.as_secs() as usize + 1],
@@ -90,6 +91,16 @@ impl Progress {
     /// answered.
     pub fn is_forked(&self) -> bool {
         self.forked.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether names are still being put on the chain, an embedded one. Then nobody can say which are absent.
+    pub fn set_filling(&self, filling: bool) {
+        self.filling.store(filling, Ordering::Relaxed);
+    }
+
+    /// Whether names are still being put on the chain.
+    pub fn is_filling(&self) -> bool {
+        self.filling.load(Ordering::Relaxed)
     }
 
     /// Notes what keeps the index from going on, as one sentence; `None` when it goes on.

@@ -179,6 +179,7 @@ mod tests {
                     height: lookup.at,
                     ede: None,
                     authoritative: true,
+                    types: Vec::new(),
                 }),
                 Request::Explain(_) => Reply::usage("nothing to explain"),
                 Request::Status(_) => Reply::Status(Box::default()),

@@ -1,5 +1,7 @@
 //! The endpoint `lookup`: the records of a name.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use serde::{Deserialize, Serialize};
 
 /// What is looked up.
@@ -16,7 +18,8 @@ pub struct LookupRequest {
     pub at: Option<u32>,
 }
 
-/// What a DNS client would get.
+/// What a DNS client would get; for the type `ANY` of a name on the chain all records at and below it, where a DNS client
+/// gets one RRset (RFC 8482).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookupReply {
     /// The name that was asked for.
@@ -34,6 +37,9 @@ pub struct LookupReply {
     pub ede: Option<ExtendedError>,
     /// Whether the answer comes from a zone of ours (AA).
     pub authoritative: bool,
+    /// The types that the name has where the one that was asked for is absent, by number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
 }
 
 /// One resource record as text.
@@ -50,6 +56,9 @@ pub struct RecordText {
     pub data: String,
 }
 
+/// Types that a person understands at a glance, the most telling first.
+const TELLING: [&str; 5] = ["A", "AAAA", "MX", "TXT", "URI"];
+
 /// An extended error (RFC 8914).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtendedError {
@@ -59,10 +68,48 @@ pub struct ExtendedError {
     pub text: String,
 }
 
+impl RecordText {
+    /// The `dig` line that asks the resolver at `listener` for it.
+    pub fn dig(&self, listener: SocketAddr) -> String {
+        let ip = match listener.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let port = match listener.port() {
+            53 => String::new(),
+            port => format!(" -p {port}"),
+        };
+        let owner = self.owner.trim_end_matches('.');
+        format!("dig @{ip}{port} {} {}", shell_word(owner), self.record_type)
+    }
+}
+
+/// A text as one word of a shell's command line; names and paths may hold every character.
+pub fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    match text.chars().all(is_plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 impl LookupReply {
     /// Whether there is at least one record.
     pub fn has_records(&self) -> bool {
         !self.records.is_empty()
+    }
+
+    /// The record to ask for as an example: one at the name itself where it has one, of a type that tells something.
+    pub fn example(&self) -> Option<&RecordText> {
+        let rank = |record: &RecordText| {
+            let telling = TELLING
+                .iter()
+                .position(|known| *known == record.record_type);
+            let is_below = record.owner.trim_end_matches('.') != self.name;
+            (is_below, telling.unwrap_or(TELLING.len()))
+        };
+        self.records.iter().min_by_key(|record| rank(record))
     }
 
     /// Whether the question was answered, be it with "no such name" or "no such record".

@@ -11,7 +11,7 @@ use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest};
 pub struct Lookup {
     /// The domain name.
     name: String,
-    /// The record type.
+    /// The record type; ANY for all records of the name and of those below it.
     #[arg(value_name = "TYPE", default_value = "A")]
     record_type: String,
     /// Answer from the state at this block instead of the newest.
@@ -61,7 +61,7 @@ pub(super) fn write_answer(reply: &LookupReply, page: &mut Page) {
 
 fn summary(reply: &LookupReply) -> String {
     let found = match (reply.rcode.as_str(), reply.records.len()) {
-        ("NOERROR", 0) => format!("{} has no record of type {}", reply.name, reply.record_type),
+        ("NOERROR", 0) => absent(reply),
         ("NOERROR", 1) => "1 record".to_owned(),
         ("NOERROR", count) => format!("{count} records"),
         ("NXDOMAIN", _) => format!("there is no name {}", reply.name),
@@ -73,6 +73,15 @@ fn summary(reply: &LookupReply) -> String {
         (None, false) => ", from an upstream".to_owned(),
     };
     format!("{}: {found}{side}", reply.rcode)
+}
+
+/// Says what there is instead.
+fn absent(reply: &LookupReply) -> String {
+    let no_record = format!("{} has no record of type {}", reply.name, reply.record_type);
+    match reply.types.as_slice() {
+        [] => no_record,
+        types => format!("{no_record}, it has {}", types.join(", ")),
+    }
 }
 
 fn describe(ede: &ExtendedError) -> String {
@@ -96,6 +105,7 @@ mod tests {
             height: Some(7),
             ede: None,
             authoritative: true,
+            types: Vec::new(),
         }
     }
 
@@ -124,7 +134,9 @@ mod tests {
     fn absence_is_a_no_and_failure_is_trouble() {
         let mut reply = reply();
         assert_eq!(exit(&reply), Exit::No);
-        assert!(shown(&reply).contains("werner.id has no record of type A"));
+        assert!(shown(&reply).contains("werner.id has no record of type A, from the chain"));
+        reply.types = vec!["MX".to_owned(), "TXT".to_owned()];
+        assert!(shown(&reply).contains("no record of type A, it has MX, TXT, from the chain"));
         reply.rcode = "NXDOMAIN".to_owned();
         assert_eq!(exit(&reply), Exit::No);
         reply.rcode = "SERVFAIL".to_owned();

@@ -33,7 +33,7 @@ pub fn settle(
     let listen = settle_listen(&mut reader, profile)?;
     let chain = settle_chain(&mut reader, profile)?;
     let dns = settle_dns(&mut reader, &listen, &data_dir)?;
-    let namespaces = settle_namespaces(&mut reader, profile)?;
+    let namespaces = settle_namespaces(&mut reader)?;
     let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
     let log = reader.one("log.level", "info", value::log_level)?;
     let log_queries = match reader.one("log.queries", "false", value::switch)? {
@@ -361,16 +361,9 @@ fn settle_identity(reader: &mut Reader, data_dir: &Path) -> Result<Identity, Con
     }
 }
 
-fn settle_namespaces(
-    reader: &mut Reader,
-    profile: Profile,
-) -> Result<Vec<(NamespaceId, Mode)>, ConfigError> {
-    let built_in: &[(&str, &str)] = match profile {
-        Profile::Serve => &[],
-        Profile::Demo => &[("id", "only")], // its chain is the only one that knows its names
-    };
+fn settle_namespaces(reader: &mut Reader) -> Result<Vec<(NamespaceId, Mode)>, ConfigError> {
     let open = "id exact, other top-level domains off, the rest only";
-    reader.section("namespaces", built_in, open, |id, values| {
+    reader.section("namespaces", &[], open, |id, values| {
         let mode = values.first().map_or("", String::as_str);
         Ok((value::namespace(id)?, value::mode(mode)?))
     })

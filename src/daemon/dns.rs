@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Clock;
-use crate::config::{Config, DnsConfig};
+use crate::config::{Config, DnsConfig, Profile};
 use crate::dns::{Access, Handler, Hosts, Options, Server, Transport};
 use crate::names::NameStore;
 use crate::resolver::Policy;
@@ -64,10 +64,20 @@ fn tell_of_changes(names: &NameStore, handler: &Arc<Handler<Arc<NameStore>>>) {
     });
 }
 
-/// What watches the system's resolvers and the machine's sleep for the forwarder.
-pub fn network_watch(config: &Config, server: &Server) -> Watch {
+/// Where the resolvers are that are asked where none is configured: the system's, and nowhere in the demo, which asks
+/// nobody that it was not told to ask.
+pub fn system_upstreams_of(profile: Profile) -> Option<&'static Path> {
+    match profile {
+        Profile::Serve => Some(Path::new(RESOLV_CONF)),
+        Profile::Demo => None,
+    }
+}
+
+/// What watches the resolvers in the file `system` and the machine's sleep for the forwarder.
+pub fn network_watch(config: &Config, server: &Server, system: Option<&Path>) -> Watch {
+    let watched = system.filter(|_| config.dns.upstreams.is_empty());
     Watch {
-        resolv_conf: config.dns.upstreams.is_empty().then(|| RESOLV_CONF.into()),
+        resolv_conf: watched.map(Path::to_owned),
         listeners: server.addresses(Transport::Tcp),
     }
 }
@@ -97,26 +107,35 @@ fn allow_private(config: &Config) -> Vec<hickory_proto::rr::Name> {
     named.chain(routes).cloned().collect()
 }
 
-/// What asks upstreams, with the answers that an earlier run kept in the file `kept`.
+/// What asks upstreams, where none is configured those in the file `system`, with the answers that an earlier run kept in
+/// the file `kept`.
 pub fn forwarder(
     config: &Config,
     server: &Server,
+    system: Option<&Path>,
     clock: &Arc<dyn Clock>,
     kept: Option<&Path>,
 ) -> anyhow::Result<Arc<Forwarder>> {
-    let forwarder = Forwarder::new(forward_options(&config.dns, server)?, Arc::clone(clock))?;
+    let forwarder = Forwarder::new(
+        forward_options(&config.dns, server, system)?,
+        Arc::clone(clock),
+    )?;
     load_cache(&forwarder, kept);
     Ok(Arc::new(forwarder))
 }
 
-fn forward_options(dns: &DnsConfig, server: &Server) -> Result<ForwardOptions, AnchorError> {
-    let system = || system(server);
+fn forward_options(
+    dns: &DnsConfig,
+    server: &Server,
+    system: Option<&Path>,
+) -> Result<ForwardOptions, AnchorError> {
     let upstreams = match dns.upstreams.is_empty() {
-        true => system(),
+        true => system.map_or_else(Vec::new, |path| read_upstreams(path, server)),
         false => dns.upstreams.clone(),
     };
+    // Who names an upstream by name wants its address looked up.
     let addresses = || {
-        system()
+        read_upstreams(Path::new(RESOLV_CONF), server)
             .iter()
             .filter_map(UpstreamConfig::address)
             .collect()
@@ -148,13 +167,12 @@ fn anchors(dns: &DnsConfig) -> Result<Option<Anchors>, AnchorError> {
 }
 
 /// The system's resolvers without ourselves. Nobody else is ever asked by default.
-fn system(server: &Server) -> Vec<UpstreamConfig> {
-    system_upstreams(Path::new(RESOLV_CONF), &server.addresses(Transport::Tcp)).unwrap_or_else(
-        |error| {
-            tracing::warn!("cannot read {RESOLV_CONF}: {error}");
-            Vec::new()
-        },
-    )
+fn read_upstreams(path: &Path, server: &Server) -> Vec<UpstreamConfig> {
+    let listeners = server.addresses(Transport::Tcp);
+    system_upstreams(path, &listeners).unwrap_or_else(|error| {
+        tracing::warn!("cannot read {}: {error}", path.display());
+        Vec::new()
+    })
 }
 
 fn load_cache(forwarder: &Forwarder, path: Option<&Path>) {

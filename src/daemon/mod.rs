@@ -24,7 +24,7 @@ pub use index::{open_store, params, require_end};
 pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};
 
-use crate::config::Config;
+use crate::config::{Config, Profile};
 use supervisor::EndSignals;
 
 /// Runs the daemon until a signal ends it.
@@ -34,7 +34,7 @@ pub fn run_serve(config: &Config) -> anyhow::Result<()> {
         let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let daemon = Daemon::start_on(server, config, opened.source, opened.embedded)?;
+        let daemon = Daemon::start_on(server, config, Profile::Serve, opened)?;
         daemon.log_start();
         supervisor::serve(daemon, signals).await
     })

@@ -1,5 +1,6 @@
 //! A running daemon: what it is assembled from, and the order in which it starts and stops.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,14 +12,16 @@ use super::index;
 use super::memory;
 use super::preferences::Preferences;
 use super::service::{DevNode, Service};
+use super::source::Opened;
 use crate::api::control;
+use crate::api::lookup::LookupReply;
+use crate::bns::NamespaceId;
 use crate::chain::ChainSource;
-use crate::chain::dev::DevChain;
-use crate::config::Config;
+use crate::config::{Config, Profile};
 use crate::dns::{Server, Serving, Transport};
 use crate::folder::Folders;
 use crate::names::NameStore;
-use crate::resolver::{Policy, Snapshots as _};
+use crate::resolver::{Mode, Policy, Snapshots as _};
 use crate::worker::{Crew, Ended};
 
 /// File of the upstreams' answers in the data directory.
@@ -39,22 +42,30 @@ impl Daemon {
     /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
     pub fn start(config: &Config, source: Option<Box<dyn ChainSource>>) -> anyhow::Result<Self> {
-        Self::start_on(dns::bind(config)?, config, source, None)
+        let opened = Opened {
+            source,
+            embedded: None,
+        };
+        Self::start_on(dns::bind(config)?, config, Profile::Serve, opened)
     }
 
-    /// The same on bound sockets, with the embedded chain behind `source`, so that it takes transactions.
+    /// The same on bound sockets, with the embedded chain behind the source if it is one, so that it takes
+    /// transactions. That of the demo is filled with names first: see [`Self::end_filling`].
     pub(super) fn start_on(
         server: Server,
         config: &Config,
-        source: Option<Box<dyn ChainSource>>,
-        chain: Option<DevChain>,
+        profile: Profile,
+        Opened { source, embedded }: Opened,
     ) -> anyhow::Result<Self> {
         let names = Arc::new(index::open(config)?);
+        names.progress.set_filling(profile == Profile::Demo);
         let control = control::Server::bind(&config.control_socket)?;
         let mut crew = Crew::default();
         let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
-        let forwarder = dns::forwarder(config, &server, &names.clock, cache_file.as_deref())?;
-        let watch = dns::network_watch(config, &server);
+        let system = dns::system_upstreams_of(profile);
+        let forwarder =
+            dns::forwarder(config, &server, system, &names.clock, cache_file.as_deref())?;
+        let watch = dns::network_watch(config, &server, system);
         crew.task("network watch", watch.run(Arc::clone(&forwarder)));
 
         let (preferences, chosen) = Preferences::open(&config.data_dir)?;
@@ -76,7 +87,7 @@ impl Daemon {
             source: source.as_ref().map(|source| source.describe()),
             source_kind: config.chain.source,
             confirmations: config.chain.confirmations,
-            node: chain.map(|chain| DevNode::new(chain, config.chain.confirmations)),
+            node: embedded.map(|chain| DevNode::new(chain, config.chain.confirmations)),
         });
         let stop_indexer = Arc::default();
         if let Some(source) = source {
@@ -98,6 +109,26 @@ impl Daemon {
     /// The state of names, as it is served.
     pub fn names(&self) -> &Arc<NameStore> {
         &self.service.names
+    }
+
+    /// From now on a name that the chain lacks is absent; namespaces have these modes.
+    pub(super) fn end_filling(&self, modes: HashMap<NamespaceId, Mode>) {
+        let handler = &self.service.handler;
+        self.service.names.progress.set_filling(false);
+        handler.set_policy(Policy {
+            modes,
+            ..(*handler.policy()).clone()
+        });
+    }
+
+    /// All records of a name; `None` if it has none here.
+    pub(super) fn listing(&self, name: &str) -> Option<LookupReply> {
+        self.service.listing(name, &self.names().snapshot())
+    }
+
+    /// Who answers for other names, as ADDRESS:PORT.
+    pub(super) fn upstreams(&self) -> Vec<String> {
+        self.service.handler.forwarder.describe()
     }
 
     /// Where DNS is served, with the ports that port 0 became.
@@ -202,7 +233,7 @@ mod tests {
     fn start(config: &Config) -> Daemon {
         let opened = source::open(config).expect("the embedded chain");
         let server = dns::bind(config).expect("a free port");
-        let daemon = Daemon::start_on(server, config, opened.source, opened.embedded);
+        let daemon = Daemon::start_on(server, config, Profile::Serve, opened);
         daemon.expect("a daemon")
     }
 

@@ -10,7 +10,7 @@ use crate::chain::bitcoind::{BitcoindSource, NodeOptions};
 use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::dev::DevChain;
 use crate::chain::{BlockRef, ChainSource};
-use crate::config::{Config, NodeConfig, SourceKind};
+use crate::config::{ChainConfig, Config, NodeConfig, SourceKind};
 use crate::wallet::harden;
 
 /// Folder of the embedded chain in the data directory.
@@ -33,15 +33,24 @@ pub struct Opened {
     pub embedded: Option<DevChain>,
 }
 
+impl Opened {
+    /// An embedded chain.
+    pub fn of_dev(chain: &DevChain, config: &ChainConfig) -> Self {
+        Self {
+            source: Some(Box::new(chain.source(config.confirmations))),
+            embedded: Some(chain.clone()),
+        }
+    }
+}
+
 /// Builds the configured source; a node is not asked yet.
 pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let chain = &config.chain;
-    let mut embedded = None;
     let source: Option<Box<dyn ChainSource>> = match chain.source {
         SourceKind::None => None,
         SourceKind::Dev => {
-            let dev = embedded.insert(DevChain::open(&config.data_dir.join(DEV_CHAIN))?);
-            Some(Box::new(dev.source(chain.confirmations)))
+            let dev = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
+            return Ok(Opened::of_dev(&dev, chain));
         }
         SourceKind::Bitcoind => Some(Box::new(BitcoindSource::new(NodeOptions {
             address: chain.node.rpc_address.clone(),
@@ -68,7 +77,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     };
     Ok(Opened {
         source: source.map(anchored),
-        embedded,
+        embedded: None,
     })
 }
 

@@ -97,6 +97,9 @@ impl Snapshots for NameStore {
         }
         let (progress, clock) = (&self.progress, &self.clock);
         let (indexed, tip) = (progress.height(), progress.best_height());
+        if progress.is_filling() {
+            return SyncState::Filling { indexed };
+        }
         if !progress.has_ever_synced() {
             return SyncState::NeverSynced { indexed, tip };
         }

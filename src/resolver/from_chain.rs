@@ -3,7 +3,7 @@
 //! | state of the name | answer |
 //! |---|---|
 //! | database damaged | SERVFAIL, extended error 24 |
-//! | index too far behind, forked, never synced | SERVFAIL, extended error 14 |
+//! | index too far behind, forked, never synced, names still being registered | SERVFAIL, extended error 14 |
 //! | namespace not ready, name impossible or never registered | NXDOMAIN |
 //! | expired or revoked | NXDOMAIN, and the block in the text of an extended error |
 //! | registered without a zone file hash | SOA and NS at the name, no data otherwise |
@@ -68,6 +68,10 @@ fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
             let text = format!("bns: synced {indexed}/{tip}");
             (ExtendedError::NOT_READY, text)
         }
+        SyncState::Filling { indexed } => (
+            ExtendedError::NOT_READY,
+            format!("bns: names are still being registered, block {indexed}: ask again"),
+        ),
         SyncState::Forked { indexed } => (
             ExtendedError::NOT_READY,
             format!("bns: the chain parted from the index at {indexed}, see bnsd status"),

@@ -127,7 +127,10 @@ impl Policy {
         match sync {
             SyncState::Synced => true,
             SyncState::Behind { lag, .. } => lag <= self.max_lag,
-            SyncState::Damaged | SyncState::Forked { .. } | SyncState::NeverSynced { .. } => false,
+            SyncState::Damaged
+            | SyncState::Forked { .. }
+            | SyncState::Filling { .. }
+            | SyncState::NeverSynced { .. } => false,
         }
     }
 

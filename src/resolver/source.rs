@@ -63,6 +63,11 @@ pub enum SyncState {
     },
     /// The database is damaged: nothing is known of any name until somebody mends it.
     Damaged,
+    /// Names are still being put on the chain, an embedded one: what is absent may be there in a moment.
+    Filling {
+        /// The height that was reached.
+        indexed: u32,
+    },
     /// The first synchronisation has not finished.
     NeverSynced {
         /// The height that was reached.

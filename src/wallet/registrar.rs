@@ -2,12 +2,14 @@
 //!
 //! There is no shortcut: every step is a signed transaction in a mined block. The registrar keeps the state in memory
 //! by running the rules over the chain's blocks, because a preorder has to quote a consensus hash and an operation
-//! that was refused must not go unnoticed. Keys follow from names ([`SigningKey::dev_only_from_label`]),
-//! so a chain that is opened again can be continued. For worthless chains only.
+//! that was refused must not go unnoticed. Each name has a key of its own, which follows from the name
+//! ([`SigningKey::dev_only_from_label`]): no owner meets the quota of names, and a chain that is opened again is
+//! continued from any step. For worthless chains only.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 
-use bitcoin::{Amount, FeeRate, Transaction, TxOut};
+use bitcoin::{Amount, FeeRate, Transaction, TxOut, Txid};
 
 use super::coins::{Coin, Funding};
 use super::keys::SigningKey;
@@ -16,20 +18,24 @@ use super::psbt::{self, PsbtError};
 use crate::bns::changes::Changes;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::price::{self, PriceFunction};
-use crate::bns::record::{NameRecord, TokenUnits};
+use crate::bns::record::{NameRecord, PreorderKind, TokenUnits};
 use crate::bns::reject::Reject;
 use crate::bns::state::State;
 use crate::bns::view::View;
-use crate::bns::{Bns, life};
-use crate::chain::dev::{COINBASE_MATURITY, DevChain, MineError};
+use crate::bns::{Bns, commitment, life};
+use crate::chain::dev::{DevChain, MineError};
 use crate::chain::{BlockRef, Blocks, SourceError};
 use crate::hash::{ConsensusHash, ZonefileHash};
 use crate::virtualchain::{BlockOutcome, Decision, SnapshotView, derive};
 
 /// What miners get; nobody competes for space.
 const RATE: u64 = 10;
-/// What an owner is given: enough for the dearest name and years of operations.
-const ALLOWANCE: Amount = Amount::from_sat(100_000_000);
+/// What an owner is given on top of the price: some sixty operations at [`RATE`]. The chain creates 15,000 BTC, so that
+/// is enough for millions of owners.
+const ALLOWANCE: Amount = Amount::from_sat(200_000);
+/// Names whose preorders share a block. A block holds about a thousand operations (its limit of signature operations),
+/// and a preorder must be followed by its registration within 144 blocks.
+const BATCH: usize = 500;
 /// What the payer of a namespace is given on top of its price.
 const MARGIN: Amount = Amount::from_sat(10_000_000);
 /// The price function of the historical `.id` (sm §9).
@@ -77,6 +83,15 @@ impl From<Infallible> for RegistrarError {
     }
 }
 
+/// A zone file that was not announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The name that it is for.
+    pub name: Name,
+    /// Why, as the rest of a sentence about the name.
+    pub reason: String,
+}
+
 /// Registers names on one embedded chain.
 pub struct Registrar {
     chain: DevChain,
@@ -84,7 +99,22 @@ pub struct Registrar {
     bns: Bns,
     state: State,
     treasury: SigningKey,
+    /// Is told how many of the names are done, after each batch.
+    pub tell: Box<dyn Fn(usize) + Send>,
 }
+
+/// What a name needs next.
+enum Next {
+    /// Its zone file is announced.
+    Nothing,
+    Preorder,
+    Register,
+    Update,
+    LeaveOut(&'static str),
+}
+
+/// A name and the hash of its zone file.
+type Wanted = (Name, ZonefileHash);
 
 impl Registrar {
     /// Reads what is on the chain already.
@@ -96,6 +126,7 @@ impl Registrar {
             treasury: SigningKey::dev_only_from_label("treasury"),
             chain,
             bns,
+            tell: Box::new(|_| ()),
         };
         registrar.follow()?;
         Ok(registrar)
@@ -120,47 +151,56 @@ impl Registrar {
     }
 
     /// Makes the chain say what `zonefiles` say: namespaces are opened, new names preordered and registered,
-    /// changed zone files announced. `time` is in seconds since 1970. Each step is one block for all names.
+    /// changed zone files announced. `time` is in seconds since 1970. What the rules refuse is left out and returned.
     pub fn publish(
         &mut self,
         zonefiles: &[(Name, ZonefileHash)],
         time: u32,
-    ) -> Result<(), RegistrarError> {
-        let mut namespaces = Vec::new();
-        let mut new = Vec::new();
-        let mut changed = Vec::new();
-        for (name, hash) in zonefiles {
-            let id = namespace_of(name)?;
-            if in_memory(self.state.namespace(&id)).is_none() && !namespaces.contains(&id) {
-                namespaces.push(id);
-            }
-            match self.record(name) {
-                None => new.push((name, *hash)),
-                Some(record) if record.value_hash != Some(*hash) => changed.push((name, *hash)),
-                Some(_) => {}
-            }
+    ) -> Result<Vec<LeftOut>, RegistrarError> {
+        let namespaces = self.closed_namespaces(zonefiles)?;
+        for batch in namespaces.chunks(BATCH) {
+            self.open_namespaces(batch, time)?;
         }
-        if !namespaces.is_empty() || !new.is_empty() {
-            self.fund(&namespaces, &new, time)?;
+        let mut left_out = Vec::new();
+        let mut done = 0;
+        for batch in zonefiles.chunks(BATCH) {
+            left_out.extend(self.publish_batch(batch, time)?);
+            done += batch.len();
+            (self.tell)(done);
         }
-        self.open_namespaces(&namespaces, time)?;
-        self.register(&new, time)?;
-        self.update(&changed, time)
+        Ok(left_out)
     }
 
-    /// Mines a block with these transactions and reads it.
+    /// Mines a block with these transactions and reads it; an error if the rules refuse one of them.
     pub fn mine(
         &mut self,
         transactions: Vec<Transaction>,
         time: u32,
     ) -> Result<BlockRef, RegistrarError> {
+        let (block, refused) = self.mine_and_read(transactions, time)?;
+        match refused.into_values().next() {
+            Some(reason) => Err(RegistrarError::Refused {
+                height: block.height,
+                reason,
+            }),
+            None => Ok(block),
+        }
+    }
+
+    /// Mines a block and reads it; gives what the rules refused in it, and why.
+    fn mine_and_read(
+        &mut self,
+        transactions: Vec<Transaction>,
+        time: u32,
+    ) -> Result<(BlockRef, HashMap<Txid, String>), RegistrarError> {
+        let ours: Vec<Txid> = transactions.iter().map(Transaction::compute_txid).collect();
         let block = self
             .chain
             .mine(&self.treasury.script(), transactions, time)?;
-        match self.follow()? {
-            Some(refusal) => Err(refusal),
-            None => Ok(block),
-        }
+        // Blocks of others may have come in between.
+        let mut refused = self.follow()?;
+        refused.retain(|txid, _| ours.contains(txid));
+        Ok((block, refused))
     }
 
     /// A signed transaction of an operation that `key` sends and pays.
@@ -182,21 +222,10 @@ impl Registrar {
 
     /// Pays `outputs` in one transaction of the treasury.
     pub fn give(&mut self, outputs: Vec<TxOut>, time: u32) -> Result<(), RegistrarError> {
+        let chain = self.chain.clone();
+        let _turn = chain.turn(); // the faucet has the same purse
         let needed = outputs.iter().map(|output| output.value).sum::<Amount>() + MARGIN;
-        let script = self.treasury.script();
-        loop {
-            let coins = self.chain.spendable(&script);
-            if coins.iter().map(|(_, output)| output.value).sum::<Amount>() >= needed {
-                break;
-            }
-            // The first reward can be spent a hundred blocks later, then one more with every block.
-            let blocks = if coins.is_empty() {
-                COINBASE_MATURITY
-            } else {
-                1
-            };
-            self.chain.mine_empty(&script, blocks, time)?;
-        }
+        chain.mine_until(&self.treasury.script(), needed, time)?;
         let payment = |funding: &Funding<'_>| Ok(Unsigned::payment(funding, None, outputs)?);
         let transaction = self.signed(&self.treasury, payment)?;
         self.mine(vec![transaction], time)?;
@@ -222,17 +251,21 @@ impl Registrar {
 
     fn preordering(&self, name: &Name) -> Result<(Operation, SigningKey), RegistrarError> {
         let key = Self::owner(name);
+        let burn = self.burn(self.name_price(name)?);
+        let owner = (key.address(), self.bns.params().addresses);
+        let quoted = self.consensus_hash();
+        let operation = Operation::name_preorder(name, &key.script(), owner, quoted, None, burn);
+        Ok((operation, key))
+    }
+
+    fn name_price(&self, name: &Name) -> Result<Amount, RegistrarError> {
         let params = self.bns.params();
         let epoch = params.epoch(self.next_height());
         let id = namespace_of(name)?;
         let function =
             in_memory(self.state.namespace(&id)).map_or(PRICES, |namespace| namespace.price);
         let price = price::name_price(&function, name.label(), params, epoch).least_fee();
-        let burn = self.burn(Amount::from_sat(price.unwrap_or(u64::MAX)));
-        let owner = (key.address(), params.addresses);
-        let quoted = self.consensus_hash();
-        let operation = Operation::name_preorder(name, &key.script(), owner, quoted, None, burn);
-        Ok((operation, key))
+        Ok(Amount::from_sat(price.unwrap_or(u64::MAX)))
     }
 
     fn burn(&self, amount: Amount) -> Fee {
@@ -240,27 +273,39 @@ impl Registrar {
         Fee { to, amount }
     }
 
-    fn fund(
-        &mut self,
-        namespaces: &[NamespaceId],
-        names: &[(&Name, ZonefileHash)],
-        time: u32,
-    ) -> Result<(), RegistrarError> {
-        let payers = namespaces.iter().map(|id| TxOut {
-            value: self.namespace_price(id) + MARGIN,
-            script_pubkey: revealer(id).script(),
-        });
-        let owners = names.iter().map(|(name, _)| TxOut {
-            value: ALLOWANCE,
-            script_pubkey: Self::owner(name).script(),
-        });
-        let outputs = payers.chain(owners).collect();
-        self.give(outputs, time)
+    /// The namespaces of these names that are not open.
+    fn closed_namespaces(&self, zonefiles: &[Wanted]) -> Result<Vec<NamespaceId>, RegistrarError> {
+        let mut closed = Vec::new();
+        for (name, _) in zonefiles {
+            let id = namespace_of(name)?;
+            let record = in_memory(self.state.namespace(&id));
+            let is_open = record.as_ref().is_some_and(life::is_ready);
+            if !is_open && !closed.contains(&id) {
+                closed.push(id);
+            }
+        }
+        Ok(closed)
     }
 
-    /// Preorder, reveal and ready, a block each. The payer is the revealer too.
+    /// Preorder, reveal and ready, a block each, from where an earlier run was stopped. The payer is the revealer too.
     fn open_namespaces(&mut self, ids: &[NamespaceId], time: u32) -> Result<(), RegistrarError> {
-        self.each(ids, time, |registrar, id| {
+        let revealed = |registrar: &Self, id: &NamespaceId| {
+            let record = in_memory(registrar.state.namespace(id));
+            let params = registrar.bns.params();
+            record.is_some_and(|row| life::is_revealed(params, &row, registrar.next_height()))
+        };
+        let hidden: Vec<NamespaceId> = ids
+            .iter()
+            .filter(|id| !revealed(self, id))
+            .cloned()
+            .collect();
+        let unknown: Vec<NamespaceId> = hidden
+            .iter()
+            .filter(|id| !self.is_namespace_preordered(id))
+            .cloned()
+            .collect();
+        self.fund_payers(&unknown, time)?;
+        self.send_all(&unknown, time, |registrar, id| {
             let key = revealer(id);
             let revealer = (key.address(), registrar.bns.params().addresses);
             let (script, quoted) = (key.script(), registrar.consensus_hash());
@@ -269,58 +314,162 @@ impl Registrar {
                 Operation::namespace_preorder(id, &script, revealer, quoted, None, burn);
             Ok((operation, key))
         })?;
-        self.each(ids, time, |_, id| {
+        self.send_all(&hidden, time, |_, id| {
             let key = revealer(id);
             let operation = Operation::namespace_reveal(id, key.address(), LIFETIME, PRICES, 1);
             Ok((operation, key))
         })?;
-        self.each(ids, time, |_, id| {
+        self.send_all(ids, time, |_, id| {
             let key = revealer(id);
             Ok((Operation::namespace_ready(id, key.address()), key))
         })
     }
 
-    fn register(
+    fn fund_payers(&mut self, ids: &[NamespaceId], time: u32) -> Result<(), RegistrarError> {
+        let purses = ids.iter().map(|id| TxOut {
+            value: self.namespace_price(id) + MARGIN,
+            script_pubkey: revealer(id).script(),
+        });
+        let purses: Vec<TxOut> = purses.collect();
+        match purses.is_empty() {
+            true => Ok(()),
+            false => self.give(purses, time),
+        }
+    }
+
+    /// Takes every step that the names of a batch still need.
+    fn publish_batch(
         &mut self,
-        names: &[(&Name, ZonefileHash)],
+        batch: &[Wanted],
         time: u32,
-    ) -> Result<(), RegistrarError> {
-        self.each(names, time, |registrar, (name, _)| {
+    ) -> Result<Vec<LeftOut>, RegistrarError> {
+        let mut left_out = Vec::new();
+        let (mut new, mut preordered, mut changed) = (Vec::new(), Vec::new(), Vec::new());
+        for wanted in batch {
+            match self.next(wanted) {
+                Next::Nothing => {}
+                Next::Preorder => new.push(wanted.clone()),
+                Next::Register => preordered.push(wanted.clone()),
+                Next::Update => changed.push(wanted.clone()),
+                Next::LeaveOut(reason) => left_out.push(LeftOut {
+                    name: wanted.0.clone(),
+                    reason: reason.to_owned(),
+                }),
+            }
+        }
+        self.fund_owners(&new, time)?;
+        preordered.extend(self.send(new, time, &mut left_out, |registrar, (name, _)| {
             registrar.preordering(name)
-        })?;
-        self.each(names, time, |_, (name, hash)| {
+        })?);
+        self.send(preordered, time, &mut left_out, |_, (name, hash)| {
             let key = Self::owner(name);
             let operation = Operation::name_register(name, key.address(), Some(*hash));
             Ok((operation, key))
-        })
-    }
-
-    fn update(&mut self, names: &[(&Name, ZonefileHash)], time: u32) -> Result<(), RegistrarError> {
-        self.each(names, time, |registrar, (name, hash)| {
+        })?;
+        self.send(changed, time, &mut left_out, |registrar, (name, hash)| {
             let key = Self::owner(name);
             let quoted = registrar.consensus_hash();
             let operation = Operation::name_update(name, key.address(), quoted, *hash);
             Ok((operation, key))
-        })
+        })?;
+        Ok(left_out)
     }
 
-    /// One operation for each item, all in one block.
-    fn each<T>(
+    fn next(&self, (name, hash): &Wanted) -> Next {
+        let owner = Self::owner(name).script();
+        match self.record(name) {
+            Some(record) if record.revoked => Next::LeaveOut("its owner revoked it"),
+            Some(record) if record.value_hash == Some(*hash) => Next::Nothing,
+            Some(record) if record.sender != owner.as_bytes() => {
+                Next::LeaveOut("it belongs to somebody else, who alone can announce a zone file")
+            }
+            Some(_) => Next::Update,
+            None if self.is_preordered(name) => Next::Register,
+            None => Next::Preorder,
+        }
+    }
+
+    fn is_preordered(&self, name: &Name) -> bool {
+        let key = Self::owner(name);
+        let address = key.address().encode(self.bns.params().addresses);
+        let hash = commitment::name_preorder_hash(name, key.script().as_bytes(), &address);
+        let rows = in_memory(self.state.preorders(&hash));
+        rows.iter().any(|row| row.kind == PreorderKind::Name)
+    }
+
+    fn is_namespace_preordered(&self, id: &NamespaceId) -> bool {
+        let key = revealer(id);
+        let address = key.address().encode(self.bns.params().addresses);
+        let hash = commitment::namespace_preorder_hash(id, key.script().as_bytes(), &address);
+        let rows = in_memory(self.state.preorders(&hash));
+        rows.iter().any(|row| row.kind == PreorderKind::Namespace)
+    }
+
+    fn fund_owners(&mut self, names: &[Wanted], time: u32) -> Result<(), RegistrarError> {
+        let mut purses = Vec::new();
+        for (name, _) in names {
+            purses.push(TxOut {
+                value: self.name_price(name)? + ALLOWANCE,
+                script_pubkey: Self::owner(name).script(),
+            });
+        }
+        match purses.is_empty() {
+            true => Ok(()),
+            false => self.give(purses, time),
+        }
+    }
+
+    /// One operation for each name, all in one block; gives the names whose operation was accepted.
+    fn send(
+        &mut self,
+        names: Vec<Wanted>,
+        time: u32,
+        left_out: &mut Vec<LeftOut>,
+        operation: impl Fn(&Self, &Wanted) -> Result<(Operation, SigningKey), RegistrarError>,
+    ) -> Result<Vec<Wanted>, RegistrarError> {
+        let transactions = self.transactions(&names, operation)?;
+        if transactions.is_empty() {
+            return Ok(names);
+        }
+        let txids: Vec<Txid> = transactions.iter().map(Transaction::compute_txid).collect();
+        let (_, mut refused) = self.mine_and_read(transactions, time)?;
+        let mut accepted = Vec::new();
+        for (wanted, txid) in names.into_iter().zip(txids) {
+            match refused.remove(&txid) {
+                None => accepted.push(wanted),
+                Some(reason) => left_out.push(LeftOut {
+                    name: wanted.0,
+                    reason,
+                }),
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// One operation for each item, all in one block; an error if one is refused.
+    fn send_all<T>(
         &mut self,
         items: &[T],
         time: u32,
         operation: impl Fn(&Self, &T) -> Result<(Operation, SigningKey), RegistrarError>,
     ) -> Result<(), RegistrarError> {
-        if items.is_empty() {
-            return Ok(());
+        let transactions = self.transactions(items, operation)?;
+        if !transactions.is_empty() {
+            self.mine(transactions, time)?;
         }
+        Ok(())
+    }
+
+    fn transactions<T>(
+        &self,
+        items: &[T],
+        operation: impl Fn(&Self, &T) -> Result<(Operation, SigningKey), RegistrarError>,
+    ) -> Result<Vec<Transaction>, RegistrarError> {
         let signed = items.iter().map(|item| {
             let (operation, key) = operation(self, item)?;
             self.transaction(&operation, &key)
         });
-        let transactions = signed.collect::<Result<_, _>>()?;
-        self.mine(transactions, time)?;
-        Ok(())
+        signed.collect()
     }
 
     fn record(&self, name: &Name) -> Option<NameRecord> {
@@ -339,29 +488,26 @@ impl Registrar {
         self.chain.tip().height + 1
     }
 
-    /// Runs the rules over what is new on the chain; the last refusal on the way, if there was one.
-    fn follow(&mut self) -> Result<Option<RegistrarError>, RegistrarError> {
-        let mut refusal = None;
+    /// Runs the rules over what is new on the chain; what they refused there, and why.
+    fn follow(&mut self) -> Result<HashMap<Txid, String>, RegistrarError> {
+        let mut refused = HashMap::new();
         let mut sink = self.state.sink(|_, outcome| {
-            refusal = first_refusal(outcome).or(refusal.take());
+            refused.extend(refusals(outcome));
             Ok::<(), RegistrarError>(())
         });
         let blocks = self.blocks.by_ref().map(|block| Ok(block?));
         derive(&self.bns, blocks, &mut sink)?;
-        Ok(refusal)
+        Ok(refused)
     }
 }
 
-/// The first operation of a block that a rule refused.
-fn first_refusal(outcome: &BlockOutcome<Reject, Changes>) -> Option<RegistrarError> {
-    let mut decisions = outcome.decisions.iter();
-    decisions.find_map(|located| match &located.item {
+/// The operations of a block that a rule refused.
+fn refusals(outcome: &BlockOutcome<Reject, Changes>) -> impl Iterator<Item = (Txid, String)> {
+    let decisions = outcome.decisions.iter();
+    decisions.filter_map(|located| match &located.item {
         Decision::Accepted(_) => None,
         Decision::Rejected(reject) | Decision::Unparseable(reject) => {
-            Some(RegistrarError::Refused {
-                height: outcome.height,
-                reason: reject.to_string(),
-            })
+            Some((located.txid, reject.to_string()))
         }
     })
 }

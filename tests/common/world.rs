@@ -243,6 +243,7 @@ pub fn config(directory: &Path, folders: &[PathBuf]) -> Config {
         ("BNSD_DATA_DIR", directory.display().to_string()),
         ("BNSD_LISTEN", "127.0.0.1:0".to_owned()),
         ("BNSD_ZONEFILES_FOLDERS", folders.join(",")),
+        ("BNSD_NAMESPACES", "id=only".to_owned()),
     ];
     let sources = Sources {
         profile: Profile::Demo,

@@ -4,10 +4,10 @@
 //! Bitcoin Core. Where this chain is stricter (kinds of outputs that can be spent, relative lock times), it
 //! refuses what Core would take, never the other way round.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bitcoin::absolute::LOCK_TIME_THRESHOLD;
-use bitcoin::{Amount, OutPoint, Script, Transaction, TxOut, Txid};
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf, Transaction, TxOut, Txid};
 
 use super::spend::{self, SpendError};
 use crate::chain::blockfile::undo::{BlockUndo, Coin};
@@ -94,6 +94,8 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Coins {
     unspent: HashMap<OutPoint, Coin>,
+    /// The same by their scripts: every owner of thousands looks for their own.
+    by_script: HashMap<ScriptBuf, BTreeSet<OutPoint>>,
 }
 
 impl Coins {
@@ -126,7 +128,9 @@ impl Coins {
         for (transaction, spent) in transactions.iter().zip(&undo.transactions).rev() {
             self.remove_outputs(transaction);
             let outpoints = transaction.input.iter().map(|input| input.previous_output);
-            self.unspent.extend(outpoints.zip(spent.iter().cloned()));
+            for (outpoint, coin) in outpoints.zip(spent) {
+                self.insert(outpoint, coin.clone());
+            }
         }
     }
 
@@ -141,7 +145,7 @@ impl Coins {
                     height,
                     coinbase,
                 };
-                self.unspent.insert(OutPoint { txid, vout }, coin);
+                self.insert(OutPoint { txid, vout }, coin);
             }
         }
     }
@@ -149,21 +153,41 @@ impl Coins {
     pub fn remove_outputs(&mut self, transaction: &Transaction) {
         let txid = transaction.compute_txid();
         for (vout, _) in (0..).zip(&transaction.output) {
-            self.unspent.remove(&OutPoint { txid, vout });
+            self.remove(&OutPoint { txid, vout });
         }
     }
 
     /// The outputs to `script` that a transaction at `height` may spend, oldest first.
     pub fn spendable(&self, script: &Script, height: u32) -> Vec<(OutPoint, TxOut)> {
-        let coins = self.unspent.iter().filter(|(_, coin)| {
-            *coin.output.script_pubkey == *script && matures_at(coin) <= height
-        });
-        let mut found: Vec<_> = coins.collect();
+        let outpoints = self.by_script.get(script).into_iter().flatten();
+        let coins = outpoints.filter_map(|outpoint| self.unspent.get_key_value(outpoint));
+        let mut found: Vec<_> = coins
+            .filter(|(_, coin)| matures_at(coin) <= height)
+            .collect();
         found.sort_unstable_by_key(|(outpoint, coin)| (coin.height, **outpoint));
         let found = found.into_iter();
         found
             .map(|(outpoint, coin)| (*outpoint, coin.output.clone()))
             .collect()
+    }
+
+    fn insert(&mut self, outpoint: OutPoint, coin: Coin) {
+        let script = coin.output.script_pubkey.clone();
+        self.by_script.entry(script).or_default().insert(outpoint);
+        self.unspent.insert(outpoint, coin);
+    }
+
+    fn remove(&mut self, outpoint: &OutPoint) {
+        let Some(coin) = self.unspent.remove(outpoint) else {
+            return;
+        };
+        let script = &coin.output.script_pubkey;
+        if let Some(outpoints) = self.by_script.get_mut(script) {
+            outpoints.remove(outpoint);
+            if outpoints.is_empty() {
+                self.by_script.remove(script);
+            }
+        }
     }
 
     fn apply(
@@ -183,7 +207,7 @@ impl Coins {
             }
         }
         for input in &transaction.input {
-            self.unspent.remove(&input.previous_output);
+            self.remove(&input.previous_output);
         }
         self.add_outputs(transaction, place.height);
         Ok((spent, fee))

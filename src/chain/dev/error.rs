@@ -61,6 +61,11 @@ pub enum MineError {
     /// The transactions do not fit into one block; nothing has changed.
     #[error("the transactions do not fit into one block: mine them in several")]
     TooLarge,
+    /// All coins that will ever be are given away.
+    #[error(
+        "this chain has no more coins to give: use another data directory, in which a new one begins"
+    )]
+    NoCoins,
     /// The block would be more than two hours ahead of the given time; nothing has changed.
     #[error("the chain's clock is ahead: the next block's time is at least {0}")]
     Time(u32),

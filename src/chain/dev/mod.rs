@@ -30,9 +30,9 @@ mod tests;
 mod tree;
 
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use bitcoin::{BlockHash, OutPoint, Script, Transaction, TxOut};
+use bitcoin::{Amount, BlockHash, OutPoint, Script, Transaction, TxOut};
 
 pub use coins::{COINBASE_MATURITY, Refused, TransactionError};
 pub use error::{MineError, OpenError};
@@ -40,6 +40,9 @@ pub use source::DevSource;
 
 use self::state::State;
 use super::BlockRef;
+
+/// Most blocks that one purse is filled with: by then the subsidy is far below a satoshi.
+const MINED_FOR_COINS_MAX: u32 = 10_000;
 
 /// A handle on the chain; clones share it.
 #[derive(Debug, Clone)]
@@ -51,6 +54,7 @@ pub struct DevChain {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    turn: Mutex<()>,
 }
 
 impl DevChain {
@@ -60,6 +64,7 @@ impl DevChain {
             shared: Arc::new(Shared {
                 state: Mutex::new(State::open(directory)?),
                 changed: Condvar::new(),
+                turn: Mutex::default(),
             }),
         })
     }
@@ -123,6 +128,37 @@ impl DevChain {
             }
             Ok(state.tip())
         })
+    }
+
+    /// Mines until `reward` has at least `needed` to spend.
+    pub fn mine_until(&self, reward: &Script, needed: Amount, time: u32) -> Result<(), MineError> {
+        // The first reward can be spent a hundred blocks later, then one more with every block.
+        let mut blocks = match self.spendable(reward).is_empty() {
+            true => COINBASE_MATURITY,
+            false => 1,
+        };
+        let mut mined = 0;
+        while self.worth(reward) < needed {
+            if mined >= MINED_FOR_COINS_MAX {
+                return Err(MineError::NoCoins);
+            }
+            self.mine_empty(reward, blocks, time)?;
+            mined += blocks;
+            blocks = mined.clamp(1, COINBASE_MATURITY);
+        }
+        Ok(())
+    }
+
+    fn worth(&self, script: &Script) -> Amount {
+        let coins = self.spendable(script).into_iter();
+        coins.map(|(_, output)| output.value).sum()
+    }
+
+    /// Keeps others who ask for their turn waiting until it is dropped: for those who look for coins of a common purse
+    /// and then spend them.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        let turn = self.shared.turn.lock();
+        turn.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Mines a block on any block. The best chain changes only if the new one has more work.

@@ -20,6 +20,7 @@ pub use super::argument::{name, namespace};
 use super::term::write_past;
 use super::{CliError, Context, Exit, Result, log};
 use crate::api::ask::{Ask as _, Asking};
+use crate::api::lookup::LookupRequest;
 use crate::api::names::NameRequest;
 use crate::api::owner::ChainRequest;
 use crate::bns::Name;
@@ -168,14 +169,18 @@ fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<
     })
 }
 
-/// The `dig` line that asks this daemon for all records of a name.
+/// The `dig` line that shows a record of a name, if it has one.
 fn dig(context: &Context, name: &str) -> Result<Option<String>> {
     let chain = context.answer(ChainRequest {})?;
-    Ok(chain.listeners.first().map(|at| {
-        let port = match at.port() {
-            53 => String::new(),
-            port => format!(" -p {port}"),
-        };
-        format!("dig @{}{port} {name} ANY", at.ip())
-    }))
+    let all = context.answer(LookupRequest {
+        name: name.to_owned(),
+        record_type: "ANY".to_owned(),
+        at: None,
+    })?;
+    let shown = all.example().filter(|_| all.height.is_some());
+    Ok(chain
+        .listeners
+        .first()
+        .zip(shown)
+        .map(|(at, record)| record.dig(*at)))
 }

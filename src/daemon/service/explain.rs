@@ -14,7 +14,7 @@ use crate::resolver::{
 impl Service {
     pub(super) async fn explain(&self, request: &ExplainRequest) -> Answered<ExplainReply> {
         let question = question(&request.name, &request.record_type)?;
-        let answer = self.ask(&question).await?;
+        let answer = self.lookup_now(&question).await?;
         let names = self.names.snapshot();
         let tip = names.snapshot().tip();
         let asked = match resolver::route(&question, &self.handler.policy()) {

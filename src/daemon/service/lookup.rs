@@ -1,19 +1,25 @@
 //! Lookups: what a DNS client gets, now or at an earlier block.
 //!
 //! A lookup goes the way of a DNS query, through the same handler and the same bytes. One of the past asks
-//! the same rules with an older state.
+//! the same rules with an older state. What DNS has no question for, all records of a zone and the types of a name, is
+//! one question to the rules for each RRset of the zone file.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use hickory_proto::op::{Edns, Message, OpCode, Query, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record};
+use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
 
 use super::{Answered, Service, trouble, usage};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest, RecordText};
 use crate::dns::{Client, Handled, Transport};
-use crate::resolver::Snapshots as _;
-use crate::resolver::{self, NameSource as _, Question, Resolution};
+use crate::names::Names;
+use crate::resolver::{
+    self, Answer, NameSource as _, NameStatus, Policy, Provenance, Question, Resolution, Route,
+    Snapshots as _, Target, ZoneStatus,
+};
+use crate::zonefile::{Found, RrSet, Zone};
 use crate::{wire, zonefile};
 
 impl Service {
@@ -21,12 +27,64 @@ impl Service {
         let question = question(&request.name, &request.record_type)?;
         match request.at {
             Some(height) => self.lookup_at(&question, height),
-            None => self.ask(&question).await,
+            None => self.lookup_now(&question).await,
+        }
+    }
+
+    /// What a DNS client gets, and what it cannot ask for.
+    pub(super) async fn lookup_now(&self, question: &Question) -> Answered<LookupReply> {
+        let names = self.names.snapshot();
+        if question.rtype == RecordType::ANY
+            && let Some(reply) = self.listing_of(question, &names)
+        {
+            return Ok(reply);
+        }
+        let reply = self.ask(question).await?;
+        Ok(self.with_types(reply, question, &names))
+    }
+
+    /// All records at and below a name of the chain; `None` if the chain does not answer for it, or has no zone of it.
+    pub(in crate::daemon) fn listing(&self, name: &str, names: &Names) -> Option<LookupReply> {
+        let all = question(name, "ANY").ok()?;
+        self.listing_of(&all, names)
+    }
+
+    fn listing_of(&self, question: &Question, names: &Names) -> Option<LookupReply> {
+        let policy = self.handler.policy();
+        let served = ServedName::of(question, &policy, names)?;
+        Some(LookupReply {
+            name: plain(&question.name),
+            record_type: type_text(question.rtype),
+            rcode: rcode(ResponseCode::NoError),
+            records: served
+                .records(&question.name)
+                .iter()
+                .map(record_text)
+                .collect(),
+            height: names.height(),
+            ede: None,
+            authoritative: true,
+            types: Vec::new(),
+        })
+    }
+
+    fn with_types(&self, reply: LookupReply, question: &Question, names: &Names) -> LookupReply {
+        if reply.rcode != "NOERROR" || reply.has_records() {
+            return reply;
+        }
+        let policy = self.handler.policy();
+        let types = ServedName::of(question, &policy, names)
+            .map(|served| served.types(&question.name))
+            .unwrap_or_default();
+        let types = types.into_iter().map(zonefile::mnemonic);
+        LookupReply {
+            types: types.map(|text| text.into_owned()).collect(),
+            ..reply
         }
     }
 
     /// Asks the handler as a DNS client would.
-    pub(super) async fn ask(&self, question: &Question) -> Answered<LookupReply> {
+    async fn ask(&self, question: &Question) -> Answered<LookupReply> {
         let height = self.names.snapshot().height();
         let query = query(question).to_vec().map_err(trouble)?;
         let mut bytes = Vec::new();
@@ -41,12 +99,13 @@ impl Service {
         let authoritative = message.metadata.authoritative;
         Ok(LookupReply {
             name: plain(&question.name),
-            record_type: zonefile::mnemonic(question.rtype).into_owned(),
+            record_type: type_text(question.rtype),
             rcode: rcode(message.metadata.response_code),
             records: message.answers.iter().map(record_text).collect(),
             height: height.filter(|_| authoritative),
             ede: extended_error(&bytes),
             authoritative,
+            types: Vec::new(),
         })
     }
 
@@ -62,6 +121,11 @@ impl Service {
                     .to_owned(),
             })
         })?;
+        if question.rtype == RecordType::ANY
+            && let Some(reply) = self.listing_of(question, &names)
+        {
+            return Ok(reply);
+        }
         let policy = self.handler.policy();
         let resolution = resolver::resolve(question, &policy, &names).map_err(trouble)?;
         let Resolution::Answer(answer) = resolution else {
@@ -69,9 +133,9 @@ impl Service {
                 "the name is not on the chain at that height: an upstream has no past to ask for",
             ));
         };
-        Ok(LookupReply {
+        let reply = LookupReply {
             name: plain(&question.name),
-            record_type: zonefile::mnemonic(question.rtype).into_owned(),
+            record_type: type_text(question.rtype),
             rcode: rcode(answer.rcode),
             records: answer.answers.iter().map(record_text).collect(),
             height: Some(height),
@@ -80,21 +144,119 @@ impl Service {
                 text: ede.text.into_owned(),
             }),
             authoritative: true,
-        })
+            types: Vec::new(),
+        };
+        Ok(self.with_types(reply, question, &names))
     }
 }
 
+/// A name that the chain answers for, with its zone.
+struct ServedName<'a> {
+    zone: Arc<Zone>,
+    /// Under which it is served: the zone's origin, or the same below `bns.alt`.
+    apex: DnsName,
+    policy: &'a Policy,
+    names: &'a Names,
+}
+
+impl<'a> ServedName<'a> {
+    fn of(question: &Question, policy: &'a Policy, names: &'a Names) -> Option<Self> {
+        let Route::Bns(bns) = resolver::route(question, policy) else {
+            return None;
+        };
+        let Target::Name(name, _) = &bns.target else {
+            return None;
+        };
+        let answer = answered(question, policy, names)?;
+        if answer.provenance != Provenance::Chain || answer.rcode != ResponseCode::NoError {
+            return None;
+        }
+        let NameStatus::Registered(registered) = names.name(name).ok()? else {
+            return None;
+        };
+        match names.zone(name, &registered.zonefile_hash?).ok()? {
+            ZoneStatus::Loaded(zone) => Some(Self {
+                zone,
+                apex: bns.apex,
+                policy,
+                names,
+            }),
+            _ => None,
+        }
+    }
+
+    /// All records at and below `name`, as they are served, in canonical order.
+    fn records(&self, name: &DnsName) -> Vec<Record> {
+        let mut records = Vec::new();
+        for node in self.zone.nodes() {
+            let owner = moved(node.name(), self.zone.origin(), &self.apex);
+            let Some(owner) = owner.filter(|owner| name.zone_of(owner)) else {
+                continue;
+            };
+            let sets = node.rrsets().iter().map(RrSet::rtype);
+            records.extend(sets.flat_map(|rtype| self.rrset(&owner, rtype)));
+        }
+        records
+    }
+
+    /// The types that `name` has, by number.
+    fn types(&self, name: &DnsName) -> Vec<RecordType> {
+        let inside = moved(name, &self.apex, self.zone.origin());
+        let node = match inside.as_ref().map(|inside| self.zone.find(inside)) {
+            Some(Found::Exact(node) | Found::Wildcard(node)) => node,
+            _ => return Vec::new(),
+        };
+        let sets = node.rrsets().iter().map(RrSet::rtype);
+        sets.filter(|rtype| !self.rrset(name, *rtype).is_empty())
+            .collect()
+    }
+
+    /// What a question for one RRset gets: its TTL is capped, and private addresses are left out.
+    fn rrset(&self, owner: &DnsName, rtype: RecordType) -> Vec<Record> {
+        let question = Question::new(owner, rtype, DNSClass::IN);
+        let answer = answered(&question, self.policy, self.names);
+        let mut records = answer.map(|answer| answer.answers).unwrap_or_default();
+        records.retain(|record| record.name == *owner && record.record_type() == rtype);
+        records
+    }
+}
+
+/// What the rules answer by themselves.
+fn answered(question: &Question, policy: &Policy, names: &Names) -> Option<Answer> {
+    match resolver::resolve(question, policy, names) {
+        Ok(Resolution::Answer(answer)) => Some(answer),
+        _ => None,
+    }
+}
+
+/// `name` with its ending `from` replaced by `to`.
+fn moved(name: &DnsName, from: &DnsName, to: &DnsName) -> Option<DnsName> {
+    let below = name.iter().len().checked_sub(from.iter().len())?;
+    DnsName::from_labels(name.iter().take(below).chain(to.iter())).ok()
+}
+
 pub(super) fn question(name: &str, record_type: &str) -> Answered<Question> {
-    let rtype =
-        zonefile::record_type(record_type.to_ascii_uppercase().as_bytes()).ok_or_else(|| {
-            usage(format!(
-                "{record_type} is no record type: use a name like A or TYPE65280"
-            ))
-        })?;
+    let rtype = match record_type.eq_ignore_ascii_case("ANY") {
+        true => Some(RecordType::ANY),
+        false => zonefile::record_type(record_type.as_bytes()),
+    };
+    let rtype = rtype.ok_or_else(|| {
+        usage(format!(
+            "{record_type} is no record type: use a name like A or TYPE65280"
+        ))
+    })?;
     let mut name =
         DnsName::from_ascii(name).map_err(|_| usage(format!("{name:?} is no domain name")))?;
     name.set_fqdn(true);
     Ok(Question::new(&name, rtype, DNSClass::IN))
+}
+
+/// ANY is a type of questions alone (RFC 1035 §3.2.3), so zone files do not know it.
+fn type_text(rtype: RecordType) -> String {
+    match rtype {
+        RecordType::ANY => "ANY".to_owned(),
+        known => zonefile::mnemonic(known).into_owned(),
+    }
 }
 
 fn query(question: &Question) -> Message {

@@ -14,7 +14,7 @@ use crate::api::owner::{
     CoinRow, CoinsReply, CoinsRequest, FaucetRequest, MineRequest, MinedReply, SubmitRequest,
 };
 use crate::bns::address::{Address, AddressVersions};
-use crate::chain::dev::{COINBASE_MATURITY, DevChain, MineError};
+use crate::chain::dev::{DevChain, MineError};
 use crate::clock::{Clock as _, SystemClock};
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::keys::SigningKey;
@@ -127,6 +127,7 @@ impl DevNode {
             script_pubkey: ScriptBuf::from_bytes(to.script()),
         };
         let pool = self.pool();
+        let _turn = self.chain.turn(); // the registrar of the demo has the same purse
         let treasury = treasury();
         let coins = self.treasury_coins(value)?;
         let script = treasury.script();
@@ -145,21 +146,14 @@ impl DevNode {
         Ok(self.stand(&pool))
     }
 
+    /// The purse of the treasury, with enough in it for a gift and its fee.
     fn treasury_coins(&self, value: Amount) -> Answered<Vec<Coin>> {
         let script = treasury().script();
         let enough = value + Amount::from_sat(10_000_000);
-        loop {
-            let coins = self.chain.spendable(&script);
-            if coins.iter().map(|(_, output)| output.value).sum::<Amount>() >= enough {
-                return Ok(coins.into_iter().map(Coin::from).collect());
-            }
-            // The first reward can be spent a hundred blocks later, then one more with every block.
-            self.mine_empty(if coins.is_empty() {
-                COINBASE_MATURITY
-            } else {
-                1
-            })?;
-        }
+        let filled = self.chain.mine_until(&script, enough, self.now());
+        filled.map_err(trouble)?;
+        let coins = self.chain.spendable(&script).into_iter();
+        Ok(coins.map(Coin::from).collect())
     }
 
     fn accept(&self, pool: &mut Pool, transaction: Transaction) -> Answered<()> {

@@ -40,9 +40,10 @@ impl Service {
             lag_seconds: match names.sync() {
                 SyncState::Synced => Some(0),
                 SyncState::Behind { lag, .. } => Some(lag.as_secs()),
-                SyncState::Damaged | SyncState::NeverSynced { .. } | SyncState::Forked { .. } => {
-                    None
-                }
+                SyncState::Damaged
+                | SyncState::NeverSynced { .. }
+                | SyncState::Filling { .. }
+                | SyncState::Forked { .. } => None,
             },
             sync: self.sync_status(&names),
             tip_age_seconds: self.tip_age(&names),
