@@ -6,6 +6,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use bnsd::dns::BindError;
 use bnsd::upstream::ForwardError;
@@ -13,8 +15,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::common::dns::see;
-use crate::common::home::{Home, ended, is_one_sentence};
-use crate::common::process::{Process, listener, serve, until};
+use crate::common::home::{Ended, Home, ended, is_one_sentence};
+use crate::common::process::{Process, listener, serve, status, until};
 use crate::common::unbound::{Unbound, free_port};
 
 /// A user that exists on every system and owns nothing.
@@ -280,6 +282,113 @@ fn a_silent_upstream_is_said() {
         matches!(code, 22 | 23) && text.contains("upstream"),
         "{code} {text}"
     );
+}
+
+/// A chain of one's own, which needs nothing: what is missing is said, and each thing takes one command.
+#[test]
+fn the_embedded_chain_can_be_used_at_once() {
+    let home = Home::new();
+    let mut daemon = serve_embedded(&home);
+    let socket = home.state().join("control.sock");
+    until("the first block", || status(&socket)?.height);
+    let before = daemon.ready(&socket);
+    let missing = |warning: &String| warning.contains("`bnsd namespace open id`");
+    assert!(before.warnings.iter().any(missing), "{before:?}");
+
+    let new = with_keys(&home, &["keys", "new", "me"]);
+    assert_eq!(new.code, 0, "{new:?}");
+    let opened = with_keys(&home, &["namespace", "open", "id"]);
+    assert_eq!(opened.code, 0, "{opened:?}");
+    assert!(opened.stdout.starts_with("id is open\n"), "{opened:?}");
+    for step in [
+        "the faucet gave 5",
+        "id is preordered in block",
+        "id is revealed in block",
+        "id is open in block",
+    ] {
+        assert!(opened.stderr.contains(step), "{step:?}: {opened:?}");
+    }
+    let again = with_keys(&home, &["namespace", "open", "id"]);
+    let is_open = again.stdout.starts_with("id is open already\n");
+    assert!(
+        (again.code, is_open, again.stderr.as_str()) == (0, true, ""),
+        "{again:?}"
+    );
+
+    let file = home.path().join("me.zone");
+    fs::write(&file, "$ORIGIN me.id\n$TTL 600\n@ A 192.0.2.77\n").expect("our own file");
+    let file = file.display().to_string();
+    let registered = with_keys(&home, &["name", "register", "me.id", "--zonefile", &file]);
+    assert_eq!(registered.code, 0, "{registered:?}");
+    assert!(see(listener(&before), "me.id", RecordType::A).has_address("192.0.2.77"));
+    let after = daemon.ready(&socket);
+    assert!(!after.warnings.iter().any(missing), "{after:?}");
+    assert!(daemon.terminate().success());
+}
+
+/// Whatever step it was killed at, the next run goes on with it.
+#[test]
+fn opening_a_namespace_is_gone_on_with() {
+    let home = Home::new();
+    let mut daemon = serve_embedded(&home);
+    daemon.ready(&home.state().join("control.sock"));
+    assert_eq!(with_keys(&home, &["keys", "new", "me"]).code, 0);
+    for (id, pause) in [
+        ("one", 300),
+        ("two", 700),
+        ("three", 1_100),
+        ("four", 1_500),
+    ] {
+        let open = ["namespace", "open", id];
+        let mut killed = Process::start(&home, command_with_keys(&home, &open));
+        std::thread::sleep(Duration::from_millis(pause));
+        killed.kill();
+        let ended = with_keys(&home, &open);
+        assert_eq!(ended.code, 0, "{id}: {ended:?}");
+        assert!(
+            ended.stdout.starts_with(&format!("{id} is open")),
+            "{ended:?}"
+        );
+    }
+}
+
+/// Where coins are worth something, the three operations are commands of their own.
+#[test]
+fn a_namespace_is_opened_in_one_command_on_the_embedded_chain_alone() {
+    let home = Home::new();
+    let mut daemon = serve(&home, &[("BNSD_DNS_UPSTREAMS", "127.0.0.1:9")]);
+    daemon.ready(&home.state().join("control.sock"));
+    let parts = [
+        "embedded chain",
+        "`bnsd namespace preorder id`",
+        "burns",
+        "`bnsd namespace reveal id`",
+        "`bnsd namespace ready id`",
+        "Nothing was sent",
+    ];
+    is_one_sentence(&with_keys(&home, &["namespace", "open", "id"]), 2, &parts);
+}
+
+fn serve_embedded(home: &Home) -> Process {
+    let environment = [
+        ("BNSD_CHAIN_SOURCE", "dev"),
+        ("BNSD_DNS_UPSTREAMS", "127.0.0.1:9"),
+    ];
+    serve(home, &environment)
+}
+
+fn command_with_keys(home: &Home, arguments: &[&str]) -> Command {
+    let passphrase = home.path().join("passphrase");
+    fs::write(&passphrase, "a passphrase of its own").expect("our own file");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).expect("our own file");
+    let mut command = home.bnsd(arguments);
+    command.env("BNSD_KEYS_DIR", home.path().join("keys"));
+    command.env("BNSD_PASSPHRASE_FILE", passphrase);
+    command
+}
+
+fn with_keys(home: &Home, arguments: &[&str]) -> Ended {
+    ended(&mut command_with_keys(home, arguments))
 }
 
 // ---- what a daemon gives away ---------------------------------------------------------------------------

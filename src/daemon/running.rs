@@ -89,6 +89,11 @@ impl Daemon {
             confirmations: config.chain.confirmations,
             node: embedded.map(|chain| DevNode::new(chain, config.chain.confirmations)),
         });
+        if let Some(node) = &service.node
+            && profile == Profile::Serve
+        {
+            node.begin(service.names.params.first_block);
+        }
         let stop_indexer = Arc::default();
         if let Some(source) = source {
             index::follow(&service.names, source, &stop_indexer, &mut crew)?;

@@ -1,6 +1,7 @@
 //! `bnsd namespace`: open a namespace: preorder, reveal, import names, ready.
 
 mod import;
+mod open;
 mod prices;
 mod reveal;
 mod wanted;
@@ -26,6 +27,8 @@ pub enum NamespaceCommand {
     Show(One),
     /// List all namespaces.
     List,
+    /// Open a namespace in one command, with coins of the faucet; on the embedded chain only.
+    Open(open::Open),
     /// Commit to a namespace without saying which.
     Preorder(Preorder),
     /// Say which namespace it is and by which rules it works.
@@ -68,6 +71,7 @@ impl NamespaceCommand {
             Self::Price(one) => one.price(context),
             Self::Show(one) => one.show(context),
             Self::List => list(context),
+            Self::Open(open) => open.run(context),
             Self::Preorder(preorder) => preorder.run(context),
             Self::Reveal(reveal) => reveal.run(context),
             Self::Import(import) => import.run(context),

@@ -56,6 +56,15 @@ impl DevNode {
         }
     }
 
+    /// Mines what it takes until the block `first` is indexed, so that a new chain can be used at once.
+    pub(in crate::daemon) fn begin(&self, first: u32) {
+        let wanted = first.saturating_add(self.depth - 1);
+        let missing = wanted.saturating_sub(self.height());
+        if missing > 0 && self.mine_empty(missing).is_err() {
+            tracing::warn!("the embedded chain has no block yet: `bnsd tx mine` makes one");
+        }
+    }
+
     /// Height of the best block, whether it is indexed or not.
     pub(super) fn height(&self) -> u32 {
         self.chain.tip().height

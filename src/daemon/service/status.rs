@@ -153,9 +153,10 @@ impl Service {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
         warnings.extend(self.node_lag(names));
+        warnings.extend(self.missing_on_embedded_chain(names));
         if self.handler.forwarder.upstreams().is_empty() {
             warnings.push(
-                "no upstream is known, so other names cannot be resolved: set `dns.upstreams`"
+                "no upstream is known, so other names cannot be resolved: set `dns.upstreams` or --upstream"
                     .to_owned(),
             );
         }
@@ -172,6 +173,26 @@ impl Service {
                 .map(|trouble| trouble.to_string()),
         );
         warnings
+    }
+}
+
+impl Service {
+    /// What an embedded chain lacks until somebody can own a name on it.
+    fn missing_on_embedded_chain(&self, names: &Names) -> Option<String> {
+        self.node.as_ref()?;
+        let snapshot = names.snapshot();
+        if let SyncState::Filling { .. } = names.sync() {
+            return Some(
+                "names are still being registered: until then they are SERVFAIL".to_owned(),
+            );
+        }
+        if snapshot.tip().is_none() {
+            return Some("the embedded chain has no block yet: `bnsd tx mine`".to_owned());
+        }
+        let counts = snapshot.counts().ok()?;
+        (counts.namespaces == 0).then(|| {
+            "the embedded chain has no namespace yet, so nobody can register a name: `bnsd keys new me`, then `bnsd namespace open id`".to_owned()
+        })
     }
 }
 
