@@ -322,10 +322,9 @@ fn an_own_name_takes_a_moment_and_is_not_taken_over() {
     let key = does(&demo, &["keys", "new", "me"]);
     let address = key["addresses"][0]["address"].as_str().expect("an address");
     does(&demo, &["tx", "faucet", address, "100000000"]);
-    let effect = does(
-        &demo,
-        &["name", "register", "me.id", "--zonefile", &text(&file)],
-    );
+    let file = text(&file);
+    let register = ["name", "register", "me.id", "--yes", "--zonefile", &file];
+    let effect = does(&demo, &register);
     assert!(see(demo.server, "me.id", RecordType::A).has_address("192.0.2.77"));
     let elapsed = begun.elapsed();
     println!("an own name answered after {elapsed:.2?}, the goal is {OWN_NAME_GOAL:?}");
@@ -346,7 +345,7 @@ fn an_own_name_takes_a_moment_and_is_not_taken_over() {
         said.contains("me.id is left out: it belongs to somebody else"),
         "{said}"
     );
-    let effect = does(&demo, &["name", "revoke", "me.id"]);
+    let effect = does(&demo, &["name", "revoke", "me.id", "--yes"]);
     assert!(effect["dig"].is_null(), "nothing is left to see: {effect}");
 }
 

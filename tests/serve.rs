@@ -318,7 +318,8 @@ fn the_embedded_chain_can_be_used_at_once() {
     let file = home.path().join("me.zone");
     fs::write(&file, "$ORIGIN me.id\n$TTL 600\n@ A 192.0.2.77\n").expect("our own file");
     let file = file.display().to_string();
-    let registered = with_keys(&home, &["name", "register", "me.id", "--zonefile", &file]);
+    let register = ["name", "register", "me.id", "--yes", "--zonefile", &file];
+    let registered = with_keys(&home, &register);
     assert_eq!(registered.code, 0, "{registered:?}");
     assert!(see(listener(&before), "me.id", RecordType::A).has_address("192.0.2.77"));
     let after = daemon.ready(&socket);

@@ -61,7 +61,8 @@ impl Open {
         if details.state == NamespaceState::Ready {
             return show(context, &details, "is open already");
         }
-        let wallet = open(context, &self.keys)?;
+        let mut wallet = open(context, &self.keys)?;
+        wallet.consent = Box::new(|_| Ok(()));
         let sender = match details.state {
             NamespaceState::Revealed => wallet.revealer(&id, self.key.as_ref())?,
             _ => wallet.keyring.sender(self.key.as_ref())?,
