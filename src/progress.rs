@@ -41,6 +41,7 @@ impl Default for Progress {
             ever_synced: AtomicBool::default(),
             synced_at: AtomicU64::default(),
             forked: AtomicBool::default(),
+            filling: AtomicBool::default(),
             trouble: ArcSwapOption::default(),
             pace: std::array::from_fn(|_| AtomicU64::default()),
         }

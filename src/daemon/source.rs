@@ -46,11 +46,14 @@ impl Opened {
 /// Builds the configured source; a node is not asked yet.
 pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let chain = &config.chain;
+    let mut embedded = None;
     let source: Option<Box<dyn ChainSource>> = match chain.source {
         SourceKind::None => None,
         SourceKind::Dev => {
             let dev = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
-            return Ok(Opened::of_dev(&dev, chain));
+            let opened = Opened::of_dev(&dev, chain);
+            embedded = opened.embedded;
+            opened.source
         }
         SourceKind::Bitcoind => Some(Box::new(BitcoindSource::new(NodeOptions {
             address: chain.node.rpc_address.clone(),
@@ -77,7 +80,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     };
     Ok(Opened {
         source: source.map(anchored),
-        embedded: None,
+        embedded,
     })
 }
 

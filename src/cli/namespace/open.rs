@@ -34,7 +34,7 @@ pub struct Open {
     /// Its id.
     id: String,
     /// Address that pays, reveals and opens it: NAME, NAME/INDEX or NAME/p2sh/INDEX; by default the only key
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", help_heading = "Keys", env = "BNSD_KEY")]
     key: Option<Reference>,
     #[command(flatten)]
     keys: KeyOptions,

@@ -14,9 +14,9 @@ use crate::hash::{PreorderHash, ZonefileHash};
 use crate::wallet::keys::SigningKey;
 use crate::wallet::operation::Operation;
 
-/// What an owner is given on top of the price: some sixty operations at [`RATE`]. The chain creates 15,000 BTC, so that
-/// is enough for millions of owners.
-const ALLOWANCE: Amount = Amount::from_sat(200_000);
+/// What an owner is given on top of the price: a renewal and a thousand operations. The chain creates 15,000 BTC, which
+/// is enough for 300,000 owners.
+const ALLOWANCE: Amount = Amount::from_sat(5_000_000);
 /// Names whose preorders share a block. A block holds about a thousand operations (its limit of signature operations),
 /// and a preorder must be followed by its registration within 144 blocks.
 const BATCH: usize = 500;
