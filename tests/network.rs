@@ -567,7 +567,8 @@ fn a_chain_without_the_anchor_is_another_chain() {
     };
     let world = World::start(&chain(&files[0]));
     world.person("alice").gets(1_000_000);
-    assert_eq!(status(&world)["warnings"], json!([]));
+    let warnings = status(&world)["warnings"].to_string();
+    assert!(!warnings.contains("another chain"), "{warnings}");
 
     let world = World::start(&chain(&files[1]));
     world.run(&["tx", "mine", "1"]);
