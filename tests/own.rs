@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::person::{Person, World};
 
+mod bill;
 mod consent;
 mod dates;
 mod keys;
@@ -191,7 +192,7 @@ fn what_would_be_refused_costs_nothing() {
         &["name", "register", "me.id"],
         "its namespace was never revealed",
     );
-    registry.cannot(&["namespace", "preorder", "id"], "has no spendable output");
+    registry.cannot(&["namespace", "preorder", "id"], "coins are missing");
     registry.gets(20_000_000_000);
     registry.cannot(&["namespace", "reveal", "id"], "no preorder matches");
     registry.does(&["namespace", "preorder", "id"]);

@@ -171,6 +171,10 @@ impl<A: Ask> Node for Asking<A> {
         Ok(None)
     }
 
+    fn has_faucet(&self) -> bool {
+        true
+    }
+
     fn pace(&self) -> Duration {
         Duration::from_millis(20)
     }

@@ -143,6 +143,11 @@ impl Page {
         }
     }
 
+    /// The lines of another page behind these.
+    pub fn append(&mut self, other: Self) {
+        self.lines.extend(other.lines);
+    }
+
     /// Writes it to the standard error, beside the result of a command.
     pub fn say(&self) {
         eprint!(

@@ -7,12 +7,14 @@ use bitcoin::{Amount, Psbt, Transaction};
 use clap::{Args, Subcommand};
 
 use super::count::count;
-use super::own::{KeyOptions, Shown, open, print_psbt, write_psbt};
+use super::output::Page;
+use super::own::{KeyOptions, Shown, Tense, agree, open, print_psbt, write_bill, write_psbt};
 use super::{CliError, Context, Exit, Result};
 use crate::api::message::Question;
 use crate::api::owner::{FaucetRequest, MineRequest, MinedReply};
 use crate::wallet::harden;
 use crate::wallet::psbt;
+use crate::wallet::task::bill::Bill;
 use crate::wallet::task::elsewhere::Check;
 
 /// Most blocks that one request mines.
@@ -66,6 +68,9 @@ pub struct Send {
     /// Send it although the rules would refuse it, or cannot be asked
     #[arg(long)]
     unchecked: bool,
+    /// Agree to what it costs; asked at a terminal otherwise
+    #[arg(long, short)]
+    yes: bool,
     #[command(flatten)]
     keys: KeyOptions,
 }
@@ -171,7 +176,18 @@ impl Send {
         } else {
             Check::Rules
         };
-        let begun = wallet.send(&transaction, spent.as_deref(), check)?;
+        let agree = |bill: Option<&Bill>| {
+            let mut page = Page::default();
+            match bill {
+                Some(bill) => write_bill(&mut page, bill, Tense::Ahead),
+                None => {
+                    page.note("What it spends is not known here, so nobody can say what it costs.")
+                }
+            }
+            page.say();
+            agree(context, self.yes.into())
+        };
+        let begun = wallet.send(&transaction, spent.as_deref(), check, agree)?;
         let shown = Shown::new(&transaction, true, 0);
         context.output.show(&shown, |page| {
             page.heading("sent");

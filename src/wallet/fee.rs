@@ -11,7 +11,7 @@ pub const CAP: FeeRate = FeeRate::from_sat_per_vb_u32(200);
 /// How many blocks a transaction may take: consensus hashes can be quoted for 24.
 pub(crate) const TARGET: u16 = 6;
 /// A fee may be one part in so many of what is spent.
-const PART: u64 = 10;
+pub(crate) const PART: u64 = 10;
 
 /// How the fee rate is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -234,6 +234,12 @@ impl Task {
         false
     }
 
+    /// All transactions that were ever made for it.
+    pub(crate) fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        let attempts = self.steps.iter().flat_map(|step| &step.attempts);
+        attempts.flat_map(|attempt| &attempt.transactions)
+    }
+
     /// Outputs that its unfinished transactions spend.
     pub fn spent(&self) -> Vec<OutPoint> {
         let attempts = self.open_step().into_iter().flat_map(|step| &step.attempts);

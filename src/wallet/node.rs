@@ -43,6 +43,11 @@ pub trait Node {
         Ok(transaction.and_then(|found| found.output.get(outpoint.vout as usize).cloned()))
     }
 
+    /// Whether it gives coins away.
+    fn has_faucet(&self) -> bool {
+        false
+    }
+
     /// How long to wait before asking again whether something was mined.
     fn pace(&self) -> Duration;
 }

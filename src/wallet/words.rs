@@ -18,6 +18,13 @@ pub fn btc(amount: Amount) -> String {
     format!("{whole}.{part:08} BTC ({} satoshi)", grouped(satoshi))
 }
 
+/// The same of an amount of satoshi that may be less than nothing.
+pub fn gain(satoshi: i128) -> String {
+    let amount = u64::try_from(satoshi.unsigned_abs()).unwrap_or(u64::MAX);
+    let sign = if satoshi < 0 { "-" } else { "" };
+    format!("{sign}{}", btc(Amount::from_sat(amount)))
+}
+
 /// `56,000`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -38,6 +45,11 @@ pub fn block_to_come(height: u32, date: Option<&str>) -> String {
         || height.to_string(),
         |day| format!("{height} (about {day})"),
     )
+}
+
+/// `105 (about 2027-03-01 12:00 UTC)`: a block that is to come so soon that its hour matters (RFC 3339).
+pub fn block_soon(height: u32, date: &str) -> String {
+    block_there(height, Some(date)).replacen('(', "(about ", 1)
 }
 
 /// `105 (2027-03-01 12:00 UTC)`: a block that is there, with its own time (RFC 3339).
@@ -83,6 +95,10 @@ mod tests {
         let date = Some("2027-03-01T12:07:09Z");
         assert_eq!(block_to_come(105, date), "105 (about 2027-03-01)");
         assert_eq!(block_there(105, date), "105 (2027-03-01 12:07 UTC)");
+        assert_eq!(
+            block_soon(105, "2027-03-01T12:07:09Z"),
+            "105 (about 2027-03-01 12:07 UTC)"
+        );
         assert_eq!(
             (block_to_come(1, None), block_there(2, None)),
             ("1".into(), "2".into())

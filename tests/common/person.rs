@@ -280,7 +280,7 @@ impl Ran {
 
 /// Whether a command is one of those that have to be agreed to.
 fn pays(arguments: &[&str]) -> bool {
-    const PAYING: [(&str, &[&str]); 3] = [
+    const PAYING: [(&str, &[&str]); 4] = [
         (
             "name",
             &[
@@ -290,6 +290,7 @@ fn pays(arguments: &[&str]) -> bool {
         ),
         ("namespace", &["preorder", "reveal", "import", "ready"]),
         ("zonefile", &["publish"]),
+        ("tx", &["send"]),
     ];
     let mut pairs = arguments.windows(2);
     pairs.any(|pair| {

@@ -87,7 +87,10 @@ fn a_name_is_sold_in_one_transaction() {
         "--psbt",
         &market.bid,
     ];
-    bob.cannot(&cheaper, "would get 5000000 satoshi and not 4000000");
+    bob.cannot(
+        &cheaper,
+        "would get 0.05000000 BTC (5,000,000 satoshi) and not 0.04000000 BTC",
+    );
     carol.cannot(
         &market.buy(&market.offer, &["--psbt", &market.bid]),
         "the name would go to",
@@ -116,7 +119,10 @@ fn a_name_is_sold_in_one_transaction() {
         "--psbt",
         &market.signed,
     ];
-    alice.cannot(&dearer, "would get 5000000 satoshi and not 6000000");
+    alice.cannot(
+        &dearer,
+        "would get 0.05000000 BTC (5,000,000 satoshi) and not 0.06000000 BTC",
+    );
     let accept = market.sell(&buyer, &["--accept", &market.bid, "--psbt", &market.signed]);
     let shown = alice.tries(&[&accept[..], &["--dry-run"]].concat());
     assert!(shown.stdout.contains("not fully signed"), "{shown:?}");

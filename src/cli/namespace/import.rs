@@ -7,9 +7,11 @@ use clap::Args;
 
 use super::wanted;
 use crate::cli::count::count;
-use crate::cli::own::{SendOptions, namespace, open_to_pay};
+use crate::cli::output::Page;
+use crate::cli::own::{Next, SendOptions, Tense, namespace, open_to_pay, write_bill};
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Wallet;
+use crate::wallet::task::bill::Bill;
 use crate::wallet::task::import::ImportedName;
 use crate::wallet::task::wallet::Event;
 
@@ -44,21 +46,28 @@ impl Import {
         let names = wanted::read(&wallet, &id, &self.from, owner)?;
         if self.options.dry_run {
             wallet.synced_chain()?;
-            return preview(context, &wallet, &names);
+            let left = wallet.still_to_import(&names)?;
+            let bill = wallet.import_bill(&id, &left, &means)?;
+            return preview(context, &wallet, &left, &bill);
         }
         wallet.tell = Box::new(progress());
-        wallet.import(&id, &names, &means)?;
+        let paid = wallet.import(&id, &names, &means)?;
         let total = names.len();
-        let reply = serde_json::json!({"imported": total});
+        let reply = serde_json::json!({"imported": total, "paid": paid});
         context.output.show(&reply, |page| {
             page.heading(format!("{id} has {}", count(total as u64, "name")));
+            write_bill(page, &paid, Tense::Paid);
         })
     }
 }
 
 /// What a dry run shows: the names that are still to be imported, each with its owner and zone file hash.
-fn preview(context: &Context, wallet: &Wallet<'_>, names: &[ImportedName]) -> Result<Exit> {
-    let left = wallet.still_to_import(names)?;
+fn preview(
+    context: &Context,
+    wallet: &Wallet<'_>,
+    left: &[&ImportedName],
+    bill: &Bill,
+) -> Result<Exit> {
     let rows = left.iter().map(|wanted| {
         serde_json::json!({
             "name": wanted.name.to_string(),
@@ -66,16 +75,21 @@ fn preview(context: &Context, wallet: &Wallet<'_>, names: &[ImportedName]) -> Re
             "zonefile_hash": wanted.hash.to_string(),
         })
     });
-    let reply = serde_json::json!({ "to_import": rows.collect::<Vec<_>>() });
+    let reply = serde_json::json!({ "to_import": rows.collect::<Vec<_>>(), "cost": bill });
+    let mut follows = Page::default();
+    Next::Imports(left.len() as u64).write(context, &mut follows)?;
     context.output.show(&reply, |page| {
         page.heading(format!(
             "{} would be imported",
             count(left.len() as u64, "name")
         ));
-        for wanted in &left {
+        for wanted in left {
             let owner = wallet.text(wanted.owner);
             page.row([wanted.name.to_string(), owner, wanted.hash.to_string()]);
         }
+        write_bill(page, bill, Tense::Ahead);
+        page.append(follows);
+        page.note("Nothing was sent.");
     })
 }
 

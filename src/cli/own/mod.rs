@@ -3,6 +3,7 @@
 //! Everything that decides is in [`crate::wallet::task`]. The state comes from the running daemon over its control socket,
 //! always: there is one index and one truth. Keys are opened in the process of the command.
 
+mod bill;
 mod consent;
 mod node;
 mod options;
@@ -13,6 +14,8 @@ use std::path::Path;
 use bitcoin::NetworkKind;
 use serde::Serialize;
 
+pub use bill::{Next, Tense, write as write_bill};
+pub use consent::agree;
 pub use options::{KeyOptions, SendOptions};
 pub use show::{Shown, print_psbt, write_psbt};
 
@@ -136,16 +139,16 @@ pub fn report(
 ) -> Result<Exit> {
     match outcome {
         Outcome::Accepted(accepted) => report_accepted(context, subject, accepted),
-        Outcome::Drafted(draft, judgement, concerns) => {
-            consent::say(&concerns);
-            show::print_draft(context, wallet, &draft, &judgement, None)
+        Outcome::Drafted(proposal) => {
+            consent::say(&proposal.concerns);
+            show::print_proposal(context, wallet, subject, &proposal)
         }
         Outcome::HandedOut(draft, judgement, psbt) => {
             let path = psbt_to.ok_or_else(|| {
                 CliError::Usage("say where to write the PSBT: --psbt FILE".to_owned())
             })?;
             write_psbt(path, &psbt)?;
-            show::print_draft(context, wallet, &draft, &judgement, Some(path))
+            show::print_handed_out(context, wallet, &draft, &judgement, path)
         }
         Outcome::Shown(psbt) => print_psbt(context, wallet, &psbt),
         Outcome::Sent => Ok(Exit::Success),
@@ -165,6 +168,7 @@ fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<
         write_past(page, "height", Some(accepted.height), time);
         page.entry("transaction", &accepted.txid);
         page.entry_if("consensus hash", accepted.consensus_hash);
+        bill::write(page, &accepted.paid, Tense::Paid);
         page.entry_if("try", effect.dig.as_ref());
     })
 }

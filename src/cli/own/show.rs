@@ -5,14 +5,16 @@ use std::path::Path;
 use bitcoin::{Psbt, Transaction, TxOut};
 use serde::Serialize;
 
+use super::bill::{self, Next, Tense};
 use crate::bns::address::Address;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::hash::encode_hex;
 use crate::virtualchain::scan;
-use crate::wallet::task::Wallet;
+use crate::wallet::task::bill::Bill;
 use crate::wallet::task::draft::Draft;
 use crate::wallet::task::state::Judgement;
+use crate::wallet::task::{Proposal, Wallet};
 use crate::wallet::{coins, psbt, words};
 
 /// What `--dry-run` and `--psbt` print as JSON. Amounts are satoshi.
@@ -24,6 +26,8 @@ struct DraftReply<'j> {
     inputs: Vec<DraftInput>,
     outputs: Vec<DraftOutput>,
     fee: u64,
+    /// What everything costs, the operations that follow included; `null` for what was handed out.
+    cost: Option<&'j Bill>,
 }
 
 #[derive(Debug, Serialize)]
@@ -40,26 +44,52 @@ struct DraftOutput {
     script: String,
 }
 
-/// Prints a draft that the rules would accept, and where its PSBT was written.
-pub fn print_draft(
+/// Prints what would be done, what it costs, and what would follow.
+pub fn print_proposal(
+    context: &Context,
+    wallet: &Wallet<'_>,
+    subject: &str,
+    proposal: &Proposal,
+) -> Result<Exit> {
+    let (draft, judgement, bill) = (&proposal.draft, &proposal.judgement, &proposal.bill);
+    let mut follows = Page::default();
+    let operations = bill.charges.iter().map(|charge| charge.operation.as_str());
+    let next = Next::Operations(operations.collect(), subject.to_owned());
+    next.write(context, &mut follows)?;
+    let reply = DraftReply {
+        cost: Some(bill),
+        ..reply(wallet, draft, judgement)
+    };
+    context.output.show(&reply, |page| {
+        write_draft(page, wallet, draft, judgement);
+        bill::write(page, bill, Tense::Ahead);
+        page.append(follows);
+        page.note("Nothing was sent.");
+    })
+}
+
+/// Prints a draft that others sign, and where its PSBT was written.
+pub fn print_handed_out(
     context: &Context,
     wallet: &Wallet<'_>,
     draft: &Draft,
     judgement: &Judgement,
-    written_to: Option<&Path>,
+    written_to: &Path,
 ) -> Result<Exit> {
-    let unsigned = &draft.unsigned;
     context.output.show(&reply(wallet, draft, judgement), |page| {
-        let operation = judgement.verdicts.first();
-        let date = operation.and_then(|verdict| verdict.height_estimated.as_deref());
-        let block = words::block_to_come(judgement.height, date);
-        let operation = operation.map_or("payment", |verdict| verdict.operation.as_str());
-        page.heading(format!("{operation}, accepted if it is in block {block}"));
-        write_transaction(page, wallet, &unsigned.transaction, &unsigned.prevouts);
-        if let Some(path) = written_to {
-            page.note(format!("written to {}: sign it with `bnsd tx sign` or another signer, send it with `bnsd tx send`, then run this command again", path.display()));
-        }
+        write_draft(page, wallet, draft, judgement);
+        page.note(format!("written to {}: sign it with `bnsd tx sign` or another signer, send it with `bnsd tx send`, then run this command again", written_to.display()));
     })
+}
+
+fn write_draft(page: &mut Page, wallet: &Wallet<'_>, draft: &Draft, judgement: &Judgement) {
+    let operation = judgement.verdicts.first();
+    let date = operation.and_then(|verdict| verdict.height_estimated.as_deref());
+    let block = words::block_to_come(judgement.height, date);
+    let operation = operation.map_or("payment", |verdict| verdict.operation.as_str());
+    page.heading(format!("{operation}, accepted if it is in block {block}"));
+    let unsigned = &draft.unsigned;
+    write_transaction(page, wallet, &unsigned.transaction, &unsigned.prevouts);
 }
 
 fn reply<'j>(wallet: &Wallet<'_>, draft: &Draft, judgement: &'j Judgement) -> DraftReply<'j> {
@@ -85,6 +115,7 @@ fn reply<'j>(wallet: &Wallet<'_>, draft: &Draft, judgement: &'j Judgement) -> Dr
         inputs: inputs.map(input).collect(),
         outputs: unsigned.transaction.output.iter().map(output).collect(),
         fee: unsigned.fee.to_sat(),
+        cost: None,
     }
 }
 

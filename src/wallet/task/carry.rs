@@ -6,12 +6,15 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use bitcoin::TxOut;
+
+use super::bill::{Bill, Charge};
 use super::concern::Concern;
 use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::plan::Plan;
-use super::wait::{Accepted, Next, Outcome, newest};
+use super::wait::{Accepted, Next, Outcome, Proposal, newest};
 use super::wallet::{Event, Means, Signer, Until, Wallet, require_open_end};
 use super::wish::{REGISTRATION, Wish};
 use crate::wallet::journal::{Attempt, Step, Task};
@@ -48,12 +51,16 @@ impl Wallet<'_> {
                 means,
                 sender: sender.clone(),
                 operation,
+                command: operations,
                 agreed: &agreed,
             };
             if plan.is_behind_us(&task)? {
                 continue;
             }
             outcome = plan.take(&mut task)?;
+            if let Outcome::Accepted(accepted) = &mut outcome {
+                accepted.paid = self.receipt(&task, accepted)?;
+            }
             if !matches!(outcome, Outcome::Accepted(_)) {
                 return Ok(outcome);
             }
@@ -67,6 +74,27 @@ impl Wallet<'_> {
             self.journal.remove(&subject)?;
         }
         Ok(outcome)
+    }
+
+    /// What the steps of a task have cost, the last of which was accepted.
+    pub(super) fn receipt(&self, task: &Task, accepted: &Accepted) -> Result<Bill> {
+        let mut bill = Bill::default();
+        for (index, step) in task.steps.iter().enumerate() {
+            let mined = step.attempts.last();
+            let Some((attempt, transaction)) =
+                mined.and_then(|it| Some((it, it.transactions.first()?)))
+            else {
+                continue;
+            };
+            let txid = match index + 1 == task.steps.len() {
+                true => Some(accepted.txid),
+                false => attempt.form.is_signed().then(|| transaction.compute_txid()),
+            };
+            let (_, prevouts): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
+            let charge = self.charge(&step.operation, transaction, &prevouts)?;
+            bill.charges.push(Charge { txid, ..charge });
+        }
+        Ok(bill)
     }
 
     /// Begins a task, or goes on with the one that was begun with the same terms. One that had reached its goal when the
@@ -197,19 +225,51 @@ impl Plan<'_> {
         let draft = Box::new(self.draft_again(task, index)?);
         let judgement = wallet.judge(vec![vec![draft.proposed()]], &task.subject)?;
         if is_shown {
-            return Ok(Outcome::Drafted(draft, judgement, Vec::new()));
+            let unsigned = &draft.unsigned;
+            let charge =
+                wallet.charge(self.operation, &unsigned.transaction, &unsigned.prevouts)?;
+            return Ok(Outcome::Drafted(Box::new(Proposal {
+                bill: Bill {
+                    charges: vec![charge],
+                    later: Vec::new(),
+                },
+                draft: *draft,
+                judgement,
+                concerns: Vec::new(),
+            })));
         }
         let psbt = Box::new(wallet.psbt(&draft.unsigned, &draft.locks));
         Ok(Outcome::HandedOut(draft, judgement, psbt))
     }
 
-    fn ask(&self, draft: &Draft, concerns: &[Concern]) -> Result<()> {
+    /// What this operation costs, and those that follow it.
+    fn bill(&self, following: &[&'static str], drafts: &[Draft]) -> Result<Bill> {
+        let mut bill = Bill::default();
+        let operations = std::iter::once(&self.operation).chain(following);
+        for (operation, draft) in operations.zip(drafts) {
+            let unsigned = &draft.unsigned;
+            let wallet = self.wallet;
+            let charge = wallet.charge(operation, &unsigned.transaction, &unsigned.prevouts)?;
+            match self.command.contains(operation) {
+                true => bill.charges.push(charge),
+                false => bill.later.push(charge),
+            }
+        }
+        Ok(bill)
+    }
+
+    fn ask(&self, draft: &Draft, bill: &Bill, concerns: &[Concern]) -> Result<()> {
         let deal = Deal::Wish {
             wish: self.wish,
             operation: self.operation,
             unsigned: &draft.unsigned,
         };
-        self.wallet.ask(self.agreed, &Consent { deal, concerns })
+        let consent = Consent {
+            deal,
+            bill,
+            concerns,
+        };
+        self.wallet.ask(self.agreed, &consent)
     }
 
     fn replace(&self, task: &mut Task, index: usize) -> Result<()> {
@@ -230,8 +290,19 @@ impl Plan<'_> {
         let (wallet, means, subject) = (self.wallet, self.means, task.subject.as_str());
         let chain = wallet.synced_chain()?;
         require_open_end(&chain)?;
-        let operation = self.make(&chain)?;
-        let draft = wallet.draft(&operation, &self.sender, means, subject, replaced)?;
+        // What replaces a transaction does not cost more than its fee.
+        let following = match replaced {
+            Some(_) => Vec::new(),
+            None => self.following(&chain)?,
+        };
+        let (names, next): (Vec<_>, Vec<_>) = following.into_iter().unzip();
+        let operations = [vec![self.make(&chain)?], next].concat();
+        let drafts = wallet.drafts(&operations, &self.sender, means, subject, replaced)?;
+        let bill = self.bill(&names, &drafts)?;
+        let draft = drafts.into_iter().next();
+        let draft = draft.ok_or(TaskError::Contradiction(
+            "an operation without a transaction",
+        ))?;
         let judgement = wallet.judge(self.blocks(&draft, &chain)?, subject)?;
         // What replaces a transaction was agreed to with that.
         let concerns = match replaced {
@@ -239,11 +310,16 @@ impl Plan<'_> {
             None => wallet.concerns(self.wish)?,
         };
         if means.until == Until::Drafted {
-            let outcome = Outcome::Drafted(Box::new(draft), judgement, concerns);
-            return Ok(ControlFlow::Break(outcome));
+            let proposal = Proposal {
+                draft,
+                judgement,
+                bill,
+                concerns,
+            };
+            return Ok(ControlFlow::Break(Outcome::Drafted(Box::new(proposal))));
         }
         if replaced.is_none() {
-            self.ask(&draft, &concerns)?;
+            self.ask(&draft, &bill, &concerns)?;
         }
         let height = chain.height.unwrap_or(0);
         let lifetime = chain.consensus_hash_lifetime;

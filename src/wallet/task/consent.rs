@@ -5,6 +5,7 @@
 
 use bitcoin::Psbt;
 
+use super::bill::Bill;
 use super::concern::Concern;
 use super::wish::Wish;
 use crate::bns::Name;
@@ -15,6 +16,8 @@ use crate::wallet::operation::Unsigned;
 pub struct Consent<'c> {
     /// What is to be done.
     pub deal: Deal<'c>,
+    /// What it costs.
+    pub bill: &'c Bill,
     /// What is probably not meant.
     pub concerns: &'c [Concern],
 }

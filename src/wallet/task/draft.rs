@@ -1,15 +1,18 @@
 //! An operation with its coins: built, judged by the rules, signed here or made a PSBT for others.
 
-use bitcoin::{Amount, FeeRate, OutPoint, Psbt, Transaction, TxOut};
+use bitcoin::{Amount, FeeRate, OutPoint, Psbt, Transaction, TxOut, Txid};
 
+use super::bill::Charge;
 use super::error::{Result, TaskError, native_segwit};
+use super::outlay::{Ask, Outlay};
 use super::state::{Judgement, Proposed};
 use super::wallet::{Means, Wallet};
-use crate::wallet::coins::{self, Coin, Funding, FundingError, is_spendable};
+use crate::bns::address::Address;
+use crate::wallet::coins::{self, Coin, is_spendable};
 use crate::wallet::fee::{self, TARGET};
-use crate::wallet::journal::Attempt;
+use crate::wallet::journal::{Attempt, Task};
 use crate::wallet::lock::Lock;
-use crate::wallet::operation::{BuildError, Operation, Unsigned};
+use crate::wallet::operation::{Operation, Unsigned};
 use crate::wallet::psbt;
 
 /// An unsigned transaction, the locks of its inputs, and its rate.
@@ -53,46 +56,76 @@ impl Draft {
 }
 
 impl Wallet<'_> {
-    /// Builds the transaction of an operation for a task on `subject`; one that replaces another spends the same coins
-    /// and pays more.
-    pub fn draft(
+    /// Builds the transactions of operations for a task on `subject`, each paid with the coins that the ones before leave.
+    /// The first may replace another: then it spends the same coins and pays more. What is missing is asked for once.
+    pub(super) fn drafts(
         &self,
-        operation: &Operation,
+        operations: &[Operation],
         sender: &Lock,
         means: &Means,
         subject: &str,
         replaced: Option<&Attempt>,
-    ) -> Result<Draft> {
+    ) -> Result<Vec<Draft>> {
         let payer = self.payer(sender, means)?;
         let locks = vec![sender.clone(), payer.clone()];
         let mut coins = self.coins(&locks, means, subject)?;
         let kept = replaced.map(Attempt::coins).unwrap_or_default();
         coins.retain(|coin| kept.iter().all(|(outpoint, _)| coin.outpoint != *outpoint));
         coins.extend(kept.iter().filter_map(|coin| owned(coin.clone(), &locks)));
-        let (script, change) = (sender.script(), payer.script());
         let rate = self.rate(means)?;
-        let funding = Funding {
-            sender: &script,
-            coins: &coins,
-            change: &change,
+        let outlay = Outlay {
+            magic: self.magic,
+            sender,
+            payer: &payer,
             rate: replaced.map_or(rate, |replaced| {
                 rate.max(fee::bumped(FeeRate::from_sat_per_kwu(replaced.rate)))
             }),
+            fees: means.fees,
+            operations,
         };
         let first = kept.first().map(|(outpoint, _)| *outpoint);
-        let built = operation.build_first(self.magic, &funding, first);
-        let unsigned = built.map_err(|error| match error {
-            BuildError::Funding(FundingError::NoSenderCoin) => {
-                TaskError::NoCoins(self.text(sender.address()))
-            }
-            error => error.into(),
+        let drafts = outlay.drafts(coins.clone(), first);
+        let drafts = drafts.map_err(|refusal| match means.coins.is_empty() {
+            true => outlay.explain(refusal, &coins, self.asking(sender.address())),
+            false => refusal, // other coins than the given ones are not wanted
         })?;
-        means.fees.check(unsigned.fee, unsigned.spent())?;
-        Ok(Draft {
-            rate: funding.rate,
+        let draft = |unsigned| Draft {
+            rate: outlay.rate,
             unsigned,
-            locks,
-        })
+            locks: locks.clone(),
+        };
+        Ok(drafts.into_iter().map(draft).collect())
+    }
+
+    /// How coins for an address are asked for.
+    pub(super) fn asking(&self, address: Address) -> Ask {
+        Ask {
+            address: self.text(address),
+            has_faucet: self.node().is_ok_and(|node| node.has_faucet()),
+        }
+    }
+
+    /// What a transaction costs the keys here.
+    pub(super) fn charge(
+        &self,
+        operation: &str,
+        transaction: &Transaction,
+        prevouts: &[TxOut],
+    ) -> Result<Charge> {
+        let mut ours = Vec::new();
+        for output in prevouts.iter().chain(&transaction.output) {
+            let script = output.script_pubkey.as_script();
+            if !ours.contains(&script) && self.keyring.owner(script)?.is_some() {
+                ours.push(script);
+            }
+        }
+        Ok(Charge::of(
+            operation,
+            transaction,
+            prevouts,
+            &ours,
+            self.versions,
+        ))
     }
 
     /// Who pays.
@@ -111,15 +144,30 @@ impl Wallet<'_> {
         let reserved = self.reserved(subject)?;
         found.retain(|(outpoint, _)| !reserved.contains(outpoint));
         if !means.coins.is_empty() {
-            self.check_given(&found, means)?;
-            found.retain(|(outpoint, _)| means.coins.contains(outpoint));
+            // Those that this task has spent already are gone, and what came back of them takes their place.
+            let task = self.journal.load(subject)?;
+            let sent: Vec<&Transaction> = task.iter().flat_map(Task::transactions).collect();
+            let inputs = sent.iter().flat_map(|sent| &sent.input);
+            let spent: Vec<OutPoint> = inputs.map(|input| input.previous_output).collect();
+            self.check_given(&found, &spent, means)?;
+            let made: Vec<Txid> = sent.iter().map(|sent| sent.compute_txid()).collect();
+            found.retain(|(outpoint, _)| {
+                means.coins.contains(outpoint) || made.contains(&outpoint.txid)
+            });
         }
         let coins = found.into_iter().filter_map(|coin| owned(coin, locks));
         Ok(coins.collect())
     }
 
-    fn check_given(&self, found: &[(OutPoint, TxOut)], means: &Means) -> Result<()> {
-        let is_found = |given: &OutPoint| found.iter().any(|(outpoint, _)| outpoint == given);
+    fn check_given(
+        &self,
+        found: &[(OutPoint, TxOut)],
+        spent: &[OutPoint],
+        means: &Means,
+    ) -> Result<()> {
+        let is_found = |given: &OutPoint| {
+            spent.contains(given) || found.iter().any(|(outpoint, _)| outpoint == given)
+        };
         let Some(given) = means.coins.iter().find(|given| !is_found(given)) else {
             return Ok(());
         };

@@ -2,6 +2,7 @@
 
 use bitcoin::Txid;
 
+use super::outlay::Missing;
 use super::state::{Judgement, StateError};
 use crate::bns::Reject;
 use crate::wallet::coins::FundingError;
@@ -37,12 +38,9 @@ pub enum TaskError {
     /// The transaction cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The sender has no coins.
-    #[error(
-        "{0} has no spendable output, and whoever sends an operation has to spend one: send at least 5500 satoshi to it first"
-    )]
-    NoCoins(String),
-
+    /// The coins do not last for all that is wished.
+    #[error("{0}")]
+    MissingCoins(Box<Missing>),
     /// The fee is more than a tenth of what is spent.
     #[error(transparent)]
     Fee(#[from] TooHigh),

@@ -6,15 +6,19 @@
 //!
 //! What is on the chain already is left out, so that a stopped import goes on where it was.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, TxOut};
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, TxOut, Txid};
 
+use super::bill::{Bill, Charge};
 use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
+use super::outlay::{Outlay, is_shortage, raise};
 use super::wait::{Next, Outcome, PAYMENT};
 use super::wallet::{Event, Means, Until, Wallet, require_open_end};
+use super::wish::{IMPORT, NAMESPACE_READY};
 use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
@@ -46,33 +50,56 @@ pub struct ImportedName {
 struct Batches<'w> {
     wallet: &'w Wallet<'w>,
     means: &'w Means,
+    id: &'w NamespaceId,
     sender: Lock,
     subject: String,
     agreed: Cell<bool>,
+    /// What it has cost so far.
+    paid: RefCell<Vec<Charge>>,
 }
 
 impl Wallet<'_> {
-    /// Imports all names of a list into a namespace that is revealed.
-    pub fn import(&self, id: &NamespaceId, names: &[ImportedName], means: &Means) -> Result<()> {
+    /// Imports all names of a list into a namespace that is revealed; what that cost.
+    pub fn import(&self, id: &NamespaceId, names: &[ImportedName], means: &Means) -> Result<Bill> {
         require_open_end(&self.synced_chain()?)?;
-        let batches = Batches {
-            wallet: self,
-            means,
-            sender: self.revealer(id, means.key.as_ref())?,
-            subject: format!("{id}.import"),
-            agreed: Cell::new(false),
-        };
+        let batches = self.batches(id, means)?;
         let _held = self.journal.hold(&batches.subject)?;
         batches.finish_begun()?;
         let left = self.still_to_import(names)?;
         let (total, mut done) = (names.len(), names.len() - left.len());
+        let mut rest = left.as_slice();
         for batch in left.chunks(BATCH) {
             (self.tell)(Event::Imported { done, total });
-            batches.carry_out(batch, total - done)?;
+            batches.carry_out(batch, rest)?;
+            rest = rest.get(batch.len()..).unwrap_or_default();
             done += batch.len();
         }
         (self.tell)(Event::Imported { done, total });
-        Ok(())
+        Ok(Bill::summed(batches.paid.into_inner()))
+    }
+
+    /// What it will cost to import these names.
+    pub fn import_bill(
+        &self,
+        id: &NamespaceId,
+        left: &[&ImportedName],
+        means: &Means,
+    ) -> Result<Bill> {
+        let batches = self.batches(id, means)?;
+        let rate = self.rate(means)?;
+        batches.bill(left, rate, worth_of_one(rate)?)
+    }
+
+    fn batches<'w>(&'w self, id: &'w NamespaceId, means: &'w Means) -> Result<Batches<'w>> {
+        Ok(Batches {
+            wallet: self,
+            means,
+            id,
+            sender: self.revealer(id, means.key.as_ref())?,
+            subject: format!("{id}.import"),
+            agreed: Cell::new(false),
+            paid: RefCell::default(),
+        })
     }
 
     /// Those that the chain does not show as they are wanted.
@@ -92,29 +119,35 @@ impl Wallet<'_> {
     }
 }
 
+/// What a coin has to be worth that pays an import without change.
+fn worth_of_one(rate: FeeRate) -> Result<Amount> {
+    let fee = rate.fee_vb(IMPORT_SIZE);
+    let fee = fee.ok_or(TaskError::Contradiction("the fee rate"))?;
+    Ok(DUST * 2 + fee)
+}
+
 impl Batches<'_> {
     /// Imports a batch of the `left` names that are still to be imported.
-    fn carry_out(&self, batch: &[&ImportedName], left: usize) -> Result<()> {
+    fn carry_out(&self, batch: &[&ImportedName], left: &[&ImportedName]) -> Result<()> {
         let wallet = self.wallet;
         let rate = wallet.rate(self.means)?;
-        let fee = rate.fee_vb(IMPORT_SIZE);
-        let value = DUST * 2 + fee.ok_or(TaskError::Contradiction("the fee rate"))?;
+        let value = worth_of_one(rate)?;
         // Splitting coins costs a fee: what would be refused is refused before it.
-        let pretended = Coin {
-            outpoint: OutPoint::null(),
-            output: TxOut {
-                value,
-                script_pubkey: self.sender.script(),
-            },
-            input_size: self.sender.input_size(),
-        };
+        let pretended = self.coin(OutPoint::null(), value);
         let drafts = self.drafts(batch, &vec![pretended; batch.len()], rate)?;
         let deal = Deal::Import {
-            names: left,
+            names: left.len(),
             first: drafts.iter().map(|draft| &draft.unsigned).collect(),
         };
-        let concerns = &[];
-        wallet.ask(&self.agreed, &Consent { deal, concerns })?;
+        if !self.agreed.get() {
+            let (bill, concerns) = (&self.bill(left, rate, value)?, &[]);
+            let consent = Consent {
+                deal,
+                bill,
+                concerns,
+            };
+            wallet.ask(&self.agreed, &consent)?;
+        }
         for zonefile in batch.iter().filter_map(|wanted| wanted.zonefile.as_ref()) {
             wallet.state.publish(zonefile)?;
         }
@@ -128,7 +161,138 @@ impl Batches<'_> {
         let signed = psbts.map(|psbt| psbt::sign_and_finish(psbt, &keys));
         let signed = signed.collect::<Result<_, _>>()?;
         let height = wallet.state.chain()?.height.unwrap_or(0);
-        self.note("NAME_IMPORT", Attempt::new(height, None, rate, signed, &[]))
+        self.note(IMPORT, Attempt::new(height, None, rate, signed, &[]))?;
+        self.paid.borrow_mut().push(self.imports(batch, value)?);
+        Ok(())
+    }
+
+    /// What the import of these names costs, each paid with a coin of this worth.
+    fn imports(&self, names: &[&ImportedName], value: Amount) -> Result<Charge> {
+        let own = self.wallet.keyring.addresses()?;
+        let ours = names.iter().filter(|wanted| own.contains(&wanted.owner));
+        Ok(Charge::imports(
+            names.len() as u64,
+            ours.count() as u64,
+            value,
+        ))
+    }
+
+    /// What everything will cost, if the coins last for it; otherwise they are asked for.
+    fn bill(&self, left: &[&ImportedName], rate: FeeRate, value: Amount) -> Result<Bill> {
+        let locks = std::slice::from_ref(&self.sender);
+        let coins = self.wallet.coins(locks, self.means, &self.subject)?;
+        let bill = |added: &[Amount]| self.bill_with(left, rate, value, &coins, added);
+        bill(&[]).map_err(|refusal| {
+            if !is_shortage(&refusal) || !self.means.coins.is_empty() {
+                return refusal;
+            }
+            match raise(|added| bill(added).map(|_| ())) {
+                Ok(amounts) => self
+                    .wallet
+                    .asking(self.sender.address())
+                    .into_error(amounts),
+                Err(_) => refusal,
+            }
+        })
+    }
+
+    /// The payments that split coins, batch by batch, all imports, and the opening of the namespace afterwards; `added` are
+    /// coins that the sender would have besides.
+    fn bill_with(
+        &self,
+        left: &[&ImportedName],
+        rate: FeeRate,
+        value: Amount,
+        coins: &[Coin],
+        added: &[Amount],
+    ) -> Result<Bill> {
+        let pretended = (0..).zip(added);
+        let pretended = pretended
+            .map(|(vout, value)| self.coin(OutPoint::new(Txid::all_zeros(), vout), *value));
+        let all = coins.iter().cloned().chain(pretended);
+        let (fit, mut larger): (Vec<_>, Vec<_>) = all.partition(|it| it.output.value == value);
+        let (mut fit, mut charges) = (fit.len(), Vec::new());
+        for batch in left.chunks(BATCH) {
+            let more = batch.len().saturating_sub(fit);
+            fit = fit.saturating_sub(batch.len());
+            if more > 0 {
+                let payment = self.payment(&larger, more, value, rate)?;
+                let (transaction, spent) = (&payment.transaction, &payment.prevouts);
+                charges.push(self.wallet.charge(PAYMENT, transaction, spent)?);
+                let inputs = &transaction.input;
+                larger.retain(|it| {
+                    inputs
+                        .iter()
+                        .all(|input| input.previous_output != it.outpoint)
+                });
+                let change = (0..).zip(&transaction.output).nth(more);
+                let change = change.map(|(vout, output)| {
+                    self.coin(
+                        OutPoint::new(transaction.compute_txid(), vout),
+                        output.value,
+                    )
+                });
+                larger.extend(change);
+            }
+        }
+        charges.push(self.imports(left, value)?);
+        let opening = self.opening(larger, rate)?;
+        Ok(Bill {
+            later: vec![opening],
+            ..Bill::summed(charges)
+        })
+    }
+
+    /// What it costs to open the namespace with these coins.
+    fn opening(&self, coins: Vec<Coin>, rate: FeeRate) -> Result<Charge> {
+        let ready = Operation::namespace_ready(self.id, self.sender.address());
+        let outlay = Outlay {
+            magic: self.wallet.magic,
+            sender: &self.sender,
+            payer: &self.sender,
+            rate,
+            fees: self.means.fees,
+            operations: std::slice::from_ref(&ready),
+        };
+        let draft = outlay.drafts(coins, None)?.into_iter().next();
+        let draft = draft.ok_or(TaskError::Contradiction(
+            "an operation without a transaction",
+        ))?;
+        let (transaction, spent) = (&draft.transaction, &draft.prevouts);
+        self.wallet.charge(NAMESPACE_READY, transaction, spent)
+    }
+
+    fn coin(&self, outpoint: OutPoint, value: Amount) -> Coin {
+        Coin {
+            outpoint,
+            output: TxOut {
+                value,
+                script_pubkey: self.sender.script(),
+            },
+            input_size: self.sender.input_size(),
+        }
+    }
+
+    /// A payment of the sender to itself that makes so many coins of this worth.
+    fn payment(
+        &self,
+        coins: &[Coin],
+        count: usize,
+        value: Amount,
+        rate: FeeRate,
+    ) -> Result<Unsigned> {
+        let script = self.sender.script();
+        let funding = Funding {
+            sender: &script,
+            coins,
+            change: &script,
+            rate,
+        };
+        let output = TxOut {
+            value,
+            script_pubkey: script.clone(),
+        };
+        Ok(Unsigned::payment(&funding, None, vec![output; count])?)
     }
 
     /// An import for each coin, judged together.
@@ -156,25 +320,17 @@ impl Batches<'_> {
     fn split(&self, count: usize, value: Amount) -> Result<Vec<Coin>> {
         let (mut fit, larger) = self.coins_of(value)?;
         if fit.len() < count {
-            let script = self.sender.script();
-            let funding = Funding {
-                sender: &script,
-                coins: &larger,
-                change: &script,
-                rate: self.wallet.rate(self.means)?,
-            };
-            let output = TxOut {
-                value,
-                script_pubkey: script.clone(),
-            };
-            let outputs = vec![output; count - fit.len()];
+            let rate = self.wallet.rate(self.means)?;
             let draft = Draft {
-                unsigned: Unsigned::payment(&funding, None, outputs)?,
+                unsigned: self.payment(&larger, count - fit.len(), value, rate)?,
                 locks: vec![self.sender.clone()],
-                rate: funding.rate,
+                rate,
             };
             let signed = vec![self.wallet.sign(&draft)?];
-            self.note(PAYMENT, Attempt::new(0, None, draft.rate, signed, &[]))?;
+            self.note(PAYMENT, Attempt::new(0, None, rate, signed, &[]))?;
+            let (sent, spent) = (&draft.unsigned.transaction, &draft.unsigned.prevouts);
+            let charge = self.wallet.charge(PAYMENT, sent, spent)?;
+            self.paid.borrow_mut().push(charge);
             fit = self.coins_of(value)?.0;
         }
         fit.truncate(count);

@@ -17,6 +17,7 @@
 //! - [`wallet`]: keys, journal and the two parts together; [`keyring`]: which key sends, and its signatures.
 //! - [`wish`]: what can be wanted; `plan`: which operations that takes.
 //! - [`draft`]: an operation with coins, judged and signed. `wait`: the one loop that sends and waits.
+//! - [`bill`]: what a command costs. `outlay`: whether the coins last for all of it.
 //! - [`consent`]: what somebody has to agree to before it costs anything; [`concern`]: what is probably not meant. `review`
 //!   looks for that.
 //! - [`carry`]: a wish from beginning to end. [`import`]: many names at once.
@@ -24,6 +25,7 @@
 //!
 //! Results and refusals are values. Nothing here prints, ends the process, or reads a terminal.
 
+pub mod bill;
 pub mod carry;
 pub mod concern;
 pub mod consent;
@@ -32,6 +34,7 @@ pub mod elsewhere;
 pub mod error;
 pub mod import;
 pub mod keyring;
+mod outlay;
 mod plan;
 pub mod purchase;
 mod review;
@@ -43,6 +46,6 @@ pub mod wish;
 
 pub use error::TaskError;
 pub use state::ChainState;
-pub use wait::{Accepted, Outcome};
+pub use wait::{Accepted, Outcome, Proposal};
 pub use wallet::Wallet;
 pub use wish::Wish;

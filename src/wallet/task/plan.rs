@@ -8,9 +8,12 @@ use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::state::{ChainFacts, Proposed};
 use super::wallet::{Means, Wallet};
-use super::wish::{PREORDER, REGISTRATION, Wish};
+use super::wish::{
+    NAMESPACE_PREORDER, NAMESPACE_READY, NAMESPACE_REVEAL, PREORDER, REGISTRATION, Wish,
+};
 use crate::bns::address::Address;
-use crate::bns::commitment;
+use crate::bns::price::PriceFunction;
+use crate::bns::{NamespaceId, commitment};
 use crate::hash::ZonefileHash;
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::lock::Lock;
@@ -74,6 +77,8 @@ pub(super) struct Plan<'w> {
     pub sender: Lock,
     /// In the reference's words.
     pub operation: &'static str,
+    /// Those of this command.
+    pub command: &'w [&'static str],
     /// Whether this command was agreed to.
     pub agreed: &'w Cell<bool>,
 }
@@ -83,7 +88,7 @@ impl Plan<'_> {
     pub fn quotes(&self) -> bool {
         matches!(
             self.operation,
-            PREORDER | "NAME_UPDATE" | "NAME_TRANSFER" | "NAMESPACE_PREORDER"
+            PREORDER | "NAME_UPDATE" | "NAME_TRANSFER" | NAMESPACE_PREORDER
         )
     }
 
@@ -142,6 +147,35 @@ impl Plan<'_> {
                 Operation::namespace_reveal(id, revealer, *lifetime, *prices, *version)
             }
             Wish::OpenNamespace { id } => Operation::namespace_ready(id, sender),
+        })
+    }
+
+    /// The operations that the goal needs after this one, as far as this sender sends them.
+    pub fn following(&self, chain: &ChainFacts) -> Result<Vec<(&'static str, Operation)>> {
+        let sender = self.sender.address();
+        let opens = |id: &NamespaceId, revealer: &Option<Address>| {
+            let is_ours = revealer.is_none_or(|revealer| revealer == sender);
+            let ready = is_ours.then(|| Operation::namespace_ready(id, sender));
+            ready.map(|ready| (NAMESPACE_READY, ready))
+        };
+        Ok(match self.wish {
+            Wish::Register { .. } if self.operation == PREORDER => {
+                let next = Plan {
+                    operation: REGISTRATION,
+                    sender: self.sender.clone(),
+                    ..*self
+                };
+                vec![(REGISTRATION, next.make(chain)?)]
+            }
+            Wish::PreorderNamespace { id, revealer } => {
+                // What it costs to send is the same whatever it says.
+                let (to, prices) = (revealer.unwrap_or(sender), PriceFunction::default());
+                let reveal = Operation::namespace_reveal(id, to, u32::MAX, prices, 1);
+                let reveal = std::iter::once((NAMESPACE_REVEAL, reveal));
+                reveal.chain(opens(id, revealer)).collect()
+            }
+            Wish::RevealNamespace { id, revealer, .. } => opens(id, revealer).into_iter().collect(),
+            _ => Vec::new(),
         })
     }
 

@@ -4,12 +4,15 @@ use std::ops::ControlFlow;
 use std::thread::sleep;
 use std::time::Instant;
 
-use bitcoin::{Amount, FeeRate, Psbt, ScriptBuf, Transaction, TxOut};
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Amount, FeeRate, OutPoint, Psbt, ScriptBuf, Transaction, TxOut, Txid};
 
+use super::bill::Bill;
 use super::consent::{Consent, Deal};
 use super::draft::{Draft, worth};
 use super::error::{Result, TaskError};
-use super::sale::{Sale, Terms, usage};
+use super::outlay::{is_shortage, raise};
+use super::sale::{Sale, TRANSFER, Terms, usage};
 use super::state::Proposed;
 use super::wait::{Next, Outcome, PATIENCE, newest};
 use super::wallet::{Means, Until, Wallet, require_open_end};
@@ -20,6 +23,7 @@ use crate::wallet::journal::{Attempt, Task};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::Unsigned;
 use crate::wallet::psbt;
+use crate::wallet::words;
 
 /// Who buys what for how much.
 struct Purchase<'w> {
@@ -88,7 +92,8 @@ impl Purchase<'_> {
         sale.expires(&self.wallet.synced_chain()?)?;
         let ours = [self.buyer.clone()];
         let free = self.wallet.coins(&ours, self.means, self.name.as_str())?;
-        let unsigned = self.paid(terms, sale, free)?;
+        let unsigned = self.paid(terms, sale, &free, &[]);
+        let unsigned = unsigned.map_err(|refusal| self.explain(refusal, terms, sale, &free))?;
         let mut bid = self.wallet.psbt(&unsigned, &ours);
         // What a signer has to know about the seller's coin is in the offer.
         if let (Some(input), Some(offered)) = (bid.inputs.first_mut(), sale.psbt.inputs.first()) {
@@ -97,8 +102,20 @@ impl Purchase<'_> {
         Ok(bid)
     }
 
-    /// The whole transaction, its fee checked.
-    fn paid(&self, terms: Terms, sale: &Sale, free: Vec<Coin>) -> Result<Unsigned> {
+    /// The refusal if it is for want of coins, with all that is missing.
+    fn explain(&self, refusal: TaskError, terms: Terms, sale: &Sale, free: &[Coin]) -> TaskError {
+        if !is_shortage(&refusal) || !self.means.coins.is_empty() {
+            return refusal;
+        }
+        let pay = |added: &[Amount]| self.paid(terms, sale, free, added).map(|_| ());
+        match raise(pay) {
+            Ok(amounts) => self.wallet.asking(terms.buyer).into_error(amounts),
+            Err(_) => refusal,
+        }
+    }
+
+    /// The whole transaction, its fee checked; `added` are coins that the buyer would have besides.
+    fn paid(&self, terms: Terms, sale: &Sale, free: &[Coin], added: &[Amount]) -> Result<Unsigned> {
         let (outpoint, output) = sale.first()?;
         let redeem = sale.psbt.inputs.first();
         let redeem = redeem.and_then(|input| input.redeem_script.as_deref());
@@ -110,7 +127,16 @@ impl Purchase<'_> {
         let quoted = sale.consensus_hash;
         let wallet = self.wallet;
         let outputs = wallet.outputs(self.name, terms, quoted, output.value)?;
-        let all: Vec<Coin> = std::iter::once(theirs).chain(free).collect();
+        let pretended = (0..).zip(added).map(|(vout, value)| Coin {
+            outpoint: OutPoint::new(Txid::all_zeros(), vout),
+            output: TxOut {
+                value: *value,
+                script_pubkey: self.buyer.script(),
+            },
+            input_size: self.buyer.input_size(),
+        });
+        let all = std::iter::once(theirs).chain(free.iter().cloned());
+        let all: Vec<Coin> = all.chain(pretended).collect();
         let script = ScriptBuf::from_bytes(terms.seller.script());
         let change = self.buyer.script();
         let funding = Funding {
@@ -131,16 +157,17 @@ impl Purchase<'_> {
         let mut task = wallet.task(subject, "buy", &[("sale", unsigned)])?;
         if task.steps.is_empty() {
             match self.sign(sale)? {
-                ControlFlow::Continue(attempt) => task.begin("NAME_TRANSFER", attempt),
+                ControlFlow::Continue(attempt) => task.begin(TRANSFER, attempt),
                 ControlFlow::Break(psbt) => return Ok(Outcome::Shown(Box::new(psbt))),
             }
             wallet.journal.store(&task)?;
         }
         let mut judged = None;
-        let outcome = wallet.send_and_wait(&mut task, 0, self.means.until, &mut |task| {
+        let mut outcome = wallet.send_and_wait(&mut task, 0, self.means.until, &mut |task| {
             self.attend(task, &mut judged)
         })?;
-        if let Outcome::Accepted(_) = outcome {
+        if let Outcome::Accepted(accepted) = &mut outcome {
+            accepted.paid = wallet.receipt(&task, accepted)?;
             wallet.journal.remove(subject)?;
         }
         Ok(outcome)
@@ -165,8 +192,16 @@ impl Purchase<'_> {
             price: self.price,
             sale: &sale.psbt,
         };
-        let concerns = &wallet.continuation()?;
-        (wallet.consent)(&Consent { deal, concerns })?;
+        let unsigned = &sale.psbt.unsigned_tx;
+        let bill = Bill {
+            charges: vec![wallet.charge(TRANSFER, unsigned, &sale.spent)?],
+            later: Vec::new(),
+        };
+        (wallet.consent)(&Consent {
+            deal,
+            bill: &bill,
+            concerns: &wallet.continuation()?,
+        })?;
         let ours = std::slice::from_ref(&self.buyer);
         let signed = psbt::sign_and_finish(sale.psbt, &wallet.keyring.signing_keys(ours)?)?;
         let rate = fee / signed.weight();
@@ -182,7 +217,8 @@ impl Purchase<'_> {
         let given = -sale.paid_to(terms.buyer);
         if given != i128::from(terms.price) + i128::from(fee.to_sat()) {
             return Err(usage(&format!(
-                "the buyer would give {given} satoshi, which is not the price and the fee: do not sign it"
+                "the buyer would give {}, which is not the price and the fee: do not sign it",
+                words::gain(given)
             )));
         }
         let spent = sale.spent.iter().map(|output| output.value).sum();

@@ -22,6 +22,7 @@
 
 use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut};
 
+use super::bill::Bill;
 use super::consent::{Consent, Deal};
 use super::error::{Result, TaskError};
 use super::state::{ChainFacts, Proposed};
@@ -37,6 +38,7 @@ use crate::wallet::coins::DUST;
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::{OnTransfer, Operation, Unsigned};
 use crate::wallet::psbt;
+use crate::wallet::words;
 
 impl Wallet<'_> {
     /// The seller's offer: the owner's smallest coin, the transfer and the payment.
@@ -51,7 +53,7 @@ impl Wallet<'_> {
         let locks = [seller];
         let coins = self.coins(&locks, means, name.as_str())?;
         let smallest = coins.into_iter().min_by_key(|coin| coin.output.value);
-        let coin = smallest.ok_or_else(|| TaskError::NoCoins(self.text(terms.seller)))?;
+        let coin = smallest.ok_or_else(|| self.asking(terms.seller).into_error(vec![DUST]))?;
         let quoted = self.synced_chain()?.consensus_hash;
         let outputs = self.outputs(name, terms, quoted, coin.output.value)?;
         Ok(self.psbt(&Unsigned::exactly(&[coin], outputs), &locks))
@@ -92,14 +94,25 @@ impl Wallet<'_> {
                 price,
                 sale: &sale.psbt,
             };
-            let concerns = &[];
-            (self.consent)(&Consent { deal, concerns })?;
+            let unsigned = &sale.psbt.unsigned_tx;
+            let bill = Bill {
+                charges: vec![self.charge(TRANSFER, unsigned, &sale.spent)?],
+                later: Vec::new(),
+            };
+            (self.consent)(&Consent {
+                deal,
+                bill: &bill,
+                concerns: &[],
+            })?;
             let keys = self.keyring.signing_keys(std::slice::from_ref(&seller))?;
             psbt::sign(&mut sale.psbt, &keys)?;
         }
         Ok(sale.psbt)
     }
 }
+
+/// What a sale is on the chain, in the reference's words.
+pub(super) const TRANSFER: &str = "NAME_TRANSFER";
 
 /// What a transaction does to a name.
 pub(super) struct Sale {
@@ -160,8 +173,9 @@ impl Sale {
         let paid = self.paid_to(terms.seller);
         if paid != i128::from(terms.price) {
             return Err(usage(&format!(
-                "the seller would get {paid} satoshi and not {}: do not sign it",
-                terms.price
+                "the seller would get {} and not {}: do not sign it",
+                words::gain(paid),
+                words::gain(terms.price.into())
             )));
         }
         Ok(())
@@ -244,7 +258,12 @@ impl Wallet<'_> {
         let total = price
             .checked_add(coin)
             .filter(|total| *total <= Amount::MAX_MONEY && price >= DUST)
-            .ok_or_else(|| usage("the price is at least 5500 satoshi, and less than all money"))?;
+            .ok_or_else(|| {
+                usage(&format!(
+                    "the price is at least {}, and less than all money",
+                    words::btc(DUST)
+                ))
+            })?;
         let mut outputs = operation.outputs(self.magic)?;
         if let Some(payment) = outputs.last_mut() {
             payment.value = total; // to the old owner, who is the seller

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bitcoin::{Psbt, Transaction, Txid};
 use serde::Serialize;
 
+use super::bill::Bill;
 use super::concern::Concern;
 use super::draft::Draft;
 use super::error::{Result, TaskError};
@@ -30,14 +31,27 @@ pub(super) const PAYMENT: &str = "PAYMENT";
 pub enum Outcome {
     /// Its last operation is in a block and accepted.
     Accepted(Accepted),
-    /// It was built and judged, and is not noted anywhere; what is probably not meant.
-    Drafted(Box<Draft>, Judgement, Vec<Concern>),
+    /// It was built and judged, and is not noted anywhere.
+    Drafted(Box<Proposal>),
     /// It is noted and for others to sign.
     HandedOut(Box<Draft>, Judgement, Box<Psbt>),
     /// A PSBT of somebody else was judged; nothing was signed.
     Shown(Box<Psbt>),
     /// It was sent, or could not be looked at any further without sending.
     Sent,
+}
+
+/// What would be done.
+#[derive(Debug, Clone)]
+pub struct Proposal {
+    /// The first transaction.
+    pub draft: Draft,
+    /// What the rules say to it.
+    pub judgement: Judgement,
+    /// What everything costs.
+    pub bill: Bill,
+    /// What is probably not meant.
+    pub concerns: Vec<Concern>,
 }
 
 /// An accepted operation.
@@ -53,6 +67,8 @@ pub struct Accepted {
     pub txid: Txid,
     /// Consensus hash of that height.
     pub consensus_hash: Option<ConsensusHash>,
+    /// What was paid for it and for the operations that made it possible.
+    pub paid: Bill,
 }
 
 /// What the loop does next.
@@ -135,9 +151,12 @@ impl Wallet<'_> {
             normalized: step.attempts.iter().flat_map(Attempt::normalized).collect(),
             from: step.attempts.first().map_or(0, |first| first.height),
         })?;
-        if let Some(accepted) = accepted(step, &found) {
+        if let Some((place, accepted)) = accepted(step, &found) {
             if let Some(step) = task.steps.get_mut(index) {
                 step.done = Some(accepted.height);
+                // The newest attempt is the one that counts from now on.
+                let mined = step.attempts.remove(place);
+                step.attempts.push(mined);
             }
             self.journal.store(task)?;
             return Ok(Ok(accepted));
@@ -179,6 +198,7 @@ impl Wallet<'_> {
                     time: None,
                     txid,
                     consensus_hash: None,
+                    paid: Bill::default(),
                 }));
             }
         }
@@ -221,20 +241,24 @@ impl Wallet<'_> {
     }
 }
 
-/// The last operation of the attempt of which every operation is accepted.
-fn accepted(step: &Step, found: &[IndexedOperation]) -> Option<Accepted> {
-    let last = step.attempts.iter().find_map(|attempt| {
+/// The place of the attempt of which every operation is accepted, and its last operation.
+fn accepted(step: &Step, found: &[IndexedOperation]) -> Option<(usize, Accepted)> {
+    let mut attempts = step.attempts.iter().enumerate();
+    let (place, last) = attempts.find_map(|(place, attempt)| {
         let mut in_blocks = attempt.transactions.iter().map(|it| in_block(it, found));
         let accepted = |found: &&IndexedOperation| found.reason.is_none();
-        in_blocks.try_fold(None, |_, found| found.filter(accepted).map(Some))?
+        let last = in_blocks.try_fold(None, |_, found| found.filter(accepted).map(Some));
+        Some((place, last??))
     })?;
-    Some(Accepted {
+    let accepted = Accepted {
         operation: step.operation.clone(),
         height: last.height,
         time: last.time.clone(),
         txid: last.txid,
         consensus_hash: last.consensus_hash,
-    })
+        paid: Bill::default(),
+    };
+    Some((place, accepted))
 }
 
 /// What became of a transaction, whoever signed it.

@@ -10,6 +10,16 @@ use crate::wallet::operation::OnTransfer;
 pub(super) const PREORDER: &str = "NAME_PREORDER";
 /// See [`PREORDER`].
 pub(super) const REGISTRATION: &str = "NAME_REGISTRATION";
+/// See [`PREORDER`].
+pub(super) const IMPORT: &str = "NAME_IMPORT";
+/// See [`PREORDER`].
+pub(super) const RENEWAL: &str = "NAME_RENEWAL";
+/// See [`PREORDER`].
+pub(super) const NAMESPACE_PREORDER: &str = "NAMESPACE_PREORDER";
+/// See [`PREORDER`].
+pub(super) const NAMESPACE_REVEAL: &str = "NAMESPACE_REVEAL";
+/// See [`PREORDER`].
+pub(super) const NAMESPACE_READY: &str = "NAMESPACE_READY";
 
 /// What an owner wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,12 +136,12 @@ impl Wish {
             Self::Register { .. } => ("register", &[PREORDER, REGISTRATION]),
             Self::Update { .. } => ("update", &["NAME_UPDATE"]),
             Self::Transfer { .. } => ("transfer", &["NAME_TRANSFER"]),
-            Self::Renew { .. } => ("renew", &["NAME_RENEWAL"]),
+            Self::Renew { .. } => ("renew", &[RENEWAL]),
             Self::Revoke { .. } => ("revoke", &["NAME_REVOKE"]),
-            Self::Import { .. } => ("import", &["NAME_IMPORT"]),
-            Self::PreorderNamespace { .. } => ("preorder", &["NAMESPACE_PREORDER"]),
-            Self::RevealNamespace { .. } => ("reveal", &["NAMESPACE_REVEAL"]),
-            Self::OpenNamespace { .. } => ("ready", &["NAMESPACE_READY"]),
+            Self::Import { .. } => ("import", &[IMPORT]),
+            Self::PreorderNamespace { .. } => ("preorder", &[NAMESPACE_PREORDER]),
+            Self::RevealNamespace { .. } => ("reveal", &[NAMESPACE_REVEAL]),
+            Self::OpenNamespace { .. } => ("ready", &[NAMESPACE_READY]),
         }
     }
 }
