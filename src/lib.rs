@@ -44,7 +44,7 @@
 //!
 //! Arrows only go down; the drawing shows the main ones. Pure rooms name no file, socket, clock, randomness, task or
 //! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
-//! survive a crash), [`progress`] and [`worker`] (threads and tasks with names and owners) serve all adapters. A commit
+//! survive a crash), [`progress`], [`worker`] (threads and tasks with names and owners) and [`connections`] (of clients) serve all adapters. A commit
 //! tells those who subscribed what changed. `tests/architecture.rs` checks all of this.
 //!
 //! # Where new capabilities belong
@@ -73,6 +73,7 @@ pub mod zonefile;
 pub mod api;
 pub mod chain;
 pub mod clock;
+pub mod connections;
 pub mod disk;
 pub mod dns;
 pub mod folder;

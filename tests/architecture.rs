@@ -23,20 +23,31 @@ const PURE: [(&str, &[&str]); 6] = [
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.
-const ADAPTERS: [(&str, &[&str]); 13] = [
+const ADAPTERS: [(&str, &[&str]); 14] = [
     ("clock", &[]),
     ("disk", &[]),
     ("progress", &[]),
     ("worker", &[]),
+    ("connections", &["worker"]),
     ("chain", &["disk", "worker"]),
     ("store", &["disk"]),
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
     ("upstream", &["clock", "disk", "worker"]),
-    ("dns", &["names", "upstream", "clock", "disk", "worker"]),
+    (
+        "dns",
+        &[
+            "names",
+            "upstream",
+            "clock",
+            "connections",
+            "disk",
+            "worker",
+        ],
+    ),
     ("wallet", &["chain", "disk"]),
-    ("api", &["names", "wallet", "worker"]),
+    ("api", &["connections", "names", "wallet"]),
 ];
 
 /// These put the rest together; with the adapters and each other that they use.

@@ -133,6 +133,17 @@ fn a_configuration_that_cannot_be_read_is_said() {
     );
 }
 
+/// What a start would fail at is told before it.
+#[test]
+fn a_folder_that_is_not_there_is_told_by_the_check() {
+    let ended = check("[zonefiles]\nfolders = [\"/nowhere/zones\"]\n");
+    is_one_sentence(
+        &ended,
+        3,
+        &["/nowhere/zones", "create it or correct `zonefiles.folders`"],
+    );
+}
+
 /// The file at the platform's place is read without being named.
 #[test]
 fn the_configuration_at_its_place_is_read() {

@@ -32,6 +32,9 @@ mod exposure;
 /// Floods and garbage, in short.
 mod hostile;
 
+/// Garbage on connections.
+mod garbage;
+
 /// Other people's clients in a network namespace, on port 53.
 mod clients;
 

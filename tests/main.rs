@@ -28,6 +28,9 @@ mod conformance;
 /// A database that changed on the disk.
 mod damage;
 
+/// Few descriptors and many clients.
+mod descriptors;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 

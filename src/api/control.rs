@@ -1,8 +1,7 @@
 //! The serving side of the control socket.
 //!
-//! A connection costs a task and one buffer of [`REQUEST_MAX`] at most; there are never more than
-//! [`CONNECTIONS_MAX`], the next ones wait in the system's queue. A connection that says nothing for
-//! [`PATIENCE`] is closed. The socket's mode keeps other users away. The user at the other end is checked as well,
+//! A connection costs a task and one buffer of [`REQUEST_MAX`] at most. Their number is bounded; the next one takes the
+//! place of one that has nothing under way ([`Connections`]). A connection that says nothing for [`PATIENCE`] is closed. The socket's mode keeps other users away. The user at the other end is checked as well,
 //! since a mode can be changed by accident.
 
 use std::io;
@@ -13,16 +12,15 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::message::{self, REPLY_MAX, REQUEST_MAX, Reply, Request};
 use super::socket::{self, BindError, SocketFile};
+use crate::connections::{Activity, Connections};
 use crate::wallet::vault::own_uid;
-use crate::worker::Tasks;
 
-/// Most connections at the same time: people and scripts on one machine.
-const CONNECTIONS_MAX: usize = 32;
+/// Connections at the same time that are enough: people and scripts on one machine.
+pub const CONNECTIONS_MAX: usize = 32;
 /// How long a connection may take to send a line, or to take one.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an answer may take; looking up a legacy name waits for upstreams.
@@ -59,32 +57,37 @@ impl Server {
         })
     }
 
-    /// Serves until the future is dropped, which closes every connection and removes the socket's file.
-    pub async fn serve<C: Control>(self, control: Arc<C>) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let connections = Tasks::new("a connection to the control socket");
+    /// Serves `connections_max` connections at the same time, until the future is dropped; that closes every connection and
+    /// removes the socket's file.
+    pub async fn serve<C: Control>(self, control: Arc<C>, connections_max: usize) {
+        let connections = Connections::new(connections_max, "a connection to the control socket");
+        let _all = CloseAll(Arc::clone(&connections));
         loop {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let place = place.expect("the semaphore is never closed");
             match self.listener.accept().await {
                 Ok((stream, _)) if is_permitted(&stream) => {
+                    connections.make_room().await;
                     let control = Arc::clone(&control);
-                    connections.spawn(async move {
-                        converse(stream, &*control).await;
-                        drop(place);
+                    connections.start(|activity| async move {
+                        converse(stream, &*control, &activity).await;
                     });
                 }
                 Ok(_) => tracing::warn!("refused another user at the control socket"),
-                Err(error) => pause_after(&error).await,
+                Err(error) => {
+                    tracing::debug!("accepting at the control socket: {error}");
+                    connections.recover(&error).await;
+                }
             }
         }
     }
 }
 
-/// Out of file descriptors, mostly: trying again at once would only burn time.
-async fn pause_after(error: &io::Error) {
-    tracing::warn!(%error, "cannot accept a connection to the control socket");
-    tokio::time::sleep(Duration::from_secs(1)).await;
+/// Closes all connections on drop; those that are open hold each other.
+struct CloseAll(Arc<Connections>);
+
+impl Drop for CloseAll {
+    fn drop(&mut self) {
+        self.0.close_all();
+    }
 }
 
 /// Whether the other end is the user that we act as, or root.
@@ -94,12 +97,16 @@ fn is_permitted(stream: &UnixStream) -> bool {
     peer.is_ok_and(|uid| uid == 0 || uid == ours)
 }
 
-async fn converse<C: Control>(stream: UnixStream, control: &C) {
+async fn converse<C: Control>(stream: UnixStream, control: &C, activity: &Activity) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
         let reply = match timeout(PATIENCE, next_line(&mut read)).await {
-            Ok(Ok(Line::Complete(line))) => answer(&line, control).await,
+            Ok(Ok(Line::Complete(line))) => {
+                activity.ask();
+                let _busy = activity.begin();
+                answer(&line, control).await
+            }
             Ok(Ok(Line::TooLong)) => {
                 let reply = Reply::usage(format!("a request has at most {REQUEST_MAX} bytes"));
                 let _ = send(&mut write, &reply).await; // the connection ends either way
@@ -207,7 +214,7 @@ mod tests {
             let _inside = runtime.enter();
             Server::bind(&path).expect("a socket")
         };
-        runtime.spawn(server.serve(Arc::new(Echo)));
+        runtime.spawn(server.serve(Arc::new(Echo), CONNECTIONS_MAX));
         Running {
             runtime: Some(runtime),
             path,
@@ -263,20 +270,13 @@ mod tests {
     }
 
     #[test]
-    fn the_next_connection_waits_for_a_place() {
+    fn those_who_only_hold_places_keep_nobody_out() {
         let running = start();
         let connect = || UnixStream::connect(&running.path).expect("a connection");
-        let mut held: Vec<UnixStream> = (0..CONNECTIONS_MAX).map(|_| connect()).collect();
-        let mut waiting = connect();
-        waiting
-            .write_all(b"{\"v\":1,\"status\":{}}\n")
-            .expect("a queued request");
-        held.clear();
-        let mut line = String::new();
-        BufReader::new(waiting)
-            .read_line(&mut line)
-            .expect("a reply");
-        assert!(line.starts_with("{\"v\":1,\"status\":"));
+        let _held: Vec<UnixStream> = (0..1_000).map(|_| connect()).collect();
+        let candidates = [running.path.clone()];
+        let status = client::ask(&candidates, &Request::Status(StatusRequest::default()));
+        assert!(matches!(status, Ok(Reply::Status(_))));
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Serve {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let config = context.load(Profile::Serve, self.flags())?;
         if self.check_config {
+            daemon::check(&config).map_err(|error| CliError::Daemon(error.into()))?;
             return report(&config, context);
         }
         log::start(config.log);

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::descriptors::Shares;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, Profile};
 use crate::dns::{Access, Handler, Hosts, Options, Server, Transport};
 use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::upstream::{
-    AnchorError, Anchors, ForwardOptions, Forwarder, QUESTIONS_MAX, UpstreamConfig, Watch,
-    system_upstreams,
+    AnchorError, Anchors, ForwardOptions, Forwarder, UpstreamConfig, Watch, system_upstreams,
 };
 
 /// Where the system says which resolvers to ask.
@@ -21,12 +21,14 @@ const HOSTS: &str = "/etc/hosts";
 
 /// Takes the DNS ports; nothing is served yet.
 pub fn bind(config: &Config) -> anyhow::Result<Server> {
+    let shares = Shares::of(config);
     let options = Options {
         listen: config.listen.clone(),
         tls: config.dns.tls.clone(),
         https: config.dns.https.clone(),
         https_hosts: config.dns.https_hosts.clone(),
-        ..Options::default()
+        udp_sockets: shares.udp_sockets,
+        tcp_connections: shares.clients,
     };
     Ok(Server::bind(&options)?)
 }
@@ -116,19 +118,18 @@ pub fn forwarder(
     clock: &Arc<dyn Clock>,
     kept: Option<&Path>,
 ) -> anyhow::Result<Arc<Forwarder>> {
-    let forwarder = Forwarder::new(
-        forward_options(&config.dns, server, system)?,
-        Arc::clone(clock),
-    )?;
+    let options = forward_options(config, server, system)?;
+    let forwarder = Forwarder::new(options, Arc::clone(clock))?;
     load_cache(&forwarder, kept);
     Ok(Arc::new(forwarder))
 }
 
 fn forward_options(
-    dns: &DnsConfig,
+    config: &Config,
     server: &Server,
     system: Option<&Path>,
 ) -> Result<ForwardOptions, AnchorError> {
+    let dns = &config.dns;
     let upstreams = match dns.upstreams.is_empty() {
         true => system.map_or_else(Vec::new, |path| read_upstreams(path, server)),
         false => dns.upstreams.clone(),
@@ -150,7 +151,7 @@ fn forward_options(
         bootstrap,
         ca_file: dns.ca_file.clone(),
         cache_bytes: dns.cache_bytes,
-        questions_max: QUESTIONS_MAX,
+        questions_max: Shares::of(config).questions,
         stale_max: dns.stale_max,
         trust_ad: dns.trust_ad,
         anchors: anchors(dns)?,

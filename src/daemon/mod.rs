@@ -10,6 +10,7 @@
 //! does. An index that cannot go on is logged and shown by `bnsd status`; it never takes the resolver with it.
 
 mod demo;
+mod descriptors;
 mod dns;
 mod index;
 mod memory;
@@ -25,6 +26,7 @@ pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};
 
 use crate::config::{Config, Profile};
+use crate::folder::FolderError;
 use supervisor::EndSignals;
 
 /// Runs the daemon until a signal ends it.
@@ -38,4 +40,15 @@ pub fn run_serve(config: &Config) -> anyhow::Result<()> {
         daemon.log_start();
         supervisor::serve(daemon, signals).await
     })
+}
+
+/// Looks for what the configuration names and a start would miss. Nothing is started or created.
+pub fn check(config: &Config) -> Result<(), FolderError> {
+    for path in &config.zonefiles.folders {
+        std::fs::read_dir(path).map_err(|error| FolderError::Watch {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::descriptors::Shares;
 use super::dns;
 use super::index;
 use super::memory;
@@ -101,7 +102,10 @@ impl Daemon {
         index::sweep(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &dns::access(config), &mut crew)?;
         crew.task("memory", memory::give_back(Arc::clone(&service.handler)));
-        crew.task("control socket", control.serve(Arc::clone(&service)));
+        crew.task(
+            "control socket",
+            control.serve(Arc::clone(&service), Shares::of(config).control),
+        );
         Ok(Self {
             serving,
             service,

@@ -46,10 +46,15 @@ impl Batch {
         }
     }
 
-    /// Waits for a datagram and reads all that are there; gives their number.
+    /// Waits for a datagram and reads all that are there; gives their number. A datagram from nobody means that the
+    /// socket is shut down.
     pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.ready = 0;
-        self.calls.receive(socket, &mut self.queries)
+        let count = self.calls.receive(socket, &mut self.queries)?;
+        match self.queries.first() {
+            Some(first) if first.source.is_none() => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(count),
+        }
     }
 
     /// One of those that were read, where it came from, and a buffer for its reply. `None` if it came from nowhere.

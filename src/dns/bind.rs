@@ -18,8 +18,6 @@ const PORT_TRIES: usize = 16;
 const RECEIVE_BUFFER: usize = 1 << 20;
 /// Pending TCP connections in the kernel.
 const BACKLOG: i32 = 1024;
-/// Descriptors that we would like to have: connections, and a socket for each query at an upstream.
-const DESCRIPTORS: u64 = 16_384;
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -149,29 +147,4 @@ fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Soc
         socket.set_only_v6(true)?;
     }
     Ok(socket)
-}
-
-/// The number of connections that leaves a fifth of all descriptors for everything else. Raises the limit of open
-/// descriptors as far as allowed.
-pub(super) fn connections_possible() -> usize {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the pointer is to a value of our own that lives across the call (POSIX getrlimit).
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return usize::MAX;
-    }
-    let wanted = limit.rlim_max.min(DESCRIPTORS);
-    if limit.rlim_cur < wanted {
-        let raised = libc::rlimit {
-            rlim_cur: wanted,
-            rlim_max: limit.rlim_max,
-        };
-        // SAFETY: as above; the system copies the value.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } == 0 {
-            limit.rlim_cur = wanted;
-        }
-    }
-    usize::try_from(limit.rlim_cur / 5 * 4).unwrap_or(usize::MAX)
 }

@@ -2,6 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long a connection may stay open without work. Clients are told (RFC 7828 §3.1).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How a query came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

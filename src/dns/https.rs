@@ -20,11 +20,12 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::client::Client;
-use super::connections::{Activity, IDLE_TIMEOUT};
+use super::client::{Client, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
+use crate::connections::Activity;
 use crate::resolver::Snapshots;
 use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
 use crate::wire::{Section, walk};
@@ -57,12 +58,22 @@ pub async fn converse<P: Snapshots>(
     handler: Arc<Handler<P>>,
     activity: Arc<Activity>,
 ) {
+    let garbage = Arc::new(Notify::new());
     let service = service_fn(|request| {
         let (handler, names) = (Arc::clone(&handler), names.clone());
+        let (activity, garbage) = (Arc::clone(&activity), Arc::clone(&garbage));
         let busy = activity.begin();
         async move {
-            let response = answer(request.map(Body::new), client, &names, &handler).await;
+            let answer = answer(request.map(Body::new), client, &names, &handler).await;
+            match &answer {
+                Ok(Answer::Useful(_)) => activity.ask(),
+                Ok(Answer::ToGarbage(_)) | Err(_) if activity.note_garbage() => {
+                    garbage.notify_one();
+                }
+                _ => {}
+            }
             drop(busy);
+            let response = answer.map(Answer::into_response);
             Ok::<_, Infallible>(response.unwrap_or_else(refusal))
         }
     });
@@ -77,6 +88,8 @@ pub async fn converse<P: Snapshots>(
                 }
                 return;
             }
+            // Requests under way still get their responses.
+            () = garbage.notified() => connection.as_mut().graceful_shutdown(),
             () = sleep(IDLE_TIMEOUT) => match activity.progress() {
                 progress if progress == seen && !activity.is_busy() => return,
                 progress => seen = progress,
@@ -102,12 +115,28 @@ fn builder() -> auto::Builder<Tasks> {
 /// Why a request gets no DNS answer.
 struct Refusal(StatusCode, &'static str);
 
+/// A DNS answer.
+enum Answer {
+    /// To a question.
+    Useful(Response<Body>),
+    /// To a message that nobody can make sense of.
+    ToGarbage(Response<Body>),
+}
+
+impl Answer {
+    fn into_response(self) -> Response<Body> {
+        match self {
+            Self::Useful(response) | Self::ToGarbage(response) => response,
+        }
+    }
+}
+
 async fn answer<P: Snapshots>(
     request: Request<Body>,
     client: Client,
     names: &Names,
     handler: &Handler<P>,
-) -> Result<Response<Body>, Refusal> {
+) -> Result<Answer, Refusal> {
     let (head, body) = request.into_parts();
     let body = timeout(REQUEST_TIMEOUT, receive(body)).await;
     names.check(&head.uri, &head.headers)?;
@@ -119,9 +148,15 @@ async fn answer<P: Snapshots>(
     let mut message = Vec::new();
     match handler.handle(&query, client, &mut message) {
         Handled::Silence => return Err(Refusal(StatusCode::BAD_REQUEST, "not a DNS query")),
+        Handled::Garbage => return Ok(Answer::ToGarbage(response(message))),
         Handled::Ready => {}
         Handled::Pending(pending) => handler.finish(*pending, &mut message).await,
     }
+    Ok(Answer::Useful(response(message)))
+}
+
+/// The response with a DNS message.
+fn response(message: Vec<u8>) -> Response<Body> {
     let fresh = format!("max-age={}", freshness(&message));
     let mut response = Response::new(Body::from(message));
     let headers = response.headers_mut();
@@ -129,7 +164,7 @@ async fn answer<P: Snapshots>(
     if let Ok(fresh) = HeaderValue::from_str(&fresh) {
         headers.insert(CACHE_CONTROL, fresh);
     }
-    Ok(response)
+    response
 }
 
 fn refusal(Refusal(status, text): Refusal) -> Response<Body> {

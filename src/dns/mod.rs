@@ -32,7 +32,6 @@ mod batch;
 mod bind;
 mod busiest;
 mod client;
-mod connections;
 mod cookie;
 mod counters;
 mod encode;
@@ -54,7 +53,7 @@ pub use client::{Client, Transport};
 pub use counters::Counters;
 pub use handler::{Handled, Handler, Pending, QueryLog};
 pub use hosts::Hosts;
-pub use server::{Encrypted, Options, Server, Serving};
+pub use server::{CONNECTIONS_MAX, Encrypted, Options, Server, Serving};
 pub use tls::{Identity, IdentityError};
 
 #[cfg(test)]

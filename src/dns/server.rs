@@ -11,15 +11,17 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::access::Access;
-use super::bind::{BindError, bind_all, connections_possible, tcp_socket};
+use super::bind::{BindError, bind_all, tcp_socket};
 use super::client::{Client, Transport};
-use super::connections::{Activity, Connections};
 use super::handler::Handler;
 use super::tls::Identity;
 use super::{https, tcp, udp};
+use crate::connections::{Activity, Connections};
 use crate::resolver::Snapshots;
 use crate::worker::Crew;
 
+/// Connections that are enough for one machine or network.
+pub const CONNECTIONS_MAX: usize = 1000;
 /// Patience with a TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -60,7 +62,7 @@ impl Default for Options {
             https: None,
             https_hosts: Vec::new(),
             udp_sockets: std::thread::available_parallelism().map_or(1, usize::from),
-            tcp_connections: 1000,
+            tcp_connections: CONNECTIONS_MAX,
         }
     }
 }
@@ -78,17 +80,15 @@ impl Server {
         let mut server = Self {
             udp: Vec::new(),
             listeners: Vec::new(),
-            tcp_connections: options.tcp_connections.min(connections_possible()),
+            tcp_connections: options.tcp_connections,
         };
         for (tcp, udp) in bind_all(&options.listen, options.udp_sockets)? {
             server.udp.extend(udp);
             server.listeners.push((tcp, Protocol::Tcp));
         }
         if let Some(tls) = &options.tls {
-            server.listen(
-                &tls.listen,
-                &Protocol::Tls(tls.identity.acceptor(&["dot"])?),
-            )?;
+            let acceptor = tls.identity.acceptor(&["dot"])?;
+            server.listen(&tls.listen, &Protocol::Tls(acceptor))?;
         }
         if let Some(https) = &options.https {
             let acceptor = https.identity.acceptor(&["h2", "http/1.1"])?;
@@ -121,15 +121,16 @@ impl Server {
         access: &Arc<Access>,
         crew: &mut Crew,
     ) -> io::Result<Serving> {
-        let connections = Arc::new(Connections::new(self.tcp_connections));
+        let connections = Connections::new(self.tcp_connections, "a connection of a client");
         for (listener, protocol) in self.listeners {
             let name = format!("{} {}", protocol.name(), listener.local_addr()?);
-            let (handler, connections) = (Arc::clone(handler), Arc::clone(&connections));
+            let (handler, places) = (Arc::clone(handler), Arc::clone(&connections));
             let start = move |stream, peer| {
                 let (protocol, handler) = (protocol.clone(), Arc::clone(&handler));
-                connections.start(|activity| protocol.converse(stream, peer, handler, activity));
+                places.start(|activity| protocol.converse(stream, peer, handler, activity));
             };
-            crew.task(&name, tcp::accept(listener, Arc::clone(access), start));
+            let (access, connections) = (Arc::clone(access), Arc::clone(&connections));
+            crew.task(&name, tcp::accept(listener, access, connections, start));
         }
         Ok(Serving {
             _loops: udp::Loops::start(self.udp, handler, access, crew)?,

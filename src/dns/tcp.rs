@@ -3,7 +3,7 @@
 //!
 //! A message must be complete ten seconds after its first byte, however many bytes dribble in between, and
 //! a connection without work is closed after fifteen. A client that does not take its answers is dropped
-//! after ten.
+//! after ten. Garbage is no work, and too much of it in a row ends a connection ([`Activity::note_garbage`]).
 
 use std::future::Future;
 use std::io;
@@ -20,9 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::access::{Access, Admission};
-use super::client::Client;
-use super::connections::{Activity, IDLE_TIMEOUT};
+use super::client::{Client, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
+use crate::connections::{Activity, Connections};
 use crate::resolver::Snapshots;
 use crate::wire::frame::{self, Incoming};
 
@@ -37,10 +37,12 @@ const READ: usize = 2048;
 /// Bytes of replies that are written before more are made.
 const WRITE: usize = 16_384;
 
-/// Accepts connections from those who may have one, until the task is dropped.
+/// Accepts connections from those who may have one, until the task is dropped. `start` begins a conversation in the place
+/// that was made for it.
 pub async fn accept(
     listener: TcpListener,
     access: Arc<Access>,
+    connections: Arc<Connections>,
     mut start: impl FnMut(TcpStream, IpAddr),
 ) {
     let own = listener.local_addr().map(|address| address.ip());
@@ -51,13 +53,13 @@ pub async fn accept(
                     access.admit_connection(peer.ip(), own) == Admission::Welcome
                 });
                 if admitted {
+                    connections.make_room().await;
                     start(stream, peer.ip());
                 }
             }
             Err(error) => {
                 tracing::debug!("accepting on TCP: {error}");
-                // Out of descriptors: the condition lasts, so do not spin.
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                connections.recover(&error).await;
             }
         }
     }
@@ -150,19 +152,42 @@ impl<'a, P: Snapshots> Conversation<'a, P> {
             && self.replies.ready.len() < WRITE
             && let Some(query) = self.queries.incoming.next()
         {
-            let (handler, busy) = (self.handler, self.activity.begin());
-            match handler.handle(query, self.client, &mut self.replies.next) {
-                Handled::Silence => {}
-                Handled::Ready => self.replies.add(),
-                Handled::Pending(pending) => self.waiting.push(Box::pin(async move {
-                    let mut reply = Vec::new();
-                    handler.finish(*pending, &mut reply).await;
-                    drop(busy);
-                    reply
-                })),
-            }
+            let handler = self.handler;
+            let handled = handler.handle(query, self.client, &mut self.replies.next);
             self.queries.consume();
-            self.last = Instant::now();
+            match handled {
+                Handled::Silence => self.note_garbage(),
+                Handled::Garbage => {
+                    self.replies.add();
+                    self.note_garbage();
+                }
+                Handled::Ready => {
+                    self.note_query();
+                    self.replies.add();
+                }
+                Handled::Pending(pending) => {
+                    self.note_query();
+                    let busy = self.activity.begin();
+                    self.waiting.push(Box::pin(async move {
+                        let mut reply = Vec::new();
+                        handler.finish(*pending, &mut reply).await;
+                        drop(busy);
+                        reply
+                    }));
+                }
+            }
+        }
+    }
+
+    fn note_query(&mut self) {
+        self.activity.ask();
+        self.last = Instant::now();
+    }
+
+    /// Garbage keeps no connection open; after too much of it the client only gets the replies that it waits for.
+    fn note_garbage(&mut self) {
+        if self.activity.note_garbage() {
+            self.queries.give_up();
         }
     }
 }
@@ -208,7 +233,7 @@ struct Queries {
     incoming: Incoming,
     /// When the first byte of an incomplete message arrived.
     started: Option<Instant>,
-    /// The client has closed its side.
+    /// Nothing more is read: the client has closed its side, or sends garbage.
     ended: bool,
 }
 
@@ -227,6 +252,14 @@ impl Queries {
         }
         self.started.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// Reads no more.
+    fn give_up(&mut self) {
+        *self = Self {
+            ended: true,
+            ..Self::default()
+        };
     }
 
     /// The next whole message has been dealt with.

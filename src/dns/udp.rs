@@ -26,6 +26,12 @@ const GLANCE: Duration = Duration::from_secs(1);
 /// Pause before a loop that failed goes on, so that one that fails at once leaves the machine some time.
 const RESTART_PAUSE: Duration = Duration::from_millis(10);
 
+/// Pause after a socket failed, doubled with each further failure in a row up to the longest.
+const FAILURE_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Failures in a row, over six seconds, after which a socket will not work again.
+const FAILURES_MAX: u32 = 12;
+
 /// Loops at work. They end when this is dropped.
 pub struct Loops {
     end: Arc<AtomicBool>,
@@ -88,8 +94,8 @@ struct Loop<P: Snapshots> {
 }
 
 impl<P: Snapshots> Loop<P> {
-    /// Serves until it is told to end. A query at which the loop fails must not silence its address for all others,
-    /// so it goes on with the next one.
+    /// Serves until it is told to end, or until its socket is broken for good: then whoever watches the thread acts. A query
+    /// at which the loop fails must not silence its address for all others, so it goes on with the next one.
     fn serve_on(&self) {
         let _inside = self.runtime.enter();
         let mut failures = 0u64;
@@ -101,21 +107,32 @@ impl<P: Snapshots> Loop<P> {
     }
 
     fn serve(&self) {
-        let mut batch = Batch::new();
-        while !self.end.load(Ordering::Relaxed) {
+        let (mut batch, mut failures) = (Batch::new(), 0);
+        while !self.end.load(Ordering::Relaxed) && failures < FAILURES_MAX {
             match batch.receive(&self.socket) {
                 Ok(count) => {
+                    failures = 0;
                     (0..count).for_each(|place| self.reply(&mut batch, place));
                     batch.send(&self.socket);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_passing(&error) => {}
                 Err(error) => {
-                    // ICMP errors of earlier replies arrive here; they concern nobody else.
-                    tracing::debug!("receiving on UDP: {error}");
-                    thread::yield_now();
+                    failures += 1;
+                    self.pause(failures, &error);
                 }
             }
         }
+    }
+
+    /// Says that the socket failed, and gives it some time.
+    fn pause(&self, failures: u32, error: &io::Error) {
+        match failures {
+            FAILURES_MAX => {
+                tracing::error!("the UDP socket of {} is broken: {error}", self.listener)
+            }
+            _ => tracing::debug!("receiving on UDP: {error}"),
+        }
+        thread::sleep((FAILURE_PAUSE * 2_u32.pow(failures.min(10))).min(LONGEST_PAUSE));
     }
 
     fn reply(&self, batch: &mut Batch, place: usize) {
@@ -135,7 +152,7 @@ impl<P: Snapshots> Loop<P> {
         };
         match handled {
             Handled::Silence => {}
-            Handled::Ready => batch.keep_reply(),
+            Handled::Ready | Handled::Garbage => batch.keep_reply(),
             Handled::Pending(pending) => {
                 let (socket, handler) = (Arc::clone(&self.socket), Arc::clone(&self.handler));
                 self.waiting.spawn(async move {
@@ -148,6 +165,23 @@ impl<P: Snapshots> Loop<P> {
     }
 }
 
+/// Whether an error says nothing about the socket. ICMP errors of earlier replies arrive here too.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionRefused, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
+        WouldBlock,
+    };
+    matches!(
+        error.kind(),
+        ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkUnreachable
+            | WouldBlock
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +191,7 @@ mod tests {
     use crate::resolver::{Policy, SyncState};
     use crate::upstream::{ForwardOptions, Forwarder};
     use hickory_proto::rr::RecordType;
+    use std::os::fd::OwnedFd;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -174,6 +209,35 @@ mod tests {
         fn sync_state(&self) -> SyncState {
             SyncState::Synced
         }
+    }
+
+    #[tokio::test]
+    async fn a_broken_socket_ends_its_loop_instead_of_spinning() {
+        let clock = Arc::new(SystemClock::start());
+        let forwarder = Forwarder::new(ForwardOptions::default(), clock).expect("no upstreams");
+        let handler = Handler::new(
+            Failing(Names::new(), 0.into()),
+            Policy::default(),
+            Arc::new(forwarder),
+        );
+        let no_socket = std::fs::File::open("/dev/null").expect("a file");
+        let broken = Loop {
+            start: Instant::now(),
+            listener: IpAddr::from([127, 0, 0, 1]),
+            socket: Arc::new(OwnedFd::from(no_socket).into()),
+            handler: Arc::new(handler),
+            access: Arc::default(),
+            end: Arc::default(),
+            runtime: Handle::current(),
+            waiting: Tasks::new("a task of this test"),
+        };
+        let start = Instant::now();
+        let ended = tokio::task::spawn_blocking(move || broken.serve_on()).await;
+        ended.expect("it ends by itself");
+        assert!(
+            start.elapsed() > FAILURE_PAUSE * FAILURES_MAX,
+            "it waits in between"
+        );
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 //! An upstream's response in the form in which it is kept and served: bytes, and where they change.
 //!
 //! Serving is a copy, then the client's ID, flags and question over the first bytes, then every TTL less what
-//! has passed. OPT is not kept, since it concerns only the two who talk; everything else stays as it came.
+//! has passed. The additional section is not kept: OPT concerns only the two who talk, and nobody asked for the rest
+//! (RFC 2181 §5.4.1 trusts it least). Everything else stays as it came.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -88,8 +89,8 @@ impl Entry {
     /// Keeps a response that came at `now` and is `age` seconds old already.
     pub fn new(judged: &Judged, now: Duration, age: u32, channel: Channel) -> Option<Self> {
         let ede = ExtendedError::find(&judged.walk, &judged.bytes);
-        let (message, walk) = without_opt(judged);
-        Self::from_parts(message, &walk, now, age, channel, ede)
+        let (message, walk) = (judged.bytes.clone(), judged.walk.clone());
+        Self::from_parts(message, walk, now, age, channel, ede)
     }
 
     /// Takes a message that was kept in a file, where it has lain for `age` seconds; `None` if it is none that could have
@@ -104,19 +105,21 @@ impl Entry {
         if walk.opt.is_some() || wire::flags(&message) & flag::QR == 0 {
             return None;
         }
-        let mut entry = Self::from_parts(message, &walk, now, age, channel, None)?;
+        let mut entry = Self::from_parts(message, walk, now, age, channel, None)?;
         entry.lifetime = entry.lifetime.min(remaining);
         Some(entry)
     }
 
     fn from_parts(
-        mut message: Vec<u8>,
-        walk: &Walk,
+        message: Vec<u8>,
+        walk: Walk,
         now: Duration,
         age: u32,
         channel: Channel,
         ede: Option<ExtendedError>,
     ) -> Option<Self> {
+        let (mut message, walk) = without_additional(message, walk);
+        let walk = &walk;
         let (asked, _) = wire::read_name(&message, HEADER)?;
         let names = aliases(walk, &message, &asked);
         let kind = kind(walk, names.last()?, &message);
@@ -242,16 +245,15 @@ impl Entry {
     }
 }
 
-/// The message without OPT. Records behind OPT may point into each other, so these optional ones go too.
-fn without_opt(judged: &Judged) -> (Vec<u8>, Walk) {
-    let mut bytes = judged.bytes.clone();
-    let mut walk = judged.walk.clone();
-    let Some(opt) = walk.opt.take() else {
-        return (bytes, walk);
-    };
-    bytes.truncate(opt.start);
-    walk.records.retain(|record| record.start < opt.start);
-    let additionals = walk.section(Section::Additional).count() as u16;
-    Header::edit(&mut bytes, |header| header.counts[3] = additionals);
+/// The message without its additional section: nobody asked for what is there, and OPT concerns only the two who talk. It
+/// is the last section, so nothing else points into it.
+fn without_additional(mut bytes: Vec<u8>, mut walk: Walk) -> (Vec<u8>, Walk) {
+    let opt = walk.opt.take().map(|opt| opt.start);
+    let additional = walk.section(Section::Additional).map(|record| record.start);
+    if let Some(start) = additional.chain(opt).min() {
+        bytes.truncate(start);
+        walk.records.retain(|record| record.start < start);
+        Header::edit(&mut bytes, |header| header.counts[3] = 0);
+    }
     (bytes, walk)
 }

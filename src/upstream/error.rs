@@ -34,6 +34,9 @@ pub enum ForwardError {
     /// It is signed, and not by whom it should be.
     #[error("DNSSEC: {0}; if it is so for many names, is the clock right?")]
     Bogus(String),
+    /// What it said leads from alias to alias without an end.
+    #[error("the upstream's answer is a CNAME chain that is too long or circular")]
+    EndlessAliases,
     /// They all lead back to us.
     #[error("the upstream leads back to bnsd; set another one in dns.upstreams")]
     Loop,
@@ -52,7 +55,7 @@ impl ForwardError {
             }
             Self::Rejected { .. } | Self::Unreachable(_) => ExtendedError::NETWORK_ERROR,
             Self::Bogus(_) => ExtendedError::DNSSEC_BOGUS,
-            Self::Loop => ExtendedError::OTHER,
+            Self::EndlessAliases | Self::Loop => ExtendedError::OTHER,
             Self::Cached(_) => ExtendedError::CACHED_ERROR,
         };
         ExtendedError::new(code, self.to_string())

@@ -10,10 +10,12 @@
 
 use super::ask::Ask;
 use super::random;
+use crate::resolver::MAX_ALIASES;
+use crate::wire::alias::{aliases, are_endless};
 use crate::wire::edns::{self, CLIENT_COOKIE, OPT, Opt, option, write_option};
 use crate::wire::header::bit_if;
 use crate::wire::writer::count_additional;
-use crate::wire::{self, HEADER, Header, Section, Walk, flag};
+use crate::wire::{self, HEADER, Header, Section, Walk, flag, rtype};
 
 /// Queries on encrypted transports are padded to a multiple of this (RFC 8467 §4.1).
 const BLOCK: usize = 128;
@@ -138,6 +140,19 @@ pub struct Judged {
     pub rcode: u16,
     /// The whole cookie, if one came back.
     pub cookie: Option<Vec<u8>>,
+}
+
+impl Judged {
+    /// Whether its aliases lead in a circle or too far, unless an alias is what was asked for.
+    pub fn has_endless_aliases(&self) -> bool {
+        let Some((asked, end)) = wire::read_name(&self.bytes, HEADER) else {
+            return false;
+        };
+        let rtype = self.bytes.get(end..).and_then(<[u8]>::first_chunk);
+        let names = aliases(&self.walk, &self.bytes, &asked);
+        rtype.copied().map(u16::from_be_bytes) != Some(rtype::CNAME)
+            && are_endless(&self.walk, &self.bytes, &names, MAX_ALIASES)
+    }
 }
 
 /// Judges a packet that came where the response to `sent` is expected.

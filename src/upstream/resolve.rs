@@ -94,6 +94,9 @@ impl Forwarder {
     }
 
     fn read(&self, judged: &Judged, age: u32, channel: Channel) -> Result<Entry, ForwardError> {
+        if judged.has_endless_aliases() {
+            return Err(ForwardError::EndlessAliases);
+        }
         Entry::new(judged, self.now(), age, channel)
             .ok_or_else(|| ForwardError::Unreachable("an unreadable answer".into()))
     }

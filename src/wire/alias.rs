@@ -25,6 +25,12 @@ pub fn aliases(walk: &Walk, bytes: &[u8], asked: &[u8]) -> Vec<Vec<u8>> {
     names
 }
 
+/// Whether the aliases never come to an end: they lead back to one of `names`, or further than `most` steps.
+pub fn are_endless(walk: &Walk, bytes: &[u8], names: &[Vec<u8>], most: usize) -> bool {
+    let last = names.last().and_then(|last| next(walk, bytes, last));
+    names.len() > most + 1 || last.is_some_and(|name| names.contains(&name))
+}
+
 /// Where the alias at a name leads.
 fn next(walk: &Walk, bytes: &[u8], owner: &[u8]) -> Option<Vec<u8>> {
     let mut answers = walk.section(Section::Answer);
@@ -77,7 +83,18 @@ mod tests {
         let (asked, _) = read_name(&bytes, HEADER).expect("a name");
         let names = aliases(&walk, &bytes, &asked);
         assert_eq!(names, [b"\x01a\0".to_vec(), b"\x01b\0".to_vec()]);
+        assert!(!are_endless(&walk, &bytes, &names, 1) && are_endless(&walk, &bytes, &names, 0));
         let found: Vec<bool> = strays(&walk, &names).collect();
         assert_eq!(found, [false, false, true, false]);
+    }
+
+    #[test]
+    fn a_circle_has_no_end() {
+        let mut bytes = response();
+        bytes[32] = b'a'; // the target of the alias
+        let walk = walk(&bytes).expect("a whole message");
+        let names = aliases(&walk, &bytes, b"\x01a\0");
+        assert_eq!(names.len(), 1);
+        assert!(are_endless(&walk, &bytes, &names, 9));
     }
 }

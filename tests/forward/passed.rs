@@ -1,6 +1,6 @@
 //! What goes through untouched, and what is left out: rows 29, 39 and 49.
 
-use hickory_proto::op::Message;
+use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 
@@ -43,6 +43,58 @@ fn row_39_rfc6840_records_and_flags_pass_and_nothing_else_does() {
         edns.option(8.into()).is_none(),
         "client subnet went upstream"
     );
+}
+
+#[test]
+fn what_nobody_asked_for_is_left_out() {
+    let upstream = Upstream::start(|seen| {
+        let glue = (
+            &b"\x04evil\x07example\0"[..],
+            1,
+            60,
+            &[198, 51, 100, 66][..],
+        );
+        let answer = (ASKED, 15, 60, &b"\0\x0a\x04evil\x07example\0"[..]);
+        let mut bytes = response(&seen.bytes, 0, &[answer, glue], &[]);
+        // The last record moves into the additional section.
+        (bytes[7], bytes[11]) = (1, bytes[11] + 1);
+        vec![Send::Reply(bytes)]
+    });
+    let resolver = asking(&upstream);
+    for _ in 0..2 {
+        let answer = resolver.ask_edns("mail.example.com.", RecordType::MX);
+        assert_eq!(answer.message.answers.len(), 1);
+        assert!(answer.message.additionals.is_empty() && answer.message.edns.is_some());
+    }
+}
+
+/// Row 42: a circle is no answer, unless the alias is what was asked for.
+#[test]
+fn row_42_rfc1034_an_upstreams_circle_of_aliases_is_a_failure() {
+    let upstream = Upstream::start(|seen| {
+        let b = &b"\x01b\x07example\0"[..];
+        let circle = [(ASKED, 5, 60, b), (b, 5, 60, ASKED)];
+        let records = match asked(&seen.bytes).starts_with("self") {
+            true => &[(ASKED, 5, 60, ASKED)][..],
+            false => &circle[..],
+        };
+        vec![Send::Reply(response(&seen.bytes, 0, records, &[]))]
+    });
+    let resolver = asking(&upstream);
+    for (name, ede) in [
+        ("a.example.com.", 0),
+        ("self.example.com.", 0),
+        ("a.example.com.", 13),
+    ] {
+        let answer = resolver.ask_edns(name, RecordType::A);
+        assert_eq!(
+            (answer.rcode(), answer.ede()),
+            (ResponseCode::ServFail, Some(ede)),
+            "{name}"
+        );
+    }
+    let alias = resolver.ask_edns("a.example.com.", RecordType::CNAME);
+    assert_eq!(alias.rcode(), ResponseCode::NoError);
 }
 
 #[test]

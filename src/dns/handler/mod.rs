@@ -50,6 +50,8 @@ pub enum Handled {
     Silence,
     /// The reply is in the buffer.
     Ready,
+    /// So is the reply to what nobody can make sense of: garbage, which must not keep a connection open.
+    Garbage,
     /// An upstream has to be asked.
     Pending(Box<Pending>),
 }
@@ -231,7 +233,7 @@ impl<P: Snapshots> Handler<P> {
     /// Replies to a packet with TC and nothing else: an honest client comes back over TCP.
     pub fn send_to_tcp(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
         let handled = self.refuse(bytes, client, out);
-        if matches!(handled, Handled::Ready) {
+        if !matches!(handled, Handled::Silence) {
             Header::edit(out, |header| {
                 header.flags = header.flags & !flag::RCODE | flag::TC;
             });

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
 
-use super::super::client::{Client, Transport};
-use super::super::connections::IDLE_TIMEOUT;
+use super::super::client::{Client, IDLE_TIMEOUT, Transport};
 use super::super::encode::{Frame, Reply, encode, longest};
 use super::super::plain::Plain;
 use super::super::query::Query;
@@ -109,7 +108,7 @@ impl<P: Snapshots> Handler<P> {
         (is_lasting && is_whole).then_some(reply.verified)
     }
 
-    /// Replies with a response code alone.
+    /// Replies with a response code alone. FORMERR and NOTIMP go to garbage.
     pub(super) fn turn_down(
         &self,
         query: Query,
@@ -120,7 +119,10 @@ impl<P: Snapshots> Handler<P> {
         let request = self.request(query, client);
         self.note(&request, Outcome::Refused);
         encode(&request.query, &Reply::bare(rcode), &request.frame, out);
-        Handled::Ready
+        match rcode {
+            ResponseCode::FormErr | ResponseCode::NotImp => Handled::Garbage,
+            _ => Handled::Ready,
+        }
     }
 
     /// Counts the end of a query, and logs it for those who chose that.

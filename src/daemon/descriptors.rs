@@ -1,0 +1,124 @@
+//! How many descriptors the process may have, and who gets how many of them.
+//!
+//! Files, the database and listeners come first, since nothing works without them. What is left is shared by connections of
+//! clients, questions to upstreams (a socket each) and the control socket, so that none of them can take the others'.
+//! The limit is raised as far as the system allows before it is shared.
+
+use std::io;
+
+use crate::api::control;
+use crate::config::Config;
+use crate::dns::CONNECTIONS_MAX;
+use crate::upstream::QUESTIONS_MAX;
+
+/// Descriptors that are enough for everything.
+const ENOUGH: u64 = 16_384;
+/// The database, files that are read, folders that are watched, connections to the node and to encrypted upstreams, and
+/// what the runtime takes: some twenty at rest (counted), the others for a moment.
+const FILES: usize = 32;
+/// Of all descriptors, one in so many at most is for UDP sockets that listen.
+const LISTENERS: usize = 8;
+/// Of what is left, one in so many is for the control socket, and of the rest one in so many for upstreams.
+const CONTROL: usize = 8;
+const QUESTIONS: usize = 3;
+/// What each gets at least, however little there is.
+const LEAST: usize = 4;
+
+/// Who gets how many descriptors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// UDP sockets for each address.
+    pub udp_sockets: usize,
+    /// Connections of clients.
+    pub clients: usize,
+    /// Questions that are out.
+    pub questions: usize,
+    /// Connections to the control socket.
+    pub control: usize,
+}
+
+impl Shares {
+    /// The shares under the limit of this process, which is raised as far as the system allows.
+    pub fn of(config: &Config) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let encrypted = [&config.dns.tls, &config.dns.https].into_iter().flatten();
+        let streams: usize = encrypted.map(|encrypted| encrypted.listen.len()).sum();
+        Self::among(raised_limit(), cores, config.listen.len(), streams)
+    }
+
+    /// The shares of `limit` descriptors, with sockets for so many addresses of plain DNS and of encrypted DNS.
+    fn among(limit: usize, cores: usize, plain: usize, encrypted: usize) -> Self {
+        let udp_sockets = (limit / LISTENERS / plain.max(1)).clamp(1, cores.max(1));
+        let listeners = plain * (udp_sockets + 1) + encrypted;
+        let left = limit.saturating_sub(FILES + listeners);
+        let control = (left / CONTROL).clamp(LEAST, control::CONNECTIONS_MAX);
+        let left = left.saturating_sub(control);
+        let questions = (left / QUESTIONS).clamp(LEAST, QUESTIONS_MAX);
+        let clients = left.saturating_sub(questions);
+        Self {
+            udp_sockets,
+            clients: clients.clamp(LEAST, CONNECTIONS_MAX),
+            questions,
+            control,
+        }
+    }
+}
+
+/// The limit of open descriptors, raised as far as the system allows and makes sense.
+fn raised_limit() -> usize {
+    let limit = raise().unwrap_or(ENOUGH);
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+fn raise() -> io::Result<u64> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a value of our own that lives across the call (getrlimit(2)).
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let wanted = limit.rlim_max.min(ENOUGH);
+    if limit.rlim_cur >= wanted {
+        return Ok(limit.rlim_cur);
+    }
+    let raised = libc::rlimit {
+        rlim_cur: wanted,
+        rlim_max: limit.rlim_max,
+    };
+    // SAFETY: as above; the system only reads the value (setrlimit(2)).
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } {
+        0 => Ok(wanted),
+        _ => Ok(limit.rlim_cur),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_shares_together_leave_room_for_files() {
+        for limit in [64, 128, 256, 1_024, 4_096, 65_536] {
+            for cores in [1, 2, 16, 128] {
+                let shares = Shares::among(limit, cores, 2, 1);
+                let listeners = 2 * (shares.udp_sockets + 1) + 1;
+                let all = shares.clients + shares.questions + shares.control + listeners;
+                assert!(all + 24 <= limit, "{limit}, {cores}: {shares:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn with_plenty_everybody_has_enough() {
+        let shares = Shares::among(16_384, 2, 2, 0);
+        let expected = Shares {
+            udp_sockets: 2,
+            clients: CONNECTIONS_MAX,
+            questions: QUESTIONS_MAX,
+            control: control::CONNECTIONS_MAX,
+        };
+        assert_eq!(shares, expected);
+    }
+}
