@@ -31,6 +31,7 @@ mod aliases;
 mod batch;
 mod bind;
 mod busiest;
+mod certificate;
 mod client;
 mod cookie;
 mod counters;

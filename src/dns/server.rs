@@ -14,7 +14,7 @@ use super::access::Access;
 use super::bind::{BindError, bind_all, tcp_socket};
 use super::client::{Client, Transport};
 use super::handler::Handler;
-use super::tls::Identity;
+use super::tls::{Identity, Shown};
 use super::{https, tcp, udp};
 use crate::connections::{Activity, Connections};
 use crate::resolver::Snapshots;
@@ -71,6 +71,8 @@ impl Default for Options {
 pub struct Server {
     udp: Vec<UdpSocket>,
     listeners: Vec<(TcpListener, Protocol)>,
+    /// What is shown in handshakes.
+    shown: Vec<Arc<Shown>>,
     tcp_connections: usize,
 }
 
@@ -80,6 +82,7 @@ impl Server {
         let mut server = Self {
             udp: Vec::new(),
             listeners: Vec::new(),
+            shown: Vec::new(),
             tcp_connections: options.tcp_connections,
         };
         for (tcp, udp) in bind_all(&options.listen, options.udp_sockets)? {
@@ -87,15 +90,24 @@ impl Server {
             server.listeners.push((tcp, Protocol::Tcp));
         }
         if let Some(tls) = &options.tls {
-            let acceptor = tls.identity.acceptor(&["dot"])?;
+            let acceptor = server.show(tls, options)?.acceptor(&["dot"])?;
             server.listen(&tls.listen, &Protocol::Tls(acceptor))?;
         }
         if let Some(https) = &options.https {
-            let acceptor = https.identity.acceptor(&["h2", "http/1.1"])?;
+            let acceptor = server.show(https, options)?.acceptor(&["h2", "http/1.1"])?;
             let hosts = Arc::new(options.https_hosts.clone());
             server.listen(&https.listen, &Protocol::Https(acceptor, hosts))?;
         }
         Ok(server)
+    }
+
+    /// The identity of what is encrypted. One of our own is for all that is encrypted.
+    fn show(&mut self, encrypted: &Encrypted, options: &Options) -> Result<Arc<Shown>, BindError> {
+        let all = [&options.tls, &options.https].into_iter().flatten();
+        let addresses = all.flat_map(|all| all.listen.iter().map(SocketAddr::ip));
+        let shown = encrypted.identity.show(addresses, &options.https_hosts)?;
+        self.shown.push(Arc::clone(&shown));
+        Ok(shown)
     }
 
     fn listen(&mut self, addresses: &[SocketAddr], protocol: &Protocol) -> Result<(), BindError> {
@@ -131,6 +143,9 @@ impl Server {
             };
             let (access, connections) = (Arc::clone(access), Arc::clone(&connections));
             crew.task(&name, tcp::accept(listener, access, connections, start));
+        }
+        for shown in self.shown {
+            crew.task("certificate", shown.keep_fresh());
         }
         Ok(Serving {
             _loops: udp::Loops::start(self.udp, handler, access, crew)?,

@@ -1,25 +1,30 @@
-//! The identity that DNS over TLS and over HTTPS show: a given certificate, or one that we sign ourselves.
+//! The identity that DNS over TLS and over HTTPS show: a given certificate, or one that we sign ourselves
+//! ([`OwnCertificate`]).
 //!
-//! A certificate of our own is for `localhost` and the loopback addresses. It is made once and kept in the data
-//! directory, its key readable by nobody else, so that a client that has pinned it (RFC 7858 §4.2) still knows it
-//! after a restart.
+//! The files are read again from time to time, so that a certificate that was renewed is shown without a restart.
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::disk;
+use super::certificate::{OwnCertificate, Unmade};
+use crate::clock::{Clock as _, SystemClock};
 
-/// Files of our own certificate and its key.
-const CERTIFICATE: &str = "certificate.pem";
-const KEY: &str = "key.pem";
+/// How often the files are read again.
+const REREAD: Duration = Duration::from_secs(3600);
 
 /// Where certificate and key come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,89 +54,123 @@ pub enum IdentityError {
     Unusable(#[from] rustls::Error),
     /// None can be made.
     #[error("no certificate can be made: {0}; give one with dns.tls.certificate and dns.tls.key")]
-    Unmade(#[from] rcgen::Error),
+    Unmade(rcgen::Error),
+}
+
+impl From<Unmade> for IdentityError {
+    fn from(unmade: Unmade) -> Self {
+        match unmade {
+            Unmade::File(path, error) => Self::File(path, error),
+            Unmade::Signature(error) => Self::Unmade(error),
+        }
+    }
 }
 
 impl Identity {
-    /// What answers handshakes and offers `protocols` in them (RFC 7301). Makes the certificate if it is to be made and
-    /// is not there.
-    pub fn acceptor(&self, protocols: &[&str]) -> Result<TlsAcceptor, IdentityError> {
-        let (certificate, key) = match self {
-            Self::Given { certificate, key } => (certificate.clone(), key.clone()),
-            Self::SelfSigned(directory) => self_signed(directory)?,
+    /// What is shown in handshakes. A certificate of our own is for `addresses` and `names`, and is made where that is due.
+    pub(super) fn show<'a>(
+        &self,
+        addresses: impl IntoIterator<Item = IpAddr>,
+        names: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Arc<Shown>, IdentityError> {
+        let files = match self {
+            Self::Given { certificate, key } => Files::Given(certificate.clone(), key.clone()),
+            Self::SelfSigned(directory) => {
+                Files::Own(OwnCertificate::new(directory, addresses, names))
+            }
         };
-        let mut config = config(&certificate, &key)?;
+        let now = ArcSwap::from_pointee(files.read()?);
+        Ok(Arc::new(Shown { files, now }))
+    }
+}
+
+/// A certificate and its key, as handshakes show them.
+#[derive(Debug)]
+pub(super) struct Shown {
+    files: Files,
+    now: ArcSwap<CertifiedKey>,
+}
+
+impl Shown {
+    /// What answers handshakes and offers `protocols` in them (RFC 7301).
+    pub(super) fn acceptor(
+        self: &Arc<Self>,
+        protocols: &[&str],
+    ) -> Result<TlsAcceptor, IdentityError> {
+        // TLS 1.2 and 1.3, the provider named because another crate may bring a second one.
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = protocols
             .iter()
             .map(|name| name.as_bytes().to_vec())
             .collect();
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
+
+    /// Shows what the files hold from time to time, until the task is dropped. What cannot be read changes nothing.
+    pub(super) async fn keep_fresh(self: Arc<Self>) {
+        loop {
+            sleep(REREAD).await;
+            match self.files.read() {
+                Ok(read) => self.now.store(Arc::new(read)),
+                Err(error) => tracing::error!("the old certificate is still shown: {error}"),
+            }
+        }
+    }
 }
 
-fn config(certificate: &Path, key: &Path) -> Result<ServerConfig, IdentityError> {
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.now.load_full())
+    }
+}
+
+/// Where certificate and key are.
+#[derive(Debug)]
+enum Files {
+    Given(PathBuf, PathBuf),
+    Own(OwnCertificate),
+}
+
+impl Files {
+    /// Reads both, after our own certificate was renewed where that is due.
+    fn read(&self) -> Result<CertifiedKey, IdentityError> {
+        match self {
+            Self::Given(certificate, key) => certified(certificate, key),
+            Self::Own(own) => {
+                own.renew(SystemClock::start().unix_time())?;
+                certified(&own.certificate(), &own.key())
+            }
+        }
+    }
+}
+
+fn certified(certificate: &Path, key: &Path) -> Result<CertifiedKey, IdentityError> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(certificate)?)
         .filter_map(Result::ok)
         .collect();
     if chain.is_empty() {
-        return Err(IdentityError::Content(
-            certificate.to_owned(),
-            "certificate",
-        ));
+        let certificate = certificate.to_owned();
+        return Err(IdentityError::Content(certificate, "certificate"));
     }
     let private = PrivateKeyDer::from_pem_slice(&read(key)?)
         .map_err(|_| IdentityError::Content(key.to_owned(), "private key"))?;
-    // TLS 1.2 and 1.3, the provider named because another crate may bring a second one.
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)?;
-    Ok(config)
-}
-
-/// The certificate that we sign ourselves, and its key. A pair of which one is missing is made again.
-fn self_signed(directory: &Path) -> Result<(PathBuf, PathBuf), IdentityError> {
-    let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
-    if certificate.is_file() && key.is_file() {
-        return Ok((certificate, key));
-    }
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let made = rcgen::generate_simple_self_signed(names)?;
-    fs::create_dir_all(directory).map_err(at(directory))?;
-    disk::replace(&key, made.signing_key.serialize_pem().as_bytes()).map_err(at(&key))?;
-    disk::replace(&certificate, made.cert.pem().as_bytes()).map_err(at(&certificate))?;
-    Ok((certificate, key))
+    Ok(CertifiedKey::from_der(
+        chain,
+        private,
+        &ring::default_provider(),
+    )?)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
-    fs::read(path).map_err(at(path))
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> IdentityError {
-    let path = path.to_owned();
-    |error| IdentityError::File(path, error)
+    fs::read(path).map_err(|error| IdentityError::File(path.to_owned(), error))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
-
-    #[test]
-    fn our_own_certificate_is_made_once_and_its_key_is_private() {
-        let scratch = tempfile::tempdir().expect("a scratch directory");
-        let directory = scratch.path().join("tls");
-        let identity = Identity::SelfSigned(directory.clone());
-        identity.acceptor(&["dot"]).expect("a certificate");
-        let first = fs::read(directory.join(CERTIFICATE)).expect("a certificate");
-        identity.acceptor(&["h2"]).expect("the same");
-        assert_eq!(fs::read(directory.join(CERTIFICATE)).expect("it"), first);
-        let mode = fs::metadata(directory.join(KEY))
-            .expect("a key")
-            .permissions();
-        assert_eq!(mode.mode() & 0o777, 0o600);
-    }
 
     #[test]
     fn what_is_no_certificate_is_named() {
@@ -142,7 +181,7 @@ mod tests {
             certificate: certificate.to_owned(),
             key: empty.clone(),
         };
-        let error = |identity: Identity| match identity.acceptor(&["dot"]) {
+        let error = |identity: Identity| match identity.show([], []) {
             Ok(_) => panic!("accepted"),
             Err(error) => error.to_string(),
         };
