@@ -2,6 +2,7 @@
 //! says what to do, and an exit code for scripts.
 
 mod codes;
+mod decode;
 mod generated;
 mod reference;
 mod status;

@@ -1,5 +1,8 @@
 //! `bnsd tx`: transactions that travel between machines, and the embedded chain's conveniences.
 
+mod decode;
+mod describe;
+
 use std::path::{Path, PathBuf};
 
 use bitcoin::consensus::encode::deserialize_hex;
@@ -8,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use super::count::count;
 use super::output::Page;
-use super::own::{KeyOptions, Shown, Tense, agree, open, print_psbt, write_bill, write_psbt};
+use super::own::{KeyOptions, Shown, Tense, agree, open, resumed, write_bill, write_psbt};
 use super::{CliError, Context, Exit, Result};
 use crate::api::message::Question;
 use crate::api::owner::{FaucetRequest, MineRequest, MinedReply};
@@ -103,7 +106,7 @@ impl TxCommand {
     pub fn run(self, context: &Context) -> Result<Exit> {
         harden::forbid_dumps();
         match self {
-            Self::Decode { file, keys } => decode(&file, &keys, context),
+            Self::Decode { file, keys } => decode::run(&file, &keys, context),
             Self::Sign(sign) => sign.run(context),
             Self::Send(send) => send.run(context),
             Self::Faucet { address, satoshi } => {
@@ -112,17 +115,6 @@ impl TxCommand {
             }
             Self::Mine(mine) => mine.run(context),
         }
-    }
-}
-
-fn decode(file: &Path, keys: &KeyOptions, context: &Context) -> Result<Exit> {
-    let wallet = open(context, keys)?;
-    match read(file)? {
-        Found::Raw(transaction) => {
-            let spent = wallet.spent(&transaction)?.unwrap_or_default();
-            Shown::new(&transaction, true, 0).print(context, &wallet, &transaction, &spent)
-        }
-        Found::Psbt(found) => print_psbt(context, &wallet, &found),
     }
 }
 
@@ -193,9 +185,9 @@ impl Send {
             page.heading("sent");
             page.entry("txid", &shown.txid);
             if let Some(begun) = begun {
+                let command = resumed(&begun.goal, &begun.subject);
                 page.note(format!(
-                    "Run `bnsd name {}` or `bnsd namespace {}` for {} again: it waits for the block and goes on.",
-                    begun.goal, begun.goal, begun.subject
+                    "Run `{command}` again: it waits for the block and goes on."
                 ));
             }
         })

@@ -5,6 +5,7 @@
 
 mod bill;
 mod consent;
+mod follow;
 mod node;
 mod options;
 mod show;
@@ -16,14 +17,15 @@ use serde::Serialize;
 
 pub use bill::{Next, Tense, write as write_bill};
 pub use consent::agree;
+use follow::Hints;
+pub use follow::resumed;
 pub use options::{KeyOptions, SendOptions};
-pub use show::{Shown, print_psbt, write_psbt};
+pub use show::{Shown, print_psbt, write_psbt, write_transaction};
 
 pub use super::argument::{name, namespace};
 use super::term::write_past;
 use super::{CliError, Context, Exit, Result, log};
 use crate::api::ask::{Ask as _, Asking};
-use crate::api::lookup::LookupRequest;
 use crate::api::names::NameRequest;
 use crate::api::owner::ChainRequest;
 use crate::bns::Name;
@@ -126,7 +128,10 @@ struct Effect<'e> {
     name: &'e str,
     #[serde(flatten)]
     accepted: Accepted,
+    /// Shows what the name says now; `null` where DNS has nothing to show.
     dig: Option<String>,
+    /// The command that goes on from here; `null` when all is done.
+    next: Option<String>,
 }
 
 /// Shows what became of a wish about a name or namespace; a PSBT goes to the file that was named for it.
@@ -156,10 +161,12 @@ pub fn report(
 }
 
 fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<Exit> {
+    let Hints { dig, next } = follow::hints(context, &accepted.operation, name)?;
     let effect = Effect {
         name,
         accepted,
-        dig: dig(context, name)?,
+        dig,
+        next,
     };
     context.output.show(&effect, |page| {
         let accepted = &effect.accepted;
@@ -170,21 +177,6 @@ fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<
         page.entry_if("consensus hash", accepted.consensus_hash);
         bill::write(page, &accepted.paid, Tense::Paid);
         page.entry_if("try", effect.dig.as_ref());
+        page.entry_if("next", effect.next.as_ref());
     })
-}
-
-/// The `dig` line that shows a record of a name, if it has one.
-fn dig(context: &Context, name: &str) -> Result<Option<String>> {
-    let chain = context.answer(ChainRequest {})?;
-    let all = context.answer(LookupRequest {
-        name: name.to_owned(),
-        record_type: "ANY".to_owned(),
-        at: None,
-    })?;
-    let shown = all.example().filter(|_| all.height.is_some());
-    Ok(chain
-        .listeners
-        .first()
-        .zip(shown)
-        .map(|(at, record)| record.dig(*at)))
 }

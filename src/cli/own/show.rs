@@ -126,7 +126,7 @@ fn payload(wallet: &Wallet<'_>, transaction: &Transaction) -> Option<String> {
 }
 
 /// Inputs, outputs and fee of a transaction.
-fn write_transaction(
+pub fn write_transaction(
     page: &mut Page,
     wallet: &Wallet<'_>,
     transaction: &Transaction,
