@@ -371,11 +371,10 @@ fn a_namespace_is_opened_in_one_command_on_the_embedded_chain_alone() {
 }
 
 fn serve_embedded(home: &Home) -> Process {
-    let environment = [
-        ("BNSD_CHAIN_SOURCE", "dev"),
-        ("BNSD_DNS_UPSTREAMS", "127.0.0.1:9"),
-    ];
-    serve(home, &environment)
+    let listen = ["serve", "--source", "dev", "--listen", "127.0.0.1:0"];
+    let mut command = home.bnsd(&listen);
+    command.args(["--upstream", "127.0.0.1:9"]);
+    Process::start(home, command)
 }
 
 fn command_with_keys(home: &Home, arguments: &[&str]) -> Command {

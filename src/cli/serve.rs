@@ -19,6 +19,9 @@ pub struct Serve {
     /// Ask this resolver for all other names; can be repeated [env: BNSD_DNS_UPSTREAMS]
     #[arg(long, value_name = "ADDR")]
     upstream: Vec<String>,
+    /// Where blocks come from: none, bitcoind, blockfiles, or dev for an embedded chain [env: BNSD_CHAIN_SOURCE]
+    #[arg(long, value_name = "KIND")]
+    source: Option<String>,
 }
 
 /// What `--check-config` prints with `--json`.
@@ -46,7 +49,8 @@ impl Serve {
     pub(super) fn flags(&self) -> Vec<Flag> {
         let listen = flag("listen", "--listen", &self.listen);
         let upstream = flag("dns.upstreams", "--upstream", &self.upstream);
-        listen.into_iter().chain(upstream).collect()
+        let source = flag("chain.source", "--source", self.source.as_slice());
+        listen.into_iter().chain(upstream).chain(source).collect()
     }
 }
 
