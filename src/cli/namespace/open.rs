@@ -14,6 +14,7 @@ use crate::api::owner::{ChainRequest, CoinsRequest, FaucetRequest};
 use crate::bns::{NamespaceId, commitment};
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, namespace, open};
+use crate::cli::term::write_past;
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::names::{NamespaceDetails, NamespaceState};
 use crate::wallet::fee::{CAP, FeePolicy, HighFee};
@@ -22,6 +23,7 @@ use crate::wallet::registrar::{LIFETIME, PRICES};
 use crate::wallet::task::wallet::{Means, Signer, Until};
 use crate::wallet::task::{Outcome, Wallet, Wish};
 use crate::wallet::vault::Reference;
+use crate::wallet::words;
 
 /// What the key has on top of the price: for names and for years of operations.
 const ALLOWANCE: Amount = Amount::ONE_BTC;
@@ -71,7 +73,8 @@ impl Open {
         get_coins(context, &wallet, &sender, price + ALLOWANCE)?;
         for (wish, done) in missing_steps(&wallet, &id, &sender, details.state)? {
             if let Outcome::Accepted(accepted) = wallet.carry_out(&wish, &self.means())? {
-                say(&format!("{id} is {done} in block {}", accepted.height));
+                let block = words::block_there(accepted.height, accepted.time.as_deref());
+                say(&format!("{id} is {done} in block {block}"));
             }
         }
         let details = ask(context, &id)?;
@@ -103,7 +106,7 @@ fn ask(context: &Context, id: &NamespaceId) -> Result<Box<NamespaceDetails>> {
 fn only_here(details: &NamespaceDetails) -> String {
     let id = &details.id;
     let price = match details.price.satoshi {
-        Some(satoshi) => format!("{}", Amount::from_sat(satoshi)),
+        Some(satoshi) => words::btc(Amount::from_sat(satoshi)),
         None => "its price".to_owned(),
     };
     format!(
@@ -154,7 +157,10 @@ fn get_coins(context: &Context, wallet: &Wallet<'_>, sender: &Lock, needed: Amou
             address: address.clone(),
             satoshi,
         })?;
-        say(&format!("the faucet gave {satoshi} to {address}"));
+        say(&format!(
+            "the faucet gave {} to {address}",
+            words::btc(satoshi)
+        ));
         lacking -= satoshi;
     }
     Ok(())
@@ -175,7 +181,8 @@ fn show(context: &Context, details: &NamespaceDetails, how: &str) -> Result<Exit
     context.output.show(&opened, |page| {
         page.heading(format!("{} {how}", details.id));
         page.entry("state", state(details.state));
-        page.entry_if("opened at", details.ready_block);
+        let time = details.ready_time.as_ref();
+        write_past(page, "opened at", details.ready_block, time);
         page.entry("next", &format!("bnsd name register NAME.{}", details.id));
     })
 }
