@@ -2,26 +2,33 @@
 //!
 //! Every file of a folder is read once and again when it changes. If the chain has announced its hash, it goes into
 //! the archive; if not, it waits, and [`Folders::waiting`] lists it. When the archive's own file is missing or changed,
-//! the file is archived again. Files come from strangers: one that is too large is passed over, and only the bytes and
-//! their hash count, not the file's name. Nothing in a folder is ever written or removed.
+//! the file is archived again. Nothing in a folder is ever written or removed.
+//!
+//! Files come from strangers: only the bytes and their hash count, not the file's name. What is no regular file, is empty or
+//! too large is not even opened, and a link counts as what it leads to. Nobody waits for a folder: all of it is done on a
+//! thread of its own, which the system may hold for as long as it likes, for example where a disk is on a network that is gone.
 
-use std::collections::HashMap;
-use std::fs;
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::hash::ZonefileHash;
-use crate::store::{Archive, ArchiveError, Store, StoreError};
+use crate::store::{Archive, ArchiveError, IndexedBlock, Store, StoreError, StoreSnapshot};
 use crate::worker::Crew;
 use crate::zonefile::ZONEFILE_MAX;
 
 /// Editors write a file in several steps; changes this close together are looked at once.
 const SETTLE: Duration = Duration::from_millis(50);
+/// A folder that the system does not show in this time is waited for on the thread alone.
+const PROMPT: Duration = Duration::from_millis(50);
 /// Most files of all folders; more are passed over and said so.
 const FILES_MAX: usize = 100_000;
 
@@ -69,7 +76,7 @@ enum News {
 pub struct Folders {
     news: Sender<News>,
     files: Arc<Mutex<Files>>,
-    _watcher: RecommendedWatcher,
+    stop: Arc<AtomicBool>,
 }
 
 type Files = HashMap<PathBuf, Seen>;
@@ -81,11 +88,14 @@ struct Seen {
     length: u64,
     hash: ZonefileHash,
     archived: bool,
+    /// Whether all announcements up to [`Keeper::asked`] are known to be of other hashes, unless it is archived.
+    asked: bool,
 }
 
 impl Folders {
     /// Begins to watch `folders` with a thread of `crew`, which ends when this is dropped. What lies there already is
-    /// looked at before this returns.
+    /// looked at by that thread. A folder that cannot be watched is an error if the system says so at once, and in the log
+    /// otherwise.
     pub fn watch(
         folders: &[PathBuf],
         store: &Arc<Store>,
@@ -93,27 +103,34 @@ impl Folders {
         crew: &mut Crew,
     ) -> Result<Self, FolderError> {
         let (news, inbox) = channel();
-        let watcher = watch_files(folders, &news)?;
-        subscribe(store, archive, &news);
         let files = Arc::new(Mutex::new(Files::new()));
+        let stop = Arc::new(AtomicBool::new(false));
         let keeper = Keeper {
             folders: folders.to_vec(),
             store: Arc::clone(store),
             archive: Arc::clone(archive),
             files: Arc::clone(&files),
+            stop: Arc::clone(&stop),
+            asked: None,
         };
-        keeper.turn(&News::Files);
-        crew.thread("folders", move || keeper.run(&inbox))
+        subscribe(store, archive, &news);
+        let (began, begins) = channel();
+        let sender = news.clone();
+        let work = move || keeper.run(&sender, &inbox, &began);
+        crew.loose_thread("folders", work)
             .map_err(|error| failed(Path::new(""), &error.to_string()))?;
-        Ok(Self {
-            news,
-            files,
-            _watcher: watcher,
-        })
+        let folders = Self { news, files, stop };
+        match begins.recv_timeout(PROMPT) {
+            Ok(Err(error)) => Err(error), // and the thread ends
+            Ok(Ok(())) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Ok(folders)
+            }
+        }
     }
 
     /// Tells the thread to end.
     pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
         let _ = self.news.send(News::Stop); // a thread that is gone has nothing to end
     }
 
@@ -154,10 +171,40 @@ struct Keeper {
     store: Arc<Store>,
     archive: Arc<Archive>,
     files: Arc<Mutex<Files>>,
+    stop: Arc<AtomicBool>,
+    asked: Option<Asked>,
+}
+
+/// How far announcements were compared with the files that wait.
+#[derive(Clone, Copy)]
+struct Asked {
+    tip: IndexedBlock,
+    announcements: u32,
 }
 
 impl Keeper {
-    fn run(&self, inbox: &Receiver<News>) {
+    /// Works until it is told to stop. `began` is told whether the folders can be watched.
+    fn run(
+        mut self,
+        news: &Sender<News>,
+        inbox: &Receiver<News>,
+        began: &Sender<Result<(), FolderError>>,
+    ) {
+        let watcher = watch_files(&self.folders, news);
+        let (watcher, told) = match watcher {
+            Ok(watcher) => (Some(watcher), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        if let Err(Err(error)) = began.send(told).map_err(|unsent| unsent.0) {
+            tracing::warn!("{error}"); // nobody waits for it any more
+        }
+        if watcher.is_some() {
+            self.turn(&News::Files);
+        }
+        self.follow(inbox);
+    }
+
+    fn follow(&mut self, inbox: &Receiver<News>) {
         while let Ok(mut news) = inbox.recv() {
             let end = Instant::now() + SETTLE;
             while !matches!(news, News::Stop)
@@ -168,19 +215,24 @@ impl Keeper {
                     news = next;
                 }
             }
-            if matches!(news, News::Stop) {
+            if self.is_stopped() {
                 return;
             }
             self.turn(&news);
         }
     }
 
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     /// Reads the files if they changed, then archives those whose hash is announced.
-    fn turn(&self, news: &News) {
+    fn turn(&mut self, news: &News) {
         if matches!(news, News::Files) {
             self.scan();
         }
         if let Err(error) = self.hand_over() {
+            self.asked = None; // ask for all again
             tracing::warn!("zone files of the watched folders wait: {error}");
         }
     }
@@ -189,6 +241,9 @@ impl Keeper {
         let mut found = Files::new();
         let known = lock(&self.files).clone();
         for path in self.folders.iter().flat_map(|folder| list(folder)) {
+            if self.is_stopped() {
+                return;
+            }
             if found.len() >= FILES_MAX {
                 tracing::warn!(
                     "more than {FILES_MAX} zone files in watched folders, the rest is passed over"
@@ -202,28 +257,75 @@ impl Keeper {
         *lock(&self.files) = found;
     }
 
-    fn hand_over(&self) -> Result<(), TurnError> {
+    fn hand_over(&mut self) -> Result<(), TurnError> {
         let unsound = self.archive.unsound();
         for seen in lock(&self.files).values_mut() {
-            seen.archived &= !unsound.contains(&seen.hash);
+            if seen.archived && unsound.contains(&seen.hash) {
+                (seen.archived, seen.asked) = (false, false);
+            }
         }
-        let waiting: Vec<(PathBuf, ZonefileHash)> = lock(&self.files)
+        let snapshot = self.store.snapshot();
+        let announced = self.announced_since(&snapshot)?;
+        let waiting: Vec<(PathBuf, Seen)> = lock(&self.files)
             .iter()
             .filter(|(_, seen)| !seen.archived)
-            .map(|(path, seen)| (path.clone(), seen.hash))
+            .map(|(path, seen)| (path.clone(), seen.clone()))
             .collect();
-        let snapshot = self.store.snapshot();
-        for (path, hash) in waiting {
-            if !snapshot.is_announced(&hash)? {
-                continue;
+        for (path, seen) in waiting {
+            if self.is_stopped() {
+                return Ok(());
             }
+            let is_announced = match seen.asked {
+                true => announced.contains(&seen.hash),
+                false => snapshot.is_announced(&seen.hash)?,
+            };
             // Read again: what is archived is what its hash was checked against.
-            match read(&path) {
-                Ok(Some(bytes)) if ZonefileHash::of(&bytes) == hash => self.put(&path, &bytes)?,
-                _ => {} // it changed meanwhile and will be looked at again
+            match is_announced.then(|| read(&path)) {
+                Some(Ok(Some(bytes))) if ZonefileHash::of(&bytes) == seen.hash => {
+                    self.put(&path, &bytes)?;
+                }
+                Some(_) => self.note_asked(&path, false), // it changed, or cannot be read now
+                None => self.note_asked(&path, true),
             }
         }
         Ok(())
+    }
+
+    /// The hashes that were announced since the last time. After a reorganisation, and if it is not known, all files
+    /// have to be asked for one by one.
+    fn announced_since(
+        &mut self,
+        snapshot: &StoreSnapshot,
+    ) -> Result<HashSet<ZonefileHash>, TurnError> {
+        let all = snapshot.counts()?.announcements as u32; // numbered from 1, without gaps
+        let before = match self.asked.take() {
+            Some(asked) if snapshot.block(asked.tip.height)? == Some(asked.tip) => asked,
+            _ => {
+                let mut files = lock(&self.files);
+                files.values_mut().for_each(|seen| seen.asked = false);
+                self.asked = snapshot.tip().map(|tip| Asked {
+                    tip,
+                    announcements: all,
+                });
+                return Ok(HashSet::new());
+            }
+        };
+        let mut hashes = HashSet::new();
+        for index in before.announcements.saturating_add(1)..=all {
+            let announcement = snapshot.announcement(index)?;
+            hashes.extend(announcement.map(|announcement| announcement.hash));
+        }
+        self.asked = snapshot.tip().map(|tip| Asked {
+            tip,
+            announcements: all,
+        });
+        Ok(hashes)
+    }
+
+    fn note_asked(&self, path: &Path, asked: bool) {
+        if let Some(seen) = lock(&self.files).get_mut(path) {
+            seen.asked = asked;
+        }
     }
 
     /// Archives the bytes of a file.
@@ -250,7 +352,7 @@ fn list(folder: &Path) -> Vec<PathBuf> {
 
 /// Size, time of change and hash of a file, read only if it changed; `None` if it is empty, too large or no file.
 fn look(path: &Path, known: Option<&Seen>) -> Option<Seen> {
-    let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let metadata = fs::metadata(path).ok().filter(may_be_zonefile)?;
     let (modified, length) = (metadata.modified().ok(), metadata.len());
     if let Some(seen) = known.filter(|seen| seen.modified == modified && seen.length == length) {
         return Some(seen.clone());
@@ -261,15 +363,26 @@ fn look(path: &Path, known: Option<&Seen>) -> Option<Seen> {
         length,
         hash: ZonefileHash::of(&bytes),
         archived: false,
+        asked: false,
     })
 }
 
-/// The bytes of a file that is neither empty nor too large.
+/// Devices, pipes and the files that the kernel makes up (they have no size) are not opened: some wait for ever, and some
+/// do something when they are.
+fn may_be_zonefile(metadata: &Metadata) -> bool {
+    metadata.is_file() && (1..=ZONEFILE_MAX as u64).contains(&metadata.len())
+}
+
+/// The bytes of a file that is neither empty nor too large. Never waits for somebody to write: what is at the path may be
+/// another thing than when it was looked at.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if !may_be_zonefile(&file.metadata()?) {
+        return Ok(None);
+    }
     let mut bytes = Vec::new();
-    fs::File::open(path)?
-        .take(ZONEFILE_MAX as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    file.take(ZONEFILE_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok((!bytes.is_empty() && bytes.len() <= ZONEFILE_MAX).then_some(bytes))
 }
 

@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep};
 const STACK: usize = 2 << 20;
 /// How often threads that are to end are looked at.
 const LOOK: Duration = Duration::from_millis(2);
+/// How long a thread that may hang is waited for when all others have ended.
+const LOOSE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A worker ended although nobody had asked it to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +52,7 @@ pub struct Stuck(pub Vec<String>);
 pub struct Crew {
     tasks: JoinSet<()>,
     threads: Vec<JoinHandle<()>>,
+    loose: Vec<JoinHandle<()>>,
     report: UnboundedSender<Ended>,
     reports: UnboundedReceiver<Ended>,
 }
@@ -60,6 +63,7 @@ impl Default for Crew {
         Self {
             tasks: JoinSet::new(),
             threads: Vec::new(),
+            loose: Vec::new(),
             report,
             reports,
         }
@@ -83,6 +87,18 @@ impl Crew {
         Ok(())
     }
 
+    /// The same for a thread that the system may not let go of, because it reads what belongs to strangers: a stop does not
+    /// wait for it for long, and the end of the process ends it.
+    pub fn loose_thread(
+        &mut self,
+        name: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let watch = self.watch(name, Duty::Endless);
+        self.loose.push(start(watch, work)?);
+        Ok(())
+    }
+
     /// Starts a thread that may return when it is done. It must not panic.
     pub fn finite_thread(
         &mut self,
@@ -103,10 +119,8 @@ impl Crew {
     /// Aborts the tasks and waits for the threads, which their owners have told to end.
     pub async fn stop(mut self, patience: Duration) -> Result<(), Stuck> {
         self.tasks.shutdown().await;
-        let end = Instant::now() + patience;
-        while Instant::now() < end && self.threads.iter().any(|thread| !thread.is_finished()) {
-            sleep(LOOK).await;
-        }
+        wait_for(&self.threads, patience).await;
+        wait_for(&self.loose, patience.min(LOOSE_PATIENCE)).await;
         let stuck: Vec<String> = self
             .threads
             .into_iter()
@@ -128,6 +142,14 @@ impl Crew {
             duty,
             report: self.report.clone(),
         }
+    }
+}
+
+/// Returns when all have ended, or after a time.
+async fn wait_for(threads: &[JoinHandle<()>], patience: Duration) {
+    let end = Instant::now() + patience;
+    while Instant::now() < end && threads.iter().any(|thread| !thread.is_finished()) {
+        sleep(LOOK).await;
     }
 }
 
@@ -333,6 +355,19 @@ mod tests {
             .await
             .expect_err("it does not end");
         assert_eq!(stuck.to_string(), "stuck did not stop in time");
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_a_thread_that_hangs() {
+        let mut crew = Crew::default();
+        let (_release, released) = mpsc::channel::<()>();
+        let wait = move || {
+            let _ = released.recv(); // an error once the other end is gone
+        };
+        crew.loose_thread("hanging", wait).expect("a thread");
+        let start = Instant::now();
+        crew.stop(PATIENCE).await.expect("it goes without it");
+        assert!(start.elapsed() < PATIENCE);
     }
 
     #[tokio::test]

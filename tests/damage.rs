@@ -11,7 +11,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::common::dns::see;
-use crate::common::home::{Ended, Home};
+use crate::common::fault;
+use crate::common::home::{Ended, Home, ended, is_one_sentence};
 use crate::common::process::{Process, listener, serve, status, until};
 use crate::common::random::Random;
 use crate::common::upstream::{Send, Upstream, good};
@@ -106,7 +107,7 @@ impl Ground {
     fn verify(&self, arguments: &[&str]) -> Ended {
         let mut command = self.home.bnsd(&["chain", "verify"]);
         let command = command.args(arguments).arg("--data-dir").arg(self.data());
-        crate::common::home::ended(command.env("BNSD_CHAIN_SOURCE", "dev"))
+        ended(command.env("BNSD_CHAIN_SOURCE", "dev"))
     }
 
     /// All places of the file at which a registered name stands.
@@ -322,6 +323,37 @@ fn a_damaged_database_is_derived_anew() {
     }
 }
 
+/// A full disk is said as what it is, whichever file it stops, and nobody is told to remove anything.
+#[test]
+fn a_full_disk_costs_nothing() {
+    let ground = Ground::new();
+    let library = fault::library(&ground.home).display().to_string();
+    let start = |home: &Home, data: &Path, full: &str| {
+        let mut command = home.bnsd(&["serve", "--listen", "127.0.0.1:0", "--log", "off"]);
+        let command = command
+            .env("BNSD_DATA_DIR", data)
+            .env("BNSD_CHAIN_SOURCE", "dev")
+            .env("LD_PRELOAD", &library)
+            .env("FAULT_FULL", full);
+        let ended = ended(command);
+        is_one_sentence(&ended, 3, &["No space left on device", "nothing is lost"]);
+        assert!(!ended.stderr.contains("remov"), "{full}: {ended:?}");
+    };
+    for full in ["/lock", "names.redb"] {
+        start(&ground.home, &ground.data(), full);
+    }
+    let sums = ground.data().join("names.sums");
+    fs::remove_file(&sums).expect("the sums were there");
+    start(&ground.home, &ground.data(), "names.sums");
+    let daemon = ground.start();
+    assert_eq!(daemon.is_right_or_refuses("space again"), NAMES.len());
+    daemon.end("space again");
+    for full in ["/chain/", "names.", "data"] {
+        let home = Home::new();
+        start(&home, &home.path().join("data"), full);
+    }
+}
+
 /// Without a chain only what is stored can be used, and a database is replaced by a whole one or by none.
 #[test]
 fn nothing_is_replaced_by_less() {
@@ -330,7 +362,7 @@ fn nothing_is_replaced_by_less() {
     let mut command = ground.home.bnsd(&["chain", "verify", "--repair"]);
     let command = command.arg("--data-dir").arg(ground.data());
     let command = command.env("BNSD_CHAIN_NETWORK", "dev");
-    let ended = crate::common::home::ended(command);
+    let ended = ended(command);
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.stderr.contains("nothing was replaced"), "{ended:?}");
     let kept = fs::read(ground.file()).expect("readable");

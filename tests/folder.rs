@@ -2,6 +2,9 @@
 //! is served from that block on; a zone file that nobody has is listed as missing until it arrives.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use bnsd::api::explain::ZonefileSource;
 use bnsd::api::status::ZonefilesStatus;
@@ -11,8 +14,11 @@ use bnsd::wallet::registrar::Registrar;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::common::home::Home;
-use crate::common::process::{status, until};
+use crate::common::dns::{query, try_udp};
+use crate::common::fault;
+use crate::common::home::{Home, ended};
+use crate::common::process::{Process, status, until};
+use crate::common::resolver::free_address;
 use crate::common::world::{World, name, zonefile};
 
 const NAME: &str = "anna.id";
@@ -118,7 +124,9 @@ fn what_lies_in_the_folder_at_the_start_counts() {
     let bytes = zonefile(NAME, "192.0.2.1");
     fs::write(folder.join("anna.id.zone"), &bytes).expect("the folder can be written");
     let mut world = World::start(home.path(), &[folder]);
-    assert_eq!(zonefiles(&world).waiting_count, 1);
+    until("the file to wait", || {
+        (zonefiles(&world).waiting_count == 1).then_some(())
+    });
     world.publish(&[(NAME, ZonefileHash::of(&bytes))]);
     until("the file to be served", || {
         world
@@ -126,4 +134,81 @@ fn what_lies_in_the_folder_at_the_start_counts() {
             .has_address("192.0.2.1")
             .then_some(())
     });
+}
+
+/// Whatever lies in a folder, other names are answered at once, and what is a zone file is found among it.
+#[test]
+fn strange_files_hold_up_nothing() {
+    let home = Home::new();
+    let folder = home.folder("drop");
+    for number in 0..20_000 {
+        let text = format!("$ORIGIN a{number}.id.\n");
+        fs::write(folder.join(number.to_string()), text).expect("a file");
+    }
+    for (name, target) in [
+        ("kernel", "/proc/kmsg"),
+        ("zeros", "/dev/zero"),
+        ("loop", "loop"),
+        ("itself", "."),
+    ] {
+        symlink(target, folder.join(name)).expect("a link");
+    }
+    let pipe = folder.join("pipe").display().to_string();
+    assert_eq!(ended(&mut home.command("mkfifo", &[&pipe])).code, 0);
+    fs::write(home.path().join("elsewhere"), "$ORIGIN b.id.\n").expect("a file");
+    symlink(home.path().join("elsewhere"), folder.join("link")).expect("a link");
+    let mut daemon = Started::with(&home, &folder, &[]);
+    assert!(daemon.after < Duration::from_secs(1), "{:?}", daemon.after);
+    println!("the first answer came after {:?}", daemon.after);
+    let socket = home.state().join("control.sock");
+    until("the zone files to wait", || {
+        (status(&socket)?.zonefiles.waiting_count == 20_001).then_some(())
+    });
+    assert!(daemon.process.terminate().success());
+}
+
+/// A file system that does not answer, for example one on a network that is gone.
+#[test]
+fn a_stuck_read_holds_up_neither_start_nor_stop() {
+    let home = Home::new();
+    let folder = home.folder("drop");
+    fs::write(folder.join("a"), "$ORIGIN a.id.\n").expect("a file");
+    let library = fault::library(&home).display().to_string();
+    let environment = [("LD_PRELOAD", &*library), ("FAULT_STUCK", "folders")];
+    let mut daemon = Started::with(&home, &folder, &environment);
+    assert!(daemon.after < Duration::from_secs(1), "{:?}", daemon.after);
+    daemon.process.ready(&home.state().join("control.sock"));
+    let start = Instant::now();
+    assert!(daemon.process.terminate().success());
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+/// A `bnsd serve` with a watched folder.
+struct Started {
+    process: Process,
+    /// From its start to its first answer.
+    after: Duration,
+}
+
+impl Started {
+    fn with(home: &Home, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let address = free_address();
+        let mut command = home.bnsd(&["serve", "--listen", &address.to_string()]);
+        command
+            .env("BNSD_ZONEFILES_FOLDERS", folder)
+            .envs(environment.iter().copied());
+        let (start, process) = (Instant::now(), Process::start(home, command));
+        let question = query("localhost", RecordType::A);
+        until("the first answer", || {
+            try_udp(address, &question, Duration::from_millis(20)).ok()
+        });
+        Self {
+            process,
+            after: start.elapsed(),
+        }
+    }
 }

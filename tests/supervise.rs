@@ -12,7 +12,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use crate::common::dns::see;
-use crate::common::home::{Home, ended};
+use crate::common::fault;
+use crate::common::home::Home;
 use crate::common::process::{Process, listener, until};
 use crate::common::world::config;
 
@@ -93,7 +94,7 @@ fn a_worker_that_fails_is_reported_by_name() {
 #[test]
 fn a_thread_that_fails_ends_the_process() {
     let home = Home::new();
-    let fault = clock_fault(&home);
+    let fault = fault::library(&home);
     for thread in ["indexer", "folders"] {
         let trigger = home.path().join(thread);
         let mut daemon = demo(
@@ -122,20 +123,6 @@ fn a_thread_that_fails_ends_the_process() {
         let place = format!("the thread \"{thread}\" failed at ");
         assert!(log.contains(&place) && !log.contains("panicked"), "{log}");
     }
-}
-
-/// A library that, once a file is there, lets the clock fail in one thread, once: the standard library then panics.
-fn clock_fault(home: &Home) -> PathBuf {
-    let source = home.path().join("fault.c");
-    let library = home.path().join("fault.so");
-    fs::write(&source, include_str!("common/fault.c")).expect("a file");
-    let (source, output) = (source.display().to_string(), library.display().to_string());
-    let built = ended(&mut home.command("cc", &["-shared", "-fPIC", "-o", &output, &source]));
-    assert_eq!(
-        built.code, 0,
-        "install a C compiler (package gcc): {built:?}"
-    );
-    library
 }
 
 // ---- nobody on the side ---------------------------------------------------------------------------------

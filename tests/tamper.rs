@@ -268,6 +268,10 @@ fn the_right_file_in_a_folder_mends_the_archive() {
     fs::write(&victim.path, b"$ORIGIN anna.id\n@ A 192.0.2.66\n")
         .expect("the archive can be written");
     victim.world.start_daemon();
+    until("the archive to be mended again", || {
+        let bytes = fs::read(&victim.path).ok()?;
+        (bytes == victim.bytes).then_some(())
+    });
     victim.is_served();
 }
 

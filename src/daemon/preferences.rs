@@ -35,7 +35,12 @@ impl Preferences {
             read => read.with_context(|| format!("cannot read {}", path.display()))?,
         };
         let choices = parse(&text)
-            .with_context(|| format!("{} cannot be read: correct or remove it", path.display()))?;
+            .with_context(|| {
+                format!(
+                    "{} cannot be read: correct it, or remove it and with it every choice made with `bnsd prefer`",
+                    path.display()
+                )
+            })?;
         Ok((Self { path }, choices))
     }
 
@@ -81,7 +86,9 @@ mod tests {
             fs::write(scratch.path().join(FILE), wrong).expect("a file");
             let error = Preferences::open(scratch.path()).expect_err("an error");
             assert!(
-                error.to_string().ends_with("correct or remove it"),
+                error
+                    .to_string()
+                    .ends_with("every choice made with `bnsd prefer`"),
                 "{error}"
             );
         }

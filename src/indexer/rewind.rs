@@ -45,7 +45,7 @@ pub enum RewindError {
     BelowFirst(u32),
     /// A derived block differs from the stored one.
     #[error(
-        "block {0} is not what its operations make it: run `bnsd chain verify`, or move the database away and start again, it is rebuilt from the chain"
+        "block {0} is not what its operations make it: run `bnsd chain verify --repair`, which derives the database anew"
     )]
     Differs(u32),
     /// One of the databases failed.

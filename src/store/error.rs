@@ -63,7 +63,9 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database file cannot be read or written.
-    #[error("the database failed ({0}); check disk and free space, then restart bnsd")]
+    #[error(
+        "the database failed ({0}); check the disk and its free space and start bnsd again, nothing is lost"
+    )]
     Database(#[source] Box<redb::Error>),
     /// What is in the file is not what was written, or cannot be read.
     #[error(
@@ -125,7 +127,7 @@ pub enum StoreError {
     NothingToUndo,
     /// The tip is too deep to be undone.
     #[error(
-        "block {height} can no longer be disconnected, undo data is kept for {depth} blocks: move the database away and start again, it is rebuilt from the chain"
+        "block {height} can no longer be disconnected, undo data is kept for {depth} blocks: stop bnsd and run `bnsd chain rewind`, which derives the state again"
     )]
     UndoGone {
         /// Height of the tip.

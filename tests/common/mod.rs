@@ -5,6 +5,7 @@ pub mod chain_file;
 pub mod demo;
 pub mod dns;
 pub mod doh;
+pub mod fault;
 pub mod follow;
 pub mod golden;
 pub mod home;

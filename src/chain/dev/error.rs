@@ -14,7 +14,7 @@ pub enum OpenError {
     #[error("another process uses the chain in {0}: stop it, or choose another directory")]
     Locked(PathBuf),
     /// A file cannot be read or written.
-    #[error("{path}: {error}")]
+    #[error("{path}: {error}; {advice}", advice = advice(error))]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -23,7 +23,7 @@ pub enum OpenError {
     },
     /// Sound blocks follow bytes that are no block.
     #[error(
-        "{path} is damaged at byte {offset}, before its end: restore the file, or remove the chain's directory to start a new chain"
+        "{path} is damaged at byte {offset}, before its end: restore the file, or start a new chain by removing the chain's directory, and with it every name and coin of this one"
     )]
     Damaged {
         /// The file.
@@ -33,7 +33,7 @@ pub enum OpenError {
     },
     /// The blocks do not build on each other.
     #[error(
-        "the blocks in {directory} do not form a chain ({reason}): remove the directory to start a new chain"
+        "the blocks in {directory} do not form a chain ({reason}): restore them, or start a new chain by removing the directory, and with it every name and coin of this one"
     )]
     Replay {
         /// The chain's directory.
@@ -49,6 +49,15 @@ impl OpenError {
             path: path.to_owned(),
             error,
         }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "the disk is full: free some space and start again, nothing is lost"
+        }
+        _ => "check its permissions",
     }
 }
 

@@ -74,9 +74,12 @@ impl State {
         };
         state
             .replay(blocks, &genesis)
-            .map_err(|error| OpenError::Replay {
-                directory: directory.to_owned(),
-                reason: error.to_string(),
+            .map_err(|error| match error {
+                MineError::Files(error) => OpenError::io(directory, error),
+                error => OpenError::Replay {
+                    directory: directory.to_owned(),
+                    reason: error.to_string(),
+                },
             })?;
         Ok(state)
     }

@@ -177,6 +177,7 @@ fn a_damaged_key_hides_no_row() {
     drop(store);
     let path = scratch.path().join("names.redb");
     let whole = fs::read(&path).expect("readable");
+    let sums = fs::read(scratch.path().join("names.sums")).expect("readable");
     let text = sound.name.as_str().as_bytes();
     let places = (0..whole.len()).filter(|place| whole[*place..].starts_with(text));
     let places: Vec<usize> = places.collect();
@@ -185,6 +186,7 @@ fn a_damaged_key_hides_no_row() {
         let mut damaged = whole.clone();
         damaged[place] ^= 1;
         fs::write(&path, &damaged).expect("writable");
+        fs::write(scratch.path().join("names.sums"), &sums).expect("writable");
         let options = StoreOptions::default();
         let store = Store::open_even_damaged(scratch.path(), &chain(), options);
         let store = store.expect("a stand-in");
@@ -217,7 +219,6 @@ fn reads(store: &Store, record: &NameRecord) -> Vec<Option<String>> {
         shown(state.wanted_zonefiles(None, 10)),
         shown(state.missing_zonefiles(None, 10)),
         shown(state.counts()),
-        shown(store.disconnect()),
     ]
 }
 
