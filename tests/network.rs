@@ -115,8 +115,12 @@ fn names_stand_for_ever_as_they_stood_when_their_network_ended() {
     };
     assert_eq!(status(&world)["final"], false);
     let free_from = world.name("me.id")["free_from"].as_u64().unwrap();
+    // Shortly before the end nobody pays for the first of two steps when the second would come too late.
+    let soon = format!("undo-depth = 5\nlast-block = {}\n", last + 1);
+    restart(&mut world, "undo-depth = 5\n", &soon);
+    nothing_is_begun_too_late(&world);
     let ended = format!("undo-depth = 5\nlast-block = {last}\n");
-    restart(&mut world, "undo-depth = 5\n", &ended);
+    restart(&mut world, &soon, &ended);
 
     // No date comes that lies after the end, and nothing has to be confirmed any more for a refusal.
     assert_eq!(world.name("me.id")["last_resolves"], Value::Null);
@@ -169,6 +173,20 @@ fn names_stand_for_ever_as_they_stood_when_their_network_ended() {
         (world.height(), status(&world)["final"].clone()),
         (99, json!(true))
     );
+}
+
+/// One block is left, and an operation that needs another after it is refused before it costs anything.
+fn nothing_is_begun_too_late(world: &World) {
+    let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));
+    let worth = || world.worth(&[alice.address(), registry.address()]);
+    let before = worth();
+    let reason = "it would be paid for nothing. Nothing was sent";
+    alice.cannot(&["name", "preorder", "new.id"], reason);
+    alice.cannot(&["name", "register", "new.id"], reason);
+    registry.cannot(&["namespace", "preorder", "other"], reason);
+    registry.cannot(&["namespace", "reveal", "late"], reason);
+    assert_eq!(worth(), before);
+    alice.does(&["name", "renew", "me.id", "--dry-run"]);
 }
 
 /// Each kind of operation is refused with the reason, and costs nothing.

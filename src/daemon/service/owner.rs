@@ -86,6 +86,7 @@ impl Service {
                 synced: names.sync() == SyncState::Synced
                     && (names.is_final()
                         || indexed.saturating_add(self.confirmations) >= best_height),
+                last_block: params.last_block,
                 ended_at: self.ended_at(best_height),
                 network_meaning: self.network_meaning(),
                 consensus_hash: hash,

@@ -14,8 +14,9 @@ use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::plan::Plan;
+use super::review::require_room;
 use super::wait::{Accepted, Next, Outcome, Proposal, newest};
-use super::wallet::{Event, Means, Signer, Until, Wallet, require_open_end};
+use super::wallet::{Event, Means, Signer, Until, Wallet};
 use super::wish::{REGISTRATION, Wish};
 use crate::wallet::journal::{Attempt, Step, Task};
 
@@ -289,7 +290,7 @@ impl Plan<'_> {
     ) -> Result<ControlFlow<Outcome, Attempt>> {
         let (wallet, means, subject) = (self.wallet, self.means, task.subject.as_str());
         let chain = wallet.synced_chain()?;
-        require_open_end(&chain)?;
+        require_room(&chain, self.operation)?;
         // What replaces a transaction does not cost more than its fee.
         let following = match replaced {
             Some(_) => Vec::new(),

@@ -4,9 +4,10 @@ use std::cell::Cell;
 
 use super::concern::Concern;
 use super::consent::Consent;
-use super::error::Result;
-use super::wallet::Wallet;
-use super::wish::Wish;
+use super::error::{Result, TaskError};
+use super::state::ChainFacts;
+use super::wallet::{Wallet, require_open_end};
+use super::wish::{PREORDER, Wish};
 use crate::bns::network::Network;
 
 impl Wallet<'_> {
@@ -45,5 +46,25 @@ impl Wallet<'_> {
             }],
             _ => Vec::new(),
         })
+    }
+}
+
+/// An error where the network ends before `operation`, and those that make it worth its price, can all be in blocks. Each
+/// of these is sent once the one before is indexed.
+pub(super) fn require_room(chain: &ChainFacts, operation: &str) -> Result<()> {
+    require_open_end(chain)?;
+    let more = match operation {
+        PREORDER | "NAMESPACE_REVEAL" => 1, // the registration; the opening
+        "NAMESPACE_PREORDER" => 2,
+        _ => 0,
+    };
+    let first = chain.best_height.saturating_add(1);
+    let worth = first.saturating_add(more * chain.confirmations.saturating_add(1));
+    match chain.last_block {
+        Some(last) if worth > last => Err(TaskError::No(format!(
+            "the network {} ends at block {last}, and what has to follow this operation would be in block {worth} at the earliest: it would be paid for nothing. Nothing was sent",
+            chain.network
+        ))),
+        _ => Ok(()),
     }
 }

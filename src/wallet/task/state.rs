@@ -76,6 +76,9 @@ pub struct ChainFacts {
     pub best_height: u32,
     /// Whether the index is at the tip of its source, or at the end of its network.
     pub synced: bool,
+    /// The last block of the network; `null` if it goes on.
+    #[serde(default)]
+    pub last_block: Option<u32>,
     /// The last block of the network, if no later one can take an operation any more.
     #[serde(default)]
     pub ended_at: Option<u32>,
