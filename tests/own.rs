@@ -10,6 +10,7 @@ mod consent;
 mod dates;
 mod keys;
 mod kills;
+mod losses;
 mod psbt;
 mod sale;
 mod secrets;

@@ -12,16 +12,16 @@ use super::message::{ErrorKind, Question, Reply, Request};
 use super::names::{NameRequest, NamespaceRequest};
 use super::owner::{
     ChainReply, ChainRequest, CoinsRequest, JudgeRequest, PreorderRequest, PublishRequest,
-    SubmitRequest,
+    SubmitRequest, ZonefileRequest,
 };
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::{Name, NamespaceId};
-use crate::hash::PreorderHash;
-use crate::names::{self, NameState};
+use crate::hash::{PreorderHash, ZonefileHash};
+use crate::names::{self, NameState, NamespaceState};
 use crate::wallet::node::{Node, NodeError};
 use crate::wallet::task::state::{
-    ChainFacts, ChainState, IndexedOperation, Judgement, NameFacts, NamespaceFacts, Price,
-    Proposed, Search, StateError,
+    BlockToCome, ChainFacts, ChainState, IndexedOperation, Judgement, NameFacts, NamespaceFacts,
+    Price, Proposed, Search, Stage, StateError,
 };
 
 /// Somebody who replies to requests.
@@ -98,12 +98,15 @@ impl<A: Ask> ChainState for Asking<A> {
         let name = name.to_string();
         let reply = self.daemon.ask(NameRequest { name })?;
         let price = reply.price.as_ref();
+        let term = &reply.registration.term;
+        let heights = &term.heights;
         Ok(NameFacts {
             is_registered: reply.state == NameState::Registered,
             price: price.map(|price| self.price(price)).transpose()?,
             owner: reply.owner_script,
             zonefile_hash: reply.registration.zonefile_hash,
-            free_from: reply.registration.term.heights.free_from,
+            grace_start: to_come(heights.grace_start, &term.grace_start_estimated),
+            free_from: to_come(heights.free_from, &term.free_from_estimated),
         })
     }
 
@@ -112,6 +115,16 @@ impl<A: Ask> ChainState for Asking<A> {
         let reply = self.daemon.ask(NamespaceRequest { id })?;
         let revealer = reply.revealer.as_deref();
         Ok(NamespaceFacts {
+            stage: match reply.state {
+                NamespaceState::Free => Stage::Free,
+                NamespaceState::Revealed => Stage::Revealed {
+                    lapses: to_come(reply.lapses_at, &reply.lapses_at_estimated),
+                },
+                NamespaceState::Ready => Stage::Open {
+                    since: reply.ready_block,
+                },
+            },
+            lifetime: reply.lifetime_in_force,
             revealer: revealer.map(|text| self.address(text)).transpose()?,
             price: self.price(&reply.price)?,
         })
@@ -127,6 +140,14 @@ impl<A: Ask> ChainState for Asking<A> {
         self.daemon.ask(JudgeRequest { blocks, about })
     }
 
+    fn has_zonefile(&self, hash: ZonefileHash) -> Result<bool, StateError> {
+        Ok(self
+            .daemon
+            .ask(ZonefileRequest { hash })?
+            .zonefile
+            .is_some())
+    }
+
     fn operations(&self, search: Search) -> Result<Vec<IndexedOperation>, StateError> {
         Ok(self.daemon.ask(search)?.operations)
     }
@@ -135,6 +156,14 @@ impl<A: Ask> ChainState for Asking<A> {
         let zonefile = zonefile.to_vec();
         self.daemon.ask(PublishRequest { zonefile }).map(|_| ())
     }
+}
+
+/// A block that is to come, if there is one.
+fn to_come(height: Option<u32>, date: &Option<String>) -> Option<BlockToCome> {
+    height.map(|height| BlockToCome {
+        height,
+        date: date.clone(),
+    })
 }
 
 /// The embedded chain.

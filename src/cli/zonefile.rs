@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::{Args, Subcommand, ValueEnum};
-use hickory_proto::rr::Name as DnsName;
 use serde::Serialize;
 
 use super::count::count;
@@ -21,9 +20,13 @@ use crate::api::owner::ZonefileRequest;
 use crate::api::status::StatusRequest;
 use crate::bns::Name;
 use crate::hash::ZonefileHash;
+use crate::names::NameState;
+use crate::resolver::review;
 use crate::wallet::harden;
-use crate::wallet::task::{Outcome, Wish};
-use crate::zonefile::{Zone, mnemonic, parse, render_data};
+use crate::wallet::task::wish::Announced;
+use crate::wallet::task::{Outcome, Wallet, Wish};
+use crate::wire::private::carries_private;
+use crate::zonefile::{Zone, mnemonic, render_data};
 
 /// How long the own DNS may take to answer with a published zone file.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,9 +123,6 @@ pub struct Publish {
     name: String,
     /// The zone file.
     file: PathBuf,
-    /// Publish although parts of the file will be ignored
-    #[arg(long)]
-    with_problems: bool,
     #[command(flatten)]
     options: SendOptions,
 }
@@ -195,22 +195,24 @@ struct Checked {
 
 impl Checked {
     fn of(name: &Name, bytes: &[u8]) -> Result<Self> {
-        let origin = DnsName::from_ascii(format!("{name}."));
-        let origin = origin.map_err(|error| CliError::Usage(error.to_string()))?;
-        let zone = parse(&origin, bytes).map_err(|error| CliError::No(error.to_string()))?;
+        let reviewed = review(name, bytes).map_err(|error| CliError::No(error.to_string()))?;
         Ok(Self {
             name: name.to_string(),
             hash: ZonefileHash::of(bytes).to_string(),
-            problems: zone.ignored().iter().map(ToString::to_string).collect(),
-            problem_count: zone.ignored_count(),
-            records: records(&zone),
+            problems: reviewed
+                .unanswered
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            problem_count: reviewed.unanswered_count,
+            records: records(&reviewed.zone),
         })
     }
 
     fn write(&self, page: &mut Page) {
         page.entry("hash", &self.hash);
         if !self.problems.is_empty() {
-            page.heading("ignored");
+            page.heading("left out");
         }
         for problem in &self.problems {
             page.row([format!("  {problem}")]);
@@ -231,7 +233,8 @@ fn records(zone: &Zone) -> Vec<String> {
     let mut records = Vec::new();
     for node in zone.nodes() {
         for set in node.rrsets() {
-            for data in set.rdata() {
+            let shown = |data: &&[u8]| !carries_private(set.rtype().into(), data);
+            for data in set.rdata().filter(shown) {
                 let (kind, data) = (mnemonic(set.rtype()), render_data(set.rtype(), data));
                 records.push(format!("{} {} {kind} {data}", node.name(), set.ttl()));
             }
@@ -335,25 +338,15 @@ impl Publish {
         harden::forbid_dumps();
         let name = name(&self.name)?;
         let bytes = read_zonefile(&self.file)?;
-        let checked = Checked::of(&name, &bytes)?;
-        if checked.problem_count > 0 && !self.with_problems {
-            let mut page = Page::default();
-            checked.write(&mut page);
-            page.say();
-            let text = format!(
-                "{}: mend the file, or insist with --with-problems. Nothing was sent.",
-                count(checked.problem_count as u64, "problem")
-            );
-            return Err(CliError::No(text));
-        }
         let wallet = open_to_pay(context, &self.options)?;
-        if !self.options.dry_run {
-            wallet.state.publish(&bytes)?;
+        let announced = Announced::from(bytes);
+        let zonefile = announced.hash;
+        if self.is_announced(context, &wallet, &name, &zonefile)? {
+            return hand_over(context, &wallet, &name, &announced);
         }
-        let zonefile = ZonefileHash::of(&bytes);
         let wish = Wish::Update {
             name: name.clone(),
-            zonefile,
+            zonefile: announced,
         };
         let outcome = wallet.carry_out(&wish, &self.options.means())?;
         if let Outcome::Accepted(_) = outcome {
@@ -362,6 +355,41 @@ impl Publish {
         let psbt = self.options.psbt.as_deref();
         report(context, &wallet, name.as_str(), outcome, psbt)
     }
+
+    /// Whether the chain has announced this for as long as nothing is under way, and nothing is only to be looked at.
+    fn is_announced(
+        &self,
+        context: &Context,
+        wallet: &Wallet<'_>,
+        name: &Name,
+        hash: &ZonefileHash,
+    ) -> Result<bool> {
+        let found = state_of(context, name)?;
+        let is_same = found.registration.zonefile_hash == Some(*hash);
+        let is_registered = found.state == NameState::Registered;
+        let is_begun = wallet.journal.load(name.as_str())?.is_some();
+        Ok(is_same && is_registered && !is_begun && !self.options.dry_run)
+    }
+}
+
+/// Gives the daemon a zone file that the chain announces already, which costs nothing.
+fn hand_over(
+    context: &Context,
+    wallet: &Wallet<'_>,
+    name: &Name,
+    announced: &Announced,
+) -> Result<Exit> {
+    if let Some(text) = &announced.text {
+        wallet.state.publish(text)?;
+    }
+    wait_for_dns(context, name, &announced.hash)?;
+    let reply = serde_json::json!({ "name": name.to_string(), "hash": announced.hash });
+    context.output.show(&reply, |page| {
+        page.heading(format!(
+            "the chain announces this zone file of {name} already"
+        ));
+        page.note("The daemon has it; nothing was sent.");
+    })
 }
 
 /// Waits until a question goes the way of a DNS query and is answered from this zone file.

@@ -216,7 +216,7 @@ mod tests {
     use crate::wallet::journal::Journal;
     use crate::wallet::keys::SigningKey;
     use crate::wallet::task::consent::Consent;
-    use crate::wallet::task::wallet::{Means, Signer, Until};
+    use crate::wallet::task::wallet::{Means, Signer, Unanswered, Until};
     use crate::wallet::task::{Outcome, TaskError, Wallet, Wish, keyring::Keyring};
     use crate::wallet::vault::{Secret, Vault};
 
@@ -284,6 +284,7 @@ mod tests {
                 cap: CAP,
                 high: HighFee::Refuse,
             },
+            unanswered: Unanswered::Refused,
             signer: Signer::Here,
             until: Until::InBlock,
         };

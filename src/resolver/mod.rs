@@ -26,6 +26,7 @@ pub mod policy;
 mod question;
 mod recorded;
 mod resolve;
+mod review;
 mod route;
 mod source;
 mod special;
@@ -42,6 +43,7 @@ pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use question::Question;
 pub use recorded::{Recorded, Subjects};
 pub use resolve::{Resolution, resolve};
+pub use review::{ReviewError, Reviewed, review};
 pub use route::{BnsRoute, Route, Target, registrable, route};
 pub use source::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots, SyncState, ZoneStatus,

@@ -38,7 +38,7 @@ mod token;
 mod types;
 mod zone;
 
-pub use parse::{ParseError, parse};
+pub use parse::{ParseError, Written, parse, parse_watched};
 pub use problem::{Ignored, Problem, SvcProblem};
 pub use render::{render, render_data};
 pub use types::{mnemonic, record_type};

@@ -34,17 +34,38 @@ pub enum ParseError {
     },
 }
 
+/// A record that could be read, as it stands in the file.
+pub struct Written<'r> {
+    /// Line of its data, from 1.
+    pub line: u32,
+    /// Column in bytes, from 1.
+    pub column: u32,
+    /// Its type.
+    pub rtype: RecordType,
+    /// Its data in wire form.
+    pub rdata: &'r [u8],
+}
+
 /// Parses the zone file of the name `origin`.
 ///
 /// Only records at or below `origin` are kept, whatever the file's own `$ORIGIN` says. Linear in the
 /// length of `bytes`.
 pub fn parse(origin: &Name, bytes: &[u8]) -> Result<Zone, ParseError> {
+    parse_watched(origin, bytes, &mut |_| ())
+}
+
+/// The same; `watch` sees every record of the zone, in the order of the file.
+pub fn parse_watched(
+    origin: &Name,
+    bytes: &[u8],
+    watch: &mut dyn FnMut(&Written<'_>),
+) -> Result<Zone, ParseError> {
     if bytes.len() > ZONEFILE_MAX {
         return Err(ParseError::TooLong {
             length: bytes.len(),
         });
     }
-    let mut parser = Parser::new(origin);
+    let mut parser = Parser::new(origin, watch);
     for entry in Entries::new(bytes) {
         let outcome = entry.and_then(|entry| parser.entry(&entry));
         if let Err(ignored) = outcome {
@@ -57,8 +78,9 @@ pub fn parse(origin: &Name, bytes: &[u8]) -> Result<Zone, ParseError> {
     Ok(parser.builder.finish())
 }
 
-struct Parser {
+struct Parser<'w> {
     builder: Builder,
+    watch: &'w mut dyn FnMut(&Written<'_>),
     /// What relative names are relative to; `None` after a `$ORIGIN` that could not be read.
     origin: Option<Name>,
     /// Whom an indented line belongs to; `None` after an owner that could not be read.
@@ -72,12 +94,13 @@ struct Head<'t, 'z> {
     data: Tokens<'t, 'z>,
 }
 
-impl Parser {
-    fn new(origin: &Name) -> Self {
+impl<'w> Parser<'w> {
+    fn new(origin: &Name, watch: &'w mut dyn FnMut(&Written<'_>)) -> Self {
         let mut origin = origin.to_lowercase();
         origin.set_fqdn(true);
         Self {
             builder: Builder::new(origin.clone()),
+            watch,
             origin: Some(origin.clone()),
             owner: Some(origin),
         }
@@ -148,8 +171,15 @@ impl Parser {
         if rdata.is_err() && falls_together(rtype) {
             self.builder.reject(key.clone(), rtype, position);
         }
+        let rdata = rdata?;
+        (self.watch)(&Written {
+            line: position.line,
+            column: position.column,
+            rtype,
+            rdata: &rdata,
+        });
         let record = Record {
-            rdata: rdata?,
+            rdata,
             ttl: ttl.unwrap_or(self.builder.zone.default_ttl),
             owner,
             key,

@@ -81,6 +81,12 @@ pub enum Problem {
     #[error("this type cannot stand in a zone")]
     MetaType,
 
+    /// Left out by whoever answers, and so never by the parser; see `resolver::review`.
+    #[error(
+        "a private address, which resolvers leave out so that no name leads into their own network"
+    )]
+    PrivateAddress,
+
     // Record data.
     /// Fewer fields than the type has.
     #[error("the record data ends too early for its type")]

@@ -183,12 +183,16 @@ impl World {
             .unwrap_or(0)
     }
 
-    /// What the embedded chain holds for p2pkh addresses of the test networks, in satoshi.
+    /// What the embedded chain holds for addresses of the test networks, in satoshi.
     pub fn worth(&self, addresses: &[String]) -> u64 {
         use std::io::{BufRead as _, BufReader, Write as _};
         let script = |address: &String| {
-            let hash = bitcoin::base58::decode_check(address).unwrap();
-            format!("76a914{}88ac", bnsd::hash::encode_hex(&hash[1..]))
+            let bytes = bitcoin::base58::decode_check(address).unwrap();
+            let hash = bnsd::hash::encode_hex(&bytes[1..]);
+            match bytes[0] {
+                196 => format!("a914{hash}87"),
+                _ => format!("76a914{hash}88ac"),
+            }
         };
         let scripts: Vec<String> = addresses.iter().map(script).collect();
         let path = self.path("data/control.sock");

@@ -244,3 +244,36 @@ fn a_payment_for_a_name_that_is_gone_is_taken_back() {
     assert!(lost > 0 && lost < 20_000, "{lost}");
     assert_eq!(world.name("shop.id")["owner"], carol.address());
 }
+
+/// Seller and buyer are two addresses of one key file, or two files of one keystore.
+#[test]
+fn a_name_is_sold_between_two_keys_of_one_keystore() {
+    let world = World::embedded();
+    opens(&world.person("registry"), "id", 52_595);
+    let alice = world.person("alice");
+    alice.gets(100_000_000);
+    alice.does(&["name", "register", "shop.id"]);
+    alice.does(&["keys", "new", "shop"]);
+    let keys = alice.does(&["keys", "list", "--addresses", "2"]);
+    let address = |file: usize, index: usize| {
+        let address = &keys[file]["addresses"][index]["address"];
+        address.as_str().unwrap().to_owned()
+    };
+    let [offer, bid, signed] =
+        ["offer", "bid", "signed"].map(|name| world.path(name).display().to_string());
+    for buyer in [address(0, 1), address(1, 0)] {
+        alice.does(&["tx", "faucet", &buyer, "100000000"]);
+        let seller = world.name("shop.id")["owner"].as_str().unwrap().to_owned();
+        let had = [&seller, &buyer].map(|address| world.worth(std::slice::from_ref(address)));
+        let sell = ["name", "sell", "shop.id", "--price", PRICE, "--to", &buyer];
+        let buy = |file| ["name", "buy", file, "shop.id", "--price", PRICE];
+        alice.does(&[&sell[..], &["--psbt", &offer]].concat());
+        alice.does(&[&buy(&offer)[..], &["--psbt", &bid]].concat());
+        alice.does(&[&sell[..], &["--accept", &bid, "--psbt", &signed]].concat());
+        alice.does(&buy(&signed));
+        assert_eq!(world.name("shop.id")["owner"], buyer.as_str());
+        let has = [&seller, &buyer].map(|address| world.worth(std::slice::from_ref(address)));
+        assert_eq!(has[0] - had[0], 5_000_000);
+        assert!(had[1] - has[1] < 5_000_000 + 10_000);
+    }
+}

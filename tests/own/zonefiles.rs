@@ -53,7 +53,7 @@ fn problems_are_told_with_their_place() {
     assert!(ran.stdout.contains("me.id. 3600 A 192.0.2.1"), "{ran:?}");
     alice.cannot(
         &["zonefile", "publish", "me.id", &file],
-        "insist with --with-problems",
+        "insist with --anyway",
     );
     let empty = alice.writes("empty.zone", "");
     alice.cannot(&["zonefile", "hash", &empty], "has 0 bytes");

@@ -94,7 +94,7 @@ impl Register {
         Ok(Wish::Register {
             name: name(&self.name)?,
             owner: owner.map(|owner| wallet.address(owner)).transpose()?,
-            zonefile: self.zonefile.publish(wallet, self.options.dry_run)?,
+            zonefile: self.zonefile.announced()?,
         })
     }
 }
@@ -102,20 +102,20 @@ impl Register {
 impl Change {
     /// Announces the zone file and waits.
     pub fn update(self, context: &Context) -> Result<Exit> {
-        carry_out(context, &self.options, |wallet| {
+        carry_out(context, &self.options, |_| {
             Ok(Wish::Update {
                 name: name(&self.name)?,
-                zonefile: self.zonefile.required(wallet, self.options.dry_run)?,
+                zonefile: self.zonefile.required()?,
             })
         })
     }
 
     /// Renews the name and waits.
     pub fn renew(self, context: &Context) -> Result<Exit> {
-        carry_out(context, &self.options, |wallet| {
+        carry_out(context, &self.options, |_| {
             Ok(Wish::Renew {
                 name: name(&self.name)?,
-                zonefile: self.zonefile.publish(wallet, self.options.dry_run)?,
+                zonefile: self.zonefile.announced()?,
             })
         })
     }
@@ -157,7 +157,7 @@ impl Import {
             Ok(Wish::Import {
                 name: name(&self.name)?,
                 owner: wallet.address(&self.owner)?,
-                zonefile: self.zonefile.required(wallet, self.options.dry_run)?,
+                zonefile: self.zonefile.required()?,
             })
         })
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{CliError, Result};
 use crate::hash::ZonefileHash;
-use crate::wallet::task::Wallet;
+use crate::wallet::task::wish::Announced;
 use crate::zonefile::ZONEFILE_MAX;
 
 /// A zone file, or the hash of one.
@@ -21,26 +21,21 @@ pub struct ZonefileChoice {
 }
 
 impl ZonefileChoice {
-    /// The hash, if anything was named; the file goes into the archive unless nothing is to be sent.
-    pub fn publish(&self, wallet: &Wallet<'_>, dry_run: bool) -> Result<Option<ZonefileHash>> {
+    /// What is to be announced, if anything was named.
+    pub fn announced(&self) -> Result<Option<Announced>> {
         if let Some(hash) = &self.hash {
-            let hash = hash.parse();
+            let hash: Result<ZonefileHash, _> = hash.parse();
             let wrong = |_| CliError::Usage("a zone file hash is 40 hex digits".to_owned());
-            return Ok(Some(hash.map_err(wrong)?));
+            return Ok(Some(hash.map_err(wrong)?.into()));
         }
-        let Some(path) = &self.zonefile else {
-            return Ok(None);
-        };
-        let bytes = read_zonefile(path)?;
-        if !dry_run {
-            wallet.state.publish(&bytes)?;
-        }
-        Ok(Some(ZonefileHash::of(&bytes)))
+        let file = self.zonefile.as_deref();
+        let bytes = file.map(read_zonefile).transpose()?;
+        Ok(bytes.map(Announced::from))
     }
 
     /// The same where one has to be named.
-    pub fn required(&self, wallet: &Wallet<'_>, dry_run: bool) -> Result<ZonefileHash> {
-        self.publish(wallet, dry_run)?.ok_or_else(|| {
+    pub fn required(&self) -> Result<Announced> {
+        self.announced()?.ok_or_else(|| {
             let text = "name the zone file with --zonefile, or its hash with --hash";
             CliError::Usage(text.to_owned())
         })
@@ -51,8 +46,8 @@ impl ZonefileChoice {
 pub fn read_zonefile(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::read(path).map_err(CliError::file(path))?;
     if bytes.is_empty() || bytes.len() > ZONEFILE_MAX {
-        return Err(CliError::Usage(format!(
-            "{} has {} bytes: a zone file has 1 to {ZONEFILE_MAX}",
+        return Err(CliError::No(format!(
+            "{} has {} bytes: a zone file has 1 to {ZONEFILE_MAX}, and more is kept and answered by nobody",
             path.display(),
             bytes.len()
         )));

@@ -8,7 +8,7 @@ use clap::Args;
 use super::wanted;
 use crate::cli::count::count;
 use crate::cli::output::Page;
-use crate::cli::own::{Next, SendOptions, Tense, namespace, open_to_pay, write_bill};
+use crate::cli::own::{Next, SendOptions, Tense, namespace, open_to_pay, say_concerns, write_bill};
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::wallet::task::Wallet;
 use crate::wallet::task::bill::Bill;
@@ -47,6 +47,7 @@ impl Import {
         if self.options.dry_run {
             wallet.synced_chain()?;
             let left = wallet.still_to_import(&names)?;
+            say_concerns(&wallet.review_import(&left, &means)?);
             let bill = wallet.import_bill(&id, &left, &means)?;
             return preview(context, &wallet, &left, &bill);
         }
@@ -72,7 +73,7 @@ fn preview(
         serde_json::json!({
             "name": wanted.name.to_string(),
             "owner": wallet.text(wanted.owner),
-            "zonefile_hash": wanted.hash.to_string(),
+            "zonefile_hash": wanted.zonefile.hash.to_string(),
         })
     });
     let reply = serde_json::json!({ "to_import": rows.collect::<Vec<_>>(), "cost": bill });
@@ -85,7 +86,11 @@ fn preview(
         ));
         for wanted in left {
             let owner = wallet.text(wanted.owner);
-            page.row([wanted.name.to_string(), owner, wanted.hash.to_string()]);
+            page.row([
+                wanted.name.to_string(),
+                owner,
+                wanted.zonefile.hash.to_string(),
+            ]);
         }
         write_bill(page, bill, Tense::Ahead);
         page.append(follows);

@@ -20,7 +20,7 @@ use crate::names::{NamespaceDetails, NamespaceState};
 use crate::wallet::fee::{CAP, FeePolicy, HighFee};
 use crate::wallet::lock::Lock;
 use crate::wallet::registrar::{LIFETIME, PRICES};
-use crate::wallet::task::wallet::{Means, Signer, Until};
+use crate::wallet::task::wallet::{Means, Signer, Unanswered, Until};
 use crate::wallet::task::{Outcome, Wallet, Wish};
 use crate::wallet::vault::Reference;
 use crate::wallet::words;
@@ -91,6 +91,7 @@ impl Open {
                 cap: CAP,
                 high: HighFee::Pay,
             },
+            unanswered: Unanswered::Refused,
             signer: Signer::Here,
             until: Until::InBlock,
         }

@@ -50,8 +50,7 @@ fn from_folder(folder: &Path, owner: Address) -> Result<Vec<ImportedName>> {
         wanted.push(ImportedName {
             name,
             owner,
-            hash: ZonefileHash::of(&bytes),
-            zonefile: Some(bytes),
+            zonefile: bytes.into(),
         });
     }
     wanted.sort_by(|a, b| a.name.cmp(&b.name));
@@ -76,18 +75,16 @@ fn from_csv(wallet: &Wallet<'_>, path: &Path) -> Result<Vec<ImportedName>> {
         let owner = wallet
             .address(owner)
             .map_err(|error| wrong(&error.to_string()))?;
-        let (hash, zonefile) = match zonefile.parse::<ZonefileHash>() {
-            Ok(hash) => (hash, None),
+        let zonefile = match zonefile.parse::<ZonefileHash>() {
+            Ok(hash) => hash.into(),
             Err(_) => {
                 let near = path.parent().unwrap_or(Path::new("")).join(zonefile);
-                let bytes = read_zonefile(&near)?;
-                (ZonefileHash::of(&bytes), Some(bytes))
+                read_zonefile(&near)?.into()
             }
         };
         wanted.push(ImportedName {
             name,
             owner,
-            hash,
             zonefile,
         });
     }

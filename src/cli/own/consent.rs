@@ -84,7 +84,9 @@ pub fn agree(context: &Context, agreed: Agreed) -> Result<(), TaskError> {
 pub fn say(concerns: &[Concern]) {
     let mut page = Page::default();
     for concern in concerns {
-        page.heading(format!("Note: {concern}."));
+        for line in format!("Note: {concern}.").lines() {
+            page.heading(line);
+        }
     }
     page.say();
 }

@@ -16,7 +16,7 @@ use bitcoin::NetworkKind;
 use serde::Serialize;
 
 pub use bill::{Next, Tense, write as write_bill};
-pub use consent::agree;
+pub use consent::{agree, say as say_concerns};
 use follow::Hints;
 pub use follow::resumed;
 pub use options::{KeyOptions, SendOptions};
@@ -145,7 +145,7 @@ pub fn report(
     match outcome {
         Outcome::Accepted(accepted) => report_accepted(context, subject, accepted),
         Outcome::Drafted(proposal) => {
-            consent::say(&proposal.concerns);
+            say_concerns(&proposal.concerns);
             show::print_proposal(context, wallet, subject, &proposal)
         }
         Outcome::HandedOut(draft, judgement, psbt) => {

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cli::passphrase::PassphraseSource;
 use crate::cli::{CliError, Result};
 use crate::wallet::fee::{CAP, FeePolicy, HighFee};
-use crate::wallet::task::wallet::{Means, Signer, Until};
+use crate::wallet::task::wallet::{Means, Signer, Unanswered, Until};
 use crate::wallet::vault::Reference;
 
 /// Where keys are and what opens them.
@@ -67,6 +67,9 @@ pub struct SendOptions {
     /// Agree to what it costs; asked at a terminal otherwise
     #[arg(long, short)]
     pub yes: bool,
+    /// Announce a zone file although resolvers would leave parts of it out
+    #[arg(long, alias = "with-problems")]
+    anyway: bool,
     /// Return as soon as the transaction is sent
     #[arg(long)]
     pub no_wait: bool,
@@ -99,6 +102,10 @@ impl SendOptions {
             payer: self.payer.clone(),
             coins: self.coin.clone(),
             fees: self.fees(),
+            unanswered: match self.anyway {
+                true => Unanswered::Announced,
+                false => Unanswered::Refused,
+            },
             signer: match self.psbt {
                 Some(_) => Signer::Elsewhere,
                 None => Signer::Here,

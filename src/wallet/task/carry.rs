@@ -14,7 +14,7 @@ use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::plan::Plan;
-use super::review::require_room;
+use super::review::{require_room, unanswered};
 use super::wait::{Accepted, Next, Outcome, Proposal, newest};
 use super::wallet::{Event, Means, Signer, Until, Wallet};
 use super::wish::{REGISTRATION, Wish};
@@ -38,6 +38,7 @@ impl Wallet<'_> {
         operations: &[&'static str],
     ) -> Result<Outcome> {
         self.require_open_end()?;
+        unanswered(wish.announced(), means)?; // a bad file is told whatever else is wrong
         let sender = wish.sender(self, means)?;
         let subject = wish.subject();
         let _held = self.journal.hold(&subject)?;
@@ -273,6 +274,15 @@ impl Plan<'_> {
         self.wallet.ask(self.agreed, &consent)
     }
 
+    /// Hands the zone file that is announced to the archive.
+    fn publish(&self) -> Result<()> {
+        let announced = self.wish.announced();
+        if let Some(text) = announced.and_then(|(_, zonefile)| zonefile.text.as_ref()) {
+            self.wallet.state.publish(text)?;
+        }
+        Ok(())
+    }
+
     fn replace(&self, task: &mut Task, index: usize) -> Result<()> {
         (self.wallet.tell)(Event::Rebuilding);
         let built = self.attempt(task, newest(task, index))?;
@@ -291,10 +301,13 @@ impl Plan<'_> {
         let (wallet, means, subject) = (self.wallet, self.means, task.subject.as_str());
         let chain = wallet.synced_chain()?;
         require_room(&chain, self.operation)?;
-        // What replaces a transaction does not cost more than its fee.
-        let following = match replaced {
-            Some(_) => Vec::new(),
-            None => self.following(&chain)?,
+        // What replaces a transaction was agreed to with that, and does not cost more than its fee.
+        let (concerns, following) = match replaced {
+            Some(_) => (Vec::new(), Vec::new()),
+            None => (
+                wallet.review(self.wish, &self.sender, means)?,
+                self.following(&chain)?,
+            ),
         };
         let (names, next): (Vec<_>, Vec<_>) = following.into_iter().unzip();
         let operations = [vec![self.make(&chain)?], next].concat();
@@ -305,11 +318,6 @@ impl Plan<'_> {
             "an operation without a transaction",
         ))?;
         let judgement = wallet.judge(self.blocks(&draft, &chain)?, subject)?;
-        // What replaces a transaction was agreed to with that.
-        let concerns = match replaced {
-            Some(_) => Vec::new(),
-            None => wallet.concerns(self.wish)?,
-        };
         if means.until == Until::Drafted {
             let proposal = Proposal {
                 draft,
@@ -321,6 +329,7 @@ impl Plan<'_> {
         }
         if replaced.is_none() {
             self.ask(&draft, &bill, &concerns)?;
+            self.publish()?;
         }
         let height = chain.height.unwrap_or(0);
         let lifetime = chain.consensus_hash_lifetime;

@@ -2,6 +2,7 @@
 
 use bitcoin::Txid;
 
+use super::concern::UnansweredZone;
 use super::outlay::Missing;
 use super::state::{Judgement, StateError};
 use crate::bns::Reject;
@@ -84,6 +85,9 @@ pub enum TaskError {
         /// What spends the buyer's coins instead.
         txid: Txid,
     },
+    /// Resolvers would leave out something of zone files.
+    #[error("{}\nMend it, or insist with --anyway. Nothing was sent", lines(.0))]
+    Unanswered(Vec<UnansweredZone>),
     /// It is for others to sign and send.
     #[error(
         "the {operation} of {subject} was handed out as a PSBT and is in no block yet: sign it with `bnsd tx sign`, send it with `bnsd tx send`, then run this again; --psbt FILE writes it once more, and `bnsd name pending --forget {subject}` gives it up"
@@ -143,6 +147,7 @@ impl TaskError {
             | Self::Refused { .. }
             | Self::SaleTooOld
             | Self::SaleLapsed { .. }
+            | Self::Unanswered(_)
             | Self::No(_) => Fault::Refusal,
             Self::State(StateError::Usage(_)) | Self::Node(NodeError::Absent) | Self::Usage(_) => {
                 Fault::Usage
@@ -150,6 +155,12 @@ impl TaskError {
             _ => Fault::Trouble,
         }
     }
+}
+
+/// One zone file below the other.
+fn lines(zones: &[UnansweredZone]) -> String {
+    let zones: Vec<String> = zones.iter().map(ToString::to_string).collect();
+    zones.join("\n")
 }
 
 /// What is wrong with an address or coin that is native segwit.
@@ -168,7 +179,11 @@ fn refusal(judgement: &Judgement) -> String {
         "{} would be refused in block {}: {reject}. Nothing was sent. {}",
         verdict.operation,
         words::block_to_come(verdict.height, verdict.height_estimated.as_deref()),
-        advice(reject)
+        match (reject, verdict.operation.as_str()) {
+            (Reject::PreorderHashInUse, "NAMESPACE_PREORDER") =>
+                "This preorder is on the chain already: go on with `bnsd namespace reveal`.",
+            _ => advice(reject),
+        }
     );
     if let Some(height) = judgement.passes_at {
         let date = judgement.passes_at_estimated.as_deref();
@@ -218,7 +233,9 @@ fn advice(reject: Reject) -> &'static str {
         Reject::NoMatchingPreorder => {
             "Preorder first, from the same key and for the same owner; a preorder whose transaction is not mined yet does not count."
         }
-        Reject::PreorderExpired => "Preorder again.",
+        Reject::PreorderExpired => {
+            "What it burnt is lost, and the same preorder is refused for ever: register with another --key or --owner."
+        }
         Reject::PreorderedBeforeReady => "Preorder again, now that the namespace is open.",
         Reject::InsufficientPayment => {
             "Preorder or renew again with the price that `bnsd name price` says."

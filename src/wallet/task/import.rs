@@ -12,16 +12,16 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, TxOut, Txid};
 
 use super::bill::{Bill, Charge};
+use super::concern::Concern;
 use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::outlay::{Outlay, is_shortage, raise};
 use super::wait::{Next, Outcome, PAYMENT};
 use super::wallet::{Event, Means, Until, Wallet, require_open_end};
-use super::wish::{IMPORT, NAMESPACE_READY};
+use super::wish::{Announced, IMPORT, NAMESPACE_READY};
 use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
-use crate::hash::ZonefileHash;
 use crate::wallet::coins::{Coin, DUST, Funding};
 use crate::wallet::journal::{Attempt, Task};
 use crate::wallet::lock::Lock;
@@ -40,10 +40,8 @@ pub struct ImportedName {
     pub name: Name,
     /// Its owner.
     pub owner: Address,
-    /// Hash of its zone file.
-    pub hash: ZonefileHash,
-    /// The zone file for the archive, if it is at hand.
-    pub zonefile: Option<Vec<u8>>,
+    /// Its zone file.
+    pub zonefile: Announced,
 }
 
 /// Who imports, for what, and on which terms.
@@ -66,11 +64,12 @@ impl Wallet<'_> {
         let _held = self.journal.hold(&batches.subject)?;
         batches.finish_begun()?;
         let left = self.still_to_import(names)?;
+        let concerns = self.review_import(&left, means)?;
         let (total, mut done) = (names.len(), names.len() - left.len());
         let mut rest = left.as_slice();
         for batch in left.chunks(BATCH) {
             (self.tell)(Event::Imported { done, total });
-            batches.carry_out(batch, rest)?;
+            batches.carry_out(batch, rest, &concerns)?;
             rest = rest.get(batch.len()..).unwrap_or_default();
             done += batch.len();
         }
@@ -110,7 +109,7 @@ impl Wallet<'_> {
             let owner = found.owner.map(ScriptBuf::into_bytes);
             let is_there = found.is_registered
                 && owner == Some(wanted.owner.script())
-                && found.zonefile_hash == Some(wanted.hash);
+                && found.zonefile_hash == Some(wanted.zonefile.hash);
             if !is_there {
                 left.push(wanted);
             }
@@ -128,7 +127,12 @@ fn worth_of_one(rate: FeeRate) -> Result<Amount> {
 
 impl Batches<'_> {
     /// Imports a batch of the `left` names that are still to be imported.
-    fn carry_out(&self, batch: &[&ImportedName], left: &[&ImportedName]) -> Result<()> {
+    fn carry_out(
+        &self,
+        batch: &[&ImportedName],
+        left: &[&ImportedName],
+        concerns: &[Concern],
+    ) -> Result<()> {
         let wallet = self.wallet;
         let rate = wallet.rate(self.means)?;
         let value = worth_of_one(rate)?;
@@ -140,7 +144,7 @@ impl Batches<'_> {
             first: drafts.iter().map(|draft| &draft.unsigned).collect(),
         };
         if !self.agreed.get() {
-            let (bill, concerns) = (&self.bill(left, rate, value)?, &[]);
+            let bill = &self.bill(left, rate, value)?;
             let consent = Consent {
                 deal,
                 bill,
@@ -148,8 +152,11 @@ impl Batches<'_> {
             };
             wallet.ask(&self.agreed, &consent)?;
         }
-        for zonefile in batch.iter().filter_map(|wanted| wanted.zonefile.as_ref()) {
-            wallet.state.publish(zonefile)?;
+        let texts = batch
+            .iter()
+            .filter_map(|wanted| wanted.zonefile.text.as_ref());
+        for text in texts {
+            wallet.state.publish(text)?;
         }
         let coins = self.split(batch.len(), value)?;
         let drafts = self.drafts(batch, &coins, rate)?;
@@ -307,7 +314,7 @@ impl Batches<'_> {
 
     /// The import of a name, paid with one coin, without change.
     fn draft(&self, wanted: &ImportedName, coin: &Coin, rate: FeeRate) -> Result<Draft> {
-        let operation = Operation::name_import(&wanted.name, wanted.owner, wanted.hash);
+        let operation = Operation::name_import(&wanted.name, wanted.owner, wanted.zonefile.hash);
         let outputs = operation.outputs(self.wallet.magic)?;
         Ok(Draft {
             unsigned: Unsigned::exactly(std::slice::from_ref(coin), outputs),

@@ -9,12 +9,11 @@ use super::error::{Result, TaskError};
 use super::state::{ChainFacts, Proposed};
 use super::wallet::{Means, Wallet};
 use super::wish::{
-    NAMESPACE_PREORDER, NAMESPACE_READY, NAMESPACE_REVEAL, PREORDER, REGISTRATION, Wish,
+    Announced, NAMESPACE_PREORDER, NAMESPACE_READY, NAMESPACE_REVEAL, PREORDER, REGISTRATION, Wish,
 };
 use crate::bns::address::Address;
 use crate::bns::price::PriceFunction;
 use crate::bns::{NamespaceId, commitment};
-use crate::hash::ZonefileHash;
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::Operation;
@@ -24,24 +23,24 @@ impl Wish {
     pub(super) fn terms(&self, wallet: &Wallet<'_>, sender: &Lock) -> Vec<(&'static str, String)> {
         let or_sender =
             |address: &Option<Address>| wallet.text(address.unwrap_or(sender.address()));
-        let zonefile = |hash: &ZonefileHash| ("zone file", hash.to_string());
+        let zonefile = |it: &Announced| ("zone file", it.hash.to_string());
         let sent_by = ("sender", wallet.text(sender.address()));
         match self {
             Self::Register {
                 owner,
-                zonefile: hash,
+                zonefile: announced,
                 ..
             } => {
                 let terms = [sent_by, ("owner", or_sender(owner))].into_iter();
-                terms.chain(hash.as_ref().map(zonefile)).collect()
+                terms.chain(announced.as_ref().map(zonefile)).collect()
             }
-            Self::Update { zonefile: hash, .. } => vec![zonefile(hash)],
+            Self::Update { zonefile: it, .. } => vec![zonefile(it)],
             Self::Transfer { to, .. } => vec![("new owner", wallet.text(*to))],
             Self::Import {
                 owner,
-                zonefile: hash,
+                zonefile: it,
                 ..
-            } => vec![("owner", wallet.text(*owner)), zonefile(hash)],
+            } => vec![("owner", wallet.text(*owner)), zonefile(it)],
             Self::PreorderNamespace { revealer, .. } => {
                 vec![("revealer", or_sender(revealer)), sent_by]
             }
@@ -96,7 +95,10 @@ impl Plan<'_> {
     pub fn make(&self, chain: &ChainFacts) -> Result<Operation> {
         let (wallet, sender) = (self.wallet, self.sender.address());
         let (quoted, versions) = (chain.consensus_hash, wallet.versions);
-        let taken = |hash: &Option<ZonefileHash>| hash.filter(|_| chain.register_with_value_hash);
+        let taken = |zonefile: &Option<Announced>| {
+            let hash = zonefile.as_ref().map(|zonefile| zonefile.hash);
+            hash.filter(|_| chain.register_with_value_hash)
+        };
         Ok(match self.wish {
             Wish::Register { name, owner, .. } if self.operation == PREORDER => {
                 let owner = (owner.unwrap_or(sender), versions);
@@ -109,7 +111,7 @@ impl Plan<'_> {
                 zonefile,
             } => Operation::name_register(name, owner.unwrap_or(sender), taken(zonefile)),
             Wish::Update { name, zonefile } => {
-                Operation::name_update(name, sender, quoted, *zonefile)
+                Operation::name_update(name, sender, quoted, zonefile.hash)
             }
             Wish::Transfer { name, to, zonefile } => {
                 Operation::name_transfer(name, sender, *to, quoted, *zonefile)
@@ -125,7 +127,7 @@ impl Plan<'_> {
                 name,
                 owner,
                 zonefile,
-            } => Operation::name_import(name, *owner, *zonefile),
+            } => Operation::name_import(name, *owner, zonefile.hash),
             Wish::PreorderNamespace { id, revealer } => {
                 let fee = wallet.state.namespace(id)?.price.fee().ok_or_else(|| {
                     let text =

@@ -38,20 +38,21 @@ impl Wallet<'_> {
     /// Adds coins and change to an offer. Nothing is signed: whoever gets this can do nothing with it.
     pub fn bid(&self, name: &Name, price: u64, offer: Psbt, means: &Means) -> Result<Psbt> {
         self.require_open_end()?;
-        let purchase = self.purchase(name, price, means)?;
-        purchase.bid(&Sale::read(self, name, offer)?)
+        let offer = Sale::read(self, name, offer)?;
+        self.purchase(name, price, &offer, means)?.bid(&offer)
     }
 
     /// Checks, signs and sends what the seller has signed, and waits. Asked for again after it was stopped, it goes on.
     pub fn buy(&self, name: &Name, price: u64, signed: Psbt, means: &Means) -> Result<Outcome> {
-        let purchase = self.purchase(name, price, means)?;
-        purchase.carry_out(Sale::read(self, name, signed)?)
+        let sale = Sale::read(self, name, signed)?;
+        self.purchase(name, price, &sale, means)?.carry_out(sale)
     }
 
     fn purchase<'w>(
         &'w self,
         name: &'w Name,
         price: u64,
+        sale: &Sale,
         means: &'w Means,
     ) -> Result<Purchase<'w>> {
         if means.payer.is_some() {
@@ -64,8 +65,23 @@ impl Wallet<'_> {
             means,
             name,
             price,
-            buyer: self.keyring.sender(means.key.as_ref())?,
+            buyer: self.buyer(sale, means)?,
         })
+    }
+}
+
+impl Wallet<'_> {
+    /// The key that was named, or the one that would own the name, or the only one.
+    fn buyer(&self, sale: &Sale, means: &Means) -> Result<Lock> {
+        let new_owner = sale.new_owner().filter(|_| means.key.is_none());
+        let script = new_owner.map(|owner| ScriptBuf::from_bytes(owner.script()));
+        let found = script
+            .map(|script| self.keyring.owner(&script))
+            .transpose()?;
+        match found.flatten() {
+            Some(lock) => Ok(lock),
+            None => self.keyring.sender(means.key.as_ref()),
+        }
     }
 }
 

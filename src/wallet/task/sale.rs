@@ -17,8 +17,21 @@
 //! payment back until the hash is too old. And the buyer's program takes the payment back, by spending its coins
 //! elsewhere, as soon as the time runs out, or as soon as the name is gone: see [`super::purchase`].
 //!
+//! Who acts when, and what each can lose:
+//!
+//! | step | who | what it costs | what can go wrong |
+//! |---|---|---|---|
+//! | offer | the seller | nothing, nothing is signed | nobody answers; after 24 blocks it is worthless |
+//! | bid | the buyer | nothing, nothing is signed | the seller does not sign; the coins stay free |
+//! | signature | the seller | nothing yet | the buyer never sends: the name stays; the seller's coin may be spent elsewhere, which voids the sale |
+//! | purchase | the buyer | the price and the miner's fee | the fee of the transaction that takes the payment back, if time runs out or the name is gone |
+//!
 //! What no transaction can exclude: Bitcoin knows nothing of names, so a seller who at the same moment transfers the
-//! name to somebody else, in an earlier transaction of the same block, is paid all the same.
+//! name to somebody else, in an earlier transaction of the same block, is paid all the same. Buy from somebody whom you can
+//! find again, or a name that costs less than that trick.
+//!
+//! Both can be the same person: the keys of seller and buyer may be in one keystore. The buyer's key is then found by the
+//! address that the offer names.
 
 use bitcoin::{Amount, OutPoint, Psbt, ScriptBuf, TxOut};
 
@@ -78,9 +91,12 @@ impl Wallet<'_> {
         let mut sale = Sale::read(self, name, bid)?;
         sale.check(self, terms)?;
         sale.expires(&self.synced_chain()?)?;
-        // Only one coin is the seller's, it really is there, and it is the first.
+        // Only one coin is the seller's, it really is there, and it is the first. The buyer's key may be here too.
         let script = seller.script();
-        if self.keyring.locks(&sale.spent)?.len() != 1 || sale.first()?.1.script_pubkey != script {
+        let theirs = buyer.script();
+        let is_ours = |spent: &&TxOut| spent.script_pubkey.as_bytes() != theirs;
+        let spent: Vec<TxOut> = sale.spent.iter().filter(is_ours).cloned().collect();
+        if self.keyring.locks(&spent)?.len() != 1 || sale.first()?.1.script_pubkey != script {
             return Err(usage(
                 "the transaction does not spend exactly one coin of the seller, as input 0: do not sign it",
             ));
@@ -143,7 +159,7 @@ impl Sale {
     }
 
     /// Who gets the name.
-    fn new_owner(&self) -> Option<Address> {
+    pub(super) fn new_owner(&self) -> Option<Address> {
         let second = self.psbt.unsigned_tx.output.get(1)?;
         Address::of_script(second.script_pubkey.as_bytes())
     }
@@ -168,6 +184,12 @@ impl Sale {
                 "the name would go to {} and not to {}: do not sign it",
                 to.unwrap_or_default(),
                 wallet.text(terms.buyer)
+            )));
+        }
+        if self.first()?.1.script_pubkey.as_bytes() != terms.seller.script() {
+            return Err(TaskError::No(format!(
+                "the name is owned by {}, who did not make this offer: do not sign it. Nothing was sent",
+                wallet.text(terms.seller)
             )));
         }
         let paid = self.paid_to(terms.seller);

@@ -4,6 +4,8 @@
 //! holds the state itself answers it in process. Everything here is public data and no key ever goes there. The
 //! types are also the payloads of the control protocol, hence the serde attributes; a field keeps its name.
 
+use std::fmt;
+
 use bitcoin::hashes::sha256d;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, Txid};
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,7 @@ use crate::bns::{Name, NamespaceId, Reject};
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash};
 use crate::wallet::hex;
 use crate::wallet::operation::Fee;
+use crate::wallet::words;
 
 /// Answers questions about the state as the next block will find it.
 pub trait ChainState {
@@ -32,6 +35,9 @@ pub trait ChainState {
     /// What the rules would say if these were the next blocks. `about` is the name or namespace at whose later
     /// heights another verdict is looked for.
     fn judge(&self, blocks: Vec<Vec<Proposed>>, about: &str) -> Result<Judgement, StateError>;
+
+    /// Whether the archive has the zone file with this hash.
+    fn has_zonefile(&self, hash: ZonefileHash) -> Result<bool, StateError>;
 
     /// What became of transactions that are in indexed blocks.
     fn operations(&self, search: Search) -> Result<Vec<IndexedOperation>, StateError>;
@@ -114,19 +120,57 @@ pub struct NameFacts {
     pub owner: Option<ScriptBuf>,
     /// Hash of its zone file.
     pub zonefile_hash: Option<ZonefileHash>,
+    /// First block of its grace period; `None` if that never comes.
+    pub grace_start: Option<BlockToCome>,
     /// First block in which somebody else can register it; `None` if that never comes.
-    pub free_from: Option<u32>,
+    pub free_from: Option<BlockToCome>,
     /// What it costs; `None` without a namespace that was revealed.
     pub price: Option<Price>,
 }
 
+/// A block that is to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockToCome {
+    /// Its height.
+    pub height: u32,
+    /// The date at which it is expected (RFC 3339).
+    pub date: Option<String>,
+}
+
+impl fmt::Display for BlockToCome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&words::block_to_come(self.height, self.date.as_deref()))
+    }
+}
+
 /// What the engine has to know of a namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceFacts {
+    /// How far it came.
+    pub stage: Stage,
+    /// Blocks that a name lives by the rules in force; `None` for ever, or before the reveal.
+    pub lifetime: Option<u64>,
     /// Who imports names and opens it; `None` if it was never revealed.
     pub revealer: Option<Address>,
     /// What it costs.
     pub price: Price,
+}
+
+/// How far a namespace came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Whoever pays for it can have it.
+    Free,
+    /// Somebody imports names into it.
+    Revealed {
+        /// First block in which it is free again, if nobody opens it before.
+        lapses: Option<BlockToCome>,
+    },
+    /// Everybody can register names in it.
+    Open {
+        /// The block since which.
+        since: Option<u32>,
+    },
 }
 
 /// A price in the next block.

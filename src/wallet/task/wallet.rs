@@ -72,10 +72,21 @@ pub struct Means {
     pub coins: Vec<OutPoint>,
     /// What miners get.
     pub fees: FeePolicy,
+    /// What becomes of a zone file that resolvers would not answer with as it is.
+    pub unanswered: Unanswered,
     /// Who signs.
     pub signer: Signer,
     /// Where to stop.
     pub until: Until,
+}
+
+/// What becomes of a zone file of which resolvers would leave something out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    /// It is refused.
+    Refused,
+    /// It is announced all the same.
+    Announced,
 }
 
 /// Who signs.

@@ -31,14 +31,14 @@ pub enum Wish {
         /// Who will own it; by default the sender.
         owner: Option<Address>,
         /// Its zone file; announced with the registration where the epoch takes one.
-        zonefile: Option<ZonefileHash>,
+        zonefile: Option<Announced>,
     },
     /// Announce another zone file.
     Update {
         /// The name.
         name: Name,
         /// Its zone file.
-        zonefile: ZonefileHash,
+        zonefile: Announced,
     },
     /// Give a name to somebody else.
     Transfer {
@@ -54,7 +54,7 @@ pub enum Wish {
         /// The name.
         name: Name,
         /// Another zone file, where the epoch takes one.
-        zonefile: Option<ZonefileHash>,
+        zonefile: Option<Announced>,
     },
     /// Take a name out of use until it expires.
     Revoke {
@@ -68,7 +68,7 @@ pub enum Wish {
         /// Its owner.
         owner: Address,
         /// Its zone file.
-        zonefile: ZonefileHash,
+        zonefile: Announced,
     },
     /// Commit to a namespace without saying which.
     PreorderNamespace {
@@ -97,7 +97,44 @@ pub enum Wish {
     },
 }
 
+/// A zone file that is to be announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// Its hash, which the chain gets.
+    pub hash: ZonefileHash,
+    /// Its text for the archive, if it is at hand.
+    pub text: Option<Vec<u8>>,
+}
+
+impl From<Vec<u8>> for Announced {
+    fn from(text: Vec<u8>) -> Self {
+        Self {
+            hash: ZonefileHash::of(&text),
+            text: Some(text),
+        }
+    }
+}
+
+impl From<ZonefileHash> for Announced {
+    fn from(hash: ZonefileHash) -> Self {
+        Self { hash, text: None }
+    }
+}
+
 impl Wish {
+    /// The zone file that it announces, and of which name.
+    pub(super) fn announced(&self) -> Option<(&Name, &Announced)> {
+        match self {
+            Self::Register { name, zonefile, .. } | Self::Renew { name, zonefile } => {
+                zonefile.as_ref().map(|zonefile| (name, zonefile))
+            }
+            Self::Update { name, zonefile } | Self::Import { name, zonefile, .. } => {
+                Some((name, zonefile))
+            }
+            _ => None,
+        }
+    }
+
     /// The name or namespace that it is about.
     pub fn about(&self) -> String {
         match self {
