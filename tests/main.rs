@@ -65,7 +65,6 @@ mod own_node;
 mod properties;
 
 /// The README: its commands, configurations and links.
-#[cfg(any())] // its commands are not all there
 mod readme;
 
 /// Reorganisations and undo.

@@ -26,7 +26,7 @@ unbound -d -c "$HOME/unbound.conf" >"$HOME/unbound.log" 2>&1 &
 cd "$HOME"
 answers() {
     for _ in $(seq 600); do
-        case "$(dig +short +tries=1 +time=1 "$@" 2>/dev/null)" in *.*.*.*) return ;; esac
+        dig +short +tries=1 +time=1 "$@" 2>&1 | grep -qE '^[0-9.]+$' && return
         sleep 0.1
     done
     echo "waited in vain for dig $*"

@@ -39,10 +39,12 @@ pub enum TxCommand {
     Send(Send),
     /// Get worthless coins; on the embedded chain only.
     Faucet {
-        /// Who gets them.
+        /// Who gets them: an address, or a key here.
         address: String,
         /// How many satoshi.
         satoshi: u64,
+        #[command(flatten)]
+        keys: KeyOptions,
     },
     /// Mine blocks; on the embedded chain only.
     Mine(Mine),
@@ -109,7 +111,13 @@ impl TxCommand {
             Self::Decode { file, keys } => decode::run(&file, &keys, context),
             Self::Sign(sign) => sign.run(context),
             Self::Send(send) => send.run(context),
-            Self::Faucet { address, satoshi } => {
+            Self::Faucet {
+                address,
+                satoshi,
+                keys,
+            } => {
+                let wallet = open(context, &keys)?;
+                let address = wallet.text(wallet.address(&address)?);
                 let satoshi = Amount::from_sat(satoshi);
                 mined(context, FaucetRequest { address, satoshi })
             }

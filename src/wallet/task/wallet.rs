@@ -143,16 +143,23 @@ impl<'a> Wallet<'a> {
         require_open_end(&self.state.chain()?)
     }
 
-    /// The address that a text spells on this network. A native segwit address is refused with its reason.
+    /// The address that a text spells on this network, or that of the key here that it names. A native segwit address is
+    /// refused with its reason.
     pub fn address(&self, text: &str) -> Result<Address> {
-        Address::decode(text, self.versions).ok_or_else(|| {
-            let lower = text.to_ascii_lowercase();
-            let native = ["bc1", "tb1", "bcrt1"];
-            if native.iter().any(|start| lower.starts_with(start)) {
-                native_segwit(text)
-            } else {
-                TaskError::Usage(format!("{text:?} is no address of this network"))
-            }
+        if let Some(address) = Address::decode(text, self.versions) {
+            return Ok(address);
+        }
+        let lower = text.to_ascii_lowercase();
+        let native = ["bc1", "tb1", "bcrt1"];
+        if native.iter().any(|start| lower.starts_with(start)) {
+            return Err(native_segwit(text));
+        }
+        let key = text.parse::<Reference>().ok();
+        let lock = key.and_then(|key| self.keyring.sender(Some(&key)).ok());
+        lock.map(|lock| lock.address()).ok_or_else(|| {
+            TaskError::Usage(format!(
+                "{text:?} is no address of this network, and no key here"
+            ))
         })
     }
 
