@@ -44,8 +44,9 @@
 //!
 //! Arrows only go down; the drawing shows the main ones. Pure rooms name no file, socket, clock, randomness, task or
 //! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
-//! survive a crash), [`progress`], [`worker`] (threads and tasks with names and owners) and [`connections`] (of clients) serve all adapters. A commit
-//! tells those who subscribed what changed. `tests/architecture.rs` checks all of this.
+//! survive a crash), [`progress`], [`worker`] (threads and tasks with names and owners) and [`connections`] (of clients)
+//! serve all adapters. A commit tells those who subscribed what changed. [`system`], which no daemon needs, sends the
+//! machine's questions to bnsd and takes that back. `tests/architecture.rs` checks all of this.
 //!
 //! # Where new capabilities belong
 //!
@@ -53,7 +54,6 @@
 //! |---|---|---|
 //! | peers for zone files (Atlas) | `atlas/`, an adapter beside [`folder`] | reads [`store`]'s announcements, fills its [`store::Archive`]; a worker of the [`daemon`] |
 //! | pins: keys bound to a name | `tlsa.rs` (pure), `trust/` (authority, verifier) | `resolver/from_chain.rs`, between the state of a name and its zone file; [`names`] gives owner and block |
-//! | system installation | `system/`, one file a mechanism | a subcommand of [`cli`]; files go through [`disk`] |
 //! | a chain without a node | `chain/log`, `chain/p2p` | one more [`chain::ChainSource`]; `virtualchain/proof.rs` for what is proved |
 //! | signing (DNSSEC) | `resolver/` decides, `dns/` encodes | between [`resolver::Answer`] and `dns/encode.rs`; keys in `dns/` |
 //! | zone transfer | `dns/transfer.rs` | one more variant of [`dns::Handled`]; zones come from [`names`] |
@@ -81,6 +81,7 @@ pub mod indexer;
 pub mod names;
 pub mod progress;
 pub mod store;
+pub mod system;
 pub mod upstream;
 pub mod wallet;
 pub mod worker;

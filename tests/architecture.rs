@@ -23,7 +23,7 @@ const PURE: [(&str, &[&str]); 6] = [
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.
-const ADAPTERS: [(&str, &[&str]); 14] = [
+const ADAPTERS: [(&str, &[&str]); 15] = [
     ("clock", &[]),
     ("disk", &[]),
     ("progress", &[]),
@@ -48,6 +48,7 @@ const ADAPTERS: [(&str, &[&str]); 14] = [
     ),
     ("wallet", &["chain", "disk"]),
     ("api", &["connections", "names", "wallet"]),
+    ("system", &["disk", "upstream"]),
 ];
 
 /// These put the rest together; with the adapters and each other that they use.
@@ -63,7 +64,8 @@ const ASSEMBLY: [(&str, &[&str]); 4] = [
     (
         "cli",
         &[
-            "api", "chain", "config", "daemon", "indexer", "names", "store", "wallet",
+            "api", "chain", "config", "daemon", "indexer", "names", "store", "system", "upstream",
+            "wallet",
         ],
     ),
     ("main", &["cli"]),

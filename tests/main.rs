@@ -79,6 +79,9 @@ mod serve;
 /// Signals, and workers that fail.
 mod supervise;
 
+/// System DNS on and off again.
+mod system;
+
 /// Zone files that were changed on disk.
 mod tamper;
 

@@ -71,6 +71,9 @@ pub struct StatusReply {
     /// Where DNS over HTTPS is served, as ADDRESS:PORT.
     #[serde(default)]
     pub https_listeners: Vec<String>,
+    /// The namespaces that are answered from the chain, in ascending order.
+    #[serde(default)]
+    pub served: Vec<String>,
     /// How many questions ended how; the keys are the names of the resolver's outcomes.
     pub queries: BTreeMap<String, u64>,
     /// Seconds since the start.

@@ -40,6 +40,7 @@ mod portal;
 mod prefer;
 mod serve;
 mod status;
+mod system;
 mod term;
 mod terminal;
 mod tx;
@@ -95,6 +96,9 @@ enum Command {
     Portal(portal::PortalCommand),
     /// Settle who answers for a name that is on the chain and in the legacy tree.
     Prefer(prefer::Prefer),
+    /// Send this machine's questions to bnsd, and take that back.
+    #[command(subcommand)]
+    System(system::SystemCommand),
     /// Derive the chain of names again and compare.
     #[command(subcommand)]
     Chain(chain::ChainCommand),
@@ -156,6 +160,7 @@ impl Cli {
             Command::Cache(cache) => cache.run(&context),
             Command::Portal(portal) => portal.run(&context),
             Command::Prefer(prefer) => prefer.run(&context),
+            Command::System(system) => system.run(&context),
             Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
             Command::Completions(completions) => completions.run(),

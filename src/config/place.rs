@@ -15,6 +15,9 @@ pub const SYSTEM_CONTROL_SOCKET: &str = "/run/bnsd/control.sock";
 #[cfg(target_os = "macos")]
 pub const SYSTEM_CONTROL_SOCKET: &str = "/var/run/bnsd/control.sock";
 
+/// The configuration file in its directory.
+const CONFIG_FILE: &str = "bnsd.toml";
+
 /// The directories that apply to whoever runs the program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Places {
@@ -27,13 +30,27 @@ pub struct Places {
 impl Places {
     /// Asks the platform.
     pub fn of_platform() -> Self {
-        let project = ProjectDirs::from("org", "bnsd", "bnsd");
+        let Some(project) = ProjectDirs::from("org", "bnsd", "bnsd") else {
+            return Self::without_home();
+        };
         Self {
-            state: project.as_ref().map(|project| {
+            state: Some({
                 let state = project.state_dir();
                 state.unwrap_or_else(|| project.data_local_dir()).to_owned()
             }),
-            config_file: project.map(|project| project.config_dir().join("bnsd.toml")),
+            config_file: Some(project.config_dir().join(CONFIG_FILE)),
+        }
+    }
+
+    /// A service may run as a user without a home, whom only the variables tell where things are.
+    fn without_home() -> Self {
+        let directory = |variable: &str| {
+            let base = PathBuf::from(std::env::var_os(variable)?);
+            base.is_absolute().then(|| base.join("bnsd"))
+        };
+        Self {
+            state: directory("XDG_STATE_HOME"),
+            config_file: directory("XDG_CONFIG_HOME").map(|base| base.join(CONFIG_FILE)),
         }
     }
 

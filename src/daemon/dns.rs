@@ -11,11 +11,9 @@ use crate::dns::{Access, Handler, Hosts, Options, Server, Transport};
 use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::upstream::{
-    AnchorError, Anchors, ForwardOptions, Forwarder, UpstreamConfig, Watch, system_upstreams,
+    AnchorError, Anchors, ForwardOptions, Forwarder, SystemResolvers, UpstreamConfig, Watch,
 };
 
-/// Where the system says which resolvers to ask.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where the system names hosts.
 const HOSTS: &str = "/etc/hosts";
 
@@ -66,20 +64,20 @@ fn tell_of_changes(names: &NameStore, handler: &Arc<Handler<Arc<NameStore>>>) {
     });
 }
 
-/// Where the resolvers are that are asked where none is configured: the system's, and nowhere in the demo, which asks
-/// nobody that it was not told to ask.
-pub fn system_upstreams_of(profile: Profile) -> Option<&'static Path> {
+/// Who is asked where no upstream is configured: the system's resolvers, and nobody in the demo, which asks nobody that it
+/// was not told to ask.
+pub fn system_resolvers_of(profile: Profile) -> Option<SystemResolvers> {
     match profile {
-        Profile::Serve => Some(Path::new(RESOLV_CONF)),
+        Profile::Serve => Some(SystemResolvers::of_machine()),
         Profile::Demo => None,
     }
 }
 
-/// What watches the resolvers in the file `system` and the machine's sleep for the forwarder.
-pub fn network_watch(config: &Config, server: &Server, system: Option<&Path>) -> Watch {
+/// What watches the resolvers of the `system` and the machine's sleep for the forwarder.
+pub fn network_watch(config: &Config, server: &Server, system: Option<&SystemResolvers>) -> Watch {
     let watched = system.filter(|_| config.dns.upstreams.is_empty());
     Watch {
-        resolv_conf: watched.map(Path::to_owned),
+        resolvers: watched.cloned(),
         listeners: server.addresses(Transport::Tcp),
     }
 }
@@ -109,12 +107,12 @@ fn allow_private(config: &Config) -> Vec<hickory_proto::rr::Name> {
     named.chain(routes).cloned().collect()
 }
 
-/// What asks upstreams, where none is configured those in the file `system`, with the answers that an earlier run kept in
+/// What asks upstreams, where none is configured those of the `system`, with the answers that an earlier run kept in
 /// the file `kept`.
 pub fn forwarder(
     config: &Config,
     server: &Server,
-    system: Option<&Path>,
+    system: Option<&SystemResolvers>,
     clock: &Arc<dyn Clock>,
     kept: Option<&Path>,
 ) -> anyhow::Result<Arc<Forwarder>> {
@@ -127,16 +125,16 @@ pub fn forwarder(
 fn forward_options(
     config: &Config,
     server: &Server,
-    system: Option<&Path>,
+    system: Option<&SystemResolvers>,
 ) -> Result<ForwardOptions, AnchorError> {
     let dns = &config.dns;
     let upstreams = match dns.upstreams.is_empty() {
-        true => system.map_or_else(Vec::new, |path| read_upstreams(path, server)),
+        true => system.map_or_else(Vec::new, |system| read_upstreams(system, server)),
         false => dns.upstreams.clone(),
     };
     // Who names an upstream by name wants its address looked up.
     let addresses = || {
-        read_upstreams(Path::new(RESOLV_CONF), server)
+        read_upstreams(&SystemResolvers::of_machine(), server)
             .iter()
             .filter_map(UpstreamConfig::address)
             .collect()
@@ -168,10 +166,10 @@ fn anchors(dns: &DnsConfig) -> Result<Option<Anchors>, AnchorError> {
 }
 
 /// The system's resolvers without ourselves. Nobody else is ever asked by default.
-fn read_upstreams(path: &Path, server: &Server) -> Vec<UpstreamConfig> {
-    let listeners = server.addresses(Transport::Tcp);
-    system_upstreams(path, &listeners).unwrap_or_else(|error| {
-        tracing::warn!("cannot read {}: {error}", path.display());
+fn read_upstreams(resolvers: &SystemResolvers, server: &Server) -> Vec<UpstreamConfig> {
+    let found = resolvers.upstreams(&server.addresses(Transport::Tcp));
+    found.unwrap_or_else(|error| {
+        tracing::warn!("cannot read /etc/resolv.conf: {error}");
         Vec::new()
     })
 }

@@ -63,10 +63,15 @@ impl Daemon {
         let control = control::Server::bind(&config.control_socket)?;
         let mut crew = Crew::default();
         let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
-        let system = dns::system_upstreams_of(profile);
-        let forwarder =
-            dns::forwarder(config, &server, system, &names.clock, cache_file.as_deref())?;
-        let watch = dns::network_watch(config, &server, system);
+        let system = dns::system_resolvers_of(profile);
+        let forwarder = dns::forwarder(
+            config,
+            &server,
+            system.as_ref(),
+            &names.clock,
+            cache_file.as_deref(),
+        )?;
+        let watch = dns::network_watch(config, &server, system.as_ref());
         crew.task("network watch", watch.run(Arc::clone(&forwarder)));
 
         let (preferences, chosen) = Preferences::open(&config.data_dir)?;

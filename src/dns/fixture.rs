@@ -199,10 +199,17 @@ fn bind_both() -> (UdpSocket, std::net::TcpListener) {
     }
 }
 
+/// The label of probes.
+const PROBE: &[u8] = b"bnsd-loop";
+
 fn serve_udp(socket: &UdpSocket, script: Script, counter: &AtomicUsize) {
     let mut buffer = [0; 4096];
     while let Ok((length, client)) = socket.recv_from(&mut buffer) {
-        counter.fetch_add(1, Ordering::SeqCst);
+        // A probe for circles may go along with a question.
+        let mut words = buffer[..length].windows(PROBE.len());
+        if !words.any(|word| word.eq_ignore_ascii_case(PROBE)) {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }
         let Ok(query) = Message::from_vec(&buffer[..length]) else {
             continue;
         };

@@ -43,7 +43,9 @@ pub fn answer_bns<S: NameSource>(
     policy: &Policy,
     source: &S,
 ) -> Result<Answer, S::Error> {
-    if let Some(trouble) = not_ready(policy, source) {
+    // `bns.alt` itself is there before the first block is read, so that anybody can see whether questions arrive here.
+    let trouble = not_ready(policy, source).filter(|_| bns.target != Target::Root);
+    if let Some(trouble) = trouble {
         return Ok(trouble);
     }
     let context = Context {

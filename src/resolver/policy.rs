@@ -147,6 +147,11 @@ fn is_icann_tld(label: &str) -> bool {
     SET.contains(label)
 }
 
+/// The namespaces of the main chain that are served unless somebody configures otherwise.
+pub fn of_main_chain() -> impl Iterator<Item = &'static str> {
+    HISTORICAL.into_iter().chain(["id"])
+}
+
 /// Whether the main chain has this namespace, apart from `id`.
 pub(super) fn is_historical(id: &NamespaceId) -> bool {
     HISTORICAL.contains(&id.as_str())

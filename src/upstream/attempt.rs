@@ -55,6 +55,8 @@ pub enum Failed {
     Untrusted(String),
     /// The stream ended before the response.
     Closed,
+    /// The question came back to us.
+    Loop,
 }
 
 impl From<io::Error> for Failed {

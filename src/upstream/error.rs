@@ -37,8 +37,8 @@ pub enum ForwardError {
     /// What it said leads from alias to alias without an end.
     #[error("the upstream's answer is a CNAME chain that is too long or circular")]
     EndlessAliases,
-    /// They all lead back to us.
-    #[error("the upstream leads back to bnsd; set another one in dns.upstreams")]
+    /// They all lead back to us for this name.
+    #[error("the upstream sends this name back to bnsd; set another one in dns.upstreams")]
     Loop,
     /// It failed a moment ago.
     #[error("cached failure: {0}")]
@@ -66,6 +66,7 @@ impl ForwardError {
         match failed {
             Failed::Untrusted(text) => Self::Untrusted(text),
             Failed::Unreachable(text) => Self::Unreachable(text),
+            Failed::Loop => Self::Loop,
             Failed::WrongCase => Self::Unreachable("letters of the question were changed".into()),
             _ => self,
         }

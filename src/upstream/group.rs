@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name as DnsName;
 use tokio::time::{Instant, sleep};
 
 use super::ask::Ask;
@@ -60,7 +61,8 @@ impl Group {
 
     /// Asks one after the other until a response says something about the name.
     pub async fn ask(&self, ask: &Ask, budget: &mut Budget) -> Result<Received, ForwardError> {
-        let mut order = self.order();
+        let name = &ask.question.name;
+        let mut order = self.order(name);
         let mut failure = match (order.is_empty(), self.upstreams.is_empty()) {
             (_, true) => return Err(ForwardError::NoUpstream),
             (true, false) => return Err(ForwardError::Loop),
@@ -72,11 +74,19 @@ impl Group {
             let upstream = order[next];
             let deadline = Instant::now() + patience(&upstream.config, round);
             round += 1;
-            match upstream.ask(ask, budget, deadline).await {
+            let asked = tokio::select! {
+                asked = upstream.ask(ask, budget, deadline) => asked,
+                () = upstream.health.looping(name) => Err(Failed::Loop),
+            };
+            match asked {
                 Ok(received) if is_answer(received.judged.rcode) => return Ok(received),
                 Ok(received) => {
                     failure = rejection(&received);
                     // It has spoken; another one may know better.
+                    order.remove(next);
+                }
+                Err(Failed::Loop) => {
+                    failure = failure.or(Failed::Loop);
                     order.remove(next);
                 }
                 Err(failed) => {
@@ -97,12 +107,12 @@ impl Group {
         self.upstreams.iter().for_each(Upstream::reset);
     }
 
-    /// Those that do not lead back to us, best first.
-    fn order(&self) -> Vec<&Upstream> {
+    /// Those that do not lead back to us for this name, best first.
+    fn order(&self, name: &DnsName) -> Vec<&Upstream> {
         let mut order: Vec<&Upstream> = self
             .upstreams
             .iter()
-            .filter(|upstream| !upstream.health.is_looping())
+            .filter(|upstream| !upstream.health.is_looping(name))
             .collect();
         order.sort_by_key(|upstream| upstream.health.rank());
         order
@@ -116,7 +126,7 @@ fn patience(config: &UpstreamConfig, round: usize) -> Duration {
 }
 
 /// NOERROR, NXDOMAIN and YXDOMAIN say something about the name, everything else about the upstream.
-fn is_answer(rcode: u16) -> bool {
+pub fn is_answer(rcode: u16) -> bool {
     matches!(rcode, 0 | 3 | 6)
 }
 

@@ -1,12 +1,15 @@
 //! How an upstream has done lately: how fast, and whether at all.
 //!
 //! Latency is smoothed as TCP does it (RFC 6298 §2). An upstream that failed twice in a row is passed over for a
-//! while, twice as long each time, and then tried again with one question.
+//! while, twice as long each time, and then tried again with one question. One that leads back to us is left alone for
+//! the names for which it does.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use hickory_proto::rr::Name as DnsName;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// Failures in a row after which an upstream is passed over.
@@ -22,6 +25,8 @@ const SLOWEST: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct Health {
     state: Mutex<State>,
+    /// The domains whose questions it sends back to us, and until when that is believed.
+    loops: watch::Sender<Vec<(DnsName, Instant)>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,11 +34,12 @@ struct State {
     smoothed: Option<Duration>,
     failures: u32,
     down_until: Option<Instant>,
-    looping_until: Option<Instant>,
 }
 
 /// How long an upstream that leads back to us is left alone.
 const LOOP_PAUSE: Duration = Duration::from_secs(60);
+/// Domains that are known to lead back to us at the same time.
+const LOOPS_MAX: usize = 64;
 
 impl Health {
     /// Notes a response.
@@ -45,7 +51,6 @@ impl Health {
             .map_or(after, |before| (before * 7 + after) / 8);
         *state = State {
             smoothed: Some(smoothed),
-            looping_until: state.looping_until,
             ..State::default()
         };
     }
@@ -61,20 +66,34 @@ impl Health {
         }
     }
 
-    /// Notes that it leads back to us.
-    pub fn loops(&self) {
-        self.lock().looping_until = Some(Instant::now() + LOOP_PAUSE);
+    /// Notes that it leads back to us for names in `zone`, and tells whoever waits for such a name.
+    pub fn note_loop(&self, zone: DnsName) {
+        let now = Instant::now();
+        self.loops.send_modify(|loops| {
+            loops.retain(|(other, until)| now < *until && !zone.zone_of(other));
+            loops.truncate(LOOPS_MAX - 1);
+            loops.push((zone, now + LOOP_PAUSE));
+        });
     }
 
-    /// Whether it leads back to us, as far as is known.
-    pub fn is_looping(&self) -> bool {
-        let until = self.lock().looping_until;
-        until.is_some_and(|until| Instant::now() < until)
+    /// Whether it leads back to us for a name, as far as is known.
+    pub fn is_looping(&self, name: &DnsName) -> bool {
+        leads_back(&self.loops.borrow(), name)
+    }
+
+    /// Waits until it is known to lead back to us for a name.
+    pub async fn looping(&self, name: &DnsName) {
+        let mut loops = self.loops.subscribe();
+        let found = loops.wait_for(|loops| leads_back(loops, name));
+        if found.await.map(|_| ()).is_err() {
+            std::future::pending::<()>().await; // nobody is left who could find out
+        }
     }
 
     /// Forgets everything: the network is another one.
     pub fn clear(&self) {
         *self.lock() = State::default();
+        self.loops.send_modify(Vec::clear);
     }
 
     /// By what upstreams are ordered: those in service first, then the fastest. One that was never asked
@@ -90,6 +109,12 @@ impl Health {
     }
 }
 
+fn leads_back(loops: &[(DnsName, Instant)], name: &DnsName) -> bool {
+    let now = Instant::now();
+    let mut loops = loops.iter();
+    loops.any(|(zone, until)| now < *until && zone.zone_of(name))
+}
+
 /// For people, behind the name of the upstream.
 impl fmt::Display for Health {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,8 +122,14 @@ impl fmt::Display for Health {
         if let Some(latency) = state.smoothed {
             write!(f, ", {} ms", latency.as_millis())?;
         }
+        let now = Instant::now();
+        for (zone, _) in self.loops.borrow().iter().filter(|(_, until)| now < *until) {
+            match zone.is_root() {
+                true => write!(f, ", leads back to bnsd")?,
+                false => write!(f, ", leads back to bnsd for {}", zone.to_ascii())?,
+            }
+        }
         match state.failures {
-            _ if self.is_looping() => write!(f, ", leads back to bnsd"),
             0 => Ok(()),
             failures => write!(f, ", failed {failures} times in a row"),
         }
@@ -125,5 +156,18 @@ mod tests {
         assert!(!health.rank().0);
         health.answered(Duration::from_millis(30));
         assert_eq!(health.rank(), (false, Duration::from_millis(30)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_way_back_is_left_alone_for_a_while_and_the_others_are_not() {
+        let health = Health::default();
+        let name = |text: &str| DnsName::from_ascii(text).expect("a name");
+        health.note_loop(name("x.id."));
+        health.note_loop(name("id."));
+        health.looping(&name("www.y.id.")).await;
+        assert!(!health.is_looping(&name("www.example.com.")));
+        assert_eq!(health.to_string(), ", leads back to bnsd for id.");
+        tokio::time::advance(LOOP_PAUSE).await;
+        assert!(!health.is_looping(&name("x.id.")));
     }
 }

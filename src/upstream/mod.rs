@@ -51,6 +51,7 @@ mod response;
 mod secure;
 mod shared;
 mod stream;
+mod stub;
 mod system;
 mod table;
 mod tls;
@@ -69,7 +70,8 @@ pub use lifetime::Kind;
 pub use line::{Line, Waiter};
 pub use portal::PortalReport;
 pub use response::Response;
-pub use system::{Watch, is_own_listener, system_upstreams};
+pub use stub::{ASKED_BY_US, SystemResolvers, is_own_listener};
+pub use system::Watch;
 pub use table::{ForwardOptions, QUESTIONS_MAX};
 pub use tls::TlsError;
 

@@ -1,22 +1,36 @@
 //! A question on its way to upstreams: sent once whoever asks, judged, validated where that is chosen, and kept.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
+use hickory_proto::rr::Name as DnsName;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::anchors::Anchors;
 use super::ask::Ask;
-use super::attempt::Budget;
+use super::attempt::{Budget, Failed};
 use super::entry::{Channel, Entry};
 use super::error::ForwardError;
 use super::flight::{Flight, Landed, Outcome, Pilot};
 use super::forwarder::Forwarder;
-use super::group::{Group, TRIES};
+use super::group::{TRIES, is_answer};
+use super::link::Upstream;
 use super::message::Judged;
 use super::validate;
+use crate::bns::NamespaceId;
+use crate::resolver::Mode;
+
+/// How often a domain of the chain is probed while it is asked for: as often as a circle that was found is forgotten.
+const PROBE_AGAIN: Duration = Duration::from_secs(60);
+/// How often suspicion leads to a probe.
+const SUSPECT_AGAIN: Duration = Duration::from_secs(10);
+/// How long an upstream may take with a probe.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it may take with the answer of somebody else to a probe that came back.
+const OTHERS_PATIENCE: Duration = Duration::from_millis(200);
 
 impl Forwarder {
     /// Joins the question that is out already, or sends it.
@@ -24,8 +38,14 @@ impl Forwarder {
         let joined = self.flights.join(ask.key());
         let (flight, pilot) = joined.ok_or(ForwardError::CrowdedOut)?;
         match pilot {
-            Some(pilot) => self.send(pilot, ask.clone(), packets.min(TRIES)),
-            None => self.suspect(ask),
+            Some(pilot) => {
+                self.send(pilot, ask.clone(), packets.min(TRIES));
+                if self.may_be_sent_to_us(&ask.question.name) {
+                    self.suspect(ask, PROBE_AGAIN);
+                }
+            }
+            // It may be our own question that came back.
+            None => self.suspect(ask, SUSPECT_AGAIN),
         }
         Ok(flight)
     }
@@ -113,31 +133,72 @@ impl Forwarder {
         self.send(pilot, ask, TRIES);
     }
 
-    /// A question that is out already came in: it may be our own.
-    fn suspect(self: &Arc<Self>, ask: &Ask) {
-        let group = Arc::clone(self.table.load().group(&ask.question.name));
-        if group.suspects().next().is_none() || !self.probes.is_due() {
-            return;
-        }
-        let forwarder = Arc::clone(self);
-        self.tasks
-            .spawn(async move { forwarder.probe(&group).await });
+    /// Whether somebody could send questions for a name to us, and not those for other names: it is in a namespace, and
+    /// nobody chose who answers for it.
+    fn may_be_sent_to_us(&self, name: &DnsName) -> bool {
+        let top = name.iter().last().unwrap_or_default();
+        let id = NamespaceId::from_bytes(top);
+        let is_of_chain = id.is_ok_and(|id| self.policy.load().mode(&id).mode() != Mode::Off);
+        is_of_chain && !self.has_route(name)
     }
 
-    /// Finds out which upstreams of a group lead back to us.
-    async fn probe(&self, group: &Group) {
-        for upstream in group.suspects() {
-            let probe = self.probes.start();
-            let deadline = Instant::now() + Duration::from_secs(1);
-            let _ = upstream.ask(&probe, &mut Budget(1), deadline).await;
-            if self.probes.came_back(&probe) {
-                tracing::warn!(
-                    "the upstream {} leads back to bnsd: name another one in `dns.upstreams`",
-                    upstream.config
-                );
-                upstream.health.loops();
-            }
+    /// Looks whether the upstreams for a question lead back to us, unless that was done in the last `interval`.
+    fn suspect(self: &Arc<Self>, ask: &Ask, interval: Duration) {
+        let name = &ask.question.name;
+        let group = Arc::clone(self.table.load().group(name));
+        if group.suspects().next().is_none() || !self.probes.is_due(name, interval) {
+            return;
         }
+        let (forwarder, name) = (Arc::clone(self), name.clone());
+        self.tasks.spawn(async move {
+            let probes = group.suspects();
+            let probes = probes.map(|upstream| forwarder.look_for_circle(upstream, &name));
+            join_all(probes).await;
+        });
+    }
+
+    /// Finds out whether an upstream leads back to us for a name, and for which domain: the name's last label or two, or
+    /// everything. Whoever waits for such a name is told as soon as that is known.
+    async fn look_for_circle(&self, upstream: &Upstream, name: &DnsName) {
+        if upstream.health.is_looping(name) || !self.comes_back(upstream, name).await {
+            return;
+        }
+        let (top, two) = (name.trim_to(1), name.trim_to(2));
+        let (mut zone, larger) = match self.comes_back(upstream, &top).await {
+            true => (top, DnsName::root()),
+            false => (name.clone(), two),
+        };
+        upstream.health.note_loop(zone.clone());
+        if self.comes_back(upstream, &larger).await {
+            zone = larger;
+            upstream.health.note_loop(zone.clone());
+        }
+        tracing::warn!(
+            "the upstream {} leads back to bnsd for {zone}: name another one in `dns.upstreams`",
+            upstream.config
+        );
+    }
+
+    /// Whether questions for names in `zone` come back to us, and to nobody else: a stub may ask several at once, and
+    /// then has an answer all the same.
+    async fn comes_back(&self, upstream: &Upstream, zone: &DnsName) -> bool {
+        let Some(probe) = self.probes.start(zone) else {
+            return false;
+        };
+        let mut budget = Budget(1);
+        let deadline = Instant::now() + PROBE_PATIENCE;
+        let mut asked = pin!(upstream.ask(&probe, &mut budget, deadline));
+        let received = tokio::select! {
+            received = &mut asked => received,
+            () = self.probes.came_back(&probe) => {
+                let answer = timeout(OTHERS_PATIENCE, asked).await;
+                answer.unwrap_or(Err(Failed::Timeout))
+            }
+        };
+        let is_answered = received.is_ok_and(|received| is_answer(received.judged.rcode));
+        let is_back = self.probes.is_back(&probe);
+        self.probes.end(&probe);
+        is_back && !is_answered
     }
 }
 

@@ -65,6 +65,17 @@ impl Unbound {
         Self::run(Home::new(), &lines)
     }
 
+    /// A stub that asks others for each of these domains.
+    pub fn stub(domains: &[(&str, SocketAddr)]) -> Self {
+        let zone = |(name, to): &(&str, SocketAddr)| {
+            let (ip, port) = (to.ip(), to.port());
+            format!("forward-zone:\n name: \"{name}\"\n forward-addr: {ip}@{port}\n")
+        };
+        let zones: String = domains.iter().map(zone).collect();
+        let lines = format!(" module-config: \"iterator\"\n do-not-query-localhost: no\n{zones}");
+        Self::run(Home::new(), &lines)
+    }
+
     fn run(home: Home, lines: &str) -> Self {
         let address = free_port();
         let configuration = configure(home.path(), address, lines);

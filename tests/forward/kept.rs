@@ -96,7 +96,11 @@ fn row_30_rfc8020_a_missing_name_says_nothing_about_names_of_the_chain_below_it(
     let resolver = asking(&upstream);
     resolver.ask("nosuch.id.", RecordType::A);
     resolver.ask("a.nosuch.id.", RecordType::A);
-    assert_eq!(upstream.count(), 2);
+    let seen = upstream.seen();
+    // A probe for circles may have gone along.
+    let questions = seen.iter().map(|seen| asked(&seen.bytes));
+    let questions = questions.filter(|name| !name.contains("bnsd-loop"));
+    assert_eq!(questions.count(), 2);
 }
 
 #[test]

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use bnsd::clock::{ManualClock, SystemClock};
 use bnsd::resolver::Question;
-use bnsd::upstream::{Ask, NxdomainCut, Watch};
+use bnsd::upstream::{Ask, NxdomainCut, SystemResolvers, Watch};
 use bnsd::upstream::{ForwardOptions, Forwarder};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::{GOOD, answers, asking, form, pinned};
 use crate::common::resolver::{Resolver, free_address, query, with_edns};
+use crate::common::unbound::Unbound;
 use crate::common::upstream::{
     ASKED, COM, Certificate, Seen, Send, Upstream, asked, response, soa,
 };
@@ -225,6 +226,34 @@ fn row_46_a_circle_is_found_and_costs_few_packets() {
     assert!(upstream.count() <= 4, "{} packets", upstream.count());
 }
 
+/// A stub of this machine that sends `.id` to bnsd, and asks somebody else for the rest.
+#[test]
+fn row_46_a_circle_for_one_domain_is_found_at_once_and_the_others_are_asked() {
+    let (target, elsewhere) = (free_address(), Upstream::start(answers));
+    let stub = Unbound::stub(&[("id.", target), (".", elsewhere.address)]);
+    let resolver = Resolver::start_at(target, &format!("upstreams = [\"{}\"]", stub.address));
+    for name in [
+        "nosuch.id.",
+        "other.id.",
+        "www.deep.third.id.",
+        "nosuch.id.",
+    ] {
+        let answer = resolver.ask_edns(name, RecordType::A);
+        assert_eq!(answer.rcode(), ResponseCode::ServFail, "{name}");
+        assert!(matches!(answer.ede(), Some(0 | 13)), "{name}");
+        assert!(
+            answer.after < Duration::from_secs(1),
+            "{name}: {:?}",
+            answer.after
+        );
+        let answer = resolver.ask(&format!("www.{name}example.com."), RecordType::A);
+        assert_eq!(answer.addresses(), [GOOD]);
+    }
+    let status = resolver.run(&["status"]);
+    let status = String::from_utf8(status.stdout).unwrap();
+    assert!(status.contains("leads back to bnsd for id."), "{status}");
+}
+
 #[test]
 fn row_46_asking_ourselves_is_refused_at_start() {
     let scratch = tempfile::tempdir().unwrap();
@@ -282,7 +311,7 @@ fn a_night_in_suspension_is_noticed_and_upstreams_are_asked_afresh() {
     let forwarder = Arc::new(Forwarder::new(options, clock.clone()).unwrap());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let watch = Watch {
-        resolv_conf: None,
+        resolvers: None,
         listeners: Vec::new(),
     };
     let ask = |name: &str| {
@@ -329,8 +358,10 @@ fn a_night_in_suspension_is_noticed_and_upstreams_are_asked_afresh() {
 
 #[test]
 fn another_network_is_noticed_and_its_answers_are_its_own() {
-    let resolv_conf = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(resolv_conf.path(), "nameserver 192.0.2.1\n").unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let resolv_conf = root.path().join("etc/resolv.conf");
+    std::fs::create_dir(root.path().join("etc")).unwrap();
+    std::fs::write(&resolv_conf, "nameserver 192.0.2.1\n").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let options = ForwardOptions {
         upstreams: vec!["192.0.2.1".parse().unwrap()],
@@ -339,13 +370,13 @@ fn another_network_is_noticed_and_its_answers_are_its_own() {
     let clock = Arc::new(SystemClock::start());
     let forwarder = Arc::new(Forwarder::new(options, clock).unwrap());
     let watch = Watch {
-        resolv_conf: Some(resolv_conf.path().to_owned()),
+        resolvers: Some(SystemResolvers::under(root.path())),
         listeners: vec!["127.0.0.1:53".parse().unwrap()],
     };
     runtime.spawn(watch.run(Arc::clone(&forwarder)));
     std::thread::sleep(Duration::from_millis(200));
     let text = "search lan\nnameserver 127.0.0.1\nnameserver 198.51.100.7\n";
-    std::fs::write(resolv_conf.path(), text).unwrap();
+    std::fs::write(&resolv_conf, text).unwrap();
     let end = Instant::now() + Duration::from_secs(7);
     while forwarder.describe() != ["198.51.100.7:53"] {
         assert!(Instant::now() < end, "{:?}", forwarder.describe());

@@ -1,20 +1,11 @@
 //! Opens the way through a captive portal, and says how it stands.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use super::{Answered, Service, trouble, usage};
 use crate::api::portal::{PortalReply, PortalRequest, TIME_MAX};
-use crate::upstream::{self, UpstreamConfig, system_upstreams};
-
-/// Where the resolvers stand that the network gave, the first that names any first: as the system uses them, and
-/// as NetworkManager and systemd-resolved keep them when the system asks bnsd.
-const GIVEN: [&str; 3] = [
-    "/etc/resolv.conf",
-    "/run/NetworkManager/no-stub-resolv.conf",
-    "/run/systemd/resolve/resolv.conf",
-];
+use crate::upstream::{self, SystemResolvers, UpstreamConfig};
 
 impl Service {
     pub(super) fn portal(&self, request: &PortalRequest) -> Answered<PortalReply> {
@@ -48,14 +39,14 @@ impl Service {
         if !named.is_empty() {
             return Ok(named);
         }
-        let given = GIVEN.iter().find_map(|path| {
-            let found = system_upstreams(Path::new(path), &self.listeners).ok()?;
-            let found: Vec<_> = found.iter().filter_map(UpstreamConfig::address).collect();
-            (!found.is_empty()).then_some(found)
-        });
-        given.ok_or_else(|| {
-            usage("nobody says which resolvers this network has: name one with --resolver, often the router")
-        })
+        let given = SystemResolvers::of_machine().upstreams(&self.listeners);
+        let given = given.unwrap_or_default();
+        let given: Vec<_> = given.iter().filter_map(UpstreamConfig::address).collect();
+        if given.is_empty() {
+            let text = "nobody says which resolvers this network has: name one with --resolver, often the router";
+            return Err(usage(text));
+        }
+        Ok(given)
     }
 
     fn resolver(&self, text: &str) -> Answered<SocketAddr> {

@@ -1,15 +1,17 @@
 //! The status: how the daemon is.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
 use crate::api::status::{
     BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
 };
+use crate::bns::NamespaceId;
 use crate::config::Network;
-use crate::names::{Names, Zonefiles};
-use crate::resolver::Snapshots as _;
-use crate::resolver::{NameSource as _, Outcome, SyncState};
+use crate::names::{Names, NamespaceState, Zonefiles};
+use crate::resolver::policy::of_main_chain;
+use crate::resolver::{Mode, NameSource as _, Outcome, Snapshots as _, SyncState};
 use crate::store::Counts;
 
 /// How many of the busiest names are shown.
@@ -56,6 +58,7 @@ impl Service {
             listeners: addresses(&self.listeners),
             tls_listeners: addresses(&self.tls_listeners),
             https_listeners: addresses(&self.https_listeners),
+            served: self.served(&names),
             busiest: if request.busiest {
                 self.busiest()
             } else {
@@ -110,6 +113,22 @@ impl Service {
             let hours = age / 3_600;
             format!("the newest block of the node is {hours} hours old: it is behind itself or cut off, so names are as they were then")
         })
+    }
+
+    /// The namespaces that are ready, configured or known of the main chain before it is read, without those that are off.
+    fn served(&self, names: &Names) -> Vec<String> {
+        let policy = self.handler.policy();
+        let revealed = names.namespaces().unwrap_or_default(); // a warning says it
+        let ready = revealed
+            .into_iter()
+            .filter(|row| row.state == NamespaceState::Ready);
+        let is_main = matches!(self.network, Network::Mainnet | Network::MainnetContinued);
+        let known = of_main_chain().filter(|_| is_main);
+        let mut all: BTreeSet<NamespaceId> = known.filter_map(|id| id.parse().ok()).collect();
+        all.extend(ready.map(|row| row.id));
+        all.extend(policy.modes.keys().cloned());
+        all.retain(|id| policy.mode(id).mode() != Mode::Off);
+        all.iter().map(ToString::to_string).collect()
     }
 
     fn busiest(&self) -> Vec<BusyName> {

@@ -1,0 +1,498 @@
+//! `bnsd system`: system DNS on and off again.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::output::Page;
+use super::{CliError, Context, Exit, Result};
+use crate::api::status::{StatusReply, StatusRequest};
+use crate::config::Profile;
+use crate::resolver::policy::of_main_chain;
+use crate::system::install::{Foreign, Lock, Plan, Shown, Undone, leftovers, uninstall};
+use crate::system::mechanism::{MECHANISMS, Mechanism, in_charge, named};
+use crate::system::{
+    Aim, Changes, Journal, Machine, Scope, SystemError, Wish, holders, is_bnsd, service_changes,
+};
+use crate::upstream::SystemResolvers;
+
+/// The domain in which every name of the chain answers (RFC 9476).
+const ALIAS: &str = "bns.alt";
+/// The port of DNS.
+const DNS_PORT: u16 = 53;
+/// How long bnsd may take with an answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a service that was just started may take.
+const START_TIME: Duration = Duration::from_secs(20);
+
+/// Arguments of `bnsd system`.
+#[derive(Debug, Subcommand)]
+pub enum SystemCommand {
+    /// Send this machine's questions for names of the chain to the running daemon.
+    Install(Install),
+    /// Put everything back as it was.
+    Uninstall(Uninstall),
+    /// Show what is installed, and whether the machine's questions reach bnsd.
+    Status(Tree),
+}
+
+/// Which system is meant.
+#[derive(Debug, Args)]
+pub struct Tree {
+    /// Change the tree of an image in this directory instead of this machine; no command is run.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+/// Arguments of `bnsd system install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// Send all questions to bnsd, also those for other names; while it is down, no name is found.
+    #[arg(long)]
+    all: bool,
+    /// Who looks after DNS here: resolved, dns-delegate, networkmanager, resolvconf, openresolv, resolv.conf or macos;
+    /// found out if it is not said.
+    #[arg(long, value_name = "NAME", value_parser = mechanism)]
+    mechanism: Option<&'static str>,
+    /// Write and start bnsd.service too.
+    #[arg(long)]
+    service: bool,
+    /// Only show what would be changed.
+    #[arg(long)]
+    dry_run: bool,
+    /// Overwrite files that somebody changed since they were installed.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    tree: Tree,
+}
+
+/// Arguments of `bnsd system uninstall`.
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// Remove the service's data and configuration too; keys are kept.
+    #[arg(long)]
+    purge: bool,
+    /// Only show what would be changed.
+    #[arg(long)]
+    dry_run: bool,
+    /// Put files back that somebody changed since they were installed.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    tree: Tree,
+}
+
+fn mechanism(text: &str) -> Result<&'static str, String> {
+    let names: Vec<_> = MECHANISMS
+        .iter()
+        .map(|mechanism| mechanism.name())
+        .collect();
+    let found = names.iter().find(|name| **name == text);
+    found
+        .copied()
+        .ok_or_else(|| format!("it is one of {}", names.join(", ")))
+}
+
+impl SystemCommand {
+    /// Does it and prints what was done.
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        match self {
+            Self::Install(install) => install.run(context),
+            Self::Uninstall(uninstall) => uninstall.run(context),
+            Self::Status(tree) => status(&tree, context),
+        }
+    }
+}
+
+impl Tree {
+    fn machine(&self) -> Result<Machine> {
+        let root = self
+            .root
+            .canonicalize()
+            .map_err(CliError::file(&self.root))?;
+        Ok(Machine::at(&root))
+    }
+}
+
+fn foreign(force: bool) -> Foreign {
+    if force {
+        Foreign::Overwritten
+    } else {
+        Foreign::Kept
+    }
+}
+
+// ---- install --------------------------------------------------------------------------------------------
+
+/// What was done, or would be.
+#[derive(Debug, Default, Serialize)]
+struct Done {
+    mechanism: Option<String>,
+    domains: Vec<String>,
+    all: bool,
+    server: Option<SocketAddr>,
+    dry_run: bool,
+    changed: Vec<PathBuf>,
+    kept: Vec<PathBuf>,
+    commands: Vec<String>,
+    #[serde(skip)]
+    lines: Vec<Shown>,
+    warnings: Vec<String>,
+}
+
+impl Install {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let machine = self.tree.machine()?;
+        let _lock = Lock::take(&machine).map_err(trouble)?;
+        let was_there = Journal::read(&machine).map_err(trouble)?.is_some();
+        let service = self.service.then(service);
+        if let Some(service) = &service
+            && !was_there
+            && machine.is_this()
+            && !self.dry_run
+        {
+            self.start_service(&machine, service, context)?;
+        }
+        let installed = self.install(&machine, service.unwrap_or_default(), context);
+        if installed.is_err() && !was_there && !self.dry_run {
+            uninstall(&machine, Foreign::Kept).map_err(trouble)?; // a service that was started for nothing
+        }
+        installed
+    }
+
+    fn install(&self, machine: &Machine, service: Changes, context: &Context) -> Result<Exit> {
+        let mechanism = self.mechanism(machine)?;
+        let wish = self.wish(machine, context)?;
+        let changes = mechanism.changes(&wish, machine).map_err(trouble)?;
+        let changes = service.and(changes);
+        let aim = aim(mechanism, &wish);
+        let plan = Plan::new(machine, aim, &changes, foreign(self.force)).map_err(trouble)?;
+        let mut done = Done {
+            mechanism: Some(mechanism.name().to_owned()),
+            domains: wish.domains.clone(),
+            all: self.all,
+            server: Some(wish.server),
+            dry_run: self.dry_run,
+            lines: plan.shown(machine).map_err(trouble)?,
+            commands: plan
+                .commands()
+                .iter()
+                .map(|words| words.join(" "))
+                .collect(),
+            ..Done::default()
+        };
+        done.changed = done.lines.iter().map(|shown| shown.path.clone()).collect();
+        let is_done = plan.is_done();
+        if !self.dry_run {
+            plan.carry_out(machine).map_err(trouble)?;
+        }
+        context.output.show(&done, |page| {
+            write_done(&done, page);
+            match (is_done, machine.is_this()) {
+                (true, _) => page.note("it is installed already: nothing was changed"),
+                (false, true) => {}
+                (false, false) => page.note("the commands were not run: this is no running system"),
+            }
+        })
+    }
+
+    /// The one that was named, that of the installation that is there, or the one in charge.
+    fn mechanism(&self, machine: &Machine) -> Result<&'static dyn Mechanism> {
+        let journal = Journal::read(machine).map_err(trouble)?;
+        let installed = journal.and_then(|journal| journal.aim.mechanism);
+        let name = self.mechanism.or(installed.as_deref());
+        let mechanism = name.and_then(named);
+        Ok(mechanism.unwrap_or_else(|| in_charge(machine)))
+    }
+
+    /// Starts the service, so that there is a daemon to ask.
+    fn start_service(&self, machine: &Machine, service: &Changes, context: &Context) -> Result<()> {
+        let plan = Plan::new(machine, Aim::default(), service, foreign(self.force));
+        plan.and_then(|plan| plan.carry_out(machine))
+            .map_err(trouble)?;
+        let end = Instant::now() + START_TIME;
+        while running(context).is_err() && Instant::now() < end {
+            std::thread::sleep(PATIENCE / 10);
+        }
+        Ok(())
+    }
+
+    /// What is sent where: what the running daemon says, or, for an image, what its configuration says.
+    fn wish(&self, machine: &Machine, context: &Context) -> Result<Wish> {
+        let scope = if self.all { Scope::All } else { Scope::Domains };
+        let known = of_main_chain().map(str::to_owned);
+        let with_alias = |served: Vec<String>| [vec![ALIAS.to_owned()], served].concat();
+        if !machine.is_this() || self.service && self.dry_run {
+            let config = context.load(Profile::Serve, Vec::new())?;
+            return Ok(Wish {
+                scope,
+                domains: with_alias(known.collect()),
+                server: loopback(&config.listen)?,
+            });
+        }
+        let status = running(context)?;
+        let listeners: Vec<SocketAddr> = status
+            .listeners
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .collect();
+        let server = loopback(&listeners)?;
+        match is_bnsd(server, PATIENCE) {
+            true => Ok(Wish {
+                scope,
+                domains: with_alias(status.served),
+                server,
+            }),
+            false => Err(CliError::No(format!(
+                "bnsd does not answer on {server}{}: see its log; nothing was changed",
+                held(server.port())
+            ))),
+        }
+    }
+}
+
+fn service() -> Changes {
+    let program = std::env::current_exe().and_then(|path| path.canonicalize());
+    service_changes(program.as_deref().unwrap_or(Path::new("/usr/bin/bnsd")))
+}
+
+fn aim(mechanism: &dyn Mechanism, wish: &Wish) -> Aim {
+    Aim {
+        mechanism: Some(mechanism.name().to_owned()),
+        all: wish.scope == Scope::All,
+        domains: wish.domains.clone(),
+        server: Some(wish.server),
+    }
+}
+
+/// The daemon that runs, or who holds its port.
+fn running(context: &Context) -> Result<Box<StatusReply>> {
+    context.answer(StatusRequest::default()).map_err(|error| {
+        let text = format!("{error}{}; nothing was changed", held(DNS_PORT));
+        CliError::No(text)
+    })
+}
+
+/// The address that programs of this machine can ask.
+fn loopback(listeners: &[SocketAddr]) -> Result<SocketAddr> {
+    let mut here = listeners
+        .iter()
+        .copied()
+        .filter(|address| address.ip().is_loopback());
+    let any = listeners
+        .iter()
+        .find(|address| address.ip().is_unspecified());
+    let any = any.map(|address| SocketAddr::from(([127, 0, 0, 1], address.port())));
+    here.next().or(any).ok_or_else(|| {
+        CliError::No(
+            "bnsd does not listen on a loopback address: add 127.0.0.1:53 to `listen`; nothing was changed".to_owned(),
+        )
+    })
+}
+
+fn held(port: u16) -> String {
+    match holders(port).as_slice() {
+        [] => String::new(),
+        list => format!("; port {port} is held by {}", list.join(", ")),
+    }
+}
+
+fn write_done(done: &Done, page: &mut Page) {
+    for shown in &done.lines {
+        page.heading(shown.path.display().to_string());
+        for line in &shown.lines {
+            page.note(format!("  {line}"));
+        }
+    }
+    for path in &done.kept {
+        page.heading(format!(
+            "kept: {} was changed since it was installed (--force puts it back)",
+            path.display()
+        ));
+    }
+    let verb = if done.dry_run { "would run" } else { "ran" };
+    for command in &done.commands {
+        page.entry(verb, command);
+    }
+    for warning in &done.warnings {
+        page.heading(format!("warning: {warning}"));
+    }
+    if done.dry_run {
+        page.note("nothing was changed");
+    }
+}
+
+// ---- uninstall ------------------------------------------------------------------------------------------
+
+impl Uninstall {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let machine = self.tree.machine()?;
+        let _lock = Lock::take(&machine).map_err(trouble)?;
+        let mut done = Done {
+            dry_run: self.dry_run,
+            ..Done::default()
+        };
+        let was_there = Journal::read(&machine).map_err(trouble)?.is_some();
+        match self.dry_run {
+            true => self.look(&machine, &mut done)?,
+            false => {
+                let undone = uninstall(&machine, foreign(self.force)).map_err(trouble)?;
+                note(undone.unwrap_or_default(), &mut done);
+            }
+        }
+        if self.purge {
+            purge(&machine, &mut done)?;
+        }
+        context.output.print(&done, || {
+            let mut page = Page::default();
+            write_done(&done, &mut page);
+            for path in done.changed.iter().filter(|_| !self.dry_run) {
+                page.entry("as it was", &path.display());
+            }
+            if !was_there {
+                page.note("nothing was installed");
+            }
+            page
+        })?;
+        Ok(Exit::success_if(done.kept.is_empty()))
+    }
+
+    /// What would be put back.
+    fn look(&self, machine: &Machine, done: &mut Done) -> Result<()> {
+        let Some(journal) = Journal::read(machine).map_err(trouble)? else {
+            return Ok(());
+        };
+        let nothing = Changes::default();
+        let plan = Plan::new(machine, Aim::default(), &nothing, Foreign::Overwritten);
+        done.lines = plan.and_then(|plan| plan.shown(machine)).map_err(trouble)?;
+        if !self.force {
+            done.kept = journal.changed_since(machine).map_err(trouble)?;
+            done.lines.retain(|shown| !done.kept.contains(&shown.path));
+        }
+        done.changed = done.lines.iter().map(|shown| shown.path.clone()).collect();
+        let commands = journal.before_undoing.iter().chain(&journal.after_undoing);
+        done.commands = commands.map(|words| words.join(" ")).collect();
+        Ok(())
+    }
+}
+
+fn note(undone: Undone, done: &mut Done) {
+    done.changed = undone.restored;
+    done.kept = undone.kept;
+    let failed = undone.failed.iter();
+    done.warnings = failed.map(ToString::to_string).collect();
+}
+
+/// Removes what the service keeps. The keys of names are in their owners' homes and stay there.
+fn purge(machine: &Machine, done: &mut Done) -> Result<()> {
+    for path in leftovers(machine) {
+        done.warnings.push(format!(
+            "{} {}: its index and cache are made again from the chain, its zone files may not be found again",
+            if done.dry_run { "would remove" } else { "removed" },
+            path.display()
+        ));
+        if done.dry_run {
+            continue;
+        }
+        let removed = match path.is_symlink() {
+            true => std::fs::remove_file(&path),
+            false => std::fs::remove_dir_all(&path),
+        };
+        removed.map_err(CliError::file(&path))?;
+    }
+    Ok(())
+}
+
+// ---- status ---------------------------------------------------------------------------------------------
+
+/// How system DNS stands.
+#[derive(Debug, Serialize)]
+struct SystemStatus {
+    /// Who looks after DNS here.
+    in_charge: String,
+    /// Whether bnsd is installed, as far as the journal says.
+    installed: bool,
+    /// Whether that was completed.
+    complete: bool,
+    /// What is sent to bnsd.
+    aim: Option<Aim>,
+    /// Paths that somebody changed since.
+    changed: Vec<PathBuf>,
+    /// Whom programs of this machine ask.
+    asked: Vec<SocketAddr>,
+    /// Whether the first of these is bnsd or leads there; `null` for an image.
+    reaches_bnsd: Option<bool>,
+}
+
+fn status(tree: &Tree, context: &Context) -> Result<Exit> {
+    let machine = tree.machine()?;
+    let journal = Journal::read(&machine).map_err(trouble)?;
+    let resolvers = SystemResolvers::under(machine.root());
+    let asked = resolvers.named().unwrap_or_default();
+    let changed = journal
+        .as_ref()
+        .map(|journal| journal.changed_since(&machine));
+    let first = asked.first().filter(|_| machine.is_this());
+    let status = SystemStatus {
+        in_charge: in_charge(&machine).name().to_owned(),
+        installed: journal.is_some(),
+        complete: journal.as_ref().is_some_and(|journal| journal.is_complete),
+        changed: changed.transpose().map_err(trouble)?.unwrap_or_default(),
+        reaches_bnsd: machine
+            .is_this()
+            .then(|| first.is_some_and(|first| is_bnsd(*first, PATIENCE))),
+        asked,
+        aim: journal.map(|journal| journal.aim),
+    };
+    context.output.print(&status, || page(&status))?;
+    Ok(Exit::success_if(
+        status.installed && status.reaches_bnsd != Some(false),
+    ))
+}
+
+fn page(status: &SystemStatus) -> Page {
+    let mut page = Page::default();
+    page.heading(match (status.installed, status.complete) {
+        (false, _) => "bnsd is not installed in system DNS: `bnsd system install` does it",
+        (true, true) => "bnsd is installed in system DNS",
+        (true, false) => {
+            "an installation was interrupted: `bnsd system install` completes it, `bnsd system uninstall` takes it back"
+        }
+    });
+    page.entry("in charge", &status.in_charge);
+    if let Some(aim) = &status.aim {
+        page.entry_if("installed in", aim.mechanism.as_ref());
+        let names = match aim.all {
+            true => "all names".to_owned(),
+            false => aim.domains.join(", "),
+        };
+        page.entry("sent to bnsd", &names);
+        page.entry_if("bnsd is at", aim.server);
+    }
+    let asked: Vec<_> = status.asked.iter().map(ToString::to_string).collect();
+    page.entry("programs ask", &asked.join(", "));
+    page.entry_if(
+        "reaches bnsd",
+        status
+            .reaches_bnsd
+            .map(|yes| if yes { "yes" } else { "no" }),
+    );
+    for path in &status.changed {
+        page.heading(format!(
+            "{} was changed by somebody else since it was installed",
+            path.display()
+        ));
+    }
+    page
+}
+
+fn trouble(error: SystemError) -> CliError {
+    match error.is_refusal() {
+        true => CliError::No(error.to_string()),
+        false => CliError::Trouble(anyhow::Error::msg(error.to_string())),
+    }
+}
