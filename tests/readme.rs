@@ -3,7 +3,7 @@
 //! A block `console` holds commands behind `$ ` and below each what it prints; `…` stands for any text, and alone on a line
 //! for any lines. All blocks run in one shell, in order, in a network namespace of their own with port 53 free, while
 //! `cargo run --release -- demo`, the README's first command, runs as the built program. A command that does not end by
-//! itself (`bnsd serve`) runs on in the background. The passphrase that a person types comes from a file.
+//! itself (`bnsd serve`) runs on in the background. What is written below `/etc` and `/var` stays in the test. The passphrase that a person types comes from a file.
 
 use std::fmt::Write as _;
 use std::fs::Permissions;
@@ -20,8 +20,12 @@ const SURROUNDINGS: &str = r#"
 set -u
 ip link set lo up
 mount --make-rprivate /
-mount --bind "$HOME/resolv.conf" "$(readlink -f /etc/resolv.conf)"
-mount --bind "$HOME/nsswitch.conf" /etc/nsswitch.conf
+for place in etc var; do
+    mkdir -p "$HOME/over/$place" "$HOME/work/$place"
+    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$HOME/over/$place,workdir=$HOME/work/$place" "/$place"
+done
+rm -f /etc/resolv.conf
+cp "$HOME/resolv.conf" "$HOME/nsswitch.conf" /etc
 unbound -d -c "$HOME/unbound.conf" >"$HOME/unbound.log" 2>&1 &
 cd "$HOME"
 answers() {
@@ -110,7 +114,7 @@ fn script(commands: &[Printed]) -> String {
         if command.starts_with("bnsd serve") {
             writeln!(
                 script,
-                "{command} >serve.log 2>&1 &\nanswers @127.0.0.1 example.com"
+                "{command} >serve.log 2>&1 &\nanswers @127.0.0.1 localhost"
             )
             .unwrap();
         } else {
