@@ -354,6 +354,57 @@ fn a_full_disk_costs_nothing() {
     }
 }
 
+/// Killed at any call that changes a file, the first start leaves nothing that the next one does not go on with.
+#[test]
+fn a_kill_of_the_first_start_damages_nothing() {
+    let library = Home::new();
+    let fault = fault::library(&library).display().to_string();
+    let mut kills = 0;
+    for call in (1..).step_by(calls_between_kills()) {
+        let home = Home::new();
+        let data = home.path().join("data").display().to_string();
+        let socket = home.path().join("socket").display().to_string();
+        let settings = [
+            ("BNSD_DATA_DIR", &*data),
+            ("BNSD_CHAIN_SOURCE", "dev"),
+            ("BNSD_CONTROL_SOCKET", &socket),
+        ];
+        let call = call.to_string();
+        let faults = [
+            ("LD_PRELOAD", &*fault),
+            ("FAULT_AT", "names."),
+            ("FAULT_KILL", &call),
+        ];
+        let mut first = serve(&home, &[&settings[..], &faults].concat());
+        let is_killed = until("the first start", || {
+            let is_killed = first.has_ended();
+            (is_killed || status(Path::new(&socket)).is_some()).then_some(is_killed)
+        });
+        if !is_killed {
+            break;
+        }
+        kills += 1;
+        let mut second = serve(&home, &settings);
+        let warnings = second.ready(Path::new(&socket)).warnings;
+        let is_sound = |warning: &String| !warning.contains("damaged");
+        assert!(warnings.iter().all(is_sound), "call {call}: {warnings:?}");
+        let left = ["names.new.redb", "names.new.sums"];
+        let left = left.map(|file| Path::new(&data).join(file).exists());
+        assert_eq!(left, [false; 2], "call {call}");
+        second.kill();
+        assert!(!second.stderr().contains("ERROR"), "{}", second.stderr());
+    }
+    assert!(kills * calls_between_kills() > 20, "{kills} kills");
+}
+
+/// Every call is tried with `BNSD_TEST_FORM=release`.
+fn calls_between_kills() -> usize {
+    match std::env::var("BNSD_TEST_FORM").as_deref() {
+        Ok("release") => 1,
+        _ => 3,
+    }
+}
+
 /// Without a chain only what is stored can be used, and a database is replaced by a whole one or by none.
 #[test]
 fn nothing_is_replaced_by_less() {

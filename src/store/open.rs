@@ -15,7 +15,7 @@ use super::codec::{Field as _, read_whole};
 use super::damage::{Damage, SENSELESS, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
-use super::pages::{CheckedFile, make_sums, remove_sums, sums_path};
+use super::pages::{CheckedFile, has_sums, make_sums, move_with_sums, remove_with_sums};
 use super::query::read_row;
 use super::table::{Tables, WriteTable, open_meta};
 use super::view::StoreSnapshot;
@@ -23,6 +23,8 @@ use crate::bns::record::NameRecord;
 
 /// The database file in the data directory.
 const FILE_NAME: &str = "names.redb";
+/// What it is called until it is whole.
+const NEW_FILE_NAME: &str = "names.new.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.
 const FORMAT: u32 = 3;
 /// The first format that there was; brought to the present one when it is opened.
@@ -85,17 +87,8 @@ fn open_file(
     chain: &ChainIdentity,
     cache_bytes: usize,
 ) -> Result<Opened, OpenError> {
-    let damage = Arc::new(Damage::default());
     prepare(&path, chain)?;
-    let broken = |source| io_error(&path, source);
-    let file = CheckedFile::open(&path, Arc::clone(&damage)).map_err(broken)?;
-    let mut builder = Database::builder();
-    builder.set_cache_size(cache_bytes);
-    let database = builder.create_with_backend(file.clone());
-    let database = database.map_err(|error| match damage.found() {
-        Some(detail) => damaged(&path, detail),
-        None => refuse(&path, error),
-    })?;
+    let (database, file, damage) = open_checked(&path, cache_bytes)?;
     let failed = |error: StoreError| store_error(&path, error);
     match identify(&path, &database, &damage)? {
         None => change(&database, &damage, |tables| initialise(tables, chain)).map_err(failed)?,
@@ -113,14 +106,45 @@ fn open_file(
     })
 }
 
+/// Opens a database whose pages have sums, or an empty file.
+fn open_checked(
+    path: &Path,
+    cache_bytes: usize,
+) -> Result<(Database, CheckedFile, Arc<Damage>), OpenError> {
+    let damage = Arc::new(Damage::default());
+    let file = CheckedFile::open(path, Arc::clone(&damage));
+    let file = file.map_err(|source| io_error(path, source))?;
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    let database = builder.create_with_backend(file.clone());
+    let database = database.map_err(|error| match damage.found() {
+        Some(detail) => damaged(path, detail),
+        None => refuse(path, error),
+    })?;
+    Ok((database, file, damage))
+}
+
+/// Makes a database under another name and moves it to `path`. Killed on the way it leaves none there, and what it began
+/// is removed by the next call.
+fn create(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
+    let new = path.with_file_name(NEW_FILE_NAME);
+    let broken = |source| io_error(&new, source);
+    remove_with_sums(&new).map_err(broken)?;
+    let (database, _, damage) = open_checked(&new, 0)?;
+    change(&database, &damage, |tables| initialise(tables, chain))
+        .map_err(|error| store_error(&new, error))?;
+    close(database);
+    move_with_sums(&new, path).map_err(broken)
+}
+
 /// Sees to it that the pages of the file have sums. A file without them is of an earlier format, or a copy that
 /// somebody made: redb checks all of it first, and then its pages count as they are.
 fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
     let broken = |source| io_error(path, source);
     if fs::metadata(path).map_or(0, |metadata| metadata.len()) == 0 {
-        return remove_sums(path).map_err(broken);
+        return create(path, chain);
     }
-    if sums_path(path).exists() {
+    if has_sums(path) {
         return Ok(());
     }
     let refused = |error| refuse(path, error);

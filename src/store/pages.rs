@@ -20,6 +20,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read as _, Write as _};
+use std::iter::repeat;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -159,8 +160,8 @@ impl CheckedFile {
         for group in &changes.groups {
             let bytes: Vec<u8> = {
                 let known = self.known();
-                let sums = known.iter().skip(group * GROUP).take(GROUP);
-                sums.flat_map(|sum| sum.to_be_bytes()).collect()
+                let sums = known.iter().skip(group * GROUP).chain(repeat(&NONE)); // where the file was cut
+                sums.take(GROUP).flat_map(|sum| sum.to_be_bytes()).collect()
             };
             let place = MAGIC.len() + group * GROUP * SUM;
             self.sums.write_all_at(&bytes, place as u64)?;
@@ -226,14 +227,18 @@ impl StorageBackend for CheckedFile {
         }
         let first = whole_pages(place, data.len())?;
         let mut changes = self.changes();
-        self.pages.write_all_at(data, place)?;
+        let written = self.pages.write_all_at(data, place);
         for (number, page) in (first..).zip(data.chunks_exact(PAGE)) {
-            self.set(number, sum_of(number, page), &mut changes);
+            let sum = match written {
+                Ok(()) => sum_of(number, page),
+                Err(_) => NONE, // nobody knows what is there
+            };
+            self.set(number, sum, &mut changes);
             if let Some(certain) = &mut changes.certain {
                 certain.insert(number);
             }
         }
-        Ok(())
+        written
     }
 
     fn close(&self) -> io::Result<()> {
@@ -242,7 +247,7 @@ impl StorageBackend for CheckedFile {
 }
 
 /// The file of the sums of a database file.
-pub(super) fn sums_path(path: &Path) -> PathBuf {
+fn sums_path(path: &Path) -> PathBuf {
     path.with_extension("sums")
 }
 
@@ -273,12 +278,30 @@ pub(super) fn make_sums(path: &Path, mut reached: impl FnMut(u64, u64)) -> io::R
     disk::rename(&beside, &place)
 }
 
-/// Removes the sums of a database file, if there are any: it is read as it is from then on, after redb has checked it.
-pub(super) fn remove_sums(path: &Path) -> io::Result<()> {
-    match fs::remove_file(sums_path(path)) {
+/// Whether a database file has sums. An empty file of them says nothing.
+pub(super) fn has_sums(path: &Path) -> bool {
+    fs::metadata(sums_path(path)).is_ok_and(|metadata| metadata.len() > 0)
+}
+
+/// Moves a closed database file and its sums to where another is. Killed on the way it leaves one of the two there, the
+/// new one perhaps without sums, which are made from it then.
+pub(super) fn move_with_sums(from: &Path, to: &Path) -> io::Result<()> {
+    remove(&sums_path(to))?;
+    disk::sync_directory(to.parent().unwrap_or(to))?;
+    disk::rename(from, to)?;
+    disk::rename(&sums_path(from), &sums_path(to))
+}
+
+/// Removes a database file and its sums, as far as they are there.
+pub(super) fn remove_with_sums(path: &Path) -> io::Result<()> {
+    remove(path)?;
+    remove(&sums_path(path))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => disk::sync_directory(path.parent().unwrap_or(path)),
+        removed => removed,
     }
 }
 

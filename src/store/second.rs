@@ -12,8 +12,7 @@ use std::sync::Arc;
 use super::database::{Purpose, Store, StoreOptions};
 use super::error::OpenError;
 use super::open;
-use super::pages::{remove_sums, sums_path};
-use crate::disk;
+use super::pages::move_with_sums;
 
 /// A database that is removed with its directory when it is dropped.
 pub struct SecondStore {
@@ -68,10 +67,7 @@ impl Store {
     pub fn replace_by(self, mut second: SecondStore) -> Result<(), SecondError> {
         second.store = None;
         let (from, to) = (open::file(&second.directory), open::file(self.directory()));
-        let replaced = remove_sums(&to)
-            .and_then(|()| disk::rename(&from, &to))
-            .and_then(|()| disk::rename(&sums_path(&from), &sums_path(&to)));
-        replaced.map_err(|source| SecondError::Replace {
+        move_with_sums(&from, &to).map_err(|source| SecondError::Replace {
             directory: second.directory.clone(),
             source,
         })?;

@@ -2,9 +2,16 @@
 // - clock_gettime once in the thread $FAULT_THREAD when the file $FAULT_FILE is there; the clock that bnsd reads by itself
 //   is spared, nobody would notice;
 // - every read in the thread $FAULT_STUCK, which never returns;
-// - every write to a file whose path contains $FAULT_FULL, whose disk is full.
+// - every write to a file whose path contains $FAULT_FULL, whose disk is full, and only while $FAULT_WHILE is there if that
+//   is set;
+// - the call number $FAULT_KILL that changes a file whose path contains $FAULT_AT: the process is killed before it, or in the
+//   middle of it if it is a write.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +27,10 @@ static int in_thread(const char *variable) {
     return thread && prctl(PR_GET_NAME, name) == 0 && strcmp(name, thread) == 0;
 }
 
-static int is_full(int file) {
+// Whether a file's path contains what a variable says; nothing of the standard streams.
+static int is_at(int file, const char *variable) {
     char link[64], path[4096];
-    const char *part = getenv("FAULT_FULL");
+    const char *part = getenv(variable);
     if (!part || file <= 2)
         return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
@@ -30,10 +38,31 @@ static int is_full(int file) {
     if (length < 0)
         return 0;
     path[length] = 0;
-    if (!strstr(path, part))
+    return strstr(path, part) != NULL;
+}
+
+static int is_full(int file) {
+    const char *reason = getenv("FAULT_WHILE");
+    if (!is_at(file, "FAULT_FULL") || (reason && access(reason, F_OK) != 0))
         return 0;
     errno = ENOSPC;
     return 1;
+}
+
+static int is_last(int is_at_it) {
+    static atomic_int calls;
+    const char *number = getenv("FAULT_KILL");
+    return is_at_it && number && atomic_fetch_add(&calls, 1) + 1 == atoi(number);
+}
+
+static void end(int is_at_it) {
+    if (is_last(is_at_it))
+        kill(getpid(), SIGKILL);
+}
+
+static int names(const char *path) {
+    const char *part = getenv("FAULT_AT");
+    return part && strstr(path, part) != NULL;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
@@ -54,13 +83,51 @@ ssize_t read(int file, void *bytes, size_t count) {
 }
 
 ssize_t write(int file, const void *bytes, size_t count) {
+    if (is_last(is_at(file, "FAULT_AT"))) {
+        syscall(SYS_write, file, bytes, count / 2);
+        kill(getpid(), SIGKILL);
+    }
     return is_full(file) ? -1 : syscall(SYS_write, file, bytes, count);
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t count, off_t place) {
+    if (is_last(is_at(file, "FAULT_AT"))) {
+        syscall(SYS_pwrite64, file, bytes, count / 2, place);
+        kill(getpid(), SIGKILL);
+    }
     return is_full(file) ? -1 : syscall(SYS_pwrite64, file, bytes, count, place);
 }
 
 int ftruncate64(int file, off_t length) {
+    end(is_at(file, "FAULT_AT"));
     return is_full(file) ? -1 : syscall(SYS_ftruncate, file, length);
+}
+
+int fdatasync(int file) {
+    end(is_at(file, "FAULT_AT"));
+    return syscall(SYS_fdatasync, file);
+}
+
+int fsync(int file) {
+    end(is_at(file, "FAULT_AT"));
+    return syscall(SYS_fsync, file);
+}
+
+int open64(const char *path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    int mode = va_arg(rest, int);
+    va_end(rest);
+    end((flags & O_CREAT) && names(path));
+    return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+int rename(const char *from, const char *to) {
+    end(names(from));
+    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int unlink(const char *path) {
+    end(names(path));
+    return syscall(SYS_unlinkat, AT_FDCWD, path, 0);
 }
