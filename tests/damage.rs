@@ -24,6 +24,7 @@ const NAMES: [&str; 4] = ["werner.id", "anna.id", "maria.podcast", "otto.podcast
 const STRANGER: &str = "198.51.100.5";
 /// INFO-CODE of RFC 8914.
 const INVALID_DATA: u16 = 24;
+const NOT_READY: u16 = 14;
 /// Bytes of a page of redb, and of its header.
 const PAGE: usize = 4_096;
 const HEADER: usize = 320;
@@ -96,9 +97,13 @@ impl Ground {
                 ("BNSD_DNS_UPSTREAMS", &upstream),
             ],
         );
-        let status = process.ready(Path::new(&socket));
+        let address = listener(&process.ready(Path::new(&socket)));
+        until("the index to be at the tip", || {
+            let ede = see(address, NAMES[0], RecordType::A).ede;
+            ede.is_none_or(|(code, _)| code != NOT_READY).then_some(())
+        });
         Daemon {
-            address: listener(&status),
+            address,
             process,
             socket: socket.into(),
         }

@@ -113,7 +113,7 @@ impl Store {
         Ok(Self::of(opened, directory, chain, options, purpose, lock))
     }
 
-    fn of(
+    pub(super) fn of(
         opened: Opened,
         directory: &Path,
         chain: &ChainIdentity,

@@ -14,6 +14,7 @@ mod error;
 mod identity;
 mod key;
 mod lock;
+mod medium;
 mod open;
 mod pages;
 mod query;

@@ -88,12 +88,23 @@ fn open_file(
     cache_bytes: usize,
 ) -> Result<Opened, OpenError> {
     prepare(&path, chain)?;
-    let (database, file, damage) = open_checked(&path, cache_bytes)?;
-    let failed = |error: StoreError| store_error(&path, error);
-    match identify(&path, &database, &damage)? {
+    let file = open_checked(&path)?;
+    open_over(&path, file, chain, cache_bytes)
+}
+
+/// Opens the database in a file; `path` is what the file is called in errors.
+pub(super) fn open_over(
+    path: &Path,
+    file: CheckedFile,
+    chain: &ChainIdentity,
+    cache_bytes: usize,
+) -> Result<Opened, OpenError> {
+    let (database, damage) = (begin(path, &file, cache_bytes)?, Arc::clone(file.damage()));
+    let failed = |error: StoreError| store_error(path, error);
+    match identify(path, &database, &damage)? {
         None => change(&database, &damage, |tables| initialise(tables, chain)).map_err(failed)?,
         Some((format, found)) => {
-            check_chain(&path, found, chain)?;
+            check_chain(path, found, chain)?;
             upgrade(&database, &damage, format).map_err(failed)?;
         }
     }
@@ -106,22 +117,19 @@ fn open_file(
     })
 }
 
-/// Opens a database whose pages have sums, or an empty file.
-fn open_checked(
-    path: &Path,
-    cache_bytes: usize,
-) -> Result<(Database, CheckedFile, Arc<Damage>), OpenError> {
-    let damage = Arc::new(Damage::default());
-    let file = CheckedFile::open(path, Arc::clone(&damage));
-    let file = file.map_err(|source| io_error(path, source))?;
+fn open_checked(path: &Path) -> Result<CheckedFile, OpenError> {
+    CheckedFile::open(path, Arc::default()).map_err(|source| io_error(path, source))
+}
+
+/// Lets redb begin with a file.
+fn begin(path: &Path, file: &CheckedFile, cache_bytes: usize) -> Result<Database, OpenError> {
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);
     let database = builder.create_with_backend(file.clone());
-    let database = database.map_err(|error| match damage.found() {
+    database.map_err(|error| match file.damage().found() {
         Some(detail) => damaged(path, detail),
         None => refuse(path, error),
-    })?;
-    Ok((database, file, damage))
+    })
 }
 
 /// Makes a database under another name and moves it to `path`. Killed on the way it leaves none there, and what it began
@@ -130,8 +138,9 @@ fn create(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
     let new = path.with_file_name(NEW_FILE_NAME);
     let broken = |source| io_error(&new, source);
     remove_with_sums(&new).map_err(broken)?;
-    let (database, _, damage) = open_checked(&new, 0)?;
-    change(&database, &damage, |tables| initialise(tables, chain))
+    let file = open_checked(&new)?;
+    let database = begin(&new, &file, 0)?;
+    change(&database, file.damage(), |tables| initialise(tables, chain))
         .map_err(|error| store_error(&new, error))?;
     close(database);
     move_with_sums(&new, path).map_err(broken)
@@ -147,6 +156,7 @@ fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
     if has_sums(path) {
         return Ok(());
     }
+    remove_with_sums(&path.with_file_name(NEW_FILE_NAME)).map_err(broken)?; // a kill on its move left the rest
     let refused = |error| refuse(path, error);
     let mut database = Database::builder().create(path).map_err(refused)?;
     if let Some((_, found)) = identify(path, &database, &Arc::default())? {

@@ -13,13 +13,14 @@
 //! is written over, so its sum stands beside it, in the same sector of the disk.
 //!
 //! [`CheckedFile::sweep`] reads pages again that nobody asks for. After a crash it cannot tell a damaged page from an unused one
-//! of the kind above: it forgets the sum, and the page is refused if it is ever read.
+//! of the kind above: it forgets the sum, and the page is refused if it is ever read. The file of sums says so until all
+//! pages were read once, however often the program is started meanwhile.
 //!
 //! A disk that loses a write of a page and of its sum shows an old page that fits. Only `bnsd chain verify` finds that.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read as _, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::iter::repeat;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use flate2::Crc;
 use redb::StorageBackend;
 
 use super::damage::Damage;
+use super::medium::Medium;
 use crate::disk;
 
 /// Bytes of a page of redb.
@@ -39,6 +41,8 @@ const HEADER: usize = 320;
 const UNCLEAN: (usize, u8) = (9, 2);
 /// What the file of sums begins with.
 const MAGIC: [u8; 8] = *b"bnsdsum1";
+/// What it begins with from a crash on, until all pages were read once.
+const UNSWEPT: [u8; 8] = *b"bnsdsum0";
 /// Bytes of a sum.
 const SUM: usize = 4;
 /// The sum of a page that was never written, or whose sum is not known.
@@ -49,8 +53,8 @@ const GROUP: usize = PAGE / SUM;
 /// A database file and the sums of its pages. Clones are the same file.
 #[derive(Debug, Clone)]
 pub(super) struct CheckedFile {
-    pages: Arc<File>,
-    sums: Arc<File>,
+    pages: Arc<dyn Medium>,
+    sums: Arc<dyn Medium>,
     known: Arc<RwLock<Vec<u32>>>,
     /// Held while a page and its sum change.
     changes: Arc<Mutex<Changes>>,
@@ -74,22 +78,40 @@ impl CheckedFile {
             options.read(true).write(true).create(true).truncate(false);
             options.open(path)
         };
-        let (pages, mut sums) = (open(path)?, open(&sums_path(path))?);
-        let known = read_sums(&mut sums, pages.metadata()?.len())?;
+        let (pages, sums) = (open(path)?, open(&sums_path(path))?);
+        Self::over(Arc::new(pages), Arc::new(sums), damage)
+    }
+
+    /// The same over a database file and its sums that are open.
+    pub(super) fn over(
+        pages: Arc<dyn Medium>,
+        sums: Arc<dyn Medium>,
+        damage: Arc<Damage>,
+    ) -> io::Result<Self> {
+        let (known, was_swept) = read_sums(&*sums, pages.length()?)?;
         let mut header = [0; HEADER];
-        let is_unclean =
-            pages.read_exact_at(&mut header, 0).is_ok() && header[UNCLEAN.0] & UNCLEAN.1 != 0;
+        let is_clean = pages.read(&mut header, 0).is_err() || header[UNCLEAN.0] & UNCLEAN.1 == 0;
+        let is_certain = is_clean && was_swept;
+        if !is_certain {
+            sums.write(&UNSWEPT, 0)?;
+            sums.sync()?;
+        }
         let changes = Changes {
             groups: BTreeSet::new(),
-            certain: is_unclean.then(HashSet::new),
+            certain: (!is_certain).then(HashSet::new),
         };
         Ok(Self {
-            pages: Arc::new(pages),
-            sums: Arc::new(sums),
+            pages,
+            sums,
             known: Arc::new(RwLock::new(known)),
             changes: Arc::new(Mutex::new(changes)),
             damage,
         })
+    }
+
+    /// What was found to be damaged in it.
+    pub(super) fn damage(&self) -> &Arc<Damage> {
+        &self.damage
     }
 
     /// Reads at most `count` pages from number `first` on and compares them with their sums. Gives the number of the page
@@ -99,7 +121,11 @@ impl CheckedFile {
         for number in first..first + count {
             let mut changes = self.changes(); // nobody writes it meanwhile
             if number >= self.known().len() {
-                changes.certain = None;
+                if changes.certain.is_some() {
+                    self.sync_changed(&mut changes)?;
+                    self.sums.write(&MAGIC, 0)?;
+                    changes.certain = None;
+                }
                 return Ok(None);
             }
             if number == 0 {
@@ -110,7 +136,7 @@ impl CheckedFile {
             if sum == NONE {
                 continue;
             }
-            self.pages.read_exact_at(&mut page, offset(number))?;
+            self.pages.read(&mut page, offset(number))?;
             if sum_of(number, &page) == sum {
                 continue;
             }
@@ -125,7 +151,7 @@ impl CheckedFile {
 
     fn read_header(&self, out: &mut [u8]) -> io::Result<()> {
         let mut header = [0; HEADER + SUM];
-        self.pages.read_exact_at(&mut header, 0)?;
+        self.pages.read(&mut header, 0)?;
         let (header, sum) = header.split_at(HEADER);
         if header_sum(header) != sum {
             return Err(self.damaged(0));
@@ -135,7 +161,7 @@ impl CheckedFile {
     }
 
     fn read_pages(&self, first: usize, out: &mut [u8]) -> io::Result<()> {
-        self.pages.read_exact_at(out, offset(first))?;
+        self.pages.read(out, offset(first))?;
         for (number, page) in (first..).zip(out.chunks_exact(PAGE)) {
             let sum = self.known().get(number).copied().unwrap_or(NONE);
             if sum != sum_of(number, page) {
@@ -153,7 +179,10 @@ impl CheckedFile {
 
     /// Writes the sums that changed; they are on the disk when this returns.
     fn sync_sums(&self) -> io::Result<()> {
-        let mut changes = self.changes();
+        self.sync_changed(&mut self.changes())
+    }
+
+    fn sync_changed(&self, changes: &mut Changes) -> io::Result<()> {
         if changes.groups.is_empty() {
             return Ok(());
         }
@@ -164,9 +193,9 @@ impl CheckedFile {
                 sums.take(GROUP).flat_map(|sum| sum.to_be_bytes()).collect()
             };
             let place = MAGIC.len() + group * GROUP * SUM;
-            self.sums.write_all_at(&bytes, place as u64)?;
+            self.sums.write(&bytes, place as u64)?;
         }
-        self.sums.sync_data()?;
+        self.sums.sync()?;
         changes.groups.clear();
         Ok(())
     }
@@ -192,7 +221,7 @@ impl CheckedFile {
 /// What redb uses of the file: it reads and writes its header, and whole pages.
 impl StorageBackend for CheckedFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.pages.metadata()?.len())
+        self.pages.length()
     }
 
     fn read(&self, place: u64, out: &mut [u8]) -> io::Result<()> {
@@ -206,7 +235,7 @@ impl StorageBackend for CheckedFile {
 
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut changes = self.changes();
-        self.pages.set_len(length)?;
+        self.pages.set_length(length)?;
         let count = page_count(length);
         for number in count..self.known().len() {
             changes.groups.insert(number / GROUP);
@@ -218,16 +247,16 @@ impl StorageBackend for CheckedFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.sync_sums()?;
-        self.pages.sync_data()
+        self.pages.sync()
     }
 
     fn write(&self, place: u64, data: &[u8]) -> io::Result<()> {
         if place == 0 && data.len() == HEADER {
-            return self.pages.write_all_at(&sealed(data), 0);
+            return self.pages.write(&sealed(data), 0);
         }
         let first = whole_pages(place, data.len())?;
         let mut changes = self.changes();
-        let written = self.pages.write_all_at(data, place);
+        let written = self.pages.write(data, place);
         for (number, page) in (first..).zip(data.chunks_exact(PAGE)) {
             let sum = match written {
                 Ok(()) => sum_of(number, page),
@@ -305,23 +334,25 @@ fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The sums in their file, as many as there are pages at most; writes its beginning where it is new.
-fn read_sums(file: &mut File, length: u64) -> io::Result<Vec<u32>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+/// The sums in their file, as many as there are pages at most, and whether they are all of pages as they are; writes its
+/// beginning where it is new.
+fn read_sums(file: &dyn Medium, length: u64) -> io::Result<(Vec<u32>, bool)> {
+    let mut bytes = vec![0; file.length()? as usize];
+    file.read(&mut bytes, 0)?;
     if bytes.is_empty() {
-        file.write_all_at(&MAGIC, 0)?;
-        return Ok(Vec::new());
+        file.write(&MAGIC, 0)?;
+        return Ok((Vec::new(), true));
     }
-    let Some(sums) = bytes.strip_prefix(&MAGIC) else {
+    let (magic, sums) = bytes.split_at(MAGIC.len().min(bytes.len()));
+    if magic != MAGIC && magic != UNSWEPT {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "the sums of its pages are not what was written",
         ));
-    };
+    }
     let (sums, _) = sums.as_chunks::<SUM>();
     let sums = sums.iter().map(|sum| u32::from_be_bytes(*sum));
-    Ok(sums.take(page_count(length)).collect())
+    Ok((sums.take(page_count(length)).collect(), magic == MAGIC))
 }
 
 /// The number of the first of the whole pages at `place`.

@@ -30,6 +30,8 @@ use crate::virtualchain::{
 mod files;
 /// Laws that hold for any blocks.
 mod laws;
+/// Power cuts.
+mod power;
 
 const FIRST: u32 = 10;
 
