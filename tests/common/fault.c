@@ -5,7 +5,7 @@
 // - every write to a file whose path contains $FAULT_FULL, whose disk is full, and only while $FAULT_WHILE is there if that
 //   is set;
 // - the call number $FAULT_KILL that changes a file whose path contains $FAULT_AT: the process is killed before it, or in the
-//   middle of it if it is a write.
+//   middle of it if it is a write of more than a disk's sector.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -84,7 +84,7 @@ ssize_t read(int file, void *bytes, size_t count) {
 
 ssize_t write(int file, const void *bytes, size_t count) {
     if (is_last(is_at(file, "FAULT_AT"))) {
-        syscall(SYS_write, file, bytes, count / 2);
+        syscall(SYS_write, file, bytes, count / 2 & ~511);
         kill(getpid(), SIGKILL);
     }
     return is_full(file) ? -1 : syscall(SYS_write, file, bytes, count);
@@ -92,7 +92,7 @@ ssize_t write(int file, const void *bytes, size_t count) {
 
 ssize_t pwrite64(int file, const void *bytes, size_t count, off_t place) {
     if (is_last(is_at(file, "FAULT_AT"))) {
-        syscall(SYS_pwrite64, file, bytes, count / 2, place);
+        syscall(SYS_pwrite64, file, bytes, count / 2 & ~511, place);
         kill(getpid(), SIGKILL);
     }
     return is_full(file) ? -1 : syscall(SYS_pwrite64, file, bytes, count, place);
