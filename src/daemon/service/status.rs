@@ -9,10 +9,9 @@ use crate::api::status::{
 };
 use crate::bns::NamespaceId;
 use crate::config::Network;
-use crate::names::{Names, NamespaceState, Zonefiles};
+use crate::names::{Names, NamespaceState};
 use crate::resolver::policy::of_main_chain;
 use crate::resolver::{Mode, NameSource as _, Outcome, Snapshots as _, SyncState};
-use crate::store::Counts;
 
 /// How many of the busiest names are shown.
 const BUSIEST: usize = 10;
@@ -23,10 +22,7 @@ impl Service {
     pub(super) fn status(&self, request: &StatusRequest) -> Answered<StatusReply> {
         let names = self.names.snapshot();
         let tip = names.snapshot().tip();
-        let counts = match self.names.store.damage() {
-            None => names.snapshot().counts().map_err(trouble)?,
-            Some(_) => Counts::default(), // the warning says it
-        };
+        let counts = self.unless_damaged(names.snapshot().counts())?;
         let progress = &self.names.progress;
         let addresses = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect();
         Ok(StatusReply {
@@ -77,6 +73,14 @@ impl Service {
             memory_bytes: resident_memory(),
             warnings: self.warnings(&names),
         })
+    }
+
+    /// What was read of the database; nothing of a damaged one, which a warning names. The reading may be what finds that.
+    fn unless_damaged<T: Default>(&self, read: Result<T, impl std::fmt::Display>) -> Answered<T> {
+        match read {
+            Err(_) if self.names.store.damage().is_some() => Ok(T::default()),
+            read => read.map_err(trouble),
+        }
     }
 
     /// What is left to index, if anything is.
@@ -143,10 +147,7 @@ impl Service {
     fn zonefiles(&self) -> Answered<ZonefilesStatus> {
         let waiting = self.folders.waiting();
         Ok(ZonefilesStatus {
-            announced: match self.names.store.damage() {
-                None => self.names.zonefiles(LIST_MAX).map_err(trouble)?,
-                Some(_) => Zonefiles::default(),
-            },
+            announced: self.unless_damaged(self.names.zonefiles(LIST_MAX))?,
             waiting_count: waiting.len() as u64,
             waiting: waiting
                 .iter()
