@@ -55,6 +55,16 @@ pub struct Wide {
 /// µSTX that a name in a version 3 namespace costs at least (sm §7.1).
 const NAME_COST_UNIT_STACKS: u64 = 1_733;
 
+impl fmt::Display for PriceFunction {
+    /// All its numbers, in the order of the payload (wf §6, `&`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}·{}^", self.coeff, self.base)?;
+        let buckets: Vec<String> = self.buckets.iter().map(u8::to_string).collect();
+        let (digits, vowels) = (self.nonalpha_discount, self.no_vowel_discount);
+        write!(f, "({})/{digits}/{vowels}", buckets.join(" "))
+    }
+}
+
 impl PriceFunction {
     /// `coeff·base^e` and the discount for a label (sm §7.1). The power fits: 255·255^15 < 2^128.
     fn terms(&self, label: &str) -> (u128, u64) {

@@ -6,6 +6,8 @@
 //!
 //! Whether an operation will be *accepted* is not known here: that takes the state at the block it lands in.
 
+use std::fmt;
+
 use bitcoin::absolute::LockTime;
 use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
@@ -40,6 +42,15 @@ pub enum OnTransfer {
     KeepZonefile,
     /// The new owner starts without one.
     ClearZonefile,
+}
+
+impl fmt::Display for OnTransfer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeepZonefile => "kept",
+            Self::ClearZonefile => "dropped",
+        })
+    }
 }
 
 /// An operation: what it says, and what stands behind the `OP_RETURN`.

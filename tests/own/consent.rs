@@ -1,6 +1,6 @@
 //! Nothing is signed, noted or sent before somebody has agreed to it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -27,6 +27,16 @@ fn costs_nothing_unless_agreed_to(person: &Person<'_>, arguments: &[&str]) {
 
 /// Runs a command at a terminal of its own (script(1)), where somebody types; exit code, and what is shown.
 fn at_a_terminal(person: &Person<'_>, arguments: &[&str], typed: &str) -> (i32, String) {
+    at_a_terminal_while(person, arguments, typed, || {})
+}
+
+/// The same, where something happens between question and answer.
+fn at_a_terminal_while(
+    person: &Person<'_>,
+    arguments: &[&str],
+    typed: &str,
+    meanwhile: impl FnOnce(),
+) -> (i32, String) {
     let plain = person.world.question(&person.name, arguments);
     let words = std::iter::once(plain.get_program()).chain(plain.get_args());
     let quoted = words.map(|word| format!("'{}' ", word.to_str().unwrap()));
@@ -42,10 +52,20 @@ fn at_a_terminal(person: &Person<'_>, arguments: &[&str], typed: &str) -> (i32, 
         .stdout(Stdio::piped())
         .spawn()
         .expect("script, of bsdutils");
-    writeln!(script.stdin.as_mut().unwrap(), "{typed}").unwrap();
-    let output = script.wait_with_output().unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
-    (output.status.code().unwrap_or(-1), shown)
+    let mut shown = Vec::new();
+    let mut terminal = script.stdout.take().unwrap();
+    let mut part = [0; 1024];
+    while !String::from_utf8_lossy(&shown).contains("[y/N]") {
+        match terminal.read(&mut part).unwrap() {
+            0 => break,
+            count => shown.extend(&part[..count]),
+        }
+    }
+    meanwhile();
+    let _ = writeln!(script.stdin.as_mut().unwrap(), "{typed}"); // it may have ended without a question
+    terminal.read_to_end(&mut shown).unwrap();
+    let code = script.wait().unwrap().code().unwrap_or(-1);
+    (code, String::from_utf8_lossy(&shown).into_owned())
 }
 
 #[test]
@@ -127,6 +147,37 @@ fn a_person_at_a_terminal_is_asked_once_a_command() {
         "{shown}"
     );
     assert_eq!(world.name("me.id")["state"], "registered");
+}
+
+/// What was true when the question was asked is judged once more when it is answered.
+#[test]
+fn what_became_impossible_during_the_question_is_not_paid_for() {
+    let world = World::embedded();
+    opens(&world.person("registry"), "id", 52_595);
+    let [alice, bob] = ["alice", "bob"].map(|name| world.person(name));
+    for person in [&alice, &bob] {
+        person.gets(100_000_000);
+    }
+    let before = world.worth(&[alice.address()]);
+    let register = ["name", "register", "me.id"];
+    let (code, shown) = at_a_terminal_while(&alice, &register, "y", || {
+        bob.does(&register);
+    });
+    let why = "the name is registered already. Nothing was sent";
+    assert!(code == 1 && shown.contains(why), "{code}: {shown}");
+    assert_eq!(world.worth(&[alice.address()]), before);
+    assert_eq!(alice.does(&["name", "pending"]), json!([]));
+
+    // A namespace that somebody has by now passes the rules, and its preorder would be burnt.
+    alice.gets(20_000_000_000);
+    let before = world.worth(&[alice.address()]);
+    let preorder = ["namespace", "preorder", "club"];
+    let (code, shown) = at_a_terminal_while(&alice, &preorder, "y", || opens(&bob, "club", 9));
+    assert!(
+        code == 1 && shown.contains("club is open since block"),
+        "{code}: {shown}"
+    );
+    assert_eq!(world.worth(&[alice.address()]), before);
 }
 
 #[test]

@@ -64,14 +64,16 @@ impl Sell {
             );
             return give(context, path, &offer, &heading, &next);
         };
-        let sale = wallet.accept(&name, buyer, price, read_psbt(bid)?, &means)?;
+        let bid = read_psbt(bid)?;
         if self.options.dry_run {
-            return print_psbt(context, &wallet, &sale);
+            let shown = wallet.accept(&name, buyer, price, bid, &means)?;
+            return print_psbt(context, &wallet, &shown);
         }
+        let path = self.target("the signed sale")?;
+        let sale = wallet.accept(&name, buyer, price, bid, &means)?;
         let heading = format!("{name} for {}: signed", words::btc(Amount::from_sat(price)));
         let next =
             "buyer, who signs and sends it with `bnsd name buy`. The name is yours until then.";
-        let path = self.target("the signed sale")?;
         give(context, path, &sale, &heading, next)
     }
 

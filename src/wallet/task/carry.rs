@@ -15,6 +15,7 @@ use super::draft::Draft;
 use super::error::{Result, TaskError};
 use super::plan::Plan;
 use super::review::{require_room, unanswered};
+use super::state::{ChainFacts, Judgement};
 use super::wait::{Accepted, Next, Outcome, Proposal, newest};
 use super::wallet::{Event, Means, Signer, Until, Wallet};
 use super::wish::{REGISTRATION, Wish};
@@ -178,11 +179,20 @@ impl Plan<'_> {
             return wallet.found(task, index); // it is made anew, and judged then
         }
         let draft = self.draft_again(task, index)?;
-        let judged = wallet.judge(self.blocks(&draft, &chain)?, &task.subject);
+        let judged = self.judge(&draft, &chain);
         match wallet.found(task, index)? {
             Some(accepted) => Ok(Some(accepted)),
             None => judged.map(|_| None),
         }
+    }
+
+    /// Refuses what cannot work any more, by the rules or for another reason; returns what is probably not meant.
+    fn judge(&self, draft: &Draft, chain: &ChainFacts) -> Result<(Judgement, Vec<Concern>)> {
+        let wallet = self.wallet;
+        require_room(chain, self.operation)?;
+        let concerns = wallet.review(self.wish, &self.sender, self.means)?;
+        let judgement = wallet.judge(self.blocks(draft, chain)?, &self.wish.subject())?;
+        Ok((judgement, concerns))
     }
 
     /// The newest attempt as it was built.
@@ -301,13 +311,11 @@ impl Plan<'_> {
         let (wallet, means, subject) = (self.wallet, self.means, task.subject.as_str());
         let chain = wallet.synced_chain()?;
         require_room(&chain, self.operation)?;
+        wallet.review(self.wish, &self.sender, means)?; // what cannot work is told before coins are missed
         // What replaces a transaction was agreed to with that, and does not cost more than its fee.
-        let (concerns, following) = match replaced {
-            Some(_) => (Vec::new(), Vec::new()),
-            None => (
-                wallet.review(self.wish, &self.sender, means)?,
-                self.following(&chain)?,
-            ),
+        let following = match replaced {
+            Some(_) => Vec::new(),
+            None => self.following(&chain)?,
         };
         let (names, next): (Vec<_>, Vec<_>) = following.into_iter().unzip();
         let operations = [vec![self.make(&chain)?], next].concat();
@@ -317,7 +325,7 @@ impl Plan<'_> {
         let draft = draft.ok_or(TaskError::Contradiction(
             "an operation without a transaction",
         ))?;
-        let judgement = wallet.judge(self.blocks(&draft, &chain)?, subject)?;
+        let (judgement, concerns) = self.judge(&draft, &chain)?;
         if means.until == Until::Drafted {
             let proposal = Proposal {
                 draft,
@@ -329,6 +337,10 @@ impl Plan<'_> {
         }
         if replaced.is_none() {
             self.ask(&draft, &bill, &concerns)?;
+            let now = wallet.synced_chain()?;
+            if now.consensus_hash != chain.consensus_hash {
+                self.judge(&draft, &now)?; // blocks came while somebody thought about it
+            }
             self.publish()?;
         }
         let height = chain.height.unwrap_or(0);

@@ -1,7 +1,7 @@
 //! Agreement to what an operation costs and brings about, asked for before anything is signed, noted or handed out.
 //!
 //! The rules refuse what is unlawful. What is lawful and probably not meant is a [`Concern`]: it is said with its facts, and
-//! a person decides. the wallet's `consent` is asked once a command, also without concerns, because every operation pays.
+//! a person decides. The wallet's `consent` is asked once a command, also without concerns, because every operation pays.
 
 use bitcoin::Psbt;
 

@@ -28,8 +28,8 @@ use crate::wallet::lock::Lock;
 use crate::wallet::operation::{Operation, Unsigned};
 use crate::wallet::psbt;
 
-/// How many names are imported together.
-const BATCH: usize = 200;
+/// How many names are imported together: fewer than a block holds, and than one forecast judges.
+pub const BATCH: usize = 200;
 /// Size in virtual bytes of an import with one input and no change, rounded up.
 const IMPORT_SIZE: u64 = 310;
 
@@ -137,8 +137,8 @@ impl Batches<'_> {
         let rate = wallet.rate(self.means)?;
         let value = worth_of_one(rate)?;
         // Splitting coins costs a fee: what would be refused is refused before it.
-        let pretended = self.coin(OutPoint::null(), value);
-        let drafts = self.drafts(batch, &vec![pretended; batch.len()], rate)?;
+        let pretended = vec![self.coin(OutPoint::null(), value); batch.len()];
+        let drafts = self.drafts(batch, &pretended, rate)?;
         let deal = Deal::Import {
             names: left.len(),
             first: drafts.iter().map(|draft| &draft.unsigned).collect(),
@@ -151,6 +151,7 @@ impl Batches<'_> {
                 concerns,
             };
             wallet.ask(&self.agreed, &consent)?;
+            self.drafts(batch, &pretended, rate)?; // somebody may have thought about it for a while
         }
         let texts = batch
             .iter()

@@ -35,7 +35,14 @@ impl Wish {
                 terms.chain(announced.as_ref().map(zonefile)).collect()
             }
             Self::Update { zonefile: it, .. } => vec![zonefile(it)],
-            Self::Transfer { to, .. } => vec![("new owner", wallet.text(*to))],
+            Self::Transfer { to, zonefile, .. } => vec![
+                ("new owner", wallet.text(*to)),
+                ("zone file", zonefile.to_string()),
+            ],
+            Self::Renew { zonefile, .. } => {
+                let hash = zonefile.as_ref().map(|it| it.hash.to_string());
+                vec![("zone file", hash.unwrap_or_else(|| "kept".to_owned()))]
+            }
             Self::Import {
                 owner,
                 zonefile: it,
@@ -44,10 +51,19 @@ impl Wish {
             Self::PreorderNamespace { revealer, .. } => {
                 vec![("revealer", or_sender(revealer)), sent_by]
             }
-            Self::Renew { .. }
-            | Self::Revoke { .. }
-            | Self::RevealNamespace { .. }
-            | Self::OpenNamespace { .. } => Vec::new(),
+            Self::RevealNamespace {
+                revealer,
+                lifetime,
+                prices,
+                version,
+                ..
+            } => vec![
+                ("revealer", or_sender(revealer)),
+                ("lifetime", lifetime.to_string()),
+                ("prices", prices.to_string()),
+                ("rules", version.to_string()),
+            ],
+            Self::Revoke { .. } | Self::OpenNamespace { .. } => Vec::new(),
         }
     }
 

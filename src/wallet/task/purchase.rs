@@ -13,7 +13,7 @@ use super::draft::{Draft, worth};
 use super::error::{Result, TaskError};
 use super::outlay::{is_shortage, raise};
 use super::sale::{Sale, TRANSFER, Terms, usage};
-use super::state::Proposed;
+use super::state::{ChainFacts, Proposed};
 use super::wait::{Next, Outcome, PATIENCE, newest};
 use super::wallet::{Means, Until, Wallet, require_open_end};
 use crate::bns::Name;
@@ -191,15 +191,8 @@ impl Purchase<'_> {
 
     /// The sale signed by both, everything about it checked; as it came if it is only to be looked at.
     fn sign(&self, sale: Sale) -> Result<ControlFlow<Psbt, Attempt>> {
-        let (wallet, terms) = (self.wallet, self.terms()?);
-        sale.check(wallet, terms)?;
-        let chain = wallet.synced_chain()?;
-        require_open_end(&chain)?;
-        let expires = Some(sale.expires(&chain)?);
-        let seller = ScriptBuf::from_bytes(terms.seller.script());
-        sale.check_coins(wallet, &[seller, self.buyer.script()])?;
-        let fee = self.check_fee(&sale, terms)?;
-        wallet.judge(vec![vec![sale.proposed(None)]], self.name.as_str())?;
+        let wallet = self.wallet;
+        let (mut chain, mut expires, fee) = self.judge(&sale)?;
         if self.means.until == Until::Drafted {
             return Ok(ControlFlow::Break(sale.psbt));
         }
@@ -218,12 +211,30 @@ impl Purchase<'_> {
             bill: &bill,
             concerns: &wallet.continuation()?,
         })?;
+        if wallet.synced_chain()?.consensus_hash != chain.consensus_hash {
+            (chain, expires, _) = self.judge(&sale)?; // blocks came while somebody thought about it
+        }
         let ours = std::slice::from_ref(&self.buyer);
         let signed = psbt::sign_and_finish(sale.psbt, &wallet.keyring.signing_keys(ours)?)?;
         let rate = fee / signed.weight();
         let height = chain.height.unwrap_or(0);
-        let attempt = Attempt::new(height, expires, rate, vec![signed], &sale.spent);
+        let attempt = Attempt::new(height, Some(expires), rate, vec![signed], &sale.spent);
         Ok(ControlFlow::Continue(attempt))
+    }
+
+    /// Everything about a sale, checked against the chain as it is; with the last height that the transfer can be in, and
+    /// the miner's fee.
+    fn judge(&self, sale: &Sale) -> Result<(ChainFacts, u32, Amount)> {
+        let (wallet, terms) = (self.wallet, self.terms()?);
+        sale.check(wallet, terms)?;
+        let chain = wallet.synced_chain()?;
+        require_open_end(&chain)?;
+        let expires = sale.expires(&chain)?;
+        let seller = ScriptBuf::from_bytes(terms.seller.script());
+        sale.check_coins(wallet, &[seller, self.buyer.script()])?;
+        let fee = self.check_fee(sale, terms)?;
+        wallet.judge(vec![vec![sale.proposed(None)]], self.name.as_str())?;
+        Ok((chain, expires, fee))
     }
 
     /// Everything that the buyer gives is the price or the miners', and of that not too much.

@@ -12,7 +12,7 @@ use super::error::{Result, TaskError};
 use super::import::ImportedName;
 use super::state::{ChainFacts, NamespaceFacts, Stage};
 use super::wallet::{Means, Unanswered, Wallet, require_open_end};
-use super::wish::{Announced, PREORDER, Wish};
+use super::wish::{Announced, NAMESPACE_PREORDER, NAMESPACE_REVEAL, PREORDER, Wish};
 use crate::bns::address::Address;
 use crate::bns::network::Network;
 use crate::bns::{Name, NamespaceId, commitment};
@@ -180,7 +180,7 @@ impl Wallet<'_> {
         )))
     }
 
-    /// Another key of ours that has preordered a namespace; the rules see to the same one.
+    /// The key here that has preordered a namespace, for whatever revealer; the rules see to the very same preorder.
     fn preordered_here(
         &self,
         id: &NamespaceId,
@@ -188,10 +188,11 @@ impl Wallet<'_> {
         sender: &Lock,
     ) -> Result<Option<String>> {
         for payer in self.keyring.addresses()? {
-            for revealer in [payer, revealer] {
-                let revealer = self.text(revealer);
-                let hash = commitment::namespace_preorder_hash(id, &payer.script(), &revealer);
-                if payer != sender.address() && self.state.is_preordered(hash)? {
+            for named in [payer, revealer] {
+                let hash =
+                    commitment::namespace_preorder_hash(id, &payer.script(), &self.text(named));
+                let is_the_same = (payer, named) == (sender.address(), revealer);
+                if !is_the_same && self.state.is_preordered(hash)? {
                     return Ok(Some(self.text(payer)));
                 }
             }
@@ -209,12 +210,13 @@ impl Wallet<'_> {
 pub(super) fn require_room(chain: &ChainFacts, operation: &str) -> Result<()> {
     require_open_end(chain)?;
     let more = match operation {
-        PREORDER | "NAMESPACE_REVEAL" => 1, // the registration; the opening
-        "NAMESPACE_PREORDER" => 2,
+        PREORDER | NAMESPACE_REVEAL => 1, // the registration; the opening
+        NAMESPACE_PREORDER => 2,
         _ => 0,
     };
     let first = chain.best_height.saturating_add(1);
-    let worth = first.saturating_add(more * chain.confirmations.saturating_add(1));
+    let each = chain.confirmations.saturating_add(1);
+    let worth = first.saturating_add(each.saturating_mul(more));
     match chain.last_block {
         Some(last) if worth > last => Err(TaskError::No(format!(
             "the network {} ends at block {last}, and what has to follow this operation would be in block {worth} at the earliest: it would be paid for nothing. Nothing was sent",

@@ -53,6 +53,14 @@ fn preorders(world: &World) -> Vec<Row> {
         1,
         why,
     );
+    let other_revealer = [&preorder[..], &["--key", "me", "--revealer", spare]].concat();
+    losses.refused(
+        "a preorder beside one of the same key for another revealer",
+        &registry,
+        &other_revealer,
+        1,
+        why,
+    );
     let reveal_it = [&reveal[..], &["--key", "me"]].concat();
     registry.does(&reveal_it);
     let why = "town is revealed, and its revealer can open it before block";
@@ -112,6 +120,18 @@ fn from_reveal_to_opening(world: &World) -> Vec<Row> {
         &dear,
         "prices of names",
     );
+    world.run(&["tx", "mine", "0", "--manual"]);
+    let begin = [&reveal[..], &["--no-wait"]].concat();
+    assert_eq!(registry.tries(&begin).code, 0);
+    let cheaper = [&reveal[..], &["--coeff", "1"]].concat();
+    losses.refused(
+        "other prices while the reveal waits",
+        &registry,
+        &cheaper,
+        2,
+        "was begun with prices",
+    );
+    world.run(&["tx", "mine", "1", "--automatic"]);
     registry.does(&reveal);
     losses.refused("a second reveal", &registry, &reveal, 1, "revealed already");
 
