@@ -228,6 +228,10 @@ fn an_import_can_be_looked_at_first_and_comes_from_a_folder_too() {
             format!("me.id,{owner},{:040x}\n", 1),
             "does not belong into town",
         ),
+        (
+            format!("c.town,{owner},{0:040x}\nc.town,{owner},{1:040x}\n", 1, 2),
+            "c.town stands there twice",
+        ),
         ("me.town\n".to_owned(), "line 1: write NAME,OWNER,ZONEFILE"),
     ] {
         let list = registry.writes("refused.csv", &lines);

@@ -1,5 +1,6 @@
 //! The names that somebody wants to import: from a CSV file, or from a folder of zone files.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::bns::NamespaceId;
@@ -25,6 +26,12 @@ pub(super) fn read(
     } else {
         from_csv(wallet, from)?
     };
+    // Of two lines on a name one undoes the other, at every run again, and each is paid for.
+    let mut seen = HashSet::new();
+    if let Some(twice) = wanted.iter().find(|wish| !seen.insert(&wish.name)) {
+        let text = format!("{} stands there twice: leave one out", twice.name);
+        return Err(CliError::Usage(text));
+    }
     let foreign = wanted
         .iter()
         .find(|wish| wish.name.namespace_id().as_ref() != Some(id));
@@ -43,9 +50,13 @@ fn from_folder(folder: &Path, owner: Address) -> Result<Vec<ImportedName>> {
         let name = path
             .file_name()
             .and_then(|name| name.to_str()?.strip_suffix(ENDING));
-        let Some(name) = name.and_then(|name| name.parse().ok()) else {
+        let Some(name) = name else {
             continue;
         };
+        let name = name.parse().map_err(|_| {
+            let path = path.display();
+            CliError::Usage(format!("{path} is not called NAME.zone: rename it"))
+        })?;
         let bytes = read_zonefile(&path)?;
         wanted.push(ImportedName {
             name,

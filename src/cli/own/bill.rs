@@ -10,11 +10,10 @@ use crate::cli::output::Page;
 use crate::cli::{Context, Result};
 use crate::names::expected;
 use crate::wallet::task::bill::{Bill, Charge, Payment};
+use crate::wallet::task::import::BATCH;
 use crate::wallet::words;
 
-/// How many names are imported in one block, and in how many blocks: the coins are split in one before.
-const NAMES_A_BATCH: u64 = 200;
-/// See [`NAMES_A_BATCH`].
+/// In how many blocks a batch of names is imported: the coins are split in one before.
 const BLOCKS_A_BATCH: u64 = 2;
 
 /// Whether a bill is about the future.
@@ -122,7 +121,7 @@ impl Next<'_> {
                 write_operations(&Calendar::of(&chain), operations, subject, page);
             }
             Self::Imports(names) => {
-                let blocks = names.div_ceil(NAMES_A_BATCH) * BLOCKS_A_BATCH;
+                let blocks = names.div_ceil(BATCH as u64) * BLOCKS_A_BATCH;
                 let blocks = blocks * Calendar::of(&chain).step();
                 let mut text = format!("It takes {} or more", count(blocks, "block"));
                 if chain.source != EMBEDDED {

@@ -44,6 +44,7 @@ pub const PRICES: PriceFunction = PriceFunction {
     nonalpha_discount: 4,
     no_vowel_discount: 4,
 };
+
 /// Why a name did not get onto the chain.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrarError {
