@@ -230,6 +230,24 @@ fn a_person_chooses_which_coins_are_spent() {
     );
 }
 
+/// A preorder hides its name, so the rules would take it.
+#[test]
+fn a_preorder_that_was_handed_out_is_not_sent_for_a_name_that_is_gone() {
+    let world = World::embedded();
+    let alice = start(&world);
+    let bob = world.person("bob");
+    bob.gets(100_000_000);
+    let psbt = file(&world, "preorder.psbt");
+    alice.does(&["name", "register", "me.id", "--psbt", &psbt]);
+    alice.does(&["tx", "sign", &psbt]);
+    bob.does(&["name", "register", "me.id"]);
+    alice.cannot(
+        &["tx", "send", &psbt],
+        "me.id is registered already. A preorder would burn its price for nothing. Nothing was sent",
+    );
+    assert_eq!(world.worth(&[alice.address()]), 100_000_000);
+}
+
 /// A preorder that was signed and not sent is not paid for once somebody else has the name.
 #[test]
 fn what_was_signed_before_is_judged_again() {

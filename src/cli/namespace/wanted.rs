@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::bns::NamespaceId;
 use crate::bns::address::Address;
+use crate::cli::argument::fold;
 use crate::cli::name::read_zonefile;
 use crate::cli::{CliError, Result};
 use crate::hash::ZonefileHash;
@@ -82,7 +83,7 @@ fn from_csv(wallet: &Wallet<'_>, path: &Path) -> Result<Vec<ImportedName>> {
         let [name, owner, zonefile] = fields.as_slice() else {
             return Err(wrong("write NAME,OWNER,ZONEFILE"));
         };
-        let name = name.parse().map_err(|_| wrong("no name"))?;
+        let name = fold(name).parse().map_err(|_| wrong("no name"))?;
         let owner = wallet
             .address(owner)
             .map_err(|error| wrong(&error.to_string()))?;

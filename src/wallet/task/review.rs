@@ -160,24 +160,15 @@ impl Wallet<'_> {
         sender: &Lock,
     ) -> Result<Vec<Concern>> {
         let found = self.state.namespace(id)?;
-        let taken = match found.stage {
-            Stage::Open { since: Some(block) } => format!("{id} is open since block {block}"),
-            Stage::Open { since: None } => format!("{id} is open"),
-            Stage::Revealed { lapses } => {
-                let until = lapses.map(|block| format!(" before block {block}"));
-                let until = until.unwrap_or_default();
-                format!("{id} is revealed, and its revealer can open it{until}")
-            }
-            Stage::Free => match self.preordered_here(id, revealer, sender)? {
-                Some(by) if found.revealer.is_none() => format!(
-                    "{by} has preordered {id} already: go on with `bnsd namespace reveal {id}` and its key"
-                ),
-                _ => return Ok(legacy(id).into_iter().collect()),
-            },
-        };
-        Err(TaskError::No(format!(
-            "{taken}. A preorder would burn its price for nothing. Nothing was sent"
-        )))
+        if let Some(taken) = taken(id, &found.stage) {
+            return Err(for_nothing(&taken));
+        }
+        match self.preordered_here(id, revealer, sender)? {
+            Some(by) if found.revealer.is_none() => Err(for_nothing(&format!(
+                "{by} has preordered {id} already: go on with `bnsd namespace reveal {id}` and its key"
+            ))),
+            _ => Ok(legacy(id).into_iter().collect()),
+        }
     }
 
     /// The key here that has preordered a namespace, for whatever revealer; the rules see to the very same preorder.
@@ -203,6 +194,29 @@ impl Wallet<'_> {
     fn burnt(&self, owner: Address) -> Option<Concern> {
         (owner == BURN_ADDRESS).then(|| Concern::BurnAddress(self.text(owner)))
     }
+}
+
+/// Who has a namespace, if somebody has it.
+pub(super) fn taken(id: &NamespaceId, stage: &Stage) -> Option<String> {
+    match stage {
+        Stage::Open { since: Some(block) } => Some(format!("{id} is open since block {block}")),
+        Stage::Open { since: None } => Some(format!("{id} is open")),
+        Stage::Revealed { lapses } => {
+            let until = lapses.as_ref().map(|it| format!(" before block {it}"));
+            let until = until.unwrap_or_default();
+            Some(format!(
+                "{id} is revealed, and its revealer can open it{until}"
+            ))
+        }
+        Stage::Free => None,
+    }
+}
+
+/// The refusal of a preorder that can never be made use of, for this reason.
+pub(super) fn for_nothing(why: &str) -> TaskError {
+    TaskError::No(format!(
+        "{why}. A preorder would burn its price for nothing. Nothing was sent"
+    ))
 }
 
 /// An error where the network ends before `operation`, and those that make it worth its price, can all be in blocks. Each
