@@ -5,6 +5,8 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use flate2::Crc;
 use hickory_proto::op::ResponseCode;
@@ -13,7 +15,7 @@ use hickory_proto::rr::RecordType;
 use crate::common::dns::see;
 use crate::common::fault;
 use crate::common::home::{Ended, Home, ended, is_one_sentence};
-use crate::common::process::{Process, listener, serve, status, until};
+use crate::common::process::{Process, ended_by_itself, listener, serve, status, until};
 use crate::common::random::Random;
 use crate::common::upstream::{Send, Upstream, good};
 use crate::common::world::{World, zonefile};
@@ -85,18 +87,20 @@ impl Ground {
     }
 
     fn start(&self) -> Daemon {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, environment: &[(&str, &str)]) -> Daemon {
         let data = self.data().display().to_string();
         let upstream = self.upstream.address.to_string();
         let socket = self.home.path().join("socket").display().to_string();
-        let mut process = serve(
-            &self.home,
-            &[
-                ("BNSD_DATA_DIR", &data),
-                ("BNSD_CHAIN_SOURCE", "dev"),
-                ("BNSD_CONTROL_SOCKET", &socket),
-                ("BNSD_DNS_UPSTREAMS", &upstream),
-            ],
-        );
+        let settings = [
+            ("BNSD_DATA_DIR", &*data),
+            ("BNSD_CHAIN_SOURCE", "dev"),
+            ("BNSD_CONTROL_SOCKET", &socket),
+            ("BNSD_DNS_UPSTREAMS", &upstream),
+        ];
+        let mut process = serve(&self.home, &[&settings[..], environment].concat());
         let address = listener(&process.ready(Path::new(&socket)));
         until("the index to be at the tip", || {
             let ede = see(address, NAMES[0], RecordType::A).ede;
@@ -408,6 +412,52 @@ fn calls_between_kills() -> usize {
         Ok("release") => 1,
         _ => 3,
     }
+}
+
+/// A disk that fills up while the daemon runs stops the index and nothing else, and that only for as long.
+#[test]
+fn a_disk_that_is_full_for_a_while_stops_nothing_for_longer() {
+    let ground = Ground::new();
+    let fault = fault::library(&ground.home).display().to_string();
+    let full = ground.home.path().join("full");
+    let mut daemon = ground.start_with(&[
+        ("LD_PRELOAD", &fault),
+        ("FAULT_FULL", "names."),
+        ("FAULT_WHILE", &full.display().to_string()),
+    ]);
+    assert_eq!(daemon.is_right_or_refuses("before"), NAMES.len());
+    let height = status(&daemon.socket).and_then(|status| status.height);
+    fs::write(&full, "").expect("writable");
+    let mut mine = ground.home.bnsd(&["tx", "mine", "3"]);
+    let mined = ended(mine.env("BNSD_CONTROL_SOCKET", &daemon.socket));
+    assert_eq!(mined.code, 0, "{mined:?}");
+    let is_said = |warnings: &[String]| warnings.iter().any(|w| w.contains("cannot be written"));
+    until("the full disk to be said", || {
+        is_said(&status(&daemon.socket)?.warnings).then_some(())
+    });
+    thread::sleep(Duration::from_secs(3)); // it is tried again meanwhile, in vain
+    for (name, address) in [("www.example.com", STRANGER), ("localhost", "127.0.0.1")] {
+        let seen = see(daemon.address, name, RecordType::A);
+        assert!(seen.has_address(address), "{name}: {seen:?}");
+    }
+    fs::remove_file(&full).expect("it is there");
+    let freed = Instant::now();
+    let status = until("the index to go on", || {
+        status(&daemon.socket).filter(|status| status.height == height.map(|height| height + 3))
+    });
+    assert!(
+        freed.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        freed.elapsed()
+    );
+    assert!(!is_said(&status.warnings), "{:?}", status.warnings);
+    assert_eq!(daemon.is_right_or_refuses("space again"), NAMES.len());
+    assert!(ended_by_itself(daemon.process.terminate()));
+    let log = daemon.process.stderr();
+    assert_eq!(log.matches("cannot be written").count(), 1, "{log}");
+    daemon.end("space again");
+    let verified = ground.verify(&[]);
+    assert_eq!(verified.code, 0, "{verified:?}");
 }
 
 /// Without a chain only what is stored can be used, and a database is replaced by a whole one or by none.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
@@ -28,6 +28,9 @@ const SWEEP_PAGES: usize = 64;
 const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 /// Time from the last page to the first one.
 const SWEEP_REST: Duration = Duration::from_secs(10);
+/// Time between two attempts to open a database again that could not be written, and how often the log says so.
+const RECOVER_EVERY: Duration = Duration::from_secs(1);
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Opens the data directory and takes its lock.
 pub fn open(config: &Config) -> anyhow::Result<NameStore> {
@@ -73,13 +76,16 @@ pub fn follow(
 }
 
 /// Starts reading the database again, slowly and for ever, on a thread of `crew` until `stop` is set: what changed on the
-/// disk is found though nobody asks for it. Says in the log that something was found, whoever found it.
+/// disk is found though nobody asks for it. Says in the log that something was found, whoever found it. After a failed
+/// write it opens the database again as soon as that is possible.
 pub fn sweep(names: &NameStore, stop: &Arc<AtomicBool>, crew: &mut Crew) -> anyhow::Result<()> {
     let (store, stop) = (Arc::clone(&names.store), Arc::clone(stop));
     let run = move || {
         let (mut page, mut rest) = (0, Duration::ZERO);
+        let mut recovery = Recovery::default();
         while !stop.load(Ordering::Relaxed) && store.damage().is_none() {
             thread::sleep(SWEEP_PAUSE);
+            recovery.turn(&store);
             rest = rest.saturating_sub(SWEEP_PAUSE);
             if rest.is_zero() {
                 page = store.sweep(page, SWEEP_PAGES).unwrap_or_else(|| {
@@ -96,6 +102,33 @@ pub fn sweep(names: &NameStore, stop: &Arc<AtomicBool>, crew: &mut Crew) -> anyh
     };
     let started = crew.finite_thread("sweep", run);
     started.context("cannot start the thread that reads the database again")
+}
+
+/// When a database that could not be written was last tried again and spoken of.
+#[derive(Default)]
+struct Recovery {
+    tried: Option<Instant>,
+    said: Option<Instant>,
+}
+
+impl Recovery {
+    fn turn(&mut self, store: &Store) {
+        let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+        let Some(failure) = store.failure() else {
+            return;
+        };
+        if is_due(self.said, SAY_EVERY) {
+            self.said = Some(Instant::now());
+            tracing::error!(
+                "the database cannot be written ({failure}): check the disk and its free space, the index then goes on by itself"
+            );
+        }
+        if is_due(self.tried, RECOVER_EVERY) {
+            self.tried = Some(Instant::now());
+            let recovered = store.recover();
+            tracing::debug!(?recovered, "opened the database again");
+        }
+    }
 }
 
 /// The constants of the configured chain.

@@ -37,9 +37,12 @@ impl IndexError {
         matches!(self, Self::DeepFork { .. } | Self::OtherChain(_))
     }
 
-    /// Whether asking the source again later may help.
+    /// Whether trying again later may help.
     pub(super) fn may_pass(&self) -> bool {
-        let unavailable = |error: &SourceError| !matches!(error, SourceError::Fatal(_));
-        self.is_fork() || matches!(self, Self::Source(error) if unavailable(error))
+        match self {
+            Self::Source(error) => !matches!(error, SourceError::Fatal(_)),
+            Self::Store(error) => error.may_pass(),
+            Self::DeepFork { .. } | Self::OtherChain(_) => true,
+        }
     }
 }

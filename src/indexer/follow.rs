@@ -18,7 +18,7 @@ use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates}
 use crate::clock::Clock;
 use crate::disk;
 use crate::progress::Progress;
-use crate::store::{Store, Writer};
+use crate::store::{Store, StoreError, Writer};
 use crate::virtualchain::derive;
 
 use super::error::IndexError;
@@ -85,8 +85,8 @@ impl Indexer {
     }
 
     /// Follows the source until `stop` is set, which also ends a question that the source is busy with, or until the
-    /// index is final. A source that cannot answer is asked again after a growing pause; what asking again cannot mend is
-    /// returned.
+    /// index is final. A source that cannot answer is asked again after a growing pause, a database that cannot be written
+    /// is tried again every second; what trying again cannot mend is returned.
     pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<(), IndexError> {
         self.source.stop_with(Arc::clone(stop));
         let mut pause = BACKOFF.0;
@@ -96,6 +96,10 @@ impl Indexer {
                 Ok(Turn::Final) => break,
                 Ok(_) => pause = BACKOFF.0,
                 Err(_) if stop.load(Ordering::Relaxed) => {}
+                Err(IndexError::Store(error)) if error.may_pass() => {
+                    self.note_failure(&error);
+                    sleep(BACKOFF.0, stop); // somebody opens the database again meanwhile
+                }
                 Err(error) if error.may_pass() => {
                     let reason = error.to_string();
                     self.progress.set_forked(error.is_fork());
@@ -111,6 +115,14 @@ impl Indexer {
             }
         }
         Ok(())
+    }
+
+    /// Notes that the database failed, unless everybody is told of it already.
+    fn note_failure(&self, error: &StoreError) {
+        if self.store.failure().is_none() {
+            tracing::warn!("{error}");
+            self.progress.set_trouble(Some(error.to_string()));
+        }
     }
 
     /// One turn, and what is said about it.

@@ -1,9 +1,10 @@
 //! The database of a data directory: one writer at a time, any number of readers, and who is told of a commit.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use redb::{Database, WriteTransaction};
@@ -21,6 +22,7 @@ use super::table::Tables;
 use super::view::StoreSnapshot;
 use super::writer::{ChangeNotice, Writer};
 use crate::bns::changes::Changes;
+use crate::bns::name::{Name, NamespaceId};
 
 /// How the store uses memory and disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ type Subscriber = Box<dyn Fn(&ChangeNotice) + Send + Sync>;
 pub struct Store {
     current: ArcSwap<StoreSnapshot>,
     subscribers: Mutex<Vec<Subscriber>>,
-    database: Option<Database>, // Taken when dropped.
+    writing: Mutex<Writing>,
     file: Option<CheckedFile>,
     pub(super) damage: Arc<Damage>,
     chain: ChainIdentity,
@@ -71,6 +73,30 @@ pub struct Store {
     purpose: Purpose,
     directory: PathBuf,
     _lock: DirectoryLock, // Released last, after the snapshot and the database.
+}
+
+/// What one thread at a time has, which writes.
+pub(super) struct Writing {
+    database: Option<Database>, // Taken when dropped.
+    /// What changed since the last commit that waited for the disk, that commit included if it failed.
+    unsettled: (BTreeSet<Name>, BTreeSet<NamespaceId>),
+}
+
+impl Writing {
+    fn database(&self) -> &Database {
+        self.database
+            .as_ref()
+            .expect("the database is there until the store is dropped")
+    }
+
+    fn begin(&self, purpose: Purpose, damage: &Damage) -> Result<WriteTransaction> {
+        let mut transaction = damage.pass(|| Ok(self.database().begin_write()?))?;
+        match purpose {
+            Purpose::Lasting => open::make_durable(&mut transaction),
+            Purpose::Scratch => open::make_fleeting(&mut transaction)?,
+        }
+        Ok(transaction)
+    }
 }
 
 impl Store {
@@ -124,7 +150,10 @@ impl Store {
         Self {
             current: ArcSwap::from_pointee(opened.snapshot),
             subscribers: Mutex::default(),
-            database: Some(opened.database),
+            writing: Mutex::new(Writing {
+                database: Some(opened.database),
+                unsettled: Default::default(),
+            }),
             file: opened.file,
             damage: opened.damage,
             chain: chain.clone(),
@@ -184,7 +213,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.transact(self.begin()?, work)
+        self.transact(self.purpose, work)
     }
 
     /// As [`Store::write`], without waiting for the disk: the transaction becomes durable with the next one that
@@ -193,14 +222,16 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.transact(self.begin_for(Purpose::Scratch)?, work)
+        self.transact(Purpose::Scratch, work)
     }
 
     fn transact<T, E: From<StoreError>>(
         &self,
-        transaction: WriteTransaction,
+        purpose: Purpose,
         work: impl FnOnce(&mut Writer<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let mut writing = self.writing();
+        let transaction = writing.begin(purpose, &self.damage)?;
         let fill = AssertUnwindSafe(|| self.fill(&transaction, work));
         let filled = catch_unwind(fill).unwrap_or_else(|panic| match self.damage.found() {
             Some(detail) => Err(E::from(StoreError::Damaged(detail.to_owned()))), // redb, letting go of a table
@@ -212,8 +243,16 @@ impl Store {
                 Ok(result)
             }
             Ok((result, Some(notice))) => {
+                if self.purpose == Purpose::Lasting {
+                    writing.unsettled.0.extend(notice.names.iter().cloned());
+                    let namespaces = notice.namespaces.iter().cloned();
+                    writing.unsettled.1.extend(namespaces);
+                }
                 self.damage.pass(|| Ok(transaction.commit()?))?;
-                self.publish(&notice)?;
+                if purpose == Purpose::Lasting {
+                    writing.unsettled = Default::default();
+                }
+                self.publish(&writing, &notice)?;
                 Ok(result)
             }
             Err(error) => {
@@ -267,59 +306,76 @@ impl Store {
         &self.directory
     }
 
-    fn database(&self) -> &Database {
-        self.database
-            .as_ref()
-            .expect("the database is there until the store is dropped")
+    pub(super) fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(test)]
     pub(super) fn begin(&self) -> Result<WriteTransaction> {
-        self.begin_for(self.purpose)
+        self.writing().begin(self.purpose, &self.damage)
     }
 
-    fn begin_for(&self, purpose: Purpose) -> Result<WriteTransaction> {
-        let mut transaction = self.damage.pass(|| Ok(self.database().begin_write()?))?;
-        match purpose {
-            Purpose::Lasting => open::make_durable(&mut transaction),
-            Purpose::Scratch => open::make_fleeting(&mut transaction)?,
+    /// Why the last write failed. Nothing more is written then, and only what is in memory is surely read, until
+    /// [`Store::recover`] succeeds.
+    pub fn failure(&self) -> Option<String> {
+        self.file.as_ref()?.failure()
+    }
+
+    /// Opens the database again if a write failed. The state is then that of the last commit that reached the disk, and
+    /// subscribers are told of everything that changed since. Fails as long as the disk does; then nothing is different.
+    pub fn recover(&self) -> Result<()> {
+        let mut writing = self.writing();
+        let Some(file) = self.file.as_ref().filter(|file| file.failure().is_some()) else {
+            return Ok(());
+        };
+        let database = open::again(&file.again(), self.options.cache_bytes);
+        let database = database.inspect_err(|error| file.note_failure(error))?;
+        if let Some(earlier) = writing.database.replace(database) {
+            open::close(earlier);
         }
-        Ok(transaction)
+        let (names, namespaces) = std::mem::take(&mut writing.unsettled);
+        let height = StoreSnapshot::of(writing.database(), &self.damage)?.tip();
+        let notice = ChangeNotice {
+            height: height.map(|tip| tip.height),
+            names: names.into_iter().collect(),
+            namespaces: namespaces.into_iter().collect(),
+        };
+        self.publish(&writing, &notice)
     }
 
     /// Notes of zone files that current records ask for whether the archive has them. No subscriber is told: no name
     /// changed. Nothing waits for the disk: what is lost in a crash is found out again.
     pub fn note_zonefiles(&self, found: &[(WantedZonefile, bool)]) -> Result<()> {
-        let transaction = self.begin_for(Purpose::Scratch)?;
+        let writing = self.writing();
+        let transaction = writing.begin(Purpose::Scratch, &self.damage)?;
         let mut tables = Tables::of_write(&transaction, &self.damage)?;
         for (zonefile, present) in found {
             note_zonefile(&mut tables, zonefile, *present)?;
         }
         drop(tables);
         self.damage.pass(|| Ok(transaction.commit()?))?;
-        let _subscribers = self.subscribers.lock();
-        self.renew_snapshot()
+        self.renew_snapshot(&writing)
     }
 
-    pub(super) fn publish(&self, notice: &ChangeNotice) -> Result<()> {
-        // Held from here on, so that no later snapshot is replaced by an earlier one.
+    pub(super) fn publish(&self, writing: &Writing, notice: &ChangeNotice) -> Result<()> {
+        self.renew_snapshot(writing)?;
         let subscribers = self.subscribers.lock();
-        self.renew_snapshot()?;
         for subscriber in subscribers.unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber(notice);
         }
         Ok(())
     }
 
-    fn renew_snapshot(&self) -> Result<()> {
-        self.current
-            .store(Arc::new(StoreSnapshot::of(self.database(), &self.damage)?));
+    fn renew_snapshot(&self, writing: &Writing) -> Result<()> {
+        let snapshot = StoreSnapshot::of(writing.database(), &self.damage)?;
+        self.current.store(Arc::new(snapshot));
         Ok(())
     }
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
+        if let Some(database) = self.writing().database.take() {
             open::close(database);
         }
     }

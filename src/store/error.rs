@@ -63,9 +63,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The database file cannot be read or written.
-    #[error(
-        "the database failed ({0}); check the disk and its free space and start bnsd again, nothing is lost"
-    )]
+    #[error("the database failed ({0}); check the disk and its free space, nothing is lost")]
     Database(#[source] Box<redb::Error>),
     /// What is in the file is not what was written, or cannot be read.
     #[error(
@@ -138,6 +136,17 @@ pub enum StoreError {
     /// A block failed half-way in this transaction, so nothing of it can be kept.
     #[error("the transaction was given up after an earlier error; nothing of it was kept")]
     Abandoned,
+}
+
+impl StoreError {
+    /// Whether the same may succeed later: the disk may have space again, and the tip may be another one since
+    /// [`Store::recover`](super::Store::recover).
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(_) | Self::NotNext { .. } | Self::OtherBranch { .. }
+        )
+    }
 }
 
 fn advice(error: &io::Error) -> &'static str {

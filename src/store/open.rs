@@ -132,6 +132,18 @@ fn begin(path: &Path, file: &CheckedFile, cache_bytes: usize) -> Result<Database
     })
 }
 
+/// Lets redb begin anew with a file that could not be written to.
+pub(super) fn again(file: &CheckedFile, cache_bytes: usize) -> Result<Database> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    let database = file.damage().pass(|| {
+        let database = builder.create_with_backend(file.clone());
+        database.map_err(|error| StoreError::Database(Box::new(error.into())))
+    })?;
+    file.end_earlier();
+    Ok(database)
+}
+
 /// Makes a database under another name and moves it to `path`. Killed on the way it leaves none there, and what it began
 /// is removed by the next call.
 fn create(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {

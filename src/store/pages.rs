@@ -19,11 +19,13 @@
 //! A disk that loses a write of a page and of its sum shows an old page that fits. Only `bnsd chain verify` finds that.
 
 use std::collections::{BTreeSet, HashSet};
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::iter::repeat;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use flate2::Crc;
@@ -59,6 +61,19 @@ pub(super) struct CheckedFile {
     /// Held while a page and its sum change.
     changes: Arc<Mutex<Changes>>,
     damage: Arc<Damage>,
+    generation: u64,
+    uses: Arc<Uses>,
+}
+
+/// Who may use the file: after a failed write redb has to begin with it anew, while an earlier use is still read.
+#[derive(Debug, Default)]
+struct Uses {
+    /// The only generation that may write.
+    writing: AtomicU64,
+    /// The oldest one that may read.
+    reading: AtomicU64,
+    /// Why a write failed.
+    failure: Mutex<Option<String>>,
 }
 
 /// What was written since the file was opened.
@@ -106,7 +121,53 @@ impl CheckedFile {
             known: Arc::new(RwLock::new(known)),
             changes: Arc::new(Mutex::new(changes)),
             damage,
+            generation: 0,
+            uses: Arc::default(),
         })
+    }
+
+    /// Why a write failed, if one did; whoever uses the file then has to begin with it [again](Self::again).
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure_mut().clone()
+    }
+
+    /// The file for somebody who begins with it anew: from now on nobody else writes to it.
+    pub(super) fn again(&self) -> Self {
+        *self.failure_mut() = None;
+        Self {
+            generation: self.uses.writing.fetch_add(1, Ordering::SeqCst) + 1,
+            ..self.clone()
+        }
+    }
+
+    /// From now on nobody who began with it earlier reads it.
+    pub(super) fn end_earlier(&self) {
+        self.uses.reading.store(self.generation, Ordering::SeqCst);
+    }
+
+    fn failure_mut(&self) -> MutexGuard<'_, Option<String>> {
+        let failure = self.uses.failure.lock();
+        failure.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something that writes; what fails is noted.
+    fn writing(&self, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        if self.generation != self.uses.writing.load(Ordering::SeqCst) {
+            return Err(ended());
+        }
+        write().inspect_err(|error| self.note_failure(error))
+    }
+
+    /// Notes why it could not be written, or not be begun with again.
+    pub(super) fn note_failure(&self, error: &dyn Display) {
+        self.failure_mut().get_or_insert_with(|| error.to_string());
+    }
+
+    fn require_current(&self) -> io::Result<()> {
+        match self.generation >= self.uses.reading.load(Ordering::SeqCst) {
+            true => Ok(()),
+            false => Err(ended()),
+        }
     }
 
     /// What was found to be damaged in it.
@@ -200,6 +261,38 @@ impl CheckedFile {
         Ok(())
     }
 
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        let mut changes = self.changes();
+        self.pages.set_length(length)?;
+        let count = page_count(length);
+        for number in count..self.known().len() {
+            changes.groups.insert(number / GROUP);
+        }
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.resize(count, NONE);
+        Ok(())
+    }
+
+    fn write_pages(&self, place: u64, data: &[u8]) -> io::Result<()> {
+        if place == 0 && data.len() == HEADER {
+            return self.pages.write(&sealed(data), 0);
+        }
+        let first = whole_pages(place, data.len())?;
+        let mut changes = self.changes();
+        let written = self.pages.write(data, place);
+        for (number, page) in (first..).zip(data.chunks_exact(PAGE)) {
+            let sum = match written {
+                Ok(()) => sum_of(number, page),
+                Err(_) => NONE, // nobody knows what is there
+            };
+            self.set(number, sum, &mut changes);
+            if let Some(certain) = &mut changes.certain {
+                certain.insert(number);
+            }
+        }
+        written
+    }
+
     fn set(&self, number: usize, sum: u32, changes: &mut Changes) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() <= number {
@@ -229,50 +322,37 @@ impl StorageBackend for CheckedFile {
             0 if out.len() <= HEADER => self.read_header(out),
             _ => whole_pages(place, out.len()).and_then(|first| self.read_pages(first, out)),
         };
+        self.require_current()?; // after it: what was read may be of somebody who began meanwhile
         // What cannot be read is as lost as what changed.
         read.inspect_err(|error| self.damage.note(&error.to_string()))
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut changes = self.changes();
-        self.pages.set_length(length)?;
-        let count = page_count(length);
-        for number in count..self.known().len() {
-            changes.groups.insert(number / GROUP);
-        }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.resize(count, NONE);
-        Ok(())
+        self.writing(|| self.set_length(length))
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.sync_sums()?;
-        self.pages.sync()
+        self.writing(|| {
+            let synced = self.sync_sums().and_then(|()| self.pages.sync());
+            if synced.is_err() {
+                self.changes().certain = Some(HashSet::new()); // the disk may have lost any of it
+                let _ = self.sums.write(&UNSWEPT, 0); // it may be full
+            }
+            synced
+        })
     }
 
     fn write(&self, place: u64, data: &[u8]) -> io::Result<()> {
-        if place == 0 && data.len() == HEADER {
-            return self.pages.write(&sealed(data), 0);
-        }
-        let first = whole_pages(place, data.len())?;
-        let mut changes = self.changes();
-        let written = self.pages.write(data, place);
-        for (number, page) in (first..).zip(data.chunks_exact(PAGE)) {
-            let sum = match written {
-                Ok(()) => sum_of(number, page),
-                Err(_) => NONE, // nobody knows what is there
-            };
-            self.set(number, sum, &mut changes);
-            if let Some(certain) = &mut changes.certain {
-                certain.insert(number);
-            }
-        }
-        written
+        self.writing(|| self.write_pages(place, data))
     }
 
     fn close(&self) -> io::Result<()> {
-        self.sync_sums()
+        self.writing(|| self.sync_sums())
     }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the database was opened again")
 }
 
 /// The file of the sums of a database file.

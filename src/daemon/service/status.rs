@@ -22,7 +22,7 @@ impl Service {
     pub(super) fn status(&self, request: &StatusRequest) -> Answered<StatusReply> {
         let names = self.names.snapshot();
         let tip = names.snapshot().tip();
-        let counts = self.unless_damaged(names.snapshot().counts())?;
+        let counts = self.if_readable(names.snapshot().counts())?;
         let progress = &self.names.progress;
         let addresses = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect();
         Ok(StatusReply {
@@ -75,10 +75,12 @@ impl Service {
         })
     }
 
-    /// What was read of the database; nothing of a damaged one, which a warning names. The reading may be what finds that.
-    fn unless_damaged<T: Default>(&self, read: Result<T, impl std::fmt::Display>) -> Answered<T> {
+    /// What was read of the database; nothing of one that is damaged or failed, which a warning names. The reading may be
+    /// what finds that.
+    fn if_readable<T: Default>(&self, read: Result<T, impl std::fmt::Display>) -> Answered<T> {
+        let store = &self.names.store;
         match read {
-            Err(_) if self.names.store.damage().is_some() => Ok(T::default()),
+            Err(_) if store.damage().is_some() || store.failure().is_some() => Ok(T::default()),
             read => read.map_err(trouble),
         }
     }
@@ -147,7 +149,7 @@ impl Service {
     fn zonefiles(&self) -> Answered<ZonefilesStatus> {
         let waiting = self.folders.waiting();
         Ok(ZonefilesStatus {
-            announced: self.unless_damaged(self.names.zonefiles(LIST_MAX))?,
+            announced: self.if_readable(self.names.zonefiles(LIST_MAX))?,
             waiting_count: waiting.len() as u64,
             waiting: waiting
                 .iter()
@@ -165,6 +167,11 @@ impl Service {
         if let Some(damage) = self.names.store.damage() {
             warnings.push(format!(
                 "the database is damaged ({damage}), so names of the chain are not answered: stop bnsd and run `bnsd chain verify --repair`, which derives it anew"
+            ));
+        }
+        if let Some(failure) = self.names.store.failure() {
+            warnings.push(format!(
+                "the database cannot be written ({failure}), so the index stands still: check the disk and its free space, then it goes on by itself"
             ));
         }
         if self.source.is_none() && !names.is_final() {

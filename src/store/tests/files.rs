@@ -117,7 +117,9 @@ fn a_row_with_a_flipped_bit_is_named() {
     tables.names.put_unsealed(b"a.id", &row).expect("writable");
     drop(tables);
     transaction.commit().expect("writable");
-    store.publish(&notice()).expect("readable");
+    store
+        .publish(&store.writing(), &notice())
+        .expect("readable");
     let error = store
         .snapshot()
         .name(&record.name)

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::store::database::Purpose;
@@ -55,6 +56,16 @@ struct Recorded {
     file: fs::File,
     number: usize,
     log: Log,
+    is_full: Arc<AtomicBool>,
+}
+
+impl Recorded {
+    fn require_space(&self) -> std::io::Result<()> {
+        match self.is_full.load(Ordering::Relaxed) {
+            true => Err(std::io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Medium for Recorded {
@@ -67,11 +78,13 @@ impl Medium for Recorded {
     }
 
     fn write(&self, bytes: &[u8], place: u64) -> std::io::Result<()> {
+        self.require_space()?;
         note(&self.log, Event::Write(self.number, place, bytes.to_vec()));
         Medium::write(&self.file, bytes, place)
     }
 
     fn set_length(&self, length: u64) -> std::io::Result<()> {
+        self.require_space()?;
         note(&self.log, Event::Length(self.number, length));
         self.file.set_length(length)
     }
@@ -152,8 +165,8 @@ impl Disk {
     }
 }
 
-/// A database whose writes are recorded.
-fn open_recorded(directory: &Path, log: &Log) -> Store {
+/// A database whose writes are recorded, or fail; nothing is read from memory.
+fn open_recorded(directory: &Path, log: &Log, is_full: &Arc<AtomicBool>) -> Store {
     let file = |number: usize| {
         let mut options = fs::File::options();
         let file = options
@@ -164,10 +177,11 @@ fn open_recorded(directory: &Path, log: &Log) -> Store {
             file: file.expect("it was made"),
             number,
             log: Arc::clone(log),
+            is_full: Arc::clone(is_full),
         })
     };
     let file = CheckedFile::over(file(0), file(1), Arc::default()).expect("readable");
-    let opened = open::open_over(&directory.join(FILES[0]), file, &chain(), 1 << 20);
+    let opened = open::open_over(&directory.join(FILES[0]), file, &chain(), 0);
     Store::of(
         opened.expect("readable"),
         directory,
@@ -205,7 +219,7 @@ fn history(directory: &Path, random: &mut Random) -> ([Disk; 2], Vec<Event>) {
     let log = Log::default();
     let mut height = FIRST;
     for _ in 0..SESSIONS {
-        let store = open_recorded(directory, &log);
+        let store = open_recorded(directory, &log, &Arc::default());
         note(&log, Event::Promise(full_dump(&store)));
         for _ in 0..BLOCKS {
             let block = block(&store, height, random);
@@ -302,4 +316,49 @@ fn a_power_cut_loses_no_commit_and_damages_nothing() {
         events.len()
     );
     assert!(kept > 0 && kept < cuts());
+}
+
+/// What could not be written is written when there is space again, and whoever heard of a lost block hears of it again.
+#[test]
+fn a_disk_that_was_full_for_a_while_costs_nothing() {
+    let scratch = fast_scratch();
+    drop(open_at(scratch.path(), StoreOptions::default()));
+    let (log, is_full) = (Log::default(), Arc::new(AtomicBool::new(false)));
+    let store = open_recorded(scratch.path(), &log, &is_full);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&heard);
+    store.subscribe(move |notice| sink.lock().expect("one thread").push(notice.clone()));
+    let mut random = Random::new(28);
+    for height in FIRST..FIRST + 8 {
+        let block = block(&store, height, &mut random);
+        block.connect(&store).expect("the block follows");
+    }
+    let settled = full_dump(&store);
+    let unsynced = block(&store, FIRST + 8, &mut random);
+    let done = store.write_unsynced(|writer| unsynced.apply(writer));
+    done.expect("the block follows");
+    let failing = block(&store, FIRST + 9, &mut random);
+    is_full.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        let failed = failing.connect(&store);
+        assert!(matches!(failed, Err(StoreError::Database(_))), "{failed:?}");
+        assert!(store.recover().is_err() && store.failure().is_some());
+    }
+    is_full.store(false, Ordering::Relaxed);
+    heard.lock().expect("one thread").clear();
+    store.recover().expect("there is space");
+    assert_eq!((store.failure(), store.damage()), (None, None));
+    assert_eq!(full_dump(&store), settled);
+    let heard = heard.lock().expect("one thread").pop().expect("a notice");
+    assert_eq!(heard.height, Some(FIRST + 7));
+    let mut lost = unsynced.outcome.changes.names.keys();
+    assert!(lost.all(|name| heard.names.contains(name)), "{heard:?}");
+    unsynced.connect(&store).expect("it follows again");
+    failing.connect(&store).expect("it follows again");
+    let grown = full_dump(&store);
+    assert_eq!(store.sweep(0, usize::MAX >> 1), None);
+    drop(store);
+    let store = open_at(scratch.path(), StoreOptions::default());
+    assert_eq!(store.sweep(0, usize::MAX >> 1), None);
+    assert_eq!((store.damage(), full_dump(&store)), (None, grown));
 }
