@@ -147,8 +147,8 @@ struct Done {
 impl Install {
     fn run(self, context: &Context) -> Result<Exit> {
         let machine = self.tree.machine()?;
-        let _lock = Lock::take(&machine).map_err(trouble)?;
-        let was_there = Journal::read(&machine).map_err(trouble)?.is_some();
+        let _lock = Lock::take(&machine)?;
+        let was_there = Journal::read(&machine)?.is_some();
         let service = self.service.then(service);
         if let Some(service) = &service
             && !was_there
@@ -159,7 +159,7 @@ impl Install {
         }
         let installed = self.install(&machine, service.unwrap_or_default(), context);
         if installed.is_err() && !was_there && !self.dry_run {
-            uninstall(&machine, Foreign::Kept).map_err(trouble)?; // a service that was started for nothing
+            uninstall(&machine, Foreign::Kept)?; // a service that was started for nothing
         }
         installed
     }
@@ -167,17 +167,17 @@ impl Install {
     fn install(&self, machine: &Machine, service: Changes, context: &Context) -> Result<Exit> {
         let mechanism = self.mechanism(machine)?;
         let wish = self.wish(machine, context)?;
-        let changes = mechanism.changes(&wish, machine).map_err(trouble)?;
+        let changes = mechanism.changes(&wish, machine)?;
         let changes = service.and(changes);
         let aim = aim(mechanism, &wish);
-        let plan = Plan::new(machine, aim, &changes, foreign(self.force)).map_err(trouble)?;
+        let plan = Plan::new(machine, aim, &changes, foreign(self.force))?;
         let mut done = Done {
             mechanism: Some(mechanism.name().to_owned()),
             domains: wish.domains.clone(),
             all: self.all,
             server: Some(wish.server),
             dry_run: self.dry_run,
-            lines: plan.shown(machine).map_err(trouble)?,
+            lines: plan.shown(machine)?,
             commands: plan
                 .commands()
                 .iter()
@@ -188,7 +188,7 @@ impl Install {
         done.changed = done.lines.iter().map(|shown| shown.path.clone()).collect();
         let is_done = plan.is_done();
         if !self.dry_run {
-            plan.carry_out(machine).map_err(trouble)?;
+            plan.carry_out(machine)?;
         }
         context.output.show(&done, |page| {
             write_done(&done, page);
@@ -202,7 +202,7 @@ impl Install {
 
     /// The one that was named, that of the installation that is there, or the one in charge.
     fn mechanism(&self, machine: &Machine) -> Result<&'static dyn Mechanism> {
-        let journal = Journal::read(machine).map_err(trouble)?;
+        let journal = Journal::read(machine)?;
         let installed = journal.and_then(|journal| journal.aim.mechanism);
         let name = self.mechanism.or(installed.as_deref());
         let mechanism = name.and_then(named);
@@ -212,8 +212,7 @@ impl Install {
     /// Starts the service, so that there is a daemon to ask.
     fn start_service(&self, machine: &Machine, service: &Changes, context: &Context) -> Result<()> {
         let plan = Plan::new(machine, Aim::default(), service, foreign(self.force));
-        plan.and_then(|plan| plan.carry_out(machine))
-            .map_err(trouble)?;
+        plan.and_then(|plan| plan.carry_out(machine))?;
         let end = Instant::now() + START_TIME;
         while running(context).is_err() && Instant::now() < end {
             std::thread::sleep(PATIENCE / 10);
@@ -331,16 +330,16 @@ fn write_done(done: &Done, page: &mut Page) {
 impl Uninstall {
     fn run(self, context: &Context) -> Result<Exit> {
         let machine = self.tree.machine()?;
-        let _lock = Lock::take(&machine).map_err(trouble)?;
+        let _lock = Lock::take(&machine)?;
         let mut done = Done {
             dry_run: self.dry_run,
             ..Done::default()
         };
-        let was_there = Journal::read(&machine).map_err(trouble)?.is_some();
+        let was_there = Journal::read(&machine)?.is_some();
         match self.dry_run {
             true => self.look(&machine, &mut done)?,
             false => {
-                let undone = uninstall(&machine, foreign(self.force)).map_err(trouble)?;
+                let undone = uninstall(&machine, foreign(self.force))?;
                 note(undone.unwrap_or_default(), &mut done);
             }
         }
@@ -363,14 +362,14 @@ impl Uninstall {
 
     /// What would be put back.
     fn look(&self, machine: &Machine, done: &mut Done) -> Result<()> {
-        let Some(journal) = Journal::read(machine).map_err(trouble)? else {
+        let Some(journal) = Journal::read(machine)? else {
             return Ok(());
         };
         let nothing = Changes::default();
         let plan = Plan::new(machine, Aim::default(), &nothing, Foreign::Overwritten);
-        done.lines = plan.and_then(|plan| plan.shown(machine)).map_err(trouble)?;
+        done.lines = plan.and_then(|plan| plan.shown(machine))?;
         if !self.force {
-            done.kept = journal.changed_since(machine).map_err(trouble)?;
+            done.kept = journal.changed_since(machine)?;
             done.lines.retain(|shown| !done.kept.contains(&shown.path));
         }
         done.changed = done.lines.iter().map(|shown| shown.path.clone()).collect();
@@ -430,7 +429,7 @@ struct SystemStatus {
 
 fn status(tree: &Tree, context: &Context) -> Result<Exit> {
     let machine = tree.machine()?;
-    let journal = Journal::read(&machine).map_err(trouble)?;
+    let journal = Journal::read(&machine)?;
     let resolvers = SystemResolvers::under(machine.root());
     let asked = resolvers.named().unwrap_or_default();
     let changed = journal
@@ -441,7 +440,7 @@ fn status(tree: &Tree, context: &Context) -> Result<Exit> {
         in_charge: in_charge(&machine).name().to_owned(),
         installed: journal.is_some(),
         complete: journal.as_ref().is_some_and(|journal| journal.is_complete),
-        changed: changed.transpose().map_err(trouble)?.unwrap_or_default(),
+        changed: changed.transpose()?.unwrap_or_default(),
         reaches_bnsd: machine
             .is_this()
             .then(|| first.is_some_and(|first| is_bnsd(*first, PATIENCE))),
@@ -490,9 +489,11 @@ fn page(status: &SystemStatus) -> Page {
     page
 }
 
-fn trouble(error: SystemError) -> CliError {
-    match error.is_refusal() {
-        true => CliError::No(error.to_string()),
-        false => CliError::Trouble(anyhow::Error::msg(error.to_string())),
+impl From<SystemError> for CliError {
+    fn from(error: SystemError) -> Self {
+        match error.is_refusal() {
+            true => Self::No(error.to_string()),
+            false => Self::Trouble(error.into()),
+        }
     }
 }

@@ -181,7 +181,7 @@ impl Send {
             match bill {
                 Some(bill) => write_bill(&mut page, bill, Tense::Ahead),
                 None => {
-                    page.note("What it spends is not known here, so nobody can say what it costs.")
+                    page.note("What it spends is not known here, so nobody can say what it costs.");
                 }
             }
             page.say();

@@ -128,7 +128,7 @@ impl<P: Snapshots> Loop<P> {
     fn pause(&self, failures: u32, error: &io::Error) {
         match failures {
             FAILURES_MAX => {
-                tracing::error!("the UDP socket of {} is broken: {error}", self.listener)
+                tracing::error!("the UDP socket of {} is broken: {error}", self.listener);
             }
             _ => tracing::debug!("receiving on UDP: {error}"),
         }

@@ -53,7 +53,7 @@ pub(super) fn open(
     cache_bytes: usize,
 ) -> Result<Opened, OpenError> {
     let path = file(directory);
-    contain(|| open_file(path.clone(), chain, cache_bytes)).unwrap_or_else(|| {
+    contain(|| open_file(&path, chain, cache_bytes)).unwrap_or_else(|| {
         Err(OpenError::Damaged {
             path,
             detail: SENSELESS.to_owned(),
@@ -82,14 +82,10 @@ pub(super) fn file(directory: &Path) -> PathBuf {
     directory.join(FILE_NAME)
 }
 
-fn open_file(
-    path: PathBuf,
-    chain: &ChainIdentity,
-    cache_bytes: usize,
-) -> Result<Opened, OpenError> {
-    prepare(&path, chain)?;
-    let file = open_checked(&path)?;
-    open_over(&path, file, chain, cache_bytes)
+fn open_file(path: &Path, chain: &ChainIdentity, cache_bytes: usize) -> Result<Opened, OpenError> {
+    prepare(path, chain)?;
+    let file = open_checked(path)?;
+    open_over(path, file, chain, cache_bytes)
 }
 
 /// Opens the database in a file; `path` is what the file is called in errors.

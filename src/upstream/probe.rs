@@ -55,7 +55,7 @@ struct Nonce {
 impl Probes {
     /// Whether no name of this top-level domain was probed for `interval`; the caller that hears yes makes a probe.
     pub fn is_due(&self, name: &Name, interval: Duration) -> bool {
-        let domain = name.iter().last().unwrap_or_default();
+        let domain = name.iter().next_back().unwrap_or_default();
         let mut state = self.lock();
         let now = Instant::now();
         let last = state.last.get(domain);

@@ -136,7 +136,7 @@ impl Forwarder {
     /// Whether somebody could send questions for a name to us, and not those for other names: it is in a namespace, and
     /// nobody chose who answers for it.
     fn may_be_sent_to_us(&self, name: &DnsName) -> bool {
-        let top = name.iter().last().unwrap_or_default();
+        let top = name.iter().next_back().unwrap_or_default();
         let id = NamespaceId::from_bytes(top);
         let is_of_chain = id.is_ok_and(|id| self.policy.load().mode(&id).mode() != Mode::Off);
         is_of_chain && !self.has_route(name)

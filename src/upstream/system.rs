@@ -68,7 +68,7 @@ impl Watch {
         let list: Vec<String> = upstreams.iter().map(ToString::to_string).collect();
         match list.as_slice() {
             [] => {
-                tracing::warn!("the system names no other resolver than bnsd: set `dns.upstreams`")
+                tracing::warn!("the system names no other resolver than bnsd: set `dns.upstreams`");
             }
             list => tracing::info!("the system's resolvers are now {}", list.join(", ")),
         }

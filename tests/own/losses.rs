@@ -83,14 +83,14 @@ impl<'w> Losses<'w> {
     ) {
         let before = wealth(self.world);
         let ran = person.tries(arguments);
-        self.take(way, arguments, &ran, (code, why), before, 0);
+        self.take(way, arguments, &ran, (code, why), &before, 0);
     }
 
     /// Tries something that is a question: nobody answers it, so it costs nothing.
     fn asked(&mut self, way: &'static str, person: &Person<'_>, arguments: &[&str], why: &str) {
         let before = wealth(self.world);
         let ran = person.asks(arguments);
-        self.take(way, arguments, &ran, (2, why), before, 0);
+        self.take(way, arguments, &ran, (2, why), &before, 0);
         if let (false, Some(row)) = (ran.stderr.contains("add --yes"), self.rows.last_mut()) {
             row.wrong.push(format!("{way} is no question: {ran:?}"));
         }
@@ -100,7 +100,7 @@ impl<'w> Losses<'w> {
     fn costs(&mut self, way: &'static str, person: &Person<'_>, arguments: &[&str], most: u64) {
         let before = wealth(self.world);
         let ran = person.tries(arguments);
-        self.take(way, arguments, &ran, (0, ""), before, most);
+        self.take(way, arguments, &ran, (0, ""), &before, most);
     }
 
     fn take(
@@ -109,7 +109,7 @@ impl<'w> Losses<'w> {
         arguments: &[&str],
         ran: &Ran,
         (code, why): (i32, &str),
-        before: BTreeMap<String, u64>,
+        before: &BTreeMap<String, u64>,
         most: u64,
     ) {
         let mut wrong = Vec::new();
@@ -118,8 +118,8 @@ impl<'w> Losses<'w> {
         }
         let after = wealth(self.world);
         let total = |wealth: &BTreeMap<String, u64>| wealth.values().sum::<u64>();
-        let cost = total(&before).abs_diff(total(&after));
-        if cost > most || most == 0 && before != after {
+        let cost = total(before).abs_diff(total(&after));
+        if cost > most || most == 0 && *before != after {
             wrong.push(format!("{way} cost {cost}: {ran:?}"));
         }
         let said = match code {

@@ -25,6 +25,9 @@ const INDEX_PATIENCE: Duration = Duration::from_secs(60);
 /// How often the index is looked at meanwhile.
 const INDEX_PACE: Duration = Duration::from_millis(50);
 
+/// Agrees to an operation, or says why it must not be done.
+pub type Agree<'a> = dyn Fn(&Consent<'_>) -> Result<()> + 'a;
+
 /// Keys and journal, and the world that they are used in.
 pub struct Wallet<'a> {
     /// What the rules look at.
@@ -36,7 +39,7 @@ pub struct Wallet<'a> {
     /// What is under way.
     pub journal: Journal,
     /// Agrees to what an operation costs and brings about, or says why it must not be done.
-    pub consent: Box<dyn Fn(&Consent<'_>) -> Result<()> + 'a>,
+    pub consent: Box<Agree<'a>>,
     /// Is told of every event.
     pub tell: Box<dyn Fn(Event) + 'a>,
     /// The two bytes that operations start with.
