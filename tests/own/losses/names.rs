@@ -172,7 +172,7 @@ fn registering(losses: &mut Losses<'_>, alice: &Person<'_>, bob: &Person<'_>, po
     world.run(&["tx", "mine", "1", "--automatic"]);
     let ran = alice.tries(&register);
     let way = "stopped after the preorder, and run again";
-    losses.take(way, &register, &ran, (0, ""), before, 5_500);
+    losses.take(way, &register, &ran, (0, ""), &before, 5_500);
     losses.refused(
         "the same command once more",
         alice,
