@@ -47,7 +47,7 @@ const ADAPTERS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("wallet", &["chain", "disk"]),
-    ("api", &["connections", "names", "wallet"]),
+    ("api", &["connections", "disk", "names", "wallet"]),
     ("system", &["disk", "upstream"]),
 ];
 
@@ -64,8 +64,8 @@ const ASSEMBLY: [(&str, &[&str]); 4] = [
     (
         "cli",
         &[
-            "api", "chain", "config", "daemon", "indexer", "names", "store", "system", "upstream",
-            "wallet",
+            "api", "chain", "config", "daemon", "disk", "indexer", "names", "store", "system",
+            "upstream", "wallet",
         ],
     ),
     ("main", &["cli"]),

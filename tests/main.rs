@@ -70,6 +70,9 @@ mod readme;
 /// Reorganisations and undo.
 mod reorg;
 
+/// Who may read what bnsd keeps, and secrets that others can read.
+mod rights;
+
 /// A daemon that is killed during a sync.
 mod restart;
 

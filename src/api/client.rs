@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::ask::Ask;
 use super::message::{self, MessageError, REPLY_MAX, Reply, Request};
+use crate::disk::rights::own_uid;
 use crate::wallet::task::state::StateError;
-use crate::wallet::vault::own_uid;
 
 /// How long the daemon may take; a little longer than it takes itself before it gives up.
 const PATIENCE: Duration = Duration::from_secs(40);

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::message::{self, REPLY_MAX, REQUEST_MAX, Reply, Request};
 use super::socket::{self, BindError, SocketFile};
 use crate::connections::{Activity, Connections};
-use crate::wallet::vault::own_uid;
+use crate::disk::rights::own_uid;
 
 /// Connections at the same time that are enough: people and scripts on one machine.
 pub const CONNECTIONS_MAX: usize = 32;

@@ -3,10 +3,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
+
+use crate::disk::rights::{Exposed, check_secret};
 
 use super::terminal::{self, Before, INTERRUPT, Silent};
 
@@ -34,9 +35,14 @@ pub enum PassphraseError {
         /// What the system says.
         source: io::Error,
     },
-    /// Others can read the file.
-    #[error("others can read the passphrase in {}: `chmod 600` it and choose another passphrase", .0.display())]
-    Exposed(PathBuf),
+    /// The file is no secret.
+    #[error("cannot use the passphrase in {}: {exposed}", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        exposed: Exposed,
+    },
     /// Nothing was given.
     #[error("the passphrase is empty")]
     Empty,
@@ -92,8 +98,11 @@ fn from_file(path: &Path) -> Result<Passphrase, PassphraseError> {
     };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_file() && metadata.mode() & 0o077 != 0 {
-        return Err(PassphraseError::Exposed(path.to_owned()));
+    if metadata.is_file() {
+        check_secret(&metadata).map_err(|exposed| PassphraseError::Exposed {
+            path: path.to_owned(),
+            exposed,
+        })?;
     }
     read_line(file, b"\n").map_err(failed)
 }
@@ -152,7 +161,10 @@ mod tests {
         };
         let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
         mode(0o644).expect("ours");
-        assert!(matches!(source.read(""), Err(PassphraseError::Exposed(_))));
+        assert!(matches!(
+            source.read(""),
+            Err(PassphraseError::Exposed { .. })
+        ));
         mode(0o600).expect("ours");
         assert_eq!(*source.choose("").expect("readable"), b"correct horse");
         std::fs::write(&path, "short\n").expect("writable");

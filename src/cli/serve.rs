@@ -37,7 +37,7 @@ impl Serve {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let config = context.load(Profile::Serve, self.flags())?;
         if self.check_config {
-            daemon::check(&config).map_err(|error| CliError::Daemon(error.into()))?;
+            daemon::check(&config).map_err(CliError::Daemon)?;
             return report(&config, context);
         }
         log::start(config.log);

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::descriptors::Shares;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, Profile};
-use crate::dns::{Access, Handler, Hosts, Options, Server, Transport};
+use crate::dns::{Access, Handler, Hosts, Identity, Options, Server, Transport};
 use crate::names::NameStore;
 use crate::resolver::Policy;
+use crate::store::Store;
 use crate::upstream::{
     AnchorError, Anchors, ForwardOptions, Forwarder, SystemResolvers, UpstreamConfig, Watch,
 };
@@ -17,7 +18,7 @@ use crate::upstream::{
 /// Where the system names hosts.
 const HOSTS: &str = "/etc/hosts";
 
-/// Takes the DNS ports; nothing is served yet.
+/// Takes the DNS ports; nothing is served yet. Makes a certificate where none is given and one is needed.
 pub fn bind(config: &Config) -> anyhow::Result<Server> {
     let shares = Shares::of(config);
     let options = Options {
@@ -28,7 +29,16 @@ pub fn bind(config: &Config) -> anyhow::Result<Server> {
         udp_sockets: shares.udp_sockets,
         tcp_connections: shares.clients,
     };
+    if identities(config).any(|identity| matches!(identity, Identity::SelfSigned(_))) {
+        Store::claim(&config.data_dir)?; // it is kept there
+    }
     Ok(Server::bind(&options)?)
+}
+
+/// The identities of what is encrypted.
+pub fn identities(config: &Config) -> impl Iterator<Item = &Identity> {
+    let encrypted = [&config.dns.tls, &config.dns.https].into_iter().flatten();
+    encrypted.map(|encrypted| &encrypted.identity)
 }
 
 /// What answers queries: from the index, `/etc/hosts` and upstreams, with the person's choices in `policy`.

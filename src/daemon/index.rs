@@ -32,6 +32,9 @@ const SWEEP_REST: Duration = Duration::from_secs(10);
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
+/// Time between two directories of the archive whose rights are looked at. A large one has 65,792.
+const RIGHTS_PAUSE: Duration = Duration::from_millis(1);
+
 /// Opens the data directory and takes its lock.
 pub fn open(config: &Config) -> anyhow::Result<NameStore> {
     let params = params(&config.chain);
@@ -129,6 +132,29 @@ impl Recovery {
             tracing::debug!(?recovered, "opened the database again");
         }
     }
+}
+
+/// Starts taking the rights of others from the files of the archive, on a thread of `crew` until `stop` is set. Nobody
+/// waits for it: others cannot enter the archive already.
+pub fn make_archive_private(
+    names: &NameStore,
+    stop: &Arc<AtomicBool>,
+    crew: &mut Crew,
+) -> anyhow::Result<()> {
+    let (archive, stop) = (Arc::clone(&names.archive), Arc::clone(stop));
+    let go_on = move || {
+        thread::sleep(RIGHTS_PAUSE);
+        !stop.load(Ordering::Relaxed)
+    };
+    let run = move || match archive.make_private(go_on) {
+        Ok(0) => {}
+        Ok(count) => tracing::warn!(
+            "others had rights on {count} files and directories of the zone file archive: they have none now"
+        ),
+        Err(error) => tracing::error!("the zone file archive is not private: {error}"),
+    };
+    let started = crew.finite_thread("archive rights", run);
+    started.context("cannot start the thread that makes the archive private")
 }
 
 /// The constants of the configured chain.

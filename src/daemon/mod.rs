@@ -26,6 +26,7 @@ pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};
 
 use crate::config::{Config, Profile};
+use crate::dns::Identity;
 use crate::folder::FolderError;
 use supervisor::EndSignals;
 
@@ -43,12 +44,14 @@ pub fn run_serve(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Looks for what the configuration names and a start would miss. Nothing is started or created.
-pub fn check(config: &Config) -> Result<(), FolderError> {
+pub fn check(config: &Config) -> anyhow::Result<()> {
     for path in &config.zonefiles.folders {
         std::fs::read_dir(path).map_err(|error| FolderError::Watch {
             path: path.clone(),
             reason: error.to_string(),
         })?;
     }
+    dns::identities(config).try_for_each(Identity::check)?;
+    source::credentials(&config.chain.node)?;
     Ok(())
 }

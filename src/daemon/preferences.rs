@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::bns::Name;
-use crate::disk;
+use crate::disk::{self, rights};
 use crate::resolver::Preference;
 
 /// Name of the file in the data directory.
@@ -30,6 +30,7 @@ impl Preferences {
     /// The choices in a data directory.
     pub(super) fn open(data_dir: &Path) -> anyhow::Result<(Self, HashMap<Name, Preference>)> {
         let path = data_dir.join(FILE);
+        rights::make_private(&path).with_context(|| format!("cannot use {}", path.display()))?;
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             read => read.with_context(|| format!("cannot read {}", path.display()))?,

@@ -105,6 +105,7 @@ impl Daemon {
             index::follow(&service.names, source, &stop_indexer, &mut crew)?;
         }
         index::sweep(&service.names, &stop_indexer, &mut crew)?;
+        index::make_archive_private(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &dns::access(config), &mut crew)?;
         crew.task("memory", memory::give_back(Arc::clone(&service.handler)));
         crew.task(

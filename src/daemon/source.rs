@@ -1,6 +1,8 @@
 //! The source of blocks that the configuration names.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 
@@ -11,6 +13,8 @@ use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::dev::DevChain;
 use crate::chain::{BlockRef, ChainSource};
 use crate::config::{ChainConfig, Config, NodeConfig, SourceKind};
+use crate::disk::rights::check_secret;
+use crate::store::Store;
 use crate::wallet::harden;
 
 /// Folder of the embedded chain in the data directory.
@@ -43,6 +47,12 @@ impl Opened {
     }
 }
 
+/// The embedded chain in the data directory.
+pub fn open_embedded(config: &Config) -> anyhow::Result<DevChain> {
+    Store::claim(&config.data_dir)?;
+    Ok(DevChain::open(&config.data_dir.join(DEV_CHAIN))?)
+}
+
 /// Builds the configured source; a node is not asked yet.
 pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let chain = &config.chain;
@@ -50,7 +60,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let source: Option<Box<dyn ChainSource>> = match chain.source {
         SourceKind::None => None,
         SourceKind::Dev => {
-            let dev = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
+            let dev = open_embedded(config)?;
             let opened = Opened::of_dev(&dev, chain);
             embedded = opened.embedded;
             opened.source
@@ -88,13 +98,8 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
 pub fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
     let user = match (&node.rpc_user, &node.rpc_password_file) {
         (Some(user), Some(path)) => {
-            let text = fs::read_to_string(path).with_context(|| {
-                format!(
-                    "cannot read `chain.rpc-password-file` {}: make it readable for bnsd",
-                    path.display()
-                )
-            })?;
             harden::forbid_dumps(); // from here on this process holds a password
+            let text = read_password(path)?;
             let password = text.lines().next().unwrap_or_default().to_owned();
             Some(UserPassword::new(user, &password))
         }
@@ -104,4 +109,18 @@ pub fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
         cookie: node.rpc_cookie.clone(),
         user,
     })
+}
+
+/// The text of a file that only we can read.
+fn read_password(path: &Path) -> anyhow::Result<String> {
+    let named = || format!("`chain.rpc-password-file` {}", path.display());
+    let unreadable = || format!("cannot read {}: make it readable for bnsd", named());
+    let mut file = File::open(path).with_context(unreadable)?;
+    let metadata = file.metadata().with_context(unreadable)?;
+    if metadata.is_file() {
+        check_secret(&metadata).with_context(|| format!("cannot use {}", named()))?;
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).with_context(unreadable)?;
+    Ok(text)
 }

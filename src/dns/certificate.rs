@@ -15,7 +15,7 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
 };
 
-use crate::disk;
+use crate::disk::{self, rights};
 use crate::upstream::random;
 
 /// Files of the certificate and its key.
@@ -82,6 +82,10 @@ impl OwnCertificate {
     /// Makes the certificate, if it is not there, is for others, or ends soon; `now` in seconds since 1970. Gives whether
     /// it was made.
     pub(super) fn renew(&self, now: u64) -> Result<bool, Unmade> {
+        rights::open_directory(&self.directory).map_err(at(&self.directory))?;
+        for path in [self.certificate(), self.key()] {
+            rights::make_private(&path).map_err(at(&path))?;
+        }
         if self.is_good(now) {
             return Ok(false);
         }
@@ -114,7 +118,6 @@ impl OwnCertificate {
             return Ok(key);
         }
         let key = KeyPair::generate().map_err(Unmade::Signature)?;
-        fs::create_dir_all(&self.directory).map_err(at(&self.directory))?;
         disk::replace(&path, key.serialize_pem().as_bytes()).map_err(at(&path))?;
         Ok(key)
     }

@@ -3,8 +3,8 @@
 //!
 //! The files are read again from time to time, so that a certificate that was renewed is shown without a restart.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,9 +19,11 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
 use super::certificate::{OwnCertificate, Unmade};
 use crate::clock::{Clock as _, SystemClock};
+use crate::disk::rights::{Exposed, check_secret};
 
 /// How often the files are read again.
 const REREAD: Duration = Duration::from_secs(3600);
@@ -46,6 +48,9 @@ pub enum IdentityError {
     /// A file cannot be read or written.
     #[error("cannot use {path} for TLS: {error}; check the path and its permissions", path = .0.display(), error = .1)]
     File(PathBuf, io::Error),
+    /// A key is no secret.
+    #[error("cannot use the key {path} for TLS: {exposed}", path = .0.display(), exposed = .1)]
+    Exposed(PathBuf, Exposed),
     /// A file does not hold what it should.
     #[error("{path} holds no {what} in PEM format: name another file", path = .0.display(), what = .1)]
     Content(PathBuf, &'static str),
@@ -67,6 +72,14 @@ impl From<Unmade> for IdentityError {
 }
 
 impl Identity {
+    /// Whether given files can be used; nothing is made.
+    pub fn check(&self) -> Result<(), IdentityError> {
+        match self {
+            Self::Given { certificate, key } => certified(certificate, key).map(drop),
+            Self::SelfSigned(_) => Ok(()),
+        }
+    }
+
     /// What is shown in handshakes. A certificate of our own is for `addresses` and `names`, and is made where that is due.
     pub(super) fn show<'a>(
         &self,
@@ -155,7 +168,7 @@ fn certified(certificate: &Path, key: &Path) -> Result<CertifiedKey, IdentityErr
         let certificate = certificate.to_owned();
         return Err(IdentityError::Content(certificate, "certificate"));
     }
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?)
+    let private = PrivateKeyDer::from_pem_slice(&read_key(key)?)
         .map_err(|_| IdentityError::Content(key.to_owned(), "private key"))?;
     Ok(CertifiedKey::from_der(
         chain,
@@ -166,6 +179,17 @@ fn certified(certificate: &Path, key: &Path) -> Result<CertifiedKey, IdentityErr
 
 fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
     fs::read(path).map_err(|error| IdentityError::File(path.to_owned(), error))
+}
+
+/// The bytes of a file that only we can read.
+fn read_key(path: &Path) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+    let failed = |error| IdentityError::File(path.to_owned(), error);
+    let mut file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    check_secret(&metadata).map_err(|exposed| IdentityError::Exposed(path.to_owned(), exposed))?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

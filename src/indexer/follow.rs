@@ -17,6 +17,7 @@ use crate::bns::{Bns, Params};
 use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates};
 use crate::clock::Clock;
 use crate::disk;
+use crate::disk::rights::make_private;
 use crate::progress::Progress;
 use crate::store::{Store, StoreError, Writer};
 use crate::virtualchain::derive;
@@ -202,6 +203,7 @@ impl Indexer {
     /// cannot be undone is asked for, and as soon as there is one, nothing is left.
     fn rest_at_end(&mut self, last: BlockRef) -> Result<Option<Turn>, IndexError> {
         let note = self.store.directory().join(FINAL);
+        let _ = make_private(&note); // it says nothing that is secret
         if fs::read_to_string(&note).is_ok_and(|noted| noted == final_note(last)) {
             return Ok(Some(Turn::Final));
         }
@@ -284,7 +286,9 @@ fn final_note(last: BlockRef) -> String {
 
 /// Whether the database in this data directory has been at the tip of its source before.
 pub fn was_synced(directory: &Path) -> bool {
-    directory.join(SYNCED).exists()
+    let path = directory.join(SYNCED);
+    let _ = make_private(&path); // it says nothing that is secret
+    path.exists()
 }
 
 /// Waits in short steps, so that a stop is heard.

@@ -11,7 +11,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::disk::{self, Readers, Staged};
+use crate::disk::{self, Staged, rights};
 use crate::hash::ZonefileHash;
 use crate::zonefile::ZONEFILE_MAX;
 
@@ -74,7 +74,9 @@ impl Archive {
     /// written. At most one process may write to an archive.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
         let incoming = directory.join(INCOMING);
-        disk::create_directory(&incoming).map_err(at(&incoming))?;
+        for directory in [directory, &incoming] {
+            rights::open_directory(directory).map_err(at(directory))?;
+        }
         for entry in fs::read_dir(&incoming).map_err(at(&incoming))? {
             let path = entry.map_err(at(&incoming))?.path();
             fs::remove_file(&path).map_err(at(&path))?;
@@ -84,6 +86,13 @@ impl Archive {
             written: AtomicU64::new(0),
             soundness: Soundness::default(),
         })
+    }
+
+    /// Takes the rights of others from all files, as earlier versions and careless copies left them, until `go_on`,
+    /// which is asked at every directory, says no. Gives how many files and directories were changed.
+    pub fn make_private(&self, mut go_on: impl FnMut() -> bool) -> Result<usize, ArchiveError> {
+        let directory = &self.directory;
+        rights::make_all_private(directory, &mut go_on).map_err(at(directory))
     }
 
     /// Calls `subscriber` when a file is noticed to be wrong or missing, in the thread that noticed: it must be quick
@@ -168,7 +177,7 @@ impl Archive {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let name = format!("{INCOMING}/{hash}-{number}");
         let temporary = self.directory.join(name);
-        let staged = Staged::write(temporary.clone(), bytes, Readers::Everybody);
+        let staged = Staged::write(temporary.clone(), bytes);
         let staged = staged.map_err(at(&temporary))?;
         let path = self.path(hash);
         self.make_parents(&path)?;

@@ -13,7 +13,7 @@ use super::change::note_zonefile;
 use super::damage::{Damage, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
-use super::lock::DirectoryLock;
+use super::lock::{self, DirectoryLock};
 use super::open::{self, Opened};
 use super::pages::CheckedFile;
 use super::query::WantedZonefile;
@@ -108,6 +108,12 @@ impl Store {
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
         Self::open_for(Purpose::Lasting, directory, chain, options)
+    }
+
+    /// Makes a data directory for its owner alone, or makes the one that is there private: for whoever keeps something
+    /// else in it before the database is opened.
+    pub fn claim(directory: &Path) -> Result<(), OpenError> {
+        lock::claim(directory)
     }
 
     /// The same, but a damaged database is no error: [`Store::damage`] says what was found, and every read and write fails.

@@ -8,10 +8,22 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use super::error::OpenError;
-use crate::disk;
+use super::open::FILE_NAME as DATABASE;
+use crate::disk::rights::{claim_directory, open_private};
 
 /// Name of the lock file in the data directory.
 const FILE_NAME: &str = "lock";
+
+/// Whoever finds one of these in a directory knows that it is a data directory.
+const MARKS: [&str; 2] = [FILE_NAME, DATABASE];
+
+/// Makes a data directory for its owner alone (0700), or makes the one that is there private.
+pub(super) fn claim(directory: &Path) -> Result<(), OpenError> {
+    claim_directory(directory, &MARKS).map_err(|source| OpenError::Io {
+        path: directory.to_owned(),
+        source,
+    })
+}
 
 /// A data directory that is ours until this is dropped.
 #[derive(Debug)]
@@ -28,24 +40,15 @@ impl Drop for DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Creates `directory` for its owner alone (0700) where it is missing, and takes its lock.
+    /// Claims `directory` and takes its lock.
     pub(super) fn take(directory: &Path) -> Result<Self, OpenError> {
-        disk::create_directory(directory).map_err(|source| OpenError::Io {
-            path: directory.to_owned(),
-            source,
-        })?;
+        claim(directory)?;
         let path = directory.join(FILE_NAME);
         let broken = |source| OpenError::Io {
             path: path.clone(),
             source,
         };
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false) // the other instance's process id is in there
-            .open(&path)
-            .map_err(broken)?;
+        let mut file = open_private(&path).map_err(broken)?; // the other instance's process id is in there
         match file.try_lock() {
             Ok(()) => {
                 write_holder(&mut file).map_err(broken)?;

@@ -22,7 +22,7 @@ use super::view::StoreSnapshot;
 use crate::bns::record::NameRecord;
 
 /// The database file in the data directory.
-const FILE_NAME: &str = "names.redb";
+pub(super) const FILE_NAME: &str = "names.redb";
 /// What it is called until it is whole.
 const NEW_FILE_NAME: &str = "names.new.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.

@@ -34,6 +34,7 @@ use redb::StorageBackend;
 use super::damage::Damage;
 use super::medium::Medium;
 use crate::disk;
+use crate::disk::rights::open_private;
 
 /// Bytes of a page of redb.
 const PAGE: usize = 4_096;
@@ -88,12 +89,7 @@ struct Changes {
 impl CheckedFile {
     /// Opens the database file at `path`, made empty where it is missing, whose sums are beside it.
     pub(super) fn open(path: &Path, damage: Arc<Damage>) -> io::Result<Self> {
-        let open = |path: &Path| {
-            let mut options = File::options();
-            options.read(true).write(true).create(true).truncate(false);
-            options.open(path)
-        };
-        let (pages, sums) = (open(path)?, open(&sums_path(path))?);
+        let (pages, sums) = (open_private(path)?, open_private(&sums_path(path))?);
         Self::over(Arc::new(pages), Arc::new(sums), damage)
     }
 
@@ -363,10 +359,10 @@ fn sums_path(path: &Path) -> PathBuf {
 /// Makes the sums of a database file that has none, from its pages as they are. Killed on the way it leaves none.
 /// `reached` is told how many of how many bytes are done.
 pub(super) fn make_sums(path: &Path, mut reached: impl FnMut(u64, u64)) -> io::Result<()> {
-    let file = File::options().read(true).write(true).open(path)?;
+    let file = open_private(path)?;
     let length = file.metadata()?.len();
     let (place, beside) = (sums_path(path), path.with_extension("sums.new"));
-    let mut sums = BufWriter::new(File::create(&beside)?);
+    let mut sums = BufWriter::new(open_emptied(&beside)?);
     sums.write_all(&MAGIC)?;
     let mut page = [0; PAGE];
     for number in 0..page_count(length) {
@@ -385,6 +381,13 @@ pub(super) fn make_sums(path: &Path, mut reached: impl FnMut(u64, u64)) -> io::R
     file.write_all_at(&sealed(&header), 0)?;
     file.sync_data()?;
     disk::rename(&beside, &place)
+}
+
+/// A file of ours without what a killed run left in it.
+fn open_emptied(path: &Path) -> io::Result<File> {
+    let file = open_private(path)?;
+    file.set_len(0)?;
+    Ok(file)
 }
 
 /// Whether a database file has sums. An empty file of them says nothing.

@@ -22,7 +22,7 @@ use bitcoin::hashes::{Hash as _, sha256};
 use super::ask::split_key;
 use super::entry::{Channel, Entry};
 use super::forwarder::Forwarder;
-use crate::disk;
+use crate::disk::{self, rights};
 
 /// What such a file begins with.
 const MAGIC: &[u8; 8] = b"bnsdcach";
@@ -63,6 +63,7 @@ impl Forwarder {
 
     /// Reads what an earlier run kept; gives the number of responses. No file is no error.
     pub fn load(&self, path: &Path) -> Result<usize, FileError> {
+        rights::make_private(path)?;
         let file = match fs::File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),

@@ -7,7 +7,7 @@
 //! blocks/rev00000.dat    what they spent; derived, and written again where it is missing
 //! ```
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use super::error::OpenError;
 use crate::chain::blockfile::record::{self, Next, Record, RecordReader};
 use crate::chain::blockfile::{FileKind, MAX_FILE_SIZE, ObfuscationKey};
 use crate::chain::header;
-use crate::disk;
+use crate::disk::{self, rights};
 
 /// Where a payload stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,10 @@ impl Files {
     /// Locks the directory, made if it is missing, and opens what is there.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         let blocks = directory.join("blocks");
-        disk::create_directory(&blocks).map_err(|error| OpenError::io(&blocks, error))?;
+        for directory in [directory, &blocks] {
+            let opened = rights::open_directory(directory);
+            opened.map_err(|error| OpenError::io(directory, error))?;
+        }
         let lock = lock(directory)?;
         Ok(Self {
             directory: directory.to_owned(),
@@ -144,6 +147,7 @@ impl Files {
     }
 
     fn read_invalid(&self) -> io::Result<String> {
+        rights::make_private(&self.invalid_path())?;
         match fs::read_to_string(self.invalid_path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             text => text,
@@ -206,12 +210,7 @@ impl Series {
 
     /// Opens the file after the last, made if it is missing.
     fn open_next(&mut self) -> io::Result<()> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(self.path(self.parts.len()))?;
+        let file = rights::open_private(&self.path(self.parts.len()))?;
         disk::sync_directory(&self.directory)?; // so that the new file's name is not lost
         let length = file.metadata()?.len();
         self.parts.push(Part { file, length });
@@ -309,12 +308,7 @@ impl Series {
 
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let path = directory.join(".lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| OpenError::io(&path, error))?;
+    let file = rights::open_private(&path).map_err(|error| OpenError::io(&path, error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(directory.to_owned())),

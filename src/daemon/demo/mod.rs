@@ -25,7 +25,7 @@ use self::files::File;
 use super::dns;
 use super::index::params;
 use super::running::Daemon;
-use super::source::{DEV_CHAIN, Opened};
+use super::source::{self, Opened};
 use super::supervisor::{self, EndSignals};
 use crate::bns::{Bns, Name, NamespaceId};
 use crate::chain::dev::DevChain;
@@ -66,7 +66,7 @@ pub fn run_demo(mut config: Config, zonefiles: Option<PathBuf>, tell: Tell) -> a
         let modes = modes(&config, &files);
         config.namespaces = modes_until_filled(&modes);
 
-        let chain = DevChain::open(&config.data_dir.join(DEV_CHAIN))?;
+        let chain = source::open_embedded(&config)?;
         let opened = Opened::of_dev(&chain, &config.chain);
         let daemon = Daemon::start_on(server, &config, Profile::Demo, opened)?;
         let left_out = fill(&daemon, &config, chain, &files, tell).await?;

@@ -30,7 +30,6 @@ use bitcoin::{NetworkKind, PublicKey};
 
 pub use error::VaultError;
 pub use file::{KeyFile, Public, Reference, SEARCHED, Secret};
-pub use private::own_uid;
 pub(super) use private::{make_private_directory, read_private};
 
 use super::lock::Lock;

@@ -2,13 +2,14 @@
 
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::Read as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::error::VaultError;
 use crate::disk;
+use crate::disk::rights::{Exposed, check_secret};
 
 /// Longest key file or journal in bytes.
 const LENGTH_MAX: u64 = 4 << 20;
@@ -52,13 +53,10 @@ pub(in crate::wallet) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>,
 }
 
 fn check_owner(path: &Path, metadata: &Metadata, open: &'static str) -> Result<(), VaultError> {
-    if metadata.uid() != own_uid() {
-        return Err(not_safe(path, "belongs to another user"));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err(not_safe(path, open));
-    }
-    Ok(())
+    check_secret(metadata).map_err(|exposed| match exposed {
+        Exposed::Foreign(_) => not_safe(path, "belongs to another user"),
+        Exposed::Open => not_safe(path, open),
+    })
 }
 
 fn not_safe(path: &Path, problem: &'static str) -> VaultError {
@@ -66,10 +64,4 @@ fn not_safe(path: &Path, problem: &'static str) -> VaultError {
         path: path.to_owned(),
         problem,
     }
-}
-
-/// The user that the program acts as.
-pub fn own_uid() -> u32 {
-    // SAFETY: geteuid takes nothing, touches no memory and cannot fail (POSIX).
-    unsafe { libc::geteuid() }
 }

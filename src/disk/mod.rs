@@ -4,8 +4,10 @@
 //! is synced before it gets its name, and the directory is synced after. Whoever opens the path sees all of the old
 //! bytes or all of the new ones, at every moment and after a loss of power. What a failed write leaves is removed.
 //!
-//! A file is for its owner alone unless the caller says otherwise. A symbolic link is never written through: one at
+//! A file is for its owner alone ([`rights`]). A symbolic link is never written through: one at
 //! the path is replaced itself, and one beside it is an error.
+
+pub mod rights;
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -14,28 +16,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Who may read a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readers {
-    /// Its owner (mode 0600).
-    Owner,
-    /// Everybody, as far as the umask and the directories above allow (mode 0644).
-    Everybody,
-}
-
-impl Readers {
-    fn mode(self) -> u32 {
-        match self {
-            Self::Owner => 0o600,
-            Self::Everybody => 0o644,
-        }
-    }
-}
-
 /// Writes a private file in place of the one at `path`. The caller makes sure that nobody else writes to the same
 /// path at the same time, by the lock on the data directory for instance.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    Staged::write(with_ending(path, "new"), bytes, Readers::Owner)?.replace(path)
+    Staged::write(with_ending(path, "new"), bytes)?.replace(path)
 }
 
 /// Writes a private file where there is none. Fails with [`io::ErrorKind::AlreadyExists`] where something is.
@@ -44,7 +28,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Two processes may try to create the same file.
     let number = CREATED.fetch_add(1, Ordering::Relaxed);
     let ending = format!("{}-{number}.new", std::process::id());
-    Staged::write(with_ending(path, &ending), bytes, Readers::Owner)?.create(path)
+    Staged::write(with_ending(path, &ending), bytes)?.create(path)
 }
 
 /// A synced file beside the place that it is for. It is removed unless it gets there.
@@ -54,13 +38,13 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Writes and syncs a new file. One that a crash left at `path` is removed first.
-    pub fn write(path: PathBuf, bytes: &[u8], readers: Readers) -> io::Result<Self> {
+    /// Writes and syncs a new private file. One that a crash left at `path` is removed first.
+    pub fn write(path: PathBuf, bytes: &[u8]) -> io::Result<Self> {
         let _ = fs::remove_file(&path); // what cannot be removed is an error of the next call
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(readers.mode())
+            .mode(0o600)
             .open(&path)?;
         let staged = Self { path };
         file.write_all(bytes)?;
