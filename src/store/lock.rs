@@ -14,8 +14,8 @@ use crate::disk::rights::{claim_directory, open_private};
 /// Name of the lock file in the data directory.
 const FILE_NAME: &str = "lock";
 
-/// Whoever finds one of these in a directory knows that it is a data directory.
-const MARKS: [&str; 2] = [FILE_NAME, DATABASE];
+/// A directory that holds one of these, the last one the blocks of an embedded chain, is a data directory.
+const MARKS: [&str; 3] = [FILE_NAME, DATABASE, "chain/blocks"];
 
 /// Makes a data directory for its owner alone (0700), or makes the one that is there private.
 pub(super) fn claim(directory: &Path) -> Result<(), OpenError> {

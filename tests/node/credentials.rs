@@ -1,6 +1,7 @@
 //! Cookie, user and password, on a real node: what is taken, and what is said when it is refused.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use bitcoin::hashes::{Hash as _, HashEngine as _, Hmac, HmacEngine, sha256};
 
@@ -66,6 +67,7 @@ fn user_is_judged(mirror: &Mirror) {
         ("BNSD_CHAIN_RPC_COOKIE", &nothing),
     ];
     fs::write(&file, "Tr0ub4dor&3\n").expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("our own file");
     let mut daemon = mirror.serve(&environment);
     let said = until("the refusal", || trouble(&mirror.socket()));
     let advice = "it refuses the configured user and password, and";
