@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::time::{ClockId, clock_gettime};
+
 /// The two times that the daemon needs.
 pub trait Clock: Send + Sync {
     /// Seconds since 1970. It can jump in either direction: only for comparison with block times and for display.
@@ -42,15 +44,10 @@ impl Clock for SystemClock {
 /// Time since the machine started. What `Instant` measures stands still while it is suspended.
 fn boot_time() -> Duration {
     #[cfg(target_os = "linux")]
-    const CLOCK: libc::clockid_t = libc::CLOCK_BOOTTIME;
+    const CLOCK: ClockId = ClockId::Boottime;
     #[cfg(not(target_os = "linux"))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: clock_gettime writes one timespec (POSIX); a clock that is not there leaves it as it is.
-    unsafe { libc::clock_gettime(CLOCK, &raw mut time) };
+    const CLOCK: ClockId = ClockId::Monotonic;
+    let time = clock_gettime(CLOCK);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 

@@ -61,6 +61,8 @@
 //! | storage (Gaia) | `storage/`, an adapter | URIs of a zone that [`names`] has; keys of the [`wallet`] |
 //! | migration to another chain | `virtualchain/` beside the walk, [`bns`] | a [`virtualchain::Sink`] that writes the final state |
 
+#![deny(unsafe_code)] // the exceptions are counted in tests/architecture.rs
+
 // Pure: values in, values out.
 pub mod bns;
 pub mod hash;

@@ -1,5 +1,7 @@
 //! The program `bnsd`: arguments, run, exit code. Everything else is in the library.
 
+#![forbid(unsafe_code)]
+
 use std::io::Write as _;
 use std::process::ExitCode;
 

@@ -97,6 +97,9 @@ const IMPURE: [&str; 22] = [
     ".await",
 ];
 
+/// The files that may hold `unsafe` blocks, and how many each has.
+const UNSAFE: [(&str, usize); 2] = [("daemon/memory.rs", 1), ("dns/batch/system.rs", 4)];
+
 #[test]
 fn arrows_only_go_down() {
     let mut wrong = Vec::new();
@@ -142,6 +145,32 @@ fn pure_modules_know_no_outside_world() {
         }
     }
     assert!(wrong.is_empty(), "pure, but:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_blocks_are_where_they_are_named() {
+    let counted: Vec<(String, usize)> = sources()
+        .iter()
+        .map(|source| {
+            let path = source.path.strip_prefix(source_folder()).unwrap();
+            let blocks = source.code.matches("unsafe {").count();
+            (path.display().to_string(), blocks)
+        })
+        .filter(|(_, blocks)| *blocks > 0)
+        .collect();
+    let named = UNSAFE.map(|(path, blocks)| (path.to_owned(), blocks));
+    assert_eq!(counted, named);
+    let sources = sources();
+    let library = sources.iter().filter(|source| source.room != "main");
+    let exceptions = library.flat_map(|source| {
+        let words = source
+            .code
+            .split(|c: char| !c.is_alphanumeric() && c != '_');
+        words.filter(|word| *word == "unsafe_code")
+    });
+    assert_eq!(exceptions.count(), UNSAFE.len());
+    let library = fs::read_to_string(source_folder().join("lib.rs")).unwrap();
+    assert!(library.contains("#![deny(unsafe_code)]"));
 }
 
 #[test]

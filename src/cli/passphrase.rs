@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use rustix::termios::{SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
 use crate::disk::rights::{Exposed, check_secret};
@@ -127,7 +128,9 @@ fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
     let path = Path::new(terminal::PATH);
     let terminal = OpenOptions::new().read(true).write(true).open(path);
     let mut terminal = terminal.map_err(|_| PassphraseError::NoTerminal)?;
-    let by_line = |settings: &mut libc::termios| settings.c_cc[libc::VEOL] = INTERRUPT;
+    let by_line = |settings: &mut Termios| {
+        settings.special_codes[SpecialCodeIndex::VEOL] = INTERRUPT;
+    };
     let hidden = Silent::begin(&terminal, Before::Forget, by_line);
     let hidden = hidden.map_err(|_| PassphraseError::NoTerminal)?;
     let failed = |source| PassphraseError::File {

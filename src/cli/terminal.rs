@@ -2,13 +2,20 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Read as _};
-use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 /// Where a process reaches its terminal, whatever its input and output are.
 pub const PATH: &str = "/dev/tty";
 /// What Ctrl-C types where it sends no signal.
 pub const INTERRUPT: u8 = 3;
+
+/// Longest wait for a key; then the time is looked at again.
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 /// What becomes of keys that were pressed before a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,37 +29,29 @@ pub enum Before {
 /// A terminal that does not echo, until this is dropped. Ctrl-C is a key like others: as a signal it would end the
 /// program and leave the terminal as it is.
 pub struct Silent {
-    descriptor: i32,
-    before: libc::termios,
+    terminal: File,
+    before: Termios,
 }
 
 impl Silent {
-    /// Changes the terminal, which has to stay open for as long as the result lives; `more` changes further settings.
+    /// Changes the terminal; `more` changes further settings.
     pub fn begin(
         terminal: &File,
         before: Before,
-        more: impl FnOnce(&mut libc::termios),
+        more: impl FnOnce(&mut Termios),
     ) -> io::Result<Self> {
-        let descriptor = terminal.as_raw_fd();
-        // SAFETY: termios is a plain struct of numbers, for which zeros are valid.
-        let mut found: libc::termios = unsafe { std::mem::zeroed() };
-        // SAFETY: the descriptor is open, and tcgetattr writes the struct that it is given.
-        if unsafe { libc::tcgetattr(descriptor, &raw mut found) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        let mut silent = found;
-        silent.c_lflag &= !(libc::ECHO | libc::ISIG);
+        let terminal = terminal.try_clone()?;
+        let found = tcgetattr(&terminal)?;
+        let mut silent = found.clone();
+        silent.local_modes -= LocalModes::ECHO | LocalModes::ISIG;
         more(&mut silent);
         let when = match before {
-            Before::Keep => libc::TCSANOW,
-            Before::Forget => libc::TCSAFLUSH,
+            Before::Keep => OptionalActions::Now,
+            Before::Forget => OptionalActions::Flush,
         };
-        // SAFETY: the descriptor is open, and tcsetattr reads the struct that it is given.
-        if unsafe { libc::tcsetattr(descriptor, when, &raw const silent) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        tcsetattr(&terminal, when, &silent)?;
         Ok(Self {
-            descriptor,
+            terminal,
             before: found,
         })
     }
@@ -60,14 +59,14 @@ impl Silent {
 
 impl Drop for Silent {
     fn drop(&mut self) {
-        // SAFETY: as above; the terminal is still open.
-        unsafe { libc::tcsetattr(self.descriptor, libc::TCSAFLUSH, &raw const self.before) };
+        // A terminal that is gone has no settings.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
     }
 }
 
 /// The keys of somebody who looks at a page that is shown again and again.
 pub struct Keys {
-    _silent: Silent, // dropped before the terminal is closed
+    _silent: Silent,
     terminal: File,
 }
 
@@ -78,10 +77,10 @@ impl Keys {
             return None;
         }
         let terminal = OpenOptions::new().read(true).write(true).open(PATH).ok()?;
-        let by_key = |settings: &mut libc::termios| {
-            settings.c_lflag &= !libc::ICANON;
-            settings.c_cc[libc::VMIN] = 1;
-            settings.c_cc[libc::VTIME] = 0;
+        let by_key = |settings: &mut Termios| {
+            settings.local_modes -= LocalModes::ICANON;
+            settings.special_codes[SpecialCodeIndex::VMIN] = 1;
+            settings.special_codes[SpecialCodeIndex::VTIME] = 0;
         };
         let silent = Silent::begin(&terminal, Before::Keep, by_key).ok()?;
         Some(Self {
@@ -110,17 +109,11 @@ impl Keys {
 
     /// The next key, if one is pressed in time.
     fn pressed(&mut self, patience: Duration) -> io::Result<Option<u8>> {
-        let mut ready = libc::pollfd {
-            fd: self.terminal.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        let milliseconds = patience.as_millis().clamp(1, 60_000) as i32;
-        // SAFETY: poll reads and writes the one struct that it is given, whose descriptor is open.
-        match unsafe { libc::poll(&raw mut ready, 1, milliseconds) } {
-            -1 => return Err(io::Error::last_os_error()),
-            0 => return Ok(None),
-            _ => {}
+        let patience = patience.clamp(Duration::from_millis(1), PATIENCE_MAX);
+        let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+        let mut ready = [PollFd::new(&self.terminal, PollFlags::IN)];
+        if poll(&mut ready, Some(&patience))? == 0 {
+            return Ok(None);
         }
         let mut key = [0];
         self.terminal.read_exact(&mut key)?;

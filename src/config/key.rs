@@ -261,7 +261,7 @@ pub const KEYS: &[Key] = &[
     key(
         "dns.tls.key",
         Shape::Path,
-        "PEM file with the private key of that certificate.",
+        "PEM file with the private key of that certificate, for nobody else to read.",
     ),
     key(
         "dns.https.listen",

@@ -4,7 +4,7 @@
 //! clients, questions to upstreams (a socket each) and the control socket, so that none of them can take the others'.
 //! The limit is raised as far as the system allows before it is shared.
 
-use std::io;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::api::control;
 use crate::config::Config;
@@ -66,32 +66,16 @@ impl Shares {
 
 /// The limit of open descriptors, raised as far as the system allows and makes sense.
 fn raised_limit() -> usize {
-    let limit = raise().unwrap_or(ENOUGH);
+    let found = getrlimit(Resource::Nofile);
+    let current = found.current.unwrap_or(u64::MAX); // none is no limit
+    let wanted = found.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum: found.maximum,
+    };
+    let is_raised = current < wanted && setrlimit(Resource::Nofile, raised).is_ok();
+    let limit = if is_raised { wanted } else { current };
     usize::try_from(limit).unwrap_or(usize::MAX)
-}
-
-fn raise() -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the pointer is to a value of our own that lives across the call (getrlimit(2)).
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let wanted = limit.rlim_max.min(ENOUGH);
-    if limit.rlim_cur >= wanted {
-        return Ok(limit.rlim_cur);
-    }
-    let raised = libc::rlimit {
-        rlim_cur: wanted,
-        rlim_max: limit.rlim_max,
-    };
-    // SAFETY: as above; the system only reads the value (setrlimit(2)).
-    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) } {
-        0 => Ok(wanted),
-        _ => Ok(limit.rlim_cur),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The running daemon: assembles the adapters and stops them in order.
 //!
 //! ```text
-//! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket)
+//! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket),
+//!           sweep (reads the database again), archive rights (takes those of others)
 //! tasks:    tcp, tls, https (accept connections), control socket, network watch, memory
 //! ```
 //!
@@ -13,6 +14,7 @@ mod demo;
 mod descriptors;
 mod dns;
 mod index;
+#[allow(unsafe_code, reason = "malloc_trim(3) is in no library but libc")]
 mod memory;
 mod preferences;
 mod running;

@@ -10,6 +10,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{getegid, geteuid};
+
 use super::diff::diff;
 use super::entry::{self, Entry};
 use super::error::{Result, SystemError};
@@ -187,8 +189,7 @@ impl Plan {
 impl Content {
     /// What is put there in place of `before`: a file that was there keeps its owner and mode.
     fn after(&self, before: &Entry) -> Entry {
-        // SAFETY: both calls take nothing, touch no memory and cannot fail (POSIX).
-        let (own, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+        let (own, group) = (geteuid().as_raw(), getegid().as_raw());
         let (text, usual) = match self {
             Self::Link(target) => {
                 return Entry::Link {

@@ -1,11 +1,11 @@
 //! The system that is changed: this machine, or the tree of an image.
 
-use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::process;
+
+use rustix::fs::{Access, access};
 
 use super::Command;
 use super::error::{Result, SystemError};
@@ -121,12 +121,7 @@ fn normal(path: &Path) -> PathBuf {
 /// Whether the system lets us write at a path: neither rights nor a read-only file system nor an immutable file stand
 /// against it (access(2)).
 pub(super) fn check_writable(path: &Path) -> io::Result<()> {
-    let text = CString::new(path.as_os_str().as_bytes())?;
-    // SAFETY: the path ends with a NUL and lives as long as the call, which keeps nothing (POSIX).
-    match unsafe { libc::access(text.as_ptr(), libc::W_OK) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    Ok(access(path, Access::WRITE_OK)?)
 }
 
 #[cfg(test)]

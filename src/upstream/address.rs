@@ -8,8 +8,7 @@
 //!
 //! Home routers announce themselves in the last form. The name of an interface means the one that is there now.
 
-use std::ffi::CString;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs as _};
 
 /// The address in `text`, at `port` unless it says another one.
 pub fn read(text: &str, port: u16) -> Option<SocketAddr> {
@@ -32,12 +31,13 @@ fn read_scoped(text: &str, port: u16) -> Option<SocketAddr> {
     Some(SocketAddrV6::new(ip, port, 0, scope).into())
 }
 
-/// The number of an interface.
+/// The number of an interface. The system reads it out of an address, and asks nobody.
 fn interface(name: &str) -> Option<u32> {
-    let name = CString::new(name).ok()?;
-    // SAFETY: the name ends with a NUL and lives as long as the call, which keeps nothing (RFC 3493 §4.1).
-    let number = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    (number > 0).then_some(number)
+    let mut addresses = (format!("fe80::1%{name}"), 0).to_socket_addrs().ok()?;
+    addresses.find_map(|address| match address {
+        SocketAddr::V6(address) => Some(address.scope_id()).filter(|number| *number > 0),
+        SocketAddr::V4(_) => None,
+    })
 }
 
 #[cfg(test)]
