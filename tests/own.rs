@@ -70,6 +70,7 @@ fn a_whole_life_with_a_name() {
     assert_eq!(world.dig("me.id", A), (NOERROR, 1));
     assert_eq!(alice.tries(&["name", "available", "me.id"]).code, 1);
     bob.cannot(&["name", "register", "me.id"], "registered already");
+    alice.cannot(&["name", "register", "me.id"], "me.id is yours already");
     bob.cannot(
         &["name", "update", "me.id", "--zonefile", &zone],
         "no key here is the owner",

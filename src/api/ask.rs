@@ -23,6 +23,7 @@ use crate::wallet::task::state::{
     BlockToCome, ChainFacts, ChainState, IndexedOperation, Judgement, NameFacts, NamespaceFacts,
     Price, Proposed, Search, Stage, StateError,
 };
+use crate::wallet::words;
 
 /// Somebody who replies to requests.
 pub trait Ask {
@@ -121,7 +122,9 @@ impl<A: Ask> ChainState for Asking<A> {
                     lapses: to_come(reply.lapses_at, &reply.lapses_at_estimated),
                 },
                 NamespaceState::Ready => Stage::Open {
-                    since: reply.ready_block,
+                    since: reply
+                        .ready_block
+                        .map(|block| words::block_there(block, reply.ready_time.as_deref())),
                 },
             },
             lifetime: reply.lifetime_in_force,

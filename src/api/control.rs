@@ -184,6 +184,7 @@ mod tests {
                     rcode: "NXDOMAIN".to_owned(),
                     records: Vec::new(),
                     height: lookup.at,
+                    time: None,
                     ede: None,
                     authoritative: true,
                     types: Vec::new(),

@@ -33,6 +33,9 @@ pub struct LookupReply {
     pub records: Vec<RecordText>,
     /// The height whose state answered; `null` when the answer came from an upstream.
     pub height: Option<u32>,
+    /// Time of that block (RFC 3339).
+    #[serde(default)]
+    pub time: Option<String>,
     /// Extended error (RFC 8914), if the answer carries one.
     pub ede: Option<ExtendedError>,
     /// Whether the answer comes from a zone of ours (AA).

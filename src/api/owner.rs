@@ -169,6 +169,9 @@ pub struct FaucetRequest {
 pub struct MinedReply {
     /// Its tip.
     pub height: u32,
+    /// Time of that block (RFC 3339).
+    #[serde(default)]
+    pub time: Option<String>,
     /// How many transactions wait for a block.
     pub waiting: usize,
 }

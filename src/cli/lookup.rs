@@ -5,6 +5,7 @@ use clap::Args;
 use super::output::Page;
 use super::{Context, Exit, Result};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest};
+use crate::wallet::words;
 
 /// Arguments of `bnsd lookup`.
 #[derive(Debug, Args)]
@@ -68,7 +69,10 @@ fn summary(reply: &LookupReply) -> String {
         _ => format!("no answer for {} {}", reply.name, reply.record_type),
     };
     let side = match (reply.height, reply.authoritative) {
-        (Some(height), _) => format!(", from the chain at height {height}"),
+        (Some(height), _) => {
+            let block = words::block_there(height, reply.time.as_deref());
+            format!(", from the chain at height {block}")
+        }
         (None, true) => ", from bnsd itself".to_owned(),
         (None, false) => ", from an upstream".to_owned(),
     };
@@ -103,6 +107,7 @@ mod tests {
             rcode: "NOERROR".to_owned(),
             records: Vec::new(),
             height: Some(7),
+            time: Some("2027-03-01T12:00:09Z".to_owned()),
             ede: None,
             authoritative: true,
             types: Vec::new(),
@@ -124,8 +129,7 @@ mod tests {
             record_type: "A".to_owned(),
             data: "192.0.2.1".to_owned(),
         });
-        let expected =
-            "werner.id.  600  A  192.0.2.1\n;; NOERROR: 1 record, from the chain at height 7\n";
+        let expected = "werner.id.  600  A  192.0.2.1\n;; NOERROR: 1 record, from the chain at height 7 (2027-03-01 12:00 UTC)\n";
         assert_eq!(shown(&reply), expected);
         assert_eq!(exit(&reply), Exit::Success);
     }

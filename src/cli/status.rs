@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::count::count;
 use super::output::{Page, Reader};
-use super::terminal::Keys;
+use super::terminal::{Keys, leaves};
 use super::{Context, Exit, Result};
 use crate::api::status::{StatusReply, StatusRequest, SyncStatus, ZonefilesStatus};
 use crate::names::expected;
@@ -50,14 +50,7 @@ fn watch(context: &Context) -> Result<Exit> {
         if context.output.refresh(&reply, page)? == Reader::Gone {
             return Ok(Exit::Success);
         }
-        let leaves = match &mut keys {
-            Some(keys) => keys.leave_within(REFRESH),
-            None => {
-                std::thread::sleep(REFRESH);
-                false
-            }
-        };
-        if leaves {
+        if leaves(&mut keys, REFRESH) {
             return Ok(Exit::Success);
         }
     }

@@ -70,6 +70,17 @@ pub struct Keys {
     terminal: File,
 }
 
+/// Waits, and says whether somebody wants to leave; nobody does where no keys are read.
+pub fn leaves(keys: &mut Option<Keys>, patience: Duration) -> bool {
+    match keys {
+        Some(keys) => keys.leave_within(patience),
+        None => {
+            std::thread::sleep(patience);
+            false
+        }
+    }
+}
+
 impl Keys {
     /// Those of whoever started this process; `None` if nobody sits there, or the page goes elsewhere.
     pub fn of_reader() -> Option<Self> {
@@ -90,7 +101,7 @@ impl Keys {
     }
 
     /// Waits, and says whether somebody wants to leave: by `q`, by Ctrl-C, or because the terminal is gone.
-    pub fn leave_within(&mut self, patience: Duration) -> bool {
+    fn leave_within(&mut self, patience: Duration) -> bool {
         let end = Instant::now() + patience;
         loop {
             let left = end.saturating_duration_since(Instant::now());

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 use super::count::count;
 use super::output::Page;
 use super::own::{KeyOptions, Shown, Tense, agree, open, resumed, write_bill, write_psbt};
+use super::term::write_past;
 use super::{CliError, Context, Exit, Result};
 use crate::api::message::Question;
 use crate::api::owner::{FaucetRequest, MineRequest, MinedReply};
@@ -33,7 +34,8 @@ pub enum TxCommand {
         #[command(flatten)]
         keys: KeyOptions,
     },
-    /// Add the signatures that the keys here can give to a PSBT.
+    /// Add the signatures that the keys here can give to a PSBT, without a question: nothing is sent, `tx decode` shows
+    /// what it does.
     Sign(Sign),
     /// Send a signed PSBT or raw transaction.
     Send(Send),
@@ -227,7 +229,7 @@ impl Mine {
 fn mined(context: &Context, request: impl Question<Answer = MinedReply>) -> Result<Exit> {
     let reply = context.answer(request)?;
     context.output.show(&reply, |page| {
-        page.entry("height", &reply.height);
+        write_past(page, "height", Some(reply.height), reply.time.as_ref());
         page.entry("waiting", &reply.waiting);
     })
 }

@@ -62,10 +62,13 @@ fn lists_that_are_empty_say_so() {
     let cases: [(&[&str], &str); 9] = [
         (&["name", "list"], "The keys here own no name."),
         (&["name", "list", "--all"], "There is no name yet."),
-        (&["name", "expiring"], "No name ends within 4320 blocks."),
+        (
+            &["name", "expiring"],
+            "No name ends within 4,320 blocks (about 30 days).",
+        ),
         (
             &["name", "expiring", "--within", "1"],
-            "No name ends within 1 block.",
+            "No name ends within 1 block (about 10 minutes).",
         ),
         (&["name", "pending"], "Nothing is under way."),
         (
@@ -88,6 +91,11 @@ fn lists_that_are_empty_say_so() {
     std::fs::remove_file(world.path("nobody").join("me.json")).unwrap();
     let keys = nobody.tries(&["keys", "list"]);
     assert!(keys.stdout.starts_with("There is no key yet"), "{keys:?}");
+    for command in [["name", "list"], ["name", "expiring"]] {
+        let names = nobody.tries(&command);
+        assert_eq!(names.code, 0, "{names:?}");
+        assert!(names.stdout.starts_with("There is no key yet"), "{names:?}");
+    }
     let choices = world.run(&["prefer"]);
     assert!(choices.stdout.starts_with("no choices"), "{choices:?}");
 }

@@ -29,6 +29,7 @@ mod template;
 mod tests;
 mod tree;
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -81,6 +82,11 @@ impl DevChain {
     /// The tip of the best chain.
     pub fn tip(&self) -> BlockRef {
         self.lock().tip()
+    }
+
+    /// Time of a block in seconds since 1970, from its header.
+    pub fn time_of(&self, block: BlockRef) -> io::Result<u32> {
+        Ok(self.lock().read(block)?.time)
     }
 
     /// The block of the best chain at `height`.

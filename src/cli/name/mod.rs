@@ -29,7 +29,7 @@ pub enum NameCommand {
     Expiring(query::Expiring),
     /// Show what is under way, or give it up.
     Pending(query::Pending),
-    /// Say when a name or its owner changes, until interrupted.
+    /// Say when a name or its owner changes, until q or Ctrl-C.
     Watch(query::Watch),
     /// Commit to a name without saying which: the first step of a registration.
     Preorder(change::Register),

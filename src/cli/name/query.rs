@@ -1,6 +1,5 @@
 //! Questions about names; only `list`, `expiring` and `pending` look at keys, and none opens one.
 
-use std::thread::sleep;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use crate::cli::count::count;
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, name, open, state_of};
 use crate::cli::term::{free_from, in_bitcoin, next_end, show_price, write_past, write_term};
+use crate::cli::terminal::{Keys, leaves};
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::names::{ListedName, NameDetails, NameState, expected};
 use crate::wallet::words;
@@ -174,14 +174,26 @@ fn write(page: &mut Page, reply: &NameDetails) {
     page.entry_if("price", reply.price.as_ref().and_then(in_bitcoin));
 }
 
-/// The addresses that were named, or those of all keys here.
-fn owners(context: &Context, keys: &KeyOptions, named: Vec<String>) -> Result<Vec<String>> {
+/// The addresses that were named, or those of all keys here; `None` if there is no key.
+fn owners(context: &Context, keys: &KeyOptions, named: Vec<String>) -> Result<Option<Vec<String>>> {
     if !named.is_empty() {
-        return Ok(named);
+        return Ok(Some(named));
     }
     let wallet = open(context, keys)?;
+    if wallet.keyring.vault().list()?.is_empty() {
+        return Ok(None);
+    }
     let addresses = wallet.keyring.addresses()?.into_iter();
-    Ok(addresses.map(|address| wallet.text(address)).collect())
+    Ok(Some(
+        addresses.map(|address| wallet.text(address)).collect(),
+    ))
+}
+
+/// The empty list of somebody who has no key.
+fn without_key(context: &Context) -> Result<Exit> {
+    context.output.show(&Vec::<ListedName>::new(), |page| {
+        page.note("There is no key yet, so no name is yours: make one with `bnsd keys new me`. `bnsd name list --all` lists all names.");
+    })
 }
 
 /// Prints the names that a request finds, whatever the number of replies; `none` says that it finds none.
@@ -219,8 +231,11 @@ impl List {
             (_, false) => "This address owns no name.",
         };
         let owners = match self.all {
-            true => Vec::new(),
+            true => Some(Vec::new()),
             false => owners(context, &self.keys, self.owner)?,
+        };
+        let Some(owners) = owners else {
+            return without_key(context);
         };
         let request = NamesRequest {
             owners,
@@ -233,14 +248,19 @@ impl List {
 impl Expiring {
     /// Prints the list.
     pub fn run(self, context: &Context) -> Result<Exit> {
+        let Some(owners) = owners(context, &self.keys, self.owner)? else {
+            return without_key(context);
+        };
         let request = NamesRequest {
-            owners: owners(context, &self.keys, self.owner)?,
+            owners,
             expiring_within: Some(self.within),
             after: None,
         };
+        let within = u64::from(self.within);
         let none = format!(
-            "No name ends within {}.",
-            count(self.within.into(), "block")
+            "No name ends within {} ({}).",
+            count(within, "block"),
+            words::span(within)
         );
         list(context, request, &none)
     }
@@ -256,7 +276,7 @@ impl Pending {
             let _held = journal.hold(subject)?;
             journal.remove(subject)?;
         }
-        let tasks = journal.list()?;
+        let tasks = wallet.under_way()?;
         let chain = wallet.state.chain()?;
         let tip = chain.height.zip(chain.block_time);
         let block = |height| {
@@ -290,9 +310,14 @@ impl Watch {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let name = name(&self.name)?;
         let mut before = state_of(context, &name)?;
-        context.output.show(&before, |page| write(page, &before))?;
-        loop {
-            sleep(WATCH);
+        let mut keys = Keys::of_reader();
+        context.output.show(&before, |page| {
+            write(page, &before);
+            if keys.is_some() {
+                page.note("q ends this");
+            }
+        })?;
+        while !leaves(&mut keys, WATCH) {
             let now = state_of(context, &name)?;
             let seen =
                 |name: &NameDetails| (name.registration.txid, name.state, name.zonefile_present);
@@ -310,5 +335,6 @@ impl Watch {
             }
             before = now;
         }
+        Ok(Exit::Success)
     }
 }

@@ -99,7 +99,7 @@ impl Buy {
             return give(context, path, &bid, &heading, next);
         }
         let outcome = wallet.buy(&name, price, sale, &means)?;
-        if matches!(outcome, Outcome::Sent) && !self.options.dry_run {
+        if matches!(outcome, Outcome::Sent(_)) {
             let mut page = Page::default();
             page.note("Run the same command again soon: if the sale is in no block in time, it takes the payment back.");
             page.say();

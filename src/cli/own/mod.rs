@@ -35,7 +35,7 @@ use crate::wallet::journal::Journal;
 use crate::wallet::task::consent::Consent;
 use crate::wallet::task::keyring::Keyring;
 use crate::wallet::task::wallet::Event;
-use crate::wallet::task::{Accepted, Outcome, TaskError, Wallet, Wish};
+use crate::wallet::task::{Accepted, Outcome, Sent, TaskError, Wallet, Wish};
 use crate::wallet::vault::Vault;
 
 /// The wallet of this machine on the network that the daemon follows, to pay with: a person is asked before, or `--yes`
@@ -156,8 +156,29 @@ pub fn report(
             show::print_handed_out(context, wallet, &draft, &judgement, path)
         }
         Outcome::Shown(psbt) => print_psbt(context, wallet, &psbt),
-        Outcome::Sent => Ok(Exit::Success),
+        Outcome::Sent(sent) => report_sent(context, subject, &sent),
+        Outcome::Noted => Ok(Exit::Success),
     }
+}
+
+/// An operation that nobody waits for.
+#[derive(Debug, Serialize)]
+struct OnItsWay<'s> {
+    name: &'s str,
+    #[serde(flatten)]
+    sent: &'s Sent,
+}
+
+fn report_sent(context: &Context, name: &str, sent: &Sent) -> Result<Exit> {
+    context.output.show(&OnItsWay { name, sent }, |page| {
+        page.heading(format!(
+            "{} of {name} is sent, and in no block yet",
+            sent.operation
+        ));
+        page.entry("transaction", &sent.txid);
+        bill::write(page, &sent.paid, Tense::Paid);
+        page.note("Run the same command again: it waits for the block and goes on.");
+    })
 }
 
 fn report_accepted(context: &Context, name: &str, accepted: Accepted) -> Result<Exit> {

@@ -62,6 +62,7 @@ impl Service {
                 .map(record_text)
                 .collect(),
             height: names.height(),
+            time: time_of(names.height(), names),
             ede: None,
             authoritative: true,
             types: Vec::new(),
@@ -85,7 +86,7 @@ impl Service {
 
     /// Asks the handler as a DNS client would.
     async fn ask(&self, question: &Question) -> Answered<LookupReply> {
-        let height = self.names.snapshot().height();
+        let names = self.names.snapshot();
         let query = query(question).to_vec().map_err(trouble)?;
         let mut bytes = Vec::new();
         let client = Client {
@@ -97,12 +98,14 @@ impl Service {
         }
         let message = Message::from_vec(&bytes).map_err(trouble)?;
         let authoritative = message.metadata.authoritative;
+        let height = names.height().filter(|_| authoritative);
         Ok(LookupReply {
             name: plain(&question.name),
             record_type: type_text(question.rtype),
             rcode: rcode(message.metadata.response_code),
             records: message.answers.iter().map(record_text).collect(),
-            height: height.filter(|_| authoritative),
+            height,
+            time: time_of(height, &names),
             ede: extended_error(&bytes),
             authoritative,
             types: Vec::new(),
@@ -139,6 +142,7 @@ impl Service {
             rcode: rcode(answer.rcode),
             records: answer.answers.iter().map(record_text).collect(),
             height: Some(height),
+            time: time_of(Some(height), &names),
             ede: answer.ede.map(|ede| ExtendedError {
                 code: ede.code,
                 text: ede.text.into_owned(),
@@ -148,6 +152,11 @@ impl Service {
         };
         Ok(self.with_types(reply, question, &names))
     }
+}
+
+/// The time of a block; it is left out where it cannot be read, for it answers nothing.
+fn time_of(height: Option<u32>, names: &Names) -> Option<String> {
+    names.time(height?).ok().flatten()
 }
 
 /// A name that the chain answers for, with its zone.

@@ -16,6 +16,7 @@ use crate::api::owner::{
 use crate::bns::address::{Address, AddressVersions};
 use crate::chain::dev::{DevChain, MineError};
 use crate::clock::{Clock as _, SystemClock};
+use crate::names::expected;
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::keys::SigningKey;
 use crate::wallet::operation::Unsigned;
@@ -228,8 +229,11 @@ impl DevNode {
     }
 
     fn stand(&self, pool: &Pool) -> MinedReply {
+        let tip = self.chain.tip();
+        let time = self.chain.time_of(tip).ok(); // left out where the block cannot be read
         MinedReply {
-            height: self.chain.tip().height,
+            height: tip.height,
+            time: time.map(|time| expected(tip.height, (tip.height, time))),
             waiting: pool.waiting.len(),
         }
     }

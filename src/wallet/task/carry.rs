@@ -6,17 +6,18 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
-use bitcoin::TxOut;
+use bitcoin::{TxOut, Txid};
 
 use super::bill::{Bill, Charge};
 use super::concern::Concern;
 use super::consent::{Consent, Deal};
 use super::draft::Draft;
 use super::error::{Result, TaskError};
+use super::outlay::is_shortage;
 use super::plan::Plan;
 use super::review::{require_room, unanswered};
 use super::state::{ChainFacts, Judgement};
-use super::wait::{Accepted, Next, Outcome, Proposal, newest};
+use super::wait::{Accepted, Next, Outcome, Proposal, Sent, newest};
 use super::wallet::{Event, Means, Signer, Until, Wallet};
 use super::wish::{REGISTRATION, Wish};
 use crate::wallet::journal::{Attempt, Step, Task};
@@ -45,7 +46,7 @@ impl Wallet<'_> {
         let _held = self.journal.hold(&subject)?;
         let terms = wish.terms(self, &sender);
         let mut task = self.task(&subject, wish.goal(), &terms)?;
-        let mut outcome = Outcome::Sent;
+        let mut outcome = Outcome::Noted;
         let agreed = Cell::new(false);
         for operation in operations {
             let plan = Plan {
@@ -60,15 +61,12 @@ impl Wallet<'_> {
             if plan.is_behind_us(&task)? {
                 continue;
             }
-            outcome = plan.take(&mut task)?;
-            if let Outcome::Accepted(accepted) = &mut outcome {
-                accepted.paid = self.receipt(&task, accepted)?;
-            }
+            outcome = self.with_receipt(plan.take(&mut task)?, &task)?;
             if !matches!(outcome, Outcome::Accepted(_)) {
                 return Ok(outcome);
             }
         }
-        if let Outcome::Sent = outcome {
+        if let Outcome::Noted = outcome {
             return Err(TaskError::No(format!(
                 "{subject} is preordered already: go on with `bnsd name register`"
             )));
@@ -79,8 +77,23 @@ impl Wallet<'_> {
         Ok(outcome)
     }
 
-    /// What the steps of a task have cost, the last of which was accepted.
-    pub(super) fn receipt(&self, task: &Task, accepted: &Accepted) -> Result<Bill> {
+    /// An outcome with what was paid for it.
+    pub(super) fn with_receipt(&self, outcome: Outcome, task: &Task) -> Result<Outcome> {
+        Ok(match outcome {
+            Outcome::Accepted(accepted) => Outcome::Accepted(Accepted {
+                paid: self.receipt(task, accepted.txid)?,
+                ..accepted
+            }),
+            Outcome::Sent(sent) => Outcome::Sent(Sent {
+                paid: self.receipt(task, sent.txid)?,
+                ..sent
+            }),
+            other => other,
+        })
+    }
+
+    /// What the steps of a task have cost, the last of which is in this transaction.
+    fn receipt(&self, task: &Task, last: Txid) -> Result<Bill> {
         let mut bill = Bill::default();
         for (index, step) in task.steps.iter().enumerate() {
             let mined = step.attempts.last();
@@ -90,7 +103,7 @@ impl Wallet<'_> {
                 continue;
             };
             let txid = match index + 1 == task.steps.len() {
-                true => Some(accepted.txid),
+                true => Some(last),
                 false => attempt.form.is_signed().then(|| transaction.compute_txid()),
             };
             let (_, prevouts): (Vec<_>, Vec<TxOut>) = attempt.coins().into_iter().unzip();
@@ -319,7 +332,13 @@ impl Plan<'_> {
         };
         let (names, next): (Vec<_>, Vec<_>) = following.into_iter().unzip();
         let operations = [vec![self.make(&chain)?], next].concat();
-        let drafts = wallet.drafts(&operations, &self.sender, means, subject, replaced)?;
+        let drafts = wallet.drafts(&operations, &self.sender, means, subject, replaced);
+        let is_missing =
+            |error: &TaskError| matches!(error, TaskError::MissingCoins(_)) || is_shortage(error);
+        if drafts.as_ref().is_err_and(is_missing) {
+            self.judge_unpaid(&chain, subject)?;
+        }
+        let drafts = drafts?;
         let bill = self.bill(&names, &drafts)?;
         let draft = drafts.into_iter().next();
         let draft = draft.ok_or(TaskError::Contradiction(

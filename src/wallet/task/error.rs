@@ -217,10 +217,13 @@ fn advice(reject: Reject) -> &'static str {
         Reject::ZeroAmount => "Name an amount.",
         Reject::NameRevoked => "A revoked name is free again when its term has ended.",
         Reject::NameNotLive => "Register it first: `bnsd name register`.",
-        Reject::NameRegistered => "Somebody has it; `bnsd name show` says who and until when.",
+        Reject::NameRegistered => "`bnsd name show` says whose it is and until when.",
         Reject::NameInGracePeriod => "Renew it first: `bnsd name renew`.",
-        Reject::NotOwner | Reject::UnknownNameHash => {
+        Reject::NotOwner => {
             "Use the key of the owner; `bnsd name show` says which address that is."
+        }
+        Reject::UnknownNameHash => {
+            "The sender has no such name, or it is revoked or expired: `bnsd name show` says."
         }
         Reject::NamespaceNotReady => {
             "Names can be registered once the namespace is opened with `bnsd namespace ready`."
@@ -243,7 +246,7 @@ fn advice(reject: Reject) -> &'static str {
         Reject::SenderRecipientMismatch => {
             "In this epoch a renewal cannot change the owner: transfer it afterwards."
         }
-        Reject::TransferToSelf => "Name another address with --to.",
+        Reject::TransferToSelf => "Name another address.",
         Reject::VersionNotSupported => "Choose --rules 1.",
         Reject::FirstImportNotFromRevealer | Reject::ImporterNotInKeychain => {
             "Import with the key that revealed the namespace."

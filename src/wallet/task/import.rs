@@ -366,7 +366,7 @@ impl Batches<'_> {
         let journal = &self.wallet.journal;
         let awaited = match journal.load(&self.subject)? {
             None => return Ok(()),
-            Some(task) if task.steps.is_empty() => Ok(Outcome::Sent),
+            Some(task) if task.steps.is_empty() => Ok(Outcome::Noted),
             Some(mut task) => {
                 let attend = &mut |_: &mut Task| Ok(Next::Wait);
                 let until = Until::InBlock;

@@ -46,6 +46,6 @@ pub mod wish;
 
 pub use error::TaskError;
 pub use state::ChainState;
-pub use wait::{Accepted, Outcome, Proposal};
+pub use wait::{Accepted, Outcome, Proposal, Sent};
 pub use wallet::Wallet;
 pub use wish::Wish;

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use bitcoin::{Amount, OutPoint, TxOut};
+use bitcoin::hashes::Hash as _;
+use bitcoin::{Amount, FeeRate, OutPoint, TxOut, Txid};
 
 use super::draft::Draft;
 use super::error::{Result, TaskError};
@@ -17,6 +18,9 @@ use crate::bns::{NamespaceId, commitment};
 use crate::wallet::coins::{Coin, Funding};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::Operation;
+
+/// What an imagined coin is worth: more than any operation costs.
+const ENOUGH: Amount = Amount::from_sat(100_000 * 100_000_000);
 
 impl Wish {
     /// What has to be the same when it is asked for again.
@@ -71,15 +75,24 @@ impl Wish {
     pub(super) fn sender(&self, wallet: &Wallet<'_>, means: &Means) -> Result<Lock> {
         let named = means.key.as_ref();
         match self {
+            // Whose name it is already is the answer, whichever key would pay.
+            Self::Register { name, .. } => {
+                let sender = wallet.keyring.sender(named);
+                sender.or_else(|error| {
+                    wallet
+                        .holder(name)?
+                        .filter(|_| named.is_none())
+                        .ok_or(error)
+                })
+            }
             Self::Update { name, .. }
             | Self::Transfer { name, .. }
             | Self::Renew { name, .. }
             | Self::Revoke { name } => wallet.owner(name, named),
             Self::OpenNamespace { id } => wallet.revealer(id, named),
-            Self::Register { .. }
-            | Self::Import { .. }
-            | Self::PreorderNamespace { .. }
-            | Self::RevealNamespace { .. } => wallet.keyring.sender(named),
+            Self::Import { .. } | Self::PreorderNamespace { .. } | Self::RevealNamespace { .. } => {
+                wallet.keyring.sender(named)
+            }
         }
     }
 }
@@ -209,11 +222,23 @@ impl Plan<'_> {
 
     /// The registration after a preorder, with a coin that does not exist yet.
     fn registration(&self, draft: &Draft, chain: &ChainFacts) -> Result<Proposed> {
+        let next = Plan {
+            operation: REGISTRATION,
+            sender: self.sender.clone(),
+            ..*self
+        };
+        let spent = OutPoint::new(draft.unsigned.transaction.compute_txid(), 1);
+        let registration = next.imagined(&next.make(chain)?, spent, draft.rate)?;
+        Ok(registration.proposed())
+    }
+
+    /// An operation as if the sender had this coin, worth enough.
+    fn imagined(&self, operation: &Operation, outpoint: OutPoint, rate: FeeRate) -> Result<Draft> {
         let script = self.sender.script();
         let coin = Coin {
-            outpoint: OutPoint::new(draft.unsigned.transaction.compute_txid(), 1),
+            outpoint,
             output: TxOut {
-                value: Amount::ONE_BTC,
+                value: ENOUGH,
                 script_pubkey: script.clone(),
             },
             input_size: self.sender.input_size(),
@@ -222,23 +247,22 @@ impl Plan<'_> {
             sender: &script,
             coins: &[coin],
             change: &script,
-            rate: draft.rate,
-        };
-        let sender = self.sender.clone();
-        let next = Plan {
-            operation: REGISTRATION,
-            sender,
-            ..*self
-        };
-        let unsigned = next.make(chain)?.build(self.wallet.magic, &funding)?;
-        let locks = vec![self.sender.clone()];
-        let rate = draft.rate;
-        Ok(Draft {
-            unsigned,
-            locks,
             rate,
-        }
-        .proposed())
+        };
+        Ok(Draft {
+            unsigned: operation.build(self.wallet.magic, &funding)?,
+            locks: vec![self.sender.clone()],
+            rate,
+        })
+    }
+
+    /// An error if the rules would refuse the operation whatever the sender had: then nobody is asked for coins.
+    pub fn judge_unpaid(&self, chain: &ChainFacts, about: &str) -> Result<()> {
+        let nowhere = OutPoint::new(Txid::all_zeros(), 0);
+        let rate = self.wallet.rate(self.means)?;
+        let draft = self.imagined(&self.make(chain)?, nowhere, rate)?;
+        self.wallet.judge(self.blocks(&draft, chain)?, about)?;
+        Ok(())
     }
 
     /// Whether the chain has this registration's preorder, whoever sent it: it is never paid for again.

@@ -179,11 +179,11 @@ impl Purchase<'_> {
             wallet.journal.store(&task)?;
         }
         let mut judged = None;
-        let mut outcome = wallet.send_and_wait(&mut task, 0, self.means.until, &mut |task| {
+        let outcome = wallet.send_and_wait(&mut task, 0, self.means.until, &mut |task| {
             self.attend(task, &mut judged)
         })?;
-        if let Outcome::Accepted(accepted) = &mut outcome {
-            accepted.paid = wallet.receipt(&task, accepted)?;
+        let outcome = wallet.with_receipt(outcome, &task)?;
+        if let Outcome::Accepted(_) = outcome {
             wallet.journal.remove(subject)?;
         }
         Ok(outcome)
@@ -257,7 +257,7 @@ impl Purchase<'_> {
     /// are asked once for each height.
     fn attend(&self, task: &mut Task, judged: &mut Option<u32>) -> Result<Next> {
         if self.means.until == Until::Drafted {
-            return Ok(Next::End(Outcome::Sent));
+            return Ok(Next::End(Outcome::Noted));
         }
         let height = self.wallet.synced_chain()?.height;
         let is_refused = *judged != height && self.is_refused(task)?;

@@ -112,6 +112,12 @@ impl Wallet<'_> {
         owner: Option<Address>,
         sender: &Lock,
     ) -> Result<Vec<Concern>> {
+        if let Some(holder) = self.holder(name)? {
+            return Err(TaskError::No(format!(
+                "{name} is yours already: {} owns it. `bnsd name update {name}` changes what it says, `bnsd name renew {name}` pays for another term. Nothing was sent",
+                self.text(holder.address())
+            )));
+        }
         let mut concerns = Vec::new();
         if is_protected(name) {
             concerns.push(Concern::ProtectedLabel(name.clone()));

@@ -168,8 +168,8 @@ pub enum Stage {
     },
     /// Everybody can register names in it.
     Open {
-        /// The block since which.
-        since: Option<u32>,
+        /// The block since which, with its time.
+        since: Option<String>,
     },
 }
 

@@ -37,8 +37,10 @@ pub enum Outcome {
     HandedOut(Box<Draft>, Judgement, Box<Psbt>),
     /// A PSBT of somebody else was judged; nothing was signed.
     Shown(Box<Psbt>),
-    /// It was sent, or could not be looked at any further without sending.
-    Sent,
+    /// It was sent, and nobody waits for its block here.
+    Sent(Sent),
+    /// It is noted, and there is nothing to do or to show.
+    Noted,
 }
 
 /// What would be done.
@@ -52,6 +54,17 @@ pub struct Proposal {
     pub bill: Bill,
     /// What is probably not meant.
     pub concerns: Vec<Concern>,
+}
+
+/// An operation on its way into a block.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sent {
+    /// In the reference's words.
+    pub operation: String,
+    /// Its transaction.
+    pub txid: Txid,
+    /// What was paid for it and for the operations that made it possible.
+    pub paid: Bill,
 }
 
 /// An accepted operation.
@@ -114,7 +127,7 @@ impl Wallet<'_> {
             self.require_in_time(&left)?;
             sending.advance(self, task, index, &left)?;
             if until == Until::Sent && sending.refusal.is_none() {
-                return Ok(Outcome::Sent);
+                return Ok(sent(task, index).map_or(Outcome::Noted, Outcome::Sent));
             }
             sleep(self.node()?.pace());
         }
@@ -135,6 +148,18 @@ impl Wallet<'_> {
         )))
     }
 
+    /// What is under way, each step with the height at which it was accepted, if the index has that. The journal stays as
+    /// it is.
+    pub fn under_way(&self) -> Result<Vec<Task>> {
+        let mut tasks = self.journal.list()?;
+        let steps = tasks.iter_mut().flat_map(|task| &mut task.steps);
+        for step in steps.filter(|step| step.done.is_none() && step.operation != PAYMENT) {
+            let found = self.state.operations(search(step))?;
+            step.done = accepted(step, &found).map(|(_, accepted)| accepted.height);
+        }
+        Ok(tasks)
+    }
+
     /// The accepted operation of a step, if the index has it; a refused one is an error.
     pub(super) fn found(&self, task: &mut Task, index: usize) -> Result<Option<Accepted>> {
         Ok(self.standing(task, index)?.ok())
@@ -147,10 +172,7 @@ impl Wallet<'_> {
         if step.operation == PAYMENT {
             return self.standing_of_payment(step);
         }
-        let found = self.state.operations(Search {
-            normalized: step.attempts.iter().flat_map(Attempt::normalized).collect(),
-            from: step.attempts.first().map_or(0, |first| first.height),
-        })?;
+        let found = self.state.operations(search(step))?;
         if let Some((place, accepted)) = accepted(step, &found) {
             if let Some(step) = task.steps.get_mut(index) {
                 step.done = Some(accepted.height);
@@ -241,6 +263,14 @@ impl Wallet<'_> {
     }
 }
 
+/// Asks for all attempts at a step.
+fn search(step: &Step) -> Search {
+    Search {
+        normalized: step.attempts.iter().flat_map(Attempt::normalized).collect(),
+        from: step.attempts.first().map_or(0, |first| first.height),
+    }
+}
+
 /// The place of the attempt of which every operation is accepted, and its last operation.
 fn accepted(step: &Step, found: &[IndexedOperation]) -> Option<(usize, Accepted)> {
     let mut attempts = step.attempts.iter().enumerate();
@@ -268,6 +298,16 @@ fn in_block<'f>(
 ) -> Option<&'f IndexedOperation> {
     let normalized = transaction.compute_ntxid();
     found.iter().find(|found| found.normalized == normalized)
+}
+
+/// The newest attempt at a step as what was sent.
+fn sent(task: &Task, index: usize) -> Option<Sent> {
+    let last = newest(task, index)?.transactions.last()?;
+    Some(Sent {
+        operation: task.steps.get(index)?.operation.clone(),
+        txid: last.compute_txid(),
+        paid: Bill::default(),
+    })
 }
 
 /// The newest attempt at a step.

@@ -175,17 +175,25 @@ impl<'a> Wallet<'a> {
     pub fn owner(&self, name: &Name, named: Option<&Reference>) -> Result<Lock> {
         let script = self.state.name(name)?.owner.ok_or_else(|| {
             TaskError::No(format!(
-                "{name} was never registered: `bnsd name register {name}`"
+                "{name} was never registered: `bnsd name register {name}`. Nothing was sent"
             ))
         })?;
         self.named_or_holder(named, &script)
+    }
+
+    /// The key here that owns a name that is registered.
+    pub(super) fn holder(&self, name: &Name) -> Result<Option<Lock>> {
+        let found = self.state.name(name)?;
+        let owner = found.owner.filter(|_| found.is_registered);
+        let holder = owner.map(|owner| self.keyring.owner(&owner)).transpose()?;
+        Ok(holder.flatten())
     }
 
     /// The key that imports names into a namespace and opens it.
     pub fn revealer(&self, id: &NamespaceId, named: Option<&Reference>) -> Result<Lock> {
         let revealer = self.state.namespace(id)?.revealer.ok_or_else(|| {
             TaskError::No(format!(
-                "{id} was never revealed: `bnsd namespace reveal {id}`"
+                "{id} was never revealed: `bnsd namespace reveal {id}`. Nothing was sent"
             ))
         })?;
         self.named_or_holder(named, &ScriptBuf::from_bytes(revealer.script()))
@@ -197,8 +205,8 @@ impl<'a> Wallet<'a> {
         }
         self.keyring.owner(script)?.ok_or_else(|| {
             let holder = Address::of_script(script.as_bytes()).map(|holder| self.text(holder));
-            TaskError::Trouble(format!(
-                "no key here is the owner {}: add it with `bnsd keys import`",
+            TaskError::No(format!(
+                "no key here is the owner {}: add it with `bnsd keys import`. Nothing was sent",
                 holder.unwrap_or_default()
             ))
         })

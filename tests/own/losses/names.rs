@@ -153,7 +153,13 @@ fn registering(losses: &mut Losses<'_>, alice: &Person<'_>, bob: &Person<'_>, po
     world.run(&["tx", "mine", "0", "--manual"]);
     let before = wealth(world);
     let sent = [&register[..], &["--no-wait"]].concat();
-    assert_eq!(alice.tries(&sent).code, 0);
+    let sent = alice.tries(&sent);
+    assert_eq!(sent.code, 0);
+    assert!(
+        sent.stdout.contains("is sent, and in no block yet"),
+        "{sent:?}"
+    );
+    assert!(sent.stdout.contains("What was paid"), "{sent:?}");
     losses.refused(
         "another owner in the middle of it",
         alice,
@@ -178,8 +184,22 @@ fn registering(losses: &mut Losses<'_>, alice: &Person<'_>, bob: &Person<'_>, po
         alice,
         &register,
         1,
-        "registered already",
+        "is yours already",
     );
+    let preorder = ["name", "preorder", "longername.id"];
+    let why = "is yours already";
+    losses.refused("a preorder of one's own name", alice, &preorder, 1, why);
+    let why = "registered already";
+    let broke = world.person("broke");
+    losses.refused(
+        "a name that is taken, without coins",
+        &broke,
+        &register,
+        1,
+        why,
+    );
+    losses.refused("a preorder of a name that is taken", bob, &preorder, 1, why);
+    small_change(losses);
     losses.refused(
         "a name that is taken",
         bob,
@@ -187,6 +207,34 @@ fn registering(losses: &mut Losses<'_>, alice: &Person<'_>, bob: &Person<'_>, po
         1,
         "registered already",
     );
+}
+
+/// What is too little for an output goes to the miners, and the table says so before.
+fn small_change(losses: &mut Losses<'_>) {
+    let tight = losses.world.person("tight");
+    let register = ["name", "register", "smallchange.id", "--allow-high-fee"];
+    let asked = tight.tries(&register).stderr;
+    let (_, sum) = asked.rsplit_once(' ').expect("a sum at the end");
+    let sum: u64 = sum
+        .trim_end()
+        .trim_end_matches('`')
+        .parse()
+        .expect("satoshi");
+    tight.gets(sum + 300);
+    let shown = tight.tries(&[&register[..], &["--dry-run"]].concat());
+    let left = losses.world.worth(&[tight.address()]);
+    let ran = tight.tries(&register);
+    let paid = left - losses.world.worth(&[tight.address()]);
+    let total = format!("({paid} satoshi)").replace("(3", "(3,");
+    assert!(
+        shown.stdout.contains(&total) && ran.stdout.contains(&total),
+        "{total}: {shown:?}"
+    );
+    let hash = "44".repeat(20);
+    let update = ["name", "update", "smallchange.id", "--hash", &hash];
+    tight.gets(100_000);
+    let capped = [&update[..], &["--max-fee-rate", "2"]].concat();
+    losses.costs("an estimate above --max-fee-rate", &tight, &capped, 600);
 }
 
 fn owning(losses: &mut Losses<'_>, alice: &Person<'_>, bob: &Person<'_>) {
@@ -239,7 +287,7 @@ fn owning(losses: &mut Losses<'_>, alice: &Person<'_>, bob: &Person<'_>) {
         "an update without the owner's key",
         bob,
         &update,
-        3,
+        1,
         "no key here is the owner",
     );
     let with_key = [&update[..], &["--key", "me"]].concat();

@@ -177,7 +177,7 @@ fn from_reveal_to_opening(world: &World) -> Vec<Row> {
     );
     let ready = ["namespace", "ready", "club"];
     let why = "no key here is the owner";
-    losses.refused("an opening by somebody else", &other, &ready, 3, why);
+    losses.refused("an opening by somebody else", &other, &ready, 1, why);
     registry.does(&ready);
     let why = "Reveal the namespace first";
     losses.refused("an import after the opening", &registry, &late, 1, why);

@@ -106,7 +106,7 @@ pub(super) fn rows() -> Vec<Row> {
         "an offer of a name that moved",
         &alice,
         &offering,
-        3,
+        1,
         "no key here is the owner",
     );
     losses.rows
