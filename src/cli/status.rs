@@ -240,7 +240,7 @@ mod tests {
             (
                 72_000,
                 Some(12_000),
-                "72000 blocks left, 200 blocks/s, done in about 6 min 0 s",
+                "72,000 blocks left, 200 blocks/s, done in about 6 min 0 s",
             ),
         ];
         for (left, rate, text) in cases {
