@@ -14,9 +14,9 @@ use hickory_proto::rr::RecordType;
 use crate::common::demo::Demo;
 use crate::common::dns::{self, query, see, tcp, udp};
 use crate::common::home::{Ended, Home, ended};
+use crate::common::ports::free_address;
 use crate::common::process::{Process, until};
 use crate::common::python;
-use crate::common::resolver::free_address;
 use crate::common::unbound::Unbound;
 
 /// The goal for the first answer; a test asserts ten times as much.

@@ -17,8 +17,8 @@ use hickory_proto::rr::RecordType;
 use crate::common::dns::{query, try_udp};
 use crate::common::fault;
 use crate::common::home::{Home, ended};
+use crate::common::ports::free_address;
 use crate::common::process::{Process, status, until};
-use crate::common::resolver::free_address;
 use crate::common::world::{World, name, zonefile};
 
 const NAME: &str = "anna.id";

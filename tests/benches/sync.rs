@@ -41,6 +41,8 @@ use serde_json::{Value, json};
 #[path = "../common/bitcoind.rs"]
 #[allow(dead_code, reason = "the tests use more of it")]
 mod bitcoind;
+#[path = "../common/ports.rs"]
+mod ports;
 
 use bitcoind::Node;
 

@@ -7,7 +7,6 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -369,8 +368,7 @@ impl Drop for Node {
     }
 }
 
-/// A port that was free just now.
+/// A port that nobody takes by chance.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("bound").port()
+    super::ports::free_address().port()
 }

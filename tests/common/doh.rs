@@ -10,7 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-use super::resolver::free_address;
+use super::ports::free_address;
 use super::upstream::Certificate;
 
 /// An answer over HTTP.

@@ -11,6 +11,7 @@ pub mod golden;
 pub mod home;
 pub mod internet;
 pub mod person;
+pub mod ports;
 pub mod process;
 pub mod python;
 pub mod random;

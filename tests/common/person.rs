@@ -1,12 +1,14 @@
 //! A daemon on the embedded chain and the people who use it, all through the binary alone.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use super::ports::free_address;
 
 /// What opens every key of the tests.
 pub const PASSPHRASE: &str = "canary-passphrase-7f3a91";
@@ -36,7 +38,7 @@ impl World {
     /// A daemon with these lines in its configuration.
     pub fn start(chain: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let port = free_address().port();
         let root = directory.path().display();
         let configuration = format!(
             "data-dir = \"{root}/data\"\nlisten = [\"127.0.0.1:{port}\"]\n{chain}\n[namespaces]\nid = \"only\"\n[dns]\nupstreams = [\"127.0.0.1:9\"]\n[log]\nlevel = \"trace\"\n"
@@ -313,9 +315,4 @@ fn ran(output: &Output) -> Ran {
 
 pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_bnsd"))
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }

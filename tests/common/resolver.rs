@@ -1,16 +1,16 @@
 //! A running `bnsd serve` that forwards, and a client that asks it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::ops::Range;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
 use hickory_proto::rr::{Name, RData, RecordType};
+
+use super::ports::free_address;
 
 /// How long anything may take to answer.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -238,20 +238,4 @@ pub fn with_edns(mut message: Message) -> Message {
     edns.set_max_payload(1232);
     message.set_edns(edns);
     message
-}
-
-/// An address whose port nobody has, over UDP and TCP. It is below those that the system gives to sockets without a
-/// port and below those that bnsd asks upstreams from, so that none of these takes it before it is bound.
-pub fn free_address() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const PORTS: Range<u32> = 7_000..10_000;
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let start = std::process::id().wrapping_mul(97); // another run has others
-        let port = PORTS.start + start.wrapping_add(step) % (PORTS.end - PORTS.start);
-        let address = SocketAddr::from(([127, 0, 0, 1], port as u16));
-        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! A real resolver for legacy names: unbound on a small internet of its own, and a log of what it was asked.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use hickory_proto::rr::RecordType;
 use super::dns;
 use super::home::Home;
 use super::internet::Internet;
+use super::ports::free_address;
 use super::process::{Process, until};
 use super::upstream::Certificate;
 
@@ -181,13 +182,7 @@ pub fn server(name: &str) -> Command {
     Command::new(found.expect(&missing))
 }
 
-/// A port of the loopback that is free over UDP and TCP, at least for now.
+/// A port of the loopback that is free over UDP and TCP, and that nobody takes by chance.
 pub fn free_port() -> SocketAddr {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = tcp.local_addr().expect("an address");
-        if UdpSocket::bind(address).is_ok() {
-            return address;
-        }
-    }
+    free_address()
 }

@@ -48,7 +48,7 @@ pub struct Upstream {
 impl Upstream {
     /// Over UDP and TCP on one port.
     pub fn start(script: impl Fn(&Seen) -> Vec<Send> + std::marker::Send + Sync + 'static) -> Self {
-        let address = super::resolver::free_address();
+        let address = super::ports::free_address();
         Self::start_at(address, script)
     }
 
@@ -79,7 +79,7 @@ impl Upstream {
         certificate: &Certificate,
         script: impl Fn(&Seen) -> Vec<Send> + std::marker::Send + Sync + 'static,
     ) -> Self {
-        let address = super::resolver::free_address();
+        let address = super::ports::free_address();
         let script: Script = Arc::new(script);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let udp = UdpSocket::bind(address).unwrap();

@@ -6,7 +6,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::bench::{Bench, addresses, extended_error};
-use crate::common::resolver::free_address;
+use crate::common::ports::free_address;
 use crate::common::upstream::{self, Certificate, Send};
 
 /// The login page. Every name is there, says the network.

@@ -14,7 +14,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::{GOOD, answers, asking, form, pinned};
-use crate::common::resolver::{Resolver, free_address, query, with_edns};
+use crate::common::ports::free_address;
+use crate::common::resolver::{Resolver, query, with_edns};
 use crate::common::unbound::Unbound;
 use crate::common::upstream::{
     ASKED, COM, Certificate, Seen, Send, Upstream, asked, response, soa,

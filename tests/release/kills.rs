@@ -10,6 +10,8 @@ mod kills;
 #[path = "../common/person.rs"]
 #[allow(dead_code, reason = "a campaign uses a part of it")]
 mod person;
+#[path = "../common/ports.rs"]
+mod ports;
 
 use person::{Person, World};
 
