@@ -21,8 +21,8 @@ set -u
 ip link set lo up
 mount --make-rprivate /
 for place in etc var; do
-    mkdir -p "$HOME/over/$place" "$HOME/work/$place"
-    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$HOME/over/$place,workdir=$HOME/work/$place" "/$place"
+    mkdir -p "$HOME/upper/$place" "$HOME/aside/$place"
+    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$HOME/upper/$place,workdir=$HOME/aside/$place" "/$place"
 done
 rm -f /etc/resolv.conf
 cp "$HOME/resolv.conf" "$HOME/nsswitch.conf" /etc
