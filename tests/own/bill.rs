@@ -86,43 +86,6 @@ fn every_bill_is_what_the_coins_say() {
 }
 
 #[test]
-fn a_sale_says_what_each_side_gives() {
-    let world = World::embedded();
-    let [registry, alice, bob] = ["registry", "alice", "bob"].map(|name| world.person(name));
-    opens(&registry, "id", 52_595);
-    for person in [&alice, &bob] {
-        person.gets(100_000_000);
-    }
-    alice.does(&["name", "register", "shop.id"]);
-    let [offer, bid, signed] =
-        ["offer", "bid", "signed"].map(|name| world.path(name).display().to_string());
-    let buyer = bob.address();
-    let sell = [
-        "name", "sell", "shop.id", "--price", "5000000", "--to", &buyer,
-    ];
-    let buy = |file| ["name", "buy", file, "shop.id", "--price", "5000000"];
-    alice.does(&[&sell[..], &["--psbt", &offer]].concat());
-    bob.does(&[&buy(&offer)[..], &["--psbt", &bid]].concat());
-    let agreed = alice.tries(&[&sell[..], &["--accept", &bid, "--psbt", &signed]].concat());
-    let comes = "total that comes in";
-    let line = agreed.stderr.lines().find(|line| line.contains(comes));
-    assert!(
-        line.is_some_and(|line| line.contains("0.05000000 BTC (5,000,000 satoshi)")),
-        "{agreed:?}"
-    );
-    let before = world.worth(&[bob.address()]);
-    let paid = bob.does(&buy(&signed))["paid"].clone();
-    assert_eq!(
-        paid["total"],
-        before - world.worth(&[bob.address()]),
-        "{paid}"
-    );
-    let charge = &paid["transactions"][0];
-    assert_eq!(charge["price"]["satoshi"], 5_000_000, "{paid}");
-    assert_eq!(charge["price"]["to"], alice.address(), "{paid}");
-}
-
-#[test]
 fn the_table_says_parts_total_and_what_follows() {
     let world = World::embedded();
     let [registry, alice] = ["registry", "alice"].map(|name| world.person(name));

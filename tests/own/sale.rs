@@ -277,3 +277,27 @@ fn a_name_is_sold_between_two_keys_of_one_keystore() {
         assert!(had[1] - has[1] < 5_000_000 + 10_000);
     }
 }
+
+#[test]
+fn a_sale_says_what_each_side_gives() {
+    let world = World::embedded();
+    let market = Market::open(&world);
+    let (alice, bob) = (&market.alice, &market.bob);
+    let buyer = bob.address();
+    alice.does(&market.sell(&buyer, &["--psbt", &market.offer]));
+    bob.does(&market.buy(&market.offer, &["--psbt", &market.bid]));
+    let accept = ["--accept", &market.bid, "--psbt", &market.signed];
+    let agreed = alice.tries(&market.sell(&buyer, &accept));
+    let comes = "total that comes in";
+    let line = agreed.stderr.lines().find(|line| line.contains(comes));
+    assert!(
+        line.is_some_and(|line| line.contains("0.05000000 BTC (5,000,000 satoshi)")),
+        "{agreed:?}"
+    );
+    let before = market.has(bob);
+    let paid = bob.does(&market.buy(&market.signed, &[]))["paid"].clone();
+    assert_eq!(paid["total"], before - market.has(bob), "{paid}");
+    let charge = &paid["transactions"][0];
+    assert_eq!(charge["price"]["satoshi"], 5_000_000, "{paid}");
+    assert_eq!(charge["price"]["to"], alice.address(), "{paid}");
+}
