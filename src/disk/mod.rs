@@ -61,7 +61,7 @@ impl Staged {
     fn create(self, path: &Path) -> io::Result<()> {
         fs::hard_link(&self.path, path)?; // a rename would replace what is there
         drop(self);
-        sync_directory(parent(path))
+        sync_name(path)
     }
 }
 
@@ -74,10 +74,15 @@ impl Drop for Staged {
 /// Renames a file; its new name is on the disk when this returns.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
-    sync_directory(parent(to))
+    sync_name(to)
 }
 
-/// Returns when files that were made, renamed or removed in a directory stay so after a loss of power.
+/// Returns when the name of a file that was made, renamed or removed stays so after a loss of power.
+pub fn sync_name(path: &Path) -> io::Result<()> {
+    sync_directory(parent(path))
+}
+
+/// The same for all names in a directory.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }

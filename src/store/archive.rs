@@ -194,8 +194,7 @@ impl Archive {
             .collect();
         while let Some(directory) = missing.pop() {
             disk::create_directory(directory).map_err(at(directory))?;
-            let parent = directory.parent().unwrap_or(directory);
-            disk::sync_directory(parent).map_err(at(parent))?;
+            disk::sync_name(directory).map_err(at(directory))?;
         }
         Ok(())
     }

@@ -399,7 +399,7 @@ pub(super) fn has_sums(path: &Path) -> bool {
 /// new one perhaps without sums, which are made from it then.
 pub(super) fn move_with_sums(from: &Path, to: &Path) -> io::Result<()> {
     remove(&sums_path(to))?;
-    disk::sync_directory(to.parent().unwrap_or(to))?;
+    disk::sync_name(&sums_path(to))?;
     disk::rename(from, to)?;
     disk::rename(&sums_path(from), &sums_path(to))
 }

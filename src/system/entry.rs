@@ -1,6 +1,6 @@
 //! What is at a path, as far as it has to be put back: bytes, owner, mode, link.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{
     MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown, lchown, symlink,
@@ -97,7 +97,7 @@ impl Entry {
             Self::Directory {} => {
                 fs::create_dir(path)?;
                 fs::set_permissions(path, Permissions::from_mode(0o755))?;
-                sync_parent(path)
+                disk::sync_name(path)
             }
         }
     }
@@ -146,7 +146,7 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
     };
     match removed {
-        Ok(()) => sync_parent(path),
+        Ok(()) => disk::sync_name(path),
         Err(error) if is_absence(&error) => Ok(()),
         // Somebody else uses it by now.
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
@@ -156,13 +156,6 @@ fn remove(path: &Path) -> io::Result<()> {
 
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
