@@ -47,7 +47,7 @@ const ADAPTERS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("wallet", &["chain", "disk"]),
-    ("api", &["connections", "disk", "names", "wallet"]),
+    ("api", &["chain", "connections", "disk", "names", "wallet"]),
     ("system", &["disk", "upstream"]),
 ];
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use bitcoin::{Amount, ScriptBuf, Transaction, Txid};
 use serde::{Deserialize, Serialize};
 
+use crate::chain::SourceKind;
 use crate::hash::{PreorderHash, ZonefileHash};
 use crate::wallet::hex;
 use crate::wallet::task::state::{ChainFacts, IndexedOperation, Prevout, Proposed};
@@ -26,8 +27,8 @@ pub struct ChainReply {
     /// Constants and tip.
     #[serde(flatten)]
     pub facts: ChainFacts,
-    /// Whose blocks are followed: `dev`, `bitcoind`, `blockfiles` or `none`.
-    pub source: String,
+    /// Whose blocks are followed.
+    pub source: SourceKind,
     /// Where DNS is served.
     pub listeners: Vec<SocketAddr>,
 }

@@ -31,6 +31,20 @@ mod pipeline;
 
 pub use candidates::{Blocks, candidates};
 
+/// Kinds of block source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceKind {
+    /// No chain: names of the system cannot be answered, everything else is forwarded.
+    None,
+    /// A Bitcoin Core node, over RPC.
+    Bitcoind,
+    /// The block files of a Bitcoin Core node.
+    Blockfiles,
+    /// The embedded chain on disk, whose blocks come when transactions do.
+    Dev,
+}
+
 /// A place in a chain of blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct BlockRef {

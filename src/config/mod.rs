@@ -33,7 +33,7 @@ mod value;
 
 pub use error::ConfigError;
 pub use options::{
-    BitcoinChain, ChainConfig, Config, DnsConfig, LogLevel, NodeConfig, SourceKind, ZonefilesConfig,
+    BitcoinChain, ChainConfig, Config, DnsConfig, LogLevel, NodeConfig, ZonefilesConfig,
 };
 pub use place::Places;
 pub use setting::{Origin, Setting};

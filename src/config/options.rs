@@ -14,6 +14,7 @@ use crate::bns::address::AddressVersions;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
+use crate::chain::SourceKind;
 use crate::dns::{self, Encrypted, QueryLog};
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;
@@ -136,20 +137,6 @@ pub struct DnsConfig {
 pub struct ZonefilesConfig {
     /// Directories in which files are served as soon as the chain announces their hash; absolute.
     pub folders: Vec<PathBuf>,
-}
-
-/// Kinds of block source that can be configured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceKind {
-    /// No chain: names of the system cannot be answered, everything else is forwarded.
-    None,
-    /// A Bitcoin Core node, over RPC.
-    Bitcoind,
-    /// The block files of a Bitcoin Core node.
-    Blockfiles,
-    /// The embedded chain on disk.
-    Dev,
 }
 
 /// A chain of Bitcoin.

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::ConfigError;
-use super::options::{
-    BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, SourceKind, ZonefilesConfig,
-};
+use super::options::{BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, ZonefilesConfig};
 use super::place::{self, Places};
 use super::reader::Reader;
 use super::sources::Profile;
@@ -15,6 +13,7 @@ use super::value::{self, number};
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
+use crate::chain::SourceKind;
 use crate::dns::{Encrypted, Identity, QueryLog};
 use crate::resolver::Mode;
 use crate::upstream::{self, UpstreamConfig};

@@ -8,11 +8,12 @@ use hickory_proto::rr;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::options::{BitcoinChain, LogLevel, SourceKind};
+use super::options::{BitcoinChain, LogLevel};
 use super::place;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
+use crate::chain::SourceKind;
 use crate::dns;
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;

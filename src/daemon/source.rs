@@ -6,13 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 
+use crate::chain::SourceKind;
 use crate::chain::anchored::Anchored;
 use crate::chain::bitcoind::http::{Credentials, Limits, UserPassword};
 use crate::chain::bitcoind::{BitcoindSource, NodeOptions};
 use crate::chain::blockfiles::BlockFilesSource;
 use crate::chain::dev::DevChain;
 use crate::chain::{BlockRef, ChainSource};
-use crate::config::{ChainConfig, Config, NodeConfig, SourceKind};
+use crate::config::{ChainConfig, Config, NodeConfig};
 use crate::disk::rights::check_secret;
 use crate::store::Store;
 use crate::wallet::harden;

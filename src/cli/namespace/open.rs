@@ -12,6 +12,7 @@ use super::state;
 use crate::api::names::NamespaceRequest;
 use crate::api::owner::{ChainRequest, CoinsRequest, FaucetRequest};
 use crate::bns::{NamespaceId, commitment};
+use crate::chain::SourceKind;
 use crate::cli::output::Page;
 use crate::cli::own::{KeyOptions, namespace, open};
 use crate::cli::term::write_past;
@@ -55,7 +56,7 @@ impl Open {
     /// Takes the steps that are missing, with a line on the standard error after each.
     pub(super) fn run(self, context: &Context) -> Result<Exit> {
         let id = namespace(&self.id)?;
-        if context.answer(ChainRequest {})?.source != "dev" {
+        if context.answer(ChainRequest {})?.source != SourceKind::Dev {
             let details = ask(context, &id)?;
             return Err(CliError::Usage(only_here(&details)));
         }

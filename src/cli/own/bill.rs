@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bitcoin::Amount;
 
 use crate::api::owner::{ChainReply, ChainRequest};
+use crate::chain::SourceKind;
 use crate::cli::count::count;
 use crate::cli::output::Page;
 use crate::cli::{Context, Result};
@@ -124,7 +125,7 @@ impl Next<'_> {
                 let blocks = names.div_ceil(BATCH as u64) * BLOCKS_A_BATCH;
                 let blocks = blocks * Calendar::of(&chain).step();
                 let mut text = format!("It takes {} or more", count(blocks, "block"));
-                if chain.source != EMBEDDED {
+                if chain.source != SourceKind::Dev {
                     text = format!("{text} ({})", words::span(blocks));
                 }
                 page.note(format!("{text}; stopped, it goes on where it was."));
@@ -155,9 +156,6 @@ fn write_operations(calendar: &Calendar<'_>, operations: &[&str], subject: &str,
     }
 }
 
-/// The source whose blocks come when transactions do.
-const EMBEDDED: &str = "dev";
-
 /// When blocks will be.
 struct Calendar<'c> {
     chain: &'c ChainReply,
@@ -186,7 +184,7 @@ impl<'c> Calendar<'c> {
     }
 
     fn block(&self, height: u32) -> String {
-        if self.chain.source == EMBEDDED {
+        if self.chain.source == SourceKind::Dev {
             return format!("{height} (at once)");
         }
         let known = (self.chain.facts.best_height, self.now);

@@ -61,7 +61,7 @@ pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>
         passphrase.map_err(|error| error.to_string())
     };
     Ok(Wallet {
-        node: node::choose(config, &chain.source, daemon.clone()),
+        node: node::choose(config, chain.source, daemon.clone()),
         state: Box::new(daemon),
         keyring: Keyring::new(vault, Box::new(ask)),
         journal,

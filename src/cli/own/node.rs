@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::ask::{Ask, Asking};
+use crate::chain::SourceKind;
 use crate::chain::bitcoind::http::{Http, Limits};
 use crate::config::Config;
 use crate::daemon::node_credentials;
@@ -12,12 +13,12 @@ use crate::wallet::node::{Node, NodeError};
 /// The node behind the daemon's `source`: that of the configuration, or the embedded chain. Nobody is asked yet.
 pub fn choose<'c, A: Ask + 'c>(
     config: &Config,
-    source: &str,
+    source: SourceKind,
     embedded: Asking<A>,
 ) -> Result<Box<dyn Node + 'c>, NodeError> {
     match source {
-        "dev" => Ok(Box::new(embedded)),
-        "bitcoind" | "blockfiles" => {
+        SourceKind::Dev => Ok(Box::new(embedded)),
+        SourceKind::Bitcoind | SourceKind::Blockfiles => {
             let credentials = node_credentials(&config.chain.node);
             let credentials =
                 credentials.map_err(|error| NodeError::Unavailable(format!("{error:#}")))?;
@@ -32,6 +33,6 @@ pub fn choose<'c, A: Ask + 'c>(
                 limits,
             ))))
         }
-        _ => Err(NodeError::Absent),
+        SourceKind::None => Err(NodeError::Absent),
     }
 }

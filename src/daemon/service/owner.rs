@@ -14,7 +14,7 @@ use crate::api::owner::{
 };
 use crate::bns::view::View as _;
 use crate::bns::{Bns, forecast};
-use crate::config::{Network, SourceKind};
+use crate::config::Network;
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash};
 use crate::names::Names;
 use crate::resolver::Snapshots as _;
@@ -94,7 +94,7 @@ impl Service {
                 quotable: self.quotable(names.snapshot())?,
                 confirmations: self.confirmations,
             },
-            source: source(self.source_kind).to_owned(),
+            source: self.source_kind,
             listeners: self.listeners.clone(),
         })
     }
@@ -126,15 +126,6 @@ impl Service {
         let hashes = heights.map(|height| snapshot.consensus_hash(height).map_err(trouble));
         let hashes: Vec<_> = hashes.collect::<Answered<_>>()?;
         Ok(hashes.into_iter().flatten().collect())
-    }
-}
-
-fn source(kind: SourceKind) -> &'static str {
-    match kind {
-        SourceKind::None => "none",
-        SourceKind::Dev => "dev",
-        SourceKind::Bitcoind => "bitcoind",
-        SourceKind::Blockfiles => "blockfiles",
     }
 }
 
