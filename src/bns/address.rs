@@ -35,6 +35,9 @@ pub enum Address {
 }
 
 impl Address {
+    /// The burn address: nobody has a key of which this is the hash.
+    pub const BURN: Self = Self::P2pkh([0; 20]);
+
     /// The address of a script, if it is p2pkh or p2sh.
     pub fn of_script(script: &[u8]) -> Option<Self> {
         script::p2pkh_hash(script)

@@ -69,7 +69,7 @@ impl Params {
             initial_consensus_hash: INITIAL_CONSENSUS_HASH,
             consensus_hash_lifetime: 24,
             addresses: AddressVersions::MAINNET,
-            burn_address: Address::P2pkh([0; 20]),
+            burn_address: Address::BURN,
             max_names_per_sender: 25,
             name_import_keyring_size: 300,
             name_preorder_expire: 144,

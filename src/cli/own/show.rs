@@ -152,9 +152,7 @@ pub fn write_transaction(
 
 fn who(wallet: &Wallet<'_>, output: &TxOut) -> String {
     match Address::of_script(output.script_pubkey.as_bytes()) {
-        Some(burnt @ Address::P2pkh(hash)) if hash == [0; 20] => {
-            format!("{} (burnt)", wallet.text(burnt))
-        }
+        Some(Address::BURN) => format!("{} (burnt)", wallet.text(Address::BURN)),
         Some(address) => wallet.text(address),
         None => format!("script {}", encode_hex(output.script_pubkey.as_bytes())),
     }

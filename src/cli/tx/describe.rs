@@ -7,6 +7,7 @@ use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 use serde::Serialize;
 
 use crate::api::names::NamesRequest;
+use crate::bns::address::Address;
 use crate::bns::epoch::historical;
 use crate::bns::operation::{Action, Burn, NameRenewal, NamespaceReveal, Origin, Recipient};
 use crate::bns::price::PriceFunction;
@@ -112,10 +113,9 @@ pub(super) fn describe(
 
 /// Stands for the owner of a coin that is not known; whom it pays is not shown.
 fn somebody() -> TxOut {
-    let nobody = crate::bns::address::Address::P2pkh([0; 20]);
     TxOut {
         value: Amount::ZERO,
-        script_pubkey: ScriptBuf::from_bytes(nobody.script()),
+        script_pubkey: ScriptBuf::from_bytes(Address::BURN.script()),
     }
 }
 

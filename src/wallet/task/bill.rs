@@ -207,7 +207,7 @@ fn payment(output: &TxOut, satoshi: Amount, versions: AddressVersions) -> Paymen
     let to = Address::of_script(output.script_pubkey.as_bytes());
     Payment {
         to: to.map(|to| to.encode(versions)),
-        burnt: to == Some(Address::P2pkh([0; 20])),
+        burnt: to == Some(Address::BURN),
         satoshi,
     }
 }

@@ -20,9 +20,6 @@ use crate::resolver::policy::is_protected;
 use crate::resolver::{Mode, Policy, review};
 use crate::wallet::lock::Lock;
 
-/// Who nobody is: fees are paid to it.
-const BURN_ADDRESS: Address = Address::P2pkh([0; 20]);
-
 impl Wallet<'_> {
     /// Asks for consent, unless it was given for an earlier step of the same command.
     pub(super) fn ask(&self, given: &Cell<bool>, consent: &Consent<'_>) -> Result<()> {
@@ -198,7 +195,7 @@ impl Wallet<'_> {
     }
 
     fn burnt(&self, owner: Address) -> Option<Concern> {
-        (owner == BURN_ADDRESS).then(|| Concern::BurnAddress(self.text(owner)))
+        (owner == Address::BURN).then(|| Concern::BurnAddress(self.text(owner)))
     }
 }
 
