@@ -4,7 +4,7 @@
 //! first coin is always the sender's; the others only pay, and may belong to anybody whose key is at hand.
 //! Coins are taken largest first, so that few inputs are signed and the choice is the same every time.
 
-use bitcoin::{Amount, FeeRate, OutPoint, Script, TxOut};
+use bitcoin::{Amount, FeeRate, OutPoint, Script, Transaction, TxOut};
 
 /// Least worth of an output in satoshi: what wallets of the historical network used (wf §4).
 pub(crate) const DUST: Amount = Amount::from_sat(5500);
@@ -33,6 +33,14 @@ impl From<(OutPoint, TxOut)> for Coin {
             input_size: KEY_HASH_SIZE,
         }
     }
+}
+
+/// Takes away the coins that a transaction spends.
+pub fn take_spent(coins: &mut Vec<Coin>, transaction: &Transaction) {
+    coins.retain(|coin| {
+        let mut inputs = transaction.input.iter();
+        inputs.all(|input| input.previous_output != coin.outpoint)
+    });
 }
 
 /// Who operates and who pays.

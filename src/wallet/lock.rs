@@ -4,9 +4,9 @@
 //! counts as p2sh; a native one voids the operation, which is why there is no such lock here.
 
 use bitcoin::script::{Builder, PushBytesBuf};
-use bitcoin::{PublicKey, ScriptBuf, opcodes};
+use bitcoin::{OutPoint, PublicKey, ScriptBuf, TxOut, opcodes};
 
-use super::coins::KEY_HASH_SIZE;
+use super::coins::{Coin, KEY_HASH_SIZE};
 use crate::bns::address::Address;
 
 /// Size in virtual bytes of an input that spends a wrapped witness: 64 bytes and a quarter of 108.
@@ -53,6 +53,15 @@ impl Lock {
             return Err(LockError::Required);
         }
         Ok(Self::Multisig { required, keys })
+    }
+
+    /// An output as a coin that this opens.
+    pub fn coin(&self, outpoint: OutPoint, output: TxOut) -> Coin {
+        Coin {
+            outpoint,
+            output,
+            input_size: self.input_size(),
+        }
     }
 
     /// The script that it locks.

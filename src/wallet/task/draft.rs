@@ -214,11 +214,7 @@ impl Wallet<'_> {
 fn owned((outpoint, output): (OutPoint, TxOut), locks: &[Lock]) -> Option<Coin> {
     let mut locks = locks.iter();
     let lock = locks.find(|lock| lock.script() == output.script_pubkey)?;
-    Some(Coin {
-        outpoint,
-        output,
-        input_size: lock.input_size(),
-    })
+    Some(lock.coin(outpoint, output))
 }
 
 /// The worth of coins.

@@ -22,7 +22,7 @@ use super::wallet::{Event, Means, Until, Wallet, require_open_end};
 use super::wish::{Announced, IMPORT, NAMESPACE_READY};
 use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
-use crate::wallet::coins::{Coin, DUST, Funding};
+use crate::wallet::coins::{Coin, DUST, Funding, take_spent};
 use crate::wallet::journal::{Attempt, Task};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::{Operation, Unsigned};
@@ -227,12 +227,7 @@ impl Batches<'_> {
                 let payment = self.payment(&larger, more, value, rate)?;
                 let (transaction, spent) = (&payment.transaction, &payment.prevouts);
                 charges.push(self.wallet.charge(PAYMENT, transaction, spent)?);
-                let inputs = &transaction.input;
-                larger.retain(|it| {
-                    inputs
-                        .iter()
-                        .all(|input| input.previous_output != it.outpoint)
-                });
+                take_spent(&mut larger, transaction);
                 let change = (0..).zip(&transaction.output).nth(more);
                 let change = change.map(|(vout, output)| {
                     self.coin(
@@ -271,14 +266,11 @@ impl Batches<'_> {
     }
 
     fn coin(&self, outpoint: OutPoint, value: Amount) -> Coin {
-        Coin {
-            outpoint,
-            output: TxOut {
-                value,
-                script_pubkey: self.sender.script(),
-            },
-            input_size: self.sender.input_size(),
-        }
+        let output = TxOut {
+            value,
+            script_pubkey: self.sender.script(),
+        };
+        self.sender.coin(outpoint, output)
     }
 
     /// A payment of the sender to itself that makes so many coins of this worth.

@@ -9,7 +9,7 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::{Amount, FeeRate, OutPoint, TxOut, Txid};
 
 use super::error::{Result, TaskError};
-use crate::wallet::coins::{Coin, DUST, Funding, FundingError};
+use crate::wallet::coins::{Coin, DUST, Funding, FundingError, take_spent};
 use crate::wallet::fee::{FeePolicy, PART, TooHigh};
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::{BuildError, Operation, Unsigned};
@@ -55,12 +55,7 @@ impl Outlay<'_> {
 
     /// What is left to spend after a transaction.
     fn advance(&self, coins: &mut Vec<Coin>, sent: &Unsigned) {
-        let inputs = &sent.transaction.input;
-        coins.retain(|coin| {
-            inputs
-                .iter()
-                .all(|input| input.previous_output != coin.outpoint)
-        });
+        take_spent(coins, &sent.transaction);
         let txid = sent.transaction.compute_txid();
         let made = (0..).zip(&sent.transaction.output);
         coins.extend(
@@ -73,11 +68,7 @@ impl Outlay<'_> {
         let lock = locks
             .iter()
             .find(|lock| lock.script() == output.script_pubkey)?;
-        Some(Coin {
-            outpoint,
-            output,
-            input_size: lock.input_size(),
-        })
+        Some(lock.coin(outpoint, output))
     }
 
     /// The coins that the sender has to get so that everything can be paid: mostly one. Empty if nothing is missing.

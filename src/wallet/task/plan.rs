@@ -15,7 +15,7 @@ use super::wish::{
 use crate::bns::address::Address;
 use crate::bns::price::PriceFunction;
 use crate::bns::{NamespaceId, commitment};
-use crate::wallet::coins::{Coin, Funding};
+use crate::wallet::coins::Funding;
 use crate::wallet::lock::Lock;
 use crate::wallet::operation::Operation;
 
@@ -235,17 +235,13 @@ impl Plan<'_> {
     /// An operation as if the sender had this coin, worth enough.
     fn imagined(&self, operation: &Operation, outpoint: OutPoint, rate: FeeRate) -> Result<Draft> {
         let script = self.sender.script();
-        let coin = Coin {
-            outpoint,
-            output: TxOut {
-                value: ENOUGH,
-                script_pubkey: script.clone(),
-            },
-            input_size: self.sender.input_size(),
+        let output = TxOut {
+            value: ENOUGH,
+            script_pubkey: script.clone(),
         };
         let funding = Funding {
             sender: &script,
-            coins: &[coin],
+            coins: &[self.sender.coin(outpoint, output)],
             change: &script,
             rate,
         };

@@ -143,13 +143,13 @@ impl Purchase<'_> {
         let quoted = sale.consensus_hash;
         let wallet = self.wallet;
         let outputs = wallet.outputs(self.name, terms, quoted, output.value)?;
-        let pretended = (0..).zip(added).map(|(vout, value)| Coin {
-            outpoint: OutPoint::new(Txid::all_zeros(), vout),
-            output: TxOut {
+        let pretended = (0..).zip(added).map(|(vout, value)| {
+            let output = TxOut {
                 value: *value,
                 script_pubkey: self.buyer.script(),
-            },
-            input_size: self.buyer.input_size(),
+            };
+            let outpoint = OutPoint::new(Txid::all_zeros(), vout);
+            self.buyer.coin(outpoint, output)
         });
         let all = std::iter::once(theirs).chain(free.iter().cloned());
         let all: Vec<Coin> = all.chain(pretended).collect();
@@ -308,11 +308,7 @@ impl Purchase<'_> {
         let (ours, theirs): (Vec<Coin>, Vec<Coin>) = sale
             .coins()
             .into_iter()
-            .map(|(outpoint, output)| Coin {
-                outpoint,
-                output,
-                input_size: self.buyer.input_size(),
-            })
+            .map(|(outpoint, output)| self.buyer.coin(outpoint, output))
             .partition(|coin| coin.output.script_pubkey == script);
         let given = sale.transactions.iter().flat_map(|sale| &sale.output);
         let given: Amount = given.map(|output| output.value).sum();
