@@ -53,7 +53,7 @@ const ADAPTERS: [(&str, &[&str]); 15] = [
 
 /// These put the rest together; with the adapters and each other that they use.
 const ASSEMBLY: [(&str, &[&str]); 4] = [
-    ("config", &["dns", "upstream"]),
+    ("config", &["chain", "dns", "upstream"]),
     (
         "daemon",
         &[

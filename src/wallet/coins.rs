@@ -36,7 +36,7 @@ impl From<(OutPoint, TxOut)> for Coin {
 }
 
 /// Takes away the coins that a transaction spends.
-pub fn take_spent(coins: &mut Vec<Coin>, transaction: &Transaction) {
+pub(super) fn take_spent(coins: &mut Vec<Coin>, transaction: &Transaction) {
     coins.retain(|coin| {
         let mut inputs = transaction.input.iter();
         inputs.all(|input| input.previous_output != coin.outpoint)
