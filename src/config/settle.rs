@@ -361,7 +361,7 @@ fn settle_identity(reader: &mut Reader, data_dir: &Path) -> Result<Identity, Con
 }
 
 fn settle_namespaces(reader: &mut Reader) -> Result<Vec<(NamespaceId, Mode)>, ConfigError> {
-    let open = "id exact, other top-level domains off, the rest only";
+    let open = "id exact, other top-level domains and those of private networks off, the rest only";
     reader.section("namespaces", &[], open, |id, values| {
         let mode = values.first().map_or("", String::as_str);
         Ok((value::namespace(id)?, value::mode(mode)?))

@@ -19,6 +19,29 @@ const PROTECTED_ID: [&str; 12] = [
 /// first block is read.
 const HISTORICAL: [&str; 4] = ["blockstack", "graphite", "helloworld", "podcast"];
 
+/// Top-level names that mean something already, though ICANN delegates none of them, so that no namespace takes them over by
+/// itself: special use (RFC 6761 §6, RFC 6762 §3, RFC 7686, RFC 9476), names of private networks (RFC 6762 appendix G,
+/// and what routers and systems add to short names), ICANN's name collisions (board resolution 2018.02.04.12: corp, home,
+/// mail) and private use (2024.07.29.06: internal).
+const TAKEN: [&str; 16] = [
+    "alt",
+    "corp",
+    "domain",
+    "example",
+    "home",
+    "internal",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "mail",
+    "onion",
+    "private",
+    "test",
+];
+
 /// The ICANN top-level domains, dated in the file's head.
 const TLDS: &str = include_str!("tlds.txt");
 
@@ -103,7 +126,7 @@ impl Policy {
         }
         EffectiveMode::Default(match id.as_str() {
             "id" => Mode::Exact,
-            other if is_icann_tld(other) => Mode::Off,
+            other if is_icann_tld(other) || is_taken(id) => Mode::Off,
             _ => Mode::Only,
         })
     }
@@ -147,6 +170,11 @@ fn is_icann_tld(label: &str) -> bool {
     SET.contains(label)
 }
 
+/// Whether other people's networks use this name as a top-level domain, though ICANN does not delegate it.
+pub fn is_taken(id: &NamespaceId) -> bool {
+    TAKEN.contains(&id.as_str())
+}
+
 /// The namespaces of the main chain that are served unless somebody configures otherwise.
 pub fn of_main_chain() -> impl Iterator<Item = &'static str> {
     HISTORICAL.into_iter().chain(["id"])
@@ -186,6 +214,18 @@ mod tests {
                 "{id}"
             );
         }
+    }
+
+    #[test]
+    fn names_of_private_networks_are_taken_over_only_by_configuration() {
+        let mut policy = Policy::default();
+        for id in TAKEN {
+            let mode = policy.mode(&namespace(id));
+            assert_eq!(mode, EffectiveMode::Default(Mode::Off), "{id}");
+        }
+        policy.modes.insert(namespace("lan"), Mode::Only);
+        let mode = policy.mode(&namespace("lan"));
+        assert_eq!(mode, EffectiveMode::Configured(Mode::Only));
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use bnsd::api::explain::Side;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 
 use super::bench::{AD, Bench, CD, Follows, Query, RD, addresses, shared};
+use crate::common::home::Home;
+use crate::common::process::status;
+use crate::common::world::{World, zonefile};
 
 fn first_address(bench: &Bench, name: &str) -> Option<String> {
     let answer = bench.ask(name, RecordType::A);
@@ -361,4 +365,32 @@ fn private_addresses_of_zone_files_are_left_out_unless_allowed() {
     );
     let answer = Message::from_vec(&answer.expect("an answer")).unwrap();
     assert!(matches!(answer.answers.last().unwrap().data, RData::A(_)));
+}
+
+/// Other people's networks have names below `lan`, `home`, `corp` and `mail`: a namespace of that name is not taken over
+/// unless the configuration says so.
+#[test]
+fn a_namespace_with_a_name_of_private_networks_stays_theirs() {
+    let home = Home::new();
+    let mut world = World::start(home.path(), &[]);
+    let file = zonefile("nas.lan", "192.0.2.7");
+    let hash = world.archive(&file);
+    world.publish(&[("nas.lan", hash)]);
+    let alias = world.see("nas.lan.bns.alt", RecordType::A);
+    assert!(alias.has_address("192.0.2.7"), "{alias:?}");
+    let plain = world.see("nas.lan", RecordType::A);
+    assert_eq!(
+        plain.rcode,
+        ResponseCode::ServFail,
+        "no upstream: {plain:?}"
+    );
+    let decision = world.explain("nas.lan").decision;
+    assert_eq!(decision.side, Side::Legacy);
+    assert!(
+        decision.reason.contains("among themselves"),
+        "{}",
+        decision.reason
+    );
+    let status = status(world.socket()).expect("a daemon");
+    assert!(!status.served.contains(&"lan".to_owned()), "{status:?}");
 }

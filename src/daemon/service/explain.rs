@@ -5,7 +5,7 @@ use super::{Answered, Service, trouble};
 use crate::api::explain::{Decision, ExplainReply, ExplainRequest, Side};
 use crate::names::Names;
 use crate::resolver::Snapshots as _;
-use crate::resolver::policy::{Mode, is_protected};
+use crate::resolver::policy::{Mode, is_protected, is_taken};
 use crate::resolver::{
     self, NameSource as _, NamespaceStatus, Policy, Preference, Provenance, Question, Resolution,
     Route, Target,
@@ -88,6 +88,9 @@ impl Service {
         let reason = match policy.preferences.get(&name) {
             _ if protected => "the label is protected: the legacy name is never shadowed",
             Some(Preference::Legacy) => "somebody chose the legacy name with `bnsd prefer`",
+            _ if is_namespace && !policy.modes.contains_key(&id) && is_taken(&id) => {
+                "networks use this domain among themselves, so the namespace does not take it over: set its mode in the section `namespaces`, or ask below bns.alt"
+            }
             _ if is_namespace => "this namespace is left to the legacy names",
             _ => "it is in no namespace of the chain",
         };
