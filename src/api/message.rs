@@ -8,6 +8,7 @@ use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
+use super::series::{SeriesReply, SeriesRequest};
 use super::status::{StatusReply, StatusRequest};
 use super::{names, owner};
 use crate::names::{NameDetails, NameList, NamespaceDetails};
@@ -67,6 +68,8 @@ pub enum Request {
     Portal(PortalRequest),
     /// A choice between chain and legacy tree.
     Prefer(PreferRequest),
+    /// What the daemon did in the last hour or day.
+    Series(SeriesRequest),
 }
 
 /// What is replied.
@@ -109,6 +112,8 @@ pub enum Reply {
     Portal(PortalReply),
     /// To [`Request::Prefer`].
     Prefer(PreferReply),
+    /// To [`Request::Series`].
+    Series(Box<SeriesReply>),
     /// To any request that got no other.
     Error(ErrorReply),
 }
@@ -165,6 +170,7 @@ questions! {
     CacheRequest, Cache => Cache(CacheReply);
     PortalRequest, Portal => Portal(PortalReply);
     PreferRequest, Prefer => Prefer(PreferReply);
+    SeriesRequest, Series => Series(Box<SeriesReply>);
     StatusRequest, Status => Status(Box<StatusReply>);
 }
 

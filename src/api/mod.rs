@@ -4,8 +4,8 @@
 //!
 //! # Modules
 //!
-//! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`portal`] and
-//! [`prefer`] the payloads; they are also what `--json` prints. [`control`] serves, [`socket`] makes the file, [`client`]
+//! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`portal`],
+//! [`prefer`] and [`series`] the payloads; they are also what `--json` prints. [`control`] serves, [`socket`] makes the file, [`client`]
 //! connects, [`ask`] asks a daemon wherever it is. How an answer is found is the daemon's: it hands in a
 //! [`control::Control`]. Nothing that arrives is trusted: lines, connections and waiting are bounded.
 
@@ -20,5 +20,6 @@ pub mod names;
 pub mod owner;
 pub mod portal;
 pub mod prefer;
+pub mod series;
 pub mod socket;
 pub mod status;

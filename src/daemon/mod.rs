@@ -3,7 +3,7 @@
 //! ```text
 //! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket),
 //!           sweep (reads the database again), archive rights (takes those of others)
-//! tasks:    tcp, tls, https (accept connections), control socket, network watch, memory
+//! tasks:    tcp, tls, https (accept connections), control socket, network watch, memory, samples
 //! ```
 //!
 //! These workers belong to one crew, which the supervisor watches. DNS sockets are bound first, so that a taken port
@@ -18,6 +18,7 @@ mod index;
 mod memory;
 mod preferences;
 mod running;
+mod samples;
 mod service;
 mod source;
 mod supervisor;

@@ -12,6 +12,7 @@ use super::dns;
 use super::index;
 use super::memory;
 use super::preferences::Preferences;
+use super::samples::{self, Series};
 use super::service::{DevNode, Service};
 use super::source::Opened;
 use crate::api::control;
@@ -94,6 +95,7 @@ impl Daemon {
             source_kind: config.chain.source,
             confirmations: config.chain.confirmations,
             node: embedded.map(|chain| DevNode::new(chain, config.chain.confirmations)),
+            series: Series::default(),
         });
         if let Some(node) = &service.node
             && profile == Profile::Serve
@@ -108,6 +110,7 @@ impl Daemon {
         index::make_archive_private(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &dns::access(config), &mut crew)?;
         crew.task("memory", memory::give_back(Arc::clone(&service.handler)));
+        crew.task("samples", samples::take(Arc::clone(&service)));
         crew.task(
             "control socket",
             control.serve(Arc::clone(&service), Shares::of(config).control),

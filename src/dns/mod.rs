@@ -39,6 +39,7 @@ mod encode;
 mod handler;
 mod hosts;
 mod https;
+mod latency;
 mod plain;
 mod query;
 mod replies;
@@ -54,6 +55,7 @@ pub use client::{Client, Transport};
 pub use counters::Counters;
 pub use handler::{Handled, Handler, Pending, QueryLog};
 pub use hosts::Hosts;
+pub use latency::LatencyCounts;
 pub use server::{CONNECTIONS_MAX, Encrypted, Options, Server, Serving};
 pub use tls::{Identity, IdentityError};
 

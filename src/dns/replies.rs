@@ -162,6 +162,11 @@ impl Replies {
         self.kept.insert(key.into(), Arc::new(reply));
     }
 
+    /// How many there are, and the bytes that they occupy.
+    pub(super) fn size(&self) -> (usize, u64) {
+        (self.kept.len(), self.kept.weight())
+    }
+
     /// A commit changed these, and readers see it already.
     pub(super) fn note(&self, height: u32, names: &[Name], namespaces: &[NamespaceId]) {
         let mut changes = self.changes();

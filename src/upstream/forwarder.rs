@@ -241,6 +241,15 @@ impl Forwarder {
             .collect()
     }
 
+    /// The smoothed latency of the upstream that is asked first; `None` before the first response, or if all are passed over.
+    pub fn latency(&self) -> Option<Duration> {
+        let table = self.table.load();
+        let ranks = table.all.upstreams.iter();
+        let ranks = ranks.map(|upstream| upstream.health.rank());
+        let (_, latency) = ranks.min().filter(|(is_down, _)| !is_down)?;
+        (!latency.is_zero()).then_some(latency)
+    }
+
     /// Whether a route of the configuration covers a name. Such a name is forwarded even if it is special-use.
     pub fn has_route(&self, name: &DnsName) -> bool {
         self.table.load().has_route(name)

@@ -23,6 +23,7 @@ use crate::api::message::{Reply, Request};
 use crate::chain::SourceKind;
 use crate::config::Network;
 use crate::daemon::preferences::Preferences;
+use crate::daemon::samples::Series;
 use crate::dns::Handler;
 use crate::folder::Folders;
 use crate::names::NameStore;
@@ -42,6 +43,7 @@ pub struct Service {
     pub(super) source_kind: SourceKind,
     pub(super) confirmations: u32,
     pub(super) node: Option<DevNode>,
+    pub(super) series: Series,
 }
 
 impl Control for Service {
@@ -55,6 +57,7 @@ impl Control for Service {
             Request::Cache(request) => self.cache(&request).map(Reply::Cache),
             Request::Portal(request) => self.portal(&request).map(Reply::Portal),
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
+            Request::Series(request) => Ok(Reply::Series(Box::new(self.series.reply(&request)))),
             // A status looks at zone files.
             Request::Status(request) => tokio::task::block_in_place(|| self.status(&request))
                 .map(|reply| Reply::Status(Box::new(reply))),

@@ -60,6 +60,7 @@ pub enum Handled {
 struct Request {
     query: Query,
     client: Client,
+    arrival: Duration,
     frame: Frame,
 }
 
@@ -171,9 +172,9 @@ impl<P: Snapshots> Handler<P> {
                 self.counters.count_dropped();
                 Handled::Silence
             }
-            Decoded::Rejected(query, rcode) => self.turn_down(query, rcode, client, out),
+            Decoded::Rejected(query, rcode) => self.turn_down(query, rcode, (client, now), out),
             Decoded::Asked(query, question) => {
-                let request = self.request(query, client);
+                let request = self.request(query, client, now);
                 self.reply_to(request, question, (plain, now), out)
             }
         }
@@ -225,7 +226,8 @@ impl<P: Snapshots> Handler<P> {
         match decode(bytes) {
             Decoded::Silence => Handled::Silence,
             Decoded::Rejected(query, _) | Decoded::Asked(query, _) => {
-                self.turn_down(query, ResponseCode::Refused, client, out)
+                let sender = (client, self.forwarder.now());
+                self.turn_down(query, ResponseCode::Refused, sender, out)
             }
         }
     }

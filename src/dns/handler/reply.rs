@@ -26,6 +26,11 @@ impl<P: Snapshots> Handler<P> {
         self.replies.forget();
     }
 
+    /// How many replies are kept, and the bytes that they occupy.
+    pub fn kept_replies(&self) -> (usize, u64) {
+        self.replies.size()
+    }
+
     /// A query whose reply may come from memory and be kept there. Queries that are logged or counted by name are
     /// decoded instead.
     pub(super) fn plain<'q>(&self, bytes: &'q [u8]) -> Option<Plain<'q>> {
@@ -59,13 +64,14 @@ impl<P: Snapshots> Handler<P> {
             }
         };
         if is_written {
-            self.counters.count(kept.outcome);
+            let end = || self.forwarder.now();
+            self.counters.count(kept.outcome, now, end);
         }
         is_written
     }
 
-    /// What the reply to a query has to respect.
-    pub(super) fn request(&self, query: Query, client: Client) -> Request {
+    /// What the reply to a query that came at `arrival` has to respect.
+    pub(super) fn request(&self, query: Query, client: Client, arrival: Duration) -> Request {
         let payload = query.edns.map(|edns| edns.payload);
         let mut frame = Frame {
             limit: longest(client.transport, payload),
@@ -86,6 +92,7 @@ impl<P: Snapshots> Handler<P> {
         Request {
             query,
             client,
+            arrival,
             frame,
         }
     }
@@ -113,10 +120,10 @@ impl<P: Snapshots> Handler<P> {
         &self,
         query: Query,
         rcode: ResponseCode,
-        client: Client,
+        (client, arrival): (Client, Duration),
         out: &mut Vec<u8>,
     ) -> Handled {
-        let request = self.request(query, client);
+        let request = self.request(query, client, arrival);
         self.note(&request, Outcome::Refused);
         encode(&request.query, &Reply::bare(rcode), &request.frame, out);
         match rcode {
@@ -127,7 +134,8 @@ impl<P: Snapshots> Handler<P> {
 
     /// Counts the end of a query, and logs it for those who chose that.
     pub(super) fn note(&self, request: &Request, outcome: Outcome) {
-        self.counters.count(outcome);
+        let end = || self.forwarder.now();
+        self.counters.count(outcome, request.arrival, end);
         if request.client.transport == Transport::Control {
             return;
         }

@@ -80,8 +80,12 @@ impl<P: Snapshots> Handler<P> {
             let step = match self.forwarder.ask(&ask, &mut packets).await {
                 Err(error) => Step::Done(walk.merge(forward_failure(&error))),
                 Ok(response) => match self.relay(&mut walk, &response, fallback.take()) {
-                    Relayed::Whole => return self.pass_on(request, &response, out),
+                    Relayed::Whole => {
+                        self.counters.count_asked();
+                        return self.pass_on(request, &response, out);
+                    }
                     Relayed::Changed(reply) => {
+                        self.counters.count_asked();
                         self.note(request, Outcome::Forwarded);
                         encode(&request.query, &reply, &request.frame, out);
                         return;
