@@ -7,6 +7,7 @@ mod generated;
 mod reference;
 mod status;
 mod typed;
+mod version;
 
 use std::fs;
 

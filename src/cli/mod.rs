@@ -51,9 +51,12 @@ pub use error::{CliError, Exit, Result};
 
 use output::Output;
 
+/// What `--version` prints: version, commit and its date, as far as `src/build.rs` found them.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BNSD_MADE_FROM"));
+
 /// A local DNS resolver and name service for the Blockchain Name System.
 #[derive(Debug, Parser)]
-#[command(name = "bnsd", version, about, propagate_version = true)]
+#[command(name = "bnsd", version = VERSION, about, propagate_version = true)]
 pub struct Cli {
     #[command(flatten, next_help_heading = "Global options")]
     global: Global,
