@@ -49,6 +49,9 @@ mod life;
 /// Following a real Bitcoin Core in regtest.
 mod node;
 
+/// A service manager: the sockets that it hands over, and what it is told.
+mod manager;
+
 /// Which network a name is on, and its end.
 mod network;
 

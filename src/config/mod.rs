@@ -61,16 +61,17 @@ impl Config {
         Ok(config)
     }
 
+    /// Whether somebody set this key.
+    pub fn is_given(&self, key: &str) -> bool {
+        let mut settings = self.settings.iter();
+        settings.any(|setting| setting.key == key && setting.origin != Origin::Default)
+    }
+
     /// Where a client looks for a daemon, in this order: the socket that was named, or else the one in the
     /// data directory, that of a running demo and that of the system's service.
     pub fn control_candidates(&self, places: &Places) -> Vec<PathBuf> {
         let mut candidates = vec![self.control_socket.clone()];
-        let settled = |key: &str| {
-            self.settings
-                .iter()
-                .any(|setting| setting.key == key && setting.origin != Origin::Default)
-        };
-        if !settled("control-socket") && !settled("data-dir") {
+        if !self.is_given("control-socket") && !self.is_given("data-dir") {
             candidates.extend(places.demo_dir().map(|dir| dir.join(CONTROL_SOCKET)));
             candidates.push(place::SYSTEM_CONTROL_SOCKET.into());
         }

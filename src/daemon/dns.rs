@@ -1,10 +1,13 @@
 //! The answering side: listeners, the handler, the forwarder and what the configuration says about them.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::descriptors::Shares;
+use super::inherited;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, Profile};
 use crate::dns::{Access, Handler, Hosts, Identity, Options, Server, Transport};
@@ -20,19 +23,39 @@ const HOSTS: &str = "/etc/hosts";
 
 /// Takes the DNS ports; nothing is served yet. Makes a certificate where none is given and one is needed.
 pub fn bind(config: &Config) -> anyhow::Result<Server> {
+    Ok(Server::bind(&options(config)?)?)
+}
+
+/// The same, or takes the sockets that the service manager hands over for plain DNS, whatever `listen` says.
+pub fn inherit_or_bind(config: &Config) -> anyhow::Result<Server> {
+    let Some(sockets) = inherited::take()? else {
+        return bind(config);
+    };
+    let served: BTreeSet<SocketAddr> = sockets.addresses().collect();
+    let listen: BTreeSet<SocketAddr> = config.listen.iter().copied().collect();
+    if config.is_given("listen") && listen != served {
+        let served: Vec<String> = served.iter().map(ToString::to_string).collect();
+        tracing::warn!(
+            "`listen` is not heeded, since the service manager passed sockets for {}: change these in its unit (`systemctl edit bnsd.socket`), or run bnsd-standalone.service instead",
+            served.join(", ")
+        );
+    }
+    Ok(Server::inherit(sockets, &options(config)?)?)
+}
+
+fn options(config: &Config) -> anyhow::Result<Options> {
     let shares = Shares::of(config);
-    let options = Options {
+    if identities(config).any(|identity| matches!(identity, Identity::SelfSigned(_))) {
+        Store::claim(&config.data_dir)?; // it is kept there
+    }
+    Ok(Options {
         listen: config.listen.clone(),
         tls: config.dns.tls.clone(),
         https: config.dns.https.clone(),
         https_hosts: config.dns.https_hosts.clone(),
         udp_sockets: shares.udp_sockets,
         tcp_connections: shares.clients,
-    };
-    if identities(config).any(|identity| matches!(identity, Identity::SelfSigned(_))) {
-        Store::claim(&config.data_dir)?; // it is kept there
-    }
-    Ok(Server::bind(&options)?)
+    })
 }
 
 /// The identities of what is encrypted.

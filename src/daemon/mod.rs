@@ -7,15 +7,23 @@
 //! ```
 //!
 //! These workers belong to one crew, which the supervisor watches. DNS sockets are bound first, so that a taken port
-//! is reported before anything is created, and they answer legacy names from the first moment, whatever the chain
-//! does. An index that cannot go on is logged and shown by `bnsd status`; it never takes the resolver with it.
+//! is reported before anything is created, or are handed over by the service manager. They answer legacy names from the
+//! first moment, whatever the chain does. An index that cannot go on is logged and shown by `bnsd status`; it never takes the resolver with it.
 
 mod demo;
 mod descriptors;
 mod dns;
 mod index;
+#[cfg(target_os = "linux")]
+#[allow(
+    unsafe_code,
+    reason = "a descriptor that was passed is only a number, and no library vouches for it"
+)]
+mod inherited;
 #[allow(unsafe_code, reason = "malloc_trim(3) is in no library but libc")]
 mod memory;
+#[cfg(target_os = "linux")]
+mod notify;
 mod preferences;
 mod running;
 mod samples;
@@ -33,15 +41,40 @@ use crate::dns::Identity;
 use crate::folder::FolderError;
 use supervisor::EndSignals;
 
+/// systemd is on Linux.
+#[cfg(not(target_os = "linux"))]
+mod inherited {
+    pub(super) fn take() -> anyhow::Result<Option<crate::dns::Inherited>> {
+        Ok(None)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod notify {
+    pub(super) fn ready() {}
+
+    pub(super) fn stopping() {}
+
+    pub(super) fn is_wanted() -> bool {
+        false
+    }
+
+    pub(super) async fn keep_telling(_: std::sync::Arc<super::service::Service>) {}
+}
+
 /// Runs the daemon until a signal ends it.
 pub fn run_serve(config: &Config) -> anyhow::Result<()> {
+    let server = dns::inherit_or_bind(config)?;
     supervisor::run(async {
-        let server = dns::bind(config)?;
         let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let daemon = Daemon::start_on(server, config, Profile::Serve, opened)?;
+        let mut daemon = Daemon::start_on(server, config, Profile::Serve, opened)?;
         daemon.log_start();
+        if notify::is_wanted() {
+            daemon.tell_manager();
+        }
+        notify::ready();
         supervisor::serve(daemon, signals).await
     })
 }

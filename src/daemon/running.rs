@@ -11,6 +11,7 @@ use super::descriptors::Shares;
 use super::dns;
 use super::index;
 use super::memory;
+use super::notify;
 use super::preferences::Preferences;
 use super::samples::{self, Series};
 use super::service::{DevNode, Service};
@@ -162,6 +163,12 @@ impl Daemon {
     /// Where DNS over HTTPS is served.
     pub fn https_listeners(&self) -> &[SocketAddr] {
         &self.service.https_listeners
+    }
+
+    /// From now on the service manager is told how it goes.
+    pub(super) fn tell_manager(&mut self) {
+        let telling = notify::keep_telling(Arc::clone(&self.service));
+        self.crew.task("service manager", telling);
     }
 
     /// Waits for a worker that ends although the daemon needs it.

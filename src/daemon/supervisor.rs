@@ -11,6 +11,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::notify;
 use super::running::Daemon;
 
 /// Runs `work` on a runtime for sockets and tasks. While it runs, SIGHUP and panics are only logged.
@@ -42,6 +43,7 @@ pub async fn serve(mut daemon: Daemon, signals: EndSignals) -> anyhow::Result<()
         () = signals.wait() => None,
         ended = daemon.ended() => Some(ended),
     };
+    notify::stopping();
     let stopped = daemon.stop().await;
     match (ended, stopped) {
         (None, stopped) => stopped,

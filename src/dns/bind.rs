@@ -1,21 +1,23 @@
 //! Sockets to listen on, and errors that say what to do where there are none.
 //!
 //! Plain DNS takes each address over UDP and TCP. TCP goes first: its port is not shared between processes, so a second
-//! instance is noticed there. UDP sockets share their port (SO_REUSEPORT), one for each thread.
+//! instance is noticed there. UDP sockets share their port (SO_REUSEPORT), one for each thread. Sockets that somebody
+//! else bound are [`Inherited`](super::Inherited).
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
 
+use super::inherited::NotForDns;
 use super::tls::IdentityError;
+use super::udp::Sockets;
 
 /// How often port 0 is tried again when UDP cannot have the port that TCP got.
 const PORT_TRIES: usize = 16;
 /// Bytes that wait in a UDP socket, if the system allows as many: about a thousand small packets. More would only make
 /// everybody wait behind a flood.
-const RECEIVE_BUFFER: usize = 1 << 20;
+pub(super) const RECEIVE_BUFFER: usize = 1 << 20;
 /// Pending TCP connections in the kernel.
 const BACKLOG: i32 = 1024;
 
@@ -34,6 +36,9 @@ pub enum BindError {
     /// No certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// A socket that was handed over is none for DNS.
+    #[error(transparent)]
+    Inherited(#[from] NotForDns),
     /// Nothing to listen on.
     #[error("no address to listen on: give one with --listen")]
     Nothing,
@@ -74,7 +79,7 @@ impl BindError {
 }
 
 /// The sockets of one address.
-pub(super) type Bound = (TcpListener, Vec<UdpSocket>);
+pub(super) type Bound = (TcpListener, Sockets);
 
 /// Takes addresses for plain DNS. A loopback address that the machine does not have is left out if there are others.
 pub(super) fn bind_all(
@@ -105,7 +110,7 @@ fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Bound, BindError> {
         let actual = tcp.local_addr().map_err(fail)?;
         let udp = (0..udp_sockets).map(|_| udp_socket(actual));
         match udp.collect::<io::Result<Vec<_>>>() {
-            Ok(udp) => return Ok((tcp, udp)),
+            Ok(udp) => return Ok((tcp, Sockets::Own(udp))),
             Err(error)
                 if address.port() == 0
                     && error.kind() == io::ErrorKind::AddrInUse
@@ -122,12 +127,11 @@ fn bind(address: SocketAddr, udp_sockets: usize) -> Result<Bound, BindError> {
 pub(super) fn tcp_socket(address: SocketAddr) -> Result<TcpListener, BindError> {
     let listen = || {
         let socket = socket(address, Type::STREAM, Protocol::TCP)?;
-        socket.set_nonblocking(true)?;
         // A restart must not wait for the old connections to fade.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
+        Ok(TcpListener::from(socket))
     };
     listen().map_err(|error| BindError::new(address, error))
 }

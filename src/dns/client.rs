@@ -20,6 +20,8 @@ pub enum Transport {
     Https,
     /// A person at the control socket; neither logged nor counted as a client.
     Control,
+    /// The daemon itself, which sees whether it answers; neither logged nor counted.
+    Daemon,
 }
 
 /// Who asks.
@@ -39,6 +41,7 @@ impl fmt::Display for Client {
             Transport::Tls => "TLS",
             Transport::Https => "HTTPS",
             Transport::Control => "the control socket",
+            Transport::Daemon => "nothing",
         };
         write!(formatter, "{} over {transport}", self.address)
     }

@@ -9,7 +9,8 @@
 //! One word each: a client sends a *query*; the resolver decides an *answer*; an upstream gives a *response*; the client
 //! gets a *reply*.
 //!
-//! The sockets are our own: one UDP socket and thread per core, and no task for a query that needs no upstream.
+//! The sockets are our own, one UDP socket and thread per core, or [`Inherited`] from a service manager. No query that needs
+//! no upstream has a task.
 //! hickory-proto reads and writes messages that have to be decoded. Replies to plain queries are kept as bytes
 //! ([`replies`]), and upstreams' responses are passed on as bytes. A query that needs no upstream is answered by the
 //! loop that read it.
@@ -39,6 +40,7 @@ mod encode;
 mod handler;
 mod hosts;
 mod https;
+mod inherited;
 mod latency;
 mod plain;
 mod query;
@@ -55,6 +57,7 @@ pub use client::{Client, Transport};
 pub use counters::Counters;
 pub use handler::{Handled, Handler, Pending, QueryLog};
 pub use hosts::Hosts;
+pub use inherited::Inherited;
 pub use latency::LatencyCounts;
 pub use server::{CONNECTIONS_MAX, Encrypted, Options, Server, Serving};
 pub use tls::{Identity, IdentityError};

@@ -1,19 +1,23 @@
 //! A server: it listens on all its sockets, and hands connections and UDP sockets to those who speak on them.
+//!
+//! Binding needs no runtime and starts no thread, so that a process can give up its rights between [`Server::bind`] and
+//! [`Server::start`].
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::access::Access;
-use super::bind::{BindError, bind_all, tcp_socket};
+use super::bind::{BindError, Bound, bind_all, tcp_socket};
 use super::client::{Client, Transport};
 use super::handler::Handler;
+use super::inherited::Inherited;
 use super::tls::{Identity, Shown};
 use super::{https, tcp, udp};
 use crate::connections::{Activity, Connections};
@@ -36,7 +40,7 @@ pub struct Options {
     pub https: Option<Encrypted>,
     /// Names by which DNS over HTTPS may be called, lower case, beside `localhost` and addresses.
     pub https_hosts: Vec<String>,
-    /// UDP sockets per address; as many as cores is best.
+    /// UDP sockets per address, or readers of an inherited one; as many as cores is best.
     pub udp_sockets: usize,
     /// TCP connections over all addresses.
     pub tcp_connections: usize,
@@ -69,7 +73,7 @@ impl Default for Options {
 
 /// Bound sockets, not yet answering.
 pub struct Server {
-    udp: Vec<UdpSocket>,
+    udp: Vec<udp::Sockets>,
     listeners: Vec<(TcpListener, Protocol)>,
     /// What is shown in handshakes.
     shown: Vec<Arc<Shown>>,
@@ -77,16 +81,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes all addresses. Must be called inside of a tokio runtime.
+    /// Takes all addresses.
     pub fn bind(options: &Options) -> Result<Self, BindError> {
+        Self::on(bind_all(&options.listen, options.udp_sockets)?, options)
+    }
+
+    /// Serves plain DNS on sockets that were handed over instead of the addresses of `options`.
+    pub fn inherit(sockets: Inherited, options: &Options) -> Result<Self, BindError> {
+        Self::on(sockets.bound(options.udp_sockets)?, options)
+    }
+
+    fn on(plain: Vec<Bound>, options: &Options) -> Result<Self, BindError> {
         let mut server = Self {
             udp: Vec::new(),
             listeners: Vec::new(),
             shown: Vec::new(),
             tcp_connections: options.tcp_connections,
         };
-        for (tcp, udp) in bind_all(&options.listen, options.udp_sockets)? {
-            server.udp.extend(udp);
+        for (tcp, udp) in plain {
+            server.udp.push(udp);
             server.listeners.push((tcp, Protocol::Tcp));
         }
         if let Some(tls) = &options.tls {
@@ -136,6 +149,8 @@ impl Server {
         let connections = Connections::new(self.tcp_connections, "a connection of a client");
         for (listener, protocol) in self.listeners {
             let name = format!("{} {}", protocol.name(), listener.local_addr()?);
+            listener.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(listener)?;
             let (handler, places) = (Arc::clone(handler), Arc::clone(&connections));
             let start = move |stream, peer| {
                 let (protocol, handler) = (protocol.clone(), Arc::clone(&handler));
@@ -246,8 +261,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_taken_port_is_one_sentence_that_says_what_to_do() {
+    #[test]
+    fn a_taken_port_is_one_sentence_that_says_what_to_do() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let first = Server::bind(&options(any)).expect("a free port");
         let taken = first.addresses(Transport::Tcp)[0];
@@ -261,8 +276,8 @@ mod tests {
         assert_eq!(error.to_string(), expected);
     }
 
-    #[tokio::test]
-    async fn an_address_of_another_machine_is_refused() {
+    #[test]
+    fn an_address_of_another_machine_is_refused() {
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
         let Err(error) = Server::bind(&options(elsewhere)) else {
             panic!("bound a foreign address");

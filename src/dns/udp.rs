@@ -1,7 +1,11 @@
-//! The UDP loops: one socket and one thread per core, and no task for a query that needs no upstream.
+//! The UDP loops: one thread per core and address, and no task for a query that needs no upstream.
 //!
 //! A thread that waits in the kernel for its own socket is woken by the packet itself. Behind a runtime's poller every
-//! reply would cost two more system calls, and often the wake-up of another thread.
+//! reply would cost two more system calls, and often the wake-up of another thread. The same holds for threads that wait
+//! for one inherited socket: a packet wakes one of them.
+//!
+//! A loop on a socket of our own ends when that is shut down. An inherited socket lives on in whoever handed it over, and
+//! would stay shut down in the next process. So its loops look from time to time whether they should end.
 
 use std::io;
 use std::net::{IpAddr, Shutdown, UdpSocket};
@@ -21,7 +25,7 @@ use super::handler::{Handled, Handler};
 use crate::resolver::Snapshots;
 use crate::worker::{Crew, Tasks};
 
-/// How often an idle loop looks whether it should end, where the system does not wake it for that.
+/// How often an idle loop looks whether it should end, where a shutdown does not wake it.
 const GLANCE: Duration = Duration::from_secs(1);
 /// Pause before a loop that failed goes on, so that one that fails at once leaves the machine some time.
 const RESTART_PAUSE: Duration = Duration::from_millis(10);
@@ -32,25 +36,46 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Failures in a row, over six seconds, after which a socket will not work again.
 const FAILURES_MAX: u32 = 12;
 
+/// The UDP sockets of one address.
+pub enum Sockets {
+    /// Those that share the port, one for each loop.
+    Own(Vec<UdpSocket>),
+    /// One that others have too, and the number of loops that read it.
+    Inherited(UdpSocket, usize),
+}
+
 /// Loops at work. They end when this is dropped.
 pub struct Loops {
     end: Arc<AtomicBool>,
-    sockets: Vec<Arc<UdpSocket>>,
+    /// Those that are ours alone.
+    own: Vec<Arc<UdpSocket>>,
 }
 
 impl Loops {
-    /// Starts one on each socket. Must be called inside of a tokio runtime, on which upstreams are asked.
+    /// Starts one for each socket, or several for one that was inherited. Must be called inside of a tokio runtime, on
+    /// which upstreams are asked.
     pub fn start<P: Snapshots>(
-        sockets: Vec<UdpSocket>,
+        sockets: Vec<Sockets>,
         handler: &Arc<Handler<P>>,
         access: &Arc<Access>,
         crew: &mut Crew,
     ) -> io::Result<Self> {
-        let loops = Self {
+        let mut loops = Self {
             end: Arc::default(),
-            sockets: sockets.into_iter().map(Arc::new).collect(),
+            own: Vec::new(),
         };
-        for socket in &loops.sockets {
+        let mut read = Vec::new();
+        for sockets in sockets {
+            match sockets {
+                Sockets::Own(own) => loops.own.extend(own.into_iter().map(Arc::new)),
+                Sockets::Inherited(socket, count) => {
+                    socket.set_read_timeout(Some(GLANCE))?;
+                    read.extend(vec![Arc::new(socket); count.max(1)]);
+                }
+            }
+        }
+        read.extend(loops.own.iter().cloned());
+        for socket in read {
             if !cfg!(target_os = "linux") {
                 socket.set_read_timeout(Some(GLANCE))?;
             }
@@ -58,7 +83,7 @@ impl Loops {
             let one = Loop {
                 start: Instant::now(),
                 listener: address.ip(),
-                socket: Arc::clone(socket),
+                socket,
                 handler: Arc::clone(handler),
                 access: Arc::clone(access),
                 end: Arc::clone(&loops.end),
@@ -74,14 +99,14 @@ impl Loops {
 impl Drop for Loops {
     fn drop(&mut self) {
         self.end.store(true, Ordering::Relaxed);
-        for socket in &self.sockets {
+        for socket in &self.own {
             // Linux wakes whoever waits, and says that there was no connection to shut down.
             let _ = SockRef::from(&**socket).shutdown(Shutdown::Read);
         }
     }
 }
 
-/// One socket's loop.
+/// One loop.
 struct Loop<P: Snapshots> {
     start: Instant,
     listener: IpAddr,
@@ -249,7 +274,8 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let server = socket.local_addr().expect("an address");
         let mut crew = Crew::default();
-        let loops = Loops::start(vec![socket], &Arc::new(handler), &Arc::default(), &mut crew);
+        let sockets = vec![Sockets::Own(vec![socket])];
+        let loops = Loops::start(sockets, &Arc::new(handler), &Arc::default(), &mut crew);
         let ask = move || {
             let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
             client

@@ -3,6 +3,7 @@
 mod answered;
 mod cache;
 mod explain;
+mod health;
 mod lookup;
 mod names;
 mod node;

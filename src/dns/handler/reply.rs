@@ -134,6 +134,9 @@ impl<P: Snapshots> Handler<P> {
 
     /// Counts the end of a query, and logs it for those who chose that.
     pub(super) fn note(&self, request: &Request, outcome: Outcome) {
+        if request.client.transport == Transport::Daemon {
+            return;
+        }
         let end = || self.forwarder.now();
         self.counters.count(outcome, request.arrival, end);
         if request.client.transport == Transport::Control {
