@@ -8,6 +8,7 @@ use crate::common::person::{Person, World};
 mod bill;
 mod consent;
 mod dates;
+mod faults;
 mod keys;
 mod kills;
 mod losses;

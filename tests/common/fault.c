@@ -5,7 +5,9 @@
 // - every write to a file whose path contains $FAULT_FULL, whose disk is full, and only while $FAULT_WHILE is there if that
 //   is set;
 // - the call number $FAULT_KILL that changes a file whose path contains $FAULT_AT: the process is killed before it, or in the
-//   middle of it if it is a write of more than a disk's sector.
+//   middle of it if it is a write of more than a disk's sector;
+// - the call number $FAULT_FAIL, if it is not 0, that changes a file whose path contains $FAULT_AT: it fails with the error number
+//   $FAULT_ERROR, and with $FAULT_ON all such calls after it do. The file $FAULT_TOLD is made when the first one has failed.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
@@ -60,6 +63,21 @@ static void end(int is_at_it) {
         kill(getpid(), SIGKILL);
 }
 
+// Whether a call that changes a file has to fail.
+static int fails(int is_at_it) {
+    static atomic_int calls;
+    const char *number = getenv("FAULT_FAIL"), *told = getenv("FAULT_TOLD");
+    if (!is_at_it || !number)
+        return 0;
+    int call = atomic_fetch_add(&calls, 1) + 1, first = atoi(number);
+    if (!first || call < first || (call > first && !getenv("FAULT_ON")))
+        return 0;
+    if (told)
+        syscall(SYS_close, syscall(SYS_openat, AT_FDCWD, told, O_CREAT | O_WRONLY, 0600));
+    errno = atoi(getenv("FAULT_ERROR"));
+    return 1;
+}
+
 static int names(const char *path) {
     const char *part = getenv("FAULT_AT");
     return part && strstr(path, part) != NULL;
@@ -87,7 +105,7 @@ ssize_t write(int file, const void *bytes, size_t count) {
         syscall(SYS_write, file, bytes, count / 2 & ~511);
         kill(getpid(), SIGKILL);
     }
-    return is_full(file) ? -1 : syscall(SYS_write, file, bytes, count);
+    return is_full(file) || fails(is_at(file, "FAULT_AT")) ? -1 : syscall(SYS_write, file, bytes, count);
 }
 
 ssize_t pwrite64(int file, const void *bytes, size_t count, off_t place) {
@@ -95,22 +113,22 @@ ssize_t pwrite64(int file, const void *bytes, size_t count, off_t place) {
         syscall(SYS_pwrite64, file, bytes, count / 2 & ~511, place);
         kill(getpid(), SIGKILL);
     }
-    return is_full(file) ? -1 : syscall(SYS_pwrite64, file, bytes, count, place);
+    return is_full(file) || fails(is_at(file, "FAULT_AT")) ? -1 : syscall(SYS_pwrite64, file, bytes, count, place);
 }
 
 int ftruncate64(int file, off_t length) {
     end(is_at(file, "FAULT_AT"));
-    return is_full(file) ? -1 : syscall(SYS_ftruncate, file, length);
+    return is_full(file) || fails(is_at(file, "FAULT_AT")) ? -1 : syscall(SYS_ftruncate, file, length);
 }
 
 int fdatasync(int file) {
     end(is_at(file, "FAULT_AT"));
-    return syscall(SYS_fdatasync, file);
+    return fails(is_at(file, "FAULT_AT")) ? -1 : syscall(SYS_fdatasync, file);
 }
 
 int fsync(int file) {
     end(is_at(file, "FAULT_AT"));
-    return syscall(SYS_fsync, file);
+    return fails(is_at(file, "FAULT_AT")) ? -1 : syscall(SYS_fsync, file);
 }
 
 int open64(const char *path, int flags, ...) {
@@ -118,16 +136,29 @@ int open64(const char *path, int flags, ...) {
     va_start(rest, flags);
     int mode = va_arg(rest, int);
     va_end(rest);
-    end((flags & O_CREAT) && names(path));
-    return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    int makes = (flags & O_CREAT) && names(path);
+    end(makes);
+    return fails(makes) ? -1 : syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
 int rename(const char *from, const char *to) {
     end(names(from));
-    return syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    return fails(names(from)) ? -1 : syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int unlink(const char *path) {
     end(names(path));
-    return syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+    return fails(names(path)) ? -1 : syscall(SYS_unlinkat, AT_FDCWD, path, 0);
+}
+
+int link(const char *from, const char *to) {
+    return fails(names(to)) ? -1 : syscall(SYS_linkat, AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int linkat(int from_at, const char *from, int to_at, const char *to, int flags) {
+    return fails(names(to)) ? -1 : syscall(SYS_linkat, from_at, from, to_at, to, flags);
+}
+
+int mkdir(const char *path, mode_t mode) {
+    return fails(names(path)) ? -1 : syscall(SYS_mkdirat, AT_FDCWD, path, mode);
 }

@@ -1,0 +1,176 @@
+//! A disk that refuses a call, each in turn: once (a bad sector, EIO), or from then on (a full disk, ENOSPC).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use super::{Ground, NAMES, STRANGER};
+use crate::common::dns::see;
+use crate::common::fault;
+use crate::common::home::{Home, ended};
+use crate::common::process::{Process, ended_by_itself, listener, serve, status, until};
+
+/// How long a daemon has for what it does in spite of a fault.
+const AFTER: Duration = Duration::from_millis(800);
+
+/// How a disk refuses: the error's number, and whether for good.
+const REFUSALS: [(&str, bool); 2] = [("5", false), ("28", true)];
+
+/// Of so many calls one is refused; every one with `BNSD_TEST_FORM=release`.
+fn stride() -> usize {
+    match std::env::var("BNSD_TEST_FORM").as_deref() {
+        Ok("release") => 1,
+        _ => 29,
+    }
+}
+
+/// A sync from nothing, of which one call fails: names are answered or refused, never wrong, and the next start goes on
+/// from there.
+#[test]
+fn no_refused_call_is_an_answer_or_a_loss() {
+    let ground = Ground::new();
+    let library = fault::library(&ground.home).display().to_string();
+    let mut refused = 0;
+    for (error, is_for_good) in REFUSALS {
+        for call in (1..).step_by(stride()) {
+            let sync = Sync::new(&ground);
+            if !sync.is_refused(&library, call, error, is_for_good) {
+                break;
+            }
+            refused += 1;
+            sync.goes_on();
+        }
+    }
+    println!("{refused} calls refused: nothing wrong, nothing lost");
+    assert!(refused * stride() > 100, "{refused}");
+}
+
+/// A data directory that holds a chain and nothing else, and the zone files in a folder beside it.
+struct Sync<'g> {
+    ground: &'g Ground,
+    home: Home,
+}
+
+impl<'g> Sync<'g> {
+    fn new(ground: &'g Ground) -> Self {
+        let home = Home::new();
+        let (data, folder) = (home.folder("data"), home.folder("zones"));
+        let copied = ended(
+            home.command("cp", &["-r"])
+                .arg(ground.data().join("chain"))
+                .arg(data),
+        );
+        assert_eq!(copied.code, 0, "{copied:?}");
+        for (number, name) in (1..).zip(NAMES) {
+            let file = super::zonefile(name, &format!("192.0.2.{number}"));
+            fs::write(folder.join(format!("{name}.zone")), file).expect("a zone file");
+        }
+        Self { ground, home }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    fn start(&self, faults: &[(&str, &str)]) -> Process {
+        let place = |name| self.path(name).display().to_string();
+        let upstream = self.ground.upstream.address.to_string();
+        let settings = [
+            ("BNSD_DATA_DIR", &*place("data")),
+            ("BNSD_CHAIN_SOURCE", "dev"),
+            ("BNSD_CONTROL_SOCKET", &place("socket")),
+            ("BNSD_DNS_UPSTREAMS", &upstream),
+            ("BNSD_DNS_KEEP_CACHE", "true"),
+            ("BNSD_ZONEFILES_FOLDERS", &place("zones")),
+            ("BNSD_NAMESPACES", "id=only"),
+        ];
+        serve(&self.home, &[&settings[..], faults].concat())
+    }
+
+    /// Syncs, and refuses one call on the way; whether there were as many.
+    fn is_refused(&self, library: &str, call: usize, error: &str, is_for_good: bool) -> bool {
+        let what = format!("call {call}, error {error}");
+        let (at, told) = (
+            format!("{}/", self.path("data").display()),
+            self.path("told"),
+        );
+        let (call, told_text) = (call.to_string(), told.display().to_string());
+        let mut faults = vec![
+            ("LD_PRELOAD", library),
+            ("FAULT_AT", &at),
+            ("FAULT_FAIL", &call),
+            ("FAULT_ERROR", error),
+            ("FAULT_TOLD", &told_text),
+        ];
+        faults.extend(is_for_good.then_some(("FAULT_ON", "1")));
+        let mut daemon = self.start(&faults);
+        self.watch(&mut daemon, &told, &what);
+        if !daemon.has_ended() {
+            let status = daemon.terminate();
+            assert!(ended_by_itself(status), "{what}: {status}");
+        }
+        let log = daemon.stderr();
+        assert!(!log.contains("panicked"), "{what}: {log}");
+        told.exists()
+    }
+
+    /// Asks until everything is answered, or some time has passed since the fault.
+    fn watch(&self, daemon: &mut Process, told: &Path, what: &str) {
+        let address = until("the control socket to answer", || {
+            match status(&self.path("socket")) {
+                Some(status) => Some(Some(listener(&status))),
+                None => daemon.has_ended().then_some(None),
+            }
+        });
+        let Some(address) = address else {
+            assert_eq!(daemon.code(), Some(3), "{what}: {}", daemon.stderr());
+            return;
+        };
+        let mut end = None;
+        until("answers or a fault", || {
+            if daemon.has_ended() {
+                return Some(());
+            }
+            if told.exists() {
+                end.get_or_insert(Instant::now() + AFTER);
+            }
+            let answered = right_answers(address, what);
+            let is_over = end.is_some_and(|end| Instant::now() > end);
+            (answered == NAMES.len() || is_over).then_some(())
+        });
+        let other = see(address, "www.example.com", RecordType::A);
+        assert!(other.has_address(STRANGER), "{what}: {other:?}");
+    }
+
+    /// The next start has everything.
+    fn goes_on(&self) {
+        let mut daemon = self.start(&[]);
+        let address = listener(&daemon.ready(&self.path("socket")));
+        until("all names to be answered", || {
+            (right_answers(address, "the next start") == NAMES.len()).then_some(())
+        });
+        daemon.terminate();
+        let log = daemon.stderr();
+        assert!(!log.contains("damaged"), "{log}");
+    }
+}
+
+/// How many names are answered; none of them with anything else than its own address.
+fn right_answers(server: std::net::SocketAddr, what: &str) -> usize {
+    let mut answered = 0;
+    for (number, name) in (1..).zip(NAMES) {
+        let seen = see(server, name, RecordType::A);
+        match seen.rcode {
+            ResponseCode::NoError => {
+                let address = format!("192.0.2.{number}");
+                assert!(seen.has_address(&address), "{what}: {name}: {seen:?}");
+                answered += 1;
+            }
+            rcode => assert_eq!(rcode, ResponseCode::ServFail, "{what}: {name}: {seen:?}"),
+        }
+    }
+    answered
+}
