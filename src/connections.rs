@@ -202,6 +202,15 @@ impl Connections {
     }
 }
 
+/// Closes all connections on drop; those that are open hold each other.
+pub struct CloseAll(pub Arc<Connections>);
+
+impl Drop for CloseAll {
+    fn drop(&mut self) {
+        self.0.close_all();
+    }
+}
+
 /// Sends the least useful connection away of those that `may_go`; whether there was one.
 fn evict(open: &mut HashMap<u64, Open>, max: usize, may_go: impl Fn(&Open) -> bool) -> bool {
     let is_client =

@@ -44,8 +44,8 @@
 //!
 //! Arrows only go down; the drawing shows the main ones. Pure rooms name no file, socket, clock, randomness, task or
 //! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
-//! survive a crash), [`progress`], [`worker`] (threads and tasks with names and owners) and [`connections`] (of clients)
-//! serve all adapters. A commit tells those who subscribed what changed. [`system`], which no daemon needs, sends the
+//! survive a crash), [`progress`], [`worker`] (threads and tasks with names and owners), [`connections`] (of clients) and
+//! [`host`] (how a server is called over HTTP) serve all adapters. A commit tells those who subscribed what changed. [`system`], which no daemon needs, sends the
 //! machine's questions to bnsd and takes that back. `tests/architecture.rs` checks all of this.
 //!
 //! # Where new capabilities belong
@@ -57,7 +57,7 @@
 //! | a chain without a node | `chain/log`, `chain/p2p` | one more [`chain::ChainSource`]; `virtualchain/proof.rs` for what is proved |
 //! | signing (DNSSEC) | `resolver/` decides, `dns/` encodes | between [`resolver::Answer`] and `dns/encode.rs`; keys in `dns/` |
 //! | zone transfer | `dns/transfer.rs` | one more variant of [`dns::Handled`]; zones come from [`names`] |
-//! | a status page | `api/http/` | reads the values that [`api`]'s replies are made of; a worker of the [`daemon`] |
+//! | an endpoint over HTTP | [`api::http`] | a row of a table: path, what it takes and replies; asks what the control socket asks |
 //! | storage (Gaia) | `storage/`, an adapter | URIs of a zone that [`names`] has; keys of the [`wallet`] |
 //! | migration to another chain | `virtualchain/` beside the walk, [`bns`] | a [`virtualchain::Sink`] that writes the final state |
 
@@ -79,6 +79,7 @@ pub mod connections;
 pub mod disk;
 pub mod dns;
 pub mod folder;
+pub mod host;
 pub mod indexer;
 pub mod names;
 pub mod progress;

@@ -23,12 +23,13 @@ const PURE: [(&str, &[&str]); 6] = [
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.
-const ADAPTERS: [(&str, &[&str]); 15] = [
+const ADAPTERS: [(&str, &[&str]); 16] = [
     ("clock", &[]),
     ("disk", &[]),
     ("progress", &[]),
     ("worker", &[]),
     ("connections", &["worker"]),
+    ("host", &[]),
     ("chain", &["disk", "worker"]),
     ("store", &["disk"]),
     ("names", &["store", "progress", "clock"]),
@@ -43,17 +44,21 @@ const ADAPTERS: [(&str, &[&str]); 15] = [
             "clock",
             "connections",
             "disk",
+            "host",
             "worker",
         ],
     ),
     ("wallet", &["chain", "disk"]),
-    ("api", &["chain", "connections", "disk", "names", "wallet"]),
+    (
+        "api",
+        &["chain", "connections", "disk", "host", "names", "wallet"],
+    ),
     ("system", &["disk", "upstream"]),
 ];
 
 /// These put the rest together; with the adapters and each other that they use.
 const ASSEMBLY: [(&str, &[&str]); 4] = [
-    ("config", &["chain", "dns", "upstream"]),
+    ("config", &["api", "chain", "dns", "upstream"]),
     (
         "daemon",
         &[

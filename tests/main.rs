@@ -40,6 +40,9 @@ mod folder;
 /// Names that are not ours: upstreams, cache, forgeries, failures.
 mod forward;
 
+/// The HTTP API of the daemon.
+mod http;
+
 /// Zone files that their owner wrote badly or with bad intent.
 mod hostile;
 

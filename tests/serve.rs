@@ -417,13 +417,14 @@ fn the_control_socket_and_the_data_are_for_their_owner_alone() {
 /// With the built-in addresses, but for their port.
 #[test]
 fn nothing_listens_beyond_loopback() {
-    let port = free_port().port();
+    let (port, page) = (free_port().port(), free_port());
     let listen = format!("127.0.0.1:{port},[::1]:{port}");
     for command in ["serve", "demo"] {
         let home = Home::new();
         let mut command = home.bnsd(&[command]);
         let mut daemon = Process::start(&home, {
             command.env("BNSD_LISTEN", &listen);
+            command.env("BNSD_API_LISTEN", page.to_string());
             command
         });
         let sockets = until("sockets", || {
@@ -432,7 +433,7 @@ fn nothing_listens_beyond_loopback() {
         });
         for socket in &sockets {
             assert!(
-                socket.ip().is_loopback() && socket.port() == port,
+                socket.ip().is_loopback() && [port, page.port()].contains(&socket.port()),
                 "{sockets:?}"
             );
         }
@@ -440,6 +441,7 @@ fn nothing_listens_beyond_loopback() {
     // These are what the test overrode: loopback too.
     let shown = Home::new().run(&["config", "show"]).stdout;
     assert!(shown.contains("127.0.0.1:53, [::1]:53"), "{shown}");
+    assert!(shown.contains("127.0.0.1:6270"), "{shown}");
 }
 
 /// Addresses on which a process takes TCP connections or UDP packets (proc(5)).

@@ -16,15 +16,15 @@ use tokio::time::timeout;
 
 use super::message::{self, REPLY_MAX, REQUEST_MAX, Reply, Request};
 use super::socket::{self, BindError, SocketFile};
-use crate::connections::{Activity, Connections};
+use crate::connections::{Activity, CloseAll, Connections};
 use crate::disk::rights::own_uid;
 
 /// Connections at the same time that are enough: people and scripts on one machine.
 pub const CONNECTIONS_MAX: usize = 32;
 /// How long a connection may take to send a line, or to take one.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an answer may take; looking up a legacy name waits for upstreams.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// What the daemon does with a request. Nothing in it is trusted but its shape.
 pub trait Control: Send + Sync + 'static {
@@ -78,15 +78,6 @@ impl Server {
                 }
             }
         }
-    }
-}
-
-/// Closes all connections on drop; those that are open hold each other.
-struct CloseAll(Arc<Connections>);
-
-impl Drop for CloseAll {
-    fn drop(&mut self) {
-        self.0.close_all();
     }
 }
 

@@ -19,7 +19,7 @@ pub struct ExplainRequest {
 }
 
 /// An answer with its provenance.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ExplainReply {
     /// The name that was asked for.
     pub name: String,
@@ -38,7 +38,7 @@ pub struct ExplainReply {
 }
 
 /// Which side of a possible collision answers, and why.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Decision {
     /// Who answers.
     pub side: Side,
@@ -53,7 +53,7 @@ pub struct Decision {
 }
 
 /// Who answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
     /// The chain.

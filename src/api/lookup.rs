@@ -20,7 +20,7 @@ pub struct LookupRequest {
 
 /// What a DNS client would get; for the type `ANY` of a name on the chain all records at and below it, where a DNS client
 /// gets one RRset (RFC 8482).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LookupReply {
     /// The name that was asked for.
     pub name: String,
@@ -46,7 +46,7 @@ pub struct LookupReply {
 }
 
 /// One resource record as text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RecordText {
     /// Owner name, fully qualified.
     pub owner: String,
@@ -63,7 +63,7 @@ pub struct RecordText {
 const TELLING: [&str; 5] = ["A", "AAAA", "MX", "TXT", "URI"];
 
 /// An extended error (RFC 8914).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ExtendedError {
     /// Its registered number.
     pub code: u16,

@@ -5,8 +5,9 @@
 //! # Modules
 //!
 //! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`portal`],
-//! [`prefer`] and [`series`] the payloads; they are also what `--json` prints. [`control`] serves, [`socket`] makes the file, [`client`]
-//! connects, [`ask`] asks a daemon wherever it is. How an answer is found is the daemon's: it hands in a
+//! [`prefer`] and [`series`] the payloads; they are also what `--json` prints. [`control`] serves, [`socket`] makes the
+//! file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on the
+//! machine. How an answer is found is the daemon's: it hands in a
 //! [`control::Control`]. Nothing that arrives is trusted: lines, connections and waiting are bounded.
 
 pub mod ask;
@@ -14,6 +15,7 @@ pub mod cache;
 pub mod client;
 pub mod control;
 pub mod explain;
+pub mod http;
 pub mod lookup;
 pub mod message;
 pub mod names;

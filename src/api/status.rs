@@ -20,7 +20,7 @@ pub struct StatusRequest {
 }
 
 /// How the daemon is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StatusReply {
     /// Version of the program.
     pub version: String,
@@ -71,6 +71,9 @@ pub struct StatusReply {
     /// Where DNS over HTTPS is served, as ADDRESS:PORT.
     #[serde(default)]
     pub https_listeners: Vec<String>,
+    /// Where the HTTP API and the status page are, as ADDRESS:PORT.
+    #[serde(default)]
+    pub api_listeners: Vec<String>,
     /// The namespaces that are answered from the chain, in ascending order.
     #[serde(default)]
     pub served: Vec<String>,
@@ -88,7 +91,7 @@ pub struct StatusReply {
 }
 
 /// What is left to index, and how fast that goes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SyncStatus {
     /// Blocks that can be indexed and are not.
     pub blocks_left: u32,
@@ -99,7 +102,7 @@ pub struct SyncStatus {
 }
 
 /// A name that is asked for often.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BusyName {
     /// The name, without its last dot.
     pub name: String,
@@ -108,7 +111,7 @@ pub struct BusyName {
 }
 
 /// How many zone files are there.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ZonefilesStatus {
     /// Those that the chain announces; at most [`LIST_MAX`] of the missing ones.
     #[serde(flatten)]
@@ -120,7 +123,7 @@ pub struct ZonefilesStatus {
 }
 
 /// A file that is served as soon as the chain announces it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct WaitingZonefile {
     /// Its path.
     pub file: String,

@@ -73,7 +73,7 @@ pub fn in_grace_period(
 
 /// The end of a name, as it is known at some height. `None` is a height that never comes: the name has no end, or its
 /// namespace is not open.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Term {
     /// First block of the grace period, in which the owner can only renew; `None` where there is none.
     pub grace_start: Option<u32>,

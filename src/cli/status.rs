@@ -124,6 +124,12 @@ fn write_service(reply: &StatusReply, page: &mut Page) {
     page.entry("listening on", &list(&reply.listeners));
     page.entry_if("TLS on", some(&reply.tls_listeners));
     page.entry_if("HTTPS on", some(&reply.https_listeners));
+    let pages: Vec<String> = reply
+        .api_listeners
+        .iter()
+        .map(|at| format!("http://{at}/"))
+        .collect();
+    page.entry_if("status page", some(&pages));
     page.entry("upstreams", &list(&reply.upstreams));
     let counts = reply.queries.iter().filter(|(_, count)| **count > 0);
     let counts: Vec<String> = counts

@@ -274,6 +274,16 @@ pub const KEYS: &[Key] = &[
         "Names by which DNS over HTTPS may be called.",
     ),
     key(
+        "api.listen",
+        Shape::List,
+        "Addresses on which the HTTP API and the status page are served, each with its port, or none.",
+    ),
+    key(
+        "api.hosts",
+        Shape::List,
+        "Names by which the HTTP API may be called.",
+    ),
+    key(
         "namespaces",
         Shape::Map,
         "Who answers for a namespace that may also be a top-level domain: exact, only, legacy-first or off.",

@@ -10,6 +10,7 @@ use hickory_proto::rr;
 
 use super::place;
 use super::setting::Setting;
+use crate::api::http;
 use crate::bns::address::AddressVersions;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
@@ -32,6 +33,8 @@ pub struct Config {
     pub chain: ChainConfig,
     /// How questions are answered.
     pub dns: DnsConfig,
+    /// Where the state is shown over HTTP.
+    pub api: http::Options,
     /// What happens where a namespace may also be a top-level domain; namespaces not listed have the mode
     /// that the resolver chooses.
     pub namespaces: BTreeMap<NamespaceId, Mode>,

@@ -10,6 +10,7 @@ use super::place::{self, Places};
 use super::reader::Reader;
 use super::sources::Profile;
 use super::value::{self, number};
+use crate::api::http::{self, IfTaken};
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
@@ -32,6 +33,7 @@ pub fn settle(
     let listen = settle_listen(&mut reader, profile)?;
     let chain = settle_chain(&mut reader, profile)?;
     let dns = settle_dns(&mut reader, &listen, &data_dir)?;
+    let api = settle_api(&mut reader, profile)?;
     let namespaces = settle_namespaces(&mut reader)?;
     let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
     let log = reader.one("log.level", "info", value::log_level)?;
@@ -41,12 +43,14 @@ pub fn settle(
     };
     let (settings, mut warnings) = reader.finish();
     warnings.extend(warnings_of_exposure(&listen, &dns));
+    warnings.extend(api.listen.iter().filter_map(warning_of_open_api));
     Ok(Config {
         data_dir,
         control_socket,
         listen,
         chain,
         dns,
+        api,
         namespaces: namespaces.into_iter().collect(),
         zonefiles: ZonefilesConfig { folders },
         log,
@@ -358,6 +362,34 @@ fn settle_identity(reader: &mut Reader, data_dir: &Path) -> Result<Identity, Con
             Err(reader.refuse("dns.tls.key", problem))
         }
     }
+}
+
+/// Whoever names a port wants that one; nobody does without DNS because somebody else has the built-in one.
+fn settle_api(reader: &mut Reader, profile: Profile) -> Result<http::Options, ConfigError> {
+    let if_taken = match (reader.is_given("api.listen"), profile) {
+        (true, _) => IfTaken::Fail,
+        (false, Profile::Serve) => IfTaken::GoOn,
+        (false, Profile::Demo) => IfTaken::AnyPort,
+    };
+    let built_in = &["127.0.0.1:6270"];
+    let given = reader.many("api.listen", built_in, "nowhere", value::listener_or_none)?;
+    let listen: Vec<SocketAddr> = given.iter().copied().flatten().collect();
+    if given.len() > 1 && listen.len() < given.len() {
+        let problem = "\"none\" stands alone; leave it out to listen on the others";
+        return Err(reader.refuse("api.listen", problem));
+    }
+    Ok(http::Options {
+        listen,
+        hosts: reader.many("api.hosts", &[], "localhost", value::host)?,
+        if_taken,
+    })
+}
+
+/// The API admits everybody who reaches it.
+fn warning_of_open_api(listener: &SocketAddr) -> Option<String> {
+    (!listener.ip().is_loopback()).then(|| {
+        format!("the HTTP API on {listener} answers everybody who reaches it: listen on loopback and put a web server before it that says who may ask")
+    })
 }
 
 fn settle_namespaces(reader: &mut Reader) -> Result<Vec<(NamespaceId, Mode)>, ConfigError> {

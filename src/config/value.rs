@@ -41,6 +41,14 @@ pub fn listener(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// The same, or `none` for nowhere.
+pub fn listener_or_none(text: &str) -> Result<Option<SocketAddr>, String> {
+    match text {
+        "none" => Ok(None),
+        text => listener(text).map(Some),
+    }
+}
+
 /// Somebody who answers for other names.
 pub fn upstream(text: &str) -> Result<UpstreamConfig, String> {
     text.parse()

@@ -1,12 +1,13 @@
 //! How many descriptors the process may have, and who gets how many of them.
 //!
 //! Files, the database and listeners come first, since nothing works without them. What is left is shared by connections of
-//! clients, questions to upstreams (a socket each) and the control socket, so that none of them can take the others'.
+//! clients, questions to upstreams (a socket each), the control socket and the HTTP API, so that none of them can take the
+//! others'.
 //! The limit is raised as far as the system allows before it is shared.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::api::control;
+use crate::api::{control, http};
 use crate::config::Config;
 use crate::dns::CONNECTIONS_MAX;
 use crate::upstream::QUESTIONS_MAX;
@@ -20,6 +21,8 @@ const FILES: usize = 32;
 const LISTENERS: usize = 8;
 /// Of what is left, one in so many is for the control socket, and of the rest one in so many for upstreams.
 const CONTROL: usize = 8;
+/// As many for the HTTP API, of what is left then.
+const API: usize = 8;
 const QUESTIONS: usize = 3;
 /// What each gets at least, however little there is.
 const LEAST: usize = 4;
@@ -35,6 +38,8 @@ pub struct Shares {
     pub questions: usize,
     /// Connections to the control socket.
     pub control: usize,
+    /// Connections to the HTTP API.
+    pub api: usize,
 }
 
 impl Shares {
@@ -43,16 +48,20 @@ impl Shares {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let encrypted = [&config.dns.tls, &config.dns.https].into_iter().flatten();
         let streams: usize = encrypted.map(|encrypted| encrypted.listen.len()).sum();
+        let streams = streams + config.api.listen.len();
         Self::among(raised_limit(), cores, config.listen.len(), streams)
     }
 
-    /// The shares of `limit` descriptors, with sockets for so many addresses of plain DNS and of encrypted DNS.
+    /// The shares of `limit` descriptors, with sockets for so many addresses of plain DNS and of all
+    /// else.
     fn among(limit: usize, cores: usize, plain: usize, encrypted: usize) -> Self {
         let udp_sockets = (limit / LISTENERS / plain.max(1)).clamp(1, cores.max(1));
         let listeners = plain * (udp_sockets + 1) + encrypted;
         let left = limit.saturating_sub(FILES + listeners);
         let control = (left / CONTROL).clamp(LEAST, control::CONNECTIONS_MAX);
         let left = left.saturating_sub(control);
+        let api = (left / API).clamp(LEAST, http::CONNECTIONS_MAX);
+        let left = left.saturating_sub(api);
         let questions = (left / QUESTIONS).clamp(LEAST, QUESTIONS_MAX);
         let clients = left.saturating_sub(questions);
         Self {
@@ -60,6 +69,7 @@ impl Shares {
             clients: clients.clamp(LEAST, CONNECTIONS_MAX),
             questions,
             control,
+            api,
         }
     }
 }
@@ -88,7 +98,8 @@ mod tests {
             for cores in [1, 2, 16, 128] {
                 let shares = Shares::among(limit, cores, 2, 1);
                 let listeners = 2 * (shares.udp_sockets + 1) + 1;
-                let all = shares.clients + shares.questions + shares.control + listeners;
+                let all =
+                    shares.clients + shares.questions + shares.control + shares.api + listeners;
                 assert!(all + 24 <= limit, "{limit}, {cores}: {shares:?}");
             }
         }
@@ -102,6 +113,7 @@ mod tests {
             clients: CONNECTIONS_MAX,
             questions: QUESTIONS_MAX,
             control: control::CONNECTIONS_MAX,
+            api: http::CONNECTIONS_MAX,
         };
         assert_eq!(shares, expected);
     }

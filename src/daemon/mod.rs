@@ -3,7 +3,7 @@
 //! ```text
 //! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket),
 //!           sweep (reads the database again), archive rights (takes those of others)
-//! tasks:    tcp, tls, https (accept connections), control socket, network watch, memory, samples
+//! tasks:    tcp, tls, https (accept connections), control socket, HTTP API, network watch, memory, samples
 //! ```
 //!
 //! These workers belong to one crew, which the supervisor watches. DNS sockets are bound first, so that a taken port
@@ -13,6 +13,7 @@
 mod demo;
 mod descriptors;
 mod dns;
+mod http;
 mod index;
 #[cfg(target_os = "linux")]
 #[allow(

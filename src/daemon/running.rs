@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::descriptors::Shares;
 use super::dns;
+use super::http;
 use super::index;
 use super::memory;
 use super::notify;
@@ -83,6 +84,7 @@ impl Daemon {
         };
         let folders = &config.zonefiles.folders;
         let folders = Folders::watch(folders, &names.store, &names.archive, &mut crew)?;
+        let api = http::bind(config)?;
         let service = Arc::new(Service {
             handler: dns::handler(config, &names, policy, forwarder),
             names,
@@ -91,6 +93,7 @@ impl Daemon {
             listeners: server.addresses(Transport::Tcp),
             tls_listeners: server.addresses(Transport::Tls),
             https_listeners: server.addresses(Transport::Https),
+            api_listeners: api.addresses(),
             network: config.chain.network,
             source: source.as_ref().map(|source| source.describe()),
             source_kind: config.chain.source,
@@ -116,6 +119,7 @@ impl Daemon {
             "control socket",
             control.serve(Arc::clone(&service), Shares::of(config).control),
         );
+        http::start(api, &service, config, &mut crew);
         Ok(Self {
             serving,
             service,
@@ -171,6 +175,11 @@ impl Daemon {
         self.crew.task("service manager", telling);
     }
 
+    /// Where the HTTP API and the status page are.
+    pub fn api_listeners(&self) -> &[SocketAddr] {
+        &self.service.api_listeners
+    }
+
     /// Waits for a worker that ends although the daemon needs it.
     pub async fn ended(&mut self) -> Ended {
         self.crew.ended().await
@@ -199,6 +208,9 @@ impl Daemon {
         }
         for listener in self.https_listeners() {
             tracing::info!("answering DNS over HTTPS on https://{listener}/dns-query");
+        }
+        for listener in self.api_listeners() {
+            tracing::info!("the status page is on http://{listener}/");
         }
         if self.service.handler.forwarder.upstreams().is_empty() {
             tracing::warn!(

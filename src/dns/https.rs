@@ -1,19 +1,17 @@
 //! DNS over HTTPS (RFC 8484) for programs on this machine: GET and POST at `/dns-query`, HTTP/1.1 and HTTP/2.
 //!
-//! Web pages can send requests to loopback too. So a request has to name this server in `Host`, as it is named
-//! in the configuration or by its address (a rebound name does not get through), a foreign `Origin` is turned
-//! away, and no header ever invites one. The freshness of an answer is the smallest TTL in it (RFC 8484 §5.1).
+//! Web pages can send requests to loopback too: [`crate::host`] turns them away. The freshness of an answer is the smallest
+//! TTL in it (RFC 8484 §5.1).
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use bitcoin::base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, ORIGIN};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -26,6 +24,7 @@ use tokio::time::{sleep, timeout};
 use super::client::{Client, IDLE_TIMEOUT};
 use super::handler::{Handled, Handler};
 use crate::connections::Activity;
+use crate::host::{ServerNames, Stranger};
 use crate::resolver::Snapshots;
 use crate::wire::frame::{MEDIA_TYPE, MESSAGE_MAX};
 use crate::wire::{Section, walk};
@@ -41,20 +40,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests of one connection at the same time.
 const STREAMS_MAX: u32 = 100;
 
-/// How a listener is called.
-#[derive(Debug, Clone)]
-pub struct Names {
-    /// Names from the configuration, lower case.
-    pub hosts: Arc<Vec<String>>,
-    /// The address at which the connection arrived.
-    pub address: IpAddr,
-}
-
 /// Serves one connection until either side has had enough.
 pub async fn converse<P: Snapshots>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     client: Client,
-    names: Names,
+    names: ServerNames,
     handler: Arc<Handler<P>>,
     activity: Arc<Activity>,
 ) {
@@ -134,12 +124,12 @@ impl Answer {
 async fn answer<P: Snapshots>(
     request: Request<Body>,
     client: Client,
-    names: &Names,
+    names: &ServerNames,
     handler: &Handler<P>,
 ) -> Result<Answer, Refusal> {
     let (head, body) = request.into_parts();
     let body = timeout(REQUEST_TIMEOUT, receive(body)).await;
-    names.check(&head.uri, &head.headers)?;
+    names.check("https://", &head.uri, &head.headers)?;
     if head.uri.path() != PATH {
         return Err(Refusal(StatusCode::NOT_FOUND, "DNS is at /dns-query"));
     }
@@ -175,39 +165,9 @@ fn refusal(Refusal(status, text): Refusal) -> Response<Body> {
     response
 }
 
-impl Names {
-    /// Whether a request means this server, and comes from no stranger's page.
-    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        let host = match uri.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => headers.get(HOST).and_then(|host| host.to_str().ok()),
-        };
-        if !host.is_some_and(|host| self.is_known(host)) {
-            let text = "this server has another name";
-            return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, text));
-        }
-        let same = |origin: &HeaderValue| {
-            let origin = origin.to_str().ok()?.strip_prefix("https://")?;
-            self.is_known(origin).then_some(())
-        };
-        match headers.get(ORIGIN) {
-            Some(origin) if same(origin).is_none() => {
-                Err(Refusal(StatusCode::FORBIDDEN, "not for web pages"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn is_known(&self, authority: &str) -> bool {
-        let Ok(authority) = authority.parse::<hyper::http::uri::Authority>() else {
-            return false;
-        };
-        let host = authority.host().to_ascii_lowercase();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        match bare.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || ip == self.address,
-            Err(_) => host == "localhost" || self.hosts.contains(&host),
-        }
+impl From<Stranger> for Refusal {
+    fn from(stranger: Stranger) -> Self {
+        Self(stranger.status(), stranger.as_str())
     }
 }
 
@@ -282,26 +242,6 @@ mod tests {
         assert_eq!(decode("-_8").as_deref(), Some(&[0xfb, 0xff][..]));
         for wrong in ["A", "AB", "AA==", "A+/A", "é"] {
             assert_eq!(decode(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn only_requests_that_mean_this_server_are_answered() {
-        let names = Names {
-            hosts: Arc::new(vec!["dns.lan".to_owned()]),
-            address: "10.0.0.1".parse().expect("an address"),
-        };
-        for known in [
-            "localhost:853",
-            "127.0.0.1",
-            "[::1]:443",
-            "10.0.0.1",
-            "DNS.lan",
-        ] {
-            assert!(names.is_known(known), "{known}");
-        }
-        for stranger in ["evil.example", "10.0.0.2", "localhost.evil.example", ""] {
-            assert!(!names.is_known(stranger), "{stranger}");
         }
     }
 }

@@ -21,6 +21,7 @@ use super::inherited::Inherited;
 use super::tls::{Identity, Shown};
 use super::{https, tcp, udp};
 use crate::connections::{Activity, Connections};
+use crate::host::ServerNames;
 use crate::resolver::Snapshots;
 use crate::worker::Crew;
 
@@ -234,7 +235,7 @@ impl Protocol {
                 let Some(stream) = shake_hands(stream, &acceptor).await else {
                     return;
                 };
-                let names = https::Names { hosts, address };
+                let names = ServerNames { hosts, address };
                 return https::converse(stream, client, names, handler, activity).await;
             }
         };

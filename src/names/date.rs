@@ -11,7 +11,7 @@ const BLOCK_SECONDS: i64 = 600;
 
 /// The end of a name: four heights, each with the date at which that block is expected (RFC 3339), or its own time. `null`
 /// is a height that never comes: the name has no end, its namespace is not open, or it is revoked, which leaves `free_from`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DatedTerm {
     /// The heights.
     #[serde(flatten)]

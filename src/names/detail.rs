@@ -55,7 +55,7 @@ pub struct Wanted {
 }
 
 /// What the chain says about a name. Everything is `null` for one that was never registered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Registration {
     /// Height of the last operation on the name.
     pub height: Option<u32>,
@@ -65,12 +65,14 @@ pub struct Registration {
     /// Its place in the block.
     pub vtxindex: Option<u32>,
     /// Its transaction.
+    #[schema(value_type = Option<String>)]
     pub txid: Option<Txid>,
     /// What it was in the reference's words: `NAME_UPDATE`.
     pub operation: Option<String>,
     /// Address of the owner, also of a name that is free again.
     pub owner: Option<String>,
     /// Hash of the zone file.
+    #[schema(value_type = Option<String>)]
     pub zonefile_hash: Option<ZonefileHash>,
     /// Height at which this life of the name began.
     pub first_registered: Option<u32>,
@@ -90,7 +92,7 @@ pub struct Registration {
 }
 
 /// What an operation made of a name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NameEvent {
     /// Its height.
     pub height: u32,
@@ -100,12 +102,14 @@ pub struct NameEvent {
     /// Its place in the block.
     pub vtxindex: u32,
     /// Its transaction.
+    #[schema(value_type = String)]
     pub txid: Txid,
     /// What it was, in the reference's words.
     pub operation: String,
     /// Address of the owner after it.
     pub owner: Option<String>,
     /// The zone file hash after it.
+    #[schema(value_type = Option<String>)]
     pub zonefile_hash: Option<ZonefileHash>,
 }
 

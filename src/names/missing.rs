@@ -17,7 +17,7 @@ use crate::store::{StoreError, StoreSnapshot, WantedZonefile};
 const STEP: usize = 1_000;
 
 /// The zone files that current records ask for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Zonefiles {
     /// How many names' zone files the archive has.
     pub present: u64,

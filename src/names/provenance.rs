@@ -11,9 +11,10 @@ use crate::hash::ZonefileHash;
 use crate::resolver::{self, NameSource as _, ZoneStatus};
 
 /// What an answer for a name rests on. Everything is `null` when no name of the chain was asked for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Provenance {
     /// The name to which the one that was asked for belongs: `werner.id` for `www.werner.id`.
+    #[schema(value_type = Option<String>)]
     pub registered_name: Option<Name>,
     /// What the chain says about it.
     pub status: Option<NameStatus>,
@@ -29,7 +30,7 @@ pub struct Provenance {
 }
 
 /// What the resolver makes of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NameStatus {
     /// It has an owner and resolves.
@@ -43,7 +44,7 @@ pub enum NameStatus {
 }
 
 /// Where a zone file came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum ZonefileSource {
     /// It was in the archive already.

@@ -45,11 +45,13 @@ pub struct Counts {
 }
 
 /// A zone file that a name's current record asks for.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct WantedZonefile {
     /// The name.
+    #[schema(value_type = String)]
     pub name: Name,
     /// Its zone file's hash.
+    #[schema(value_type = String)]
     pub hash: ZonefileHash,
 }
 

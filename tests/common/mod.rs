@@ -9,6 +9,7 @@ pub mod fault;
 pub mod follow;
 pub mod golden;
 pub mod home;
+pub mod http;
 pub mod internet;
 pub mod person;
 pub mod ports;

@@ -46,6 +46,9 @@ pub fn write(names: &[&Name], daemon: &Daemon, config: &Config) -> anyhow::Resul
         names.len()
     )?;
     writeln!(out, "{}", about_others(&daemon.upstreams()))?;
+    for listener in daemon.api_listeners() {
+        writeln!(out, "The status page is on http://{listener}/.")?;
+    }
     if !commands.is_empty() {
         writeln!(out, "Try:")?;
     }

@@ -54,6 +54,7 @@ impl Service {
             listeners: addresses(&self.listeners),
             tls_listeners: addresses(&self.tls_listeners),
             https_listeners: addresses(&self.https_listeners),
+            api_listeners: addresses(&self.api_listeners),
             served: self.served(&names),
             busiest: if request.busiest {
                 self.busiest()

@@ -1,0 +1,49 @@
+//! The state of names over HTTP, for programs and people on this machine: read-only, and nothing that is private.
+//!
+//! ```text
+//! connection -> server -> admission -> endpoint -> Api -> Control
+//!                             |                      (the same requests as on the control socket)
+//!                             +-> refused: another Host, a foreign Origin, not GET, a body
+//! ```
+//!
+//! Every user of the machine, and every program, can read what is said here. So paths of files, secrets in the addresses of
+//! upstreams and the names that others ask for stay on the control socket ([`public`]), and nothing can be changed.
+//!
+//! [`endpoint`] has the table's row: a path, what it takes, what it replies with, and who replies. Router and OpenAPI document
+//! are made from the same rows ([`endpoints`]), so that neither can know a path that the other lacks. A new endpoint is a row
+//! in the file of its subject.
+
+mod admission;
+mod answer;
+mod endpoint;
+mod openapi;
+mod page;
+mod patience;
+mod public;
+mod query;
+mod server;
+mod state;
+
+use axum::Router;
+
+use answer::{Api, Refusal};
+use endpoint::Endpoint;
+pub use server::{BindError, CONNECTIONS_MAX, IfTaken, Options, Server};
+
+/// All endpoints, in the order of the document.
+fn endpoints() -> Vec<Endpoint> {
+    state::endpoints()
+}
+
+/// What answers at each path.
+fn router(api: Api) -> Router {
+    let endpoints = endpoints();
+    let document = openapi::endpoint(&endpoints);
+    let mut router = page::router();
+    for endpoint in endpoints.into_iter().chain([document]) {
+        router = router.route(endpoint.path, endpoint.method);
+    }
+    let nothing_here =
+        || async { Refusal::not_found("nothing is here: /openapi.json lists what is") };
+    router.fallback(nothing_here).with_state(api)
+}
