@@ -13,6 +13,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::common::home::Home;
 use crate::common::process::{status, until};
+use crate::common::random::Random;
 use crate::common::world::{World, zonefile};
 
 const NAME: &str = "anna.id";
@@ -148,6 +149,54 @@ fn changed_files_are_never_served() {
             Some(victim.hash)
         );
         victim.restore();
+    }
+}
+
+/// How many files are changed at random; more with `BNSD_TEST_FORM=release`.
+fn changed_at_random() -> usize {
+    match std::env::var("BNSD_TEST_FORM").as_deref() {
+        Ok("release") => 100_000,
+        _ => 500,
+    }
+}
+
+#[test]
+fn files_changed_at_random_are_never_served() {
+    let home = Home::new();
+    let victim = Victim::register(home.path(), &[]);
+    let mut random = Random::new(15);
+    let text = format!("bns: zone file hash mismatch {}", victim.hash);
+    for number in 0..changed_at_random() {
+        let mut bytes = victim.bytes.clone();
+        for _ in 0..=random.below(3) {
+            change(&mut bytes, &mut random);
+        }
+        if bytes == victim.bytes || bytes.is_empty() {
+            continue;
+        }
+        fs::write(&victim.path, &bytes).expect("the archive can be written");
+        if number % 100 == 0 {
+            victim.world.forget_answers(); // the way from nothing too
+        }
+        let seen = victim.world.see(NAME, RecordType::A);
+        let refused = (seen.rcode, seen.ede.clone());
+        let expected = (ResponseCode::ServFail, Some((INVALID_DATA, text.clone())));
+        assert_eq!(refused, expected, "{number}: {bytes:?}");
+    }
+    victim.restore();
+}
+
+/// Flips, removes, repeats or inserts bytes somewhere.
+fn change(bytes: &mut Vec<u8>, random: &mut Random) {
+    let place = random.below(bytes.len() + 1);
+    let end = (place + random.below(40)).min(bytes.len());
+    match random.below(4) {
+        0 => bytes[place..end]
+            .iter_mut()
+            .for_each(|byte| *byte ^= 1 << random.below(8)),
+        1 => drop(bytes.drain(place..end)),
+        2 => bytes.extend_from_within(place..end),
+        _ => bytes.insert(place, random.below(256) as u8),
     }
 }
 
