@@ -163,6 +163,16 @@ fn twice_is_once_and_another_wish_takes_the_place_of_the_first() {
         unit.contains(" serve --data-dir") && unit.contains("DynamicUser=yes"),
         "{unit}"
     );
+    for wanted in [
+        "sockets.target.wants/bnsd.socket",
+        "multi-user.target.wants/bnsd.service",
+    ] {
+        let link = tree.at("etc/systemd/system").join(wanted);
+        let name = link.file_name().unwrap();
+        let target = Path::new("/etc/systemd/system").join(name);
+        assert_eq!(fs::read_link(&link).unwrap(), target);
+        assert!(tree.at("etc/systemd/system").join(name).exists());
+    }
     assert!(tree.at("etc/resolv.conf").is_symlink());
     tree.do_it(&["uninstall"]);
     assert_eq!(tree.contents("etc"), before);
@@ -345,11 +355,13 @@ fn the_service_reads_its_configuration_without_a_home() {
         "[dns]\nmax-ttl = 77\n",
     )
     .unwrap();
-    let unit = fs::read_to_string("systemd/bnsd.service").unwrap();
-    assert!(
-        unit.contains("\nEnvironment=XDG_CONFIG_HOME=%E\n"),
-        "%E is /etc"
-    );
+    for unit in ["bnsd", "bnsd-standalone"] {
+        let unit = fs::read_to_string(format!("systemd/{unit}.service")).unwrap();
+        assert!(
+            unit.contains("\nEnvironment=XDG_CONFIG_HOME=%E\n"),
+            "%E is /etc"
+        );
+    }
     let nobody = 54_321; // a user that nobody knows, as DynamicUser= makes one without libnss-systemd
     let program = home.path().join("program").display().to_string();
     let copied = ended(&mut home.command("cp", &[env!("CARGO_BIN_EXE_bnsd"), &program]));

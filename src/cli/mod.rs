@@ -289,11 +289,15 @@ mod tests {
 
     #[test]
     fn the_unit_files_name_only_flags_that_exist() {
-        let unit = include_str!("../../systemd/bnsd.service");
-        let line = unit
-            .lines()
-            .find_map(|line| line.strip_prefix("ExecStart="));
-        let words: Vec<&str> = line.expect("a command").split_whitespace().collect();
+        let units = [
+            include_str!("../../systemd/bnsd.service"),
+            include_str!("../../systemd/bnsd-standalone.service"),
+        ];
+        let commands = units.map(|unit| {
+            let mut lines = unit.lines();
+            let line = lines.find_map(|line| line.strip_prefix("ExecStart="));
+            line.expect("a command").split_whitespace().collect()
+        });
         let plist = include_str!("../../launchd/org.bnsd.bnsd.plist");
         let arguments = plist.split("<key>ProgramArguments</key>").nth(1);
         let arguments = arguments.and_then(|rest| rest.split("</array>").next());
@@ -306,7 +310,7 @@ mod tests {
                     .strip_suffix("</string>")
             })
             .collect();
-        for command in [words, strings] {
+        for command in commands.into_iter().chain([strings]) {
             assert!(Cli::try_parse_from(&command).is_ok(), "{command:?}");
         }
     }

@@ -57,7 +57,7 @@ pub struct Install {
     /// found out if it is not said.
     #[arg(long, value_name = "NAME", value_parser = mechanism)]
     mechanism: Option<&'static str>,
-    /// Write and start bnsd.service too.
+    /// Write and start bnsd.socket and bnsd.service too.
     #[arg(long)]
     service: bool,
     /// Only show what would be changed.
@@ -212,7 +212,12 @@ impl Install {
     /// Starts the service, so that there is a daemon to ask.
     fn start_service(&self, machine: &Machine, service: &Changes, context: &Context) -> Result<()> {
         let plan = Plan::new(machine, Aim::default(), service, foreign(self.force));
-        plan.and_then(|plan| plan.carry_out(machine))?;
+        let started = plan.and_then(|plan| plan.carry_out(machine));
+        started.map_err(|error| match error {
+            // The sockets are the first that fails where somebody else has the port.
+            SystemError::TakenBack(_) => CliError::No(format!("{error}{}", held(DNS_PORT))),
+            other => other.into(),
+        })?;
         let end = Instant::now() + START_TIME;
         while running(context).is_err() && Instant::now() < end {
             std::thread::sleep(PATIENCE / 10);

@@ -1,30 +1,45 @@
-//! The unit files that the program carries, as systemd wants them.
+//! The unit files that the program carries, as systemd wants them: the service and the sockets that it serves on.
 
 use std::path::Path;
 
 use super::{Changes, Content, command};
 
-/// The unit.
-const UNIT: &str = include_str!("../../systemd/bnsd.service");
-/// Where it goes.
-const PATH: &str = "etc/systemd/system/bnsd.service";
-/// What starts it with the machine; `systemctl enable` makes the same link.
-const WANTED: &str = "etc/systemd/system/multi-user.target.wants/bnsd.service";
-/// The program in it.
+/// The units in the order in which they are started, each with what starts it with the machine; `systemctl enable` makes the
+/// same links.
+const UNITS: [(&str, &str, &str); 2] = [
+    (
+        "bnsd.socket",
+        include_str!("../../systemd/bnsd.socket"),
+        "sockets.target.wants",
+    ),
+    (
+        "bnsd.service",
+        include_str!("../../systemd/bnsd.service"),
+        "multi-user.target.wants",
+    ),
+];
+/// Where they go.
+const DIRECTORY: &str = "etc/systemd/system";
+/// The program in them.
 const PROGRAM: &str = "/usr/bin/bnsd";
 
-/// The unit for the program at `program`, enabled and started.
+/// The units for the program at `program`, enabled and started.
 pub fn changes(program: &Path) -> Changes {
     let mut changes = Changes::default();
     let program = program.display().to_string();
-    changes.file(PATH, &UNIT.replace(PROGRAM, &program));
-    changes.put(WANTED, Content::Link("/".to_owned() + PATH));
     let systemctl = |words: &[&str]| command(&[&["systemctl"], words].concat());
-    changes.then = vec![
-        systemctl(&["daemon-reload"]),
-        systemctl(&["start", "bnsd.service"]),
-    ];
-    changes.before_undoing = vec![systemctl(&["stop", "bnsd.service"])];
+    changes.then.push(systemctl(&["daemon-reload"]));
+    for (name, text, wants) in UNITS {
+        let path = format!("{DIRECTORY}/{name}");
+        changes.file(&path, &text.replace(PROGRAM, &program));
+        let link = format!("{DIRECTORY}/{wants}/{name}");
+        changes.put(&link, Content::Link("/".to_owned() + &path));
+        changes.then.push(systemctl(&["start", name]));
+    }
+    // In one step: a query that comes in between would start the service again.
+    let names = UNITS.map(|(name, ..)| name);
+    let stop = systemctl(&[&["stop"], &names[..]].concat());
+    changes.before_undoing = vec![stop];
     changes.after_undoing = vec![systemctl(&["daemon-reload"])];
     changes
 }

@@ -1,4 +1,4 @@
-//! Rows 50 and 51, the query log and `bnsd status --watch`.
+//! Rows 50 and 51, the query log, `bnsd status --watch`, and what the units of systemd leave open.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -226,4 +226,46 @@ fn watching_shows_the_busiest_names_and_forgets_them() {
     let plain = bench.bnsd(&["status", "--json"]);
     let plain = String::from_utf8(plain.stdout).unwrap();
     assert!(!plain.contains("busiest"), "{plain}");
+}
+
+/// What `systemd-analyze security` finds, in tenths; 10 is everything.
+fn exposure(unit: &str) -> u32 {
+    let path = format!("systemd/{unit}");
+    let words = ["security", "--offline=yes", "--no-pager", &path];
+    let analyzed = Command::new("systemd-analyze").args(words).output();
+    let output = analyzed.expect("systemd-analyze of the Debian package `systemd`");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let level = text.split(&format!("exposure level for {unit}: ")).nth(1);
+    let level = level.and_then(|rest| rest.split_whitespace().next());
+    let level: f64 = level.and_then(|level| level.parse().ok()).expect(&text);
+    (level * 10.0).round() as u32
+}
+
+#[test]
+fn the_units_leave_little_open() {
+    assert!(exposure("bnsd.service") <= 12);
+    assert!(exposure("bnsd-standalone.service") <= 16);
+    let unit = std::fs::read_to_string("systemd/bnsd.service").unwrap();
+    assert!(unit.contains("\nCapabilityBoundingSet=\n") && !unit.contains("AmbientCapabilities"));
+}
+
+/// What is in the two services is the same but for the sockets and the one right that they save.
+#[test]
+fn both_services_have_the_same_sandbox() {
+    let lines = |unit: &str| {
+        let text = std::fs::read_to_string(format!("systemd/{unit}.service")).unwrap();
+        let service = text.split("[Service]\n").nth(1).unwrap().to_owned();
+        let own = [
+            "#",
+            "CapabilityBoundingSet",
+            "AmbientCapabilities",
+            "PrivateUsers",
+            "Also",
+        ];
+        let lines = service
+            .lines()
+            .filter(|line| !own.iter().any(|own| line.starts_with(own)));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("bnsd"), lines("bnsd-standalone"));
 }
