@@ -6,10 +6,10 @@
 //! | index too far behind, forked, never synced, names still being registered | SERVFAIL, extended error 14 |
 //! | namespace not ready, name impossible or never registered | NXDOMAIN |
 //! | expired or revoked | NXDOMAIN, and the block in the text of an extended error |
-//! | registered without a zone file hash | SOA and NS at the name, no data otherwise |
+//! | registered without a zone file hash | SOA and NS at the name, no data otherwise, or the gateway |
 //! | zone file not here yet | SERVFAIL, extended error 22 with the hash |
 //! | zone file with another hash, or unreadable | SERVFAIL, extended error 24 with the hash |
-//! | zone file here | what [`ServedZone`] finds in it |
+//! | zone file here | what [`ServedZone`] finds in it; the gateway, if that is no address of the name |
 //!
 //! A namespace and `bns.alt` are zones of their own with a synthesised SOA, and with nothing else to ask for.
 //!
@@ -23,6 +23,7 @@ use hickory_proto::rr::Name as DnsName;
 
 use super::answer::{Answer, Heights, Outcome, Provenance};
 use super::apex::{Apex, NEGATIVE_TTL};
+use super::gateway;
 use super::ownership::is_ready;
 use super::policy::Policy;
 use super::question::{Question, suffix};
@@ -161,7 +162,9 @@ impl Context<'_> {
     /// included.
     fn without_zone_file(&self, registered: &RegisteredName) -> Answer {
         let apex = self.apex(registered);
-        if self.question.name == apex.name {
+        if let Some(answer) = gateway::answer(self.question, &apex, None, self.policy) {
+            answer
+        } else if self.question.name == apex.name {
             apex.answer(self.question.rtype)
         } else {
             apex.no_data()
@@ -169,6 +172,10 @@ impl Context<'_> {
     }
 
     fn served(&self, name: &Name, registered: &RegisteredName, zone: &Zone) -> Answer {
+        let apex = self.apex(registered);
+        if let Some(answer) = gateway::answer(self.question, &apex, Some(zone), self.policy) {
+            return answer;
+        }
         let private = if self.policy.allows_private(&self.question.name)
             || plain_name(name).is_some_and(|name| self.policy.allows_private(&name))
         {
@@ -178,7 +185,7 @@ impl Context<'_> {
         };
         let served = ServedZone {
             zone,
-            apex: self.apex(registered),
+            apex,
             parent: self.parent(1),
             max_ttl: self.max_ttl(registered),
             private,

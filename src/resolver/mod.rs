@@ -21,6 +21,7 @@
 mod answer;
 mod apex;
 mod from_chain;
+mod gateway;
 mod ownership;
 pub mod policy;
 mod question;

@@ -1,6 +1,7 @@
 //! What a person can choose about answers: modes of namespaces, limits, exceptions.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -103,6 +104,8 @@ pub struct Policy {
     pub allow_private: Vec<DnsName>,
     /// Whether AD is set on answers from the chain for those who ask for it.
     pub ad_for_bns: bool,
+    /// The address that stands for names without one; `None` for none.
+    pub gateway: Option<IpAddr>,
 }
 
 impl Default for Policy {
@@ -114,6 +117,7 @@ impl Default for Policy {
             max_lag: Duration::from_secs(2 * 60 * 60),
             allow_private: Vec::new(),
             ad_for_bns: true,
+            gateway: None,
         }
     }
 }

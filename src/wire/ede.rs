@@ -37,6 +37,8 @@ impl ExtendedError {
     pub const NETWORK_ERROR: u16 = 23;
     /// The data is there, and is not what it should be.
     pub const INVALID_DATA: u16 = 24;
+    /// Made here, because nothing else is there to answer with (IANA registry, 29).
+    pub const SYNTHESIZED: u16 = 29;
 
     /// An error with its text.
     pub fn new(code: u16, text: impl Into<Cow<'static, str>>) -> Self {
