@@ -61,6 +61,9 @@ mod network;
 /// A second state machine on the engine of the name system.
 mod notary;
 
+/// The status page, in a browser.
+mod page;
+
 /// A person's life with names, on the embedded chain.
 mod own;
 

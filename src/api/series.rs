@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Samples that are kept of seconds: an hour.
 pub const SECONDS_MAX: usize = 3_600;
@@ -24,7 +25,7 @@ pub struct SeriesRequest {
 }
 
 /// The time that a sample stands for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// A second; those of the last hour.
@@ -35,7 +36,7 @@ pub enum Step {
 }
 
 /// Samples, oldest first: all lists have an entry for each.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeriesReply {
     /// The seconds that a sample stands for.
     pub step_seconds: u32,
@@ -64,7 +65,7 @@ pub struct SeriesReply {
 }
 
 /// Questions by who answered.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct QueryColumns {
     /// This machine: the chain, the file of hosts, special-use names; `no such name` and `no data` are answers too.
     pub chain: Vec<u32>,

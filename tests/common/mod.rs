@@ -1,6 +1,7 @@
 //! What several test modules share.
 
 pub mod bitcoind;
+pub mod browser;
 pub mod chain_file;
 pub mod demo;
 pub mod dns;

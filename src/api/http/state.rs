@@ -8,6 +8,7 @@ use super::endpoint::{Call, Endpoint, Parameter, Place};
 use super::public;
 use crate::api::explain::{ExplainReply, ExplainRequest};
 use crate::api::lookup::{LookupReply, LookupRequest};
+use crate::api::series::{SeriesReply, SeriesRequest, Step};
 use crate::api::status::{StatusReply, StatusRequest};
 
 /// A domain name.
@@ -27,6 +28,24 @@ const TYPE: Parameter = Parameter {
     example: "AAAA",
 };
 
+/// What a sample stands for.
+const STEP: Parameter = Parameter {
+    name: "step",
+    place: Place::OptionalQuery,
+    meaning: "What a sample stands for: `second` for those of the last hour, which is the default, or `minute` for those of \
+              the last day.",
+    schema: Step::schema,
+    example: "second",
+};
+/// The samples that somebody has already.
+const AFTER: Parameter = Parameter {
+    name: "after",
+    place: Place::OptionalQuery,
+    meaning: "Only the samples behind the one with this number, which is `last` of an earlier reply.",
+    schema: u64::schema,
+    example: "17",
+};
+
 /// The endpoints of this file.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -42,6 +61,12 @@ pub fn endpoints() -> Vec<Endpoint> {
             "An answer with everything that it rests on.",
             &[DOMAIN, TYPE],
             explain,
+        ),
+        Endpoint::json(
+            "/v1/series",
+            "How many questions there were, and how long they took.",
+            &[STEP, AFTER],
+            series,
         ),
     ]
 }
@@ -65,6 +90,21 @@ async fn explain(api: Api, call: Call) -> Result<ExplainReply, Refusal> {
     let (name, record_type) = question(&call)?;
     let reply = api.ask(ExplainRequest { name, record_type }).await?;
     Ok(public::explain(*reply))
+}
+
+async fn series(api: Api, call: Call) -> Result<SeriesReply, Refusal> {
+    let step = match call.optional(&STEP) {
+        None | Some("second") => Step::Second,
+        Some("minute") => Step::Minute,
+        Some(_) => return Err(Refusal::bad("a step is `second` or `minute`")),
+    };
+    let number = |text: &str| {
+        let wrong = || Refusal::bad("`after` is the number of a sample");
+        text.parse().map_err(|_| wrong())
+    };
+    let after = call.optional(&AFTER).map(number).transpose()?;
+    let reply = api.ask(SeriesRequest { step, after }).await?;
+    Ok(*reply)
 }
 
 fn question(call: &Call) -> Result<(String, String), Refusal> {
