@@ -20,6 +20,7 @@ use crate::common::random::Random;
 use crate::common::upstream::{Send, Upstream, good};
 use crate::common::world::{World, zonefile};
 
+mod clock;
 mod faults;
 
 /// Names in a namespace that is also a TLD, where a stranger answers for what is not registered, and in one that is none.

@@ -1,6 +1,7 @@
 // Lets calls of the system fail:
 // - clock_gettime once in the thread $FAULT_THREAD when the file $FAULT_FILE is there; the clock that bnsd reads by itself
 //   is spared, nobody would notice;
+// - the time of day, which is off by as many seconds as the file $FAULT_SHIFT says;
 // - every read in the thread $FAULT_STUCK, which never returns;
 // - every write to a file whose path contains $FAULT_FULL, whose disk is full, and only while $FAULT_WHILE is there if that
 //   is set;
@@ -83,6 +84,17 @@ static int names(const char *path) {
     return part && strstr(path, part) != NULL;
 }
 
+static long shift(void) {
+    const char *path = getenv("FAULT_SHIFT");
+    char digits[32] = "";
+    int file = path ? syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC) : -1;
+    if (file < 0)
+        return 0;
+    syscall(SYS_read, file, digits, sizeof digits - 1);
+    syscall(SYS_close, file);
+    return atol(digits);
+}
+
 int clock_gettime(clockid_t clock, struct timespec *time) {
     static int failed;
     const char *file = getenv("FAULT_FILE");
@@ -91,7 +103,11 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
         errno = EINVAL;
         return -1;
     }
-    return syscall(SYS_clock_gettime, clock, time);
+    if (syscall(SYS_clock_gettime, clock, time) != 0)
+        return -1;
+    if (clock == CLOCK_REALTIME)
+        time->tv_sec += shift();
+    return 0;
 }
 
 ssize_t read(int file, void *bytes, size_t count) {

@@ -75,9 +75,6 @@ pub enum MineError {
         "this chain has no more coins to give: use another data directory, in which a new one begins"
     )]
     NoCoins,
-    /// The block would be more than two hours ahead of the given time; nothing has changed.
-    #[error("the chain's clock is ahead: the next block's time is at least {0}")]
-    Time(u32),
     /// No such block, or one that was rewound; nothing has changed.
     #[error("block {0} is unknown or was rewound")]
     UnknownBlock(BlockHash),

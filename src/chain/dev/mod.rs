@@ -109,7 +109,8 @@ impl DevChain {
     /// Mines a block with these transactions, in this order, on the tip; subsidy and fees go to `reward`.
     ///
     /// `time` is the caller's clock in seconds since 1970. A block must be later than the median of the
-    /// last eleven, so in a quick series the header's time runs ahead of it, at most two hours.
+    /// last eleven, so in a quick series, or after that clock was set back, the header's time runs ahead of it. Bitcoin
+    /// refuses blocks that are two hours ahead; a chain of one machine would stand still until that time.
     pub fn mine(
         &self,
         reward: &Script,

@@ -20,9 +20,6 @@ use super::tree::{Entry, Tree};
 use crate::chain::blockfile::undo::{self, BlockUndo};
 use crate::chain::{self, BlockRef};
 
-/// How far in seconds a block's time may be ahead of the caller's clock (`MAX_FUTURE_BLOCK_TIME`).
-const MAX_TIME_AHEAD: u32 = 2 * 60 * 60;
-
 /// Undo records that no block has claimed yet, by checksum; oldest last.
 type Unclaimed = HashMap<Vec<u8>, Vec<Position>>;
 
@@ -140,9 +137,6 @@ impl State {
         }
         let place = self.next_place(Signatures::Check);
         let earliest = place.median_time.saturating_add(1);
-        if earliest > time.saturating_add(MAX_TIME_AHEAD) {
-            return Err(MineError::Time(earliest));
-        }
         let (undo, fees) = self.coins.connect(&transactions, &place)?;
         let template = Template {
             previous: self.tip().hash,
