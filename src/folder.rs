@@ -2,7 +2,8 @@
 //!
 //! Every file of a folder is read once and again when it changes. If the chain has announced its hash, it goes into
 //! the archive; if not, it waits, and [`Folders::waiting`] lists it. When the archive's own file is missing or changed,
-//! the file is archived again. Nothing in a folder is ever written or removed.
+//! the file is archived again. Nothing in a folder is ever written or removed. Other folders can be watched at any time; what
+//! was archived stays.
 //!
 //! Files come from strangers: only the bytes and their hash count, not the file's name. What is no regular file, is empty or
 //! too large is not even opened, and a link counts as what it leads to. Nobody waits for a folder: all of it is done on a
@@ -14,7 +15,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -69,8 +70,13 @@ enum News {
     Commit,
     /// The archive lacks a file that it should have.
     Unsound,
+    /// Other folders are to be watched.
+    Folders(Vec<PathBuf>, Began),
     Stop,
 }
+
+/// Is told whether folders can be watched.
+type Began = Sender<Result<(), FolderError>>;
 
 /// The folders and what lies in them.
 pub struct Folders {
@@ -106,7 +112,8 @@ impl Folders {
         let files = Arc::new(Mutex::new(Files::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let keeper = Keeper {
-            folders: folders.to_vec(),
+            folders: Vec::new(),
+            watcher: None,
             store: Arc::clone(store),
             archive: Arc::clone(archive),
             files: Arc::clone(&files),
@@ -114,18 +121,22 @@ impl Folders {
             asked: None,
         };
         subscribe(store, archive, &news);
-        let (began, begins) = channel();
         let sender = news.clone();
-        let work = move || keeper.run(&sender, &inbox, &began);
+        let work = move || keeper.run(&sender, &inbox);
         crew.loose_thread("folders", work)
             .map_err(|error| failed(Path::new(""), &error.to_string()))?;
-        let folders = Self { news, files, stop };
-        match begins.recv_timeout(PROMPT) {
-            Ok(Err(error)) => Err(error), // and the thread ends
-            Ok(Ok(())) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                Ok(folders)
-            }
-        }
+        let watching = Self { news, files, stop };
+        watching.set(folders)?; // on an error the thread ends
+        Ok(watching)
+    }
+
+    /// Watches `folders` in the place of those before. If one cannot be watched, which is an error if the system says so at
+    /// once, and in the log otherwise, those before stay.
+    pub fn set(&self, folders: &[PathBuf]) -> Result<(), FolderError> {
+        let (began, begins) = channel();
+        let _ = self.news.send(News::Folders(folders.to_vec(), began)); // a thread that is gone has said so
+        let begun = begins.recv_timeout(PROMPT);
+        begun.unwrap_or(Ok(())) // the thread goes on with it
     }
 
     /// Tells the thread to end.
@@ -168,6 +179,7 @@ impl Drop for Folders {
 /// The thread's side.
 struct Keeper {
     folders: Vec<PathBuf>,
+    watcher: Option<RecommendedWatcher>,
     store: Arc<Store>,
     archive: Arc<Archive>,
     files: Arc<Mutex<Files>>,
@@ -183,33 +195,15 @@ struct Asked {
 }
 
 impl Keeper {
-    /// Works until it is told to stop. `began` is told whether the folders can be watched.
-    fn run(
-        mut self,
-        news: &Sender<News>,
-        inbox: &Receiver<News>,
-        began: &Sender<Result<(), FolderError>>,
-    ) {
-        let watcher = watch_files(&self.folders, news);
-        let (watcher, told) = match watcher {
-            Ok(watcher) => (Some(watcher), Ok(())),
-            Err(error) => (None, Err(error)),
-        };
-        if let Err(Err(error)) = began.send(told).map_err(|unsent| unsent.0) {
-            tracing::warn!("{error}"); // nobody waits for it any more
-        }
-        if watcher.is_some() {
-            self.turn(&News::Files);
-        }
-        self.follow(inbox);
-    }
-
-    fn follow(&mut self, inbox: &Receiver<News>) {
-        while let Ok(mut news) = inbox.recv() {
+    /// Works until it is told to stop.
+    fn run(mut self, sender: &Sender<News>, inbox: &Receiver<News>) {
+        while let Ok(news) = inbox.recv() {
+            let mut news = self.heed(news, sender);
             let end = Instant::now() + SETTLE;
             while !matches!(news, News::Stop)
                 && let Ok(next) = inbox.recv_timeout(end.saturating_duration_since(Instant::now()))
             {
+                let next = self.heed(next, sender);
                 // News of changed files stand for all other news: the whole turn is made then.
                 if !matches!(news, News::Files) || matches!(next, News::Stop) {
                     news = next;
@@ -220,6 +214,21 @@ impl Keeper {
             }
             self.turn(&news);
         }
+    }
+
+    /// Watches other folders at once where that is the news, since somebody waits; their files are looked at then.
+    fn heed(&mut self, news: News, sender: &Sender<News>) -> News {
+        let News::Folders(folders, began) = news else {
+            return news;
+        };
+        let told = watch_files(&folders, sender).map(|watcher| {
+            self.watcher = Some(watcher);
+            self.folders = folders;
+        });
+        if let Err(Err(error)) = began.send(told).map_err(|unsent| unsent.0) {
+            tracing::warn!("{error}"); // nobody waits for it any more
+        }
+        News::Files
     }
 
     fn is_stopped(&self) -> bool {

@@ -44,8 +44,9 @@
 //!
 //! Arrows only go down; the drawing shows the main ones. Pure rooms name no file, socket, clock, randomness, task or
 //! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
-//! survive a crash), [`progress`], [`worker`] (threads and tasks with names and owners), [`connections`] (of clients) and
-//! [`host`] (how a server is called over HTTP) serve all adapters. A commit tells those who subscribed what changed. [`system`], which no daemon needs, sends the
+//! survive a crash), [`log`], [`progress`], [`worker`] (threads and tasks with names and owners), [`connections`] (of
+//! clients) and [`host`] (how a server is called over HTTP) serve all adapters. A commit tells those who subscribed what
+//! changed. [`system`], which no daemon needs, sends the
 //! machine's questions to bnsd and takes that back. `tests/architecture.rs` checks all of this.
 //!
 //! # Where new capabilities belong
@@ -81,6 +82,7 @@ pub mod dns;
 pub mod folder;
 pub mod host;
 pub mod indexer;
+pub mod log;
 pub mod names;
 pub mod progress;
 pub mod store;

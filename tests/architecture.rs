@@ -23,9 +23,10 @@ const PURE: [(&str, &[&str]); 6] = [
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.
-const ADAPTERS: [(&str, &[&str]); 16] = [
+const ADAPTERS: [(&str, &[&str]); 17] = [
     ("clock", &[]),
     ("disk", &[]),
+    ("log", &[]),
     ("progress", &[]),
     ("worker", &[]),
     ("connections", &["worker"]),
@@ -58,19 +59,19 @@ const ADAPTERS: [(&str, &[&str]); 16] = [
 
 /// These put the rest together; with the adapters and each other that they use.
 const ASSEMBLY: [(&str, &[&str]); 4] = [
-    ("config", &["api", "chain", "dns", "upstream"]),
+    ("config", &["api", "chain", "dns", "log", "upstream"]),
     (
         "daemon",
         &[
-            "api", "chain", "clock", "config", "disk", "dns", "folder", "indexer", "names",
+            "api", "chain", "clock", "config", "disk", "dns", "folder", "indexer", "log", "names",
             "progress", "store", "upstream", "wallet", "worker",
         ],
     ),
     (
         "cli",
         &[
-            "api", "chain", "config", "daemon", "disk", "indexer", "names", "store", "system",
-            "upstream", "wallet",
+            "api", "chain", "config", "daemon", "disk", "indexer", "log", "names", "store",
+            "system", "upstream", "wallet",
         ],
     ),
     ("main", &["cli"]),

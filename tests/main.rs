@@ -76,6 +76,9 @@ mod properties;
 /// The README: its commands, configurations and links.
 mod readme;
 
+/// New settings for a running daemon.
+mod reload;
+
 /// Reorganisations and undo.
 mod reorg;
 

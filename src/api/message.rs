@@ -8,6 +8,7 @@ use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
+use super::reload::{ReloadReply, ReloadRequest};
 use super::series::{SeriesReply, SeriesRequest};
 use super::status::{StatusReply, StatusRequest};
 use super::{names, owner};
@@ -70,6 +71,8 @@ pub enum Request {
     Prefer(PreferRequest),
     /// What the daemon did in the last hour or day.
     Series(SeriesRequest),
+    /// Another look at the configuration.
+    Reload(ReloadRequest),
 }
 
 /// What is replied.
@@ -114,6 +117,8 @@ pub enum Reply {
     Prefer(PreferReply),
     /// To [`Request::Series`].
     Series(Box<SeriesReply>),
+    /// To [`Request::Reload`].
+    Reload(ReloadReply),
     /// To any request that got no other.
     Error(ErrorReply),
 }
@@ -171,6 +176,7 @@ questions! {
     PortalRequest, Portal => Portal(PortalReply);
     PreferRequest, Prefer => Prefer(PreferReply);
     SeriesRequest, Series => Series(Box<SeriesReply>);
+    ReloadRequest, Reload => Reload(ReloadReply);
     StatusRequest, Status => Status(Box<StatusReply>);
 }
 

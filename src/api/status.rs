@@ -86,6 +86,12 @@ pub struct StatusReply {
     /// The names that are asked for most, most first; empty unless they were wanted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub busiest: Vec<BusyName>,
+    /// What is wrong with the configuration as it was read last, so that the one before is in force; else `null`.
+    #[serde(default)]
+    pub configuration_error: Option<String>,
+    /// The keys whose new value is obeyed after a restart.
+    #[serde(default)]
+    pub needs_restart: Vec<String>,
     /// What somebody should know or do, one sentence each.
     pub warnings: Vec<String>,
 }

@@ -113,11 +113,8 @@ fn value(setting: &Setting) -> Value {
 fn page(config: &Config) -> Page {
     let mut page = Page::default();
     for setting in &config.settings {
-        let value = match setting.values.as_slice() {
-            [] => setting.open.to_owned(),
-            values => values.join(", "),
-        };
-        page.row([setting.key.clone(), value, setting.origin.to_string()]);
+        let origin = setting.origin.to_string();
+        page.row([setting.key.clone(), setting.shown(), origin]);
     }
     for warning in &config.warnings {
         page.note(format!("warning: {warning}"));

@@ -32,7 +32,7 @@ impl Demo {
     /// Runs until a signal ends it.
     pub fn run(self, context: &Context) -> Result<Exit> {
         let config = context.load(Profile::Demo, self.flags())?;
-        log::start(config.log);
+        log::start(config.log)?;
         serve::warn(&config);
         daemon::run_demo(config, self.zonefiles, Box::new(progress())).map_err(CliError::Daemon)?;
         Ok(Exit::Success)

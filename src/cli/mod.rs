@@ -38,6 +38,7 @@ mod own;
 mod passphrase;
 mod portal;
 mod prefer;
+mod reload;
 mod serve;
 mod status;
 mod system;
@@ -99,6 +100,8 @@ enum Command {
     Portal(portal::PortalCommand),
     /// Settle who answers for a name that is on the chain and in the legacy tree.
     Prefer(prefer::Prefer),
+    /// Have the running daemon read its configuration again.
+    Reload(reload::Reload),
     /// Send this machine's questions to bnsd, and take that back.
     #[command(subcommand)]
     System(system::SystemCommand),
@@ -163,6 +166,7 @@ impl Cli {
             Command::Cache(cache) => cache.run(&context),
             Command::Portal(portal) => portal.run(&context),
             Command::Prefer(prefer) => prefer.run(&context),
+            Command::Reload(reload) => reload.run(&context),
             Command::System(system) => system.run(&context),
             Command::Chain(chain) => chain.run(&context),
             Command::Config(config) => config.run(&context),
@@ -184,6 +188,11 @@ struct Context {
 impl Context {
     /// The configuration with the flags of this command on top.
     fn load(&self, profile: Profile, flags: Vec<Flag>) -> Result<Config> {
+        Ok(Config::load(&self.sources(profile, flags))?)
+    }
+
+    /// Where that is read from.
+    fn sources(&self, profile: Profile, flags: Vec<Flag>) -> Sources {
         let file = match (&self.global.config, profile) {
             (Some(path), _) => FileChoice::Named(path.clone()),
             (None, Profile::Serve) => FileChoice::AtItsPlace,
@@ -192,14 +201,13 @@ impl Context {
         };
         let mut all = self.global.flags();
         all.extend(flags);
-        let sources = Sources {
+        Sources {
             profile,
             file,
             environment: environment(),
             flags: all,
             places: self.places.clone(),
-        };
-        Ok(Config::load(&sources)?)
+        }
     }
 
     /// The configuration of the daemon, read once.
@@ -213,7 +221,22 @@ impl Context {
 
     /// Reaches the running daemon.
     fn client(&self) -> Result<Client> {
-        Ok(Client::new(self.config()?.control_candidates(&self.places)))
+        Ok(Client::new(self.control_candidates()?))
+    }
+
+    /// Where it may be. A daemon goes on when its file has become wrong, and can be asked then too.
+    fn control_candidates(&self) -> Result<Vec<PathBuf>> {
+        let error = match self.config() {
+            Ok(config) => return Ok(config.control_candidates(&self.places)),
+            Err(error) => error,
+        };
+        let mut sources = self.sources(Profile::Serve, Vec::new());
+        sources.file = FileChoice::Nothing;
+        let candidates = Config::load(&sources)?.control_candidates(&self.places);
+        match candidates.iter().any(|socket| socket.exists()) {
+            true => Ok(candidates),
+            false => Err(error),
+        }
     }
 
     /// The running daemon's answer to a question.

@@ -35,14 +35,15 @@ struct Checked<'a> {
 impl Serve {
     /// Runs until a signal ends it.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let config = context.load(Profile::Serve, self.flags())?;
+        let sources = context.sources(Profile::Serve, self.flags());
+        let config = Config::load(&sources)?;
         if self.check_config {
             daemon::check(&config).map_err(CliError::Daemon)?;
             return report(&config, context);
         }
-        log::start(config.log);
+        let log = log::start(config.log)?;
         warn(&config);
-        daemon::run_serve(&config).map_err(CliError::Daemon)?;
+        daemon::run_serve(config, sources, log).map_err(CliError::Daemon)?;
         Ok(Exit::Success)
     }
 

@@ -1,4 +1,4 @@
-//! The table of all keys, with the variable, the shape and the meaning of each.
+//! The table of all keys, with the variable, the shape and the meaning of each, and when a new value is obeyed.
 //!
 //! A new key is a row here, a field in `options.rs`, its built-in value in `settle.rs`, and where its values are of a
 //! new type a parser in `value.rs`. `bnsd config show --reference` prints this table.
@@ -31,8 +31,20 @@ pub struct Key {
     pub name: &'static str,
     /// The shape of its value.
     pub shape: Shape,
+    /// When another value is obeyed.
+    pub effect: Effect,
     /// What it does, in one sentence, with the unit of numbers and the possible texts.
     pub meaning: &'static str,
+}
+
+/// When a running daemon obeys another value of a key. What is obeyed at a reload is handed over in `daemon/reload.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// At the next reload.
+    Reload,
+    /// At the next start.
+    Restart,
 }
 
 impl Shape {
@@ -73,10 +85,11 @@ impl Key {
     }
 }
 
-const fn key(name: &'static str, shape: Shape, meaning: &'static str) -> Key {
+const fn key(name: &'static str, shape: Shape, effect: Effect, meaning: &'static str) -> Key {
     Key {
         name,
         shape,
+        effect,
         meaning,
     }
 }
@@ -86,221 +99,271 @@ pub const KEYS: &[Key] = &[
     key(
         "data-dir",
         Shape::Path,
+        Effect::Restart,
         "Directory of the database, the archive of zone files and everything else that the daemon keeps.",
     ),
     key(
         "control-socket",
         Shape::Path,
+        Effect::Restart,
         "Unix socket on which the daemon is asked, mode 0600.",
     ),
     key(
         "listen",
         Shape::List,
+        Effect::Restart,
         "Addresses on which DNS is served over UDP and TCP, each with its port.",
     ),
     key(
         "chain.source",
         Shape::Text,
+        Effect::Restart,
         "Where blocks come from: none, bitcoind (RPC of a node), blockfiles (its block files) or dev (the embedded chain).",
     ),
     key(
         "chain.network",
         Shape::Text,
+        Effect::Restart,
         "Whose rules and constants apply: mainnet (to its end at block 665749), mainnet-continued, regtest or dev.",
     ),
     key(
         "chain.network-file",
         Shape::Path,
+        Effect::Restart,
         "Network file of a network of one's own, instead of chain.network; bnsd chain new-network writes one.",
     ),
     key(
         "chain.bitcoin",
         Shape::Text,
+        Effect::Restart,
         "Which chain of Bitcoin carries the network of the file: main, testnet4, signet or regtest.",
     ),
     key(
         "chain.confirmations",
         Shape::Number,
+        Effect::Restart,
         "How many blocks have to be on top of a block before it is indexed.",
     ),
     key(
         "chain.first-block",
         Shape::Number,
+        Effect::Restart,
         "First height that is looked at for operations.",
     ),
     key(
         "chain.last-block",
         Shape::Number,
+        Effect::Restart,
         "Last height that is looked at: a test network ends there, and names stand for ever as they stood.",
     ),
     key(
         "chain.undo-depth",
         Shape::Number,
+        Effect::Restart,
         "How many blocks can be undone when the chain reorganises; each costs space in the database.",
     ),
     key(
         "chain.rpc-address",
         Shape::Text,
+        Effect::Restart,
         "HOST:PORT of the node's RPC interface.",
     ),
     key(
         "chain.rpc-cookie",
         Shape::Path,
+        Effect::Restart,
         "The node's cookie file, tried before user and password.",
     ),
     key(
         "chain.rpc-user",
         Shape::Text,
+        Effect::Restart,
         "User of the node's RPC interface where the cookie is refused.",
     ),
     key(
         "chain.rpc-password-file",
         Shape::Path,
+        Effect::Restart,
         "File with that user's password, for nobody else to read.",
     ),
     key(
         "chain.blocks-dir",
         Shape::Path,
+        Effect::Restart,
         "Directory of the node's block files, for the source blockfiles.",
     ),
     key(
         "dns.upstreams",
         Shape::List,
+        Effect::Reload,
         "Who answers for all other names: ADDRESS[:PORT], tls://NAME@ADDRESS or https://NAME/PATH; all plain or all encrypted.",
     ),
     key(
         "dns.routes",
         Shape::ListMap,
+        Effect::Reload,
         "Other upstreams for a domain and all below it, whose private addresses are passed on.",
     ),
     key(
         "dns.bootstrap",
         Shape::List,
+        Effect::Reload,
         "Plain resolvers that know the addresses of upstreams given by name.",
     ),
     key(
         "dns.ca-file",
         Shape::Path,
+        Effect::Reload,
         "PEM file of authorities that encrypted upstreams may be vouched for by, besides the system's.",
     ),
     key(
         "dns.trust-ad",
         Shape::Switch,
+        Effect::Reload,
         "Whether encrypted upstreams are believed when they call an answer validated.",
     ),
     key(
         "dns.validate",
         Shape::Switch,
+        Effect::Reload,
         "Whether answers of upstreams are validated here, with DNSSEC.",
     ),
     key(
         "dns.trust-anchor",
         Shape::Path,
+        Effect::Reload,
         "File of DNSKEY records to validate with.",
     ),
     key(
         "dns.cache-size",
         Shape::Number,
+        Effect::Reload,
         "Memory for answers of upstreams, in MiB.",
     ),
     key(
         "dns.keep-cache",
         Shape::Switch,
+        Effect::Reload,
         "Whether these answers are kept in a file over a restart, mode 0600.",
     ),
     key(
         "dns.stale-max",
         Shape::Number,
+        Effect::Reload,
         "For how many seconds after their time answers still serve while upstreams fail; 0 for never.",
     ),
     key(
         "dns.hosts",
         Shape::Switch,
+        Effect::Reload,
         "Whether names of /etc/hosts are answered from there.",
     ),
     key(
         "dns.max-ttl",
         Shape::Number,
+        Effect::Reload,
         "Upper bound for the TTL of records from zone files, in seconds.",
     ),
     key(
         "dns.max-lag",
         Shape::Number,
+        Effect::Reload,
         "By how many seconds the index may be behind before names of the chain are refused instead of answered.",
     ),
     key(
         "dns.allow-private",
         Shape::List,
+        Effect::Reload,
         "Domains that may have private addresses, from zone files and from upstreams.",
     ),
     key(
         "dns.ad-for-bns",
         Shape::Switch,
+        Effect::Reload,
         "Whether AD is set on answers from the chain, for clients that set AD or DO.",
     ),
     key(
         "dns.access",
         Shape::List,
+        Effect::Reload,
         "Who may ask beside this machine: addresses or networks like 192.168.1.0/24.",
     ),
     key(
         "dns.rate-limit",
         Shape::Number,
+        Effect::Reload,
         "Queries per second from each source beyond this machine.",
     ),
     key(
         "dns.tls.listen",
         Shape::List,
+        Effect::Restart,
         "Addresses on which DNS over TLS is served, each with its port.",
     ),
     key(
         "dns.tls.certificate",
         Shape::Path,
+        Effect::Restart,
         "PEM file with the certificate chain of DNS over TLS and HTTPS; needs dns.tls.key.",
     ),
     key(
         "dns.tls.key",
         Shape::Path,
+        Effect::Restart,
         "PEM file with the private key of that certificate, for nobody else to read.",
     ),
     key(
         "dns.https.listen",
         Shape::List,
+        Effect::Restart,
         "Addresses on which DNS over HTTPS is served, each with its port.",
     ),
     key(
         "dns.https.hosts",
         Shape::List,
+        Effect::Restart,
         "Names by which DNS over HTTPS may be called.",
     ),
     key(
         "api.listen",
         Shape::List,
+        Effect::Restart,
         "Addresses on which the HTTP API and the status page are served, each with its port, or none.",
     ),
     key(
         "api.hosts",
         Shape::List,
+        Effect::Restart,
         "Names by which the HTTP API may be called.",
     ),
     key(
         "namespaces",
         Shape::Map,
+        Effect::Reload,
         "Who answers for a namespace that may also be a top-level domain: exact, only, legacy-first or off.",
     ),
     key(
         "zonefiles.folders",
         Shape::PathList,
+        Effect::Reload,
         "Directories in which a file is served as soon as the chain announces its hash.",
     ),
     key(
         "log.level",
         Shape::Text,
+        Effect::Reload,
         "How much is logged: off, error, warn, info, debug or trace.",
+    ),
+    key(
+        "log.format",
+        Shape::Text,
+        Effect::Reload,
+        "How the log is written: text or json on the standard error, or journald for systemd's journal.",
     ),
     key(
         "log.queries",
         Shape::Switch,
+        Effect::Reload,
         "Whether queries are logged, names included.",
     ),
 ];
@@ -317,6 +380,14 @@ pub(super) const OTHER_VARIABLES: &[&str] = &[
     "BNSD_PASSPHRASE_FILE",
     "BNSD_PAYER",
 ];
+
+/// The row of a key, or of the section in which its name is free.
+pub(super) fn row_of(key: &str) -> Option<usize> {
+    KEYS.iter().position(|known| {
+        let is_free = matches!(known.shape, Shape::Map | Shape::ListMap);
+        known.name == key || is_free && key.starts_with(known.name)
+    })
+}
 
 /// The key of that name.
 pub fn find(name: &str) -> Option<&'static Key> {

@@ -17,6 +17,7 @@
 
 use std::path::PathBuf;
 
+mod change;
 mod error;
 mod file;
 pub mod key;
@@ -31,10 +32,9 @@ mod sources;
 mod tests;
 mod value;
 
+pub use change::Change;
 pub use error::ConfigError;
-pub use options::{
-    BitcoinChain, ChainConfig, Config, DnsConfig, LogLevel, NodeConfig, ZonefilesConfig,
-};
+pub use options::{BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, ZonefilesConfig};
 pub use place::Places;
 pub use setting::{Origin, Setting};
 use settle::CONTROL_SOCKET;

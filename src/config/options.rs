@@ -17,6 +17,7 @@ use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
 use crate::chain::SourceKind;
 use crate::dns::{self, Encrypted, QueryLog};
+use crate::log::LogOptions;
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;
 
@@ -40,8 +41,8 @@ pub struct Config {
     pub namespaces: BTreeMap<NamespaceId, Mode>,
     /// Zone files that are watched for.
     pub zonefiles: ZonefilesConfig,
-    /// How much is logged.
-    pub log: LogLevel,
+    /// How much is logged, and how.
+    pub log: LogOptions,
     /// Whether queries are logged, names included.
     pub log_queries: QueryLog,
     /// The configuration file that was read, if there was one.
@@ -200,22 +201,4 @@ impl fmt::Display for BitcoinChain {
             Self::Regtest => "regtest",
         })
     }
-}
-
-/// How much is logged. Only this crate's messages are, since those of the libraries can name queries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Nothing.
-    Off,
-    /// What needs somebody to act.
-    Error,
-    /// What may need somebody to act.
-    Warn,
-    /// Starts, stops, blocks and changes of state.
-    Info,
-    /// Why something was decided.
-    Debug,
-    /// Every step.
-    Trace,
 }

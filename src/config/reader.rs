@@ -1,7 +1,7 @@
 //! From texts to types: takes the given value or the built-in one, parses it, remembers where it came from.
 
 use super::error::ConfigError;
-use super::key::{KEYS, Shape};
+use super::key::{self, KEYS};
 use super::layer::Layers;
 use super::setting::{Given, Origin, Setting};
 
@@ -111,7 +111,8 @@ impl Reader {
 
     /// All settings in the order of the table, and what looked like a mistake.
     pub fn finish(mut self) -> (Vec<Setting>, Vec<String>) {
-        self.settings.sort_by_key(|setting| place(&setting.key));
+        self.settings
+            .sort_by_key(|setting| key::row_of(&setting.key));
         (self.settings, self.layers.warnings)
     }
 
@@ -121,7 +122,7 @@ impl Reader {
     }
 
     fn note(&mut self, key: &str, open: &'static str, given: Given) {
-        let known = place(key).expect("every key that is read stands in the table");
+        let known = key::row_of(key).expect("every key that is read stands in the table");
         let known = &KEYS[known];
         self.settings.push(Setting {
             key: key.to_owned(),
@@ -132,14 +133,6 @@ impl Reader {
             origin: given.origin,
         });
     }
-}
-
-/// The row of a key, or of the section in which its name is free.
-fn place(key: &str) -> Option<usize> {
-    KEYS.iter().position(|known| {
-        let free = matches!(known.shape, Shape::Map | Shape::ListMap);
-        known.name == key || free && key.starts_with(known.name)
-    })
 }
 
 fn value_error(key: &str, given: &Given, problem: String) -> ConfigError {

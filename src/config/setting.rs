@@ -68,6 +68,16 @@ pub struct Setting {
     pub origin: Origin,
 }
 
+impl Setting {
+    /// The value for people: what is given, or what applies when it is left open.
+    pub fn shown(&self) -> String {
+        match self.values.as_slice() {
+            [] => self.open.to_owned(),
+            values => values.join(", "),
+        }
+    }
+}
+
 /// What a layer says about one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {

@@ -16,6 +16,7 @@ use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
 use crate::chain::SourceKind;
 use crate::dns::{Encrypted, Identity, QueryLog};
+use crate::log::LogOptions;
 use crate::resolver::Mode;
 use crate::upstream::{self, UpstreamConfig};
 
@@ -36,7 +37,10 @@ pub fn settle(
     let api = settle_api(&mut reader, profile)?;
     let namespaces = settle_namespaces(&mut reader)?;
     let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
-    let log = reader.one("log.level", "info", value::log_level)?;
+    let log = LogOptions {
+        level: reader.one("log.level", "info", value::log_level)?,
+        format: reader.one("log.format", "text", value::log_format)?,
+    };
     let log_queries = match reader.one("log.queries", "false", value::switch)? {
         true => QueryLog::On,
         false => QueryLog::Off,

@@ -8,13 +8,14 @@ use hickory_proto::rr;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::options::{BitcoinChain, LogLevel};
+use super::options::BitcoinChain;
 use super::place;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
 use crate::chain::SourceKind;
 use crate::dns;
+use crate::log::{LogFormat, LogLevel};
 use crate::resolver::Mode;
 use crate::upstream::UpstreamConfig;
 
@@ -148,6 +149,12 @@ pub fn bitcoin_chain(text: &str) -> Result<BitcoinChain, String> {
 pub fn log_level(text: &str) -> Result<LogLevel, String> {
     use LogLevel::{Debug, Error, Info, Off, Trace, Warn};
     choose(text, &[Off, Error, Warn, Info, Debug, Trace])
+}
+
+/// How the log is written.
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    use LogFormat::{Journald, Json, Text};
+    choose(text, &[Text, Json, Journald])
 }
 
 /// On or off.

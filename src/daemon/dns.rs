@@ -10,7 +10,7 @@ use super::descriptors::Shares;
 use super::inherited;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, Profile};
-use crate::dns::{Access, Handler, Hosts, Identity, Options, Server, Transport};
+use crate::dns::{Access, Handler, Hosts, Identity, Options, Server};
 use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::store::Store;
@@ -73,7 +73,8 @@ pub fn handler(
 ) -> Arc<Handler<Arc<NameStore>>> {
     let handler = Handler::new(Arc::clone(names), policy, forwarder)
         .with_log(config.log_queries)
-        .with_hosts(config.dns.hosts.then(|| Hosts::new(HOSTS.into())));
+        .with_hosts(Some(Hosts::new(HOSTS.into())));
+    handler.set_hosts_served(config.dns.hosts);
     let handler = Arc::new(handler);
     tell_of_changes(names, &handler);
     handler
@@ -107,11 +108,10 @@ pub fn system_resolvers_of(profile: Profile) -> Option<SystemResolvers> {
 }
 
 /// What watches the resolvers of the `system` and the machine's sleep for the forwarder.
-pub fn network_watch(config: &Config, server: &Server, system: Option<&SystemResolvers>) -> Watch {
-    let watched = system.filter(|_| config.dns.upstreams.is_empty());
+pub fn network_watch(listeners: &[SocketAddr], system: Option<SystemResolvers>) -> Watch {
     Watch {
-        resolvers: watched.cloned(),
-        listeners: server.addresses(Transport::Tcp),
+        resolvers: system,
+        listeners: listeners.to_vec(),
     }
 }
 
@@ -144,30 +144,32 @@ fn allow_private(config: &Config) -> Vec<hickory_proto::rr::Name> {
 /// the file `kept`.
 pub fn forwarder(
     config: &Config,
-    server: &Server,
+    listeners: &[SocketAddr],
     system: Option<&SystemResolvers>,
     clock: &Arc<dyn Clock>,
     kept: Option<&Path>,
 ) -> anyhow::Result<Arc<Forwarder>> {
-    let options = forward_options(config, server, system)?;
+    let options = forward_options(config, listeners, system)?;
     let forwarder = Forwarder::new(options, Arc::clone(clock))?;
     load_cache(&forwarder, kept);
     Ok(Arc::new(forwarder))
 }
 
-fn forward_options(
+/// How to forward, on a daemon that listens at `listeners`.
+pub fn forward_options(
     config: &Config,
-    server: &Server,
+    listeners: &[SocketAddr],
     system: Option<&SystemResolvers>,
 ) -> Result<ForwardOptions, AnchorError> {
     let dns = &config.dns;
-    let upstreams = match dns.upstreams.is_empty() {
-        true => system.map_or_else(Vec::new, |system| read_upstreams(system, server)),
+    let follows_system = dns.upstreams.is_empty();
+    let upstreams = match follows_system {
+        true => system.map_or_else(Vec::new, |system| read_upstreams(system, listeners)),
         false => dns.upstreams.clone(),
     };
     // Who names an upstream by name wants its address looked up.
     let addresses = || {
-        read_upstreams(&SystemResolvers::of_machine(), server)
+        read_upstreams(&SystemResolvers::of_machine(), listeners)
             .iter()
             .filter_map(UpstreamConfig::address)
             .collect()
@@ -178,6 +180,7 @@ fn forward_options(
     };
     Ok(ForwardOptions {
         upstreams,
+        follows_system,
         routes: dns.routes.clone(),
         bootstrap,
         ca_file: dns.ca_file.clone(),
@@ -199,8 +202,8 @@ fn anchors(dns: &DnsConfig) -> Result<Option<Anchors>, AnchorError> {
 }
 
 /// The system's resolvers without ourselves. Nobody else is ever asked by default.
-fn read_upstreams(resolvers: &SystemResolvers, server: &Server) -> Vec<UpstreamConfig> {
-    let found = resolvers.upstreams(&server.addresses(Transport::Tcp));
+fn read_upstreams(resolvers: &SystemResolvers, listeners: &[SocketAddr]) -> Vec<UpstreamConfig> {
+    let found = resolvers.upstreams(listeners);
     found.unwrap_or_else(|error| {
         tracing::warn!("cannot read /etc/resolv.conf: {error}");
         Vec::new()

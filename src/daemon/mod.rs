@@ -3,7 +3,8 @@
 //! ```text
 //! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket),
 //!           sweep (reads the database again), archive rights (takes those of others)
-//! tasks:    tcp, tls, https (accept connections), control socket, HTTP API, network watch, memory, samples
+//! tasks:    tcp, tls, https (accept connections), control socket, HTTP API, network watch, configuration
+//!           (the file that changes), memory, samples
 //! ```
 //!
 //! These workers belong to one crew, which the supervisor watches. DNS sockets are bound first, so that a taken port
@@ -26,6 +27,7 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod notify;
 mod preferences;
+mod reload;
 mod running;
 mod samples;
 mod service;
@@ -37,9 +39,11 @@ pub use index::{open_store, params, require_end};
 pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};
 
-use crate::config::{Config, Profile};
+use crate::config::{Config, Profile, Sources};
 use crate::dns::Identity;
 use crate::folder::FolderError;
+use crate::log::Log;
+use reload::Reload;
 use supervisor::EndSignals;
 
 /// systemd is on Linux.
@@ -60,23 +64,27 @@ mod notify {
         false
     }
 
-    pub(super) async fn keep_telling(_: std::sync::Arc<super::service::Service>) {}
+    pub(super) fn reloading() {}
+
+    pub(super) async fn keep_telling(_: impl Fn() -> bool, _: impl Fn() -> String) {}
 }
 
-/// Runs the daemon until a signal ends it.
-pub fn run_serve(config: &Config) -> anyhow::Result<()> {
-    let server = dns::inherit_or_bind(config)?;
+/// Runs the daemon until a signal ends it. `config` was read from `sources`, from which it is read again at a reload.
+pub fn run_serve(config: Config, sources: Sources, log: Log) -> anyhow::Result<()> {
+    let server = dns::inherit_or_bind(&config)?;
     supervisor::run(async {
-        let opened = source::open(config)?;
+        let hangups = supervisor::hangups()?;
+        let opened = source::open(&config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let mut daemon = Daemon::start_on(server, config, Profile::Serve, opened)?;
+        let reload = Some(Reload::new(config.clone(), sources, log));
+        let mut daemon = Daemon::start_on(server, &config, Profile::Serve, opened, reload)?;
         daemon.log_start();
         if notify::is_wanted() {
             daemon.tell_manager();
         }
         notify::ready();
-        supervisor::serve(daemon, signals).await
+        supervisor::serve(daemon, signals, hangups).await
     })
 }
 

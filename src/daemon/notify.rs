@@ -3,13 +3,10 @@
 //! Where nobody asked to be told, nothing is sent. The watchdog is told that all is well only while a question of our own is
 //! answered by the handler. A worker that ends unasked ends the process without that (the supervisor sees to it).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::time::sleep;
-
-use super::service::Service;
 
 /// How often the line about the state is sent where there is no watchdog.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -22,7 +19,6 @@ pub fn ready() {
 }
 
 /// The configuration is being read again; [`ready`] ends that.
-#[allow(dead_code, reason = "for the reload")]
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -41,16 +37,13 @@ pub fn is_wanted() -> bool {
 }
 
 /// Tells how it goes from time to time, and the watchdog that all is well while that is so. Runs until it is dropped.
-pub async fn keep_telling(service: Arc<Service>) {
+pub async fn keep_telling(is_well: impl Fn() -> bool, summary: impl Fn() -> String) {
     let watchdog = sd_notify::watchdog_enabled();
     let interval = watchdog.map_or(INTERVAL, |time| time / BEATS);
     loop {
         // This stands still where a query would.
-        match service.answers() {
-            true => tell(&[
-                NotifyState::Status(&service.summary()),
-                NotifyState::Watchdog,
-            ]),
+        match is_well() {
+            true => tell(&[NotifyState::Status(&summary()), NotifyState::Watchdog]),
             false => tracing::error!("a question of our own got no reply"),
         }
         sleep(interval).await;

@@ -14,11 +14,13 @@ use super::index;
 use super::memory;
 use super::notify;
 use super::preferences::Preferences;
+use super::reload::{self, Reload};
 use super::samples::{self, Series};
 use super::service::{DevNode, Service};
 use super::source::Opened;
 use crate::api::control;
 use crate::api::lookup::LookupReply;
+use crate::api::message::Reply;
 use crate::bns::NamespaceId;
 use crate::chain::ChainSource;
 use crate::config::{Config, Profile};
@@ -39,7 +41,7 @@ pub struct Daemon {
     serving: Serving,
     stop_indexer: Arc<AtomicBool>,
     crew: Crew,
-    cache_file: Option<PathBuf>,
+    cache_file: PathBuf,
 }
 
 impl Daemon {
@@ -50,31 +52,34 @@ impl Daemon {
             source,
             embedded: None,
         };
-        Self::start_on(dns::bind(config)?, config, Profile::Serve, opened)
+        Self::start_on(dns::bind(config)?, config, Profile::Serve, opened, None)
     }
 
     /// The same on bound sockets, with the embedded chain behind the source if it is one, so that it takes
-    /// transactions. That of the demo is filled with names first: see [`Self::end_filling`].
+    /// transactions. That of the demo is filled with names first: see [`Self::end_filling`]. `reload` is there if `config` can
+    /// be read again.
     pub(super) fn start_on(
         server: Server,
         config: &Config,
         profile: Profile,
         Opened { source, embedded }: Opened,
+        reload: Option<Reload>,
     ) -> anyhow::Result<Self> {
         let names = Arc::new(index::open(config)?);
         names.progress.set_filling(profile == Profile::Demo);
         let control = control::Server::bind(&config.control_socket)?;
         let mut crew = Crew::default();
-        let cache_file = config.dns.keep_cache.then(|| config.data_dir.join(CACHE));
+        let cache_file = config.data_dir.join(CACHE);
         let system = dns::system_resolvers_of(profile);
+        let listeners = server.addresses(Transport::Tcp);
         let forwarder = dns::forwarder(
             config,
-            &server,
+            &listeners,
             system.as_ref(),
             &names.clock,
-            cache_file.as_deref(),
+            config.dns.keep_cache.then_some(&*cache_file),
         )?;
-        let watch = dns::network_watch(config, &server, system.as_ref());
+        let watch = dns::network_watch(&listeners, system);
         crew.task("network watch", watch.run(Arc::clone(&forwarder)));
 
         let (preferences, chosen) = Preferences::open(&config.data_dir)?;
@@ -90,7 +95,10 @@ impl Daemon {
             names,
             folders,
             preferences: Mutex::new(preferences),
-            listeners: server.addresses(Transport::Tcp),
+            access: dns::access(config),
+            keeps_cache: AtomicBool::new(config.dns.keep_cache),
+            reload,
+            listeners,
             tls_listeners: server.addresses(Transport::Tls),
             https_listeners: server.addresses(Transport::Https),
             api_listeners: api.addresses(),
@@ -112,7 +120,12 @@ impl Daemon {
         }
         index::sweep(&service.names, &stop_indexer, &mut crew)?;
         index::make_archive_private(&service.names, &stop_indexer, &mut crew)?;
-        let serving = server.start(&service.handler, &dns::access(config), &mut crew)?;
+        let serving = server.start(&service.handler, &service.access, &mut crew)?;
+        if let Some(path) = service.reload.as_ref().and_then(Reload::file) {
+            let (path, service) = (path.to_owned(), Arc::clone(&service));
+            let reload = move || drop(service.reload()); // what came of it is in the log
+            crew.task("configuration", reload::watch(path, reload));
+        }
         crew.task("memory", memory::give_back(Arc::clone(&service.handler)));
         crew.task("samples", samples::take(Arc::clone(&service)));
         crew.task(
@@ -171,13 +184,23 @@ impl Daemon {
 
     /// From now on the service manager is told how it goes.
     pub(super) fn tell_manager(&mut self) {
-        let telling = notify::keep_telling(Arc::clone(&self.service));
+        let (one, other) = (Arc::clone(&self.service), Arc::clone(&self.service));
+        let telling = notify::keep_telling(move || one.answers(), move || other.summary());
         self.crew.task("service manager", telling);
     }
 
     /// Where the HTTP API and the status page are.
     pub fn api_listeners(&self) -> &[SocketAddr] {
         &self.service.api_listeners
+    }
+
+    /// Reads the configuration again, as whoever sent SIGHUP wants; what came of it is in the log.
+    pub(super) fn reload(&self) {
+        if let Err(refused) = tokio::task::block_in_place(|| self.service.reload())
+            && let Reply::Error(error) = *refused
+        {
+            tracing::info!("SIGHUP changes nothing: {}", error.message);
+        }
     }
 
     /// Waits for a worker that ends although the daemon needs it.
@@ -190,8 +213,8 @@ impl Daemon {
         self.stop_indexer.store(true, Ordering::Relaxed);
         self.service.folders.stop();
         drop(self.serving);
-        if let Some(path) = &self.cache_file
-            && let Err(error) = self.service.handler.forwarder.save(path)
+        if self.service.keeps_cache.load(Ordering::Relaxed)
+            && let Err(error) = self.service.handler.forwarder.save(&self.cache_file)
         {
             tracing::warn!("answers of upstreams are not kept: {error}");
         }
@@ -270,7 +293,7 @@ mod tests {
     fn start(config: &Config) -> Daemon {
         let opened = source::open(config).expect("the embedded chain");
         let server = dns::bind(config).expect("a free port");
-        let daemon = Daemon::start_on(server, config, Profile::Serve, opened);
+        let daemon = Daemon::start_on(server, config, Profile::Serve, opened, None);
         daemon.expect("a daemon")
     }
 

@@ -1,10 +1,10 @@
 //! How the process of a daemon lives and ends.
 //!
-//! SIGTERM and SIGINT stop the daemon in order. SIGHUP never ends it. A worker that the daemon cannot do without and
+//! SIGTERM and SIGINT stop the daemon in order. SIGHUP has the configuration read again. A worker that the daemon cannot do without and
 //! that ends unasked ends the process with an error that names it, so that a service manager starts it again. What
 //! may fail alone is started again by its owner ([`crate::dns`], the UDP loops) or costs one client one answer.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use anyhow::{Context as _, anyhow};
@@ -14,17 +14,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::notify;
 use super::running::Daemon;
 
-/// Runs `work` on a runtime for sockets and tasks. While it runs, SIGHUP and panics are only logged.
+/// Runs `work` on a runtime for sockets and tasks. While it runs, panics are only logged.
 pub fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = runtime()?;
     report_panics();
-    let work = async {
-        let hangups = register(SignalKind::hangup())?;
-        tokio::select! {
-            result = work => result,
-            () = log_hangups(hangups) => Ok(()), // never
-        }
-    };
     let run = AssertUnwindSafe(|| runtime.block_on(work)); // nothing of it is used after a panic
     let result = catch_unwind(run).unwrap_or_else(|_| {
         Err(anyhow!(
@@ -38,10 +31,17 @@ pub fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()>
 }
 
 /// Serves until a signal comes or a worker ends unasked, then stops the daemon.
-pub async fn serve(mut daemon: Daemon, signals: EndSignals) -> anyhow::Result<()> {
-    let ended = tokio::select! {
-        () = signals.wait() => None,
-        ended = daemon.ended() => Some(ended),
+pub async fn serve(
+    mut daemon: Daemon,
+    mut signals: EndSignals,
+    mut hangups: Signal,
+) -> anyhow::Result<()> {
+    let ended = loop {
+        tokio::select! {
+            () = signals.wait() => break None,
+            ended = daemon.ended() => break Some(ended),
+            Some(()) = hangups.recv() => daemon.reload(),
+        }
     };
     notify::stopping();
     let stopped = daemon.stop().await;
@@ -71,7 +71,7 @@ impl EndSignals {
     }
 
     /// Returns when one has come.
-    async fn wait(mut self) {
+    async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -80,11 +80,9 @@ impl EndSignals {
     }
 }
 
-async fn log_hangups(mut hangups: Signal) {
-    while hangups.recv().await.is_some() {
-        tracing::info!("SIGHUP changes nothing: restart bnsd for a new configuration");
-    }
-    pending::<()>().await;
+/// SIGHUP, which no longer ends the process. Those that come before somebody waits are waited for as one.
+pub fn hangups() -> anyhow::Result<Signal> {
+    register(SignalKind::hangup())
 }
 
 fn register(kind: SignalKind) -> anyhow::Result<Signal> {

@@ -12,8 +12,10 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 /// Sources that are counted at the same time. All sources beyond share one count.
 const SOURCES_MAX: usize = 16_384;
@@ -84,10 +86,15 @@ pub enum Admission {
 
 /// The access list and what each source has used of its share.
 pub struct Access {
+    terms: ArcSwap<Terms>,
+    used: Mutex<Used>,
+}
+
+/// Who may ask, and how much.
+struct Terms {
     networks: Vec<Network>,
     /// Queries per second and source.
     rate: u32,
-    used: Mutex<Used>,
 }
 
 #[derive(Default)]
@@ -106,10 +113,14 @@ impl Access {
     /// This machine and `networks`; `rate` queries per second from each source beyond loopback.
     pub fn new(networks: Vec<Network>, rate: u32) -> Self {
         Self {
-            networks,
-            rate: rate.max(1),
+            terms: ArcSwap::from_pointee(Terms::new(networks, rate)),
             used: Mutex::default(),
         }
+    }
+
+    /// From now on these are admitted, at this rate. Connections that are open stay.
+    pub fn set(&self, networks: Vec<Network>, rate: u32) {
+        self.terms.store(Arc::new(Terms::new(networks, rate)));
     }
 
     /// What happens to a packet from `client` that arrived at `listener`. `now`, on the monotonic clock, is asked for
@@ -137,7 +148,12 @@ impl Access {
         if listener.is_loopback() {
             return Admission::Dropped;
         }
-        match self.networks.iter().any(|network| network.contains(client)) {
+        let terms = self.terms.load();
+        match terms
+            .networks
+            .iter()
+            .any(|network| network.contains(client))
+        {
             true => Admission::Welcome,
             false => Admission::Refused,
         }
@@ -157,11 +173,18 @@ impl Access {
         }
         let count = used.sources.entry(source).or_insert(0);
         *count = count.saturating_add(1);
-        match count.checked_sub(self.rate) {
+        match count.checked_sub(self.terms.load().rate) {
             None | Some(0) => Admission::Welcome,
             Some(over) if over % 2 == 1 => Admission::Slowed,
             Some(_) => Admission::Dropped,
         }
+    }
+}
+
+impl Terms {
+    fn new(networks: Vec<Network>, rate: u32) -> Self {
+        let rate = rate.max(1);
+        Self { networks, rate }
     }
 }
 

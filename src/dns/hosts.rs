@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -32,6 +32,8 @@ pub struct Hosts {
     next_look: AtomicU64,
     /// Its time of change.
     changed: Mutex<Option<SystemTime>>,
+    /// Whether the file is looked at.
+    is_served: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -48,9 +50,15 @@ impl Hosts {
             table: ArcSwap::default(),
             next_look: AtomicU64::default(),
             changed: Mutex::default(),
+            is_served: AtomicBool::new(true),
         };
         hosts.read_again();
         hosts
+    }
+
+    /// From now on the file is looked at, or not.
+    pub fn serve(&self, is_served: bool) {
+        self.is_served.store(is_served, Ordering::Relaxed);
     }
 
     /// Reads the file again if it changed; whether it did. `now` is the time on any clock, always the same.
@@ -68,7 +76,7 @@ impl Hosts {
     /// The answer to a question about a name or an address in the file.
     pub fn answer(&self, question: &Question) -> Option<Answer> {
         let table = self.table.load();
-        if question.class != DNSClass::IN {
+        if question.class != DNSClass::IN || !self.is_served.load(Ordering::Relaxed) {
             return None;
         }
         if question.rtype == RecordType::PTR {

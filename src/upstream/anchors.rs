@@ -40,6 +40,19 @@ impl Anchors {
     }
 }
 
+impl PartialEq for Anchors {
+    fn eq(&self, other: &Self) -> bool {
+        let keys = |anchors: &TrustAnchors| -> Vec<_> {
+            (0..anchors.len())
+                .map(|at| anchors.get(at).cloned())
+                .collect()
+        };
+        keys(&self.0) == keys(&other.0)
+    }
+}
+
+impl Eq for Anchors {}
+
 impl fmt::Debug for Anchors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} keys", self.0.len())

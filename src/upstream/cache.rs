@@ -93,16 +93,25 @@ impl Cache {
 
     /// Forgets everything, or everything at and below a name in wire form; gives the number of responses.
     pub fn flush(&self, zone: Option<&[u8]>) -> usize {
+        self.flush_if(|name| zone.is_none_or(|zone| wire::is_within(name, zone)))
+    }
+
+    /// Forgets the responses about names, in wire form, of which `goes` says so; gives their number.
+    pub fn flush_if(&self, goes: impl Fn(&[u8]) -> bool) -> usize {
         let before = self.entries.len();
         self.entries.retain(|key, entry| {
-            let name = split_key(key).map(|(name, ..)| name);
-            let goes = name.is_some_and(|name| zone.is_none_or(|zone| wire::is_within(name, zone)));
+            let goes = split_key(key).is_some_and(|(name, ..)| goes(name));
             if goes {
                 entry.retire();
             }
             !goes
         });
         before.saturating_sub(self.entries.len())
+    }
+
+    /// From now on it has about `capacity` bytes.
+    pub fn resize(&self, capacity: usize) {
+        self.entries.set_capacity(capacity as u64);
     }
 
     /// All responses with their keys.

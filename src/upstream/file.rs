@@ -120,7 +120,8 @@ impl Forwarder {
     fn file_head(&self) -> Vec<u8> {
         let upstreams: Vec<String> = self.upstreams().iter().map(ToString::to_string).collect();
         // What was not validated is not what somebody wants who validates, and the other way round.
-        let routes = format!("{:?} {:?}", self.options.routes, self.options.anchors);
+        let terms = self.terms();
+        let routes = format!("{:?} {:?}", terms.options.routes, terms.options.anchors);
         let mut bytes = MAGIC.to_vec();
         bytes.extend(VERSION.to_be_bytes());
         let whom = sha256::Hash::hash(format!("{upstreams:?} {routes}").as_bytes());
@@ -130,7 +131,8 @@ impl Forwarder {
     }
 
     fn file_max(&self) -> usize {
-        self.options.cache_bytes.saturating_add(1 << 20)
+        let cache_bytes = self.terms().options.cache_bytes;
+        cache_bytes.saturating_add(1 << 20)
     }
 }
 

@@ -22,9 +22,12 @@ pub struct Landed {
     pub packets: u8,
 }
 
+/// A question, with the number of the terms under which it is asked: under other ones it is another question.
+type Place = (u64, Key);
+
 /// All questions that are out.
 pub struct Flights {
-    out: Arc<Mutex<HashMap<Key, Flight>>>,
+    out: Arc<Mutex<HashMap<Place, Flight>>>,
     line: Arc<Line>,
 }
 
@@ -36,8 +39,8 @@ pub struct Flight {
 
 /// Whoever has to bring the response. Dropped without one, the question has failed.
 pub struct Pilot {
-    key: Key,
-    out: Arc<Mutex<HashMap<Key, Flight>>>,
+    place: Place,
+    out: Arc<Mutex<HashMap<Place, Flight>>>,
     outcome: watch::Sender<Option<Outcome>>,
     waiter: Waiter,
 }
@@ -51,18 +54,20 @@ impl Flights {
         }
     }
 
-    /// Joins the question that is out; the first to come becomes its pilot. `None` if there is no room for another one.
-    pub fn join(&self, key: Key) -> Option<(Flight, Option<Pilot>)> {
+    /// Joins the question that is out under the terms of this number; the first to come becomes its pilot. `None` if there
+    /// is no room for another one.
+    pub fn join(&self, terms: u64, key: Key) -> Option<(Flight, Option<Pilot>)> {
+        let place = (terms, key);
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = out.get(&key) {
+        if let Some(flight) = out.get(&place) {
             return Some((flight.clone(), None));
         }
         let waiter = self.line.join()?;
         let (sender, outcome) = watch::channel(None);
         let flight = Flight { outcome };
-        out.insert(key.clone(), flight.clone());
+        out.insert(place.clone(), flight.clone());
         let pilot = Pilot {
-            key,
+            place,
             out: Arc::clone(&self.out),
             outcome: sender,
             waiter,
@@ -92,6 +97,6 @@ impl Pilot {
 impl Drop for Pilot {
     fn drop(&mut self) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        out.remove(&self.key);
+        out.remove(&self.place);
     }
 }

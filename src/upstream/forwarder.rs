@@ -1,11 +1,16 @@
 //! Who answers what is not ours: the cache first, then a failure that still holds, then upstreams.
+//!
+//! Other [`Terms`] can be put in force at any time. What upstreams said under earlier ones is kept where the same upstreams
+//! are asked again. A question that is out then gets the answer of whom it was sent to, and nobody else does: it is not
+//! kept, and whoever asks the same afterwards asks anew.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use hickory_proto::rr::Name as DnsName;
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::ask::{Ask, wire_name};
 use super::cache::Cache;
@@ -18,8 +23,8 @@ use super::group::{Group, TRIES};
 use super::portal::{Portal, PortalReport};
 use super::probe::Probes;
 use super::response::{Fit, Response};
-use super::table::{ForwardOptions, Table};
-use super::tls::{Tls, TlsError};
+use super::table::{ForwardOptions, Terms};
+use super::tls::TlsError;
 use crate::clock::Clock;
 use crate::resolver::Policy;
 use crate::worker::Tasks;
@@ -27,11 +32,14 @@ use crate::worker::Tasks;
 /// How long an upstream may take before a response that is out of date goes out (RFC 8767 §5).
 const STALE_AFTER: Duration = Duration::from_millis(1800);
 
+/// Options that can be put in force by [`Forwarder::set`]; nothing of them can fail any more.
+pub struct Prepared(Option<Terms>);
+
 /// Asks upstreams, and remembers.
 pub struct Forwarder {
-    pub(super) options: ForwardOptions,
-    pub(super) tls: Tls,
-    pub(super) table: ArcSwap<Table>,
+    terms: ArcSwap<Terms>,
+    /// Held by whoever puts other terms in force, and shared by those who keep what upstreams said.
+    change: RwLock<()>,
     /// What is kept.
     pub cache: Cache,
     pub(super) failures: Failures,
@@ -39,36 +47,36 @@ pub struct Forwarder {
     pub(super) probes: Probes,
     pub(super) portal: Portal,
     pub(super) tasks: Tasks,
-    /// Tells whose a name is that an upstream brings up.
-    pub(super) policy: ArcSwap<Policy>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Forwarder {
     /// A forwarder that has not asked anybody yet.
     pub fn new(options: ForwardOptions, clock: Arc<dyn Clock>) -> Result<Self, TlsError> {
-        let tls = Tls::new(options.ca_file.as_deref())?;
-        let table = Table::new(&options, &options.upstreams, &tls)?;
+        let (cache_bytes, questions_max) = (options.cache_bytes, options.questions_max);
         Ok(Self {
-            tls,
-            table: ArcSwap::from_pointee(table),
-            cache: Cache::new(options.cache_bytes),
+            terms: ArcSwap::from_pointee(Terms::new(options, None)?),
+            change: RwLock::default(),
+            cache: Cache::new(cache_bytes),
             failures: Failures::default(),
-            flights: Flights::new(options.questions_max),
+            flights: Flights::new(questions_max),
             probes: Probes::default(),
             portal: Portal::default(),
             tasks: Tasks::new("a question at an upstream"),
-            policy: ArcSwap::default(),
             clock,
-            options,
         })
+    }
+
+    /// What is in force. A question keeps to it until it is answered.
+    pub fn terms(&self) -> Guard<Arc<Terms>> {
+        self.terms.load()
     }
 
     /// A response that is at hand and in date: for the loop that read the query, without a task. Asks again in
     /// the background for a response that is nearly out of date; that needs to be inside of a tokio runtime.
-    pub fn cached(self: &Arc<Self>, ask: &Ask) -> Option<Response> {
+    pub fn cached(self: &Arc<Self>, terms: &Arc<Terms>, ask: &Ask) -> Option<Response> {
         let now = self.now();
-        if self.way_through_portal(ask).is_some() {
+        if self.way_through_portal(terms, ask).is_some() {
             return None;
         }
         let own = self.cache.find(ask);
@@ -76,8 +84,11 @@ impl Forwarder {
             Some(entry) => (entry, Fit::Own),
             None => (self.cache.find_cut(ask, now)?, Fit::Cut),
         };
+        if !self.is_in_force(terms) {
+            return None; // it may be from other upstreams
+        }
         if fit == Fit::Own && entry.take_refresh(now) {
-            self.refresh(ask.clone(), &entry);
+            self.refresh(terms, ask.clone(), &entry);
         }
         Some(self.response(entry, fit, now))
     }
@@ -102,21 +113,23 @@ impl Forwarder {
     /// what it did.
     pub async fn ask(
         self: &Arc<Self>,
+        terms: &Arc<Terms>,
         ask: &Ask,
         packets: &mut u8,
     ) -> Result<Response, ForwardError> {
-        if let Some(response) = self.cached(ask) {
+        if let Some(response) = self.cached(terms, ask) {
             return Ok(response);
         }
         let mut stale = None;
-        if self.way_through_portal(ask).is_none() {
-            stale = self.stale(ask);
-            if let Some(error) = self.failures.find(&ask.key(), self.now()) {
+        if self.way_through_portal(terms, ask).is_none() {
+            stale = self.stale(terms, ask);
+            let failed = self.failures.find(&ask.key(), self.now());
+            if let Some(error) = failed.filter(|_| self.is_in_force(terms)) {
                 let error = ForwardError::Cached(Box::new(error));
                 return stale.ok_or(error);
             }
         }
-        let landed = async { self.fly(ask, *packets)?.land().await };
+        let landed = async { self.fly(terms, ask, *packets)?.land().await };
         let Some(stale) = stale else {
             return self.take(landed.await, packets);
         };
@@ -154,47 +167,115 @@ impl Forwarder {
         self.clock.elapsed()
     }
 
-    /// Puts the policy in force that tells whose a name is. Names that may be the chain's are not asked for when an
-    /// upstream's response leads to them.
-    pub fn set_policy(&self, policy: Arc<Policy>) {
-        self.policy.store(policy);
+    /// Puts another policy in force.
+    pub fn set_policy(&self, policy: Policy) {
+        let _change = self.change.write().unwrap_or_else(PoisonError::into_inner);
+        let policy = Arc::new(policy);
+        let before = self.terms.load_full();
+        self.terms.store(Arc::new(Terms {
+            policy,
+            ..(*before).clone()
+        }));
     }
 
     /// Who is asked instead of the upstreams while a captive portal is let through.
-    pub(super) fn way_through_portal(&self, ask: &Ask) -> Option<Arc<Group>> {
+    pub(super) fn way_through_portal(&self, terms: &Terms, ask: &Ask) -> Option<Arc<Group>> {
         let way = self.portal.way(ask, self.now())?;
-        (!self.has_route(&ask.question.name)).then_some(way)
+        (!terms.has_route(&ask.question.name)).then_some(way)
+    }
+
+    /// Whether upstreams are asked as in these terms. What was found in memory before is then theirs.
+    fn is_in_force(&self, terms: &Terms) -> bool {
+        self.terms.load().number == terms.number
     }
 
     fn believes(&self, entry: &Entry) -> bool {
         let is_believed = match entry.channel {
             Channel::Validated => true,
-            Channel::Authenticated => self.options.trust_ad,
+            Channel::Authenticated => self.terms.load().options.trust_ad,
             Channel::Plain | Channel::Portal => false,
         };
         is_believed && entry.is_authentic()
     }
 
     /// A response that is out of date and may still serve.
-    fn stale(&self, ask: &Ask) -> Option<Response> {
+    fn stale(&self, terms: &Terms, ask: &Ask) -> Option<Response> {
         let now = self.now();
         let entry = self.cache.find(ask)?;
         let past = entry.age(now).saturating_sub(entry.lifetime);
-        let usable = Duration::from_secs(past.into()) < self.options.stale_max;
-        usable.then(|| Response::stale(entry, now))
+        let usable = Duration::from_secs(past.into()) < terms.options.stale_max;
+        (usable && self.is_in_force(terms)).then(|| Response::stale(entry, now))
     }
 }
 
 /// The network that upstreams are reached through.
 impl Forwarder {
-    /// Puts other upstreams in force. What was kept belongs to the network that was, and goes.
+    /// Puts the upstreams of another network in force, unless the configuration names them. What was kept belongs to the
+    /// network that was, and goes.
     pub fn set_upstreams(&self, upstreams: &[UpstreamConfig]) -> Result<(), TlsError> {
-        let table = Table::new(&self.options, upstreams, &self.tls)?;
-        self.table.store(Arc::new(table));
+        let _change = self.change.write().unwrap_or_else(PoisonError::into_inner);
+        let before = self.terms.load_full();
+        if !before.options.follows_system {
+            return Ok(());
+        }
+        let options = ForwardOptions {
+            upstreams: upstreams.to_vec(),
+            ..before.options.clone()
+        };
+        self.terms
+            .store(Arc::new(Terms::new(options, Some(&before))?));
         self.cache.flush(None);
         self.failures.clear();
         self.close_portal();
         Ok(())
+    }
+
+    /// What it takes to put other options in force. Fails where they cannot be; nothing is changed yet.
+    pub fn prepare(&self, options: ForwardOptions) -> Result<Prepared, TlsError> {
+        let now = self.terms.load();
+        let options = ForwardOptions {
+            questions_max: now.options.questions_max,
+            ..options
+        };
+        let other = (options != now.options).then(|| Terms::new(options, Some(&now)));
+        Ok(Prepared(other.transpose()?))
+    }
+
+    /// Puts other options and another policy in force, both at once. What was kept about a name stays if the same upstreams
+    /// are asked for it.
+    pub fn set(&self, Prepared(other): Prepared, policy: Policy) {
+        let Some(terms) = other else {
+            return self.set_policy(policy);
+        };
+        let _change = self.change.write().unwrap_or_else(PoisonError::into_inner);
+        let before = self.terms.load_full();
+        let terms = Arc::new(Terms {
+            number: before.number + 1, // another network may have come in between
+            policy: Arc::new(policy),
+            ..terms
+        });
+        self.terms.store(Arc::clone(&terms));
+        self.cache.resize(terms.options.cache_bytes);
+        self.cache.flush_if(|name| {
+            let name = DnsName::read(&mut BinDecoder::new(name));
+            !name.is_ok_and(|name| terms.keep(&name, &before))
+        });
+        self.failures.clear();
+    }
+
+    /// Notes what came of a question that began under `terms`, unless others are in force by now.
+    pub(super) fn note(&self, terms: &Terms, ask: &Ask, outcome: &Outcome) {
+        let _no_change = self.change.read().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_in_force(terms) {
+            return;
+        }
+        match outcome {
+            Ok(landed) => {
+                self.failures.forget(&ask.key());
+                self.cache.insert(ask, &landed.entry);
+            }
+            Err(error) => self.failures.note(ask.key(), error.clone(), self.now()),
+        }
     }
 
     /// Lets the network's own `resolvers` answer for `time`, so that its login page can be reached.
@@ -203,7 +284,8 @@ impl Forwarder {
             .iter()
             .map(|&at| UpstreamConfig::Plain(at))
             .collect();
-        let group = Group::new(&configs, &self.tls, &self.options.bootstrap)?;
+        let terms = self.terms.load();
+        let group = Group::new(&configs, &terms.tls, &terms.options.bootstrap)?;
         self.portal
             .open(group, resolvers.to_vec(), self.now() + time);
         Ok(())
@@ -223,36 +305,35 @@ impl Forwarder {
     pub fn reset(&self) {
         self.failures.clear();
         self.close_portal();
-        self.table.load().groups().for_each(|group| group.reset());
+        let terms = self.terms.load();
+        terms.table.groups().for_each(|group| group.reset());
     }
 
     /// The upstreams that are asked where no route says otherwise.
     pub fn upstreams(&self) -> Vec<UpstreamConfig> {
-        let table = self.table.load();
-        let all = table.all.upstreams.iter();
-        all.map(|upstream| upstream.config.clone()).collect()
+        self.terms.load().options.upstreams.clone()
+    }
+
+    /// Whether those are the system's resolvers.
+    pub fn follows_system(&self) -> bool {
+        self.terms.load().options.follows_system
     }
 
     /// One line about each upstream, for people.
     pub fn describe(&self) -> Vec<String> {
-        let table = self.table.load();
-        let all = table.all.upstreams.iter();
+        let terms = self.terms.load();
+        let all = terms.table.all.upstreams.iter();
         all.map(|upstream| format!("{}{}", upstream.config, upstream.health))
             .collect()
     }
 
     /// The smoothed latency of the upstream that is asked first; `None` before the first response, or if all are passed over.
     pub fn latency(&self) -> Option<Duration> {
-        let table = self.table.load();
-        let ranks = table.all.upstreams.iter();
+        let terms = self.terms.load();
+        let ranks = terms.table.all.upstreams.iter();
         let ranks = ranks.map(|upstream| upstream.health.rank());
         let (_, latency) = ranks.min().filter(|(is_down, _)| !is_down)?;
         (!latency.is_zero()).then_some(latency)
-    }
-
-    /// Whether a route of the configuration covers a name. Such a name is forwarded even if it is special-use.
-    pub fn has_route(&self, name: &DnsName) -> bool {
-        self.table.load().has_route(name)
     }
 
     /// Forgets all responses, or those at and below a name; gives their number.

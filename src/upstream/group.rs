@@ -51,6 +51,21 @@ impl Group {
         Ok(Self { upstreams })
     }
 
+    /// Whether it consists of these, in this order.
+    pub fn is_of(&self, configs: &[UpstreamConfig]) -> bool {
+        let own = self.upstreams.iter().map(|upstream| &upstream.config);
+        own.eq(configs)
+    }
+
+    /// Whether the same are asked as in another group, in the same order.
+    pub fn has_upstreams_of(&self, other: &Self) -> bool {
+        let configs = |group: &Self| -> Vec<UpstreamConfig> {
+            let upstreams = group.upstreams.iter();
+            upstreams.map(|upstream| upstream.config.clone()).collect()
+        };
+        configs(self) == configs(other)
+    }
+
     /// Those that could lead back to us: a forwarder on this machine or in its network can be configured to ask us.
     pub fn suspects(&self) -> impl Iterator<Item = &Upstream> {
         self.upstreams.iter().filter(|upstream| {

@@ -65,14 +65,14 @@ pub use config::{Identity, Method, Place, Secured, UpstreamConfig};
 pub use entry::{Channel, Entry, Stamp};
 pub use error::ForwardError;
 pub use file::FileError;
-pub use forwarder::Forwarder;
+pub use forwarder::{Forwarder, Prepared};
 pub use lifetime::Kind;
 pub use line::{Line, Waiter};
 pub use portal::PortalReport;
 pub use response::Response;
 pub use stub::{ASKED_BY_US, SystemResolvers, is_own_listener};
 pub use system::Watch;
-pub use table::{ForwardOptions, QUESTIONS_MAX};
+pub use table::{ForwardOptions, QUESTIONS_MAX, Terms};
 pub use tls::TlsError;
 
 /// Packets that all questions of one walk along aliases may cost together: an upstream may send us from alias to

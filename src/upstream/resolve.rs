@@ -19,6 +19,7 @@ use super::forwarder::Forwarder;
 use super::group::{TRIES, is_answer};
 use super::link::Upstream;
 use super::message::Judged;
+use super::table::Terms;
 use super::validate;
 use crate::bns::NamespaceId;
 use crate::resolver::Mode;
@@ -34,74 +35,68 @@ const OTHERS_PATIENCE: Duration = Duration::from_millis(200);
 
 impl Forwarder {
     /// Joins the question that is out already, or sends it.
-    pub(super) fn fly(self: &Arc<Self>, ask: &Ask, packets: u8) -> Result<Flight, ForwardError> {
-        let joined = self.flights.join(ask.key());
+    pub(super) fn fly(
+        self: &Arc<Self>,
+        terms: &Arc<Terms>,
+        ask: &Ask,
+        packets: u8,
+    ) -> Result<Flight, ForwardError> {
+        let joined = self.flights.join(terms.number, ask.key());
         let (flight, pilot) = joined.ok_or(ForwardError::CrowdedOut)?;
         match pilot {
             Some(pilot) => {
-                self.send(pilot, ask.clone(), packets.min(TRIES));
-                if self.may_be_sent_to_us(&ask.question.name) {
-                    self.suspect(ask, PROBE_AGAIN);
+                self.send(pilot, Arc::clone(terms), ask.clone(), packets.min(TRIES));
+                if may_be_sent_to_us(terms, &ask.question.name) {
+                    self.suspect(terms, ask, PROBE_AGAIN);
                 }
             }
             // It may be our own question that came back.
-            None => self.suspect(ask, SUSPECT_AGAIN),
+            None => self.suspect(terms, ask, SUSPECT_AGAIN),
         }
         Ok(flight)
     }
 
     /// Asks on a task, for everybody who waits for the response.
-    fn send(self: &Arc<Self>, pilot: Pilot, ask: Ask, packets: u8) {
+    fn send(self: &Arc<Self>, pilot: Pilot, terms: Arc<Terms>, ask: Ask, packets: u8) {
         let forwarder = Arc::clone(self);
         self.tasks.spawn(async move {
-            let asking = Box::pin(forwarder.resolve(&ask, packets)); // moved on the heap alone
+            let asking = Box::pin(forwarder.resolve(&terms, &ask, packets)); // moved on the heap alone
             pilot.fly(asking).await;
         });
     }
 
     /// Asks, and keeps what comes of it.
-    async fn resolve(self: &Arc<Self>, ask: &Ask, packets: u8) -> Outcome {
+    async fn resolve(self: &Arc<Self>, terms: &Terms, ask: &Ask, packets: u8) -> Outcome {
         let mut budget = Budget(packets);
-        if let Some(portal) = self.way_through_portal(ask) {
+        if let Some(portal) = self.way_through_portal(terms, ask) {
             // At the end of its time at once, so that nobody keeps it.
             let answered = portal.ask(ask, &mut budget).await?;
             let entry = self.read(&answered.judged, u32::MAX, Channel::Portal)?;
             return Ok(landed(entry, packets - budget.0));
         }
-        let entry = match self.anchors(ask) {
+        let entry = match anchors(terms, ask) {
             Some(anchors) => {
                 // Its state is large, and rarely there.
                 let judged = Box::pin(validate::ask(self, anchors, ask)).await;
                 judged.and_then(|judged| self.read(&judged, 0, Channel::Validated))
             }
-            None => self.resolve_as_said(ask, &mut budget).await,
+            None => self.resolve_as_said(terms, ask, &mut budget).await,
         };
-        match entry {
-            Ok(entry) => {
-                let landed = landed(entry, packets - budget.0);
-                self.failures.forget(&ask.key());
-                self.cache.insert(ask, &landed.entry);
-                Ok(landed)
-            }
-            Err(error) => {
-                self.failures.note(ask.key(), error.clone(), self.now());
-                Err(error)
-            }
-        }
+        let outcome = entry.map(|entry| landed(entry, packets - budget.0));
+        self.note(terms, ask, &outcome);
+        outcome
     }
 
     /// Asks upstreams without validating what they say.
-    async fn resolve_as_said(&self, ask: &Ask, budget: &mut Budget) -> Result<Entry, ForwardError> {
-        let group = Arc::clone(self.table.load().group(&ask.question.name));
+    async fn resolve_as_said(
+        &self,
+        terms: &Terms,
+        ask: &Ask,
+        budget: &mut Budget,
+    ) -> Result<Entry, ForwardError> {
+        let group = terms.table.group(&ask.question.name);
         let answered = group.ask(ask, budget).await?;
         self.read(&answered.judged, answered.age, answered.channel)
-    }
-
-    /// What the response to a question is validated with, if it is.
-    fn anchors(&self, ask: &Ask) -> Option<&Anchors> {
-        let anchors = self.options.anchors.as_ref()?;
-        let is_validated = !ask.checking_disabled && !self.has_route(&ask.question.name);
-        is_validated.then_some(anchors)
     }
 
     /// The bytes of a response that is to be validated. Boxed, because validation asks for what it needs this way.
@@ -110,7 +105,9 @@ impl Forwarder {
         ask: Ask,
         packets: &'a mut u8,
     ) -> BoxFuture<'a, Result<Vec<u8>, ForwardError>> {
-        Box::pin(async move { Ok(self.ask(&ask, packets).await?.bytes()) })
+        let terms = self.terms();
+        let terms = Arc::clone(&terms);
+        Box::pin(async move { Ok(self.ask(&terms, &ask, packets).await?.bytes()) })
     }
 
     fn read(&self, judged: &Judged, age: u32, channel: Channel) -> Result<Entry, ForwardError> {
@@ -122,30 +119,21 @@ impl Forwarder {
     }
 
     /// Asks again before a response is out of date.
-    pub(super) fn refresh(self: &Arc<Self>, ask: Ask, old: &Entry) {
+    pub(super) fn refresh(self: &Arc<Self>, terms: &Arc<Terms>, ask: Ask, old: &Entry) {
         if Handle::try_current().is_err() {
             old.give_refresh_back();
             return;
         }
-        let Some((_, Some(pilot))) = self.flights.join(ask.key()) else {
+        let Some((_, Some(pilot))) = self.flights.join(terms.number, ask.key()) else {
             return;
         };
-        self.send(pilot, ask, TRIES);
-    }
-
-    /// Whether somebody could send questions for a name to us, and not those for other names: it is in a namespace, and
-    /// nobody chose who answers for it.
-    fn may_be_sent_to_us(&self, name: &DnsName) -> bool {
-        let top = name.iter().next_back().unwrap_or_default();
-        let id = NamespaceId::from_bytes(top);
-        let is_of_chain = id.is_ok_and(|id| self.policy.load().mode(&id).mode() != Mode::Off);
-        is_of_chain && !self.has_route(name)
+        self.send(pilot, Arc::clone(terms), ask, TRIES);
     }
 
     /// Looks whether the upstreams for a question lead back to us, unless that was done in the last `interval`.
-    fn suspect(self: &Arc<Self>, ask: &Ask, interval: Duration) {
+    fn suspect(self: &Arc<Self>, terms: &Terms, ask: &Ask, interval: Duration) {
         let name = &ask.question.name;
-        let group = Arc::clone(self.table.load().group(name));
+        let group = Arc::clone(terms.table.group(name));
         if group.suspects().next().is_none() || !self.probes.is_due(name, interval) {
             return;
         }
@@ -200,6 +188,22 @@ impl Forwarder {
         self.probes.end(&probe);
         is_back && !is_answered
     }
+}
+
+/// Whether somebody could send questions for a name to us, and not those for other names: it is in a namespace, and
+/// nobody chose who answers for it.
+fn may_be_sent_to_us(terms: &Terms, name: &DnsName) -> bool {
+    let top = name.iter().next_back().unwrap_or_default();
+    let id = NamespaceId::from_bytes(top);
+    let is_of_chain = id.is_ok_and(|id| terms.policy.mode(&id).mode() != Mode::Off);
+    is_of_chain && !terms.has_route(name)
+}
+
+/// What the response to a question is validated with, if it is.
+fn anchors<'t>(terms: &'t Terms, ask: &Ask) -> Option<&'t Anchors> {
+    let anchors = terms.options.anchors.as_ref()?;
+    let is_validated = !ask.checking_disabled && !terms.has_route(&ask.question.name);
+    is_validated.then_some(anchors)
 }
 
 fn landed(entry: Entry, packets: u8) -> Landed {

@@ -23,7 +23,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 
 /// Watches the network for a forwarder.
 pub struct Watch {
-    /// Those that the system names; `None` when upstreams are configured.
+    /// Those that the system names, which count while no upstream is configured; `None` if they never do.
     pub resolvers: Option<SystemResolvers>,
     /// Where we listen ourselves.
     pub listeners: Vec<SocketAddr>,
@@ -58,6 +58,9 @@ impl Watch {
         let Some(resolvers) = &self.resolvers else {
             return;
         };
+        if !forwarder.follows_system() {
+            return;
+        }
         // A file that is being replaced is not there for a moment: what was in it holds on.
         let Ok(upstreams) = resolvers.upstreams(&self.listeners) else {
             return;

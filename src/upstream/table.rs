@@ -1,5 +1,7 @@
 //! How to forward, as the configuration says it, and who is asked for which names: the longest route that a name is in, or
 //! everybody's upstreams.
+//!
+//! Both together are [`Terms`]. Other ones can be put in force at any time: a question keeps to those that it began with.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,15 +14,18 @@ use super::anchors::Anchors;
 use super::config::UpstreamConfig;
 use super::group::Group;
 use super::tls::{Tls, TlsError};
+use crate::resolver::Policy;
 
 /// Most questions that are out at the same time. Each has a task and a socket: about 8 KB, and a descriptor.
 pub const QUESTIONS_MAX: usize = 2_000;
 
 /// How to forward.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardOptions {
     /// Who is asked.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Whether these are the system's resolvers, and change with them.
+    pub follows_system: bool,
     /// Who is asked instead at and below a name, in lower case.
     pub routes: Vec<(DnsName, Vec<UpstreamConfig>)>,
     /// Who is asked for the addresses of upstreams that are known by name.
@@ -43,6 +48,7 @@ impl Default for ForwardOptions {
     fn default() -> Self {
         Self {
             upstreams: Vec::new(),
+            follows_system: false,
             routes: Vec::new(),
             bootstrap: Vec::new(),
             ca_file: None,
@@ -55,6 +61,54 @@ impl Default for ForwardOptions {
     }
 }
 
+/// What is in force for the questions that begin at a time.
+#[derive(Clone)]
+pub struct Terms {
+    /// Tells ways of forwarding apart: each later one has the next number.
+    pub(super) number: u64,
+    /// How to forward.
+    pub(super) options: ForwardOptions,
+    /// Who is asked for what.
+    pub(super) table: Arc<Table>,
+    /// What encrypted upstreams have to prove.
+    pub(super) tls: Arc<Tls>,
+    /// Who answers for which name, on what terms.
+    pub policy: Arc<Policy>,
+}
+
+impl Terms {
+    /// Terms that follow those `before`, whose policy they keep and whose connections to unchanged upstreams.
+    pub(super) fn new(options: ForwardOptions, before: Option<&Self>) -> Result<Self, TlsError> {
+        let tls = Tls::new(options.ca_file.as_deref())?;
+        let is_reached_alike = |before: &&Self| {
+            before.options.bootstrap == options.bootstrap
+                && before.options.ca_file == options.ca_file
+        };
+        let table = Table::new(&options, &tls, before.filter(is_reached_alike))?;
+        Ok(Self {
+            number: before.map_or(0, |before| before.number + 1),
+            options,
+            table: Arc::new(table),
+            tls: Arc::new(tls),
+            policy: before
+                .map(|before| Arc::clone(&before.policy))
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Whether a route covers a name. Such a name is forwarded even if it is special-use.
+    pub fn has_route(&self, name: &DnsName) -> bool {
+        self.table.has_route(name)
+    }
+
+    /// Whether what was said about a name under the terms `before` still holds: the same upstreams are asked and believed.
+    pub(super) fn keep(&self, name: &DnsName, before: &Self) -> bool {
+        let (ours, theirs) = (&self.options, &before.options);
+        (&ours.anchors, &ours.ca_file) == (&theirs.anchors, &theirs.ca_file)
+            && (self.table.group(name)).has_upstreams_of(before.table.group(name))
+    }
+}
+
 /// Who is asked for what.
 pub struct Table {
     /// Those who are asked where no route says otherwise.
@@ -63,17 +117,17 @@ pub struct Table {
 }
 
 impl Table {
-    /// `upstreams`, and the routes of the options beside them. Nobody is connected to yet.
-    pub fn new(
-        options: &ForwardOptions,
-        upstreams: &[UpstreamConfig],
-        tls: &Tls,
-    ) -> Result<Self, TlsError> {
-        let group = |configs| Group::new(configs, tls, &options.bootstrap).map(Arc::new);
+    /// The upstreams of the options. A group of `before` with the same ones is taken over; nobody else is connected to yet.
+    fn new(options: &ForwardOptions, tls: &Tls, before: Option<&Terms>) -> Result<Self, TlsError> {
+        let known = || before.into_iter().flat_map(|before| before.table.groups());
+        let group = |configs: &[UpstreamConfig]| match known().find(|group| group.is_of(configs)) {
+            Some(group) => Ok(Arc::clone(group)),
+            None => Group::new(configs, tls, &options.bootstrap).map(Arc::new),
+        };
         let routes = options.routes.iter();
         let routes = routes.map(|(zone, configs)| Ok((zone.clone(), group(configs)?)));
         Ok(Self {
-            all: group(upstreams)?,
+            all: group(&options.upstreams)?,
             routes: routes.collect::<Result<_, _>>()?,
         })
     }

@@ -16,7 +16,7 @@ fn without_a_daemon() {
     std::fs::write(&wrong, "frob = 1\n").unwrap();
     let wrong = wrong.display().to_string();
     let man = home.path().join("man").display().to_string();
-    let cases: [(i32, &[&str]); 26] = [
+    let cases: [(i32, &[&str]); 27] = [
         (0, &["--version"]),
         (0, &["help", "name"]),
         (0, &["config", "show"]),
@@ -39,6 +39,7 @@ fn without_a_daemon() {
         (2, &["--config", &wrong, "config", "show"]),
         (2, &["serve", "--check-config", "--listen", "nowhere"]),
         (3, &["status"]),
+        (3, &["reload"]),
         (3, &["lookup", "me.id"]),
         (3, &["name", "list"]),
         (3, &["zonefile", "hash", "/nowhere/me.zone"]),

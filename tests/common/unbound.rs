@@ -77,6 +77,15 @@ impl Unbound {
         Self::run(Home::new(), &lines)
     }
 
+    /// One that knows these records and nothing else.
+    pub fn saying(records: &[&str]) -> Self {
+        let data = records
+            .iter()
+            .map(|record| format!(" local-data: \"{record}\"\n"));
+        let data: String = data.collect();
+        Self::run(Home::new(), &format!(" local-zone: \".\" static\n{data}"))
+    }
+
     fn run(home: Home, lines: &str) -> Self {
         let address = free_port();
         let configuration = configure(home.path(), address, lines);

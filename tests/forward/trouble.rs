@@ -322,7 +322,7 @@ fn a_night_in_suspension_is_noticed_and_upstreams_are_asked_afresh() {
             checking_disabled: false,
             nxdomain_cut: NxdomainCut::Allowed,
         };
-        let answered = runtime.block_on(forwarder.ask(&ask, &mut 3));
+        let answered = runtime.block_on(forwarder.ask(&forwarder.terms(), &ask, &mut 3));
         answered.expect("an answer");
     };
     ask("a.example.com.");
@@ -365,6 +365,7 @@ fn another_network_is_noticed_and_its_answers_are_its_own() {
     std::fs::write(&resolv_conf, "nameserver 192.0.2.1\n").unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let options = ForwardOptions {
+        follows_system: true,
         upstreams: vec!["192.0.2.1".parse().unwrap()],
         ..Default::default()
     };

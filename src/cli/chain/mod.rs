@@ -56,7 +56,7 @@ fn open_database(context: &Context) -> Result<(Store, Bns)> {
 /// The same, whether it is damaged or not, and the configuration.
 fn open_even_damaged(context: &Context) -> Result<(Store, Bns, Config)> {
     let config = context.load(Profile::Serve, Vec::new())?;
-    log::start(config.log);
+    log::start(config.log)?;
     if !Store::exists(&config.data_dir) {
         let directory = config.data_dir.display();
         return Err(CliError::Trouble(anyhow!(

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::value;
 use crate::cli::output::Page;
-use crate::config::key::{KEYS, Shape};
+use crate::config::key::{Effect, KEYS, Shape};
 use crate::config::{Config, Setting};
 
 /// A key as the reference shows it.
@@ -26,6 +26,8 @@ pub(super) struct Described {
     variable: String,
     /// The flag that sets it, if there is one.
     flag: Option<&'static str>,
+    /// When a running daemon obeys another value.
+    effect: Effect,
     /// What it does.
     meaning: &'static str,
     /// The key and its value as a line of the file.
@@ -53,6 +55,7 @@ pub(super) fn describe(built_in: &Config) -> Vec<Described> {
             open: open.map(|setting: &Setting| setting.open),
             variable: key.variable(),
             flag: key.flag(),
+            effect: key.effect,
             meaning: key.meaning,
             line,
         }
@@ -67,12 +70,19 @@ pub(super) fn page(keys: &[Described]) -> Page {
     page.note(
         "# Variables override the file, flags override both. To set a key, remove the # before it.",
     );
+    page.note(
+        "# A running daemon obeys a changed file at once, except for keys that need a restart, which `bnsd reload` names.",
+    );
     for key in keys {
         page.note("");
         page.note(format!("# {}", key.meaning));
         let flag = key.flag.map(|flag| format!(", {flag}"));
         let flag = flag.unwrap_or_default();
-        page.note(format!("# {}; {}{flag}", key.shape, key.variable));
+        let effect = match key.effect {
+            Effect::Reload => "",
+            Effect::Restart => "; needs a restart",
+        };
+        page.note(format!("# {}; {}{flag}{effect}", key.shape, key.variable));
         let open = key.open.map(|open| format!("   # default: {open}"));
         page.heading(format!("{}{}", key.line, open.unwrap_or_default()));
     }

@@ -51,7 +51,7 @@ pub fn open_to_pay<'c>(context: &'c Context, options: &'c SendOptions) -> Result
 /// The wallet of this machine on the network that the daemon follows, to look at.
 pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>> {
     let config = context.config()?;
-    log::start(config.log);
+    log::start(config.log)?;
     let (daemon, chain) = Asking::begin(context.client()?)?;
     let facts = &chain.facts;
     let vault = vault(keys, facts.p2pkh_version == 0)?;

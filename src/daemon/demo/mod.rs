@@ -54,6 +54,7 @@ pub type Tell = Box<dyn Fn(usize, usize) + Send>;
 /// ones that come with the program; `config` has the demo's built-in values.
 pub fn run_demo(mut config: Config, zonefiles: Option<PathBuf>, tell: Tell) -> anyhow::Result<()> {
     supervisor::run(async {
+        let hangups = supervisor::hangups()?;
         let server = dns::bind(&config)?;
         let here = || Some(PathBuf::from(FOLDER)).filter(|path| path.is_dir());
         let folder = zonefiles.or_else(here);
@@ -68,7 +69,7 @@ pub fn run_demo(mut config: Config, zonefiles: Option<PathBuf>, tell: Tell) -> a
 
         let chain = source::open_embedded(&config)?;
         let opened = Opened::of_dev(&chain, &config.chain);
-        let daemon = Daemon::start_on(server, &config, Profile::Demo, opened)?;
+        let daemon = Daemon::start_on(server, &config, Profile::Demo, opened, None)?;
         let left_out = fill(&daemon, &config, chain, &files, tell).await?;
         daemon.end_filling(modes.into_iter().collect());
         let signals = EndSignals::register()?;
@@ -76,7 +77,7 @@ pub fn run_demo(mut config: Config, zonefiles: Option<PathBuf>, tell: Tell) -> a
         let absent: BTreeSet<&Name> = left_out.iter().map(|left| &left.name).collect();
         let served: Vec<&Name> = names.filter(|name| !absent.contains(name)).collect();
         welcome::write(&served, &daemon, &config)?;
-        supervisor::serve(daemon, signals).await
+        supervisor::serve(daemon, signals, hangups).await
     })
 }
 

@@ -10,9 +10,11 @@ mod node;
 mod owner;
 mod portal;
 mod prefer;
+mod reload;
 mod status;
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use answered::{Answered, trouble, usage};
@@ -24,8 +26,9 @@ use crate::api::message::{Reply, Request};
 use crate::chain::SourceKind;
 use crate::config::Network;
 use crate::daemon::preferences::Preferences;
+use crate::daemon::reload::Reload;
 use crate::daemon::samples::Series;
-use crate::dns::Handler;
+use crate::dns::{Access, Handler};
 use crate::folder::Folders;
 use crate::names::NameStore;
 use crate::wallet::task::state::StateError;
@@ -36,6 +39,12 @@ pub struct Service {
     pub(super) names: Arc<NameStore>,
     pub(super) folders: Folders,
     pub(super) preferences: Mutex<Preferences>,
+    /// Who may ask over DNS.
+    pub(super) access: Arc<Access>,
+    /// Whether answers of upstreams are kept in a file at the end.
+    pub(super) keeps_cache: AtomicBool,
+    /// `None` where there is no configuration to read again.
+    pub(super) reload: Option<Reload>,
     pub(super) listeners: Vec<SocketAddr>,
     pub(super) tls_listeners: Vec<SocketAddr>,
     pub(super) https_listeners: Vec<SocketAddr>,
@@ -60,6 +69,7 @@ impl Control for Service {
             Request::Portal(request) => self.portal(&request).map(Reply::Portal),
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
             Request::Series(request) => Ok(Reply::Series(Box::new(self.series.reply(&request)))),
+            Request::Reload(_) => tokio::task::block_in_place(|| self.reload()).map(Reply::Reload),
             // A status looks at zone files.
             Request::Status(request) => tokio::task::block_in_place(|| self.status(&request))
                 .map(|reply| Reply::Status(Box::new(reply))),

@@ -9,6 +9,7 @@ use crate::api::status::{
 };
 use crate::bns::NamespaceId;
 use crate::config::Network;
+use crate::daemon::reload::Reload;
 use crate::names::{Names, NamespaceState};
 use crate::resolver::policy::of_main_chain;
 use crate::resolver::{Mode, NameSource as _, Outcome, Snapshots as _, SyncState};
@@ -72,6 +73,8 @@ impl Service {
                 .collect(),
             uptime_seconds: self.names.clock.elapsed().as_secs(),
             memory_bytes: resident_memory(),
+            configuration_error: self.reload.as_ref().and_then(Reload::error),
+            needs_restart: (self.reload.as_ref()).map_or_else(Vec::new, Reload::needs_restart),
             warnings: self.warnings(&names),
         })
     }
@@ -180,6 +183,7 @@ impl Service {
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
+        warnings.extend(self.reload_warnings());
         warnings.extend(self.node_lag(names));
         warnings.extend(self.missing_on_embedded_chain(names));
         if self.handler.forwarder.upstreams().is_empty() {
@@ -205,6 +209,20 @@ impl Service {
 }
 
 impl Service {
+    /// What is not in force of the configuration.
+    fn reload_warnings(&self) -> Vec<String> {
+        let Some(reload) = &self.reload else {
+            return Vec::new();
+        };
+        let error = reload.error().map(|error| {
+            format!("the configuration is wrong, so the settings before it stay in force: {error}")
+        });
+        let keys = reload.needs_restart();
+        let restart = || format!("needs a restart: {}", keys.join(", "));
+        let restart = (!keys.is_empty()).then(restart);
+        error.into_iter().chain(restart).collect()
+    }
+
     /// What an embedded chain lacks until somebody can own a name on it.
     fn missing_on_embedded_chain(&self, names: &Names) -> Option<String> {
         self.node.as_ref()?;

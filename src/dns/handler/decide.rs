@@ -4,14 +4,19 @@
 use super::super::aliases::AliasWalk;
 use super::{Handler, Step};
 use crate::resolver::{
-    Answer, BnsRoute, ExtendedError, MAX_ALIASES, NameSource, Outcome, Ownership, Policy,
-    Resolution, Snapshots, answer_bns, ownership, resolve,
+    Answer, BnsRoute, ExtendedError, MAX_ALIASES, NameSource, Outcome, Ownership, Resolution,
+    Snapshots, answer_bns, ownership, resolve,
 };
+use crate::upstream::Terms;
 
 impl<P: Snapshots> Handler<P> {
     /// Follows a question as far as that needs no upstream.
-    pub(super) fn decide(&self, walk: &mut AliasWalk, source: &impl NameSource) -> Step {
-        let policy = self.policy.load();
+    pub(super) fn decide(
+        &self,
+        terms: &Terms,
+        walk: &mut AliasWalk,
+        source: &impl NameSource,
+    ) -> Step {
         if self.forwarder.is_own_probe(&walk.question.name) {
             return Step::Done(Answer::refused());
         }
@@ -21,16 +26,16 @@ impl<P: Snapshots> Handler<P> {
             if let Some(answer) = hosts.and_then(|hosts| hosts.answer(&walk.question)) {
                 return Step::Done(answer);
             }
-            if self.is_routed_special_use(walk, &policy) {
+            if is_routed_special_use(walk, terms) {
                 return Step::Ask(None);
             }
-            let answer = match resolve(&walk.question, &policy, source) {
+            let answer = match resolve(&walk.question, &terms.policy, source) {
                 Ok(Resolution::Answer(answer)) => answer,
                 Ok(Resolution::Forward) => return Step::Ask(None),
                 Ok(Resolution::ForwardFirst(bns)) => return Step::Ask(Some(bns)),
                 Err(error) => return Step::Done(database_failure(&error)),
             };
-            if let Some(answer) = walk.advance(answer, &policy) {
+            if let Some(answer) = walk.advance(answer, &terms.policy) {
                 return Step::Done(answer);
             }
         }
@@ -40,24 +45,24 @@ impl<P: Snapshots> Handler<P> {
     /// The chain's answer after an upstream has said NXDOMAIN (mode `legacy-first`).
     pub(super) fn decide_bns(
         &self,
+        terms: &Terms,
         bns: &BnsRoute,
         walk: &mut AliasWalk,
         source: &impl NameSource,
     ) -> Step {
-        let policy = self.policy.load();
-        match answer_bns(bns, &walk.question, &policy, source) {
-            Ok(answer) => match walk.advance(answer, &policy) {
+        match answer_bns(bns, &walk.question, &terms.policy, source) {
+            Ok(answer) => match walk.advance(answer, &terms.policy) {
                 Some(answer) => Step::Done(answer),
-                None => self.decide(walk, source),
+                None => self.decide(terms, walk, source),
             },
             Err(error) => Step::Done(database_failure(&error)),
         }
     }
+}
 
-    fn is_routed_special_use(&self, walk: &AliasWalk, policy: &Policy) -> bool {
-        let name = &walk.question.name;
-        self.forwarder.has_route(name) && ownership(name, policy) == Ownership::SpecialUse
-    }
+fn is_routed_special_use(walk: &AliasWalk, terms: &Terms) -> bool {
+    let name = &walk.question.name;
+    terms.has_route(name) && ownership(name, &terms.policy) == Ownership::SpecialUse
 }
 
 fn database_failure(error: &impl std::fmt::Display) -> Answer {

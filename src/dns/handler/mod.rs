@@ -19,9 +19,9 @@ mod reply;
 mod upstreams;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use hickory_proto::op::ResponseCode;
 
 use super::aliases::AliasWalk;
@@ -38,7 +38,7 @@ use crate::clock::SystemClock;
 use crate::resolver::{
     Answer, BnsRoute, Heights, NameSource as _, Outcome, Policy, Question, Recorded, Snapshots,
 };
-use crate::upstream::{Forwarder, Line, Waiter};
+use crate::upstream::{Forwarder, Line, Prepared, Terms, Waiter};
 use crate::wire::{Header, flag};
 
 /// Queries that may wait for an upstream at the same time. Each has a task, of a few kilobytes.
@@ -67,6 +67,7 @@ struct Request {
 /// A query that waits for an upstream.
 pub struct Pending {
     request: Request,
+    terms: Arc<Terms>,
     walk: AliasWalk,
     fallback: Option<BnsRoute>,
     waiter: Waiter,
@@ -76,8 +77,7 @@ pub struct Pending {
 pub struct Handler<P> {
     snapshots: P,
     replies: Replies,
-    policy: ArcSwap<Policy>,
-    /// Who asks upstreams.
+    /// Who asks upstreams; holds the policy as well, so that a question is decided and asked on the same terms.
     pub forwarder: Arc<Forwarder>,
     hosts: Option<Hosts>,
     /// How queries ended.
@@ -86,7 +86,8 @@ pub struct Handler<P> {
     pub busiest: Busiest,
     cookies: Cookies,
     clock: SystemClock,
-    log: QueryLog,
+    /// Whether queries are logged.
+    logs_queries: AtomicBool,
     /// Queries that wait for upstreams.
     pub waiting: Arc<Line>,
 }
@@ -112,20 +113,18 @@ enum Step {
 impl<P: Snapshots> Handler<P> {
     /// A handler over a source of state.
     pub fn new(snapshots: P, policy: Policy, forwarder: Arc<Forwarder>) -> Self {
-        let policy = Arc::new(policy);
-        forwarder.set_policy(Arc::clone(&policy));
+        forwarder.set_policy(policy);
         let height = snapshots.snapshot().height().unwrap_or(0);
         Self {
             snapshots,
             replies: Replies::at(height),
-            policy: ArcSwap::new(policy),
             forwarder,
             hosts: None,
             counters: Counters::default(),
             busiest: Busiest::default(),
             cookies: Cookies::new(),
             clock: SystemClock::start(),
-            log: QueryLog::Off,
+            logs_queries: AtomicBool::default(),
             waiting: Line::new(WAITING_MAX),
         }
     }
@@ -133,7 +132,8 @@ impl<P: Snapshots> Handler<P> {
     /// The same handler with another choice about the log.
     #[must_use]
     pub fn with_log(self, log: QueryLog) -> Self {
-        Self { log, ..self }
+        self.set_log(log);
+        self
     }
 
     /// The same handler with a file of hosts, which is asked before everybody else.
@@ -144,15 +144,37 @@ impl<P: Snapshots> Handler<P> {
 
     /// The policy in force.
     pub fn policy(&self) -> Arc<Policy> {
-        self.policy.load_full()
+        Arc::clone(&self.forwarder.terms().policy)
     }
 
     /// Puts another policy in force.
     pub fn set_policy(&self, policy: Policy) {
-        let policy = Arc::new(policy);
-        self.forwarder.set_policy(Arc::clone(&policy));
-        self.policy.store(policy);
+        self.forwarder.set_policy(policy);
         self.replies.forget();
+    }
+
+    /// Puts another policy and other ways of forwarding in force, both at once.
+    pub fn set(&self, forwarding: Prepared, policy: Policy) {
+        self.forwarder.set(forwarding, policy);
+        self.replies.forget();
+    }
+
+    /// From now on queries are logged, or not.
+    pub fn set_log(&self, log: QueryLog) {
+        let logs_queries = log == QueryLog::On;
+        self.logs_queries.store(logs_queries, Ordering::Relaxed);
+    }
+
+    /// From now on the file of hosts is asked, or not.
+    pub fn set_hosts_served(&self, is_served: bool) {
+        if let Some(hosts) = &self.hosts {
+            hosts.serve(is_served);
+        }
+        self.replies.forget();
+    }
+
+    fn logs_queries(&self) -> bool {
+        self.logs_queries.load(Ordering::Relaxed)
     }
 
     /// Writes the reply to a packet into `out`, or says what it takes to reply.
@@ -190,23 +212,24 @@ impl<P: Snapshots> Handler<P> {
     ) -> Handled {
         let mut walk = AliasWalk::new(question);
         let generation = self.replies.generation(); // before anything is read
+        let terms = self.forwarder.terms();
         let source = Recorded::new(self.snapshots.snapshot());
-        let lasting = match self.decide(&mut walk, &source) {
+        let lasting = match self.decide(&terms, &mut walk, &source) {
             Step::Done(answer) => {
                 let (outcome, heights) = (answer.outcome, answer.heights);
                 let verified = self.reply(&request, answer, out);
                 let verified = verified.filter(|_| plain.is_some()); // only what is kept is copied
                 verified.map(|verified| (Content::message(out, verified), outcome, heights))
             }
-            Step::Ask(None) => match self.at_hand(&request, &walk, &source) {
+            Step::Ask(None) => match self.at_hand(&terms, &request, &walk, &source) {
                 Some(response) => {
                     self.pass_on(&request, &response, out);
                     let entry = response.kept().cloned();
                     entry.map(|entry| (Content::Response(entry), Outcome::Forwarded, Heights::ALL))
                 }
-                None => return self.pend(request, walk, None, out),
+                None => return self.pend(&terms, request, (walk, None), out),
             },
-            Step::Ask(fallback) => return self.pend(request, walk, fallback, out),
+            Step::Ask(fallback) => return self.pend(&terms, request, (walk, fallback), out),
         };
         if let (Some(plain), Some((content, outcome, heights))) = (plain, lasting) {
             let basis = Basis {

@@ -9,7 +9,7 @@ use super::super::encode::{Frame, Reply, encode, longest};
 use super::super::plain::Plain;
 use super::super::query::Query;
 use super::super::replies::Content;
-use super::{Handled, Handler, QueryLog, Request};
+use super::{Handled, Handler, Request};
 use crate::bns::name::{Name, NamespaceId};
 use crate::clock::Clock as _;
 use crate::resolver::{Answer, Outcome, Provenance, Snapshots};
@@ -34,7 +34,7 @@ impl<P: Snapshots> Handler<P> {
     /// A query whose reply may come from memory and be kept there. Queries that are logged or counted by name are
     /// decoded instead.
     pub(super) fn plain<'q>(&self, bytes: &'q [u8]) -> Option<Plain<'q>> {
-        let is_shown = self.log == QueryLog::On || self.busiest.is_watched();
+        let is_shown = self.logs_queries() || self.busiest.is_watched();
         Plain::read(bytes).filter(|_| !is_shown)
     }
 
@@ -51,7 +51,11 @@ impl<P: Snapshots> Handler<P> {
         };
         // Whether the index is far enough for an answer that depended on it.
         if kept.basis.subjects.sync_counted
-            && !self.policy.load().accepts(self.snapshots.sync_state())
+            && !self
+                .forwarder
+                .terms()
+                .policy
+                .accepts(self.snapshots.sync_state())
         {
             return false;
         }
@@ -110,7 +114,7 @@ impl<P: Snapshots> Handler<P> {
             Outcome::Answered | Outcome::NoData | Outcome::NoSuchName
         ) && answer.provenance != Provenance::Upstream;
         let mut reply = Reply::from(answer);
-        reply.verified &= self.policy.load().ad_for_bns;
+        reply.verified &= self.forwarder.terms().policy.ad_for_bns;
         let is_whole = encode(&request.query, &reply, &request.frame, out);
         (is_lasting && is_whole).then_some(reply.verified)
     }
@@ -146,7 +150,7 @@ impl<P: Snapshots> Handler<P> {
             return;
         };
         self.busiest.count(question.name());
-        if self.log == QueryLog::On {
+        if self.logs_queries() {
             tracing::info!(
                 "query from {} for {} {}: {}",
                 request.client,

@@ -4,6 +4,8 @@
 //! name of the chain. Any other response is decoded: its aliases are followed back to the chain, or its private
 //! addresses are taken out.
 
+use std::sync::Arc;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
@@ -15,7 +17,7 @@ use crate::resolver::{
     Answer, BnsRoute, Condition, ExtendedError, MAX_ALIASES, NameSource, Outcome, Ownership,
     Policy, Provenance, Snapshots, ownership, ownership_at,
 };
-use crate::upstream::{ALIAS_PACKETS, Ask, ForwardError, NxdomainCut, Response};
+use crate::upstream::{ALIAS_PACKETS, Ask, ForwardError, NxdomainCut, Response, Terms};
 use crate::wire::alias::alias_at;
 use crate::wire::flag;
 
@@ -33,9 +35,9 @@ impl<P: Snapshots> Handler<P> {
     /// Lets a query wait for an upstream.
     pub(super) fn pend(
         &self,
+        terms: &Arc<Terms>,
         request: Request,
-        walk: AliasWalk,
-        fallback: Option<BnsRoute>,
+        (walk, fallback): (AliasWalk, Option<BnsRoute>),
         out: &mut Vec<u8>,
     ) -> Handled {
         let Some(waiter) = self.waiting.join() else {
@@ -44,6 +46,7 @@ impl<P: Snapshots> Handler<P> {
         };
         Handled::Pending(Box::new(Pending {
             request,
+            terms: Arc::clone(terms),
             walk,
             fallback,
             waiter,
@@ -54,12 +57,13 @@ impl<P: Snapshots> Handler<P> {
     pub async fn finish(&self, pending: Pending, out: &mut Vec<u8>) {
         let Pending {
             request,
+            terms,
             walk,
             fallback,
             mut waiter,
         } = pending;
         // On the heap, where it is not moved: thousands may wait, and each move would double its size.
-        let asking = Box::pin(self.ask_on(&request, walk, fallback, out));
+        let asking = Box::pin(self.ask_on(&terms, &request, (walk, fallback), out));
         if waiter.wait(asking).await.is_none() {
             let failure = forward_failure(&ForwardError::CrowdedOut);
             self.reply(&request, failure, out);
@@ -69,17 +73,17 @@ impl<P: Snapshots> Handler<P> {
     /// Asks upstreams until the question is answered.
     async fn ask_on(
         &self,
+        terms: &Arc<Terms>,
         request: &Request,
-        mut walk: AliasWalk,
-        mut fallback: Option<BnsRoute>,
+        (mut walk, mut fallback): (AliasWalk, Option<BnsRoute>),
         out: &mut Vec<u8>,
     ) {
         let mut packets = ALIAS_PACKETS;
         loop {
-            let ask = self.to_ask(&request.query, &walk);
-            let step = match self.forwarder.ask(&ask, &mut packets).await {
+            let ask = to_ask(terms, &request.query, &walk);
+            let step = match self.forwarder.ask(terms, &ask, &mut packets).await {
                 Err(error) => Step::Done(walk.merge(forward_failure(&error))),
-                Ok(response) => match self.relay(&mut walk, &response, fallback.take()) {
+                Ok(response) => match self.relay(terms, &mut walk, &response, fallback.take()) {
                     Relayed::Whole => {
                         self.counters.count_asked();
                         return self.pass_on(request, &response, out);
@@ -106,13 +110,14 @@ impl<P: Snapshots> Handler<P> {
     /// A response that is at hand and can go out as it is.
     pub(super) fn at_hand(
         &self,
+        terms: &Arc<Terms>,
         request: &Request,
         walk: &AliasWalk,
         source: &impl NameSource,
     ) -> Option<Response> {
-        let ask = self.to_ask(&request.query, walk);
-        let response = self.forwarder.cached(&ask)?;
-        self.passes(&response, walk, source).then_some(response)
+        let ask = to_ask(terms, &request.query, walk);
+        let response = self.forwarder.cached(terms, &ask)?;
+        passes(&terms.policy, &response, walk, source).then_some(response)
     }
 
     /// Writes a response into `out` as it came.
@@ -121,28 +126,20 @@ impl<P: Snapshots> Handler<P> {
         encode_raw(&request.query, response, &request.frame, out);
     }
 
-    /// Whether a response answers the client's own question and can go out as it is.
-    fn passes(&self, response: &Response, walk: &AliasWalk, source: &impl NameSource) -> bool {
-        let policy = self.policy.load();
-        let leads_back = |target| belongs_to_chain(target, &policy, source);
-        walk.hops == 0
-            && response.is_whole()
-            && (!response.entry.has_private || policy.allows_private(&walk.asked))
-            && !response.entry.targets.iter().any(leads_back)
-    }
-
     /// What a response means for the question.
     fn relay(
         &self,
+        terms: &Terms,
         walk: &mut AliasWalk,
         response: &Response,
         fallback: Option<BnsRoute>,
     ) -> Relayed {
         let source = self.snapshots.snapshot();
+        let policy = &terms.policy;
         match fallback {
-            None if self.passes(response, walk, &source) => return Relayed::Whole,
+            None if passes(policy, response, walk, &source) => return Relayed::Whole,
             Some(bns) if response.rcode() == ResponseCode::NXDomain => {
-                return Relayed::Next(self.decide_bns(&bns, walk, &source));
+                return Relayed::Next(self.decide_bns(terms, &bns, walk, &source));
             }
             _ => {}
         }
@@ -152,34 +149,47 @@ impl<P: Snapshots> Handler<P> {
             return Relayed::Next(Step::Done(Answer::failure(Outcome::Failed, ede)));
         };
         restore_case(&mut message, &walk.question.name);
-        let policy = self.policy.load();
-        if let Some((way, target)) = handed_back(&message, walk, &policy, &source) {
+        if let Some((way, target)) = handed_back(&message, walk, policy, &source) {
             walk.move_to(target, way, Provenance::Upstream);
-            return Relayed::Next(self.decide(walk, &source));
+            return Relayed::Next(self.decide(terms, walk, &source));
         }
-        let mut reply = walk.relayed(message, &policy);
+        let mut reply = walk.relayed(message, policy);
         reply.ede = reply.ede.or_else(|| response.ede.clone());
         Relayed::Changed(reply)
     }
+}
 
-    fn to_ask(&self, query: &Query, walk: &AliasWalk) -> Ask {
-        Ask {
-            question: walk.question.clone(),
-            dnssec_ok: query.dnssec_ok(),
-            checking_disabled: query.flags & flag::CD != 0,
-            nxdomain_cut: self.nxdomain_cut(&walk.question.name),
-        }
+fn to_ask(terms: &Terms, query: &Query, walk: &AliasWalk) -> Ask {
+    Ask {
+        question: walk.question.clone(),
+        dnssec_ok: query.dnssec_ok(),
+        checking_disabled: query.flags & flag::CD != 0,
+        nxdomain_cut: nxdomain_cut(&walk.question.name, &terms.policy),
     }
+}
 
-    /// A missing name says nothing about names of the chain below it.
-    fn nxdomain_cut(&self, name: &DnsName) -> NxdomainCut {
-        match ownership(name, &self.policy.load()) {
-            Ownership::SpecialUse | Ownership::NotOurs => NxdomainCut::Allowed,
-            // Such a name is only forwarded while the chain does not have the namespace.
-            Ownership::CouldBeOurs(Condition::NamespaceReady) => NxdomainCut::Allowed,
-            Ownership::CouldBeOurs(_) | Ownership::Ours => NxdomainCut::Never,
-        }
+/// A missing name says nothing about names of the chain below it.
+fn nxdomain_cut(name: &DnsName, policy: &Policy) -> NxdomainCut {
+    match ownership(name, policy) {
+        Ownership::SpecialUse | Ownership::NotOurs => NxdomainCut::Allowed,
+        // Such a name is only forwarded while the chain does not have the namespace.
+        Ownership::CouldBeOurs(Condition::NamespaceReady) => NxdomainCut::Allowed,
+        Ownership::CouldBeOurs(_) | Ownership::Ours => NxdomainCut::Never,
     }
+}
+
+/// Whether a response answers the client's own question and can go out as it is.
+fn passes(
+    policy: &Policy,
+    response: &Response,
+    walk: &AliasWalk,
+    source: &impl NameSource,
+) -> bool {
+    let leads_back = |target| belongs_to_chain(target, policy, source);
+    walk.hops == 0
+        && response.is_whole()
+        && (!response.entry.has_private || policy.allows_private(&walk.asked))
+        && !response.entry.targets.iter().any(leads_back)
 }
 
 fn forward_failure(error: &ForwardError) -> Answer {

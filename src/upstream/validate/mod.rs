@@ -58,7 +58,7 @@ pub async fn ask(
         .ask_signed(signed(&ask.question), &mut packets)
         .await?;
     let first = lower_question(first, ask);
-    let policy = forwarder.policy.load_full();
+    let policy = Arc::clone(&forwarder.terms().policy);
     let legacy = without_ours(&first, &policy);
     let best = match &legacy {
         Some(_) => Verdict::Insecure,

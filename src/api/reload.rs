@@ -1,0 +1,34 @@
+//! The endpoint `reload`: the configuration is read again.
+
+use serde::{Deserialize, Serialize};
+
+/// Asks for a reload.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReloadRequest {}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReply {
+    /// The configuration file that was read; `null` where there is none.
+    pub file: Option<String>,
+    /// What is wrong with the configuration; then nothing was changed. `null` if all went well.
+    pub error: Option<String>,
+    /// The keys whose new value is in force now.
+    pub applied: Vec<ChangedKey>,
+    /// The keys whose new value comes into force when the daemon is started again; repeated until then.
+    pub needs_restart: Vec<ChangedKey>,
+    /// What is allowed but probably not meant, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A key with another value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedKey {
+    /// The key with its section.
+    pub key: String,
+    /// The value before, as `bnsd config show` prints it.
+    pub before: String,
+    /// The new one.
+    pub after: String,
+}
