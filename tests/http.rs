@@ -1,5 +1,6 @@
 //! The HTTP API: what it says, whom it answers, and what nobody is told.
 
+mod reference;
 mod refused;
 
 use std::net::SocketAddr;

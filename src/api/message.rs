@@ -8,6 +8,7 @@ use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
+use super::records::{RecordsReply, RecordsRequest};
 use super::reload::{ReloadReply, ReloadRequest};
 use super::series::{SeriesReply, SeriesRequest};
 use super::status::{StatusReply, StatusRequest};
@@ -39,6 +40,10 @@ pub enum Request {
     Name(names::NameRequest),
     /// A list of names.
     Names(names::NamesRequest),
+    /// A page of names by its number.
+    Page(names::PageRequest),
+    /// Rows in the reference's words.
+    Records(RecordsRequest),
     /// How a namespace stands.
     Namespace(names::NamespaceRequest),
     /// All namespaces.
@@ -91,6 +96,10 @@ pub enum Reply {
     Name(Box<NameDetails>),
     /// To [`Request::Names`].
     Names(NameList),
+    /// To [`Request::Page`].
+    Page(names::PageReply),
+    /// To [`Request::Records`].
+    Records(RecordsReply),
     /// To [`Request::Namespace`].
     Namespace(Box<NamespaceDetails>),
     /// To [`Request::Namespaces`].
@@ -158,6 +167,8 @@ questions! {
     owner::ChainRequest, Chain => Chain(Box<owner::ChainReply>);
     names::NameRequest, Name => Name(Box<NameDetails>);
     names::NamesRequest, Names => Names(NameList);
+    names::PageRequest, Page => Page(names::PageReply);
+    RecordsRequest, Records => Records(RecordsReply);
     names::NamespaceRequest, Namespace => Namespace(Box<NamespaceDetails>);
     names::NamespacesRequest, Namespaces => Namespaces(names::NamespacesReply);
     names::PricesRequest, Prices => Prices(names::PricesReply);

@@ -5,7 +5,7 @@
 //! # Modules
 //!
 //! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`portal`],
-//! [`prefer`], [`reload`] and [`series`] the payloads; they are also what `--json` prints. [`control`] serves, [`socket`]
+//! [`prefer`], [`records`], [`reload`] and [`series`] the payloads; they are also what `--json` prints. [`control`] serves, [`socket`]
 //! makes the file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on
 //! the machine. How an answer is found is the daemon's: it hands in a
 //! [`control::Control`]. Nothing that arrives is trusted: lines, connections and waiting are bounded.
@@ -22,6 +22,7 @@ pub mod names;
 pub mod owner;
 pub mod portal;
 pub mod prefer;
+pub mod records;
 pub mod reload;
 pub mod series;
 pub mod socket;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bns::Name;
 use crate::bns::price::PriceFunction;
 use crate::names::NamespaceDetails;
 
@@ -33,6 +34,30 @@ pub struct NamesRequest {
     /// Those behind this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+}
+
+/// Asks for a page of 100 names, in ascending order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PageRequest {
+    /// Only those of this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Those too that were registered once and are free again.
+    #[serde(default)]
+    pub expired: bool,
+    /// The number of the page, from 0 on.
+    #[serde(default)]
+    pub page: u32,
+}
+
+/// A page of names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PageReply {
+    /// None behind the last page.
+    pub names: Vec<Name>,
+    /// Names on all pages together.
+    pub count: u64,
 }
 
 /// Asks about a namespace.

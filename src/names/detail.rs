@@ -327,7 +327,7 @@ impl Names {
             time: self.time(entry.height)?,
             vtxindex: entry.vtxindex,
             txid: entry.record.txid,
-            operation: operation(entry.record.op).to_owned(),
+            operation: opcode_name(entry.record.op).to_owned(),
             owner: self.owner(&entry.record),
             zonefile_hash: entry.record.value_hash,
         })
@@ -340,7 +340,7 @@ impl Names {
 }
 
 /// The reference's name of an operation.
-fn operation(op: NameOp) -> &'static str {
+pub(super) fn opcode_name(op: NameOp) -> &'static str {
     match op {
         NameOp::Register => "NAME_REGISTRATION",
         NameOp::Renew => "NAME_RENEWAL",

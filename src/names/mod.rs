@@ -10,6 +10,8 @@
 //! | `view.rs` | names at one height; what the resolver reads |
 //! | `state.rs` | how a name or namespace stands |
 //! | `detail.rs` | all about a name or namespace; lists of them |
+//! | `record.rs` | their rows in the words of the reference |
+//! | `pages.rs` | names by the number of their page, and how many there are |
 //! | `price.rs` | what they cost |
 //! | `provenance.rs` | what an answer rests on |
 //! | `zone.rs` | zone files, read and kept |
@@ -24,8 +26,10 @@ mod date;
 mod detail;
 mod missing;
 mod name_store;
+mod pages;
 mod price;
 mod provenance;
+mod record;
 mod state;
 mod view;
 mod zone;
@@ -36,8 +40,10 @@ pub use detail::{
 };
 pub use missing::Zonefiles;
 pub use name_store::NameStore;
+pub use pages::{NamePage, Selection};
 pub use price::Price;
 pub use provenance::{NameStatus, Provenance, ZonefileSource};
+pub use record::{NamespaceRow, Record, RecordAt};
 pub use state::{NameState, NamespaceState};
 pub use view::{Names, NamesError};
 pub use zone::REREAD_AFTER;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 
 use super::missing::Turns;
+use super::pages::Pages;
 use super::view::{Names, Namespaces};
 use super::zone::Zones;
 use crate::bns::params::Params;
@@ -34,6 +35,7 @@ pub struct NameStore {
     pub(super) turns: Mutex<Turns>,
     zones: Arc<Zones>,
     namespaces: Arc<Namespaces>,
+    pages: Arc<Pages>,
 }
 
 impl NameStore {
@@ -49,6 +51,7 @@ impl NameStore {
             turns: Mutex::default(),
             zones: Arc::new(Zones::new(Arc::clone(&archive))),
             namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
+            pages: Arc::default(),
             params,
             store,
             archive,
@@ -85,6 +88,7 @@ impl Snapshots for NameStore {
             params: Arc::clone(&self.params),
             zones: Arc::clone(&self.zones),
             namespaces: Arc::clone(&self.namespaces),
+            pages: Arc::clone(&self.pages),
             now: self.clock.elapsed(),
         }
     }

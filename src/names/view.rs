@@ -6,6 +6,7 @@ use std::time::Duration;
 use bitcoin::BlockHash;
 use quick_cache::sync::Cache;
 
+use super::pages::Pages;
 use super::state::{NameState, NamespaceState};
 use super::zone::Zones;
 use crate::bns::life::Term;
@@ -30,6 +31,7 @@ pub struct Names {
     pub(super) params: Arc<Params>,
     pub(super) zones: Arc<Zones>,
     pub(super) namespaces: Arc<Namespaces>,
+    pub(super) pages: Arc<Pages>,
     /// Since the start.
     pub(super) now: Duration,
 }

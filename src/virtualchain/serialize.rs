@@ -61,6 +61,14 @@ impl Serializer {
     }
 }
 
+/// The opcode character of a canonical text, and its first field.
+pub fn first_field(text: &str) -> Option<(char, &str)> {
+    let (opcode, rest) = text.split_at_checked(1)?;
+    let (length, rest) = rest.strip_prefix(':')?.split_once(':')?;
+    let field = rest.get(..length.parse().ok()?)?;
+    Some((opcode.chars().next()?, field))
+}
+
 /// A double as Python 2 prints it with `str`: 12 significant digits, exponent form from 1e11 rounded up
 /// and below 1e-4, always a point or an exponent (ch §1).
 #[derive(Debug, Clone, Copy)]

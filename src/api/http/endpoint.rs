@@ -8,13 +8,16 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use hyper::StatusCode;
 use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa::openapi::path::{Operation, OperationBuilder, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::answer::{Api, Refusal, json_response};
 use super::query::Query;
+
+/// The status of a reply, as the document writes it.
+const OK: &str = "200";
 
 /// A path and everything about it.
 pub struct Endpoint {
@@ -48,6 +51,8 @@ pub struct Parameter {
 pub enum Place {
     /// In the path.
     Path,
+    /// In the query, and has to be there.
+    Query,
     /// In the query, and may be left out.
     OptionalQuery,
 }
@@ -80,7 +85,7 @@ impl Call {
     pub fn optional(&self, parameter: &Parameter) -> Option<&str> {
         match parameter.place {
             Place::Path => self.path.get(parameter.name).map(String::as_str),
-            Place::OptionalQuery => self.query.get(parameter.name),
+            Place::Query | Place::OptionalQuery => self.query.get(parameter.name),
         }
     }
 }
@@ -98,18 +103,41 @@ impl Endpoint {
         F: Fn(Api, Call) -> R + Clone + Send + Sync + 'static,
         R: Future<Output = Result<T, Refusal>> + Send + 'static,
     {
-        let mut endpoint = Self::new(path, meaning, parameters, move |api, call| {
+        Self::response::<T, _, _>(path, meaning, parameters, move |api, call| {
             let reply = reply(api, call);
             async move { Ok(json_response(&reply.await?)) }
-        });
+        })
+    }
+
+    /// One that makes its response itself, as a rule with JSON of the type `T`.
+    pub fn response<T, F, R>(
+        path: &'static str,
+        meaning: &'static str,
+        parameters: &[Parameter],
+        reply: F,
+    ) -> Self
+    where
+        T: ToSchema,
+        F: Fn(Api, Call) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Response, Refusal>> + Send + 'static,
+    {
+        let mut endpoint = Self::new(path, meaning, parameters, reply);
         let schema = endpoint.name_type::<T>();
-        endpoint.replies(
-            StatusCode::OK,
-            "what was asked for",
-            "application/json",
-            schema,
-        );
+        endpoint.documents(OK, "what was asked for", "application/json", schema);
         endpoint
+    }
+
+    /// The same, and the bytes of a media type instead of JSON if they are asked for.
+    pub fn or_bytes(mut self, media_type: &str) -> Self {
+        self.documents(OK, "what was asked for", media_type, String::schema());
+        self
+    }
+
+    /// The same, and a reply of another type with another status.
+    pub fn or<T: ToSchema>(mut self, status: StatusCode, meaning: &str) -> Self {
+        let schema = self.name_type::<T>();
+        self.documents(status.as_str(), meaning, "application/json", schema);
+        self
     }
 
     fn new<F, R>(
@@ -164,24 +192,17 @@ impl Endpoint {
         Ref::from_schema_name(name).into()
     }
 
-    fn replies(
-        &mut self,
-        status: StatusCode,
-        meaning: &str,
-        media_type: &str,
-        schema: RefOr<Schema>,
-    ) {
-        self.documents(status.as_str(), meaning, media_type, schema);
-    }
-
     fn documents(&mut self, status: &str, meaning: &str, media_type: &str, schema: RefOr<Schema>) {
         let content = ContentBuilder::new().schema(Some(schema)).build();
+        let responses = &mut self.operation.responses.responses;
+        if let Some(RefOr::T(known)) = responses.get_mut(status) {
+            known.content.insert(media_type.to_owned(), content.into());
+            return;
+        }
         let response = ResponseBuilder::new()
             .description(meaning)
-            .content(media_type, content)
-            .build();
-        let responses = &mut self.operation.responses.responses;
-        responses.insert(status.to_owned(), response.into());
+            .content(media_type, content);
+        responses.insert(status.to_owned(), response.build().into());
     }
 }
 
@@ -189,6 +210,7 @@ impl Parameter {
     fn documented(&self) -> utoipa::openapi::path::Parameter {
         let (place, required) = match self.place {
             Place::Path => (ParameterIn::Path, Required::True),
+            Place::Query => (ParameterIn::Query, Required::True),
             Place::OptionalQuery => (ParameterIn::Query, Required::False),
         };
         ParameterBuilder::new()

@@ -21,6 +21,7 @@ mod page;
 mod patience;
 mod public;
 mod query;
+mod reference;
 mod server;
 mod state;
 
@@ -32,7 +33,9 @@ pub use server::{BindError, CONNECTIONS_MAX, IfTaken, Options, Server};
 
 /// All endpoints, in the order of the document.
 fn endpoints() -> Vec<Endpoint> {
-    state::endpoints()
+    let mut endpoints = reference::endpoints();
+    endpoints.extend(state::endpoints());
+    endpoints
 }
 
 /// What answers at each path.
@@ -46,4 +49,38 @@ fn router(api: Api) -> Router {
     let nothing_here =
         || async { Refusal::not_found("nothing is here: /openapi.json lists what is") };
     router.fallback(nothing_here).with_state(api)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use utoipa::openapi::RefOr;
+
+    use super::*;
+
+    #[test]
+    fn the_document_lists_every_endpoint_and_nothing_else() {
+        let mut endpoints = endpoints();
+        endpoints.push(openapi::endpoint(&endpoints));
+        let document = openapi::describe(endpoints.iter());
+        let documented: BTreeSet<&str> = document.paths.paths.keys().map(String::as_str).collect();
+        let routed: BTreeSet<&str> = endpoints.iter().map(|endpoint| endpoint.path).collect();
+        assert_eq!(documented, routed);
+        assert_eq!(routed.len(), endpoints.len(), "a path stands there once");
+        for endpoint in &endpoints {
+            let operation = &endpoint.operation;
+            assert!(operation.summary.is_some(), "{}", endpoint.path);
+            let named = operation.parameters.iter().flatten();
+            let named = named.filter(|parameter| match parameter {
+                RefOr::T(parameter) => {
+                    let place = format!("{{{}}}", parameter.name);
+                    endpoint.path.contains(&place)
+                }
+                RefOr::Ref(_) => false,
+            });
+            let braces = endpoint.path.matches('{').count();
+            assert_eq!(named.count(), braces, "{}", endpoint.path);
+        }
+    }
 }

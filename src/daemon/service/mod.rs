@@ -86,6 +86,8 @@ impl Service {
         match request {
             Request::Name(_)
             | Request::Names(_)
+            | Request::Page(_)
+            | Request::Records(_)
             | Request::Namespace(_)
             | Request::Namespaces(_)
             | Request::Prices(_) => self.state_of_names(request),

@@ -4,11 +4,13 @@ use super::Service;
 use super::answered::{Answered, trouble, usage};
 use crate::api::message::{Reply, Request};
 use crate::api::names::{
-    LABELS_MAX, NAMES_MAX, NamesRequest, NamespacesReply, PricesReply, PricesRequest,
+    LABELS_MAX, NAMES_MAX, NamesRequest, NamespacesReply, PageReply, PageRequest, PricesReply,
+    PricesRequest,
 };
+use crate::api::records::{RecordsReply, RecordsRequest};
 use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
-use crate::names::{NameDetails, NameList, Names, Wanted};
+use crate::names::{NameDetails, NameList, NamePage, Names, Selection, Wanted};
 use crate::resolver::Snapshots as _;
 
 impl Service {
@@ -21,6 +23,8 @@ impl Service {
                 Ok(Reply::Name(Box::new(details)))
             }
             Request::Names(request) => self.list(&names, &request).map(Reply::Names),
+            Request::Page(request) => page(&names, &request).map(Reply::Page),
+            Request::Records(request) => records(&names, &request).map(Reply::Records),
             Request::Namespace(request) => {
                 let details = names.namespace_details(namespace_id(&request.id)?);
                 Ok(Reply::Namespace(Box::new(details.map_err(trouble)?)))
@@ -46,6 +50,30 @@ impl Service {
         };
         names.list(&wanted, NAMES_MAX).map_err(trouble)
     }
+}
+
+fn page(names: &Names, request: &PageRequest) -> Answered<PageReply> {
+    let namespace = request.namespace.as_deref().map(namespace_id).transpose()?;
+    let selection = Selection {
+        namespace,
+        expired: request.expired,
+    };
+    let NamePage { names, count } = names.page(&selection, request.page).map_err(trouble)?;
+    Ok(PageReply { names, count })
+}
+
+fn records(names: &Names, request: &RecordsRequest) -> Answered<RecordsReply> {
+    let found = match (&request.name, &request.namespace, request.height) {
+        (Some(text), None, None) => names.name_rows(&name(text)?, request.page),
+        (None, Some(id), None) => {
+            let row = names.namespace_row(&namespace_id(id)?);
+            row.map(|row| row.into_iter().collect())
+        }
+        (None, None, Some(height)) => names.rows_of_block(height),
+        _ => return Err(usage("say which: a name, a namespace or a height")),
+    };
+    let records = found.map_err(trouble)?;
+    Ok(RecordsReply { records })
 }
 
 fn details(names: &Names, name: &Name) -> Answered<NameDetails> {
