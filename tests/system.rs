@@ -10,6 +10,9 @@ use std::process::Command;
 
 use crate::common::home::{Ended, Home, ended};
 
+/// The Debian package on a system that systemd booted.
+mod boot;
+
 /// A kill at every system call that changes something.
 mod kills;
 

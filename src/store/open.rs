@@ -99,6 +99,12 @@ pub(super) fn open_over(
     let failed = |error: StoreError| store_error(path, error);
     match identify(path, &database, &damage)? {
         None => change(&database, &damage, |tables| initialise(tables, chain)).map_err(failed)?,
+        // What was started before it was configured has nothing of the other chain.
+        Some((FORMAT, found))
+            if found != *chain && is_empty(&database, &damage).map_err(failed)? =>
+        {
+            change(&database, &damage, |tables| initialise(tables, chain)).map_err(failed)?;
+        }
         Some((format, found)) => {
             check_chain(path, found, chain)?;
             upgrade(&database, &damage, format).map_err(failed)?;
@@ -184,6 +190,11 @@ fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
         }
     };
     make_sums(path, reached).map_err(broken)
+}
+
+/// Whether a database of this format has no block.
+fn is_empty(database: &Database, damage: &Arc<Damage>) -> Result<bool> {
+    Ok(StoreSnapshot::of(database, damage)?.tip().is_none())
 }
 
 fn check_chain(path: &Path, found: ChainIdentity, wanted: &ChainIdentity) -> Result<(), OpenError> {

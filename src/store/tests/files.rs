@@ -4,6 +4,13 @@ use std::fs;
 
 use super::*;
 
+fn mainnet() -> ChainIdentity {
+    ChainIdentity {
+        network: "mainnet".to_owned(),
+        ..chain()
+    }
+}
+
 #[test]
 fn a_directory_serves_one_instance_and_one_chain() {
     let (scratch, store) = scratch();
@@ -15,11 +22,9 @@ fn a_directory_serves_one_instance_and_one_chain() {
             ..
         })
     ));
+    connect_record(&store, FIRST, &record("a.id", NameOp::Register, FIRST));
     drop(store);
-    let mainnet = ChainIdentity {
-        network: "mainnet".to_owned(),
-        ..chain()
-    };
+    let mainnet = mainnet();
     let error = Store::open(scratch.path(), &mainnet, StoreOptions::default())
         .expect_err("the database is of regtest");
     let message = error.to_string();
@@ -28,6 +33,20 @@ fn a_directory_serves_one_instance_and_one_chain() {
         "{message}"
     );
     open_at(scratch.path(), StoreOptions::default());
+}
+
+/// A service starts before somebody says which chain it is to follow.
+#[test]
+fn a_directory_without_a_block_serves_any_chain() {
+    let (scratch, store) = scratch();
+    drop(store);
+    let open = || Store::open(scratch.path(), &mainnet(), StoreOptions::default());
+    drop(open().expect("nothing is lost"));
+    drop(open().expect("it is of that chain now"));
+    let store = open_at(scratch.path(), StoreOptions::default());
+    connect_record(&store, FIRST, &record("a.id", NameOp::Register, FIRST));
+    drop(store);
+    assert!(matches!(open(), Err(OpenError::WrongChain { .. })));
 }
 
 #[test]
