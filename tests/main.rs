@@ -25,6 +25,9 @@ mod compare;
 /// The conformance checklist of a resolver, row by row.
 mod conformance;
 
+/// What a daemon may still do once it runs: no root, and no files but its own.
+mod confined;
+
 /// A database that changed on the disk.
 mod damage;
 

@@ -79,6 +79,10 @@ pub struct StatusReply {
     pub served: Vec<String>,
     /// How many questions ended how; the keys are the names of the resolver's outcomes.
     pub queries: BTreeMap<String, u64>,
+    /// How far the daemon is held to the files that it needs: `enforced`, `partly enforced`, or why not; `null` where that
+    /// was not tried.
+    #[serde(default)]
+    pub sandbox: Option<String>,
     /// Seconds since the start.
     pub uptime_seconds: u64,
     /// Resident memory in bytes, where the system says it.

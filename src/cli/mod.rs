@@ -287,6 +287,7 @@ mod tests {
             "serve",
             "--listen=127.0.0.1:1",
             "--upstream=9.9.9.9",
+            "--user=bnsd",
             "--control-socket=/c",
             "--log=debug",
         ]);
@@ -307,7 +308,7 @@ mod tests {
             .settings
             .iter()
             .filter(|s| s.origin.to_string().starts_with("--"));
-        assert_eq!(set.count(), 5);
+        assert_eq!(set.count(), 6);
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub struct Serve {
     /// Ask this resolver for all other names; can be repeated [env: BNSD_DNS_UPSTREAMS]
     #[arg(long, value_name = "ADDR")]
     upstream: Vec<String>,
+    /// Become this user when the sockets are bound, if root starts this; bnsd if there is such a user [env: BNSD_USER]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
     /// Where blocks come from: none, bitcoind, blockfiles, or dev for an embedded chain [env: BNSD_CHAIN_SOURCE]
     #[arg(long, value_name = "KIND")]
     source: Option<String>,
@@ -51,7 +54,9 @@ impl Serve {
         let listen = flag("listen", "--listen", &self.listen);
         let upstream = flag("dns.upstreams", "--upstream", &self.upstream);
         let source = flag("chain.source", "--source", self.source.as_slice());
-        listen.into_iter().chain(upstream).chain(source).collect()
+        let user = flag("user", "--user", self.user.as_slice());
+        let all = [listen, upstream, source, user];
+        all.into_iter().flatten().collect()
     }
 }
 

@@ -136,6 +136,7 @@ fn write_service(reply: &StatusReply, page: &mut Page) {
         .map(|(outcome, count)| format!("{count} {outcome}"))
         .collect();
     page.entry("questions", &list(&counts));
+    page.entry_if("sandbox", reply.sandbox.clone());
     let mebibytes = reply
         .memory_bytes
         .map(|bytes| format!("{} MiB", bytes >> 20));

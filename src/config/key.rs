@@ -79,6 +79,7 @@ impl Key {
             "control-socket" => Some("--control-socket"),
             "listen" => Some("--listen"),
             "dns.upstreams" => Some("--upstream"),
+            "user" => Some("--user"),
             "log.level" => Some("--log"),
             _ => None,
         }
@@ -113,6 +114,18 @@ pub const KEYS: &[Key] = &[
         Shape::List,
         Effect::Restart,
         "Addresses on which DNS is served over UDP and TCP, each with its port.",
+    ),
+    key(
+        "user",
+        Shape::Text,
+        Effect::Restart,
+        "Who a daemon that root starts becomes when it has its sockets; its groups and the data directory too.",
+    ),
+    key(
+        "sandbox",
+        Shape::Switch,
+        Effect::Restart,
+        "Whether the daemon gives up all files but those that it needs, as far as the kernel can do that (Landlock).",
     ),
     key(
         "chain.source",

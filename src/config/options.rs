@@ -30,6 +30,10 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Where DNS is served, over UDP and TCP; never empty.
     pub listen: Vec<SocketAddr>,
+    /// Who root becomes when it has bound the sockets; `None` for the user `bnsd` if there is one.
+    pub user: Option<String>,
+    /// Whether the daemon gives up all files but those that it needs.
+    pub sandbox: bool,
     /// The chain that carries the names.
     pub chain: ChainConfig,
     /// How questions are answered.

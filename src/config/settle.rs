@@ -32,6 +32,8 @@ pub fn settle(
     let data_dir = settle_data_dir(&mut reader, profile, places)?;
     let control_socket = settle_control_socket(&mut reader, &data_dir)?;
     let listen = settle_listen(&mut reader, profile)?;
+    let user = reader.optional("user", "bnsd, if there is such a user", value::user)?;
+    let sandbox = reader.one("sandbox", "true", value::switch)?;
     let chain = settle_chain(&mut reader, profile)?;
     let dns = settle_dns(&mut reader, &listen, &data_dir)?;
     let api = settle_api(&mut reader, profile)?;
@@ -52,6 +54,8 @@ pub fn settle(
         data_dir,
         control_socket,
         listen,
+        user,
+        sandbox,
         chain,
         dns,
         api,

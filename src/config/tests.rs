@@ -181,6 +181,14 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
             "bnsd.toml:1: `data-dir`: the path is empty; name a file or directory",
         ),
         (
+            "user = \"a:b\"",
+            "bnsd.toml:1: `user`: \"a:b\" is no user name; it has no colon",
+        ),
+        (
+            "sandbox = \"on\"",
+            "bnsd.toml:1: `sandbox`: expected true or false without quotes",
+        ),
+        (
             "[chain]\nsource = \"bitcoin\"",
             "bnsd.toml:2: `chain.source`: \"bitcoin\" is not possible; write one of none, bitcoind, blockfiles, dev",
         ),

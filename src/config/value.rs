@@ -79,7 +79,7 @@ pub fn node(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The user that a node's configuration names (`rpcauth`).
+/// A user of a node (`rpcauth`) or of the system (passwd(5)).
 pub fn user(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains([':', '\n']) {
         return Err(format!("{text:?} is no user name; it has no colon"));

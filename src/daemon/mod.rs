@@ -27,9 +27,13 @@ mod memory;
 #[cfg(target_os = "linux")]
 mod notify;
 mod preferences;
+#[cfg(target_os = "linux")]
+mod privileges;
 mod reload;
 mod running;
 mod samples;
+#[cfg(target_os = "linux")]
+mod sandbox;
 mod service;
 mod source;
 mod supervisor;
@@ -69,9 +73,49 @@ mod notify {
     pub(super) async fn keep_telling(_: impl Fn() -> bool, _: impl Fn() -> String) {}
 }
 
+/// Elsewhere the service manager starts us as the right user.
+#[cfg(not(target_os = "linux"))]
+mod privileges {
+    use crate::config::Config;
+
+    pub(super) fn give_up(config: &Config) -> anyhow::Result<()> {
+        check(config)
+    }
+
+    pub(super) fn warn(_: &Config) {}
+
+    pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+        let text = "`user` is for Linux: let the service manager start bnsd as that user";
+        anyhow::ensure!(config.user.is_none(), text);
+        Ok(())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod sandbox {
+    use std::path::PathBuf;
+
+    use crate::config::{Config, Sources};
+
+    pub(super) fn state() -> Option<&'static str> {
+        None
+    }
+
+    pub(super) fn reaches<'a>(_: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn enter(_: &Config, _: &Sources) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
 /// Runs the daemon until a signal ends it. `config` was read from `sources`, from which it is read again at a reload.
+/// Rights are given up while there is one thread, with the sockets in hand.
 pub fn run_serve(config: Config, sources: Sources, log: Log) -> anyhow::Result<()> {
     let server = dns::inherit_or_bind(&config)?;
+    privileges::give_up(&config)?;
+    sandbox::enter(&config, &sources)?;
     supervisor::run(async {
         let hangups = supervisor::hangups()?;
         let opened = source::open(&config)?;
@@ -80,6 +124,7 @@ pub fn run_serve(config: Config, sources: Sources, log: Log) -> anyhow::Result<(
         let reload = Some(Reload::new(config.clone(), sources, log));
         let mut daemon = Daemon::start_on(server, &config, Profile::Serve, opened, reload)?;
         daemon.log_start();
+        privileges::warn(&config);
         if notify::is_wanted() {
             daemon.tell_manager();
         }
@@ -97,6 +142,7 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
         })?;
     }
     dns::identities(config).try_for_each(Identity::check)?;
+    privileges::check(config)?;
     source::credentials(&config.chain.node)?;
     Ok(())
 }

@@ -116,6 +116,11 @@ impl Store {
         lock::claim(directory)
     }
 
+    /// Whether a directory is one of ours, or empty.
+    pub fn is_data_directory(directory: &Path) -> std::io::Result<bool> {
+        lock::is_data_directory(directory)
+    }
+
     /// The same, but a damaged database is no error: [`Store::damage`] says what was found, and every read and write fails.
     pub fn open_even_damaged(
         directory: &Path,

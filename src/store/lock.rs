@@ -3,7 +3,7 @@
 //! The lock is the system's (`flock` on Unix), held on the file `lock` for as long as the process lives,
 //! so that a crash leaves no stale lock. The process id in the file is only for the message.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
@@ -23,6 +23,12 @@ pub(super) fn claim(directory: &Path) -> Result<(), OpenError> {
         path: directory.to_owned(),
         source,
     })
+}
+
+/// Whether a directory has one of our marks, or nothing in it.
+pub(super) fn is_data_directory(directory: &Path) -> io::Result<bool> {
+    let is_marked = MARKS.iter().any(|mark| directory.join(mark).exists());
+    Ok(is_marked || fs::read_dir(directory)?.next().is_none())
 }
 
 /// A data directory that is ours until this is dropped.

@@ -9,6 +9,8 @@
 //   middle of it if it is a write of more than a disk's sector;
 // - the call number $FAULT_FAIL, if it is not 0, that changes a file whose path contains $FAULT_AT: it fails with the error number
 //   $FAULT_ERROR, and with $FAULT_ON all such calls after it do. The file $FAULT_TOLD is made when the first one has failed.
+// Nothing fails of what a stranger's code would do in a thread that reads datagrams, but it is done: $FAULT_TRY/new is opened
+// for writing and $FAULT_TRY/secret for reading, once, and their error numbers go to the standard error.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -177,4 +180,23 @@ int linkat(int from_at, const char *from, int to_at, const char *to, int flags) 
 
 int mkdir(const char *path, mode_t mode) {
     return fails(names(path)) ? -1 : syscall(SYS_mkdirat, AT_FDCWD, path, mode);
+}
+
+static int tried(const char *directory, const char *name, int flags) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    int file = syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
+    int error = file < 0 ? errno : 0;
+    if (file >= 0)
+        syscall(SYS_close, file);
+    return error;
+}
+
+int recvmmsg(int socket, struct mmsghdr *messages, unsigned count, int flags, struct timespec *time) {
+    static atomic_int begun;
+    const char *directory = getenv("FAULT_TRY");
+    if (directory && !atomic_exchange(&begun, 1))
+        dprintf(2, "tried: write %d, read %d\n", tried(directory, "new", O_WRONLY | O_CREAT),
+                tried(directory, "secret", O_RDONLY));
+    return syscall(SYS_recvmmsg, socket, messages, count, flags, time);
 }

@@ -8,7 +8,7 @@ use anyhow::bail;
 use super::{Answered, Service, usage};
 use crate::api::reload::ReloadReply;
 use crate::config::{Config, Profile};
-use crate::daemon::{dns, notify};
+use crate::daemon::{dns, notify, sandbox};
 use crate::log::Log;
 use crate::resolver::Policy;
 use crate::upstream::is_own_listener;
@@ -30,6 +30,9 @@ impl Service {
     /// Puts in force what can be without a restart. After an error nothing was changed.
     fn obey(&self, before: &Config, config: &Config, log: &Log) -> anyhow::Result<()> {
         self.refuse_ourselves(config)?;
+        let files = [&config.dns.ca_file, &config.dns.trust_anchor];
+        let files = files.into_iter().flatten();
+        sandbox::reaches(files.chain(&config.zonefiles.folders))?;
         let system = dns::system_resolvers_of(Profile::Serve);
         let options = dns::forward_options(config, &self.listeners, system.as_ref())?;
         let forwarding = self.handler.forwarder.prepare(options)?;

@@ -10,6 +10,7 @@ use crate::api::status::{
 use crate::bns::NamespaceId;
 use crate::config::Network;
 use crate::daemon::reload::Reload;
+use crate::daemon::sandbox;
 use crate::names::{Names, NamespaceState};
 use crate::resolver::policy::of_main_chain;
 use crate::resolver::{Mode, NameSource as _, Outcome, Snapshots as _, SyncState};
@@ -71,6 +72,7 @@ impl Service {
                     )
                 })
                 .collect(),
+            sandbox: sandbox::state().map(str::to_owned),
             uptime_seconds: self.names.clock.elapsed().as_secs(),
             memory_bytes: resident_memory(),
             configuration_error: self.reload.as_ref().and_then(Reload::error),

@@ -1,0 +1,191 @@
+//! Root gives up its rights at one place: after the sockets are bound, before any thread is started.
+//!
+//! Whoever starts bnsd as root without a service manager wants port 53 and nothing else of root. So the process becomes
+//! the user of the key `user`, or `bnsd` if there is one, with that user's groups. The kernel takes all capabilities from
+//! a process that is root no more (capabilities(7)). That there is no way back is tried out. Rights belong to a thread on
+//! Linux, and later threads have those of the one that starts them: there must be one when this is called.
+//!
+//! Users and groups are those of /etc/passwd and /etc/group.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt as _, lchown};
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Gid, Uid, geteuid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::config::Config;
+use crate::store::Store;
+
+/// Who root becomes where nobody says it, if there is such a user.
+const USER: &str = "bnsd";
+
+/// A user of the system.
+#[derive(Debug, PartialEq, Eq)]
+struct Account {
+    name: String,
+    uid: u32,
+    gid: u32,
+    /// Other groups, which may read what this user has to, such as a node's cookie.
+    groups: Vec<u32>,
+}
+
+/// Becomes the user that the configuration names, if root starts this. The data directory becomes that user's too.
+pub fn give_up(config: &Config) -> anyhow::Result<()> {
+    let is_root = geteuid().is_root();
+    let Some(account) = chosen(config.user.as_deref(), is_root)? else {
+        return Ok(());
+    };
+    if !is_root {
+        ensure!(
+            account.uid == geteuid().as_raw(),
+            "only root can become the user {}: start bnsd as root, or leave `user` out",
+            account.name
+        );
+        return Ok(());
+    }
+    if account.uid == 0 {
+        return Ok(()); // somebody wants root
+    }
+    hand_over(&config.data_dir, &account)?;
+    become_user(&account)?;
+    fs::read_dir(&config.data_dir).map_err(|error| {
+        anyhow::anyhow!(
+            "the user {} cannot read {}: {error}; choose a directory that it can reach with --data-dir, such as /var/lib/bnsd",
+            account.name,
+            config.data_dir.display()
+        )
+    })?;
+    tracing::info!("root gave up its rights: this is the user {}", account.name);
+    Ok(())
+}
+
+/// Whether the user that the configuration names is there.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    chosen(config.user.as_deref(), false).map(drop)
+}
+
+/// Says so where root goes on as root and nobody asked for that.
+pub fn warn(config: &Config) {
+    if geteuid().is_root() && config.user.is_none() {
+        tracing::warn!(
+            "bnsd has all rights of root and needs none of them: name a user with --user, or make the user {USER} (`useradd --system {USER}`)"
+        );
+    }
+}
+
+/// Who to become.
+fn chosen(user: Option<&str>, is_root: bool) -> anyhow::Result<Option<Account>> {
+    match user {
+        Some(name) => find(name)?.map(Some).with_context(|| {
+            format!(
+                "there is no user {name} in /etc/passwd: make one (`useradd --system {name}`), or correct `user`"
+            )
+        }),
+        None if is_root => find(USER),
+        None => Ok(None),
+    }
+}
+
+fn find(name: &str) -> anyhow::Result<Option<Account>> {
+    let read = |path: &str| match fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()), // a small image has no users
+        read => read.with_context(|| format!("cannot read {path}")),
+    };
+    Ok(account(name, &read("/etc/passwd")?, &read("/etc/group")?))
+}
+
+/// The user of that name, from the texts of /etc/passwd (passwd(5)) and /etc/group (group(5)).
+fn account(name: &str, passwd: &str, group: &str) -> Option<Account> {
+    let mut users = passwd
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>());
+    let (uid, gid) = users.find_map(|fields| match fields.as_slice() {
+        [found, _, uid, gid, ..] if *found == name => Some((uid.parse().ok()?, gid.parse().ok()?)),
+        _ => None,
+    })?;
+    let groups = group.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [_, _, number, members] = fields.as_slice() else {
+            return None;
+        };
+        let is_member = members.split(',').any(|member| member == name);
+        is_member.then(|| number.parse().ok()).flatten()
+    });
+    Some(Account {
+        name: name.to_owned(),
+        uid,
+        gid,
+        groups: groups.filter(|group| *group != gid).collect(),
+    })
+}
+
+/// Makes the data directory, or gives the one that root made to the user, with all that root has in it.
+fn hand_over(directory: &Path, account: &Account) -> anyhow::Result<()> {
+    Store::claim(directory)?;
+    let metadata = fs::metadata(directory)?;
+    if metadata.uid() == account.uid {
+        return Ok(());
+    }
+    ensure!(
+        metadata.uid() == 0 && Store::is_data_directory(directory)?,
+        "{} does not belong to the user {}: give it to that user, or choose another with --data-dir",
+        directory.display(),
+        account.name
+    );
+    give(directory, account)
+        .with_context(|| format!("cannot give {} to {}", directory.display(), account.name))
+}
+
+/// Gives away what is root's, the inside first, so that it is done again if it is not finished.
+fn give(path: &Path, account: &Account) -> std::io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_dir() {
+        for entry in fs::read_dir(path)? {
+            give(&entry?.path(), account)?;
+        }
+    }
+    if metadata.uid() == 0 {
+        lchown(path, Some(account.uid), Some(account.gid))?;
+    }
+    Ok(())
+}
+
+fn become_user(account: &Account) -> anyhow::Result<()> {
+    let threads = fs::read_dir("/proc/self/task").context("cannot read /proc")?;
+    ensure!(
+        threads.count() == 1,
+        "a thread was started before root gave up its rights"
+    );
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    let groups: Vec<Gid> = account.groups.iter().map(|id| Gid::from_raw(*id)).collect();
+    let denied = || format!("cannot become the user {}", account.name);
+    set_thread_groups(&groups).with_context(denied)?;
+    set_thread_res_gid(gid, gid, gid).with_context(denied)?;
+    set_thread_res_uid(uid, uid, uid).with_context(denied)?;
+    if set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).is_ok() {
+        bail!(
+            "the user {} can become root again: bnsd does not go on like that",
+            account.name
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_the_groups_that_name_it() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nbnsd:x:998:997::/var/lib/bnsd:/bin/false\nbroken:x\n";
+        let group = "root:x:0:\nbnsd:x:997:bnsd\nbitcoin:x:110:alice,bnsd\nothers:x:111:bnsd2\n";
+        let found = account("bnsd", passwd, group).expect("an account");
+        assert_eq!((found.uid, found.gid, found.groups), (998, 997, vec![110]));
+        assert_eq!(account("broken", passwd, group), None);
+        assert_eq!(account("nobody", passwd, group), None);
+    }
+}
