@@ -18,7 +18,7 @@ use crate::wire::name::lower_labels;
 use crate::wire::private::has_private;
 use crate::wire::record::change_ttl;
 use crate::wire::writer::put_question;
-use crate::wire::{self, ExtendedError, HEADER, Header, Section, Walk, flag};
+use crate::wire::{self, ExtendedError, HEADER, Header, Section, Walk, WireRecord, flag};
 
 /// TTL of responses that are out of date, in seconds (RFC 8767 §4).
 const STALE_TTL: u32 = 30;
@@ -120,6 +120,9 @@ impl Entry {
     ) -> Option<Self> {
         let (mut message, walk) = without_additional(message, walk);
         let walk = &walk;
+        if !has_lasting_names(&message, walk) {
+            return None;
+        }
         let (asked, _) = wire::read_name(&message, HEADER)?;
         let names = aliases(walk, &message, &asked);
         let kind = kind(walk, names.last()?, &message);
@@ -245,6 +248,16 @@ impl Entry {
     }
 }
 
+/// Whether names stay what they are when TTLs count down: a pointer may lead into one.
+fn has_lasting_names(message: &[u8], walk: &Walk) -> bool {
+    let mut later = message.to_vec();
+    for record in &walk.records {
+        change_ttl(&mut later, record.ttl_at, |ttl| !ttl);
+    }
+    let same = |(now, then): (&WireRecord, &WireRecord)| now.owner == then.owner;
+    wire::walk(&later).is_some_and(|later| walk.records.iter().zip(&later.records).all(same))
+}
+
 /// The message without its additional section: nobody asked for what is there, and OPT concerns only the two who talk. It
 /// is the last section, so nothing else points into it.
 fn without_additional(mut bytes: Vec<u8>, mut walk: Walk) -> (Vec<u8>, Walk) {
@@ -256,4 +269,29 @@ fn without_additional(mut bytes: Vec<u8>, mut walk: Walk) -> (Vec<u8>, Walk) {
         Header::edit(&mut bytes, |header| header.counts[3] = 0);
     }
     (bytes, walk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_would_change_with_a_ttl_is_refused() {
+        let question = [
+            &[0, 1, 0x80, 0, 0, 1, 0, 2, 0, 0, 0, 0],
+            &b"\x01a\0\0\x01\0\x01"[..],
+        ]
+        .concat();
+        let ttl = question.len() as u8 + 6;
+        // The TTL of the first record reads as the name `b`, and the second record is at it.
+        let first = b"\xc0\x0c\0\x01\0\x01\x01b\0\0\0\x04\xc0\0\x02\x01";
+        let second = b"\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x02";
+        let kept = |place: u8| {
+            let message = [&question, &first[..], &[0xc0, place], second].concat();
+            let times = (0, 60);
+            Entry::restore(message, Duration::ZERO, times, Channel::Plain).is_some()
+        };
+        assert!(kept(HEADER as u8));
+        assert!(!kept(ttl));
+    }
 }

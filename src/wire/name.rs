@@ -1,7 +1,9 @@
 //! Names in wire form: labels behind their lengths, the root last (RFC 1035 §3.1, §4.1.4).
 //!
-//! A pointer must go back, or a name could contain itself; and there may be only as many pointers in one name as it
-//! can have labels.
+//! A pointer must go back, or a name could contain itself, and not into the header, which changes on the way; and there may
+//! be only as many pointers in one name as it can have labels.
+
+use super::HEADER;
 
 /// Longest name in wire form (RFC 1035 §3.1).
 pub const NAME_MAX: usize = 255;
@@ -28,7 +30,7 @@ pub fn read_name(bytes: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
                 let to = u16::from_be_bytes([high & 0x3f, *bytes.get(at + 1)?]).into();
                 end.get_or_insert(at + 2);
                 pointers += 1;
-                if to >= run || pointers > POINTERS_MAX {
+                if !(HEADER..run).contains(&to) || pointers > POINTERS_MAX {
                     return None;
                 }
                 (at, run) = (to, to);
@@ -107,6 +109,11 @@ mod tests {
         bytes.extend([0xc0, (bytes.len()) as u8]);
         assert!(read_name(&bytes, bytes.len() - 2).is_none());
         assert!(read_name(&[0xc0, 2, 0], 0).is_none());
+        // And one into the header, where an ID or flags may look like labels.
+        let mut header = vec![0; HEADER];
+        header[2..5].copy_from_slice(&[1, b'a', 0]);
+        header.extend([0xc0, 2]);
+        assert!(read_name(&header, HEADER).is_none());
     }
 
     #[test]
