@@ -20,6 +20,8 @@ use std::path::PathBuf;
 mod change;
 mod error;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod key;
 mod layer;
 mod options;

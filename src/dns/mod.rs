@@ -37,6 +37,8 @@ mod client;
 mod cookie;
 mod counters;
 mod encode;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod handler;
 mod hosts;
 mod https;

@@ -35,6 +35,8 @@ mod failure;
 mod file;
 mod flight;
 mod forwarder;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod group;
 mod health;
 mod https;

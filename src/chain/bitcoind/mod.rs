@@ -11,6 +11,8 @@
 
 mod ahead;
 mod credentials;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod http;
 mod node;
 pub mod rpc;

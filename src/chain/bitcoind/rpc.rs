@@ -68,6 +68,15 @@ impl Rpc {
         }
     }
 
+    /// A node whose replies the fuzzer makes up.
+    #[cfg(fuzzing)]
+    pub fn over(transport: impl Transport, http: Http) -> Self {
+        Self {
+            client: Client::from_jsonrpc(jsonrpc::Client::with_transport(transport)),
+            http: Arc::new(http),
+        }
+    }
+
     /// The same node over a connection of its own, for another thread.
     pub fn another(&self) -> Self {
         Self::new(self.http.another())
