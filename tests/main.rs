@@ -52,6 +52,9 @@ mod hostile;
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
 
+/// What is logged, and how.
+mod log;
+
 /// Following a real Bitcoin Core in regtest.
 mod node;
 
@@ -93,6 +96,9 @@ mod restart;
 
 /// The first minute of a daemon, on machines that are ready for it and on others.
 mod serve;
+
+/// A daemon under everything at once.
+mod soak;
 
 /// Signals, and workers that fail.
 mod supervise;

@@ -73,7 +73,7 @@ impl Server {
                 }
                 Ok(_) => tracing::warn!("refused another user at the control socket"),
                 Err(error) => {
-                    tracing::debug!("accepting at the control socket: {error}");
+                    tracing::warn!("cannot accept a connection at the control socket: {error}");
                     connections.recover(&error).await;
                 }
             }

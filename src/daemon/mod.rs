@@ -4,7 +4,7 @@
 //! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket),
 //!           sweep (reads the database again), archive rights (takes those of others)
 //! tasks:    tcp, tls, https (accept connections), control socket, HTTP API, network watch, configuration
-//!           (the file that changes), memory, samples
+//!           (the file that changes), memory, samples, log (faults that repeat)
 //! ```
 //!
 //! These workers belong to one crew, which the supervisor watches. DNS sockets are bound first, so that a taken port

@@ -34,7 +34,8 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Where the configuration comes from, and what is in force of it.
 pub struct Reload {
     sources: Sources,
-    log: Log,
+    /// The log, which follows the configuration.
+    pub log: Log,
     state: Mutex<State>,
 }
 

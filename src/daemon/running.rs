@@ -121,6 +121,9 @@ impl Daemon {
         index::sweep(&service.names, &stop_indexer, &mut crew)?;
         index::make_archive_private(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &service.access, &mut crew)?;
+        if let Some(reload) = &service.reload {
+            crew.task("log", reload.log.say_repeats());
+        }
         if let Some(path) = service.reload.as_ref().and_then(Reload::file) {
             let (path, service) = (path.to_owned(), Arc::clone(&service));
             let reload = move || drop(service.reload()); // what came of it is in the log

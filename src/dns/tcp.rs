@@ -58,7 +58,7 @@ pub async fn accept(
                 }
             }
             Err(error) => {
-                tracing::debug!("accepting on TCP: {error}");
+                tracing::warn!("cannot accept a connection over TCP: {error}");
                 connections.recover(&error).await;
             }
         }

@@ -155,7 +155,7 @@ impl<P: Snapshots> Loop<P> {
             FAILURES_MAX => {
                 tracing::error!("the UDP socket of {} is broken: {error}", self.listener);
             }
-            _ => tracing::debug!("receiving on UDP: {error}"),
+            _ => tracing::warn!("cannot receive on UDP: {error}"),
         }
         thread::sleep((FAILURE_PAUSE * 2_u32.pow(failures.min(10))).min(LONGEST_PAUSE));
     }

@@ -1,9 +1,14 @@
 //! The log: to the standard error or to the journal, this crate's messages only.
 //!
 //! The name of a query is logged at no level, unless `log.queries` is on. Libraries do not keep that rule, so no
-//! setting lets their messages through. Level and format can be changed at any time.
+//! setting lets their messages through. Level and format can be changed at any time. A fault that repeats is said once a
+//! minute ([`Repeats`]).
+
+mod repeats;
 
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Level;
 use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
@@ -11,6 +16,11 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+use repeats::{Repeats, Throttle};
+
+/// How often it is looked whether there is something to say about faults that repeat.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How much is logged. Only this crate's messages are, since those of the libraries can name queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -77,6 +87,7 @@ pub struct Log {
     filter: reload::Handle<Targets, Registry>,
     output: reload::Handle<Output, Filtered>,
     colours: Colours,
+    repeats: Arc<Repeats>,
 }
 
 /// Options that can be put in force; nothing of them can fail any more.
@@ -90,6 +101,11 @@ impl Log {
     pub fn start(options: LogOptions, colours: Colours) -> Result<Self, LogError> {
         let (filter, filter_handle) = reload::Layer::new(filter(options.level));
         let (output, output_handle) = reload::Layer::new(output(options.format, colours)?);
+        let repeats = Arc::<Repeats>::default();
+        let output = Throttle {
+            inner: output,
+            repeats: Arc::clone(&repeats),
+        };
         let started = tracing_subscriber::registry()
             .with(filter)
             .with(output)
@@ -102,7 +118,19 @@ impl Log {
             filter: filter_handle,
             output: output_handle,
             colours,
+            repeats,
         })
+    }
+
+    /// Says from time to time how often faults were left out, until it is dropped.
+    pub fn say_repeats(&self) -> impl Future<Output = ()> + Send + use<> {
+        let repeats = Arc::clone(&self.repeats);
+        async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                repeats.say();
+            }
+        }
     }
 
     /// What it takes to put other options in force. Nothing is changed yet.

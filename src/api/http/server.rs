@@ -152,7 +152,7 @@ async fn accept(listener: TcpListener, connections: &Arc<Connections>, site: &Si
                 connections.start(|activity| converse(stream, site, activity));
             }
             Err(error) => {
-                tracing::debug!("accepting at the HTTP API: {error}");
+                tracing::warn!("cannot accept a connection at the HTTP API: {error}");
                 connections.recover(&error).await;
             }
         }
