@@ -34,6 +34,9 @@ mod damage;
 /// Few descriptors and many clients.
 mod descriptors;
 
+/// What `bnsd doctor` finds, and that its commands mend it.
+mod doctor;
+
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 

@@ -17,7 +17,7 @@ mod boot;
 mod kills;
 
 /// With systemd-resolved and with resolvconf.
-mod stub;
+pub mod stub;
 
 const RESOLV_CONF: &str = "nameserver 192.0.2.1\nsearch lan\n";
 

@@ -53,25 +53,43 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     sockets: Vec<PathBuf>,
+    patience: Duration,
 }
 
 impl Client {
     /// Nobody is asked yet; there is at least one socket.
     pub fn new(sockets: Vec<PathBuf>) -> Self {
-        Self { sockets }
+        Self {
+            sockets,
+            patience: PATIENCE,
+        }
+    }
+
+    /// The same, for somebody who waits no longer than this.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 }
 
 impl Ask for Client {
     fn exchange(&self, request: &Request) -> Result<Reply, StateError> {
-        ask(&self.sockets, request).map_err(|error| StateError::Trouble(error.to_string()))
+        let reply = ask_within(&self.sockets, request, self.patience);
+        reply.map_err(|error| StateError::Trouble(error.to_string()))
     }
 }
 
 /// Asks the first daemon that listens on one of `sockets`, of which there is at least one.
 pub fn ask(sockets: &[PathBuf], request: &Request) -> Result<Reply, ClientError> {
+    ask_within(sockets, request, PATIENCE)
+}
+
+fn ask_within(
+    sockets: &[PathBuf],
+    request: &Request,
+    patience: Duration,
+) -> Result<Reply, ClientError> {
     let (stream, path) = connect(sockets)?;
-    let line = exchange(stream, request).map_err(|source| ClientError::Io {
+    let line = exchange(stream, request, patience).map_err(|source| ClientError::Io {
         path: path.to_owned(),
         source,
     })?;
@@ -105,9 +123,9 @@ fn is_trusted(path: &Path) -> bool {
     ours == 0 || owner.is_ok_and(|uid| uid == 0 || uid == ours)
 }
 
-fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn exchange(mut stream: UnixStream, request: &Request, patience: Duration) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     // A daemon that refuses a long line closes before all of it is sent; its reply is there nevertheless.
     let sent = stream.write_all(&message::encode(request));
     let mut line = Vec::new();

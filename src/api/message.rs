@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cache::{CacheReply, CacheRequest};
+use super::doctor::{DoctorReply, DoctorRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::portal::{PortalReply, PortalRequest};
@@ -78,6 +79,8 @@ pub enum Request {
     Series(SeriesRequest),
     /// Another look at the configuration.
     Reload(ReloadRequest),
+    /// What is wrong.
+    Doctor(DoctorRequest),
 }
 
 /// What is replied.
@@ -128,6 +131,8 @@ pub enum Reply {
     Series(Box<SeriesReply>),
     /// To [`Request::Reload`].
     Reload(ReloadReply),
+    /// To [`Request::Doctor`].
+    Doctor(Box<DoctorReply>),
     /// To any request that got no other.
     Error(ErrorReply),
 }
@@ -188,6 +193,7 @@ questions! {
     PreferRequest, Prefer => Prefer(PreferReply);
     SeriesRequest, Series => Series(Box<SeriesReply>);
     ReloadRequest, Reload => Reload(ReloadReply);
+    DoctorRequest, Doctor => Doctor(Box<DoctorReply>);
     StatusRequest, Status => Status(Box<StatusReply>);
 }
 

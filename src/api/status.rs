@@ -77,6 +77,10 @@ pub struct StatusReply {
     /// The namespaces that are answered from the chain, in ascending order.
     #[serde(default)]
     pub served: Vec<String>,
+    /// Those of them that this machine does not send to bnsd, because they are newer than `bnsd system install`; empty where
+    /// nothing is installed, or only root can see what is.
+    #[serde(default)]
+    pub unrouted: Vec<String>,
     /// How many questions ended how; the keys are the names of the resolver's outcomes.
     pub queries: BTreeMap<String, u64>,
     /// How far the daemon is held to the files that it needs: `enforced`, `partly enforced`, or why not; `null` where that

@@ -86,6 +86,16 @@ const EXAMPLES: &[Example] = &[
         ],
     ),
     (
+        &["doctor"],
+        &[
+            (
+                "bnsd doctor",
+                "a line a check, and the command that mends it",
+            ),
+            ("sudo bnsd doctor", "with what only root sees"),
+        ],
+    ),
+    (
         &["name"],
         &[
             ("bnsd name price me.id", "what it costs"),

@@ -25,6 +25,7 @@ mod config;
 mod count;
 mod definitions;
 mod demo;
+mod doctor;
 mod error;
 mod explain;
 mod keys;
@@ -77,6 +78,8 @@ enum Command {
     Explain(explain::Explain),
     /// Ask the running daemon how it is.
     Status(status::Status),
+    /// Find out what is wrong on this machine, and what mends it.
+    Doctor(doctor::Doctor),
     /// Register names and keep them.
     #[command(subcommand)]
     Name(Box<name::NameCommand>),
@@ -158,6 +161,7 @@ impl Cli {
             Command::Lookup(lookup) => lookup.run(&context),
             Command::Explain(explain) => explain.run(&context),
             Command::Status(status) => status.run(&context),
+            Command::Doctor(doctor) => doctor.run(&context),
             Command::Name(name) => name.run(&context),
             Command::Namespace(namespace) => namespace.run(&context),
             Command::Keys(keys) => keys.run(&context),

@@ -112,6 +112,8 @@ pub struct Page {
 enum Line {
     Heading(String),
     Note(String),
+    Caution(String),
+    Alarm(String),
     Row(Vec<String>),
 }
 
@@ -124,6 +126,16 @@ impl Page {
     /// A line that stands back.
     pub fn note(&mut self, text: impl Into<String>) {
         self.lines.push(Line::Note(text.into()));
+    }
+
+    /// A line that warns.
+    pub fn caution(&mut self, text: impl Into<String>) {
+        self.lines.push(Line::Caution(text.into()));
+    }
+
+    /// A line that says what is wrong.
+    pub fn alarm(&mut self, text: impl Into<String>) {
+        self.lines.push(Line::Alarm(text.into()));
     }
 
     /// A line with columns.
@@ -178,6 +190,8 @@ fn render_block(block: &[Line], colours: bool) -> Vec<String> {
     let lines = block.iter().map(|line| match line {
         Line::Heading(text) => paint("1", text),
         Line::Note(text) => paint("2", text),
+        Line::Caution(text) => paint("33", text),
+        Line::Alarm(text) => paint("1;31", text),
         Line::Row(columns) => align(columns, &widths) + "\n",
     });
     lines.collect()

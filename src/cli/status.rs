@@ -1,15 +1,18 @@
 //! `bnsd status`: how the daemon is, on one short page.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::count::count;
 use super::output::{Page, Reader};
+use super::system::unrouted;
 use super::terminal::{Keys, leaves};
 use super::{Context, Exit, Result};
 use crate::api::status::{StatusReply, StatusRequest, SyncStatus, ZonefilesStatus};
 use crate::names::expected;
+use crate::system::{Journal, Machine};
 use crate::wallet::words;
 
 /// Arguments of `bnsd status`.
@@ -29,17 +32,27 @@ impl Status {
         if self.watch {
             return watch(context);
         }
-        let reply = context.answer(StatusRequest::default())?;
+        let reply = ask(context, StatusRequest::default())?;
         context.output.print(&reply, || page(&reply))?;
         Ok(Exit::Success)
     }
+}
+
+/// What the daemon says, and what of its names this machine does not send to it.
+fn ask(context: &Context, request: StatusRequest) -> Result<Box<StatusReply>> {
+    let mut reply = context.answer(request)?;
+    let journal = Journal::read(&Machine::at(Path::new("/")));
+    if let Ok(Some(journal)) = journal {
+        reply.unrouted = unrouted(&journal.aim, &reply.served);
+    }
+    Ok(reply)
 }
 
 /// Ends with q or Ctrl-C, with the daemon, or with whoever reads.
 fn watch(context: &Context) -> Result<Exit> {
     let mut keys = Keys::of_reader();
     loop {
-        let reply = context.answer(StatusRequest { busiest: true })?;
+        let reply = ask(context, StatusRequest { busiest: true })?;
         let page = || {
             let mut page = page(&reply);
             if keys.is_some() {
@@ -71,6 +84,12 @@ fn page(reply: &StatusReply) -> Page {
     }
     for warning in &reply.warnings {
         page.heading(format!("warning: {warning}"));
+    }
+    if !reply.unrouted.is_empty() {
+        page.heading(format!(
+            "warning: this machine does not send questions for {} to bnsd: `bnsd system install` does",
+            reply.unrouted.join(", ")
+        ));
     }
     page
 }

@@ -273,6 +273,13 @@ fn aim(mechanism: &dyn Mechanism, wish: &Wish) -> Aim {
     }
 }
 
+/// The namespaces that are served and that an installation does not send to bnsd, since they are newer.
+pub(super) fn unrouted(aim: &Aim, served: &[String]) -> Vec<String> {
+    let is_routed = |id: &&String| aim.all || aim.mechanism.is_none() || aim.domains.contains(*id);
+    let missing = served.iter().filter(|id| !is_routed(id));
+    missing.cloned().collect()
+}
+
 /// The daemon that runs, or who holds its port.
 fn running(context: &Context) -> Result<Box<StatusReply>> {
     context.answer(StatusRequest::default()).map_err(|error| {
@@ -301,7 +308,10 @@ fn loopback(listeners: &[SocketAddr]) -> Result<SocketAddr> {
 fn held(port: u16) -> String {
     match holders(port).as_slice() {
         [] => String::new(),
-        list => format!("; port {port} is held by {}", list.join(", ")),
+        list => {
+            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
+            format!("; port {port} is held by {}", names.join(", "))
+        }
     }
 }
 

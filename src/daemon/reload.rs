@@ -23,7 +23,7 @@ use tokio::time::sleep;
 
 use crate::api::reload::{ChangedKey, ReloadReply};
 use crate::config::key::Effect;
-use crate::config::{Change, Config, FileChoice, Sources};
+use crate::config::{Change, Config, FileChoice, Origin, Sources};
 use crate::log::Log;
 
 /// How often the file is looked at where no notice of changes is to be had.
@@ -71,6 +71,14 @@ impl Reload {
     /// The keys whose new value needs a restart.
     pub fn needs_restart(&self) -> Vec<String> {
         self.lock().needs_restart.clone()
+    }
+
+    /// Where the value of a key came from.
+    pub fn origin(&self, key: &str) -> Option<Origin> {
+        let state = self.lock();
+        let mut settings = state.in_force.settings.iter();
+        let setting = settings.find(|setting| setting.key == key)?;
+        Some(setting.origin.clone())
     }
 
     /// Reads all layers and has `obey` compare them with what is in force and put them there.

@@ -16,7 +16,7 @@ use super::notify;
 use super::preferences::Preferences;
 use super::reload::{self, Reload};
 use super::samples::{self, Series};
-use super::service::{DevNode, Service};
+use super::service::{DevNode, Service, Setup};
 use super::source::Opened;
 use crate::api::control;
 use crate::api::lookup::LookupReply;
@@ -108,6 +108,7 @@ impl Daemon {
             confirmations: config.chain.confirmations,
             node: embedded.map(|chain| DevNode::new(chain, config.chain.confirmations)),
             series: Series::default(),
+            setup: Setup::of(config, profile),
         });
         if let Some(node) = &service.node
             && profile == Profile::Serve

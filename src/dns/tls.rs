@@ -72,6 +72,14 @@ impl From<Unmade> for IdentityError {
 }
 
 impl Identity {
+    /// The file of the private key, if it was given.
+    pub fn key(&self) -> Option<&Path> {
+        match self {
+            Self::Given { key, .. } => Some(key),
+            Self::SelfSigned(_) => None,
+        }
+    }
+
     /// Whether given files can be used; nothing is made.
     pub fn check(&self) -> Result<(), IdentityError> {
         match self {

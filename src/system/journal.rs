@@ -125,6 +125,19 @@ impl Journal {
         self.paths.iter().find(|changed| changed.path == path)
     }
 
+    /// The paths that are not as they were made: somebody changed them, or took them back.
+    pub fn out_of_place(&self, machine: &Machine) -> Result<Vec<PathBuf>> {
+        let mut missing = Vec::new();
+        for noted in &self.paths {
+            let path = machine.path(&noted.path);
+            let now = Entry::read(&path).map_err(SystemError::file(&path))?;
+            if now != noted.after {
+                missing.push(path);
+            }
+        }
+        Ok(missing)
+    }
+
     /// The paths that are neither as they were nor as they were made, so that somebody else changed them.
     pub fn changed_since(&self, machine: &Machine) -> Result<Vec<PathBuf>> {
         let mut changed = Vec::new();

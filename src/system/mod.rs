@@ -32,8 +32,8 @@ use std::net::SocketAddr;
 pub use error::SystemError;
 pub use journal::{Aim, Journal};
 pub use machine::Machine;
-pub use port::holders;
-pub use reach::is_bnsd;
+pub use port::{Holder, holders, holders_of};
+pub use reach::{exchange, is_bnsd};
 pub use service::changes as service_changes;
 
 /// What stands first in every file that is written.

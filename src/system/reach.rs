@@ -11,21 +11,22 @@ const REPLY: usize = 4096;
 
 /// Whether the server at an address is bnsd, or leads there: it has the SOA of `bns.alt`. Silence is no.
 pub fn is_bnsd(server: SocketAddr, patience: Duration) -> bool {
-    ask(server, patience).is_some_and(|reply| {
+    let mut query = Message::query();
+    query.metadata.recursion_desired = true;
+    let name = Name::from_ascii("bns.alt.").expect("a name");
+    query.add_query(Query::query(name, RecordType::SOA));
+    exchange(server, &query, patience).is_some_and(|reply| {
         let mut answers = reply.answers.iter();
         answers.any(|record| record.record_type() == RecordType::SOA)
     })
 }
 
-fn ask(server: SocketAddr, patience: Duration) -> Option<Message> {
+/// What a server replies to a query over UDP; `None` if it is silent, or not reached.
+pub fn exchange(server: SocketAddr, query: &Message, patience: Duration) -> Option<Message> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
-    let mut query = Message::query();
-    query.metadata.recursion_desired = true;
-    let name = Name::from_ascii("bns.alt.").ok()?;
-    query.add_query(Query::query(name, RecordType::SOA));
     let socket = UdpSocket::bind(any).ok()?;
     socket.connect(server).ok()?;
     socket.send(&query.to_vec().ok()?).ok()?;

@@ -147,7 +147,7 @@ impl Forwarder {
 
     /// Finds out whether an upstream leads back to us for a name, and for which domain: the name's last label or two, or
     /// everything. Whoever waits for such a name is told as soon as that is known.
-    async fn look_for_circle(&self, upstream: &Upstream, name: &DnsName) {
+    pub(super) async fn look_for_circle(&self, upstream: &Upstream, name: &DnsName) {
         if upstream.health.is_looping(name) || !self.comes_back(upstream, name).await {
             return;
         }

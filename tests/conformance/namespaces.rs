@@ -379,11 +379,7 @@ fn a_namespace_with_a_name_of_private_networks_stays_theirs() {
     let alias = world.see("nas.lan.bns.alt", RecordType::A);
     assert!(alias.has_address("192.0.2.7"), "{alias:?}");
     let plain = world.see("nas.lan", RecordType::A);
-    assert_eq!(
-        plain.rcode,
-        ResponseCode::ServFail,
-        "no upstream: {plain:?}"
-    );
+    assert!(!plain.has_address("192.0.2.7"), "{plain:?}");
     let decision = world.explain("nas.lan").decision;
     assert_eq!(decision.side, Side::Legacy);
     assert!(

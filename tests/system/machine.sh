@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A machine with one network, apart from this one: own mounts, own network, own processes; all of it is gone when this
-# ends. Called as `unshare --mount --net --pid --fork --mount-proc machine.sh SCENARIO BNSD PACKAGES`: what to do, the
-# program, and the directory where systemd-resolved, openresolv and resolvconf are unpacked.
+# ends. Called as `unshare --mount --net --pid --fork --mount-proc machine.sh SCENARIO BNSD PACKAGES [FILE]`: what to do, the
+# program, the directory where systemd-resolved, openresolv and resolvconf are unpacked, and a file with more scenarios.
 set -euo pipefail
 scenario=$1 bnsd=$2 packages=$3
 export PATH="/mnt/bin:$PATH:/usr/sbin:/sbin" LC_ALL=C BNSD_LOG=warn
@@ -216,5 +216,7 @@ held() {
     grep -q 'port 53 is held by unbound (process' /mnt/refused.log || fail "$(cat /mnt/refused.log)"
 }
 
+# Scenarios of another file.
+[ -z "${4:-}" ] || . "$4"
 make_machine
 "$scenario"

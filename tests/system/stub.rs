@@ -8,6 +8,11 @@ use std::process::Command;
 
 /// Runs a scenario of `machine.sh`.
 fn on_a_machine(scenario: &str) {
+    on_a_machine_with(scenario, None);
+}
+
+/// Runs one of a file with more of them.
+pub fn on_a_machine_with(scenario: &str, file: Option<&str>) {
     let packages = packages();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/machine.sh");
     let apart = ["--mount", "--net", "--pid", "--fork", "--mount-proc"];
@@ -15,7 +20,8 @@ fn on_a_machine(scenario: &str) {
     command
         .args(apart)
         .args([script, scenario, env!("CARGO_BIN_EXE_bnsd")])
-        .arg(packages);
+        .arg(packages)
+        .args(file);
     let output = command.output().expect("unshare can be started");
     assert!(
         output.status.success(),

@@ -2,6 +2,7 @@
 
 mod answered;
 mod cache;
+mod doctor;
 mod explain;
 mod health;
 mod lookup;
@@ -18,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use answered::{Answered, trouble, usage};
+pub(super) use doctor::Setup;
 pub(super) use node::DevNode;
 
 use crate::api::ask::Ask;
@@ -55,6 +57,7 @@ pub struct Service {
     pub(super) confirmations: u32,
     pub(super) node: Option<DevNode>,
     pub(super) series: Series,
+    pub(super) setup: Setup,
 }
 
 impl Control for Service {
@@ -70,6 +73,7 @@ impl Control for Service {
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
             Request::Series(request) => Ok(Reply::Series(Box::new(self.series.reply(&request)))),
             Request::Reload(_) => tokio::task::block_in_place(|| self.reload()).map(Reply::Reload),
+            Request::Doctor(request) => Ok(Reply::Doctor(Box::new(self.doctor(&request).await))),
             // A status looks at zone files.
             Request::Status(request) => tokio::task::block_in_place(|| self.status(&request))
                 .map(|reply| Reply::Status(Box::new(reply))),

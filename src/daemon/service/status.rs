@@ -58,6 +58,7 @@ impl Service {
             https_listeners: addresses(&self.https_listeners),
             api_listeners: addresses(&self.api_listeners),
             served: self.served(&names),
+            unrouted: Vec::new(), // whoever asks sees what is installed
             busiest: if request.busiest {
                 self.busiest()
             } else {
@@ -128,7 +129,7 @@ impl Service {
     }
 
     /// The namespaces that are ready, configured or known of the main chain before it is read, without those that are off.
-    fn served(&self, names: &Names) -> Vec<String> {
+    pub(super) fn served(&self, names: &Names) -> Vec<String> {
         let policy = self.handler.policy();
         let revealed = names.namespaces().unwrap_or_default(); // a warning says it
         let ready = revealed

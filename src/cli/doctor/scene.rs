@@ -1,0 +1,223 @@
+//! What the checks look at: the daemon's word, the configuration, and what is installed in the system's DNS.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hickory_proto::op::{Edns, Message, Query};
+use hickory_proto::rr::{Name, RecordType};
+use rustix::fs::{Access, access};
+
+use crate::api::ask::Ask as _;
+use crate::api::client::Client;
+use crate::api::doctor::{DoctorReply, DoctorRequest, quoted};
+use crate::api::status::{StatusReply, StatusRequest};
+use crate::cli::{Context, Flag};
+use crate::config::{Config, ConfigError, FileChoice, Profile, Sources};
+use crate::disk::rights::own_uid;
+use crate::system::{Journal, Machine, exchange};
+use crate::upstream::SystemResolvers;
+
+/// How long the daemon may take, which asks upstreams and its node meanwhile.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a resolver may take with an answer.
+pub(super) const ANSWER_TIME: Duration = Duration::from_millis(1_500);
+/// Largest reply over UDP that is asked for (DNS flag day 2020).
+const PAYLOAD: u16 = 1232;
+
+/// What the checks look at.
+pub(super) struct Scene {
+    /// Whether this process may do everything.
+    pub is_root: bool,
+    /// The configuration that a start would read now.
+    pub config: Result<Config, ConfigError>,
+    /// How the daemon is; `Err` is why nobody says it.
+    pub status: Result<Box<StatusReply>, String>,
+    /// What it found itself.
+    pub reply: Option<Box<DoctorReply>>,
+    /// This machine.
+    pub machine: Machine,
+    /// What is installed in its DNS; `Err` is why nobody can say.
+    pub journal: Result<Option<Journal>, String>,
+    /// Whom its programs ask.
+    pub asked: Vec<SocketAddr>,
+    /// Options of this run that a printed command needs too.
+    options: String,
+}
+
+impl Scene {
+    /// Asks the daemon, and looks at the files.
+    pub fn of(context: &Context) -> Self {
+        let is_root = own_uid() == 0;
+        let config = load(context, None);
+        let client = client(context, &config);
+        let status = client.ask(StatusRequest::default());
+        let as_root = is_root;
+        let reply = match status {
+            Ok(_) => client.ask(DoctorRequest { as_root }).ok(),
+            Err(_) => None,
+        };
+        let file = reply.as_ref().and_then(|reply| reply.config_file.clone());
+        let config = match file {
+            Some(file) => load(context, Some(file)),
+            None => config,
+        };
+        let machine = Machine::at(Path::new("/"));
+        Self {
+            is_root,
+            config,
+            status: status.map_err(|error| error.to_string()),
+            reply,
+            journal: Journal::read(&machine).map_err(|error| error.to_string()),
+            machine,
+            asked: SystemResolvers::of_machine().named().unwrap_or_default(),
+            options: options(context),
+        }
+    }
+
+    /// A command that needs root.
+    pub fn as_root(&self, command: &str) -> String {
+        match self.is_root {
+            true => command.to_owned(),
+            false => format!("sudo {command}"),
+        }
+    }
+
+    /// A command that changes a file, which may need root.
+    pub fn on_file(&self, file: &Path, command: &str) -> String {
+        match access(file, Access::WRITE_OK) {
+            Ok(()) => command.to_owned(),
+            Err(_) => self.as_root(command),
+        }
+    }
+
+    /// A command of bnsd that needs root.
+    pub fn bnsd(&self, command: &str) -> String {
+        self.as_root(&format!("bnsd {command}{}", self.options))
+    }
+
+    /// Installs what is installed, again.
+    pub fn install_again(&self, option: &str) -> String {
+        let is_all = matches!(&self.journal, Ok(Some(journal)) if journal.aim.all);
+        let all = if is_all { " --all" } else { "" };
+        self.bnsd(&format!("system install{all}{option}"))
+    }
+
+    /// Where the daemon listens; where it would, if it does not run.
+    pub fn listeners(&self) -> Vec<SocketAddr> {
+        match (&self.status, &self.config) {
+            (Ok(status), _) => status
+                .listeners
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+            (Err(_), Ok(config)) => config.listen.clone(),
+            (Err(_), Err(_)) => Vec::new(),
+        }
+    }
+
+    /// Where programs of this machine reach the daemon.
+    pub fn daemon(&self) -> Option<SocketAddr> {
+        self.status.as_ref().ok()?;
+        let listeners = self.listeners();
+        let here = listeners.iter().find(|address| address.ip().is_loopback());
+        let any = listeners
+            .iter()
+            .find(|address| address.ip().is_unspecified());
+        here.copied()
+            .or_else(|| any.map(|any| SocketAddr::from(([127, 0, 0, 1], any.port()))))
+    }
+
+    /// The daemon's data directory.
+    pub fn data_dir(&self) -> Option<PathBuf> {
+        match (&self.reply, &self.config) {
+            (Some(reply), _) => Some(reply.data_dir.clone()),
+            (None, Ok(config)) => Some(config.data_dir.clone()),
+            (None, Err(_)) => None,
+        }
+    }
+}
+
+/// The configuration as a start would read it, from this file if one is named.
+fn load(context: &Context, file: Option<PathBuf>) -> Result<Config, ConfigError> {
+    let named = file.or_else(|| context.global.config.clone());
+    let file = named.map_or(FileChoice::AtItsPlace, FileChoice::Named);
+    sources(context, file, context.global.flags())
+}
+
+fn sources(context: &Context, file: FileChoice, flags: Vec<Flag>) -> Result<Config, ConfigError> {
+    Config::load(&Sources {
+        profile: Profile::Serve,
+        file,
+        environment: crate::cli::environment(),
+        flags,
+        places: context.places.clone(),
+    })
+}
+
+/// Reaches the daemon, also with a configuration that cannot be read: a daemon may run with an older one.
+fn client(context: &Context, config: &Result<Config, ConfigError>) -> Client {
+    let without_file = || sources(context, FileChoice::Nothing, context.global.flags()).ok();
+    let config = config.as_ref().ok().cloned().or_else(without_file);
+    let sockets = config.map(|config| config.control_candidates(&context.places));
+    Client::new(sockets.unwrap_or_default()).with_patience(PATIENCE)
+}
+
+fn options(context: &Context) -> String {
+    let global = &context.global;
+    let config = global
+        .config
+        .as_ref()
+        .map(|path| path.display().to_string());
+    let options = [
+        ("--config", config.as_ref()),
+        ("--data-dir", global.data_dir.as_ref()),
+        ("--control-socket", global.control_socket.as_ref()),
+    ];
+    options
+        .iter()
+        .filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value.as_ref()?))))
+        .collect()
+}
+
+/// The service of systemd that a process belongs to.
+pub(super) fn unit_of(process: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+    let last = groups.lines().last()?.rsplit('/').next()?;
+    let is_service = last.ends_with(".service") && !last.starts_with("user@");
+    is_service.then(|| last.to_owned())
+}
+
+/// What is wanted of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The answer.
+    Answer,
+    /// And whether it was verified (AD, RFC 6840 §5.7).
+    Verified,
+    /// Though it may not be (CD, RFC 4035 §3.2.2).
+    Unverified,
+}
+
+/// What a server says about the SOA of a domain.
+pub(super) fn ask(server: SocketAddr, domain: &str, wanted: Wanted) -> Option<Message> {
+    let mut query = Message::query();
+    query.metadata.recursion_desired = true;
+    query.metadata.authentic_data = wanted == Wanted::Verified;
+    query.metadata.checking_disabled = wanted == Wanted::Unverified;
+    let mut name = Name::from_ascii(domain).ok()?;
+    name.set_fqdn(true);
+    query.add_query(Query::query(name, RecordType::SOA));
+    let mut edns = Edns::new();
+    edns.set_max_payload(PAYLOAD);
+    query.set_edns(edns);
+    exchange(server, &query, ANSWER_TIME)
+}
+
+/// The SOA in an answer, as text.
+pub(super) fn soa(reply: &Message) -> Option<String> {
+    let mut answers = reply.answers.iter();
+    let record = answers.find(|record| record.record_type() == RecordType::SOA)?;
+    Some(record.data.to_string())
+}
