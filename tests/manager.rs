@@ -272,6 +272,28 @@ fn the_manager_is_told_of_start_state_and_end() {
     told.wait_for("STOPPING=1");
 }
 
+#[test]
+fn the_manager_is_told_when_a_reload_begins_and_ends() {
+    let home = Home::new();
+    let (told, path) = Told::at(&home);
+    let mut command = home.bnsd(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", path);
+    let daemon = Process::start(&home, command);
+    told.wait_for("READY=1");
+    let id = daemon.id().to_string();
+    let sent = Command::new("kill").args(["-HUP", &id]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill");
+    let begun = loop {
+        let lines = told.next();
+        if lines.iter().any(|line| line == "RELOADING=1") {
+            break lines;
+        }
+    };
+    let has_time = begun.iter().any(|line| line.starts_with("MONOTONIC_USEC="));
+    assert!(has_time, "systemd leaves it out otherwise: {begun:?}");
+    told.wait_for("READY=1");
+}
+
 /// A file of hosts that can no longer be read to its end holds every question up, and systemd has to hear of it by
 /// hearing nothing.
 #[test]

@@ -37,7 +37,7 @@ impl Bench {
         let address = free_address();
         home.folder(".config/bnsd");
         fs::write(file(&home), listening(address, lines)).expect("a file");
-        let mut command = home.bnsd(&["serve", "--log", "debug"]);
+        let mut command = home.bnsd(&["serve"]);
         command.env("BNSD_SANDBOX", "false"); // files are named that were not there at the start
         let mut daemon = Process::start(&home, command);
         daemon.ready(&home.state().join("control.sock"));
@@ -103,7 +103,11 @@ fn file(home: &Home) -> PathBuf {
 
 /// Always of the same length.
 fn listening(address: SocketAddr, lines: &str) -> String {
-    let text = format!("listen = [\"{address}\"]\n{lines}\n");
+    let level = match lines.contains("log.level") {
+        true => "",
+        false => "log.level = \"debug\"",
+    };
+    let text = format!("listen = [\"{address}\"]\n{level}\n{lines}\n");
     format!("{text:<2000}")
 }
 
@@ -276,6 +280,11 @@ fn folders_and_the_log_follow_too() {
     let before = bench.daemon.stderr();
     bench.asks("silent.example");
     assert_eq!(bench.daemon.stderr(), before);
+    bench.change("log.level = \"off\"");
+    let before = bench.daemon.stderr();
+    let refused = bench.change("log.level = \"of\"");
+    assert!(refused["error"].is_string(), "{refused}");
+    assert_eq!(bench.daemon.stderr(), before);
 }
 
 // ---- wrong configurations ---------------------------------------------------------------------------------
@@ -363,6 +372,7 @@ fn other_values(folder: &str) -> Vec<(&'static str, String)> {
         text("dns.rate-limit", "5"),
         text("namespaces", "{ id = \"only\" }"),
         ("zonefiles.folders", format!("[\"{folder}\"]")),
+        text("log.level", "\"warn\""),
         text("log.format", "\"json\""),
         text("log.queries", "true"),
     ]
@@ -376,9 +386,6 @@ fn every_key_is_obeyed_at_a_reload_or_named() {
     fs::write(format!("{folder}/anchor"), anchor).expect("a file");
     let obeyed = other_values(&folder);
     for key in KEYS.iter().filter(|key| key.effect == Effect::Reload) {
-        if key.name == "log.level" {
-            continue; // the daemon's flag is above it
-        }
         let value = obeyed.iter().find(|(name, _)| *name == key.name);
         let (name, value) = value.unwrap_or_else(|| panic!("nobody tried {}", key.name));
         let reply = bench.change(&format!("{name} = {value}"));

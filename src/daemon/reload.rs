@@ -7,8 +7,8 @@
 //!
 //! The layers are those of the start: the file, the environment and the flags that the daemon was started with. Which keys
 //! are obeyed without a restart, the table of keys says ([`Effect`]); all others are named until there is one. No query is
-//! lost: each part is exchanged as a whole between two queries, and whoever asks after the reload was answered by a daemon
-//! that obeys all of it.
+//! lost. Policy and ways of forwarding are one value, to which a question keeps; whoever asks after the reply to a reload is
+//! answered by the new settings alone.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};

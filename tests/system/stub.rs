@@ -33,7 +33,7 @@ pub fn on_a_machine_with(scenario: &str, file: Option<&str>) {
 
 /// Where the packages are unpacked.
 fn packages() -> PathBuf {
-    let named = std::env::var_os("BNSD_PACKAGES").map(PathBuf::from);
+    let named = std::env::var_os("TEST_PACKAGES").map(PathBuf::from);
     let usual = || PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../tools/packages");
     let packages = named.unwrap_or_else(usual);
     let program = packages.join("systemd-resolved/lib/systemd/systemd-resolved");
