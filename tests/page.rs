@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::browser::{Browser, Screen};
 use crate::common::home::Home;
+use crate::common::http::request;
 use crate::common::person::World;
 use crate::common::ports::free_address;
 use crate::common::process::until;
@@ -20,8 +21,9 @@ const PHONE: Screen = Screen {
     width: 390,
     is_dark: false,
 };
-/// The type of address records.
+/// The types of address records.
 const A: u16 = 1;
+const AAAA: u16 = 28;
 /// What somebody writes who wants to run in the browsers of others.
 const HOSTILE: &str =
     "<script>document.title='taken'</script><img src=http://192.0.2.9/x onerror=alert(1)>";
@@ -343,4 +345,103 @@ fn trouble_is_said_in_words(mut shown: Shown) {
     let status = shown.status();
     let hash = status["consensus_hash"].as_str().unwrap();
     assert_eq!(shown.entry("#chain", "consensus hash"), hash);
+}
+
+/// Without an address of its own a name leads to a page about it, if somebody chose that, and to nothing otherwise.
+#[test]
+fn a_name_without_an_address_is_shown_under_its_own_name() {
+    let gateway = free_address();
+    let world = World::start(&format!(
+        "[api]\nlisten = [\"none\"]\ngateway = \"{gateway}\"\n[chain]\nsource = \"dev\"\n"
+    ));
+    live(&world);
+    let alice = world.person("alice");
+    let zone = format!("$ORIGIN bare.id\n$TTL 3600\n@ TXT \"{HOSTILE}\"\nwww A 192.0.2.8\n");
+    let zone = alice.writes("bare.zone", &zone);
+    alice.does(&["name", "register", "bare.id", "--zonefile", &zone]);
+    assert_eq!(
+        world.run(&["--json", "status"]).json()["gateway"],
+        gateway.to_string()
+    );
+
+    // The resolver leads there, and says so.
+    let told = world.run(&["--json", "explain", "bare.id"]).json();
+    assert_eq!(told["answer"]["records"][0]["data"], "127.0.0.1");
+    assert_eq!(told["answer"]["ede"]["code"], 29);
+    assert_eq!(world.dig("bare.id", A), (0, 1));
+    assert_eq!(world.dig("bare.id", AAAA), (0, 0));
+    let own = world.run(&["--json", "lookup", "me.id"]).json();
+    assert_eq!(own["records"][0]["data"], "192.0.2.7");
+
+    // The page has owner, zone file and proof, and no text of a stranger in its markup.
+    let page = |host: &str, path: &str| request(gateway, "GET", path, &[&format!("Host: {host}")]);
+    for host in [
+        "bare.id",
+        "BARE.id",
+        "bare.id.",
+        "bare.id.bns.alt",
+        &format!("bare.id:{}", gateway.port()),
+    ] {
+        let shown = page(host, "/");
+        assert_eq!(shown.status, 200, "{host}");
+        let text = String::from_utf8(shown.body).unwrap();
+        for key in [
+            "owner",
+            "txid",
+            "zonefile_hash",
+            "consensus_hash",
+            "operation",
+        ] {
+            assert!(
+                text.contains(told[key].as_str().unwrap()),
+                "{key} is not in {text}"
+            );
+        }
+        assert!(
+            text.contains("&lt;script&gt;") && !text.contains("<script"),
+            "{text}"
+        );
+    }
+    for stranger in [
+        "localhost",
+        "127.0.0.1",
+        "me.id",
+        "free.id",
+        "www.bare.id",
+        "co.id",
+        "example.com",
+        "a..b",
+        "",
+    ] {
+        assert_eq!(page(stranger, "/").status, 421, "{stranger}");
+    }
+    assert_eq!(page("bare.id", "/v1/status").status, 404);
+    assert_eq!(
+        request(gateway, "POST", "/", &["Host: bare.id"]).status,
+        405
+    );
+
+    let home = Home::new();
+    let browser = Browser::start(&home);
+    browser.look_through(PHONE);
+    let url = format!("http://bare.id:{}/", gateway.port());
+    browser.open(&url);
+    browser.wait_for("document.readyState === 'complete' && document.styleSheets.length === 1");
+    let hostile = browser.evaluate(&format!(
+        "document.querySelector('pre').textContent.includes({HOSTILE:?})"
+    ));
+    assert_eq!(
+        (hostile, browser.text("h1")),
+        (json!(true), "bare.id".to_owned())
+    );
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page/gateway.png");
+    browser.photograph(&path);
+    assert_eq!(browser.complaints(), [""; 0]);
+    let asked = browser.asked();
+    assert!(
+        asked
+            .iter()
+            .all(|asked| asked.starts_with(&url) || asked == "data:,"),
+        "{asked:?}"
+    );
 }

@@ -74,6 +74,9 @@ pub struct StatusReply {
     /// Where the HTTP API and the status page are, as ADDRESS:PORT.
     #[serde(default)]
     pub api_listeners: Vec<String>,
+    /// Where names without an address are shown, as ADDRESS:PORT.
+    #[serde(default)]
+    pub gateway: Option<String>,
     /// The namespaces that are answered from the chain, in ascending order.
     #[serde(default)]
     pub served: Vec<String>,

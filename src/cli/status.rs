@@ -149,6 +149,7 @@ fn write_service(reply: &StatusReply, page: &mut Page) {
         .map(|at| format!("http://{at}/"))
         .collect();
     page.entry_if("status page", some(&pages));
+    page.entry_if("gateway on", reply.gateway.as_ref());
     page.entry("upstreams", &list(&reply.upstreams));
     let counts = reply.queries.iter().filter(|(_, count)| **count > 0);
     let counts: Vec<String> = counts

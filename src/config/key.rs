@@ -350,6 +350,12 @@ pub const KEYS: &[Key] = &[
         "Names by which the HTTP API may be called.",
     ),
     key(
+        "api.gateway",
+        Shape::Text,
+        Effect::Restart,
+        "Address with its port on which names without an address are shown; it stands for them in DNS, and browsers want port 80.",
+    ),
+    key(
         "namespaces",
         Shape::Map,
         Effect::Reload,

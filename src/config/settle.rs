@@ -390,6 +390,7 @@ fn settle_api(reader: &mut Reader, profile: Profile) -> Result<http::Options, Co
         listen,
         hosts: reader.many("api.hosts", &[], "localhost", value::host)?,
         if_taken,
+        gateway: reader.optional("api.gateway", "nowhere", value::own_address)?,
     })
 }
 

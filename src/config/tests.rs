@@ -339,3 +339,21 @@ fn encrypted_and_plain_upstreams_do_not_mix() {
         "{error}"
     );
 }
+
+#[test]
+fn a_gateway_has_an_address_that_clients_can_be_told() {
+    let with = |value: &str| format!("[api]\ngateway = \"{value}\"\n");
+    let config = bench().file(&with("127.0.0.1:80")).load();
+    let expected = "127.0.0.1:80".parse().expect("an address");
+    assert_eq!(config.api.gateway, Some(expected));
+    assert_eq!(bench().load().api.gateway, None);
+    for (wrong, part) in [
+        ("0.0.0.0:80", "stands for all addresses"),
+        ("[::]:80", "stands for all addresses"),
+        ("127.0.0.1", "has no port"),
+        ("me.id:80", "is no ADDRESS:PORT"),
+    ] {
+        let error = bench().file(&with(wrong)).error();
+        assert!(error.contains(part), "{wrong}: {error}");
+    }
+}

@@ -42,6 +42,17 @@ pub fn listener(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// The same at one address, which others can be told.
+pub fn own_address(text: &str) -> Result<SocketAddr, String> {
+    let address = listener(text)?;
+    match address.ip().is_unspecified() {
+        true => Err(format!(
+            "{text:?} stands for all addresses: name the one that clients are led to, such as 127.0.0.1:80"
+        )),
+        false => Ok(address),
+    }
+}
+
 /// The same, or `none` for nowhere.
 pub fn listener_or_none(text: &str) -> Result<Option<SocketAddr>, String> {
     match text {

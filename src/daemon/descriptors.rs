@@ -48,7 +48,7 @@ impl Shares {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let encrypted = [&config.dns.tls, &config.dns.https].into_iter().flatten();
         let streams: usize = encrypted.map(|encrypted| encrypted.listen.len()).sum();
-        let streams = streams + config.api.listen.len();
+        let streams = streams + config.api.listen.len() + config.api.gateway.iter().len();
         Self::among(raised_limit(), cores, config.listen.len(), streams)
     }
 

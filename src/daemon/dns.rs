@@ -115,7 +115,7 @@ pub fn network_watch(listeners: &[SocketAddr], system: Option<SystemResolvers>) 
     }
 }
 
-/// Who answers for which name, and on what terms; without the choices of a person.
+/// Who answers for which name, and on what terms; without the choices of a person and the gateway.
 pub fn policy(config: &Config) -> Policy {
     Policy {
         modes: config.namespaces.clone().into_iter().collect(),

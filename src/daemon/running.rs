@@ -82,14 +82,15 @@ impl Daemon {
         let watch = dns::network_watch(&listeners, system);
         crew.task("network watch", watch.run(Arc::clone(&forwarder)));
 
+        let api = http::bind(config)?;
         let (preferences, chosen) = Preferences::open(&config.data_dir)?;
         let policy = Policy {
             preferences: chosen,
+            gateway: api.gateway().map(|gateway| gateway.ip()),
             ..dns::policy(config)
         };
         let folders = &config.zonefiles.folders;
         let folders = Folders::watch(folders, &names.store, &names.archive, &mut crew)?;
-        let api = http::bind(config)?;
         let service = Arc::new(Service {
             handler: dns::handler(config, &names, policy, forwarder),
             names,
@@ -102,6 +103,7 @@ impl Daemon {
             tls_listeners: server.addresses(Transport::Tls),
             https_listeners: server.addresses(Transport::Https),
             api_listeners: api.addresses(),
+            gateway: api.gateway(),
             network: config.chain.network,
             source: source.as_ref().map(|source| source.describe()),
             source_kind: config.chain.source,
@@ -238,6 +240,9 @@ impl Daemon {
         }
         for listener in self.api_listeners() {
             tracing::info!("the status page is on http://{listener}/");
+        }
+        if let Some(gateway) = self.service.gateway {
+            tracing::info!("names without an address are shown on {gateway}");
         }
         if self.service.handler.forwarder.upstreams().is_empty() {
             tracing::warn!(

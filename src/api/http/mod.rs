@@ -16,6 +16,7 @@
 mod admission;
 mod answer;
 mod endpoint;
+mod gateway;
 mod openapi;
 mod page;
 mod patience;

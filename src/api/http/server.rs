@@ -23,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::admission::{self, admit};
 use super::answer::Api;
 use super::patience::Patient;
-use super::router;
+use super::{gateway, router};
 use crate::api::control::{Control, PATIENCE};
 use crate::connections::{Activity, CloseAll, Connections};
 use crate::host::ServerNames;
@@ -44,6 +44,8 @@ pub struct Options {
     pub hosts: Vec<String>,
     /// What happens when somebody else has a port.
     pub if_taken: IfTaken,
+    /// Where names without an address are shown, each under its own name; `None` for nowhere.
+    pub gateway: Option<SocketAddr>,
 }
 
 /// What happens when somebody else has a port.
@@ -63,6 +65,9 @@ pub enum BindError {
     /// Somebody else has the port.
     #[error("port {} on {} is taken (by another bnsd?): stop it, or set `api.listen` to another address or to [\"none\"]", .0.port(), .0.ip())]
     Taken(SocketAddr),
+    /// The gateway cannot be there.
+    #[error("cannot show names on {0}: {1}; set `api.gateway` to another address, or leave it out")]
+    Gateway(SocketAddr, io::Error),
     /// Something else.
     #[error(
         "cannot serve the HTTP API on {0}: {1}; set `api.listen` to another address or to [\"none\"]"
@@ -74,6 +79,7 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<TcpListener>,
+    gateway: Option<TcpListener>,
     hosts: Arc<Vec<String>>,
 }
 
@@ -84,8 +90,14 @@ impl Server {
         for &address in &options.listen {
             listeners.extend(bind(address, options.if_taken)?);
         }
-        let hosts = Arc::new(options.hosts.clone());
-        Ok(Self { listeners, hosts })
+        let gateway = options
+            .gateway
+            .map(|address| listen(address).map_err(|error| BindError::Gateway(address, error)));
+        Ok(Self {
+            listeners,
+            gateway: gateway.transpose()?,
+            hosts: Arc::new(options.hosts.clone()),
+        })
     }
 
     /// The addresses in fact, with the ports that port 0 became.
@@ -95,17 +107,30 @@ impl Server {
             .collect()
     }
 
+    /// The address of the gateway in fact.
+    pub fn gateway(&self) -> Option<SocketAddr> {
+        self.gateway.as_ref()?.local_addr().ok()
+    }
+
     /// Serves `connections_max` connections at the same time, until the future is dropped; that closes all of them. What is
     /// asked becomes a request to `control`.
     pub async fn serve<C: Control>(self, control: Arc<C>, connections_max: usize) {
         let connections = Connections::new(connections_max, "a connection to the HTTP API");
         let _all = CloseAll(Arc::clone(&connections));
+        let api = Api::new(control);
         let site = Site {
-            router: router(Api::new(control)),
-            hosts: self.hosts,
+            router: router(api.clone()),
+            hosts: Some(self.hosts),
+        };
+        let names = Site {
+            router: gateway::router(api),
+            hosts: None,
         };
         let accepting = self.listeners.into_iter();
-        join_all(accepting.map(|listener| accept(listener, &connections, &site))).await;
+        let accepting = accepting.map(|listener| accept(listener, &connections, &site));
+        let gateway = self.gateway.into_iter();
+        let gateway = gateway.map(|listener| accept(listener, &connections, &names));
+        join_all(accepting.chain(gateway)).await;
         std::future::pending().await // without a listener
     }
 }
@@ -140,7 +165,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Clone)]
 struct Site {
     router: Router,
-    hosts: Arc<Vec<String>>,
+    /// How the server is called beside its addresses; `None` where the router judges that.
+    hosts: Option<Arc<Vec<String>>>,
 }
 
 async fn accept(listener: TcpListener, connections: &Arc<Connections>, site: &Site) {
@@ -164,13 +190,13 @@ async fn converse(stream: TcpStream, site: Site, activity: Arc<Activity>) {
     let Ok(address) = stream.local_addr() else {
         return;
     };
-    let names = ServerNames {
-        hosts: Arc::clone(&site.hosts),
+    let names = site.hosts.map(|hosts| ServerNames {
+        hosts,
         address: address.ip(),
-    };
+    });
     let service = service_fn(|request| {
         let busy = activity.begin();
-        let (router, names, activity) = (site.router.clone(), &names, &activity);
+        let (router, names, activity) = (site.router.clone(), names.as_ref(), &activity);
         async move {
             let response = respond(request, names, router, activity).await;
             drop(busy);
@@ -192,7 +218,7 @@ async fn converse(stream: TcpStream, site: Site, activity: Arc<Activity>) {
 /// What is admitted is answered; what is not is refused, and too much of that in a row counts against the connection.
 async fn respond(
     request: Request<Incoming>,
-    names: &ServerNames,
+    names: Option<&ServerNames>,
     router: Router,
     activity: &Activity,
 ) -> Response<Body> {

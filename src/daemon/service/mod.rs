@@ -51,6 +51,7 @@ pub struct Service {
     pub(super) tls_listeners: Vec<SocketAddr>,
     pub(super) https_listeners: Vec<SocketAddr>,
     pub(super) api_listeners: Vec<SocketAddr>,
+    pub(super) gateway: Option<SocketAddr>,
     pub(super) network: Network,
     pub(super) source: Option<String>,
     pub(super) source_kind: SourceKind,

@@ -56,8 +56,10 @@ impl Service {
             .preferences
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        let before = self.handler.policy();
         let policy = Policy {
-            preferences: self.handler.policy().preferences.clone(),
+            preferences: before.preferences.clone(),
+            gateway: before.gateway, // its socket is bound at the start
             ..dns::policy(config)
         };
         self.handler.set(forwarding, policy);

@@ -57,6 +57,7 @@ impl Service {
             tls_listeners: addresses(&self.tls_listeners),
             https_listeners: addresses(&self.https_listeners),
             api_listeners: addresses(&self.api_listeners),
+            gateway: self.gateway.map(|gateway| gateway.to_string()),
             served: self.served(&names),
             unrouted: Vec::new(), // whoever asks sees what is installed
             busiest: if request.busiest {

@@ -69,7 +69,7 @@ class Chart {
         { ...axis, size: 30, grid: { show: false }, space: 74, values: times },
         { ...axis, size: 52, values: (_, splits) => splits.map((value) => (value === null ? "" : this.write(value))), ...this.options.axis },
       ],
-      scales: { x: { time: true, range: (_, __, last) => [last - this.span, last] }, y: this.options.scale },
+      scales: { x: { time: true, range: (_, first, last) => [Math.min(Math.max(first, last - this.span), last - 60), last] }, y: this.options.scale },
       series: [{}, ...this.options.series()],
       bands: this.options.bands ?? [],
     };

@@ -78,6 +78,7 @@ function service(status) {
     ["listening on", status.listeners.join(", ") || "none"],
     ["TLS on", status.tls_listeners.join(", ")],
     ["HTTPS on", status.https_listeners.join(", ")],
+    ["gateway on", status.gateway],
     ["questions", ends.map(([outcome, queries]) => `${number(queries)} ${outcome}`).join(", ") || "none"],
     ["memory", status.memory_bytes && bytes(status.memory_bytes)],
   ];
