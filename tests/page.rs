@@ -116,7 +116,7 @@ impl Shown {
 }
 
 /// A name that was registered, updated and transferred, and one whose zone file nobody has.
-fn live(world: &World) -> String {
+fn live(world: &World) -> (String, String) {
     let [alice, bob] = ["alice", "bob"].map(|name| world.person(name));
     alice.gets(30_000_000_000);
     alice.does(&["namespace", "preorder", "id"]);
@@ -130,19 +130,19 @@ fn live(world: &World) -> String {
     alice.does(&["name", "transfer", "me.id", "--to", &bob.address()]);
     alice.does(&["name", "register", "lost.id"]);
     alice.does(&["name", "update", "lost.id", "--hash", &"ab".repeat(20)]);
-    bob.address()
+    (bob.address(), text)
 }
 
 #[test]
 fn the_page_says_what_the_commands_say() {
     let shown = Shown::start();
-    let owner = live(&shown.world);
+    let (owner, zonefile) = live(&shown.world);
     shown.open("", DESK);
     figures_are_those_of_status(&shown);
     charts_follow_questions(&shown);
     shown.picture("desk");
     shown.is_content();
-    a_name_is_explained(&shown, &owner);
+    a_name_is_explained(&shown, &owner, &zonefile);
     shown.is_content();
     a_phone_and_the_dark_show_the_same(&shown);
     shown.is_content();
@@ -241,7 +241,7 @@ fn charts_follow_questions(shown: &Shown) {
     );
 }
 
-fn a_name_is_explained(shown: &Shown, owner: &str) {
+fn a_name_is_explained(shown: &Shown, owner: &str, zonefile: &str) {
     shown.search("me.id");
     let browser = &shown.browser;
     let told = shown.world.run(&["--json", "explain", "me.id"]).json();
@@ -285,7 +285,9 @@ fn a_name_is_explained(shown: &Shown, owner: &str) {
         "{dates}"
     );
 
-    // Records are text, whatever they say.
+    // The zone file is text, whatever it says.
+    let shown_text = browser.evaluate("document.querySelector('#explained pre').textContent");
+    assert_eq!(shown_text.as_str(), Some(zonefile));
     assert!(browser.text("#explained td.data").contains("<script>"));
     assert_eq!(
         browser.evaluate("document.querySelectorAll('#explained script, #explained img').length"),
@@ -301,7 +303,7 @@ fn a_phone_and_the_dark_show_the_same(shown: &Shown) {
         if !behind.is_empty() {
             shown
                 .browser
-                .wait_for("!!document.querySelector('#explained tbody')");
+                .wait_for("!!document.querySelector('#explained pre')");
         }
         shown.fits();
         shown.picture(name);
@@ -319,7 +321,7 @@ fn a_phone_and_the_dark_show_the_same(shown: &Shown) {
         assert_ne!(shown.browser.evaluate(paper), bright);
         shown
             .browser
-            .wait_for("!!document.querySelector('#explained tbody')");
+            .wait_for("!!document.querySelector('#explained pre')");
         shown.fits();
         shown.picture(name);
     }

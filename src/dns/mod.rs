@@ -19,8 +19,8 @@
 //! bound. Names that are asked for are never logged, unless the configuration says so.
 //!
 //! Where new capabilities plug in: a zone transfer would be one more variant of [`Handled`], a stream of messages that
-//! `tcp` sends, for those whom [`Access`] lets have it. A status page belongs to `api`; it reads [`Counters`] and
-//! [`Busiest`] from the [`Handler`]. Keys and signatures are the resolver's: this room only encodes what it decides.
+//! `tcp` sends, for those whom [`Access`] lets have it. The status page belongs to `api`; what it shows is read
+//! from [`Counters`] and [`Busiest`] of the [`Handler`]. Keys and signatures are the resolver's: this room only encodes what it decides.
 //!
 //! Follows RFC 1035, RFC 6891 (EDNS), RFC 7766 (TCP), RFC 8906 (what a server must survive), RFC 8914 (extended
 //! errors).

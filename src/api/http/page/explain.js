@@ -46,13 +46,16 @@ export async function explain(text) {
 async function answer(name, type) {
   const reply = await get(`${path("explain", name)}?type=${encodeURIComponent(type)}`);
   const isOnChain = reply.decision.side === "bns" && reply.zonefile_hash;
-  const all = isOnChain ? await get(`${path("lookup", name)}?type=ANY`).catch(() => null) : null;
+  const [text, all] = await Promise.all([
+    hasZonefile(reply) ? zonefile(reply.registered_name) : null,
+    isOnChain ? get(`${path("lookup", name)}?type=ANY`).catch(() => null) : null,
+  ]);
   return [
     heading(reply.name, reply.status ? STATES[reply.status] : `answered by ${SIDES[reply.decision.side]}`, reply.status),
     el("p", { class: "because" }, `Answered by ${SIDES[reply.decision.side]}, because ${reply.decision.reason}.`),
     el("div", { class: "columns" },
       el("div", {}, facts(reply), timeline(reply)),
-      el("div", {}, zonefileText(reply), records(reply.answer, all))),
+      el("div", {}, zonefileText(reply, text), records(reply.answer, all))),
   ];
 }
 
@@ -113,13 +116,22 @@ function detail(event, before) {
   return el("dl", { class: "changes" }, ...rows(changes.map(([label, text]) => [label, text, "hash"])));
 }
 
-function zonefileText(reply) {
+const hasZonefile = (reply) => ["archive", "folder"].includes(reply.zonefile_source?.kind);
+
+/** The text; `null` if it went away meanwhile. */
+async function zonefile(name) {
+  const reply = await get(path("names", name, "zonefile")).catch(() => null);
+  return reply?.zonefile ?? null;
+}
+
+function zonefileText(reply, text) {
   if (!reply.zonefile_hash) return "";
   const source = reply.zonefile_source;
   const where = source?.kind === "folder" ? `from ${source.path}, its hash is right` : SOURCES[source?.kind];
   const left = reply.zonefile_problems.map((problem) => el("li", {}, problem));
   return el("section", {}, el("h2", {}, "Zone file"),
     el("dl", {}, ...rows([["zone file hash", reply.zonefile_hash, "hash"], ["zone file", where]])),
+    text === null ? "" : el("pre", { tabindex: "0", "aria-label": "Text of the zone file" }, text),
     left.length ? el("details", {}, el("summary", {}, `${count(left.length, "record")} left out`), el("ul", { class: "list" }, left)) : "");
 }
 
