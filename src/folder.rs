@@ -44,6 +44,11 @@ pub enum FolderError {
         /// What the system says.
         reason: String,
     },
+    /// No folder can be watched.
+    #[error(
+        "cannot watch zone file folders: {0}; raise the system's limits (on Linux fs.inotify.max_user_instances) or leave `zonefiles.folders` out"
+    )]
+    Watcher(String),
 }
 
 /// A file that waits for its hash to be announced.
@@ -124,7 +129,7 @@ impl Folders {
         let sender = news.clone();
         let work = move || keeper.run(&sender, &inbox);
         crew.loose_thread("folders", work)
-            .map_err(|error| failed(Path::new(""), &error.to_string()))?;
+            .map_err(|error| FolderError::Watcher(error.to_string()))?;
         let watching = Self { news, files, stop };
         watching.set(folders)?; // on an error the thread ends
         Ok(watching)
@@ -221,14 +226,40 @@ impl Keeper {
         let News::Folders(folders, began) = news else {
             return news;
         };
-        let told = watch_files(&folders, sender).map(|watcher| {
-            self.watcher = Some(watcher);
-            self.folders = folders;
-        });
+        let told = self.watch(folders, sender);
         if let Err(Err(error)) = began.send(told).map_err(|unsent| unsent.0) {
             tracing::warn!("{error}"); // nobody waits for it any more
         }
         News::Files
+    }
+
+    /// Watches these folders, with the watcher that there is: systems give each user few of them. Those before stay if one
+    /// cannot be watched.
+    fn watch(&mut self, folders: Vec<PathBuf>, sender: &Sender<News>) -> Result<(), FolderError> {
+        if self.watcher.is_none() && !folders.is_empty() {
+            self.watcher = Some(report_to(sender)?);
+        }
+        let Some(watcher) = &mut self.watcher else {
+            return Ok(()); // there is none, and there was none
+        };
+        let is_in = |list: &[PathBuf], folder: &PathBuf| list.contains(folder);
+        let new: Vec<&PathBuf> = folders
+            .iter()
+            .filter(|folder| !is_in(&self.folders, folder))
+            .collect();
+        for (count, folder) in new.iter().enumerate() {
+            if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
+                for added in &new[..count] {
+                    let _ = watcher.unwatch(added); // it would only be heard of
+                }
+                return Err(failed(folder, &reason(&error)));
+            }
+        }
+        for folder in self.folders.iter().filter(|it| !is_in(&folders, it)) {
+            let _ = watcher.unwatch(folder); // it may be gone
+        }
+        self.folders = folders;
+        Ok(())
     }
 
     fn is_stopped(&self) -> bool {
@@ -395,11 +426,8 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((!bytes.is_empty() && bytes.len() <= ZONEFILE_MAX).then_some(bytes))
 }
 
-/// Has the system report what changes in the folders.
-fn watch_files(
-    folders: &[PathBuf],
-    news: &Sender<News>,
-) -> Result<RecommendedWatcher, FolderError> {
+/// Has the system report what changes in folders that [`Keeper::watch`] names.
+fn report_to(news: &Sender<News>) -> Result<RecommendedWatcher, FolderError> {
     let news = news.clone();
     let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading a file is an event too, and would make us read it for ever.
@@ -407,12 +435,7 @@ fn watch_files(
             let _ = news.send(News::Files); // the thread is gone when the daemon stops
         }
     });
-    let mut watcher = watcher.map_err(|error| failed(Path::new(""), &error.to_string()))?;
-    for folder in folders {
-        let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
-        watched.map_err(|error| failed(folder, &reason(&error)))?;
-    }
-    Ok(watcher)
+    watcher.map_err(|error| FolderError::Watcher(error.to_string()))
 }
 
 /// Has database and archive report what may have become possible or necessary.
