@@ -383,3 +383,28 @@ fn the_service_reads_its_configuration_without_a_home() {
     let found = shown.stdout.lines().find(|line| line.contains("max-ttl"));
     assert!(found.is_some_and(|line| line.contains("77")), "{shown:?}");
 }
+
+/// launchd's own parser is on a Mac only; that of Python reads the same format. The addresses are those of the socket unit.
+#[test]
+fn the_plist_is_sound_and_hands_over_the_same_sockets_as_the_unit() {
+    let script = "import plistlib, sys
+plist = plistlib.load(open(sys.argv[1], 'rb'))
+assert plist['UserName'] == '_bnsd' and plist['ProgramArguments'][1] == 'serve'
+kinds = {'dgram': 'ListenDatagram', 'stream': 'ListenStream'}
+for socket in plist['Sockets']['dns']:
+    host = socket['SockNodeName']
+    assert (':' in host) == (socket['SockFamily'] == 'IPv6')
+    host = '[' + host + ']' if ':' in host else host
+    print(kinds[socket['SockType']] + '=' + host + ':' + socket['SockServiceName'])";
+    let home = Home::new();
+    let words = ["-c", script, "launchd/org.bnsd.bnsd.plist"];
+    let read = ended(&mut home.command("python3", &words));
+    assert_eq!(read.code, 0, "{read:?}");
+    let unit = fs::read_to_string("systemd/bnsd.socket").unwrap();
+    let listens = unit.lines().filter(|line| line.starts_with("Listen"));
+    assert_eq!(
+        read.stdout.lines().collect::<Vec<_>>(),
+        listens.collect::<Vec<_>>()
+    );
+    assert!(unit.contains("\nFileDescriptorName=dns\n"));
+}

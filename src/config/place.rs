@@ -13,7 +13,7 @@ use super::options::BitcoinChain;
 pub const SYSTEM_CONTROL_SOCKET: &str = "/run/bnsd/control.sock";
 /// Where a daemon that the system started has its control socket; systemd/ and launchd/ name the same.
 #[cfg(target_os = "macos")]
-pub const SYSTEM_CONTROL_SOCKET: &str = "/var/run/bnsd/control.sock";
+pub const SYSTEM_CONTROL_SOCKET: &str = "/Library/Application Support/org.bnsd.bnsd/control.sock";
 
 /// The configuration file in its directory.
 const CONFIG_FILE: &str = "bnsd.toml";

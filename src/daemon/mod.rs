@@ -22,6 +22,9 @@ mod index;
     reason = "a descriptor that was passed is only a number, and no library vouches for it"
 )]
 mod inherited;
+#[cfg(target_os = "macos")]
+#[allow(unsafe_code, reason = "launchd hands over descriptors by a call of C")]
+mod launchd;
 #[allow(unsafe_code, reason = "malloc_trim(3) is in no library but libc")]
 mod memory;
 #[cfg(target_os = "linux")]
@@ -47,17 +50,20 @@ use crate::config::{Config, Profile, Sources};
 use crate::dns::Identity;
 use crate::folder::FolderError;
 use crate::log::Log;
+#[cfg(target_os = "macos")]
+use launchd as inherited;
 use reload::Reload;
 use supervisor::EndSignals;
 
-/// systemd is on Linux.
-#[cfg(not(target_os = "linux"))]
+/// Other systems have no manager that hands over sockets.
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
 mod inherited {
     pub(super) fn take() -> anyhow::Result<Option<crate::dns::Inherited>> {
         Ok(None)
     }
 }
 
+/// systemd is on Linux.
 #[cfg(not(target_os = "linux"))]
 mod notify {
     pub(super) fn ready() {}

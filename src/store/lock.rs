@@ -104,7 +104,7 @@ mod tests {
         let scratch = tempfile::tempdir().expect("a scratch directory");
         let directory = scratch.path().join("state").join("bnsd");
         DirectoryLock::take(&directory).expect("the directory can be made");
-        let mode = std::fs::metadata(&directory)
+        let mode = fs::metadata(&directory)
             .expect("it exists")
             .permissions()
             .mode();
