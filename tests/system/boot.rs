@@ -112,6 +112,13 @@ fn a_package_serves_names_through_resolved_and_goes_without_a_trace() {
     machine
         .does("ls /usr/share/man/man1/bnsd-serve.1.gz /usr/share/bash-completion/completions/bnsd");
     machine.does(REGISTER);
+    machine.does(
+        "printf '[log]\\nformat = \"journald\"\\n' >>/etc/bnsd/bnsd.toml; systemctl reload bnsd.service",
+    );
+    machine.comes_to(
+        r#"journalctl --unit bnsd.service --output json | grep '"_TRANSPORT":"journal"' |
+            grep '"SYSLOG_IDENTIFIER":"bnsd"' | grep '"PRIORITY":"5"' | grep '"TARGET":"bnsd::'"#,
+    );
     let done = machine.does("bnsd system install");
     assert!(done.contains("resolved.conf.d/bnsd.conf"), "{done}");
     finds_names(&machine);
@@ -153,6 +160,15 @@ fn questions_wait_while_a_killed_daemon_or_another_version_starts() {
     }
     let restarts = machine.does("systemctl show --property NRestarts --value bnsd.service");
     assert_eq!(restarts, "1\n");
+    let ticks = machine.does(
+        "process=$(systemctl show --property MainPID --value bnsd.service)
+         spent() { awk '{ print $14 + $15 }' /proc/$process/stat; }
+         before=$(spent)
+         sleep 2
+         echo $(($(spent) - before))",
+    );
+    let ticks: u32 = ticks.trim().parse().unwrap();
+    assert!(ticks < 10, "more than 5 % of a core, idle: {ticks}/200 s"); // 100 ticks a second
 
     let state = "bnsd --json status | grep -E '\"(height|consensus_hash|names|namespaces)\":'; \
                  ls --inode --directory /var/lib/private/bnsd /var/lib/private/bnsd/names.redb";
@@ -216,4 +232,42 @@ fn a_package_serves_names_through_network_manager() {
     machine.comes_to("grep 'nameserver 192.0.2.1' /etc/resolv.conf");
     assert_eq!(list(&machine), before);
     finds_names_of_others(&machine);
+}
+
+#[test]
+fn a_package_heeds_what_is_there_and_what_somebody_decided() {
+    let machine = boot();
+    let before = list(&machine);
+    // Somebody else has port 53.
+    machine.does(
+        "sed 's/192.0.2.1@53/127.0.0.1@53/' /run/outside.conf >/run/holder.conf
+         systemd-run --unit holder unbound -d -c /run/holder.conf",
+    );
+    machine.comes_to("dig +short @127.0.0.1 www.icann.id | grep 198.51.100.62");
+    let said = install(&machine, VERSIONS[0]);
+    assert!(said.contains("the service is not running"), "{said}");
+    machine
+        .does("systemctl stop holder.service; rm /run/holder.conf; systemctl start bnsd.service");
+
+    // Somebody changed what `bnsd system install` wrote: nothing is removed before that is settled.
+    machine.does("bnsd system install; echo '# mine' >>/etc/systemd/resolved.conf.d/bnsd.conf");
+    let refused = machine.run("dpkg --remove bnsd 2>&1");
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stdout.contains("uninstall --force"), "{refused:?}");
+    machine.does("systemctl is-active bnsd.socket bnsd.service; bnsd status");
+    machine.does("bnsd system uninstall --force");
+
+    // Somebody took the other unit.
+    machine.does("systemctl disable --now bnsd.socket bnsd.service");
+    install(&machine, VERSIONS[1]);
+    let state = machine
+        .run("systemctl is-active bnsd.socket bnsd.service")
+        .stdout;
+    assert_eq!(state, "inactive\ninactive\n");
+    machine.does("systemctl enable --now bnsd-standalone.service");
+    machine.comes_to("dig +short @127.0.0.1 www.icann.id | grep 198.51.100.62");
+    machine.does("dpkg --purge bnsd");
+    let after = list(&machine);
+    let trace: Vec<_> = after.symmetric_difference(&before).collect();
+    assert!(trace.is_empty(), "{trace:#?}");
 }

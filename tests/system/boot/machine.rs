@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::common::home::{Ended, ended};
 use crate::common::process::until;
@@ -15,13 +17,20 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/boot/root"
 const NETWORK: &str = include_str!("network.sh");
 /// Longest time for one command, in seconds.
 const PATIENCE: &str = "120";
-/// Starts the machine on a copy of the root `$1` that takes changes, with the directory `$2` as `/mnt`.
+/// Starts the machine on a copy of the root `$1` that takes changes, with the directory `$2` as `/mnt`. Where no systemd runs
+/// that would make one, it gets the control group `$3`: two machines in one would end each other's services.
 const START: &str = r#"set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /mnt
 mkdir /mnt/upper /mnt/work /mnt/machine
 mount -t overlay overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/machine
-[ -d /run/systemd/system ] || alone=--keep-unit
+[ -d /run/systemd/system ] || {
+    for tree in $(awk '$3 == "cgroup2" || $4 ~ /name=systemd/ { print $2 }' /proc/mounts); do
+        mkdir "$tree/$3"
+        echo 0 >"$tree/$3/cgroup.procs"
+    done
+    alone=--keep-unit
+}
 exec systemd-nspawn --quiet --register=no $alone --console=pipe --machine=bnsd --private-network \
     --directory=/mnt/machine --bind-ro="$2:/mnt" --boot
 "#;
@@ -31,11 +40,23 @@ pub struct Machine {
     container: Child,
     /// Its first process, as this machine counts.
     leader: u32,
+    /// Its control group, if it has one by us.
+    group: String,
 }
+
+/// Where trees of control groups are.
+const GROUPS: [&str; 3] = [
+    "/sys/fs/cgroup",
+    "/sys/fs/cgroup/systemd",
+    "/sys/fs/cgroup/unified",
+];
 
 impl Machine {
     /// Boots one that has the files of `packages` in `/mnt`.
     pub fn boot(packages: &Path) -> Self {
+        static BOOTED: AtomicU32 = AtomicU32::new(0);
+        let number = BOOTED.fetch_add(1, Ordering::Relaxed);
+        let group = format!("bnsd-test-{}-{number}", std::process::id());
         let output = tempfile::tempfile().expect("a file");
         // The machine ends when the test does, however that ends.
         let apart = [
@@ -52,6 +73,7 @@ impl Machine {
             .args(["--kill-child", "--mount-proc", "sh", "-c", START, "sh"])
             .arg(root())
             .arg(packages)
+            .arg(&group)
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file"))
             .stderr(output);
@@ -59,6 +81,7 @@ impl Machine {
         let mut machine = Self {
             container,
             leader: 0,
+            group,
         };
         machine.leader = machine.first_process();
         // While systemd comes up, it may take a question and never answer.
@@ -142,7 +165,28 @@ impl Drop for Machine {
     fn drop(&mut self) {
         let _ = self.container.kill();
         let _ = self.container.wait();
+        for tree in GROUPS {
+            let group = Path::new(tree).join(&self.group);
+            // The last of its processes may need a moment.
+            let gone = (0..50).any(|_| {
+                remove_group(&group);
+                std::thread::sleep(Duration::from_millis(if group.exists() { 100 } else { 0 }));
+                !group.exists()
+            });
+            if !gone {
+                eprintln!("{} is left", group.display());
+            }
+        }
     }
+}
+
+/// Removes a control group and those in it.
+fn remove_group(group: &Path) {
+    let below = fs::read_dir(group).into_iter().flatten().flatten();
+    for entry in below.filter(|entry| entry.path().is_dir()) {
+        remove_group(&entry.path());
+    }
+    let _ = fs::remove_dir(group);
 }
 
 /// The only child of a process.
