@@ -1,7 +1,10 @@
 //! The HTTP API: what it says, whom it answers, and what nobody is told.
 
+mod figures;
+mod private;
 mod reference;
 mod refused;
+mod schema;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::cache::{CacheReply, CacheRequest};
+use super::counters::{CountersReply, CountersRequest};
 use super::doctor::{DoctorReply, DoctorRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::lookup::{LookupReply, LookupRequest};
@@ -37,6 +38,8 @@ pub enum Request {
     Status(StatusRequest),
     /// Constants and tip of the chain.
     Chain(owner::ChainRequest),
+    /// Figures for whoever collects them.
+    Counters(CountersRequest),
     /// How a name stands.
     Name(names::NameRequest),
     /// A list of names.
@@ -95,6 +98,8 @@ pub enum Reply {
     Status(Box<StatusReply>),
     /// To [`Request::Chain`].
     Chain(Box<owner::ChainReply>),
+    /// To [`Request::Counters`].
+    Counters(Box<CountersReply>),
     /// To [`Request::Name`].
     Name(Box<NameDetails>),
     /// To [`Request::Names`].
@@ -193,6 +198,7 @@ questions! {
     PreferRequest, Prefer => Prefer(PreferReply);
     SeriesRequest, Series => Series(Box<SeriesReply>);
     ReloadRequest, Reload => Reload(ReloadReply);
+    CountersRequest, Counters => Counters(Box<CountersReply>);
     DoctorRequest, Doctor => Doctor(Box<DoctorReply>);
     StatusRequest, Status => Status(Box<StatusReply>);
 }

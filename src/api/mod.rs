@@ -4,8 +4,9 @@
 //!
 //! # Modules
 //!
-//! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`portal`],
-//! [`prefer`], [`records`], [`reload`], [`series`] and [`doctor`] the payloads; they are also what `--json` prints. [`control`] serves, [`socket`]
+//! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`counters`],
+//! [`portal`], [`prefer`], [`records`], [`reload`], [`series`] and [`doctor`] the payloads; they are also what `--json`
+//! prints. [`control`] serves, [`socket`]
 //! makes the file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on
 //! the machine. How an answer is found is the daemon's: it hands in a
 //! [`control::Control`]. Nothing that arrives is trusted: lines, connections and waiting are bounded.
@@ -14,6 +15,7 @@ pub mod ask;
 pub mod cache;
 pub mod client;
 pub mod control;
+pub mod counters;
 pub mod doctor;
 pub mod explain;
 pub mod http;

@@ -80,6 +80,20 @@ impl LatencyCounts {
         self.buckets.iter().sum()
     }
 
+    /// Time that they took together.
+    pub fn total(&self) -> Duration {
+        Duration::from_nanos(self.total_ns)
+    }
+
+    /// How many queries there were between each power of two nanoseconds and the next, with the longer one, the fastest first.
+    pub fn octaves(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let octaves = self.buckets.chunks(1 << PARTS_LOG).enumerate();
+        octaves.map(|(octave, buckets)| {
+            let end = start((octave + 1) << PARTS_LOG);
+            (Duration::from_nanos(end), buckets.iter().sum())
+        })
+    }
+
     /// The latency that the share `part` of the queries, 0 to 1, did not exceed; `None` without queries.
     pub fn quantile(&self, part: f64) -> Option<Duration> {
         let rank = (self.count() as f64 * part).ceil() as u64;

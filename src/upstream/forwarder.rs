@@ -327,6 +327,18 @@ impl Forwarder {
             .collect()
     }
 
+    /// Each upstream, whether it is asked, and its smoothed latency; `None` before its first response.
+    pub fn health(&self) -> Vec<(UpstreamConfig, bool, Option<Duration>)> {
+        let terms = self.terms.load();
+        let all = terms.table.all.upstreams.iter();
+        all.map(|upstream| {
+            let (is_down, latency) = upstream.health.rank();
+            let latency = (!latency.is_zero()).then_some(latency);
+            (upstream.config.clone(), !is_down, latency)
+        })
+        .collect()
+    }
+
     /// The smoothed latency of the upstream that is asked first; `None` before the first response, or if all are passed over.
     pub fn latency(&self) -> Option<Duration> {
         let terms = self.terms.load();

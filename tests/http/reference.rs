@@ -1,10 +1,13 @@
 //! The endpoints of the reference: its keys, types and statuses, on a chain that holds names.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::demo;
+use super::{demo, socket};
+use crate::common::demo::Demo;
+use crate::common::home::Home;
 use crate::common::http::{Response, get};
 
 /// Keys of the reference's replies with their types, from its specification of version 20.0.8.10 (`docs/api-specs.md`) and, where
@@ -200,6 +203,36 @@ fn lists_have_pages_and_a_count() {
     }
     in_namespaces.sort_unstable();
     assert_eq!(in_namespaces, names);
+}
+
+#[test]
+fn pages_follow_each_other() {
+    let home = Home::new();
+    let folder = home.folder("many");
+    let mut all: Vec<String> = (0..230)
+        .map(|number| format!("name{number}.many"))
+        .collect();
+    for name in &all {
+        let text = format!("$ORIGIN {name}.\n$TTL 60\n@ IN A 192.0.2.7\n");
+        std::fs::write(folder.join(format!("{name}.zone")), text).unwrap();
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut demo = Demo::start_in(here, home, &["--zonefiles", folder.to_str().unwrap()]);
+    let control = socket(&demo);
+    let address = demo.process.ready(&control).api_listeners[0]
+        .parse()
+        .unwrap();
+    let mut pages = Vec::new();
+    for (page, length) in [(0, 100), (1, 100), (2, 30), (3, 0)] {
+        let names = ok(address, &format!("/v1/names?page={page}"));
+        let names = names.as_array().unwrap();
+        assert_eq!(names.len(), length, "page {page}");
+        pages.extend(names.iter().map(|name| name.as_str().unwrap().to_owned()));
+    }
+    all.sort_unstable();
+    assert_eq!(pages, all);
+    let count = &ok(address, "/v1/blockchains/bitcoin/name_count")["names_count"];
+    assert_eq!(count, 230);
 }
 
 #[test]

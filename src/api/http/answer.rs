@@ -60,7 +60,7 @@ impl Api {
             Ok(reply) => reply,
             Err(_) => {
                 let text = "the daemon found no answer in time: try again, or see its log";
-                return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text));
+                return Err(Refusal::unavailable(text));
             }
         };
         let other = "the daemon replied to another request";
@@ -106,6 +106,11 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, message)
     }
 
+    /// It cannot be done now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
     /// The same with a header field.
     pub fn with(self, name: HeaderName, value: &'static str) -> Self {
         let header = Some((name, value));
@@ -117,7 +122,7 @@ impl From<ErrorReply> for Refusal {
     fn from(error: ErrorReply) -> Self {
         match error.kind {
             ErrorKind::Usage => Self::bad(error.message),
-            ErrorKind::Trouble => Self::new(StatusCode::SERVICE_UNAVAILABLE, error.message),
+            ErrorKind::Trouble => Self::unavailable(error.message),
         }
     }
 }

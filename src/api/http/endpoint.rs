@@ -13,7 +13,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::answer::{Api, Refusal, json_response};
+use super::answer::{Api, Refusal, json_response, response};
 use super::query::Query;
 
 /// The status of a reply, as the document writes it.
@@ -133,6 +133,26 @@ impl Endpoint {
         self
     }
 
+    /// One that replies with a text.
+    pub fn text<F, R>(
+        path: &'static str,
+        meaning: &'static str,
+        media_type: &'static str,
+        reply: F,
+    ) -> Self
+    where
+        F: Fn(Api, Call) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<String, Refusal>> + Send + 'static,
+    {
+        let mut endpoint = Self::new(path, meaning, &[], move |api, call| {
+            let reply = reply(api, call);
+            async move { Ok(response(media_type, reply.await?)) }
+        });
+        let schema = String::schema();
+        endpoint.documents(OK, "what was asked for", media_type, schema);
+        endpoint
+    }
+
     /// The same, and a reply of another type with another status.
     pub fn or<T: ToSchema>(mut self, status: StatusCode, meaning: &str) -> Self {
         let schema = self.name_type::<T>();
@@ -184,9 +204,14 @@ impl Endpoint {
     fn name_type<T: ToSchema>(&mut self) -> RefOr<Schema> {
         T::schemas(&mut self.schemas);
         let schema = T::schema();
-        let RefOr::T(Schema::Object(_) | Schema::AllOf(_) | Schema::OneOf(_)) = &schema else {
-            return schema; // lists and plain values have no name
+        let has_name = match &schema {
+            RefOr::T(Schema::Object(object)) => !object.properties.is_empty(),
+            RefOr::T(Schema::AllOf(_) | Schema::OneOf(_)) => true,
+            _ => false,
         };
+        if !has_name {
+            return schema; // lists, maps and plain values
+        }
         let name = T::name().into_owned();
         self.schemas.push((name.clone(), schema));
         Ref::from_schema_name(name).into()

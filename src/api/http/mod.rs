@@ -17,6 +17,7 @@ mod admission;
 mod answer;
 mod endpoint;
 mod gateway;
+mod metrics;
 mod openapi;
 mod page;
 mod patience;
@@ -36,6 +37,7 @@ pub use server::{BindError, CONNECTIONS_MAX, IfTaken, Options, Server};
 fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = reference::endpoints();
     endpoints.extend(state::endpoints());
+    endpoints.push(metrics::endpoint());
     endpoints
 }
 

@@ -11,13 +11,19 @@ use crate::api::status::StatusReply;
 
 /// What stands where something was left out.
 const LEFT_OUT: &str = "…";
+/// Begins the address of a server that is asked over HTTPS.
+const SCHEME: &str = "https://";
 
 /// The status for everybody.
 pub fn status(mut reply: StatusReply) -> StatusReply {
     reply.busiest.clear();
     reply.source = without_paths(&reply.source);
     for text in &mut reply.warnings {
-        *text = without_paths(text);
+        *text = without_paths(&without_secret(text));
+    }
+    // It quotes what somebody wrote, be it a secret.
+    if let Some(error) = &mut reply.configuration_error {
+        *error = "the new configuration is wrong: `bnsd status` says where".to_owned();
     }
     for upstream in &mut reply.upstreams {
         *upstream = without_secret(upstream);
@@ -76,16 +82,16 @@ fn path_start(text: &str) -> Option<usize> {
     None
 }
 
-/// An upstream without what stands behind its name.
-fn without_secret(upstream: &str) -> String {
-    let Some((scheme, rest)) = upstream.split_once("https://") else {
-        return upstream.to_owned();
+/// A text in which addresses over HTTPS end with the name of the server.
+pub fn without_secret(text: &str) -> String {
+    let Some((before, rest)) = text.split_once(SCHEME) else {
+        return text.to_owned();
     };
-    let (target, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+    let end = rest.find(|c: char| c.is_whitespace() || ",;)\"'`".contains(c));
+    let (target, behind) = rest.split_at(end.unwrap_or(rest.len()));
     let (host, path) = target.split_once('/').unwrap_or((target, ""));
     let path = if path.is_empty() { "" } else { "/…" };
-    let blank = if behind.is_empty() { "" } else { " " };
-    format!("{scheme}https://{host}{path}{blank}{behind}")
+    format!("{before}{SCHEME}{host}{path}{}", without_secret(behind))
 }
 
 #[cfg(test)]
@@ -124,6 +130,10 @@ mod tests {
             ),
             ("https://dns.example/abc123", "https://dns.example/…"),
             ("https://dns.example", "https://dns.example"),
+            (
+                "https://a.example/1 and https://b.example/2: x",
+                "https://a.example/… and https://b.example/… x",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(without_secret(text), expected);

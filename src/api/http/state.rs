@@ -100,7 +100,11 @@ async fn series(api: Api, call: Call) -> Result<SeriesReply, Refusal> {
     };
     let number = |text: &str| {
         let wrong = || Refusal::bad("`after` is the number of a sample");
-        text.parse().map_err(|_| wrong())
+        // As many as the document says: its integers have a sign.
+        let number: Option<i64> = text.parse().ok();
+        number
+            .and_then(|number| u64::try_from(number).ok())
+            .ok_or_else(wrong)
     };
     let after = call.optional(&AFTER).map(number).transpose()?;
     let reply = api.ask(SeriesRequest { step, after }).await?;

@@ -2,6 +2,7 @@
 
 mod answered;
 mod cache;
+mod counters;
 mod doctor;
 mod explain;
 mod health;
@@ -74,6 +75,7 @@ impl Control for Service {
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
             Request::Series(request) => Ok(Reply::Series(Box::new(self.series.reply(&request)))),
             Request::Reload(_) => tokio::task::block_in_place(|| self.reload()).map(Reply::Reload),
+            Request::Counters(_) => Ok(Reply::Counters(Box::new(self.counters()))),
             Request::Doctor(request) => Ok(Reply::Doctor(Box::new(self.doctor(&request).await))),
             // A status looks at zone files.
             Request::Status(request) => tokio::task::block_in_place(|| self.status(&request))

@@ -197,16 +197,19 @@ fn name(call: &Call) -> Result<Name, Refusal> {
     name.ok_or_else(|| Refusal::bad("Invalid name or subdomain"))
 }
 
-async fn history(api: Api, call: Call) -> Result<BTreeMap<u32, Vec<Record>>, Refusal> {
+async fn history(api: Api, call: Call) -> Result<BTreeMap<String, Vec<Record>>, Refusal> {
     let page = call.optional(&HISTORY_PAGE).unwrap_or("0");
     let request = RecordsRequest {
         name: Some(name(&call)?.to_string()),
         page: number(page, "page")?,
         ..RecordsRequest::default()
     };
-    let mut history: BTreeMap<u32, Vec<Record>> = BTreeMap::new();
+    let mut history: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     for row in api.ask(request).await?.records {
-        history.entry(row.height).or_default().push(row.record);
+        history
+            .entry(row.height.to_string())
+            .or_default()
+            .push(row.record);
     }
     match history.is_empty() {
         true => Err(Refusal::not_found("Not found")),
