@@ -2,6 +2,9 @@
 
 use crate::system::stub::on_a_machine_with;
 
+/// What only the daemon sees.
+mod chain;
+
 /// Runs a scene of `doctor/scenes.sh` on a machine of its own.
 fn scene(name: &str) {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/scenes.sh");

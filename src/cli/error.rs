@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::passphrase::PassphraseError;
 use crate::config::ConfigError;
+use crate::system::SystemError;
 use crate::wallet::journal::JournalError;
 use crate::wallet::phrase::PhraseError;
 use crate::wallet::psbt::PsbtError;
@@ -96,6 +97,15 @@ as_task_error!(StateError, VaultError, JournalError, PsbtError);
 impl From<PhraseError> for CliError {
     fn from(error: PhraseError) -> Self {
         VaultError::from(error).into()
+    }
+}
+
+impl From<SystemError> for CliError {
+    fn from(error: SystemError) -> Self {
+        match error.is_refusal() {
+            true => Self::No(error.to_string()),
+            false => Self::Trouble(error.into()),
+        }
     }
 }
 

@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::count::count;
 use super::output::{Page, Reader};
-use super::system::unrouted;
 use super::terminal::{Keys, leaves};
 use super::{Context, Exit, Result};
 use crate::api::status::{StatusReply, StatusRequest, SyncStatus, ZonefilesStatus};
@@ -43,7 +42,7 @@ fn ask(context: &Context, request: StatusRequest) -> Result<Box<StatusReply>> {
     let mut reply = context.answer(request)?;
     let journal = Journal::read(&Machine::at(Path::new("/")));
     if let Ok(Some(journal)) = journal {
-        reply.unrouted = unrouted(&journal.aim, &reply.served);
+        reply.unrouted = journal.aim.unrouted(&reply.served);
     }
     Ok(reply)
 }

@@ -15,7 +15,8 @@ use crate::resolver::policy::of_main_chain;
 use crate::system::install::{Foreign, Lock, Plan, Shown, Undone, leftovers, uninstall};
 use crate::system::mechanism::{MECHANISMS, Mechanism, in_charge, named};
 use crate::system::{
-    Aim, Changes, Journal, Machine, Scope, SystemError, Wish, holders, is_bnsd, service_changes,
+    Aim, Changes, Journal, Machine, Scope, SystemError, Wish, holders, is_bnsd, names,
+    service_changes,
 };
 use crate::upstream::SystemResolvers;
 
@@ -273,13 +274,6 @@ fn aim(mechanism: &dyn Mechanism, wish: &Wish) -> Aim {
     }
 }
 
-/// The namespaces that are served and that an installation does not send to bnsd, since they are newer.
-pub(super) fn unrouted(aim: &Aim, served: &[String]) -> Vec<String> {
-    let is_routed = |id: &&String| aim.all || aim.mechanism.is_none() || aim.domains.contains(*id);
-    let missing = served.iter().filter(|id| !is_routed(id));
-    missing.cloned().collect()
-}
-
 /// The daemon that runs, or who holds its port.
 fn running(context: &Context) -> Result<Box<StatusReply>> {
     context.answer(StatusRequest::default()).map_err(|error| {
@@ -306,12 +300,10 @@ fn loopback(listeners: &[SocketAddr]) -> Result<SocketAddr> {
 }
 
 fn held(port: u16) -> String {
-    match holders(port).as_slice() {
-        [] => String::new(),
-        list => {
-            let names: Vec<String> = list.iter().map(ToString::to_string).collect();
-            format!("; port {port} is held by {}", names.join(", "))
-        }
+    let holders = holders(port);
+    match holders.is_empty() {
+        true => String::new(),
+        false => format!("; port {port} is held by {}", names(&holders)),
     }
 }
 
@@ -502,13 +494,4 @@ fn page(status: &SystemStatus) -> Page {
         ));
     }
     page
-}
-
-impl From<SystemError> for CliError {
-    fn from(error: SystemError) -> Self {
-        match error.is_refusal() {
-            true => Self::No(error.to_string()),
-            false => Self::Trouble(error.into()),
-        }
-    }
 }

@@ -55,6 +55,17 @@ pub struct Aim {
     pub server: Option<SocketAddr>,
 }
 
+impl Aim {
+    /// The namespaces that are served and not sent to bnsd, since they are newer than the installation.
+    pub fn unrouted(&self, served: &[String]) -> Vec<String> {
+        let is_all = self.all || self.mechanism.is_none();
+        let newer = served
+            .iter()
+            .filter(|id| !is_all && !self.domains.contains(*id));
+        newer.cloned().collect()
+    }
+}
+
 /// A path that is changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -32,7 +32,7 @@ use std::net::SocketAddr;
 pub use error::SystemError;
 pub use journal::{Aim, Journal};
 pub use machine::Machine;
-pub use port::{Holder, holders, holders_of};
+pub use port::{Holder, holders, holders_of, names};
 pub use reach::{exchange, is_bnsd};
 pub use service::changes as service_changes;
 

@@ -26,6 +26,15 @@ impl fmt::Display for Holder {
     }
 }
 
+/// Some programs, for people.
+pub fn names(holders: &[Holder]) -> String {
+    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    match names.is_empty() {
+        true => "somebody whom only root sees".to_owned(),
+        false => names.join(", "),
+    }
+}
+
 /// A row of a table.
 struct Row {
     local: SocketAddr,

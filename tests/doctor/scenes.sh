@@ -127,6 +127,9 @@ doctor_daemon() {
     is_found daemon failure 'no bnsd is running'
     start=$(cat /mnt/command)
     mends port failure 'is held by unbound (process'
+    python3 -m http.server --bind 127.0.0.1 6270 >/mnt/page.log 2>&1 &
+    until_it is_found api failure 'is held by python3'
+    mends api failure 'or set `api.listen`'
     sh -c "$start" >/mnt/started.log 2>&1 &
     until_it is_well daemon
     until_it is_well port
@@ -261,6 +264,13 @@ doctor_chain() {
     printf '[chain]\nsource = "bitcoind"\n' >/mnt/bnsd.toml
     start_bnsd 127.0.0.1:53
     is_well config || fail "$(cat /mnt/doctor.log)"
+    printf 'sandbox = false\n' | cat - /mnt/bnsd.toml >/mnt/open.toml
+    stop_bnsd
+    BNSD_CONFIG=/mnt/open.toml start_bnsd 127.0.0.1:53
+    treat sandbox warning 'sandbox = false'
+    wait "$daemon" || true
+    BNSD_CONFIG=/mnt/open.toml start_bnsd 127.0.0.1:53
+    is_well sandbox || fail "$(cat /mnt/doctor.log)"
     is_found sync warning 'the first synchronisation has not finished'
     is_found node failure 'Bitcoin Core at 127.0.0.1:8332'
     grep -q 'bitcoind -daemonwait -datadir=/mnt/home/.bitcoin' /mnt/command || fail "$(cat /mnt/command)"

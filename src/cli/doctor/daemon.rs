@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::scene::{ANSWER_TIME, Scene, unit_of};
-use crate::api::doctor::Finding;
-use crate::system::{Holder, holders_of, is_bnsd};
+use crate::api::doctor::{Finding, quoted};
+use crate::config::Origin;
+use crate::system::{Holder, holders_of, is_bnsd, names};
 
 /// The unit that the system has.
 const UNIT: &str = "bnsd.service";
@@ -18,7 +19,7 @@ const UNITS: [&str; 3] = [
 
 pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     match &scene.status {
-        Ok(_) => vec![
+        Ok(status) => vec![
             Finding::ok(
                 "daemon",
                 scene.reply.as_ref().map_or_else(
@@ -27,6 +28,8 @@ pub(super) fn check(scene: &Scene) -> Vec<Finding> {
                 ),
             ),
             answers(scene),
+            page(&status.api_listeners),
+            sandbox(status.sandbox.as_deref(), scene),
         ],
         Err(reason) => absent(reason, scene),
     }
@@ -52,6 +55,32 @@ fn answers(scene: &Scene) -> Finding {
     }
 }
 
+/// Where the status page is.
+fn page(listeners: &[String]) -> Finding {
+    match listeners.first() {
+        Some(listener) => Finding::ok("api", format!("http://{listener}/")),
+        None => Finding::ok("api", "switched off"),
+    }
+}
+
+/// Whether the process is held to the files that it needs.
+fn sandbox(state: Option<&str>, scene: &Scene) -> Finding {
+    const CHECK: &str = "sandbox";
+    let settings = scene.config.iter().flat_map(|config| &config.settings);
+    let origin = settings
+        .filter(|setting| setting.key == CHECK)
+        .map(|setting| &setting.origin);
+    match (state, origin.last()) {
+        (Some("off"), Some(Origin::File { path, line })) => {
+            let place = quoted(&path.display().to_string());
+            let edit = scene.on_file(path, &format!("sed -i '{line}s/^/# /' {place}"));
+            let text = "`sandbox = false` lets the daemon touch files that it does not need";
+            Finding::warning(CHECK, text, format!("{edit} && {}", restart(scene)))
+        }
+        (state, _) => Finding::ok(CHECK, state.unwrap_or("not tried")),
+    }
+}
+
 /// Nobody runs, and somebody may be in the way.
 fn absent(reason: &str, scene: &Scene) -> Vec<Finding> {
     let start = match has_unit() {
@@ -65,34 +94,38 @@ fn absent(reason: &str, scene: &Scene) -> Vec<Finding> {
             }
         }
     };
-    let held = scene.listeners().into_iter().find_map(|address| {
-        let holders = holders_of(address)?;
-        Some(held(address, &holders, scene))
-    });
-    let free = || Finding::ok("port", "nobody is in the way");
+    let api = scene
+        .config
+        .as_ref()
+        .map(|config| config.api.listen.clone());
     vec![
         Finding::failure("daemon", reason, start),
-        held.unwrap_or_else(free),
+        taken("port", &scene.listeners(), "listen", scene),
+        taken("api", &api.unwrap_or_default(), "api.listen", scene),
     ]
 }
 
-/// Somebody else has the address.
-fn held(address: SocketAddr, holders: &[Holder], scene: &Scene) -> Finding {
-    const CHECK: &str = "port";
+/// Whether somebody else has one of the addresses of a setting.
+fn taken(check: &str, addresses: &[SocketAddr], setting: &str, scene: &Scene) -> Finding {
+    let held = addresses.iter().find_map(|address| {
+        let holders = holders_of(*address)?;
+        let text = format!("{address} is held by {}", names(&holders));
+        let text = format!("{text}, so bnsd cannot start: stop that, or set `{setting}`");
+        Some(held(check, text, &holders, scene))
+    });
+    held.unwrap_or_else(|| Finding::ok(check, "nobody is in the way"))
+}
+
+/// What ends whoever has an address.
+fn held(check: &str, text: String, holders: &[Holder], scene: &Scene) -> Finding {
     let Some(first) = holders.first() else {
-        let text = format!("{address} is taken; only root sees by whom: run `sudo bnsd doctor`");
-        return Finding::failure(CHECK, text, scene.bnsd("doctor"));
+        return Finding::failure(check, text, scene.bnsd("doctor"));
     };
-    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
-    let text = format!(
-        "{address} is held by {}, so bnsd cannot start: stop that, or set `listen`",
-        names.join(", ")
-    );
     let command = match unit_of(first.process) {
         Some(unit) => format!("systemctl disable --now {unit}"),
         None => format!("kill {}", first.process),
     };
-    Finding::failure(CHECK, text, scene.as_root(&command))
+    Finding::failure(check, text, scene.as_root(&command))
 }
 
 /// Ends the daemon; a service is started again, a plain process by whoever started it.

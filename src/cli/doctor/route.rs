@@ -2,7 +2,6 @@
 
 use super::scene::Scene;
 use crate::api::doctor::Finding;
-use crate::cli::system::unrouted;
 use crate::system::Journal;
 use crate::system::mechanism::in_charge;
 
@@ -72,7 +71,7 @@ pub(super) fn namespaces(scene: &Scene) -> Vec<Finding> {
     let (Ok(status), Ok(Some(journal))) = (&scene.status, &scene.journal) else {
         return Vec::new(); // other findings say why
     };
-    let missing = unrouted(&journal.aim, &status.served);
+    let missing = journal.aim.unrouted(&status.served);
     vec![match missing.is_empty() {
         true => Finding::ok(CHECK, "all that are served are sent to bnsd"),
         false => Finding::warning(

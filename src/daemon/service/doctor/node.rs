@@ -17,6 +17,7 @@ use crate::chain::bitcoind::rpc::Rpc;
 use crate::config::BitcoinChain;
 use crate::daemon::service::Service;
 use crate::daemon::source::credentials;
+use crate::disk::rights::own_uid;
 
 const CHECK: &str = "node";
 /// How long the node may take with an answer.
@@ -151,6 +152,14 @@ fn closed_cookie(cookie: Option<&Path>, own: &Own) -> Option<Finding> {
     let error = File::open(cookie).err()?;
     if error.kind() != ErrorKind::PermissionDenied {
         return None; // one that is missing comes with the node
+    }
+    let is_ours = |owner: u32| own_uid() == 0 || owner == own_uid();
+    if fs::metadata(cookie).is_ok_and(|metadata| is_ours(metadata.uid())) {
+        let text = format!(
+            "the node's cookie {} came after bnsd had given up all files that were not there: start bnsd again",
+            cookie.display()
+        );
+        return Some(Finding::failure(CHECK, text, own.restart()));
     }
     let group = getegid().as_raw();
     let closed = cookie.ancestors().skip(1).filter(|directory| {

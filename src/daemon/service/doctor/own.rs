@@ -86,10 +86,15 @@ impl Own {
 
     /// A change of the configuration file that counts from the next start on, and the end of this run.
     fn after(&self, edit: &str) -> String {
+        format!("{edit} && {}", self.restart())
+    }
+
+    /// Ends this run; a service is started again, a plain process by whoever started it.
+    pub(super) fn restart(&self) -> String {
         let sudo = self.as_owner;
         match &self.unit {
-            Some(unit) => format!("{edit} && {sudo}systemctl restart {unit}"),
-            None => format!("{edit} && {sudo}kill {}", std::process::id()),
+            Some(unit) => format!("{sudo}systemctl restart {unit}"),
+            None => format!("{sudo}kill {}", std::process::id()),
         }
     }
 
