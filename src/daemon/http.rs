@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::descriptors::Shares;
 use super::service::Service;
-use crate::api::http::Server;
+pub use crate::api::http::Server;
 use crate::config::Config;
 use crate::worker::Crew;
 
-/// Takes the ports; nothing is served yet. Must be called inside of a tokio runtime.
+/// Takes the ports; nothing is served yet.
 pub fn bind(config: &Config) -> anyhow::Result<Server> {
     Ok(Server::bind(&config.api)?)
 }

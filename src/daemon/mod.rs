@@ -120,6 +120,7 @@ mod sandbox {
 /// Rights are given up while there is one thread, with the sockets in hand.
 pub fn run_serve(config: Config, sources: Sources, log: Log) -> anyhow::Result<()> {
     let server = dns::inherit_or_bind(&config)?;
+    let api = http::bind(&config)?;
     privileges::give_up(&config)?;
     sandbox::enter(&config, &sources)?;
     supervisor::run(async {
@@ -128,7 +129,7 @@ pub fn run_serve(config: Config, sources: Sources, log: Log) -> anyhow::Result<(
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
         let reload = Some(Reload::new(config.clone(), sources, log));
-        let mut daemon = Daemon::start_on(server, &config, Profile::Serve, opened, reload)?;
+        let mut daemon = Daemon::start_on((server, api), &config, Profile::Serve, opened, reload)?;
         daemon.log_start();
         privileges::warn(&config);
         if notify::is_wanted() {

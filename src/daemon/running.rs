@@ -52,14 +52,15 @@ impl Daemon {
             source,
             embedded: None,
         };
-        Self::start_on(dns::bind(config)?, config, Profile::Serve, opened, None)
+        let sockets = (dns::bind(config)?, http::bind(config)?);
+        Self::start_on(sockets, config, Profile::Serve, opened, None)
     }
 
     /// The same on bound sockets, with the embedded chain behind the source if it is one, so that it takes
     /// transactions. That of the demo is filled with names first: see [`Self::end_filling`]. `reload` is there if `config` can
     /// be read again.
     pub(super) fn start_on(
-        server: Server,
+        (server, api): (Server, http::Server),
         config: &Config,
         profile: Profile,
         Opened { source, embedded }: Opened,
@@ -82,7 +83,6 @@ impl Daemon {
         let watch = dns::network_watch(&listeners, system);
         crew.task("network watch", watch.run(Arc::clone(&forwarder)));
 
-        let api = http::bind(config)?;
         let (preferences, chosen) = Preferences::open(&config.data_dir)?;
         let policy = Policy {
             preferences: chosen,
@@ -302,7 +302,8 @@ mod tests {
     fn start(config: &Config) -> Daemon {
         let opened = source::open(config).expect("the embedded chain");
         let server = dns::bind(config).expect("a free port");
-        let daemon = Daemon::start_on(server, config, Profile::Serve, opened, None);
+        let api = http::bind(config).expect("a free port");
+        let daemon = Daemon::start_on((server, api), config, Profile::Serve, opened, None);
         daemon.expect("a daemon")
     }
 

@@ -6,7 +6,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -78,13 +78,13 @@ pub enum BindError {
 /// Bound sockets, not yet answering.
 #[derive(Debug)]
 pub struct Server {
-    listeners: Vec<TcpListener>,
-    gateway: Option<TcpListener>,
+    listeners: Vec<net::TcpListener>,
+    gateway: Option<net::TcpListener>,
     hosts: Arc<Vec<String>>,
 }
 
 impl Server {
-    /// Takes all addresses. Must be called inside of a tokio runtime.
+    /// Takes all addresses; needs no runtime yet, so that rights for low ports can be given up before there is one.
     pub fn bind(options: &Options) -> Result<Self, BindError> {
         let mut listeners = Vec::with_capacity(options.listen.len());
         for &address in &options.listen {
@@ -136,7 +136,7 @@ impl Server {
 }
 
 /// Takes an address; `None` if the server goes on without it.
-fn bind(address: SocketAddr, if_taken: IfTaken) -> Result<Option<TcpListener>, BindError> {
+fn bind(address: SocketAddr, if_taken: IfTaken) -> Result<Option<net::TcpListener>, BindError> {
     match (listen(address), if_taken) {
         (Ok(listener), _) => Ok(Some(listener)),
         (Err(error), _) if error.kind() != io::ErrorKind::AddrInUse => {
@@ -155,10 +155,10 @@ fn bind(address: SocketAddr, if_taken: IfTaken) -> Result<Option<TcpListener>, B
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = std::net::TcpListener::bind(address)?;
+fn listen(address: SocketAddr) -> io::Result<net::TcpListener> {
+    let listener = net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    Ok(listener)
 }
 
 /// What is served on every connection.
@@ -169,7 +169,11 @@ struct Site {
     hosts: Option<Arc<Vec<String>>>,
 }
 
-async fn accept(listener: TcpListener, connections: &Arc<Connections>, site: &Site) {
+async fn accept(listener: net::TcpListener, connections: &Arc<Connections>, site: &Site) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("the HTTP API cannot use its socket: {error}"),
+    };
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
