@@ -115,10 +115,8 @@ fn no_page_of_another_site_can_read_anything() {
         assert_eq!(header("x-frame-options"), Some("DENY"), "{target}");
         assert_eq!(header("cache-control"), Some("no-store"), "{target}");
         let policy = header("content-security-policy").unwrap();
-        // The page loads its own files, and nobody else's; everything else loads nothing.
-        let source = if target == "/" { "'self'" } else { "'none'" };
-        let expected = format!("default-src {source}");
-        assert!(policy.contains(&expected), "{target}: {policy}");
+        // What the page loads beyond that, it names one by one.
+        assert!(policy.contains("default-src 'none'"), "{target}: {policy}");
         assert!(
             policy.contains("frame-ancestors 'none'"),
             "{target}: {policy}"
