@@ -46,7 +46,8 @@ impl Calls {
         let read = unsafe {
             let headers = self.headers.as_mut_ptr();
             let descriptor = socket.as_raw_fd();
-            libc::recvmmsg(descriptor, headers, count, libc::MSG_WAITFORONE, null_mut())
+            let flags = libc::MSG_WAITFORONE as _; // u32 with musl, i32 with glibc
+            libc::recvmmsg(descriptor, headers, count, flags, null_mut())
         };
         let read = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
         for (place, query) in queries.iter_mut().enumerate().take(read) {
@@ -72,7 +73,8 @@ impl Calls {
             let more = unsafe {
                 let headers = self.headers[sent..].as_mut_ptr();
                 let (descriptor, rest) = (socket.as_raw_fd(), (count - sent) as u32);
-                libc::sendmmsg(descriptor, headers, rest, libc::MSG_DONTWAIT)
+                let flags = libc::MSG_DONTWAIT as _; // as above
+                libc::sendmmsg(descriptor, headers, rest, flags)
             };
             match usize::try_from(more) {
                 Ok(more) if more > 0 => sent += more,
