@@ -63,7 +63,7 @@ fn of_package(root: &Path) -> Option<Commit> {
 
 /// The last commit that changed the sources, where `root` is the top of a repository and not a part of somebody else's.
 fn of_history(root: &Path) -> Option<Commit> {
-    if git(root, &["rev-parse", "--show-prefix"])? != "" {
+    if !git(root, &["rev-parse", "--show-prefix"])?.is_empty() {
         return None;
     }
     let format = format!("--abbrev={DIGITS}");
