@@ -68,12 +68,12 @@ impl Shown {
     fn search(&self, text: &str) {
         let browser = &self.browser;
         browser.evaluate("document.getElementById('name').select()");
-        browser.call("Input.insertText", json!({ "text": text }));
+        browser.call("Input.insertText", &json!({ "text": text }));
         for kind in ["keyDown", "keyUp"] {
             let key = json!({
                 "type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r",
             });
-            browser.call("Input.dispatchKeyEvent", key);
+            browser.call("Input.dispatchKeyEvent", &key);
         }
         let asked = format!("document.querySelector('#explained h1')?.textContent === {text:?}");
         browser.wait_for(&asked);

@@ -175,7 +175,7 @@ fn a_reload_says_what_changed_and_what_needs_a_restart() {
         (keys(&back, "applied"), keys(&back, "needs_restart")),
         (vec!["dns.max-ttl".to_owned()], vec![])
     );
-    assert_eq!(bench.warnings().contains("restart"), false);
+    assert!(!bench.warnings().contains("restart"));
     let log = bench.daemon.stderr();
     assert!(
         log.contains("the configuration was read again: dns.upstreams, dns.max-ttl"),

@@ -243,7 +243,7 @@ impl Bench {
                 self.configure(done.reloads);
                 let reply = self.home.run(&["reload"]);
                 if reply.code != 0 {
-                    self.shared.note(format!("a reload failed: {reply:?}"));
+                    self.shared.note(&format!("a reload failed: {reply:?}"));
                 }
             }
             samples.push(self.sample());
@@ -259,7 +259,7 @@ impl Bench {
         let last = status(&self.socket()).expect("a status");
         let tip = self.chain.tip().height;
         if last.height.is_none_or(|height| height + 5 < tip) {
-            self.shared.note(format!(
+            self.shared.note(&format!(
                 "the index is at {:?}, the chain at {tip}",
                 last.height
             ));
@@ -318,7 +318,7 @@ impl Shared {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    fn note(&self, wrong: String) {
+    fn note(&self, wrong: &str) {
         let mut all = self.wrong.lock().unwrap();
         if all.len() < 20 {
             let at = self.start.elapsed().as_secs();
@@ -352,7 +352,7 @@ impl Shared {
         self.asked.fetch_add(1, Ordering::Relaxed);
         let seen = match seen {
             Ok(seen) => seen,
-            Err(error) => return self.note(format!("{name} was not answered: {error}")),
+            Err(error) => return self.note(&format!("{name} was not answered: {error}")),
         };
         let is_servfail = seen.rcode == ResponseCode::ServFail;
         self.servfail
@@ -367,7 +367,7 @@ impl Shared {
             }
         };
         if !is_right {
-            self.note(format!("{name}: {seen:?}"));
+            self.note(&format!("{name}: {seen:?}"));
         }
     }
 
@@ -378,7 +378,7 @@ impl Shared {
             let (name, expected) = self.question(number);
             let could_fail = self.upstream.may_fail();
             self.check(&name, &expected, ask(self.server, &name), could_fail);
-            if number % 7 == 0 {
+            if number.is_multiple_of(7) {
                 let bytes: Vec<u8> = (0..number % 600).map(|at| (at * number) as u8).collect();
                 let _ = garbage.send_to(&bytes, self.server); // nobody waits for an answer
             }
@@ -423,7 +423,7 @@ impl Shared {
             let text = String::from_utf8_lossy(&asked.stdout).into_owned();
             self.asked.fetch_add(1, Ordering::Relaxed);
             if text.trim() != format!("192.0.2.{}", number % NAMES) {
-                self.note(format!("{name} over HTTPS: {asked:?}"));
+                self.note(&format!("{name} over HTTPS: {asked:?}"));
             }
             number += 1;
             thread::sleep(Duration::from_millis(500));

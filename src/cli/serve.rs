@@ -46,7 +46,7 @@ impl Serve {
         }
         let log = log::start(config.log)?;
         warn(&config);
-        daemon::run_serve(config, sources, log).map_err(CliError::Daemon)?;
+        daemon::run_serve(&config, sources, log).map_err(CliError::Daemon)?;
         Ok(Exit::Success)
     }
 

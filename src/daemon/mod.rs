@@ -118,20 +118,20 @@ mod sandbox {
 
 /// Runs the daemon until a signal ends it. `config` was read from `sources`, from which it is read again at a reload.
 /// Rights are given up while there is one thread, with the sockets in hand.
-pub fn run_serve(config: Config, sources: Sources, log: Log) -> anyhow::Result<()> {
-    let server = dns::inherit_or_bind(&config)?;
-    let api = http::bind(&config)?;
-    privileges::give_up(&config)?;
-    sandbox::enter(&config, &sources)?;
+pub fn run_serve(config: &Config, sources: Sources, log: Log) -> anyhow::Result<()> {
+    let server = dns::inherit_or_bind(config)?;
+    let api = http::bind(config)?;
+    privileges::give_up(config)?;
+    sandbox::enter(config, &sources)?;
     supervisor::run(async {
         let hangups = supervisor::hangups()?;
-        let opened = source::open(&config)?;
+        let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
         let reload = Some(Reload::new(config.clone(), sources, log));
-        let mut daemon = Daemon::start_on((server, api), &config, Profile::Serve, opened, reload)?;
+        let mut daemon = Daemon::start_on((server, api), config, Profile::Serve, opened, reload)?;
         daemon.log_start();
-        privileges::warn(&config);
+        privileges::warn(config);
         if notify::is_wanted() {
             daemon.tell_manager();
         }

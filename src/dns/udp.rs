@@ -8,6 +8,7 @@
 //! would stay shut down in the next process. So its loops look from time to time whether they should end.
 
 use std::io;
+use std::iter;
 use std::net::{IpAddr, Shutdown, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl Loops {
                 Sockets::Own(own) => loops.own.extend(own.into_iter().map(Arc::new)),
                 Sockets::Inherited(socket, count) => {
                     socket.set_read_timeout(Some(GLANCE))?;
-                    read.extend(vec![Arc::new(socket); count.max(1)]);
+                    read.extend(iter::repeat_n(Arc::new(socket), count.max(1)));
                 }
             }
         }

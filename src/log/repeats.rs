@@ -153,7 +153,8 @@ impl Sentence {
         let mut sentence = Self(String::new());
         event.record(&mut sentence);
         let mut text = sentence.0;
-        text.truncate(text.floor_char_boundary(TEXT_MAX));
+        let whole = |end: &usize| text.is_char_boundary(*end);
+        text.truncate((0..=TEXT_MAX).rev().find(whole).unwrap_or(0));
         text
     }
 }

@@ -71,18 +71,18 @@ impl Browser {
             next: Cell::new(1),
             events: RefCell::default(),
         };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }));
         let target = json!({ "targetId": target["targetId"], "flatten": true });
-        let attached = browser.call("Target.attachToTarget", target);
+        let attached = browser.call("Target.attachToTarget", &target);
         browser.session = attached["sessionId"].as_str().unwrap().to_owned();
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser
     }
 
     /// Asks the browser for something.
-    pub fn call(&self, method: &str, params: Value) -> Value {
+    pub fn call(&self, method: &str, params: &Value) -> Value {
         let id = self.next.replace(self.next.get() + 1);
         let mut request = json!({ "id": id, "method": method, "params": params });
         if !self.session.is_empty() {
@@ -107,18 +107,18 @@ impl Browser {
         let metrics = json!({
             "width": screen.width, "height": 900, "deviceScaleFactor": 1, "mobile": screen.width < 600,
         });
-        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        self.call("Emulation.setDeviceMetricsOverride", &metrics);
         let scheme = if screen.is_dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         self.call(
             "Emulation.setEmulatedMedia",
-            json!({ "features": features }),
+            &json!({ "features": features }),
         );
     }
 
     /// Goes to an address.
     pub fn open(&self, url: &str) {
-        let reply = self.call("Page.navigate", json!({ "url": url }));
+        let reply = self.call("Page.navigate", &json!({ "url": url }));
         assert!(reply["errorText"].is_null(), "{url}: {reply}");
     }
 
@@ -126,7 +126,7 @@ impl Browser {
     pub fn evaluate(&self, expression: &str) -> Value {
         let params =
             json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let reply = self.call("Runtime.evaluate", params);
+        let reply = self.call("Runtime.evaluate", &params);
         let problem = &reply["exceptionDetails"];
         assert!(problem.is_null(), "{expression}: {problem}");
         reply["result"]["value"].clone()
@@ -150,7 +150,7 @@ impl Browser {
     /// Writes the whole page as a picture.
     pub fn photograph(&self, path: &Path) {
         let params = json!({ "captureBeyondViewport": true, "format": "png" });
-        let picture = self.call("Page.captureScreenshot", params);
+        let picture = self.call("Page.captureScreenshot", &params);
         let picture = picture["data"].as_str().expect("a picture");
         fs::create_dir_all(path.parent().unwrap()).expect("a directory");
         fs::write(path, base64(picture)).expect("a file");

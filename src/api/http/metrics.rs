@@ -71,9 +71,9 @@ impl Figures {
             status.best_height,
         )?;
         let lag = "By how much the index is behind; absent where that cannot be said.";
-        page.gauge_of("chain_lag", lag, Unit::Seconds, status.lag_seconds)?;
+        page.gauge_of("chain_lag", lag, &Unit::Seconds, status.lag_seconds)?;
         let age = "Time since the time in the header of the indexed tip.";
-        page.gauge_of("chain_tip_age", age, Unit::Seconds, status.tip_age_seconds)?;
+        page.gauge_of("chain_tip_age", age, &Unit::Seconds, status.tip_age_seconds)?;
         let left = "Blocks that can be indexed and are not.";
         let blocks_left = status.sync.as_ref().map_or(0, |sync| sync.blocks_left);
         page.gauge("chain_blocks_left", left, Some(blocks_left))?;
@@ -120,14 +120,14 @@ impl Figures {
             "Upstreams' responses in the cache.",
             Some(responses),
         )?;
-        page.gauge_of("cache", "What they occupy.", Unit::Bytes, Some(bytes))?;
+        page.gauge_of("cache", "What they occupy.", &Unit::Bytes, Some(bytes))?;
         let (replies, bytes) = (counters.kept_replies, counters.kept_reply_bytes);
         page.gauge(
             "kept_replies",
             "Replies that are kept as they went out.",
             Some(replies),
         )?;
-        page.gauge_of("kept_reply", "What they occupy.", Unit::Bytes, Some(bytes))
+        page.gauge_of("kept_reply", "What they occupy.", &Unit::Bytes, Some(bytes))
     }
 
     fn upstreams(&self, page: &mut Page<'_, '_>) -> fmt::Result {
@@ -142,15 +142,15 @@ impl Figures {
             Some(([("upstream", name)], seconds))
         });
         let help = "The smoothed latency of an upstream.";
-        page.gauges("upstream_latency", help, Some(Unit::Seconds), latencies)
+        page.gauges("upstream_latency", help, Some(&Unit::Seconds), latencies)
     }
 
     fn process(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let (status, counters) = (&self.status, &self.counters);
         let uptime = Some(status.uptime_seconds);
-        page.gauge_of("uptime", "Time since the start.", Unit::Seconds, uptime)?;
+        page.gauge_of("uptime", "Time since the start.", &Unit::Seconds, uptime)?;
         let memory = "Resident memory.";
-        page.gauge_of("resident_memory", memory, Unit::Bytes, status.memory_bytes)?;
+        page.gauge_of("resident_memory", memory, &Unit::Bytes, status.memory_bytes)?;
         page.gauge(
             "open_fds",
             "Descriptors that are open.",
@@ -195,13 +195,13 @@ impl Page<'_, '_> {
         &mut self,
         name: &str,
         help: &str,
-        unit: Unit,
+        unit: &Unit,
         value: Option<impl EncodeGaugeValue>,
     ) -> fmt::Result {
         let Some(value) = value else { return Ok(()) };
         let mut metric = self
             .0
-            .encode_descriptor(name, help, Some(&unit), MetricType::Gauge)?;
+            .encode_descriptor(name, help, Some(unit), MetricType::Gauge)?;
         metric.encode_gauge(&value)
     }
 
@@ -210,12 +210,12 @@ impl Page<'_, '_> {
         &mut self,
         name: &str,
         help: &str,
-        unit: Option<Unit>,
+        unit: Option<&Unit>,
         values: impl IntoIterator<Item = (L, impl EncodeGaugeValue)>,
     ) -> fmt::Result {
         let mut family = self
             .0
-            .encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+            .encode_descriptor(name, help, unit, MetricType::Gauge)?;
         for (labels, value) in values {
             family.encode_family(&labels)?.encode_gauge(&value)?;
         }

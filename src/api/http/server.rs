@@ -131,7 +131,7 @@ impl Server {
         let gateway = self.gateway.into_iter();
         let gateway = gateway.map(|listener| accept(listener, &connections, &names));
         join_all(accepting.chain(gateway)).await;
-        std::future::pending().await // without a listener
+        std::future::pending::<()>().await; // without a listener
     }
 }
 

@@ -67,10 +67,10 @@ fn page(listeners: &[String]) -> Finding {
 fn sandbox(state: Option<&str>, scene: &Scene) -> Finding {
     const CHECK: &str = "sandbox";
     let settings = scene.config.iter().flat_map(|config| &config.settings);
-    let origin = settings
+    let mut origins = settings
         .filter(|setting| setting.key == CHECK)
         .map(|setting| &setting.origin);
-    match (state, origin.last()) {
+    match (state, origins.next_back()) {
         (Some("off"), Some(Origin::File { path, line })) => {
             let place = quoted(&path.display().to_string());
             let edit = scene.on_file(path, &format!("sed -i '{line}s/^/# /' {place}"));
