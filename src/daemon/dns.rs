@@ -10,7 +10,7 @@ use super::descriptors::Shares;
 use super::inherited;
 use crate::clock::Clock;
 use crate::config::{Config, DnsConfig, Profile};
-use crate::dns::{Access, Handler, Hosts, Identity, Options, Server};
+use crate::dns::{Access, Handler, Hosts, Identity, Options, Ports, Server};
 use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::store::Store;
@@ -21,15 +21,15 @@ use crate::upstream::{
 /// Where the system names hosts.
 const HOSTS: &str = "/etc/hosts";
 
-/// Takes the DNS ports; nothing is served yet. Makes a certificate where none is given and one is needed.
+/// Takes the DNS ports; nothing is served yet.
 pub fn bind(config: &Config) -> anyhow::Result<Server> {
-    Ok(Server::bind(&options(config)?)?)
+    server(Ports::bind(&options(config))?, config)
 }
 
-/// The same, or takes the sockets that the service manager hands over for plain DNS, whatever `listen` says.
-pub fn inherit_or_bind(config: &Config) -> anyhow::Result<Server> {
+/// Takes the DNS ports, or the sockets that the service manager hands over for plain DNS, whatever `listen` says.
+pub fn take_ports(config: &Config) -> anyhow::Result<Ports> {
     let Some(sockets) = inherited::take()? else {
-        return bind(config);
+        return Ok(Ports::bind(&options(config))?);
     };
     let served: BTreeSet<SocketAddr> = sockets.addresses().collect();
     let listen: BTreeSet<SocketAddr> = config.listen.iter().copied().collect();
@@ -40,22 +40,27 @@ pub fn inherit_or_bind(config: &Config) -> anyhow::Result<Server> {
             served.join(", ")
         );
     }
-    Ok(Server::inherit(sockets, &options(config)?)?)
+    Ok(Ports::inherit(sockets, &options(config))?)
 }
 
-fn options(config: &Config) -> anyhow::Result<Options> {
-    let shares = Shares::of(config);
+/// What is served on the ports. Makes a certificate where none is given and one is needed.
+pub fn server(ports: Ports, config: &Config) -> anyhow::Result<Server> {
     if identities(config).any(|identity| matches!(identity, Identity::SelfSigned(_))) {
         Store::claim(&config.data_dir)?; // it is kept there
     }
-    Ok(Options {
+    Ok(Server::new(ports, &options(config))?)
+}
+
+fn options(config: &Config) -> Options {
+    let shares = Shares::of(config);
+    Options {
         listen: config.listen.clone(),
         tls: config.dns.tls.clone(),
         https: config.dns.https.clone(),
         https_hosts: config.dns.https_hosts.clone(),
         udp_sockets: shares.udp_sockets,
         tcp_connections: shares.clients,
-    })
+    }
 }
 
 /// The identities of what is encrypted.

@@ -119,10 +119,11 @@ mod sandbox {
 /// Runs the daemon until a signal ends it. `config` was read from `sources`, from which it is read again at a reload.
 /// Rights are given up while there is one thread, with the sockets in hand.
 pub fn run_serve(config: &Config, sources: Sources, log: Log) -> anyhow::Result<()> {
-    let server = dns::inherit_or_bind(config)?;
+    let ports = dns::take_ports(config)?;
     let api = http::bind(config)?;
     privileges::give_up(config)?;
     sandbox::enter(config, &sources)?;
+    let server = dns::server(ports, config)?; // with keys that it can read again
     supervisor::run(async {
         let hangups = supervisor::hangups()?;
         let opened = source::open(config)?;

@@ -10,7 +10,6 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::inherited::NotForDns;
-use super::tls::IdentityError;
 use super::udp::Sockets;
 
 /// How often port 0 is tried again when UDP cannot have the port that TCP got.
@@ -33,9 +32,6 @@ pub enum BindError {
     /// No interface has the address.
     #[error("{} is no address of this machine: choose another with --listen", .0.ip())]
     NoSuchAddress(SocketAddr),
-    /// No certificate.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
     /// A socket that was handed over is none for DNS.
     #[error(transparent)]
     Inherited(#[from] NotForDns),

@@ -10,7 +10,7 @@ use hickory_proto::op::{Edns, Message, Query as WireQuestion};
 use hickory_proto::rr::{Name as DnsName, RecordType};
 use tokio::sync::oneshot;
 
-use super::{Handler, Options, Server, Transport};
+use super::{Handler, Options, Ports, Server, Transport};
 use crate::clock::SystemClock;
 use crate::resolver::fixture::Names;
 use crate::resolver::{Policy, Snapshots, SyncState};
@@ -95,7 +95,8 @@ impl Running {
                     tcp_connections,
                     ..Options::default()
                 };
-                let server = Server::bind(&options).expect("a free port");
+                let ports = Ports::bind(&options).expect("a free port");
+                let server = Server::new(ports, &options).expect("an identity");
                 tell.send(server.addresses(Transport::Tcp)[0])
                     .expect("a test that waits");
                 let mut crew = Crew::default();

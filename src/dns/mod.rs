@@ -61,7 +61,7 @@ pub use handler::{Handled, Handler, Pending, QueryLog};
 pub use hosts::Hosts;
 pub use inherited::Inherited;
 pub use latency::LatencyCounts;
-pub use server::{CONNECTIONS_MAX, Encrypted, Options, Server, Serving};
+pub use server::{CONNECTIONS_MAX, Encrypted, Options, Ports, Server, Serving};
 pub use tls::{Identity, IdentityError};
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A server: it listens on all its sockets, and hands connections and UDP sockets to those who speak on them.
 //!
-//! Binding needs no runtime and starts no thread, so that a process can give up its rights between [`Server::bind`] and
-//! [`Server::start`].
+//! Binding needs no runtime, starts no thread and reads no file, so that a process can give up its rights between
+//! [`Ports::bind`] and [`Server::new`], which reads keys as whoever it is by then.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -18,7 +18,7 @@ use super::bind::{BindError, Bound, bind_all, tcp_socket};
 use super::client::{Client, Transport};
 use super::handler::Handler;
 use super::inherited::Inherited;
-use super::tls::{Identity, Shown};
+use super::tls::{Identity, IdentityError, Shown};
 use super::{https, tcp, udp};
 use crate::connections::{Activity, Connections};
 use crate::host::ServerNames;
@@ -72,6 +72,37 @@ impl Default for Options {
     }
 }
 
+/// Bound sockets of which nobody knows yet what is spoken on them.
+pub struct Ports {
+    plain: Vec<Bound>,
+    tls: Vec<TcpListener>,
+    https: Vec<TcpListener>,
+}
+
+impl Ports {
+    /// Takes all addresses. No file is read.
+    pub fn bind(options: &Options) -> Result<Self, BindError> {
+        Self::beside(bind_all(&options.listen, options.udp_sockets)?, options)
+    }
+
+    /// Takes sockets for plain DNS that were handed over, instead of the addresses of `options`.
+    pub fn inherit(sockets: Inherited, options: &Options) -> Result<Self, BindError> {
+        Self::beside(sockets.bound(options.udp_sockets)?, options)
+    }
+
+    fn beside(plain: Vec<Bound>, options: &Options) -> Result<Self, BindError> {
+        let listeners = |encrypted: &Option<Encrypted>| -> Result<Vec<_>, BindError> {
+            let addresses = encrypted.iter().flat_map(|encrypted| &encrypted.listen);
+            addresses.map(|address| tcp_socket(*address)).collect()
+        };
+        Ok(Self {
+            plain,
+            tls: listeners(&options.tls)?,
+            https: listeners(&options.https)?,
+        })
+    }
+}
+
 /// Bound sockets, not yet answering.
 pub struct Server {
     udp: Vec<udp::Sockets>,
@@ -82,41 +113,36 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes all addresses.
-    pub fn bind(options: &Options) -> Result<Self, BindError> {
-        Self::on(bind_all(&options.listen, options.udp_sockets)?, options)
-    }
-
-    /// Serves plain DNS on sockets that were handed over instead of the addresses of `options`.
-    pub fn inherit(sockets: Inherited, options: &Options) -> Result<Self, BindError> {
-        Self::on(sockets.bound(options.udp_sockets)?, options)
-    }
-
-    fn on(plain: Vec<Bound>, options: &Options) -> Result<Self, BindError> {
+    /// Reads the identities of `options`, or makes them.
+    pub fn new(ports: Ports, options: &Options) -> Result<Self, IdentityError> {
         let mut server = Self {
             udp: Vec::new(),
             listeners: Vec::new(),
             shown: Vec::new(),
             tcp_connections: options.tcp_connections,
         };
-        for (tcp, udp) in plain {
+        for (tcp, udp) in ports.plain {
             server.udp.push(udp);
             server.listeners.push((tcp, Protocol::Tcp));
         }
         if let Some(tls) = &options.tls {
             let acceptor = server.show(tls, options)?.acceptor(&["dot"])?;
-            server.listen(&tls.listen, &Protocol::Tls(acceptor))?;
+            server.listen(ports.tls, &Protocol::Tls(acceptor));
         }
         if let Some(https) = &options.https {
             let acceptor = server.show(https, options)?.acceptor(&["h2", "http/1.1"])?;
             let hosts = Arc::new(options.https_hosts.clone());
-            server.listen(&https.listen, &Protocol::Https(acceptor, hosts))?;
+            server.listen(ports.https, &Protocol::Https(acceptor, hosts));
         }
         Ok(server)
     }
 
     /// The identity of what is encrypted. One of our own is for all that is encrypted.
-    fn show(&mut self, encrypted: &Encrypted, options: &Options) -> Result<Arc<Shown>, BindError> {
+    fn show(
+        &mut self,
+        encrypted: &Encrypted,
+        options: &Options,
+    ) -> Result<Arc<Shown>, IdentityError> {
         let all = [&options.tls, &options.https].into_iter().flatten();
         let addresses = all.flat_map(|all| all.listen.iter().map(SocketAddr::ip));
         let shown = encrypted.identity.show(addresses, &options.https_hosts)?;
@@ -124,12 +150,10 @@ impl Server {
         Ok(shown)
     }
 
-    fn listen(&mut self, addresses: &[SocketAddr], protocol: &Protocol) -> Result<(), BindError> {
-        for &address in addresses {
-            let listener = tcp_socket(address)?;
-            self.listeners.push((listener, protocol.clone()));
-        }
-        Ok(())
+    fn listen(&mut self, listeners: Vec<TcpListener>, protocol: &Protocol) {
+        let listeners = listeners.into_iter();
+        self.listeners
+            .extend(listeners.map(|listener| (listener, protocol.clone())));
     }
 
     /// The addresses of a transport in fact, with the ports that port 0 became. Plain DNS has those of TCP.
@@ -265,9 +289,9 @@ mod tests {
     #[test]
     fn a_taken_port_is_one_sentence_that_says_what_to_do() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let first = Server::bind(&options(any)).expect("a free port");
-        let taken = first.addresses(Transport::Tcp)[0];
-        let Err(error) = Server::bind(&options(taken)) else {
+        let first = Ports::bind(&options(any)).expect("a free port");
+        let taken = first.plain[0].0.local_addr().expect("an address");
+        let Err(error) = Ports::bind(&options(taken)) else {
             panic!("two servers on one port");
         };
         let expected = format!(
@@ -280,7 +304,7 @@ mod tests {
     #[test]
     fn an_address_of_another_machine_is_refused() {
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
-        let Err(error) = Server::bind(&options(elsewhere)) else {
+        let Err(error) = Ports::bind(&options(elsewhere)) else {
             panic!("bound a foreign address");
         };
         assert!(matches!(error, BindError::NoSuchAddress(_)), "{error}");
