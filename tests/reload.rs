@@ -338,6 +338,20 @@ fn a_wrong_file_changes_nothing_and_is_said_until_it_is_right() {
     assert!(log.contains("the settings before stay in force: "), "{log}");
 }
 
+/// The certificates count, not the name of their file.
+#[test]
+fn a_file_of_authorities_is_read_again() {
+    let bench = Bench::start("");
+    let authorities = bench.home.path().join("ca.pem");
+    fs::copy("/etc/ssl/certs/ca-certificates.crt", &authorities).expect("ca-certificates");
+    let line = format!("dns.ca-file = \"{}\"", authorities.display());
+    assert_eq!(keys(&bench.change(&line), "applied"), ["dns.ca-file"]);
+    fs::write(&authorities, "of nobody").expect("a file");
+    let problem = "there is no certificate in it";
+    is_one_sentence(&bench.reload(), 1, &[problem, "goes on with"]);
+    assert!(bench.warnings().contains(problem));
+}
+
 #[test]
 fn whoever_has_nothing_to_reload_is_told() {
     let home = Home::new();

@@ -15,7 +15,8 @@ use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::store::Store;
 use crate::upstream::{
-    AnchorError, Anchors, ForwardOptions, Forwarder, SystemResolvers, UpstreamConfig, Watch,
+    AnchorError, Anchors, Authorities, ForwardOptions, Forwarder, SystemResolvers, UpstreamConfig,
+    Watch,
 };
 
 /// Where the system names hosts.
@@ -154,30 +155,37 @@ pub fn forwarder(
     clock: &Arc<dyn Clock>,
     kept: Option<&Path>,
 ) -> anyhow::Result<Arc<Forwarder>> {
-    let options = forward_options(config, listeners, system)?;
+    let options = forward_options(config, listeners, system, None)?;
     let forwarder = Forwarder::new(options, Arc::clone(clock))?;
     load_cache(&forwarder, kept);
     Ok(Arc::new(forwarder))
 }
 
-/// How to forward, on a daemon that listens at `listeners`.
+/// How to forward, on a daemon that listens at `listeners`. Where the system's resolvers cannot be read, since their file is
+/// being replaced, those that `in_force` has of them stay.
 pub fn forward_options(
     config: &Config,
     listeners: &[SocketAddr],
     system: Option<&SystemResolvers>,
-) -> Result<ForwardOptions, AnchorError> {
+    in_force: Option<&Forwarder>,
+) -> anyhow::Result<ForwardOptions> {
     let dns = &config.dns;
     let follows_system = dns.upstreams.is_empty();
     let upstreams = match follows_system {
-        true => system.map_or_else(Vec::new, |system| read_upstreams(system, listeners)),
+        true => system.map_or_else(Vec::new, |system| {
+            let before = in_force.filter(|forwarder| forwarder.follows_system());
+            read_upstreams(system, listeners)
+                .or_else(|| Some(before?.upstreams()))
+                .unwrap_or_default()
+        }),
         false => dns.upstreams.clone(),
     };
     // Who names an upstream by name wants its address looked up.
     let addresses = || {
-        read_upstreams(&SystemResolvers::of_machine(), listeners)
-            .iter()
-            .filter_map(UpstreamConfig::address)
-            .collect()
+        let read = read_upstreams(&SystemResolvers::of_machine(), listeners)
+            .map(|found| found.iter().filter_map(UpstreamConfig::address).collect());
+        read.or_else(|| Some(in_force?.bootstrap()))
+            .unwrap_or_default()
     };
     let bootstrap = match dns.bootstrap.is_empty() {
         true => addresses(),
@@ -188,7 +196,7 @@ pub fn forward_options(
         follows_system,
         routes: dns.routes.clone(),
         bootstrap,
-        ca_file: dns.ca_file.clone(),
+        authorities: (dns.ca_file.as_deref().map(Authorities::read)).transpose()?,
         cache_bytes: dns.cache_bytes,
         questions_max: Shares::of(config).questions,
         stale_max: dns.stale_max,
@@ -206,13 +214,15 @@ fn anchors(dns: &DnsConfig) -> Result<Option<Anchors>, AnchorError> {
     }
 }
 
-/// The system's resolvers without ourselves. Nobody else is ever asked by default.
-fn read_upstreams(resolvers: &SystemResolvers, listeners: &[SocketAddr]) -> Vec<UpstreamConfig> {
+/// The system's resolvers without ourselves, if they can be read. Nobody else is ever asked by default.
+fn read_upstreams(
+    resolvers: &SystemResolvers,
+    listeners: &[SocketAddr],
+) -> Option<Vec<UpstreamConfig>> {
     let found = resolvers.upstreams(listeners);
-    found.unwrap_or_else(|error| {
-        tracing::warn!("cannot read /etc/resolv.conf: {error}");
-        Vec::new()
-    })
+    found
+        .inspect_err(|error| tracing::warn!("cannot read /etc/resolv.conf: {error}"))
+        .ok()
 }
 
 fn load_cache(forwarder: &Forwarder, path: Option<&Path>) {
@@ -220,5 +230,39 @@ fn load_cache(forwarder: &Forwarder, path: Option<&Path>) {
     match forwarder.load(path) {
         Ok(count) => tracing::debug!("{count} answers of upstreams were kept"),
         Err(error) => tracing::warn!("{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::{FileChoice, Places, Sources};
+
+    #[test]
+    fn the_systems_resolvers_stay_while_their_file_is_away() {
+        let root = tempfile::tempdir().expect("a scratch directory");
+        let file = root.path().join("etc/resolv.conf");
+        std::fs::create_dir(root.path().join("etc")).expect("a directory");
+        std::fs::write(&file, "nameserver 192.0.2.53\n").expect("a file");
+        let sources = Sources {
+            profile: Profile::Serve,
+            file: FileChoice::Nothing,
+            environment: vec![("BNSD_DNS_BOOTSTRAP".to_owned(), "192.0.2.1".to_owned())],
+            flags: Vec::new(),
+            places: Places {
+                state: Some("/state".into()),
+                config_file: None,
+            },
+        };
+        let config = Config::load(&sources).expect("a configuration");
+        let system = SystemResolvers::under(root.path());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let forwarder = forwarder(&config, &[], Some(&system), &clock, None).expect("a forwarder");
+        std::fs::remove_file(&file).expect("our own file");
+        let options = forward_options(&config, &[], Some(&system), Some(&forwarder));
+        let upstreams = options.expect("options").upstreams;
+        assert_eq!(upstreams, ["192.0.2.53".parse().expect("an upstream")]);
+        assert_eq!(upstreams, forwarder.upstreams());
     }
 }

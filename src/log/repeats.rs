@@ -46,6 +46,19 @@ struct Said {
     left_out: u64,
     level: Level,
     text: String,
+    /// It stands for other sentences too, beyond [`SENTENCES_MAX`].
+    is_one_of_many: bool,
+}
+
+impl Said {
+    /// What is said about those that were left out.
+    fn summary(&self) -> String {
+        let (count, text) = (self.left_out, &self.text);
+        match self.is_one_of_many {
+            true => format!("{count} other messages in the last minute, like: {text}"),
+            false => format!("said {count} times in the last minute: {text}"),
+        }
+    }
 }
 
 impl Repeats {
@@ -60,6 +73,7 @@ impl Repeats {
             left_out: 0,
             level,
             text,
+            is_one_of_many: !is_one_of_few,
         };
         match of_place.entry(if is_one_of_few { hash } else { 0 }) {
             Entry::Occupied(mut known) if now < known.get().since + WINDOW + GRACE => {
@@ -77,14 +91,14 @@ impl Repeats {
         }
     }
 
-    /// What was left out in the windows that are over, and how often; their sentences begin new ones.
+    /// What to say about what was left out in the windows that are over, and how often that was; their sentences begin new ones.
     fn due(&self, now: Instant) -> Vec<(Level, u64, String)> {
         let mut due = Vec::new();
         self.lock().retain(|_, of_place| {
             of_place.retain(|_, said| {
                 let is_over = now >= said.since + WINDOW;
                 if is_over && said.left_out > 0 {
-                    due.push((said.level, said.left_out, said.text.clone()));
+                    due.push((said.level, said.left_out, said.summary()));
                     (said.since, said.left_out) = (now, 0);
                     return true;
                 }
@@ -100,9 +114,9 @@ impl Repeats {
         for (level, repeated, text) in self.due(Instant::now()) {
             match level {
                 Level::ERROR => {
-                    tracing::error!(repeated, "said {repeated} times in the last minute: {text}");
+                    tracing::error!(repeated, "{text}");
                 }
-                _ => tracing::warn!(repeated, "said {repeated} times in the last minute: {text}"),
+                _ => tracing::warn!(repeated, "{text}"),
             }
         }
     }
@@ -193,9 +207,13 @@ mod tests {
             0
         );
         assert_eq!(due(59), []);
-        assert_eq!(due(60), [(Level::WARN, 41, "no disk".to_owned())]);
+        let said = |count: u64, text: &str| {
+            let text = format!("said {count} times in the last minute: {text}");
+            [(Level::WARN, count, text)]
+        };
+        assert_eq!(due(60), said(41, "no disk"));
         assert!(!admit("no disk", 61) && admit("no node", 61));
-        assert_eq!(due(120), [(Level::WARN, 1, "no disk".to_owned())]);
+        assert_eq!(due(120), said(1, "no disk"));
         assert_eq!(due(180), []);
         assert!(repeats.lock().is_empty(), "what is over is forgotten");
         assert!(admit("no disk", 181));
@@ -214,6 +232,12 @@ mod tests {
         assert_eq!(said.count(), SENTENCES_MAX + 1);
         let kept: usize = repeats.lock().values().map(HashMap::len).sum();
         assert_eq!(kept, SENTENCES_MAX + 1);
+        let due = repeats.due(now + WINDOW);
+        let [(_, 9_983, text)] = &due[..] else {
+            panic!("{due:?}");
+        };
+        let start = "9983 other messages in the last minute, like: bad packet ";
+        assert!(text.starts_with(start), "{text}");
         let elsewhere = repeats.admit(("there.rs", 1), Level::ERROR, "bad packet".to_owned(), now);
         assert!(elsewhere, "another line of the program is not concerned");
     }

@@ -314,7 +314,12 @@ impl Forwarder {
         self.terms.load().options.upstreams.clone()
     }
 
-    /// Whether those are the system's resolvers.
+    /// Who is asked for the addresses of upstreams that are known by name.
+    pub fn bootstrap(&self) -> Vec<SocketAddr> {
+        self.terms.load().options.bootstrap.clone()
+    }
+
+    /// Whether the upstreams are the system's resolvers.
     pub fn follows_system(&self) -> bool {
         self.terms.load().options.follows_system
     }

@@ -77,7 +77,7 @@ pub use response::Response;
 pub use stub::{ASKED_BY_US, SystemResolvers, is_own_listener};
 pub use system::Watch;
 pub use table::{ForwardOptions, QUESTIONS_MAX, Terms};
-pub use tls::TlsError;
+pub use tls::{Authorities, TlsError};
 
 /// Packets that all questions of one walk along aliases may cost together: an upstream may send us from alias to
 /// alias, and each costs a question.

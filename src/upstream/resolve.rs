@@ -66,7 +66,7 @@ impl Forwarder {
     }
 
     /// Asks, and keeps what comes of it.
-    async fn resolve(self: &Arc<Self>, terms: &Terms, ask: &Ask, packets: u8) -> Outcome {
+    async fn resolve(self: &Arc<Self>, terms: &Arc<Terms>, ask: &Ask, packets: u8) -> Outcome {
         let mut budget = Budget(packets);
         if let Some(portal) = self.way_through_portal(terms, ask) {
             // At the end of its time at once, so that nobody keeps it.
@@ -77,7 +77,7 @@ impl Forwarder {
         let entry = match anchors(terms, ask) {
             Some(anchors) => {
                 // Its state is large, and rarely there.
-                let judged = Box::pin(validate::ask(self, anchors, ask)).await;
+                let judged = Box::pin(validate::ask(self, terms, anchors, ask)).await;
                 judged.and_then(|judged| self.read(&judged, 0, Channel::Validated))
             }
             None => self.resolve_as_said(terms, ask, &mut budget).await,
@@ -102,12 +102,11 @@ impl Forwarder {
     /// The bytes of a response that is to be validated. Boxed, because validation asks for what it needs this way.
     pub(super) fn ask_signed<'a>(
         self: &'a Arc<Self>,
+        terms: &'a Arc<Terms>,
         ask: Ask,
         packets: &'a mut u8,
     ) -> BoxFuture<'a, Result<Vec<u8>, ForwardError>> {
-        let terms = self.terms();
-        let terms = Arc::clone(&terms);
-        Box::pin(async move { Ok(self.ask(&terms, &ask, packets).await?.bytes()) })
+        Box::pin(async move { Ok(self.ask(terms, &ask, packets).await?.bytes()) })
     }
 
     fn read(&self, judged: &Judged, age: u32, channel: Channel) -> Result<Entry, ForwardError> {

@@ -4,7 +4,6 @@
 //! Both together are [`Terms`]. Other ones can be put in force at any time: a question keeps to those that it began with.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use hickory_proto::rr::Name as DnsName;
 use super::anchors::Anchors;
 use super::config::UpstreamConfig;
 use super::group::Group;
-use super::tls::{Tls, TlsError};
+use super::tls::{Authorities, Tls, TlsError};
 use crate::resolver::Policy;
 
 /// Most questions that are out at the same time. Each has a task and a socket: about 8 KB, and a descriptor.
@@ -30,8 +29,8 @@ pub struct ForwardOptions {
     pub routes: Vec<(DnsName, Vec<UpstreamConfig>)>,
     /// Who is asked for the addresses of upstreams that are known by name.
     pub bootstrap: Vec<SocketAddr>,
-    /// Authorities that are trusted besides the system's, in a PEM file.
-    pub ca_file: Option<PathBuf>,
+    /// Authorities that are trusted besides the system's.
+    pub authorities: Option<Authorities>,
     /// Most bytes that responses may occupy.
     pub cache_bytes: usize,
     /// Most questions that are out at the same time; each may need a descriptor.
@@ -51,7 +50,7 @@ impl Default for ForwardOptions {
             follows_system: false,
             routes: Vec::new(),
             bootstrap: Vec::new(),
-            ca_file: None,
+            authorities: None,
             cache_bytes: 32 << 20,
             questions_max: QUESTIONS_MAX,
             stale_max: Duration::from_secs(86_400),
@@ -79,10 +78,10 @@ pub struct Terms {
 impl Terms {
     /// Terms that follow those `before`, whose policy they keep and whose connections to unchanged upstreams.
     pub(super) fn new(options: ForwardOptions, before: Option<&Self>) -> Result<Self, TlsError> {
-        let tls = Tls::new(options.ca_file.as_deref())?;
+        let tls = Tls::new(options.authorities.as_ref());
         let is_reached_alike = |before: &&Self| {
             before.options.bootstrap == options.bootstrap
-                && before.options.ca_file == options.ca_file
+                && before.options.authorities == options.authorities
         };
         let table = Table::new(&options, &tls, before.filter(is_reached_alike))?;
         Ok(Self {
@@ -104,7 +103,7 @@ impl Terms {
     /// Whether what was said about a name under the terms `before` still holds: the same upstreams are asked and believed.
     pub(super) fn keep(&self, name: &DnsName, before: &Self) -> bool {
         let (ours, theirs) = (&self.options, &before.options);
-        (&ours.anchors, &ours.ca_file) == (&theirs.anchors, &theirs.ca_file)
+        (&ours.anchors, &ours.authorities) == (&theirs.anchors, &theirs.authorities)
             && (self.table.group(name)).has_upstreams_of(before.table.group(name))
     }
 }

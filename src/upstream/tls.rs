@@ -3,6 +3,7 @@
 //! Either its certificate is for the configured name and comes from an authority that the system or the
 //! configuration trusts, or its key is the configured one. There is no third way, and no plain one.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,20 +36,46 @@ pub enum TlsError {
     NoAuthorities(Error),
 }
 
+/// Authorities that are trusted besides the system's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authorities(Arc<[CertificateDer<'static>]>);
+
+impl Authorities {
+    /// Those in a PEM file.
+    pub fn read(path: &Path) -> Result<Self, TlsError> {
+        let problem = |reason: String| TlsError::Authorities {
+            path: path.display().to_string(),
+            reason,
+        };
+        let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect)
+            .map_err(|error| problem(error.to_string()))?;
+        match certificates.is_empty() {
+            true => Err(problem("there is no certificate in it".to_owned())),
+            false => Ok(Self(certificates.into())),
+        }
+    }
+}
+
+impl fmt::Debug for Authorities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} certificates", self.0.len())
+    }
+}
+
 /// Makes the TLS side of connections. The system's authorities are read once, when first needed.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
-    extra: Vec<CertificateDer<'static>>,
+    extra: Option<Authorities>,
 }
 
 impl Tls {
-    /// Trusts the system's authorities and those in `ca_file`, a PEM file.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
-        let extra = ca_file.map(read_authorities).transpose()?;
-        Ok(Self {
+    /// Trusts the system's authorities and `extra`.
+    pub fn new(extra: Option<&Authorities>) -> Self {
+        Self {
             provider: Arc::new(ring::default_provider()),
-            extra: extra.unwrap_or_default(),
-        })
+            extra: extra.cloned(),
+        }
     }
 
     /// The configuration for one server; sessions are resumed with it.
@@ -72,8 +99,9 @@ impl Tls {
     }
 
     fn by_name(&self) -> Result<rustls_platform_verifier::Verifier, TlsError> {
+        let extra = self.extra.iter();
         rustls_platform_verifier::Verifier::new_with_extra_roots(
-            self.extra.iter().cloned(),
+            extra.flat_map(|extra| extra.0.iter().cloned()),
             Arc::clone(&self.provider),
         )
         .map_err(TlsError::NoAuthorities)
@@ -85,20 +113,6 @@ pub fn server_name(server: &Secured) -> ServerName<'static> {
     match &server.identity {
         Identity::Name(name) => name.clone(),
         Identity::Pin(_) => ServerName::try_from("pinned.invalid").expect("a domain name"),
-    }
-}
-
-fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let problem = |reason: String| TlsError::Authorities {
-        path: path.display().to_string(),
-        reason,
-    };
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(|error| problem(error.to_string()))?;
-    match certificates.is_empty() {
-        true => Err(problem("there is no certificate in it".to_owned())),
-        false => Ok(certificates),
     }
 }
 

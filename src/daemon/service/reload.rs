@@ -34,8 +34,10 @@ impl Service {
         let files = files.into_iter().flatten();
         sandbox::reaches(files.chain(&config.zonefiles.folders))?;
         let system = dns::system_resolvers_of(Profile::Serve);
-        let options = dns::forward_options(config, &self.listeners, system.as_ref())?;
-        let forwarding = self.handler.forwarder.prepare(options)?;
+        let forwarder = &self.handler.forwarder;
+        let options =
+            dns::forward_options(config, &self.listeners, system.as_ref(), Some(forwarder))?;
+        let forwarding = forwarder.prepare(options)?;
         let logging = (config.log != before.log).then(|| log.prepare(config.log));
         let logging = logging.transpose()?;
         if config.zonefiles.folders != before.zonefiles.folders {

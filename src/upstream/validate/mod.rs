@@ -43,6 +43,7 @@ use super::ask::{Ask, NxdomainCut};
 use super::error::ForwardError;
 use super::forwarder::Forwarder;
 use super::message::Judged;
+use super::table::Terms;
 use crate::resolver::{Ownership, Policy, Question, ownership};
 use crate::wire::{self, HEADER, Header, flag};
 use alias::{denied_target, is_denial, without_made_aliases};
@@ -50,23 +51,23 @@ use alias::{denied_target, is_denial, without_made_aliases};
 /// The response to a question, proved as far as its zone is signed.
 pub async fn ask(
     forwarder: &Arc<Forwarder>,
+    terms: &Arc<Terms>,
     anchors: &Anchors,
     ask: &Ask,
 ) -> Result<Judged, ForwardError> {
     let mut packets = ALIAS_PACKETS;
     let first = forwarder
-        .ask_signed(signed(&ask.question), &mut packets)
+        .ask_signed(terms, signed(&ask.question), &mut packets)
         .await?;
     let first = lower_question(first, ask);
-    let policy = Arc::clone(&forwarder.terms().policy);
-    let legacy = without_ours(&first, &policy);
+    let legacy = without_ours(&first, &terms.policy);
     let best = match &legacy {
         Some(_) => Verdict::Insecure,
         None => Verdict::Secure,
     };
     let lookups = Lookups {
         forwarder: Arc::clone(forwarder),
-        policy,
+        terms: Arc::clone(terms),
         question: ask.question.clone(),
         first: legacy.unwrap_or_else(|| first.clone()).into(),
         packets: Arc::new(AtomicU8::new(packets)),
@@ -145,7 +146,7 @@ async fn prove(lookups: Lookups, anchors: &Anchors) -> Result<Verdict, ForwardEr
     let Some((aliases, target)) = aliases.zip(denied_target(&response, &lookups.question)) else {
         return Err(bogus("what is missing is not proved to be missing"));
     };
-    if ownership(&target, &lookups.policy) != Ownership::NotOurs {
+    if ownership(&target, &lookups.terms.policy) != Ownership::NotOurs {
         return Ok(Verdict::Insecure);
     }
     let rcode = response.metadata.response_code;
@@ -277,8 +278,8 @@ fn without_signatures(bytes: &[u8], asked: RecordType) -> Option<Vec<u8>> {
 #[derive(Clone)]
 struct Lookups {
     forwarder: Arc<Forwarder>,
-    /// Tells which names never leave the machine.
-    policy: Arc<Policy>,
+    /// Those of the question: who is asked, and which names never leave the machine.
+    terms: Arc<Terms>,
     /// The response that is to be proved, and its question: that is not asked for twice.
     question: Question,
     first: Arc<[u8]>,
@@ -308,7 +309,7 @@ impl Lookups {
     }
 
     async fn ask(&self, question: &Question) -> Result<Vec<u8>, NetError> {
-        if ownership(&question.name, &self.policy) == Ownership::Ours {
+        if ownership(&question.name, &self.terms.policy) == Ownership::Ours {
             return Err("a name of the chain is no upstream's to prove".into());
         }
         let before = self.packets.load(Ordering::Relaxed);
@@ -317,7 +318,10 @@ impl Lookups {
         }
         let mut packets = before;
         let ask = signed(question);
-        let answered = self.forwarder.ask_signed(ask.clone(), &mut packets).await;
+        let answered = self
+            .forwarder
+            .ask_signed(&self.terms, ask.clone(), &mut packets)
+            .await;
         let cost = before.saturating_sub(packets);
         self.packets.fetch_sub(cost, Ordering::Relaxed);
         let bytes = answered.map_err(|error| NetError::from(error.to_string()))?;
