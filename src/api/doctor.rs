@@ -1,6 +1,7 @@
 //! The endpoint `doctor`: what the daemon finds when it looks at itself, and the shape of a finding.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,9 +105,90 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// The system's service that a process belongs to, by its control groups (cgroups(7)). Groups below a service or a
+/// scope are named by whoever runs there, and those of `user.slice` by users, so none of them counts.
+pub fn unit(groups: &str) -> Option<String> {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let mut services = paths.filter_map(service);
+    services.next().map(str::to_owned)
+}
+
+fn service(path: &str) -> Option<&str> {
+    let mut parts = path.split('/').skip(1);
+    let first = parts.find(|part| !part.ends_with(".slice") || *part == "user.slice")?;
+    let name = first.strip_suffix(".service")?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || ":_.@\\-".contains(c);
+    (!name.is_empty() && !name.starts_with('-') && name.chars().all(is_name)).then_some(first)
+}
+
+/// A command that takes a line of a configuration file out of force, which stays where it was: if the file can be read
+/// and is still TOML without it.
+pub fn without_line(file: &Path, line: usize) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let at = line.checked_sub(1)?;
+    let is_header = text.lines().nth(at)?.trim_start().starts_with('[');
+    let others = text.lines().enumerate().filter(|(other, _)| *other != at);
+    let others: Vec<&str> = others.map(|(_, line)| line).collect();
+    let is_whole = others.join("\n").parse::<toml::Table>().is_ok();
+    let file = quoted(&file.display().to_string());
+    (is_whole && !is_header).then(|| format!("sed -i '{line}s/^/# /' {file}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_known_by_its_control_group() {
+        for (groups, expected) in [
+            ("0::/system.slice/bnsd.service\n", Some("bnsd.service")),
+            (
+                "0::/system.slice/system-a.slice/a@1.service\n",
+                Some("a@1.service"),
+            ),
+            (
+                "1:name=systemd:/system.slice/a.service\n0::/\n",
+                Some("a.service"),
+            ),
+            // What runs in a service or a scope names groups below its own.
+            (
+                "0::/system.slice/a.service/ssh.service\n",
+                Some("a.service"),
+            ),
+            ("0::/system.slice/docker-1.scope/ssh.service\n", None),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/a.scope\n",
+                None,
+            ),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/ssh.service\n",
+                None,
+            ),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/x;touch PWNED;.service\n",
+                None,
+            ),
+            ("0::/system.slice/x;touch PWNED;.service\n", None),
+            ("0::/system.slice/--now.service\n", None),
+            ("0::/\n", None),
+            ("", None),
+        ] {
+            assert_eq!(unit(groups).as_deref(), expected, "{groups:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_line_is_taken_out_of_force() {
+        let directory = tempfile::tempdir().expect("a scratch directory");
+        let file = directory.path().join("bnsd.toml");
+        let text = "frob = 1\nlisten = [\n  \"nowhere\",\n]\n[dns]\nx = 1\n";
+        fs::write(&file, text).expect("a file");
+        let has_command = |line| without_line(&file, line).is_some();
+        assert_eq!(
+            [1, 2, 3, 5, 6, 9].map(has_command),
+            [true, false, true, false, true, false]
+        );
+    }
 
     #[test]
     fn a_shell_takes_every_word_as_it_is() {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::daemon::restart;
 use super::scene::Scene;
-use crate::api::doctor::{Finding, quoted};
+use crate::api::doctor::{Finding, quoted, without_line};
 use crate::config::{Config, ConfigError, Origin};
 use crate::disk::rights::{Exposed, check_secret};
 
@@ -44,7 +44,6 @@ pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     findings
 }
 
-/// The line is taken out of force, and stays where it was.
 fn wrong(error: &ConfigError, scene: &Scene) -> Finding {
     let text = error.to_string();
     let place = match error {
@@ -64,8 +63,9 @@ fn wrong(error: &ConfigError, scene: &Scene) -> Finding {
     };
     match place {
         Some((path, line)) => {
-            let command = format!("sed -i '{line}s/^/# /' {}", word(path));
-            Finding::failure(CHECK, text, scene.on_file(path, &command))
+            let command = without_line(path, line).map(|edit| scene.on_file(path, &edit));
+            let finding = Finding::failure(CHECK, text, "");
+            Finding { command, ..finding }
         }
         None => Finding::failure(CHECK, text, "").out_of_reach(),
     }

@@ -2,14 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use super::scene::{ANSWER_TIME, Scene, unit_of};
-use crate::api::doctor::{Finding, quoted};
+use crate::api::doctor::{Finding, quoted, without_line};
 use crate::config::Origin;
 use crate::system::{Holder, holders_of, is_bnsd, names};
 
 /// The unit that the system has.
 const UNIT: &str = "bnsd.service";
+/// What holds its addresses while it does not run.
+const SOCKET: &str = "bnsd.socket";
+/// Who answers the machine on many systems.
+const RESOLVED: &str = "systemd-resolved.service";
+/// The process that holds sockets for services.
+const SYSTEMD: u32 = 1;
 /// Where units are.
 const UNITS: [&str; 3] = [
     "/etc/systemd/system",
@@ -72,12 +79,14 @@ fn sandbox(state: Option<&str>, scene: &Scene) -> Finding {
         .map(|setting| &setting.origin);
     match (state, origins.next_back()) {
         (Some("off"), Some(Origin::File { path, line })) => {
-            let place = quoted(&path.display().to_string());
-            let edit = scene.on_file(path, &format!("sed -i '{line}s/^/# /' {place}"));
+            let edit = without_line(path, *line).map(|edit| scene.on_file(path, &edit));
             let text = "`sandbox = false` lets the daemon touch files that it does not need";
-            Finding::warning(CHECK, text, format!("{edit} && {}", restart(scene)))
+            let finding = Finding::warning(CHECK, text, "");
+            let command = edit.map(|edit| format!("{edit} && {}", restart(scene)));
+            Finding { command, ..finding }
         }
-        (state, _) => Finding::ok(CHECK, state.unwrap_or("not tried")),
+        (None, _) => Finding::unknown(CHECK, "not tried"),
+        (Some(state), _) => Finding::ok(CHECK, state),
     }
 }
 
@@ -109,30 +118,57 @@ fn absent(reason: &str, scene: &Scene) -> Vec<Finding> {
 fn taken(check: &str, addresses: &[SocketAddr], setting: &str, scene: &Scene) -> Finding {
     let held = addresses.iter().find_map(|address| {
         let holders = holders_of(*address)?;
+        if is_for_us(&holders) {
+            return None;
+        }
         let text = format!("{address} is held by {}", names(&holders));
         let text = format!("{text}, so bnsd cannot start: stop that, or set `{setting}`");
-        Some(held(check, text, &holders, scene))
+        let command = ended(&holders).map(|command| scene.as_root(&command));
+        let finding = Finding::failure(check, text, "");
+        Some(Finding { command, ..finding })
     });
     held.unwrap_or_else(|| Finding::ok(check, "nobody is in the way"))
 }
 
-/// What ends whoever has an address.
-fn held(check: &str, text: String, holders: &[Holder], scene: &Scene) -> Finding {
-    let Some(first) = holders.first() else {
-        return Finding::failure(check, text, scene.bnsd("doctor"));
-    };
-    let command = match unit_of(first.process) {
-        Some(unit) => format!("systemctl disable --now {unit}"),
-        None => format!("kill {}", first.process),
-    };
-    Finding::failure(check, text, scene.as_root(&command))
+/// Whether systemd holds an address until the service starts.
+fn is_for_us(holders: &[Holder]) -> bool {
+    let is_systemd = |holder: &Holder| holder.process == SYSTEMD;
+    holders.iter().all(is_systemd) && systemctl(&["is-active", SOCKET]).is_some()
+}
+
+/// What ends whoever has an address, if the network can do without: a service may do more than answer there, unless the
+/// process is all of it, and systemd-resolved is who the machine asks.
+fn ended(holders: &[Holder]) -> Option<String> {
+    let first = holders.first()?;
+    if holders.iter().any(|holder| holder.process == SYSTEMD) {
+        return None;
+    }
+    match unit_of(first.process) {
+        Some(unit) if unit == RESOLVED || main_process(&unit) != Some(first.process) => None,
+        Some(unit) => Some(format!("systemctl disable --now {}", quoted(&unit))),
+        None => Some(format!("kill {}", first.process)),
+    }
+}
+
+/// The process that a service is about (systemd.service(5), MainPID).
+fn main_process(unit: &str) -> Option<u32> {
+    let shown = systemctl(&["show", "--property=MainPID", "--value", unit])?;
+    shown.trim().parse().ok()
+}
+
+/// What systemctl says, if it says yes.
+fn systemctl(arguments: &[&str]) -> Option<String> {
+    let mut command = Command::new("systemctl");
+    let output = command.args(arguments).stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then_some(text)
 }
 
 /// Ends the daemon; a service is started again, a plain process by whoever started it.
 pub(super) fn restart(scene: &Scene) -> String {
     let process = scene.reply.as_ref().map(|reply| reply.process);
     match process.map(|process| (process, unit_of(process))) {
-        Some((_, Some(unit))) => scene.as_root(&format!("systemctl restart {unit}")),
+        Some((_, Some(unit))) => scene.as_root(&format!("systemctl restart {}", quoted(&unit))),
         Some((process, None)) => format!("kill {process}"),
         None => scene.as_root(&format!("systemctl restart {UNIT}")),
     }

@@ -172,7 +172,7 @@ pub(super) fn permissions(scene: &Scene) -> Vec<Finding> {
             "{shown} belongs to user {}, and bnsd runs as user {user}",
             metadata.uid()
         );
-        let command = scene.as_root(&format!("chown -R {user} {place}"));
+        let command = scene.as_root(&format!("chown -R -H {user} {place}"));
         return vec![Finding::failure(CHECK, text, command)];
     }
     let entries = fs::read_dir(&directory).into_iter().flatten().flatten();

@@ -11,7 +11,7 @@ use rustix::fs::{Access, access};
 
 use crate::api::ask::Ask as _;
 use crate::api::client::Client;
-use crate::api::doctor::{DoctorReply, DoctorRequest, quoted};
+use crate::api::doctor::{DoctorReply, DoctorRequest, quoted, unit};
 use crate::api::status::{StatusReply, StatusRequest};
 use crate::cli::{Context, Flag};
 use crate::config::{Config, ConfigError, FileChoice, Profile, Sources};
@@ -181,12 +181,9 @@ fn options(context: &Context) -> String {
         .collect()
 }
 
-/// The service of systemd that a process belongs to.
+/// The system's service that a process belongs to.
 pub(super) fn unit_of(process: u32) -> Option<String> {
-    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
-    let last = groups.lines().last()?.rsplit('/').next()?;
-    let is_service = last.ends_with(".service") && !last.starts_with("user@");
-    is_service.then(|| last.to_owned())
+    unit(&fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?)
 }
 
 /// What is wanted of an answer.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use hickory_proto::op::ResponseCode;
 
 use super::scene::{Scene, Wanted, ask, soa, unit_of};
-use crate::api::doctor::Finding;
+use crate::api::doctor::{Finding, quoted};
 use crate::system::holders_of;
 
 /// The domain that only bnsd knows (RFC 9476).
@@ -84,7 +84,7 @@ fn flush(first: SocketAddr, scene: &Scene) -> String {
     let holders = holders_of(first).unwrap_or_default();
     let unit = holders.first().and_then(|holder| unit_of(holder.process));
     match unit {
-        Some(unit) => scene.as_root(&format!("systemctl restart {unit}")),
+        Some(unit) => scene.as_root(&format!("systemctl restart {}", quoted(&unit))),
         None if first.ip().is_loopback() => {
             scene.as_root("systemctl restart systemd-resolved.service")
         }
@@ -146,14 +146,15 @@ fn anchors(first: SocketAddr, domains: &[String], scene: &Scene) -> String {
     };
     let lines: String = domains
         .iter()
-        .map(|domain| format!("\\n domain-insecure: \"{domain}\""))
+        .map(|domain| quoted(&format!(" domain-insecure: \"{domain}\"")))
+        .map(|line| format!(" {line}"))
         .collect();
     let tee = scene.as_root(&format!("tee {UNBOUND_FILES}/bnsd.conf"));
     let again = match unit_of(unbound.process) {
-        Some(unit) => scene.as_root(&format!("systemctl restart {unit}")),
+        Some(unit) => scene.as_root(&format!("systemctl restart {}", quoted(&unit))),
         None => scene.as_root(&format!("kill -HUP {}", unbound.process)),
     };
-    format!("printf 'server:{lines}\\n' | {tee} && {again}")
+    format!("printf '%s\\n' server:{lines} | {tee} && {again}")
 }
 
 /// Whether answers that bnsd verified come back as such (RFC 6840 §5.7).

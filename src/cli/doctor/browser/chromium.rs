@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::CHECK;
+use super::{CHECK, read};
 use crate::api::doctor::Finding;
 use crate::cli::doctor::scene::Scene;
 
@@ -61,7 +61,7 @@ pub(super) fn installed(home: &Path) -> Vec<Browser> {
 
 /// What is wrong with one, if anything is.
 pub(super) fn judge(browser: &Browser, scene: &Scene) -> Option<Finding> {
-    let text = fs::read_to_string(&browser.state).ok()?;
+    let text = read(&browser.state)?;
     let state: Value = serde_json::from_str(&text).ok()?;
     let chosen = &state["dns_over_https"];
     let has_templates = chosen["templates"]

@@ -2,13 +2,15 @@
 //! (Mozilla, "Trusted Recursive Resolver" and "Policy Templates").
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::CHECK;
+use super::{CHECK, read};
 use crate::api::doctor::{Finding, quoted};
 use crate::cli::doctor::scene::Scene;
+use crate::disk::rights::own_uid;
 
 /// Where profiles are, below a home.
 const DIRECTORIES: [&str; 5] = [
@@ -39,12 +41,12 @@ pub(super) fn profiles(home: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What is wrong with a profile, if anything is.
-pub(super) fn judge(profile: &Path, scene: &Scene) -> Option<Finding> {
+/// What is wrong with a profile in a home, if anything is.
+pub(super) fn judge(profile: &Path, home: &Path, scene: &Scene) -> Option<Finding> {
     if POLICIES.iter().any(|path| forbids(path)) {
         return None;
     }
-    let file = |name: &str| fs::read_to_string(profile.join(name)).unwrap_or_default();
+    let file = |name: &str| read(&profile.join(name)).unwrap_or_default();
     let (kept, own) = (file("prefs.js"), file("user.js"));
     let preference = |key: &str| value(&own, key).or_else(|| value(&kept, key));
     let mode = preference("network.trr.mode").unwrap_or("0");
@@ -59,10 +61,8 @@ pub(super) fn judge(profile: &Path, scene: &Scene) -> Option<Finding> {
     };
     let user = profile.join("user.js");
     let line = format!("user_pref(\"network.trr.mode\", {OFF});");
-    let tee = scene.on_file(
-        profile,
-        &format!("tee -a {}", quoted(&user.display().to_string())),
-    );
+    let tee = format!("tee -a {}", quoted(&user.display().to_string()));
+    let tee = as_owner(home, &tee, scene);
     Some(Finding::warning(
         CHECK,
         format!(
@@ -71,6 +71,19 @@ pub(super) fn judge(profile: &Path, scene: &Scene) -> Option<Finding> {
         ),
         format!("echo {} | {tee}", quoted(&line)),
     ))
+}
+
+/// A command that writes into a home, with the rights of whose it is alone: there may be links to files of root.
+fn as_owner(home: &Path, command: &str, scene: &Scene) -> String {
+    let Ok(metadata) = fs::symlink_metadata(home) else {
+        return command.to_owned();
+    };
+    let (user, group) = (metadata.uid(), metadata.gid());
+    if user == own_uid() {
+        return command.to_owned();
+    }
+    let rights = format!("setpriv --reuid={user} --regid={group} --clear-groups");
+    scene.as_root(&format!("{rights} {command}"))
 }
 
 /// The last value of a preference in a file.

@@ -63,7 +63,9 @@ impl Service {
         let text = trouble.map_or("the source's chain is another one", String::as_str);
         let command = text
             .split_once(COMMAND)
-            .and_then(|(_, rest)| rest.split_once('`'));
+            .and_then(|(_, rest)| rest.split_once('`'))
+            // A node's words may stand in the sentence too.
+            .filter(|(command, _)| command.chars().all(is_plain));
         let finding = Finding::failure(check, text, "");
         Finding {
             command: command.map(|(command, _)| own.while_stopped(command)),
@@ -114,4 +116,9 @@ impl Service {
             ),
         }
     }
+}
+
+/// What commands of bnsd are made of.
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == ' ' || c == '-'
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::api::doctor::quoted;
+use crate::api::doctor::{self, quoted, unit};
 use crate::config::Config;
 use crate::disk::rights::own_uid;
 
@@ -13,7 +13,7 @@ const SERVICE_FILE: &str = "/etc/bnsd/bnsd.toml";
 /// This daemon, as commands have to name it.
 #[derive(Debug, Clone)]
 pub(super) struct Own {
-    /// The unit that it runs in, if systemd started it.
+    /// The unit that it runs in, as a shell takes it, if systemd started it.
     unit: Option<String>,
     /// What stands before commands that change the system.
     sudo: &'static str,
@@ -27,7 +27,8 @@ impl Own {
     /// This process, for somebody who is not root.
     pub(super) fn of_process(config: &Config) -> Self {
         Self {
-            unit: unit(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default()),
+            unit: unit(&fs::read_to_string("/proc/self/cgroup").unwrap_or_default())
+                .map(|unit| quoted(&unit)),
             sudo: "sudo ",
             as_owner: "",
             config_file: config.file.clone(),
@@ -72,9 +73,10 @@ impl Own {
             config.unwrap_or_default()
         );
         match &self.unit {
-            // What root writes there has to be the service's.
+            // What root writes there has to be the service's, where the directory may be a link, and the service goes on
+            // whatever becomes of it.
             Some(unit) => format!(
-                "{sudo}systemctl stop {unit} && {command} && {sudo}chown -R --reference={data} {data} && {sudo}systemctl start {unit}"
+                "{sudo}systemctl stop {unit} && {command}; {sudo}chown -R -H --reference={data} {data}; {sudo}systemctl start {unit}"
             ),
             // The lock is free when the process has ended.
             None => format!(
@@ -98,13 +100,10 @@ impl Own {
         }
     }
 
-    /// Takes a line of the configuration file that can be read again out of force, if its value ends in the same line.
+    /// Takes a line of the configuration file that can be read again out of force, if the others make sense without it.
     pub(super) fn without_line(&self, file: &Path, line: usize) -> Option<String> {
-        let text = fs::read_to_string(file).ok()?;
-        let value = text.lines().nth(line.checked_sub(1)?)?.split_once('=')?.1;
-        let is_whole = value.matches('[').count() == value.matches(']').count();
-        let edit = format!("{}sed -i '{line}s/^/# /' {}", self.as_owner, path(file));
-        is_whole.then(|| format!("{edit} && bnsd reload"))
+        let edit = doctor::without_line(file, line)?;
+        Some(format!("{}{edit} && bnsd reload", self.as_owner))
     }
 
     /// Adds a section to the configuration file, if that does not have it.
@@ -127,15 +126,6 @@ impl Own {
     }
 }
 
-/// The service of systemd that a process belongs to, by its control groups (cgroups(7)).
-fn unit(groups: &str) -> Option<String> {
-    let paths = groups.lines().filter_map(|line| line.rsplit(':').next());
-    let mut last = paths.filter_map(|path| path.rsplit('/').next());
-    let is_system = !groups.contains("/user.slice/");
-    last.find(|name| is_system && name.ends_with(".service"))
-        .map(str::to_owned)
-}
-
 fn path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
@@ -155,22 +145,6 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_known_by_its_control_group() {
-        for (groups, expected) in [
-            ("0::/system.slice/bnsd.service\n", Some("bnsd.service")),
-            (
-                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/a.scope\n",
-                None,
-            ),
-            ("0::/user.slice/user-1000.slice/user@1000.service\n", None),
-            ("0::/\n", None),
-            ("", None),
-        ] {
-            assert_eq!(unit(groups).as_deref(), expected, "{groups:?}");
-        }
-    }
-
-    #[test]
     fn work_on_the_data_waits_for_the_end_of_the_daemon() {
         let plain = own(None).while_stopped("chain rewind 7");
         let id = std::process::id();
@@ -186,7 +160,8 @@ mod tests {
             "{service}"
         );
         assert!(
-            service.ends_with("systemctl start bnsd.service"),
+            service
+                .ends_with("; chown -R -H --reference=/data /data; systemctl start bnsd.service"),
             "{service}"
         );
     }
