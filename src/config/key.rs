@@ -353,7 +353,7 @@ pub const KEYS: &[Key] = &[
         "api.gateway",
         Shape::Text,
         Effect::Restart,
-        "Address with its port on which names without an address are shown; it stands for them in DNS, and browsers want port 80.",
+        "Address with its port on which names without an address are shown, as in 127.0.62.70:80; it stands for them in DNS, so nothing else may listen on it.",
     ),
     key(
         "namespaces",

@@ -1,6 +1,6 @@
 //! From texts to the configuration: the built-in value of every key, and the rules that span several keys.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ pub fn settle(
     let (settings, mut warnings) = reader.finish();
     warnings.extend(warnings_of_exposure(&listen, &dns));
     warnings.extend(api.listen.iter().filter_map(warning_of_open_api));
+    warnings.extend(api.gateway.as_ref().and_then(warning_of_shared_gateway));
     Ok(Config {
         data_dir,
         control_socket,
@@ -398,6 +399,15 @@ fn settle_api(reader: &mut Reader, profile: Profile) -> Result<http::Options, Co
 fn warning_of_open_api(listener: &SocketAddr) -> Option<String> {
     (!listener.ip().is_loopback()).then(|| {
         format!("the HTTP API on {listener} answers everybody who reaches it: listen on loopback and put a web server before it that says who may ask")
+    })
+}
+
+/// Whoever owns a name without an address can have had one before, and a page of it open in a browser: for that browser
+/// everything on the gateway's address is then of the page's origin.
+fn warning_of_shared_gateway(gateway: &SocketAddr) -> Option<String> {
+    let ip = gateway.ip().to_canonical();
+    (ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST).then(|| {
+        format!("the gateway on {gateway} shares its address with the servers of this machine, which pages of names could then reach: set `api.gateway` to an address of its own, as in 127.0.62.70:{}", gateway.port())
     })
 }
 

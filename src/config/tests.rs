@@ -343,9 +343,16 @@ fn encrypted_and_plain_upstreams_do_not_mix() {
 #[test]
 fn a_gateway_has_an_address_that_clients_can_be_told() {
     let with = |value: &str| format!("[api]\ngateway = \"{value}\"\n");
-    let config = bench().file(&with("127.0.0.1:80")).load();
-    let expected = "127.0.0.1:80".parse().expect("an address");
+    let config = bench().file(&with("127.0.62.70:80")).load();
+    let expected = "127.0.62.70:80".parse().expect("an address");
     assert_eq!(config.api.gateway, Some(expected));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    // Whatever else listens there would be of the origin of names.
+    for shared in ["127.0.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        let warnings = bench().file(&with(shared)).load().warnings;
+        let is_named = |text: &String| text.contains("as in 127.0.62.70:80");
+        assert!(warnings.iter().any(is_named), "{shared}: {warnings:?}");
+    }
     assert_eq!(bench().load().api.gateway, None);
     for (wrong, part) in [
         ("0.0.0.0:80", "stands for all addresses"),

@@ -47,7 +47,7 @@ pub fn own_address(text: &str) -> Result<SocketAddr, String> {
     let address = listener(text)?;
     match address.ip().is_unspecified() {
         true => Err(format!(
-            "{text:?} stands for all addresses: name the one that clients are led to, such as 127.0.0.1:80"
+            "{text:?} stands for all addresses: name the one that clients are led to, such as 127.0.62.70:80"
         )),
         false => Ok(address),
     }

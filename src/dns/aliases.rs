@@ -4,6 +4,8 @@
 //! of the whole: a single record from an upstream takes AA and AD away. At most [`MAX_ALIASES`] aliases are followed,
 //! wherever they come from.
 
+use std::borrow::Cow;
+
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 
@@ -38,6 +40,17 @@ impl AliasWalk {
             hops: 0,
             heights: Heights::ALL,
         }
+    }
+
+    /// The terms for what is asked now: the alias of another name does not lead to the gateway.
+    pub(super) fn policy<'p>(&self, policy: &'p Policy) -> Cow<'p, Policy> {
+        if self.hops == 0 || policy.gateway.is_none() {
+            return Cow::Borrowed(policy);
+        }
+        Cow::Owned(Policy {
+            gateway: None,
+            ..policy.clone()
+        })
     }
 
     /// Takes an answer in. Gives the whole answer if the question ends here, `None` if it goes on.

@@ -318,6 +318,30 @@ fn private_addresses_from_upstreams_are_stripped() {
 }
 
 #[test]
+fn an_alias_of_a_name_does_not_lead_to_the_gateway() {
+    let with = |gateway: Option<&str>| {
+        let gateway = gateway.map(|address| address.parse().expect("an address"));
+        let policy = Policy {
+            gateway,
+            ..Policy::default()
+        };
+        let server = Running::start(policy, &[]);
+        server.ask(&edns_query_bytes("bare.good.id.", RecordType::A, 1232))
+    };
+    let without = with(None);
+    assert_eq!((without.answers.len(), without.authorities.len()), (1, 1));
+    let led = with(Some("127.0.0.1"));
+    assert_eq!(led.answers, without.answers);
+    assert_eq!(led.authorities, without.authorities);
+    let marks = |message: &Message| {
+        let metadata = &message.metadata;
+        (metadata.authoritative, metadata.authentic_data)
+    };
+    assert_eq!(marks(&led), marks(&without));
+    assert_eq!(ede_code(&led), None);
+}
+
+#[test]
 fn chains_go_through_upstreams_and_back() {
     let upstream = Upstream::start(script);
     let server = Running::start(Policy::default(), &[upstream.address]);

@@ -87,6 +87,7 @@ mixed A 10.0.0.1
 mixed A 192.0.2.2
 out CNAME www.example.com.
 other CNAME foo.wild.podcast.
+bare CNAME nozf.podcast.
 a CNAME b
 b CNAME a
 home CNAME localhost.

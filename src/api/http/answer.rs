@@ -111,6 +111,11 @@ impl Refusal {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
+    /// The status, and the sentence if there is one.
+    pub fn parts(&self) -> (StatusCode, &str) {
+        (self.status, self.body["error"].as_str().unwrap_or_default())
+    }
+
     /// The same with a header field.
     pub fn with(self, name: HeaderName, value: &'static str) -> Self {
         let header = Some((name, value));

@@ -29,7 +29,7 @@ impl<P: Snapshots> Handler<P> {
             if is_routed_special_use(walk, terms) {
                 return Step::Ask(None);
             }
-            let answer = match resolve(&walk.question, &terms.policy, source) {
+            let answer = match resolve(&walk.question, &walk.policy(&terms.policy), source) {
                 Ok(Resolution::Answer(answer)) => answer,
                 Ok(Resolution::Forward) => return Step::Ask(None),
                 Ok(Resolution::ForwardFirst(bns)) => return Step::Ask(Some(bns)),
@@ -50,7 +50,7 @@ impl<P: Snapshots> Handler<P> {
         walk: &mut AliasWalk,
         source: &impl NameSource,
     ) -> Step {
-        match answer_bns(bns, &walk.question, &terms.policy, source) {
+        match answer_bns(bns, &walk.question, &walk.policy(&terms.policy), source) {
             Ok(answer) => match walk.advance(answer, &terms.policy) {
                 Some(answer) => Step::Done(answer),
                 None => self.decide(terms, walk, source),

@@ -13,6 +13,13 @@ pub fn page<'p>(explained: &'p ExplainReply, zonefile: Option<&'p str>) -> impl 
     }
 }
 
+/// The page that says why there is none.
+pub fn refusal(sentence: &str) -> impl fmt::Display {
+    Refused(sentence)
+}
+
+struct Refused<'p>(&'p str);
+
 struct Page<'p> {
     explained: &'p ExplainReply,
     zonefile: Option<&'p str>,
@@ -39,23 +46,39 @@ impl fmt::Display for Escaped<'_> {
 
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Escaped(&self.explained.name);
-        write!(
-            f,
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{name}</title>\n\
-             <link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"{}\">\n</head>\n<body>\n<main>\n\
-             <h1>{name}</h1>\n\
-             <p>This name is registered on the blockchain, and it names no place where a web page of its own would be. What is \
+        write_head(f, &self.explained.name)?;
+        f.write_str(
+            "<p>This name is registered on the blockchain, and it names no place where a web page of its own would be. What is \
              known of it is shown by the resolver of this machine, bnsd.</p>\n",
-            super::STYLE
         )?;
         self.write_owner(f)?;
         self.write_proof(f)?;
         self.write_zonefile(f)?;
-        f.write_str("</main>\n</body>\n</html>\n")
+        f.write_str(END)
     }
+}
+
+impl fmt::Display for Refused<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_head(f, "bnsd")?;
+        write!(f, "<p>{}</p>\n{END}", Escaped(self.0))
+    }
+}
+
+const END: &str = "</main>\n</body>\n</html>\n";
+
+/// Everything before the text, with a heading.
+fn write_head(f: &mut fmt::Formatter<'_>, title: &str) -> fmt::Result {
+    let title = Escaped(title);
+    write!(
+        f,
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
+         <link rel=\"icon\" href=\"data:,\">\n<link rel=\"stylesheet\" href=\"{}\">\n</head>\n<body>\n<main>\n\
+         <h1>{title}</h1>\n",
+        super::STYLE
+    )
 }
 
 impl Page<'_> {
@@ -140,5 +163,7 @@ mod tests {
         assert!(text.contains(escaped), "{text}");
         assert!(text.contains("<h1>&lt;b&gt;.id</h1>"), "{text}");
         assert!(!text.contains("<script") && !text.contains("<b>"), "{text}");
+        let text = refusal(hostile).to_string();
+        assert!(text.contains(escaped), "{text}");
     }
 }

@@ -12,7 +12,7 @@ mod html;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use hyper::Uri;
 use hyper::header::{CONTENT_SECURITY_POLICY, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::Authority;
@@ -39,45 +39,58 @@ pub fn router(api: Api) -> Router {
 async fn answer(State(api): State<Api>, uri: Uri, headers: HeaderMap) -> Response {
     match page(&api, &uri, &headers).await {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
+        Err(refusal) => {
+            let (status, sentence) = refusal.parts();
+            let mut response = html_response(html::refusal(sentence).to_string());
+            *response.status_mut() = status;
+            response
+        }
     }
 }
 
+fn html_response(text: String) -> Response {
+    let mut response = response("text/html; charset=utf-8", text);
+    let policy = HeaderValue::from_static(POLICY);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
 async fn page(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let host = host(uri, headers).ok_or(Stranger::Host)?;
+    let called = called(uri, headers).ok_or(Stranger::Host)?;
+    let host = host(&called);
     let explained = explain(api, &host).await?;
     match uri.path() {
         "/" => {
             let zonefile = zonefile(api, &explained).await?;
             let text = html::page(&explained, zonefile.as_deref()).to_string();
-            let mut response = response("text/html; charset=utf-8", text);
-            let policy = HeaderValue::from_static(POLICY);
-            response
-                .headers_mut()
-                .insert(CONTENT_SECURITY_POLICY, policy);
-            Ok(response)
+            Ok(html_response(text))
         }
         STYLE => Ok(response(
             "text/css; charset=utf-8",
             include_str!("gateway.css"),
         )),
         _ => Err(Refusal::not_found(format!(
-            "nothing is here: http://{host}/ says what is known of the name"
+            "nothing is here: http://{called}/ says what is known of the name"
         ))),
     }
 }
 
-/// The name that is called, lower case and without a last dot; `None` unless exactly one is.
-fn host(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+/// Name and port that are called; `None` unless exactly one name is.
+fn called(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     let mut hosts = headers.get_all(HOST).into_iter();
     let (first, second) = (hosts.next(), hosts.next());
-    let authority = match (uri.authority(), second) {
-        (_, Some(_)) => return None,
-        (Some(authority), None) => authority.clone(),
-        (None, None) => first?.to_str().ok()?.parse::<Authority>().ok()?,
-    };
-    let host = authority.host().to_ascii_lowercase();
-    Some(host.strip_suffix('.').unwrap_or(&host).to_owned())
+    match (uri.authority(), second) {
+        (_, Some(_)) => None,
+        (Some(authority), None) => Some(authority.clone()),
+        (None, None) => first?.to_str().ok()?.parse().ok(),
+    }
+}
+
+/// The name alone, lower case and without a last dot.
+fn host(called: &Authority) -> String {
+    let host = called.host().to_ascii_lowercase();
+    host.strip_suffix('.').unwrap_or(&host).to_owned()
 }
 
 /// What is known of a name; misdirected unless the resolver leads whoever asks for it here. Only a registered name is looked
@@ -129,18 +142,18 @@ mod tests {
 
     #[test]
     fn one_name_is_called_or_none() {
-        let called = |hosts: &[&'static str]| {
+        let named = |hosts: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for host in hosts {
                 headers.append(HOST, HeaderValue::from_static(host));
             }
-            host(&Uri::from_static("/"), &headers)
+            called(&Uri::from_static("/"), &headers).map(|called| host(&called))
         };
         for known in ["me.id", "ME.id", "me.id.", "me.id:8080"] {
-            assert_eq!(called(&[known]).as_deref(), Some("me.id"), "{known}");
+            assert_eq!(named(&[known]).as_deref(), Some("me.id"), "{known}");
         }
-        assert_eq!(called(&[]), None);
-        assert_eq!(called(&["me.id", "me.id"]), None);
-        assert_eq!(called(&["me id"]), None);
+        assert_eq!(named(&[]), None);
+        assert_eq!(named(&["me.id", "me.id"]), None);
+        assert_eq!(named(&["me id"]), None);
     }
 }
