@@ -16,9 +16,9 @@ use hyper::{StatusCode, Uri};
 #[derive(Debug, Clone)]
 pub struct ServerNames {
     /// Names from the configuration, lower case.
-    pub hosts: Arc<Vec<String>>,
+    hosts: Arc<Vec<String>>,
     /// The address at which the connection arrived.
-    pub address: IpAddr,
+    address: IpAddr,
 }
 
 /// Whom a request is not from, or not for.
@@ -49,6 +49,12 @@ impl Stranger {
 }
 
 impl ServerNames {
+    /// Those of a listener at which a connection arrived at `address`; one for both families shows IPv4 as IPv6.
+    pub fn new(hosts: Arc<Vec<String>>, address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self { hosts, address }
+    }
+
     /// Whether a request means this server, and comes from no stranger's page; pages of our own begin with `scheme`, as in
     /// `https://`.
     pub fn check(&self, scheme: &str, uri: &Uri, headers: &HeaderMap) -> Result<(), Stranger> {
@@ -79,7 +85,7 @@ impl ServerNames {
         let host = authority.host().to_ascii_lowercase();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         match bare.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || ip == self.address,
+            Ok(ip) => ip.is_loopback() || ip.to_canonical() == self.address,
             Err(_) => host == "localhost" || self.hosts.contains(&host),
         }
     }
@@ -90,10 +96,8 @@ mod tests {
     use super::*;
 
     fn names() -> ServerNames {
-        ServerNames {
-            hosts: Arc::new(vec!["dns.lan".to_owned()]),
-            address: "10.0.0.1".parse().expect("an address"),
-        }
+        let hosts = Arc::new(vec!["dns.lan".to_owned()]);
+        ServerNames::new(hosts, "::ffff:10.0.0.1".parse().expect("an address"))
     }
 
     #[test]

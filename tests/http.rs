@@ -13,8 +13,9 @@ use bnsd::api::message::{Reply, Request};
 use bnsd::api::status::StatusRequest;
 
 use crate::common::demo::Demo;
+use crate::common::home::Home;
 use crate::common::http::get;
-use crate::common::process::{ask, until};
+use crate::common::process::{ask, serve, until};
 
 /// A demo with an API on a port of its own.
 fn demo() -> (Demo, SocketAddr) {
@@ -41,7 +42,7 @@ fn the_status_is_that_of_the_control_socket() {
     let mut shown = response.json();
     let mut told = serde_json::to_value(told).unwrap();
     // The chain of the demo is in a home directory, which is nobody's business.
-    assert_eq!(shown["source"], "embedded regtest chain in …");
+    assert_eq!(shown["source"], "embedded regtest chain");
     for changing in [
         "source",
         "uptime_seconds",
@@ -69,6 +70,39 @@ fn records_are_those_that_a_dns_client_gets() {
     let wrong = get(address, "/v1/lookup/werner.id?type=NOTHING");
     assert_eq!(wrong.status, 400);
     assert!(wrong.json()["error"].is_string());
+}
+
+/// Without a port of its own the daemon goes on, and whoever looks for the page learns why there is none.
+#[test]
+fn a_status_says_that_the_port_of_the_page_is_taken() {
+    let _taken = std::net::TcpListener::bind("127.0.0.1:6270"); // or somebody else has it
+    let home = Home::new();
+    let mut daemon = serve(&home, &[("BNSD_CHAIN_SOURCE", "dev")]);
+    let status = daemon.ready(&home.state().join("control.sock"));
+    assert!(status.api_listeners.is_empty(), "{status:?}");
+    assert_eq!(status.api_taken, ["127.0.0.1:6270"]);
+    let sentence = "port 6270 on 127.0.0.1 is taken";
+    let is_said = |text: &String| text.starts_with(sentence);
+    assert!(status.warnings.iter().any(is_said), "{status:?}");
+    let shown = home.run(&["status"]).stdout;
+    assert!(shown.contains("none, 127.0.0.1:6270 is taken"), "{shown}");
+    assert!(shown.contains(&format!("warning: {sentence}")), "{shown}");
+}
+
+/// One socket for both families knows the IPv4 address at which it was reached.
+#[test]
+fn an_address_of_ipv4_reaches_a_listener_of_both_families() {
+    let home = Home::new();
+    let mut daemon = serve(&home, &[("BNSD_API_LISTEN", "[::]:0")]);
+    let status = daemon.ready(&home.state().join("control.sock"));
+    let address: SocketAddr = status.api_listeners[0].parse().unwrap();
+    // Connecting nowhere says which address this machine would use; nothing is sent.
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let own = match socket.connect("192.0.2.1:9") {
+        Ok(()) => socket.local_addr().unwrap().ip(),
+        Err(_) => [127, 0, 0, 1].into(),
+    };
+    assert_eq!(get((own, address.port()).into(), "/v1/status").status, 200);
 }
 
 /// A second demo finds 6270 taken; somebody who asks for a taken port is told.

@@ -22,6 +22,18 @@ use crate::common::unbound::{Unbound, free_port};
 /// A user that exists on every system and owns nothing.
 const NOBODY: u32 = 65_534;
 
+/// Whoever looks for trouble in the log finds none in a normal stop.
+#[test]
+fn a_normal_stop_warns_of_nothing() {
+    let home = Home::new();
+    let mut daemon = serve(&home, &[("BNSD_CHAIN_SOURCE", "dev")]);
+    daemon.ready(&home.state().join("control.sock"));
+    assert!(daemon.terminate().success());
+    let log = daemon.stderr();
+    let (_, stop) = log.split_once("stopping").expect("it says that it stops");
+    assert!(!stop.contains("WARN") && !stop.contains("ERROR"), "{log}");
+}
+
 // ---- addresses and rights -------------------------------------------------------------------------------
 
 #[test]

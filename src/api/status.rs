@@ -74,6 +74,9 @@ pub struct StatusReply {
     /// Where the HTTP API and the status page are, as ADDRESS:PORT.
     #[serde(default)]
     pub api_listeners: Vec<String>,
+    /// Where they should be, and are not because somebody else listens there, as ADDRESS:PORT.
+    #[serde(default)]
+    pub api_taken: Vec<String>,
     /// Where names without an address are shown, as ADDRESS:PORT.
     #[serde(default)]
     pub gateway: Option<String>,

@@ -147,7 +147,8 @@ fn write_service(reply: &StatusReply, page: &mut Page) {
         .iter()
         .map(|at| format!("http://{at}/"))
         .collect();
-    page.entry_if("status page", some(&pages));
+    let taken = some(&reply.api_taken).map(|taken| format!("none, {taken} is taken"));
+    page.entry_if("status page", some(&pages).or(taken));
     page.entry_if("gateway on", reply.gateway.as_ref());
     page.entry("upstreams", &list(&reply.upstreams));
     let counts = reply.queries.iter().filter(|(_, count)| **count > 0);

@@ -103,6 +103,7 @@ impl Daemon {
             tls_listeners: server.addresses(Transport::Tls),
             https_listeners: server.addresses(Transport::Https),
             api_listeners: api.addresses(),
+            api_taken: api.taken().to_vec(),
             gateway: api.gateway(),
             network: config.chain.network,
             source: source.as_ref().map(|source| source.describe()),

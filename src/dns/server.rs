@@ -259,7 +259,7 @@ impl Protocol {
                 let Some(stream) = shake_hands(stream, &acceptor).await else {
                     return;
                 };
-                let names = ServerNames { hosts, address };
+                let names = ServerNames::new(hosts, address);
                 return https::converse(stream, client, names, handler, activity).await;
             }
         };

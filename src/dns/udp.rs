@@ -142,6 +142,8 @@ impl<P: Snapshots> Loop<P> {
                     batch.send(&self.socket);
                 }
                 Err(error) if is_passing(&error) => {}
+                // A socket that was shut down reads as ended.
+                Err(_) if self.end.load(Ordering::Relaxed) => {}
                 Err(error) => {
                     failures += 1;
                     self.pause(failures, &error);

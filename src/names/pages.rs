@@ -66,9 +66,12 @@ impl Names {
             count: starts.count,
         };
         if let Some(before) = starts.before.get(number as usize) {
+            // Behind the last name of the last page nothing is looked for: that would be all names to the end.
+            let left = starts.count - u64::from(number) * PAGE as u64;
+            let length = left.min(PAGE as u64) as usize;
             self.walk(selection, before.clone(), |name| {
                 page.names.push(name);
-                page.names.len() < PAGE
+                page.names.len() < length
             })?;
         }
         Ok(page)

@@ -79,6 +79,7 @@ pub enum BindError {
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<net::TcpListener>,
+    taken: Vec<SocketAddr>,
     gateway: Option<net::TcpListener>,
     hosts: Arc<Vec<String>>,
 }
@@ -87,14 +88,19 @@ impl Server {
     /// Takes all addresses; needs no runtime yet, so that rights for low ports can be given up before there is one.
     pub fn bind(options: &Options) -> Result<Self, BindError> {
         let mut listeners = Vec::with_capacity(options.listen.len());
+        let mut taken = Vec::new();
         for &address in &options.listen {
-            listeners.extend(bind(address, options.if_taken)?);
+            match bind(address, options.if_taken)? {
+                Some(listener) => listeners.push(listener),
+                None => taken.push(address),
+            }
         }
         let gateway = options
             .gateway
             .map(|address| listen(address).map_err(|error| BindError::Gateway(address, error)));
         Ok(Self {
             listeners,
+            taken,
             gateway: gateway.transpose()?,
             hosts: Arc::new(options.hosts.clone()),
         })
@@ -105,6 +111,11 @@ impl Server {
         let all = self.listeners.iter();
         all.filter_map(|listener| listener.local_addr().ok())
             .collect()
+    }
+
+    /// Where somebody else listens, so that the server goes on without.
+    pub fn taken(&self) -> &[SocketAddr] {
+        &self.taken
     }
 
     /// The address of the gateway in fact.
@@ -194,10 +205,9 @@ async fn converse(stream: TcpStream, site: Site, activity: Arc<Activity>) {
     let Ok(address) = stream.local_addr() else {
         return;
     };
-    let names = site.hosts.map(|hosts| ServerNames {
-        hosts,
-        address: address.ip(),
-    });
+    let names = site
+        .hosts
+        .map(|hosts| ServerNames::new(hosts, address.ip()));
     let service = service_fn(|request| {
         let busy = activity.begin();
         let (router, names, activity) = (site.router.clone(), names.as_ref(), &activity);

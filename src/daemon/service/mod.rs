@@ -52,6 +52,8 @@ pub struct Service {
     pub(super) tls_listeners: Vec<SocketAddr>,
     pub(super) https_listeners: Vec<SocketAddr>,
     pub(super) api_listeners: Vec<SocketAddr>,
+    /// Where the API is not, because somebody else is.
+    pub(super) api_taken: Vec<SocketAddr>,
     pub(super) gateway: Option<SocketAddr>,
     pub(super) network: Network,
     pub(super) source: Option<String>,

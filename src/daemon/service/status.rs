@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
+use crate::api::http::BindError;
 use crate::api::status::{
     BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
 };
@@ -57,6 +58,7 @@ impl Service {
             tls_listeners: addresses(&self.tls_listeners),
             https_listeners: addresses(&self.https_listeners),
             api_listeners: addresses(&self.api_listeners),
+            api_taken: addresses(&self.api_taken),
             gateway: self.gateway.map(|gateway| gateway.to_string()),
             served: self.served(&names),
             unrouted: Vec::new(), // whoever asks sees what is installed
@@ -187,6 +189,8 @@ impl Service {
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }
+        let taken = self.api_taken.iter();
+        warnings.extend(taken.map(|address| BindError::Taken(*address).to_string()));
         warnings.extend(self.reload_warnings());
         warnings.extend(self.node_lag(names));
         warnings.extend(self.missing_on_embedded_chain(names));
