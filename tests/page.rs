@@ -331,6 +331,11 @@ fn trouble_is_said_in_words(mut shown: Shown) {
     shown.open("", DESK);
     shown.search("free.id");
     assert_eq!(shown.browser.text("#explained .state"), "never registered");
+    shown.search("example.com"); // the upstream is dead
+    assert_eq!(shown.browser.text("#explained .state"), "no answer");
+    let said = shown.browser.text("#explained");
+    assert!(said.contains("Left to an upstream, because"), "{said}");
+    assert!(!said.contains("consensus hash"), "{said}");
     shown.search("a..b");
     let said = shown.browser.text("#explained .notice");
     assert!(said.contains("is no domain name"), "{said}");
@@ -415,9 +420,16 @@ fn a_name_without_an_address_is_shown_under_its_own_name() {
         "a..b",
         "",
     ] {
-        assert_eq!(page(stranger, "/").status, 421, "{stranger}");
+        let refused = page(stranger, "/");
+        assert_eq!(refused.status, 421, "{stranger}");
+        let media_type = refused.header("content-type");
+        assert_eq!(media_type, Some("text/html; charset=utf-8"), "{stranger}");
     }
-    assert_eq!(page("bare.id", "/v1/status").status, 404);
+    let called = format!("bare.id:{}", gateway.port());
+    let nothing = page(&called, "/v1/status");
+    assert_eq!(nothing.status, 404);
+    let text = String::from_utf8(nothing.body).unwrap();
+    assert!(text.contains(&format!("http://{called}/ says")), "{text}");
     assert_eq!(
         request(gateway, "POST", "/", &["Host: bare.id"]).status,
         405

@@ -18,6 +18,10 @@ def main():
     for family in families:
         if not family.documentation.endswith("."):
             sys.exit(f"{family.name} has no sentence: {family.documentation!r}")
+        figures = [(sample.name, sorted(sample.labels.items())) for sample in family.samples]
+        for figure in figures:
+            if figures.count(figure) > 1:
+                sys.exit(f"{figure} stands there twice")
 
 
 main()

@@ -60,6 +60,11 @@ fn figures_follow_what_happens() {
         !text.contains("werner"),
         "a name that was asked for:\n{text}"
     );
+    let version = demo.home.run(&["--version"]).stdout;
+    if let Some((_, commit)) = version.trim().trim_end_matches(')').split_once(" (") {
+        assert!(text.contains(&format!("commit=\"{commit}\"")), "{text}");
+        assert_eq!(get(address, "/v1/ping").json()["commit"], commit);
+    }
     let home = demo.home.path().display().to_string();
     assert!(!text.contains(&home), "a path:\n{text}");
     let read = python::run(

@@ -7,6 +7,7 @@ use crate::common::demo::Demo;
 use crate::common::home::Home;
 use crate::common::http::get;
 use crate::common::process::{Process, serve, until};
+use crate::common::python;
 
 /// A folder of zone files, an upstream with a customer's number, and a data directory, all below a home.
 #[test]
@@ -22,7 +23,10 @@ fn paths_and_secrets_stay_on_the_control_socket() {
     let environment = [
         ("BNSD_API_LISTEN", "127.0.0.1:0"),
         ("BNSD_ZONEFILES_FOLDERS", folder.as_str()),
-        ("BNSD_DNS_UPSTREAMS", "https://192.0.2.1/customer-4711"),
+        (
+            "BNSD_DNS_UPSTREAMS",
+            "https://192.0.2.1/customer-4711,https://192.0.2.1/customer-4712,tls://customer-4711.dns.example@192.0.2.1",
+        ),
         ("BNSD_CHAIN_SOURCE", "dev"),
     ];
     let mut daemon: Process = serve(&home, &environment);
@@ -48,7 +52,7 @@ fn paths_and_secrets_stay_on_the_control_socket() {
         let text = String::from_utf8(response.body).unwrap();
         for secret in [
             home.path().to_str().unwrap(),
-            "customer-4711",
+            "customer-471",
             "zones of mine",
         ] {
             assert!(!text.contains(secret), "{target} says {secret}: {text}");
@@ -59,6 +63,13 @@ fn paths_and_secrets_stay_on_the_control_socket() {
     let upstream = status["upstreams"][0].as_str().unwrap();
     assert!(upstream.starts_with("https://192.0.2.1"), "{upstream}");
     assert!(upstream.contains("/…"), "{upstream}");
+    // Two of one server stay apart in the figures.
+    let read = python::run(
+        &home,
+        "read_metrics.py",
+        &[&format!("http://{address}/metrics")],
+    );
+    assert_eq!(read.code, 0, "{read:?}");
 }
 
 /// A name from a watched folder is explained by the file's name alone, and nobody learns what others ask for.

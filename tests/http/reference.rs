@@ -288,6 +288,9 @@ fn what_is_wrong_has_the_status_of_the_reference() {
     }
     let available = get(address, "/v1/names/nobody.id").json();
     assert_eq!(available, serde_json::json!({ "status": "available" }));
+    // The reference says the same where there is no such namespace.
+    let nowhere = get(address, "/v1/names/example.com").json();
+    assert_eq!(nowhere, available);
 }
 
 /// The document and the router know the same paths: each answers with the examples of its parameters.

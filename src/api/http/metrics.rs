@@ -132,14 +132,19 @@ impl Figures {
 
     fn upstreams(&self, page: &mut Page<'_, '_>) -> fmt::Result {
         let all = || {
-            let upstreams = self.counters.upstreams.iter();
-            upstreams.map(|figures| (public::without_secret(&figures.upstream), figures))
+            let upstreams = self.counters.upstreams.iter().zip(1..);
+            upstreams.map(|(figures, number): (_, u32)| {
+                let name = public::without_secret(&figures.upstream);
+                // Without their secrets two can have one name.
+                let labels = [("upstream", name), ("number", number.to_string())];
+                (labels, figures)
+            })
         };
-        let up = all().map(|(name, figures)| ([("upstream", name)], u64::from(figures.is_up)));
+        let up = all().map(|(labels, figures)| (labels, u64::from(figures.is_up)));
         page.gauges("upstream_up", "Whether an upstream is asked.", None, up)?;
-        let latencies = all().filter_map(|(name, figures)| {
+        let latencies = all().filter_map(|(labels, figures)| {
             let seconds = figures.latency_us? as f64 / 1e6;
-            Some(([("upstream", name)], seconds))
+            Some((labels, seconds))
         });
         let help = "The smoothed latency of an upstream.";
         page.gauges("upstream_latency", help, Some(&Unit::Seconds), latencies)
@@ -163,6 +168,7 @@ impl Figures {
         )?;
         let labels = vec![
             ("version", status.version.as_str()),
+            ("commit", super::commit().unwrap_or_default()),
             ("network", status.network.as_str()),
         ];
         let mut info = page

@@ -41,6 +41,12 @@ fn endpoints() -> Vec<Endpoint> {
     endpoints
 }
 
+/// The commit that the program is made from and its date, as `--version` says them; `None` where nobody knows.
+fn commit() -> Option<&'static str> {
+    let made_from = env!("BNSD_MADE_FROM").trim_matches([' ', '(', ')']);
+    Some(made_from).filter(|commit| !commit.is_empty())
+}
+
 /// What answers at each path.
 fn router(api: Api) -> Router {
     let endpoints = endpoints();

@@ -101,7 +101,14 @@ function times(_, splits, __, ___, step) {
 }
 
 const area = (name, fill) => ({ stroke: colour(name), fill: colour(`${name}-fill`) || fill, width: 1.5, points: { show: false } });
-const line = (name, options = {}) => ({ stroke: colour(name), width: 1.75, spanGaps: true, points: { show: false }, ...options });
+const line = (name, options = {}) => ({ stroke: colour(name), width: 1.75, points: { show: false, filter: lonely, size: 4, fill: colour(name) }, ...options });
+
+/** The places without a neighbour, which no line can show. */
+function lonely(plot, series) {
+  const column = plot.data[series];
+  const isThere = (place) => typeof column[place] === "number";
+  return [...column.keys()].filter((place) => isThere(place) && !isThere(place - 1) && !isThere(place + 1));
+}
 
 /** Stacked: each area reaches down to the one below it. */
 const queries = () =>

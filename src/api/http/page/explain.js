@@ -51,12 +51,20 @@ async function answer(name, type) {
     isOnChain ? get(`${path("lookup", name)}?type=ANY`).catch(() => null) : null,
   ]);
   return [
-    heading(reply.name, reply.status ? STATES[reply.status] : `answered by ${SIDES[reply.decision.side]}`, reply.status),
-    el("p", { class: "because" }, `Answered by ${SIDES[reply.decision.side]}, because ${reply.decision.reason}.`),
+    heading(reply.name, ...state(reply)),
+    el("p", { class: "because" }, `${hasFailed(reply) ? "Left to" : "Answered by"} ${SIDES[reply.decision.side]}, because ${reply.decision.reason}.`),
     el("div", { class: "columns" },
       el("div", {}, facts(reply), timeline(reply)),
       el("div", {}, zonefileText(reply, text), records(reply.answer, all))),
   ];
+}
+
+/** Nobody answered, as far as anybody was asked. */
+const hasFailed = (reply) => reply.decision.side === "legacy" && reply.answer?.rcode === "SERVFAIL";
+
+function state(reply) {
+  if (reply.status) return [STATES[reply.status], reply.status];
+  return hasFailed(reply) ? ["no answer", "failed"] : [`answered by ${SIDES[reply.decision.side]}`];
 }
 
 function heading(name, state, kind = "") {
@@ -81,7 +89,7 @@ function facts(reply) {
     ["transaction", reply.txid, "hash"],
     ["vtxindex", reply.vtxindex === null ? null : String(reply.vtxindex)],
     ["confirmations", reply.confirmations === null ? null : number(reply.confirmations)],
-    ["consensus hash", reply.consensus_hash, "hash"],
+    ["consensus hash", decision.side === "bns" ? reply.consensus_hash : null, "hash"],
     ["final", reply.final && reply.status ? "the network has ended: the name stands so for ever" : null],
     ["namespace mode", decision.mode],
     ["protected", decision.protected ? "yes, this label is never shadowed" : null],
@@ -153,7 +161,9 @@ function summary(answer) {
   if (answer.rcode === "NXDOMAIN") text = `there is no name ${answer.name}`;
   else if (answer.rcode === "NOERROR" && found) text = count(found, "record");
   else if (answer.rcode === "NOERROR") text = `${answer.name} has no record of type ${answer.type}${answer.types?.length ? `, it has ${answer.types.join(", ")}` : ""}`;
+  if (answer.rcode === "SERVFAIL" && answer.height === null) return `SERVFAIL: ${text}${why(answer)}`;
   const side = answer.height !== null ? `from the chain at height ${block(answer.height, answer.time)}` : `from ${answer.authoritative ? SIDES.local : SIDES.legacy}`;
-  const error = answer.ede ? `; extended error ${answer.ede.code}${answer.ede.text ? `: ${answer.ede.text}` : ""}` : "";
-  return `${answer.rcode}: ${text}, ${side}${error}`;
+  return `${answer.rcode}: ${text}, ${side}${why(answer)}`;
 }
+
+const why = ({ ede }) => (ede ? `; extended error ${ede.code}${ede.text ? `: ${ede.text}` : ""}` : "");

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::{ALL, BLOCKCHAIN, is_on, number, require_bitcoin, whole_number};
 use crate::api::http::answer::{Api, Refusal};
+use crate::api::http::commit;
 use crate::api::http::endpoint::{Call, Endpoint, Parameter, Place};
 use crate::api::names::PageRequest;
 use crate::api::records::RecordsRequest;
@@ -69,6 +70,8 @@ struct Alive {
     status: &'static str,
     /// Version of the program.
     version: &'static str,
+    /// The commit that it is made from and its date, if that is known.
+    commit: Option<&'static str>,
 }
 
 /// How far the daemon is.
@@ -130,6 +133,7 @@ async fn ping(_api: Api, _call: Call) -> Result<Alive, Refusal> {
     Ok(Alive {
         status: "alive",
         version: env!("CARGO_PKG_VERSION"),
+        commit: commit(),
     })
 }
 

@@ -95,14 +95,15 @@ struct NameInfo {
     address: Option<String>,
     /// The chain that carries it.
     blockchain: &'static str,
-    /// First height at which it does not resolve unless it is renewed, or -1 if there is none.
+    /// First height of its grace period, in which it resolves and should be renewed; without one the last height at which
+    /// it resolves; -1 if it has no end.
     expire_block: i64,
     /// Whether that height is past, and it can still be renewed.
     grace_period: bool,
     /// The transaction of the last operation.
     #[schema(value_type = Option<String>)]
     last_txid: Option<bitcoin::Txid>,
-    /// Last height at which it can be renewed, or -1 if there is none.
+    /// Last height at which it resolves, as the reference counts; the next block still takes a renewal. -1 if it has no end.
     renewal_deadline: i64,
     /// A resolver of its subdomains; there is none.
     resolver: Option<String>,
@@ -118,7 +119,7 @@ struct NameInfo {
 /// Why there is no name: nobody has it, or its term is over.
 #[derive(Debug, Serialize, ToSchema)]
 struct Available {
-    /// `available` if nobody ever had it.
+    /// `available` if nobody ever had it, be its namespace open or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<String>,
     /// What happened to it otherwise.
