@@ -14,6 +14,13 @@ const OTHER_GROUP: u32 = 54_322;
 
 /// A `bnsd serve` that root starts on port 53, with a network of its own, on a machine with these users.
 fn as_root(home: &Home, users: &str, arguments: &[&str]) -> Command {
+    let data = home.path().join("data").display().to_string();
+    let directory = ["--data-dir", &data];
+    as_root_in(home, users, &[&directory[..], arguments].concat())
+}
+
+/// The same, with a data directory among its arguments.
+fn as_root_in(home: &Home, users: &str, arguments: &[&str]) -> Command {
     fs::set_permissions(home.path(), Permissions::from_mode(0o755)).unwrap();
     let own = format!("bitcoin:x:{OTHER_GROUP}:alice,bnsd\n");
     for (file, more) in [("passwd", users), ("group", &own)] {
@@ -25,15 +32,7 @@ fn as_root(home: &Home, users: &str, arguments: &[&str]) -> Command {
     let script = "set -e; ip link set lo up; mount --bind \"$0/passwd\" /etc/passwd; mount --bind \"$0/group\" /etc/group; exec \"$@\"";
     let path = home.path().display().to_string();
     let program = env!("CARGO_BIN_EXE_bnsd");
-    let data = home.path().join("data").display().to_string();
-    let serve = [
-        program,
-        "serve",
-        "--listen",
-        "127.0.0.1:53",
-        "--data-dir",
-        &data,
-    ];
+    let serve = [program, "serve", "--listen", "127.0.0.1:53"];
     let words = ["--net", "--mount", "sh", "-c", script, &path];
     home.command("unshare", &[&words[..], &serve, arguments].concat())
 }
@@ -96,6 +95,43 @@ fn root_that_nobody_relieves_is_told_how() {
     let log = daemon.stderr();
     let warning = log.lines().find(|line| line.contains("all rights of root"));
     assert!(warning.is_some_and(|line| line.contains("--user")), "{log}");
+}
+
+/// In root's home: nothing may be given to a user that cannot get there, so that root goes on when that user is gone. What
+/// root's demo has is root's in any case.
+#[test]
+fn what_the_user_cannot_reach_stays_roots() {
+    let home = Home::new();
+    let root = home.folder("root");
+    let data = home.folder("root/data");
+    fs::set_permissions(&root, Permissions::from_mode(0o700)).unwrap();
+    fs::create_dir(data.join("demo")).unwrap();
+    fs::write(data.join("lock"), "").unwrap();
+    let directory = ["--data-dir", data.to_str().unwrap()];
+    let refused = ended(&mut as_root_in(&home, &user(), &directory));
+    is_one_sentence(
+        &refused,
+        3,
+        &["the user bnsd cannot reach", "--data-dir /var/lib/bnsd"],
+    );
+    for file in ["", "lock", "demo"] {
+        assert_eq!(data.join(file).metadata().unwrap().uid(), 0, "{file}");
+    }
+
+    fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
+    let mut daemon = Process::start(&home, as_root_in(&home, &user(), &directory));
+    daemon.ready(&data.join("control.sock"));
+    let owner = |file: &str| data.join(file).metadata().unwrap().uid();
+    assert_eq!(["", "lock", "demo"].map(owner), [USER, USER, 0]);
+    assert!(daemon.terminate().success());
+
+    // Directories above that are made now lead there.
+    let new = home.path().join("new/state/bnsd");
+    let directory = ["--data-dir", new.to_str().unwrap()];
+    let mut daemon = Process::start(&home, as_root_in(&home, &user(), &directory));
+    daemon.ready(&new.join("control.sock"));
+    assert_eq!(new.metadata().unwrap().uid(), USER);
+    assert_eq!(new.parent().unwrap().metadata().unwrap().uid(), 0);
 }
 
 #[test]

@@ -7,13 +7,13 @@
 //!
 //! Users and groups are those of /etc/passwd and /etc/group.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt as _, lchown};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, lchown};
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use rustix::process::{Gid, Uid, geteuid};
+use rustix::process::{Gid, Uid, getegid, geteuid, getgroups};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::config::Config;
@@ -21,6 +21,11 @@ use crate::store::Store;
 
 /// Who root becomes where nobody says it, if there is such a user.
 const USER: &str = "bnsd";
+
+/// A directory that this user can reach.
+const DIRECTORY: &str = "/var/lib/bnsd";
+/// The directory of a demo, which lies in the data directory of whoever runs it and is that one's.
+const DEMO: &str = "demo";
 
 /// A user of the system.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,15 +54,11 @@ pub fn give_up(config: &Config) -> anyhow::Result<()> {
     if account.uid == 0 {
         return Ok(()); // somebody wants root
     }
+    check_reach(&config.data_dir, &account)?;
     hand_over(&config.data_dir, &account)?;
     become_user(&account)?;
-    fs::read_dir(&config.data_dir).map_err(|error| {
-        anyhow::anyhow!(
-            "the user {} cannot read {}: {error}; choose a directory that it can reach with --data-dir, such as /var/lib/bnsd",
-            account.name,
-            config.data_dir.display()
-        )
-    })?;
+    fs::read_dir(&config.data_dir)
+        .map_err(|error| unreachable_for(&account, &config.data_dir, &error))?;
     tracing::info!("root gave up its rights: this is the user {}", account.name);
     Ok(())
 }
@@ -71,7 +72,7 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
 pub fn warn(config: &Config) {
     if geteuid().is_root() && config.user.is_none() {
         tracing::warn!(
-            "bnsd has all rights of root and needs none of them: name a user with --user, or make the user {USER} (`useradd --system {USER}`)"
+            "bnsd has all rights of root and needs none of them: name a user with --user, or make the user {USER} (`useradd --system {USER}`); give it a directory that it can reach, such as `--data-dir {DIRECTORY}`"
         );
     }
 }
@@ -122,6 +123,45 @@ fn account(name: &str, passwd: &str, group: &str) -> Option<Account> {
     })
 }
 
+/// Refuses a directory that the user cannot reach, before anything is made or given away. The system itself is asked, as
+/// that user, so that lists of access rights count too.
+fn check_reach(directory: &Path, account: &Account) -> anyhow::Result<()> {
+    let directory = std::path::absolute(directory)?;
+    let mut parents = directory.ancestors();
+    let there = parents.find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let (uid, gid) = (Uid::from_raw(account.uid), Gid::from_raw(account.gid));
+    let groups: Vec<Gid> = account.groups.iter().map(|id| Gid::from_raw(*id)).collect();
+    let before = (getgroups()?, getegid());
+    let denied = || format!("cannot become the user {}", account.name);
+    set_thread_groups(&groups).with_context(denied)?;
+    set_thread_res_gid(before.1, gid, before.1).with_context(denied)?;
+    set_thread_res_uid(Uid::ROOT, uid, Uid::ROOT).with_context(denied)?;
+    // What is there already may be root's still: then it is enough to be seen.
+    let found = match there == directory {
+        true => fs::metadata(there),
+        false => fs::metadata(there.join(".")),
+    };
+    let back = "cannot become root again";
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).context(back)?;
+    set_thread_res_gid(before.1, before.1, before.1).context(back)?;
+    set_thread_groups(&before.0).context(back)?;
+    found.map_err(|error| unreachable_for(account, &directory, &error))?;
+    let mut parents = DirBuilder::new();
+    parents.recursive(true).mode(0o755); // root's, and open, so that the user gets through
+    let parent = directory.parent().unwrap_or(Path::new("/"));
+    parents
+        .create(parent)
+        .with_context(|| format!("cannot make {}", parent.display()))
+}
+
+fn unreachable_for(account: &Account, directory: &Path, error: &std::io::Error) -> anyhow::Error {
+    anyhow::anyhow!(
+        "the user {} cannot reach {}: {error}; choose a directory that it can reach, such as `--data-dir {DIRECTORY}`",
+        account.name,
+        directory.display()
+    )
+}
+
 /// Makes the data directory, or gives the one that root made to the user, with all that root has in it.
 fn hand_over(directory: &Path, account: &Account) -> anyhow::Result<()> {
     Store::claim(directory)?;
@@ -135,11 +175,22 @@ fn hand_over(directory: &Path, account: &Account) -> anyhow::Result<()> {
         directory.display(),
         account.name
     );
-    give(directory, account)
+    give_all(directory, account)
         .with_context(|| format!("cannot give {} to {}", directory.display(), account.name))
 }
 
-/// Gives away what is root's, the inside first, so that it is done again if it is not finished.
+/// Gives away what is root's, the inside first, so that it is done again if it is not finished. Root's demo stays root's.
+fn give_all(directory: &Path, account: &Account) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name() != DEMO {
+            give(&entry.path(), account)?;
+        }
+    }
+    lchown(directory, Some(account.uid), Some(account.gid))
+}
+
+/// The same for all that lies at a path.
 fn give(path: &Path, account: &Account) -> std::io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     if metadata.is_dir() {
