@@ -8,7 +8,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::home::{Ended, Home, ended};
+use crate::common::home::{Ended, Home, ended, is_one_sentence};
 
 /// The Debian package on a system that systemd booted.
 mod boot;
@@ -335,6 +335,20 @@ fn purging_says_what_is_lost_and_keeps_keys() {
         assert!(tree.at(gone).symlink_metadata().is_err(), "{gone}");
     }
     assert_eq!(tree.read(keys), "precious");
+}
+
+/// What a unit hides, or does not read, is refused before it is written.
+#[test]
+fn a_service_is_only_installed_where_it_can_run() {
+    let home = Home::new();
+    let program = home.path().join("bnsd").display().to_string();
+    fs::copy(env!("CARGO_BIN_EXE_bnsd"), &program).unwrap();
+    let install = ["system", "install", "--service", "--dry-run"];
+    let refused = ended(&mut home.command(&program, &install));
+    let advice = format!("`install -m755 {program} /usr/local/bin/bnsd`");
+    is_one_sentence(&refused, 1, &[&advice, "nothing was changed"]);
+    let refused = home.run(&[&install[..], &["--config", "/etc/hosts"]].concat());
+    is_one_sentence(&refused, 2, &["/etc/bnsd/bnsd.toml", "leave --config out"]);
 }
 
 #[test]

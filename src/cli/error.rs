@@ -51,7 +51,7 @@ pub enum CliError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The daemon that this command became ended with an error.
-    #[error("{0:#}")]
+    #[error("{}", once(.0))]
     Daemon(anyhow::Error),
     /// The daemon was not reached, or a wish was not carried out.
     #[error(transparent)]
@@ -74,7 +74,7 @@ pub enum CliError {
     #[error("{0}")]
     No(String),
     /// Something that the command works with cannot be used.
-    #[error("{0:#}")]
+    #[error("{}", once(.0))]
     Trouble(anyhow::Error),
     /// The output went nowhere.
     #[error("cannot write the output: {0}")]
@@ -104,7 +104,7 @@ impl From<SystemError> for CliError {
     fn from(error: SystemError) -> Self {
         match error.is_refusal() {
             true => Self::No(error.to_string()),
-            false => Self::Trouble(error.into()),
+            false => Self::Trouble(anyhow::Error::msg(error.to_string())), // it says its cause itself
         }
     }
 }
@@ -131,5 +131,45 @@ impl CliError {
             },
             _ => Exit::Trouble,
         }
+    }
+}
+
+/// An error with its causes, but for those that the text before them names already.
+fn once(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match text.is_empty() {
+            true => text = cause,
+            false if text.contains(&cause) => {}
+            false => text += &format!(": {cause}"),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let denied = || io::Error::from_raw_os_error(libc::EACCES);
+        let system = SystemError::File {
+            path: "/journal".into(),
+            source: denied(),
+        };
+        let opened = anyhow::Error::new(CliError::file(Path::new("/data"))(denied()));
+        let errors = [
+            CliError::from(system),
+            CliError::Daemon(opened.context("no start")),
+        ];
+        let texts = errors.map(|error| error.to_string());
+        assert_eq!(
+            texts,
+            [
+                "cannot use /journal: Permission denied (os error 13) (run it as root)",
+                "no start: cannot use /data: Permission denied (os error 13)",
+            ]
+        );
     }
 }

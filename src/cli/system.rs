@@ -1,10 +1,14 @@
 //! `bnsd system`: system DNS on and off again.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
+use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::rr::{Name, RecordType};
 use serde::Serialize;
 
 use super::output::Page;
@@ -15,7 +19,7 @@ use crate::resolver::policy::of_main_chain;
 use crate::system::install::{Foreign, Lock, Plan, Shown, Undone, leftovers, uninstall};
 use crate::system::mechanism::{MECHANISMS, Mechanism, in_charge, named};
 use crate::system::{
-    Aim, Changes, Journal, Machine, Scope, SystemError, Wish, holders, is_bnsd, names,
+    Aim, Changes, Journal, Machine, Scope, SystemError, Wish, exchange, holders, is_bnsd, names,
     service_changes,
 };
 use crate::upstream::SystemResolvers;
@@ -26,8 +30,13 @@ const ALIAS: &str = "bns.alt";
 const DNS_PORT: u16 = 53;
 /// How long bnsd may take with an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long its upstreams may take.
+const PATIENCE_OTHERS: Duration = Duration::from_secs(6);
 /// How long a service that was just started may take.
 const START_TIME: Duration = Duration::from_secs(20);
+
+/// What ProtectHome and PrivateTmp of the units hide (systemd.exec(5)).
+const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
 /// Arguments of `bnsd system`.
 #[derive(Debug, Subcommand)]
@@ -54,9 +63,8 @@ pub struct Install {
     /// Send all questions to bnsd, also those for other names; while it is down, no name is found.
     #[arg(long)]
     all: bool,
-    /// Who looks after DNS here: resolved, dns-delegate, networkmanager, resolvconf, openresolv, resolv.conf or macos;
-    /// found out if it is not said.
-    #[arg(long, value_name = "NAME", value_parser = mechanism)]
+    /// Who looks after DNS here; found out if it is not said.
+    #[arg(long, value_name = "NAME", value_parser = mechanism())]
     mechanism: Option<&'static str>,
     /// Write and start bnsd.socket and bnsd.service too.
     #[arg(long)]
@@ -64,7 +72,8 @@ pub struct Install {
     /// Only show what would be changed.
     #[arg(long)]
     dry_run: bool,
-    /// Overwrite files that somebody changed since they were installed.
+    /// Overwrite files that somebody changed since they were installed, and send all names even to a bnsd that finds none
+    /// of others.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -87,15 +96,10 @@ pub struct Uninstall {
     tree: Tree,
 }
 
-fn mechanism(text: &str) -> Result<&'static str, String> {
-    let names: Vec<_> = MECHANISMS
-        .iter()
-        .map(|mechanism| mechanism.name())
-        .collect();
-    let found = names.iter().find(|name| **name == text);
-    found
-        .copied()
-        .ok_or_else(|| format!("it is one of {}", names.join(", ")))
+fn mechanism() -> impl TypedValueParser<Value = &'static str> {
+    let names = MECHANISMS.map(|mechanism| mechanism.name());
+    PossibleValuesParser::new(names)
+        .map(|name| named(&name).map_or("", |mechanism| mechanism.name()))
 }
 
 impl SystemCommand {
@@ -150,7 +154,8 @@ impl Install {
         let machine = self.tree.machine()?;
         let _lock = Lock::take(&machine)?;
         let was_there = Journal::read(&machine)?.is_some();
-        let service = self.service.then(service);
+        let service = self.service.then(|| service(&machine, context));
+        let service = service.transpose()?;
         if let Some(service) = &service
             && !was_there
             && machine.is_this()
@@ -168,6 +173,9 @@ impl Install {
     fn install(&self, machine: &Machine, service: Changes, context: &Context) -> Result<Exit> {
         let mechanism = self.mechanism(machine)?;
         let wish = self.wish(machine, context)?;
+        if self.all && !self.force && machine.is_this() && !(self.service && self.dry_run) {
+            check_others(&wish, context)?;
+        }
         let changes = mechanism.changes(&wish, machine)?;
         let changes = service.and(changes);
         let aim = aim(mechanism, &wish);
@@ -260,9 +268,26 @@ impl Install {
     }
 }
 
-fn service() -> Changes {
+/// The units for this program. They run it apart from homes and temporary files, with a configuration of the system.
+fn service(machine: &Machine, context: &Context) -> Result<Changes> {
+    if let Some(file) = &context.global.config {
+        return Err(CliError::Usage(format!(
+            "the service reads /etc/bnsd/bnsd.toml and nothing else: copy {} there and leave --config out",
+            file.display()
+        )));
+    }
     let program = std::env::current_exe().and_then(|path| path.canonicalize());
-    service_changes(program.as_deref().unwrap_or(Path::new("/usr/bin/bnsd")))
+    let program = program.unwrap_or_else(|_| PathBuf::from("/usr/bin/bnsd"));
+    let is_hidden = HIDDEN
+        .iter()
+        .any(|directory| program.starts_with(directory));
+    if is_hidden && machine.is_this() {
+        return Err(CliError::No(format!(
+            "a service cannot see {program}: `install -m755 {program} /usr/local/bin/bnsd`, and do it with that one; nothing was changed",
+            program = program.display()
+        )));
+    }
+    Ok(service_changes(&program))
 }
 
 fn aim(mechanism: &dyn Mechanism, wish: &Wish) -> Aim {
@@ -272,6 +297,28 @@ fn aim(mechanism: &dyn Mechanism, wish: &Wish) -> Aim {
         domains: wish.domains.clone(),
         server: Some(wish.server),
     }
+}
+
+/// Refuses to send all names to a bnsd that finds nobody else's. Their root is asked for, unvalidated: whatever they reply,
+/// they are there.
+fn check_others(wish: &Wish, context: &Context) -> Result<()> {
+    let mut query = Message::query();
+    query.metadata.recursion_desired = true;
+    query.metadata.checking_disabled = true;
+    query.add_query(Query::query(Name::root(), RecordType::NS));
+    let reply = exchange(wish.server, &query, PATIENCE_OTHERS);
+    let code = reply.map(|reply| reply.metadata.response_code);
+    if code.is_some_and(|code| matches!(code, ResponseCode::NoError | ResponseCode::NXDomain)) {
+        return Ok(());
+    }
+    let upstreams = match running(context)?.upstreams {
+        none if none.is_empty() => "it has no upstreams".to_owned(),
+        upstreams => format!("its upstreams are {}", upstreams.join("; ")),
+    };
+    Err(CliError::No(format!(
+        "bnsd finds no names of others, so with --all this machine would find none: {upstreams}; correct `dns.upstreams`, \
+         leave --all out, or give --force; nothing was changed"
+    )))
 }
 
 /// The daemon that runs, or who holds its port.
@@ -420,8 +467,8 @@ fn purge(machine: &Machine, done: &mut Done) -> Result<()> {
 struct SystemStatus {
     /// Who looks after DNS here.
     in_charge: String,
-    /// Whether bnsd is installed, as far as the journal says.
-    installed: bool,
+    /// Whether bnsd is installed, as far as the journal says; `null` if only root can read that.
+    installed: Option<bool>,
     /// Whether that was completed.
     complete: bool,
     /// What is sent to bnsd.
@@ -436,7 +483,12 @@ struct SystemStatus {
 
 fn status(tree: &Tree, context: &Context) -> Result<Exit> {
     let machine = tree.machine()?;
-    let journal = Journal::read(&machine)?;
+    let (journal, is_known) = match Journal::read(&machine) {
+        Err(SystemError::File { source, .. }) if source.kind() == ErrorKind::PermissionDenied => {
+            (None, false)
+        }
+        journal => (journal?, true),
+    };
     let resolvers = SystemResolvers::under(machine.root());
     let asked = resolvers.named().unwrap_or_default();
     let changed = journal
@@ -445,7 +497,7 @@ fn status(tree: &Tree, context: &Context) -> Result<Exit> {
     let first = asked.first().filter(|_| machine.is_this());
     let status = SystemStatus {
         in_charge: in_charge(&machine).name().to_owned(),
-        installed: journal.is_some(),
+        installed: is_known.then_some(journal.is_some()),
         complete: journal.as_ref().is_some_and(|journal| journal.is_complete),
         changed: changed.transpose()?.unwrap_or_default(),
         reaches_bnsd: machine
@@ -456,16 +508,17 @@ fn status(tree: &Tree, context: &Context) -> Result<Exit> {
     };
     context.output.print(&status, || page(&status))?;
     Ok(Exit::success_if(
-        status.installed && status.reaches_bnsd != Some(false),
+        status.installed != Some(false) && status.reaches_bnsd != Some(false),
     ))
 }
 
 fn page(status: &SystemStatus) -> Page {
     let mut page = Page::default();
     page.heading(match (status.installed, status.complete) {
-        (false, _) => "bnsd is not installed in system DNS: `bnsd system install` does it",
-        (true, true) => "bnsd is installed in system DNS",
-        (true, false) => {
+        (None, _) => "only root can see what is installed: `sudo bnsd system status`",
+        (Some(false), _) => "bnsd is not installed in system DNS: `bnsd system install` does it",
+        (Some(true), true) => "bnsd is installed in system DNS",
+        (Some(true), false) => {
             "an installation was interrupted: `bnsd system install` completes it, `bnsd system uninstall` takes it back"
         }
     });

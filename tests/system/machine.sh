@@ -195,6 +195,13 @@ plain() {
     printf 'nameserver 192.0.2.10\nsearch lan\n' >/etc/resolv.conf
     chmod 640 /etc/resolv.conf
     snapshot /mnt/before
+    BNSD_DNS_UPSTREAMS=192.0.2.99 start_bnsd 127.0.0.1:53
+    "$bnsd" system install --all 2>/mnt/refused.log && fail "all other names would be gone"
+    stop_bnsd
+    grep -q 'bnsd finds no names of others' /mnt/refused.log || fail "$(cat /mnt/refused.log)"
+    grep -q 'upstreams are 192.0.2.99:53' /mnt/refused.log || fail "$(cat /mnt/refused.log)"
+    snapshot /mnt/after
+    diff /mnt/before /mnt/after || fail "/etc was changed"
     start_bnsd 127.0.0.1:53
     "$bnsd" system install --all
     until_it answers 127.0.0.1 www.example.com A 198.51.100.5

@@ -65,7 +65,7 @@ fn needs_port_53(wish: &Wish) -> Result<()> {
         53 => Ok(()),
         other => Err(SystemError::Refused(format!(
             "/etc/resolv.conf can name no port, and bnsd listens on {other}: let it listen on 127.0.0.1:53 \
-             (`listen` in bnsd.toml)"
+             (`listen` in bnsd.toml; where systemd has its sockets, `systemctl edit bnsd.socket`)"
         ))),
     }
 }

@@ -52,7 +52,7 @@ fn some(wish: &Wish, machine: &Machine) -> Result<Changes> {
     if wish.server.port() == 53 && wish.server.ip().is_loopback() {
         return refuse(
             "NetworkManager's dnsmasq listens on 127.0.0.1:53 itself: let bnsd listen on 127.0.0.1:5300 (`listen` in \
-             bnsd.toml), or give --all",
+             bnsd.toml; where systemd has its sockets, `systemctl edit bnsd.socket`), or give --all",
         );
     }
     let (ip, port) = (wish.server.ip(), wish.server.port());

@@ -38,16 +38,20 @@ impl Mechanism for ResolvConf {
 pub(super) fn add(wish: &Wish, machine: &Machine, changes: &mut Changes) {
     let ip = wish.server.ip();
     let mut text = format!("nameserver {ip}\noptions {OPTIONS}\n");
+    let mut asked = String::new();
     for line in machine.text(RESOLV_CONF).lines().map(str::trim) {
         let (word, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
         match word {
             "search" | "domain" => text += &format!("{line}\n"),
             "nameserver" if rest.trim() != ip.to_string() => {
-                text += &format!("{ASKED_BY_US}{}\n", rest.trim());
+                asked += &format!("{ASKED_BY_US}{}\n", rest.trim());
             }
-            _ if line.starts_with(ASKED_BY_US) => text += &format!("{line}\n"),
+            _ if line.starts_with(ASKED_BY_US) => asked += &format!("{line}\n"),
             _ => {}
         }
+    }
+    if !asked.is_empty() {
+        text += &format!("# Unless its `dns.upstreams` says otherwise:\n{asked}");
     }
     changes.file(RESOLV_CONF, &text);
 }
