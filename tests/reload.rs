@@ -137,9 +137,13 @@ fn a_reload_says_what_changed_and_what_needs_a_restart() {
     let bench = Bench::start(&asking(&one));
     assert!(bench.asks("www.example").has_address("198.51.100.1"));
     let nothing = bench.reload();
-    assert_eq!(
-        (nothing.code, nothing.stdout.as_str()),
-        (0, "nothing changed\n")
+    assert_eq!(nothing.code, 0, "{nothing:?}");
+    let path = file(&bench.home).display().to_string();
+    let (read, since) = nothing.stdout.split_once('\n').expect("two lines");
+    assert_eq!(read, format!("read {path}"));
+    assert!(
+        since.starts_with("nothing changed since ") && since.ends_with("bnsd was started\n"),
+        "{nothing:?}"
     );
 
     bench.write(&format!(
@@ -167,7 +171,8 @@ fn a_reload_says_what_changed_and_what_needs_a_restart() {
     );
     let again = bench.reload();
     assert_eq!(
-        again.stdout, "needs a restart: dns.tls.listen\n",
+        again.stdout,
+        format!("read {path}\nneeds a restart: dns.tls.listen\n"),
         "until there is one"
     );
     let back = bench.change(&asking(&two));
@@ -180,6 +185,28 @@ fn a_reload_says_what_changed_and_what_needs_a_restart() {
     assert!(
         log.contains("the configuration was read again: dns.upstreams, dns.max-ttl"),
         "{log}"
+    );
+}
+
+/// The options of the command are not the daemon's, and what a watched file changed before is said.
+#[test]
+fn a_reload_says_which_file_it_was_and_what_was_done_before() {
+    let bench = Bench::start("[dns]\nmax-ttl = 600");
+    for (arguments, said) in [
+        (["--log", "debug"], "log.level"),
+        (["--config", "/nonexistent"], ".config/bnsd/bnsd.toml"),
+    ] {
+        let refused = bench.home.run(&[&["reload"][..], &arguments].concat());
+        is_one_sentence(&refused, 2, &[said]);
+    }
+    bench.write("[dns]\nmax-ttl = 60");
+    bench.reload();
+    let again = bench.reload();
+    let (read, rest) = again.stdout.split_once('\n').expect("lines");
+    assert!(read.ends_with(".config/bnsd/bnsd.toml"), "{again:?}");
+    assert!(
+        rest.starts_with("nothing changed since ") && rest.contains("dns.max-ttl  600 -> 60"),
+        "{again:?}"
     );
 }
 

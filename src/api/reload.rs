@@ -18,6 +18,13 @@ pub struct ReloadReply {
     pub applied: Vec<ChangedKey>,
     /// The keys whose new value comes into force when the daemon is started again; repeated until then.
     pub needs_restart: Vec<ChangedKey>,
+    /// When what was read last came into force, in seconds since 1970: at the start, or at the last reload that changed
+    /// something.
+    #[serde(default)]
+    pub in_force_since: u64,
+    /// What that reload changed; empty if it was the start.
+    #[serde(default)]
+    pub applied_then: Vec<ChangedKey>,
     /// What is allowed but probably not meant, one sentence each.
     pub warnings: Vec<String>,
 }

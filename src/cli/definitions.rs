@@ -19,6 +19,38 @@ Variables:
   run, such as --dry-run, cannot. `bnsd config show --reference` lists every key
   of bnsd.toml with its variable, `bnsd config show` what is in force and why.";
 
+/// Follow the examples of these commands.
+const MORE: &[(&[&str], &str)] = &[
+    (
+        &["doctor"],
+        "\
+Checks:
+  configuration, daemon and chain; whether the system's questions and those of
+  browsers reach bnsd; upstreams and validation; the clock, the disk, who may
+  read bnsd's files. A line each: ok, warning, failure or unknown (ask as root),
+  and below it the command that mends it. Nothing is changed.
+
+Exit codes:
+  0  there is no failure
+  1  there is a failure
+  3  trouble on the way",
+    ),
+    (
+        &["reload"],
+        "\
+The file is read that the daemon was started with, below its variables and
+flags. Keys that are obeyed at once and keys that need a restart are told apart
+in `bnsd config show --reference`. A changed file is read without this command
+too; then it says what changed, and when.
+
+Exit codes:
+  0  the configuration is in force, but for what is said to need a restart
+  1  it is wrong, and the settings before stay in force
+  2  wrong use, such as another file than the daemon's
+  3  trouble on the way: no daemon",
+    ),
+];
+
 /// A command by the words that lead to it, with lines that somebody can type and what they do.
 type Example = (
     &'static [&'static str],
@@ -188,6 +220,26 @@ const EXAMPLES: &[Example] = &[
         ],
     ),
     (
+        &["reload"],
+        &[
+            ("bnsd reload", "what changed, and what needs a restart"),
+            ("bnsd reload --json", "for programs"),
+        ],
+    ),
+    (
+        &["system"],
+        &[
+            ("sudo bnsd system install --dry-run", "show every change"),
+            ("sudo bnsd system install", "names of the chain go to bnsd"),
+            (
+                "sudo bnsd system install --all",
+                "all names, which needs upstreams",
+            ),
+            ("bnsd system status", "whether questions reach bnsd"),
+            ("sudo bnsd system uninstall", "everything as it was"),
+        ],
+    ),
+    (
         &["chain"],
         &[
             ("bnsd chain verify", "derive the database again and compare"),
@@ -260,6 +312,12 @@ pub fn definitions() -> Command {
                 true => command.after_help(format!("{text}\n{ABOUT_ALL}")),
                 false => command.after_help(text),
             }
+        });
+    }
+    for (path, more) in MORE {
+        command = at(command, path, &|command| {
+            let before = command.get_after_help().map(ToString::to_string);
+            command.after_help(format!("{}\n{more}", before.unwrap_or_default()))
         });
     }
     command

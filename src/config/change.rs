@@ -3,6 +3,8 @@
 use super::key::{self, Effect, KEYS};
 use super::options::Config;
 use super::setting::Setting;
+use super::value;
+use crate::resolver::Policy;
 
 /// A key with another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,12 +65,21 @@ fn values<'c>(config: &'c Config, key: &str) -> &'c [String] {
     setting.map_or(&[], |setting| &setting.values)
 }
 
+/// What applies to a namespace that its section does not list.
+fn by_itself(key: &str) -> Option<String> {
+    let id = value::namespace(key.strip_prefix("namespaces.")?).ok()?;
+    let mode = Policy::default().mode(&id).mode();
+    let text = serde_json::to_value(mode).ok()?;
+    Some(format!("{} by default", text.as_str()?))
+}
+
 /// A value for people.
 fn text(config: &Config, key: &str) -> String {
     let row = key::row_of(key).map_or("", |row| KEYS[row].name);
     let of = |key: &str| config.settings.iter().find(|setting| setting.key == key);
     match (of(key), of(row)) {
-        (Some(setting), _) | (None, Some(setting)) => setting.shown(),
+        (Some(setting), _) => setting.shown(),
+        (None, Some(section)) => by_itself(key).unwrap_or_else(|| section.shown()),
         (None, None) => String::new(),
     }
 }
@@ -117,17 +128,12 @@ mod tests {
             "127.0.0.1:53, [::1]:53",
             "127.0.0.1:5300",
         );
-        let section = start
-            .settings
-            .iter()
-            .find(|setting| setting.key == "namespaces");
-        let open = section.expect("a section").open;
         let upstreams = "192.0.2.1, 192.0.2.2";
         let expected = [
             listen.clone(),
             row("dns.upstreams", Effect::Reload, "the system's", upstreams),
             row("namespaces.id", Effect::Reload, "exact", "off"),
-            row("namespaces.x", Effect::Reload, "only", open),
+            row("namespaces.x", Effect::Reload, "only", "only by default"),
         ];
         assert_eq!(shown(start.changes(&after)), expected);
         let in_force = start.obeyed(after.clone());

@@ -22,6 +22,7 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use crate::api::reload::{ChangedKey, ReloadReply};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::key::Effect;
 use crate::config::{Change, Config, FileChoice, Origin, Sources};
 use crate::log::Log;
@@ -46,6 +47,9 @@ struct State {
     error: Option<String>,
     /// The keys whose new value needs a restart.
     needs_restart: Vec<String>,
+    /// When something came into force last, in seconds since 1970, and what.
+    since: u64,
+    applied: Vec<ChangedKey>,
 }
 
 impl Reload {
@@ -55,6 +59,8 @@ impl Reload {
             in_force: config,
             error: None,
             needs_restart: Vec::new(),
+            since: unix_time(),
+            applied: Vec::new(),
         };
         Self {
             sources,
@@ -131,7 +137,10 @@ impl State {
             .changes(&config)
             .into_iter()
             .partition(|change| change.effect == Effect::Reload);
+        let (since, applied_then) = (self.since, self.applied.clone());
         let reply = ReloadReply {
+            in_force_since: since,
+            applied_then,
             file: config.file.as_ref().map(|path| path.display().to_string()),
             error: None,
             applied: shown(applied),
@@ -147,6 +156,10 @@ impl State {
         }
         if !needs_restart.is_empty() && needs_restart != self.needs_restart {
             tracing::warn!("needs a restart: {}", list(&needs_restart));
+        }
+        if !reply.applied.is_empty() {
+            self.since = unix_time();
+            self.applied.clone_from(&reply.applied);
         }
         self.error = None;
         self.needs_restart = needs_restart;
@@ -166,6 +179,10 @@ impl State {
             ..ReloadReply::default()
         }
     }
+}
+
+fn unix_time() -> u64 {
+    SystemClock::start().unix_time()
 }
 
 fn shown(changes: Vec<Change>) -> Vec<ChangedKey> {
