@@ -220,7 +220,7 @@ impl Bench {
             upstream = self.upstreams[odd as usize].address,
             ttl = 30 + odd,
             hosts = odd == 0,
-            more = if odd == 0 { "" } else { &other },
+            more = if odd == 0 { &other } else { "" },
         );
         let new = self.home.path().join("new.toml");
         fs::write(&new, text).expect("a file");
