@@ -185,6 +185,23 @@ fn start(watch: Watch, work: impl FnOnce() + Send + 'static) -> io::Result<JoinH
     })
 }
 
+/// Does jobs at the same time, each in a thread called `name`, and gives what they return, in their order; `None` of one that
+/// panicked.
+pub fn together<T: Send>(
+    name: &str,
+    jobs: impl IntoIterator<Item = impl FnOnce() -> T + Send>,
+) -> io::Result<Vec<Option<T>>> {
+    std::thread::scope(|scope| {
+        let start = |job| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn_scoped(scope, job)
+        };
+        let started: Vec<_> = jobs.into_iter().map(start).collect::<io::Result<_>>()?;
+        Ok(started.into_iter().map(|job| job.join().ok()).collect())
+    })
+}
+
 /// Starts a thread whose owner joins it.
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let builder = std::thread::Builder::new().name(name.to_owned());

@@ -71,7 +71,7 @@ const ASSEMBLY: [(&str, &[&str]); 4] = [
         "cli",
         &[
             "api", "chain", "config", "daemon", "disk", "indexer", "log", "names", "store",
-            "system", "upstream", "wallet",
+            "system", "upstream", "wallet", "worker",
         ],
     ),
     ("main", &["cli"]),

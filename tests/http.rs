@@ -15,7 +15,7 @@ use bnsd::api::status::StatusRequest;
 use crate::common::demo::Demo;
 use crate::common::home::Home;
 use crate::common::http::get;
-use crate::common::process::{ask, serve, until};
+use crate::common::process::{Process, ask, serve, until};
 
 /// A demo with an API on a port of its own.
 fn demo() -> (Demo, SocketAddr) {
@@ -77,7 +77,9 @@ fn records_are_those_that_a_dns_client_gets() {
 fn a_status_says_that_the_port_of_the_page_is_taken() {
     let _taken = std::net::TcpListener::bind("127.0.0.1:6270"); // or somebody else has it
     let home = Home::new();
-    let mut daemon = serve(&home, &[("BNSD_CHAIN_SOURCE", "dev")]);
+    let mut command = home.bnsd(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("BNSD_CHAIN_SOURCE", "dev");
+    let mut daemon = Process::start(&home, command);
     let status = daemon.ready(&home.state().join("control.sock"));
     assert!(status.api_listeners.is_empty(), "{status:?}");
     assert_eq!(status.api_taken, ["127.0.0.1:6270"]);

@@ -19,6 +19,7 @@ use super::samples::{self, Series};
 use super::service::{DevNode, Service, Setup};
 use super::source::Opened;
 use crate::api::control;
+use crate::api::http::BindError;
 use crate::api::lookup::LookupReply;
 use crate::api::message::Reply;
 use crate::bns::NamespaceId;
@@ -241,6 +242,9 @@ impl Daemon {
         }
         for listener in self.api_listeners() {
             tracing::info!("the status page is on http://{listener}/");
+        }
+        for address in &self.service.api_taken {
+            tracing::warn!("{}", BindError::Taken(*address));
         }
         if let Some(gateway) = self.service.gateway {
             tracing::info!("names without an address are shown on {gateway}");

@@ -107,9 +107,11 @@ impl Drop for Process {
     }
 }
 
-/// A `bnsd serve` on a free port, with `environment` on top.
+/// A `bnsd serve` on a free port and without the HTTP API, whose port many tests would want at the same time, with
+/// `environment` on top.
 pub fn serve(home: &Home, environment: &[(&str, &str)]) -> Process {
     let mut command = home.bnsd(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env("BNSD_API_LISTEN", "none");
     command.envs(environment.iter().copied());
     Process::start(home, command)
 }

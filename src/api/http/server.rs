@@ -154,10 +154,7 @@ fn bind(address: SocketAddr, if_taken: IfTaken) -> Result<Option<net::TcpListene
             Err(BindError::Other(address, error))
         }
         (Err(_), IfTaken::Fail) => Err(BindError::Taken(address)),
-        (Err(_), IfTaken::GoOn) => {
-            tracing::warn!("{}", BindError::Taken(address));
-            Ok(None)
-        }
+        (Err(_), IfTaken::GoOn) => Ok(None),
         (Err(_), IfTaken::AnyPort) => {
             let any = SocketAddr::new(address.ip(), 0);
             let listener = listen(any).map_err(|error| BindError::Other(any, error))?;

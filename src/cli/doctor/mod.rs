@@ -12,14 +12,13 @@ mod route;
 mod scene;
 mod way;
 
-use std::thread;
-
 use clap::Args;
 use serde::Serialize;
 
 use super::output::Page;
 use super::{CliError, Context, Exit, Result};
 use crate::api::doctor::{Finding, State};
+use crate::worker;
 use scene::Scene;
 
 /// Arguments of `bnsd doctor`.
@@ -66,19 +65,11 @@ impl Doctor {
 }
 
 fn run_all(scene: &Scene) -> Result<Vec<Finding>> {
-    thread::scope(|scope| {
-        let started = CHECKS.map(|check| {
-            let thread = thread::Builder::new().name("doctor".to_owned());
-            thread.spawn_scoped(scope, move || check(scene))
-        });
-        let mut findings = Vec::new();
-        for started in started {
-            let check = started.map_err(|error| CliError::Trouble(error.into()))?;
-            // One that panics says so itself; the others are shown all the same.
-            findings.extend(check.join().unwrap_or_default());
-        }
-        Ok(findings)
-    })
+    let checks = CHECKS.map(|check| move || check(scene));
+    let found = worker::together("doctor", checks);
+    let found = found.map_err(|error| CliError::Trouble(error.into()))?;
+    // A check that panics says so itself; the others are shown all the same.
+    Ok(found.into_iter().flatten().flatten().collect())
 }
 
 /// Where the column of checks begins.
