@@ -69,12 +69,17 @@ impl Client {
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
+
+    /// The reply, or why there is none.
+    pub fn attempt(&self, request: &Request) -> Result<Reply, ClientError> {
+        ask_within(&self.sockets, request, self.patience)
+    }
 }
 
 impl Ask for Client {
     fn exchange(&self, request: &Request) -> Result<Reply, StateError> {
-        let reply = ask_within(&self.sockets, request, self.patience);
-        reply.map_err(|error| StateError::Trouble(error.to_string()))
+        self.attempt(request)
+            .map_err(|error| StateError::Trouble(error.to_string()))
     }
 }
 

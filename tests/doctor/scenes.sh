@@ -128,8 +128,8 @@ doctor_daemon() {
     start=$(cat /mnt/command)
     mends port failure 'is held by unbound (process'
     python3 -m http.server --bind 127.0.0.1 6270 >/mnt/page.log 2>&1 &
-    until_it is_found api failure 'is held by python3'
-    mends api failure 'or set `api.listen`'
+    until_it is_found api warning 'is held by python3'
+    mends api warning 'or set `api.listen`'
     sh -c "$start" >/mnt/started.log 2>&1 &
     until_it is_well daemon
     until_it is_well port

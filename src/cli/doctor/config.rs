@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::daemon::restart;
-use super::scene::Scene;
+use super::scene::{Absence, Scene};
 use crate::api::doctor::{Finding, quoted, without_line};
 use crate::config::{Config, ConfigError, Origin};
 use crate::disk::rights::{Exposed, check_secret};
@@ -29,7 +29,7 @@ pub(super) fn check(scene: &Scene) -> Vec<Finding> {
         findings.push(Finding::warning(CHECK, text, restart(scene)));
     }
     // A daemon that runs has done this.
-    if scene.status.is_err() {
+    if matches!(scene.status, Err(Absence::Nobody(_))) {
         findings.extend(unusable(config, scene));
     }
     if findings.is_empty() {

@@ -4,11 +4,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::scene::{ANSWER_TIME, Scene, unit_of};
-use crate::api::doctor::{Finding, quoted, without_line};
+use super::scene::{ANSWER_TIME, Absence, Scene, unit_of};
+use crate::api::doctor::{Finding, State, quoted, without_line};
+use crate::api::http::IfTaken;
 use crate::config::Origin;
+use crate::disk::rights::own_uid;
 use crate::system::{Holder, holders_of, is_bnsd, names};
 
+const DAEMON: &str = "daemon";
+const PORT: &str = "port";
+const API: &str = "api";
+/// What follows from an address that somebody else has.
+const NO_START: &str = "bnsd cannot start";
 /// The unit that the system has.
 const UNIT: &str = "bnsd.service";
 /// What holds its addresses while it does not run.
@@ -27,24 +34,47 @@ const UNITS: [&str; 3] = [
 pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     match &scene.status {
         Ok(status) => vec![
-            Finding::ok(
-                "daemon",
-                scene.reply.as_ref().map_or_else(
-                    || "it runs".to_owned(),
-                    |reply| format!("process {}, user {}", reply.process, reply.user),
-                ),
-            ),
+            runs(scene),
             answers(scene),
-            page(&status.api_listeners),
+            page(&status.api_listeners, scene),
             sandbox(status.sandbox.as_deref(), scene),
         ],
-        Err(reason) => absent(reason, scene),
+        Err(Absence::Nobody(reason)) => absent(reason, scene),
+        Err(Absence::NotAllowed(reason)) => {
+            let finding = Finding::unknown(DAEMON, reason);
+            let command = Some(scene.bnsd("doctor"));
+            vec![Finding { command, ..finding }]
+        }
+        Err(Absence::Silent(reason)) => vec![silent(reason, scene)],
+    }
+}
+
+/// Who it is, if it says so.
+fn runs(scene: &Scene) -> Finding {
+    match &scene.reply {
+        Ok(reply) => {
+            let text = format!("process {}, user {}", reply.process, reply.user);
+            Finding::ok(DAEMON, text)
+        }
+        Err(reason) => {
+            let text = format!("it runs, and does not say what it finds itself: {reason}");
+            Finding::unknown(DAEMON, text)
+        }
+    }
+}
+
+/// It is there and does not reply; which process it is, only systemd knows.
+fn silent(reason: &str, scene: &Scene) -> Finding {
+    let finding = Finding::failure(DAEMON, reason, restart(scene));
+    if has_unit() {
+        finding
+    } else {
+        finding.out_of_reach()
     }
 }
 
 /// Whether it answers at every address.
 fn answers(scene: &Scene) -> Finding {
-    const CHECK: &str = "port";
     let listeners = scene.listeners();
     let silent = listeners
         .iter()
@@ -52,10 +82,10 @@ fn answers(scene: &Scene) -> Finding {
     match silent {
         None => {
             let texts: Vec<String> = listeners.iter().map(ToString::to_string).collect();
-            Finding::ok(CHECK, format!("bnsd answers on {}", texts.join(", ")))
+            Finding::ok(PORT, format!("bnsd answers on {}", texts.join(", ")))
         }
         Some(address) => Finding::failure(
-            CHECK,
+            PORT,
             format!("bnsd listens on {address} and does not answer there"),
             restart(scene),
         ),
@@ -63,11 +93,33 @@ fn answers(scene: &Scene) -> Finding {
 }
 
 /// Where the status page is.
-fn page(listeners: &[String]) -> Finding {
-    match listeners.first() {
-        Some(listener) => Finding::ok("api", format!("http://{listener}/")),
-        None => Finding::ok("api", "switched off"),
+fn page(listeners: &[String], scene: &Scene) -> Finding {
+    if let Some(listener) = listeners.first() {
+        return Finding::ok(API, format!("http://{listener}/"));
     }
+    match page_taken(scene) {
+        None => Finding::ok(API, "switched off"),
+        Some(finding) => Finding {
+            command: finding
+                .command
+                .map(|end| format!("{end} && {}", restart(scene))),
+            ..finding
+        },
+    }
+}
+
+/// Whether somebody else has the address of the status page, which only one that was configured needs.
+fn page_taken(scene: &Scene) -> Option<Finding> {
+    let api = &scene.config.as_ref().ok()?.api;
+    let finding = taken(API, &api.listen, "api.listen", scene)?;
+    if api.if_taken == IfTaken::Fail {
+        return Some(finding);
+    }
+    Some(Finding {
+        state: State::Warning,
+        text: finding.text.replace(NO_START, "there is no status page"),
+        ..finding
+    })
 }
 
 /// Whether the process is held to the files that it needs.
@@ -92,42 +144,43 @@ fn sandbox(state: Option<&str>, scene: &Scene) -> Finding {
 
 /// Nobody runs, and somebody may be in the way.
 fn absent(reason: &str, scene: &Scene) -> Vec<Finding> {
-    let start = match has_unit() {
-        true => scene.as_root(&format!("systemctl start {UNIT}")),
-        false => {
-            let listens_low = scene.listeners().iter().any(|one| one.port() < 1024);
-            let command = scene.bnsd("serve");
-            match listens_low {
-                true => command,
-                false => command.trim_start_matches("sudo ").to_owned(),
-            }
-        }
+    let start = match (has_unit(), starter(scene)) {
+        (true, _) => scene.as_root(&format!("systemctl start {UNIT}")),
+        (false, None) => scene.bnsd("serve"),
+        (false, Some(_)) => scene.bnsd("serve").trim_start_matches("sudo ").to_owned(),
     };
-    let api = scene
-        .config
-        .as_ref()
-        .map(|config| config.api.listen.clone());
+    let nobody = |check| Finding::ok(check, "nobody is in the way");
+    let port = taken(PORT, &scene.listeners(), "listen", scene);
     vec![
-        Finding::failure("daemon", reason, start),
-        taken("port", &scene.listeners(), "listen", scene),
-        taken("api", &api.unwrap_or_default(), "api.listen", scene),
+        Finding::failure(DAEMON, reason, start),
+        port.unwrap_or_else(|| nobody(PORT)),
+        page_taken(scene).unwrap_or_else(|| nobody(API)),
     ]
 }
 
+/// The user that would start it with these files: whoever asks, unless it is a service, or its ports are for root.
+pub(super) fn starter(scene: &Scene) -> Option<u32> {
+    let listens_low = scene.listeners().iter().any(|one| one.port() < 1024);
+    let is_own = !has_unit() && (scene.is_root || !listens_low);
+    is_own.then(own_uid)
+}
+
 /// Whether somebody else has one of the addresses of a setting.
-fn taken(check: &str, addresses: &[SocketAddr], setting: &str, scene: &Scene) -> Finding {
-    let held = addresses.iter().find_map(|address| {
+fn taken(check: &str, addresses: &[SocketAddr], setting: &str, scene: &Scene) -> Option<Finding> {
+    addresses.iter().find_map(|address| {
         let holders = holders_of(*address)?;
         if is_for_us(&holders) {
             return None;
         }
         let text = format!("{address} is held by {}", names(&holders));
-        let text = format!("{text}, so bnsd cannot start: stop that, or set `{setting}`");
-        let command = ended(&holders).map(|command| scene.as_root(&command));
+        let text = format!("{text}, so {NO_START}: stop that, or set `{setting}`");
+        let command = match holders.is_empty() {
+            true => (!scene.is_root).then(|| scene.bnsd("doctor")),
+            false => ended(&holders).map(|command| scene.as_root(&command)),
+        };
         let finding = Finding::failure(check, text, "");
         Some(Finding { command, ..finding })
-    });
-    held.unwrap_or_else(|| Finding::ok(check, "nobody is in the way"))
+    })
 }
 
 /// Whether systemd holds an address until the service starts.
@@ -166,7 +219,7 @@ fn systemctl(arguments: &[&str]) -> Option<String> {
 
 /// Ends the daemon; a service is started again, a plain process by whoever started it.
 pub(super) fn restart(scene: &Scene) -> String {
-    let process = scene.reply.as_ref().map(|reply| reply.process);
+    let process = scene.reply.as_ref().ok().map(|reply| reply.process);
     match process.map(|process| (process, unit_of(process))) {
         Some((_, Some(unit))) => scene.as_root(&format!("systemctl restart {}", quoted(&unit))),
         Some((process, None)) => format!("kill {process}"),

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
-use super::scene::Scene;
+use super::daemon::starter;
+use super::scene::{Absence, Scene};
 use crate::api::doctor::{Finding, quoted};
 
 /// By how many seconds a block may be ahead of a right clock: nodes refuse those that are further (Bitcoin Core,
@@ -165,11 +166,15 @@ pub(super) fn permissions(scene: &Scene) -> Vec<Finding> {
             return vec![Finding::unknown(CHECK, text)];
         }
     };
-    let user = scene.reply.as_ref().map(|reply| reply.user);
+    let (user, runs) = match (&scene.reply, &scene.status) {
+        (Ok(reply), _) => (Some(reply.user), "runs"),
+        (Err(_), Err(Absence::Nobody(_))) => (starter(scene), "would run"),
+        (Err(_), _) => (None, ""),
+    };
     let place = word(&directory);
     if let Some(user) = user.filter(|user| *user != metadata.uid()) {
         let text = format!(
-            "{shown} belongs to user {}, and bnsd runs as user {user}",
+            "{shown} belongs to user {}, and bnsd {runs} as user {user}",
             metadata.uid()
         );
         let command = scene.as_root(&format!("chown -R -H {user} {place}"));

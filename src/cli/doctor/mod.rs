@@ -54,8 +54,9 @@ impl Doctor {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let scene = Scene::of(context);
         let mut findings = run_all(&scene)?;
-        if let Some(reply) = &scene.reply {
-            findings.extend(reply.findings.clone());
+        if let Ok(reply) = &scene.reply {
+            let own = reply.findings.iter();
+            findings.extend(own.map(|finding| scene.reaching(finding)));
         }
         let report = Report { findings };
         context.output.print(&report, || page(&report.findings))?;

@@ -6,6 +6,8 @@ use crate::system::Journal;
 use crate::system::mechanism::in_charge;
 
 const CHECK: &str = "route";
+/// The one that files of the C library mean.
+const DNS_PORT: u16 = 53;
 
 pub(super) fn check(scene: &Scene) -> Vec<Finding> {
     vec![match &scene.journal {
@@ -23,13 +25,19 @@ fn absent(scene: &Scene) -> Finding {
         "resolved" | "dns-delegate" | "networkmanager" | "macos"
     );
     let all = if takes_some { "" } else { " --all" };
-    Finding::warning(
-        CHECK,
-        format!(
-            "nothing sends this machine's questions to bnsd (in charge: {mechanism}): only programs that ask it themselves find names of the chain"
-        ),
-        scene.bnsd(&format!("system install{all}")),
-    )
+    let text = format!(
+        "nothing sends this machine's questions to bnsd (in charge: {mechanism}): only programs that ask it themselves find names of the chain"
+    );
+    let names_ports = matches!(mechanism, "resolved" | "dns-delegate" | "macos");
+    match scene.daemon() {
+        Some(daemon) if daemon.port() != DNS_PORT && !names_ports => {
+            let why = format!(
+                "bnsd listens on {daemon}, and {mechanism} can name no port but {DNS_PORT}"
+            );
+            Finding::warning(CHECK, format!("{text}; {why}"), "").out_of_reach()
+        }
+        _ => Finding::warning(CHECK, text, scene.bnsd(&format!("system install{all}"))),
+    }
 }
 
 fn installed(journal: &Journal, scene: &Scene) -> Finding {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, Query};
@@ -10,8 +11,9 @@ use hickory_proto::rr::{Name, RecordType};
 use rustix::fs::{Access, access};
 
 use crate::api::ask::Ask as _;
-use crate::api::client::Client;
-use crate::api::doctor::{DoctorReply, DoctorRequest, quoted, unit};
+use crate::api::client::{Client, ClientError};
+use crate::api::doctor::{DoctorReply, DoctorRequest, Finding, quoted, unit};
+use crate::api::message::{Question as _, Reply};
 use crate::api::status::{StatusReply, StatusRequest};
 use crate::cli::{Context, Flag};
 use crate::config::{Config, ConfigError, FileChoice, Profile, Sources};
@@ -20,9 +22,19 @@ use crate::system::{Journal, Machine, exchange};
 use crate::upstream::SystemResolvers;
 
 /// How long the daemon may take, which asks upstreams and its node meanwhile.
-const PATIENCE: Duration = Duration::from_secs(6);
+const PATIENCE: Duration = Duration::from_secs(4);
 /// How long a resolver may take with an answer.
-pub(super) const ANSWER_TIME: Duration = Duration::from_millis(1_500);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(1);
+/// Questions that are asked at the same time.
+const AT_ONCE: usize = 16;
+/// Commands that ask the daemon, as it prints them.
+const ASKING: [&str; 5] = [
+    "bnsd reload",
+    "bnsd portal open",
+    "bnsd portal close",
+    "bnsd status --watch",
+    "bnsd zonefile missing",
+];
 /// Largest reply over UDP that is asked for (DNS flag day 2020).
 const PAYLOAD: u16 = 1232;
 
@@ -32,10 +44,10 @@ pub(super) struct Scene {
     pub is_root: bool,
     /// The configuration that a start would read now.
     pub config: Result<Config, ConfigError>,
-    /// How the daemon is; `Err` is why nobody says it.
-    pub status: Result<Box<StatusReply>, String>,
-    /// What it found itself.
-    pub reply: Option<Box<DoctorReply>>,
+    /// How the daemon is.
+    pub status: Result<Box<StatusReply>, Absence>,
+    /// What it found itself; `Err` is why it does not say it.
+    pub reply: Result<Box<DoctorReply>, String>,
     /// This machine.
     pub machine: Machine,
     /// What is installed in its DNS; `Err` is why nobody can say.
@@ -46,19 +58,33 @@ pub(super) struct Scene {
     options: String,
 }
 
+/// Why the daemon does not say how it is.
+pub(super) enum Absence {
+    /// Nobody is there.
+    Nobody(String),
+    /// It is for somebody else.
+    NotAllowed(String),
+    /// Somebody is there and does not reply, or not in a way that makes sense.
+    Silent(String),
+}
+
 impl Scene {
     /// Asks the daemon, and looks at the files.
     pub fn of(context: &Context) -> Self {
         let is_root = own_uid() == 0;
         let config = load(context, None);
         let client = client(context, &config);
-        let status = client.ask(StatusRequest::default());
-        let as_root = is_root;
-        let reply = match status {
-            Ok(_) => client.ask(DoctorRequest { as_root }).ok(),
-            Err(_) => None,
+        let request = DoctorRequest { as_root: is_root };
+        let (status, reply) = thread::scope(|scope| {
+            let reply = scope.spawn(|| client.ask(request));
+            (status(&client), reply.join())
+        });
+        let reply = match reply {
+            Ok(reply) => reply.map_err(|error| error.to_string()),
+            Err(_) => Err("asking it failed".to_owned()),
         };
-        let file = reply.as_ref().and_then(|reply| reply.config_file.clone());
+        let file = reply.as_ref().ok();
+        let file = file.and_then(|reply| reply.config_file.clone());
         let config = match file {
             Some(file) => load(context, Some(file)),
             None => config,
@@ -67,7 +93,7 @@ impl Scene {
         Self {
             is_root,
             config,
-            status: status.map_err(|error| error.to_string()),
+            status,
             reply,
             journal: Journal::read(&machine).map_err(|error| error.to_string()),
             machine,
@@ -131,10 +157,24 @@ impl Scene {
 
     /// The daemon's data directory.
     pub fn data_dir(&self) -> Option<PathBuf> {
-        match (&self.reply, &self.config) {
-            (Some(reply), _) => Some(reply.data_dir.clone()),
-            (None, Ok(config)) => Some(config.data_dir.clone()),
-            (None, Err(_)) => None,
+        match (&self.reply, &self.config, &self.status) {
+            (Ok(reply), _, _) => Some(reply.data_dir.clone()),
+            (Err(_), _, Err(Absence::NotAllowed(_))) => None, // the configuration is another one
+            (Err(_), Ok(config), _) => Some(config.data_dir.clone()),
+            (Err(_), Err(_), _) => None,
+        }
+    }
+
+    /// The daemon's finding with a command that reaches this daemon.
+    pub fn reaching(&self, finding: &Finding) -> Finding {
+        let command = finding.command.as_ref().map(|command| {
+            let is_asking = ASKING.iter().any(|asking| command.ends_with(asking));
+            let options = if is_asking { &self.options } else { "" };
+            format!("{command}{options}")
+        });
+        Finding {
+            command,
+            ..finding.clone()
         }
     }
 }
@@ -162,6 +202,25 @@ fn client(context: &Context, config: &Result<Config, ConfigError>) -> Client {
     let config = config.as_ref().ok().cloned().or_else(without_file);
     let sockets = config.map(|config| config.control_candidates(&context.places));
     Client::new(sockets.unwrap_or_default()).with_patience(PATIENCE)
+}
+
+fn status(client: &Client) -> Result<Box<StatusReply>, Absence> {
+    match client.attempt(&StatusRequest::default().request()) {
+        Ok(Reply::Error(error)) => Err(Absence::Silent(error.message)),
+        Ok(reply) => StatusRequest::answer(reply).ok_or_else(|| {
+            Absence::Silent(
+                "the daemon replied to another request: it may be of another version".to_owned(),
+            )
+        }),
+        Err(error) => {
+            let text = error.to_string();
+            Err(match error {
+                ClientError::NotRunning(_) => Absence::Nobody(text),
+                ClientError::NotOurs(_) => Absence::NotAllowed(text),
+                ClientError::Io { .. } | ClientError::Message { .. } => Absence::Silent(text),
+            })
+        }
+    }
 }
 
 fn options(context: &Context) -> String {
@@ -198,7 +257,7 @@ pub(super) enum Wanted {
 }
 
 /// What a server says about the SOA of a domain.
-pub(super) fn ask(server: SocketAddr, domain: &str, wanted: Wanted) -> Option<Message> {
+fn ask(server: SocketAddr, domain: &str, wanted: Wanted) -> Option<Message> {
     let mut query = Message::query();
     query.metadata.recursion_desired = true;
     query.metadata.authentic_data = wanted == Wanted::Verified;
@@ -210,6 +269,35 @@ pub(super) fn ask(server: SocketAddr, domain: &str, wanted: Wanted) -> Option<Me
     edns.set_max_payload(PAYLOAD);
     query.set_edns(edns);
     exchange(server, &query, ANSWER_TIME)
+}
+
+/// The replies to questions that are asked at the same time; once all of some are silent, the others are not asked.
+pub(super) fn ask_all(questions: &[(SocketAddr, &str, Wanted)]) -> Vec<Option<Message>> {
+    let mut replies = Vec::new();
+    for some in questions.chunks(AT_ONCE) {
+        let before = replies.len();
+        thread::scope(|scope| {
+            let ask = |&(server, domain, wanted)| scope.spawn(move || ask(server, domain, wanted));
+            let asked: Vec<_> = some.iter().map(ask).collect();
+            let all = asked
+                .into_iter()
+                .map(|asked| asked.join().unwrap_or_default());
+            replies.extend(all);
+        });
+        if replies.iter().skip(before).all(Option::is_none) {
+            break;
+        }
+    }
+    replies.resize(questions.len(), None);
+    replies
+}
+
+/// Whether a server answers at all, asked for what every resolver knows.
+pub(super) fn answers(server: SocketAddr) -> bool {
+    let mut query = Message::query();
+    query.metadata.recursion_desired = true;
+    query.add_query(Query::query(Name::root(), RecordType::NS));
+    exchange(server, &query, ANSWER_TIME).is_some()
 }
 
 /// The SOA in an answer, as text.

@@ -2,11 +2,12 @@
 //! the answers for forged, and whether what bnsd verified is still called so.
 
 use std::fs;
+use std::iter;
 use std::net::SocketAddr;
 
-use hickory_proto::op::ResponseCode;
+use hickory_proto::op::{Message, ResponseCode};
 
-use super::scene::{Scene, Wanted, ask, soa, unit_of};
+use super::scene::{Scene, Wanted, answers, ask_all, soa, unit_of};
 use crate::api::doctor::{Finding, quoted};
 use crate::system::holders_of;
 
@@ -28,11 +29,16 @@ pub(super) fn system(scene: &Scene) -> Vec<Finding> {
         findings.push(Finding::unknown(CHECK, text));
         return findings;
     };
-    let theirs = ask(first, ALIAS, Wanted::Unverified).as_ref().and_then(soa);
-    let ours = scene
-        .daemon()
-        .and_then(|daemon| ask(daemon, ALIAS, Wanted::Unverified));
-    let ours = ours.as_ref().and_then(soa);
+    let servers = iter::once(first).chain(scene.daemon());
+    let questions: Vec<_> = servers
+        .map(|server| (server, ALIAS, Wanted::Unverified))
+        .collect();
+    let mut replies = ask_all(&questions).into_iter().map(|reply| {
+        let soa = reply.as_ref().and_then(soa);
+        (reply.is_some(), soa)
+    });
+    let (has_replied, theirs) = replies.next().unwrap_or_default();
+    let (_, ours) = replies.next().unwrap_or_default();
     let is_installed = matches!(&scene.journal, Ok(Some(_)));
     findings.push(match (theirs, ours) {
         (Some(theirs), Some(ours)) if theirs == ours => {
@@ -44,9 +50,13 @@ pub(super) fn system(scene: &Scene) -> Vec<Finding> {
             format!("{first} leads to another bnsd, or keeps an older answer"),
             flush(first, scene),
         ),
-        (None, _) if !is_installed => {
-            Finding::ok(CHECK, format!("{first} answers this machine without bnsd"))
+        (None, ours) if (ours.is_some() || !is_installed) && !has_replied && !answers(first) => {
+            silent(CHECK, first, scene)
         }
+        (None, _) if !is_installed => Finding::ok(
+            CHECK,
+            format!("{first} is asked by this machine, without bnsd"),
+        ),
         (None, None) => Finding::unknown(
             CHECK,
             format!("{first} may lead to bnsd, which does not answer"),
@@ -58,6 +68,18 @@ pub(super) fn system(scene: &Scene) -> Vec<Finding> {
         ),
     });
     findings
+}
+
+/// Whoever is asked says nothing.
+fn silent(check: &str, first: SocketAddr, scene: &Scene) -> Finding {
+    let text = format!("{first} is asked by this machine, and does not answer");
+    let is_here = first.ip().is_loopback() || matches!(&scene.journal, Ok(Some(_)));
+    let finding = Finding::failure(check, text, flush(first, scene));
+    if is_here {
+        finding
+    } else {
+        finding.out_of_reach()
+    }
 }
 
 /// Programs that look for hosts ask no resolver at all.
@@ -98,16 +120,25 @@ pub(super) fn validation(scene: &Scene) -> Vec<Finding> {
     let Some((first, domains)) = sent_to_us(scene) else {
         return Vec::new();
     };
+    let ask_for = |wanted| {
+        let questions = domains
+            .iter()
+            .map(|domain| (first, domain.as_str(), wanted));
+        ask_all(&questions.collect::<Vec<_>>())
+    };
+    let [verified, unverified] = [Wanted::Answer, Wanted::Unverified].map(ask_for);
+    let is_refused = verified
+        .iter()
+        .zip(&unverified)
+        .map(|(verified, unverified)| {
+            let code = verified.as_ref().map(|reply| reply.metadata.response_code);
+            code == Some(ResponseCode::ServFail) && unverified.as_ref().and_then(soa).is_some()
+        });
+    let is_refused: Vec<bool> = is_refused.collect();
     let refused: Vec<String> = domains
         .into_iter()
-        .filter(|domain| {
-            let answer = ask(first, domain, Wanted::Answer);
-            let is_refused = answer
-                .is_some_and(|answer| answer.metadata.response_code == ResponseCode::ServFail);
-            is_refused
-                && ask(first, domain, Wanted::Unverified)
-                    .is_some_and(|answer| soa(&answer).is_some())
-        })
+        .zip(is_refused)
+        .filter_map(|(domain, is_refused)| is_refused.then_some(domain))
         .collect();
     if refused.is_empty() {
         return vec![Finding::ok(
@@ -160,22 +191,24 @@ fn anchors(first: SocketAddr, domains: &[String], scene: &Scene) -> String {
 /// Whether answers that bnsd verified come back as such (RFC 6840 §5.7).
 pub(super) fn authentic(scene: &Scene) -> Vec<Finding> {
     const CHECK: &str = "ad";
-    let is_verified = |server| {
-        ask(server, ALIAS, Wanted::Verified)
-            .map(|reply| (soa(&reply).is_some(), reply.metadata.authentic_data))
-    };
     let (Some(&first), Some(daemon)) = (scene.asked.first(), scene.daemon()) else {
         return Vec::new();
     };
-    match (is_verified(daemon), is_verified(first)) {
-        (Some((true, true)), Some((true, false))) => vec![Finding::warning(
+    let questions = [daemon, first].map(|server| (server, ALIAS, Wanted::Verified));
+    let is_verified = |reply: Option<Message>| {
+        let reply = reply.filter(|reply| soa(reply).is_some());
+        reply.map(|reply| reply.metadata.authentic_data)
+    };
+    let mut replies = ask_all(&questions).into_iter().map(is_verified);
+    match (replies.next().flatten(), replies.next().flatten()) {
+        (Some(true), Some(false)) => vec![Finding::warning(
             CHECK,
             format!(
                 "{first} does not pass on that answers of bnsd are verified: programs that need it (DANE) have to ask bnsd alone"
             ),
             scene.bnsd("system install --all --mechanism resolv.conf"),
         )],
-        (Some((true, true)), Some((true, true))) => vec![trusted(CHECK, scene)],
+        (Some(true), Some(true)) => vec![trusted(CHECK, scene)],
         _ => Vec::new(), // bnsd does not say it, or is not reached, which is another finding
     }
 }

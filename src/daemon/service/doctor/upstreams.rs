@@ -13,7 +13,7 @@ use crate::upstream::{Examined, SystemResolvers, UpstreamConfig};
 
 const CHECK: &str = "upstreams";
 /// How long an upstream may take.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Resolvers that anybody may ask, for somebody who knows none.
 const SOMEBODY: &str = "9.9.9.9";
 
@@ -71,7 +71,7 @@ impl Service {
             .collect();
         match (names.is_empty(), silent.is_empty()) {
             (true, true) => self.nobody(own),
-            (true, false) => self.all_silent(&silent),
+            (true, false) => self.all_silent(&silent, &examined),
             (false, true) => Finding::ok(CHECK, format!("answered: {}", names.join(", "))),
             (false, false) => Finding::ok(
                 CHECK,
@@ -103,7 +103,7 @@ impl Service {
     }
 
     /// The network's own resolvers can take their place for a while, if those are others.
-    fn all_silent(&self, silent: &[String]) -> Finding {
+    fn all_silent(&self, silent: &[String], examined: &[Examined]) -> Finding {
         let text = format!("no upstream answers ({})", silent.join(", "));
         if self.handler.forwarder.portal().is_some() {
             return Finding::warning(
@@ -118,10 +118,19 @@ impl Service {
         let given = SystemResolvers::of_machine().upstreams(&self.listeners);
         let given: Vec<UpstreamConfig> = given.unwrap_or_default();
         let has_others = given.iter().any(|resolver| !known.contains(resolver));
-        let command = has_others.then(|| "bnsd portal open".to_owned());
-        let hint = match has_others {
-            true => "the network may want a login first, through its own resolvers",
-            false => "check the network",
+        // A portal swallows questions; one that refuses them is a server that does not run.
+        let is_swallowed = |one: &Examined| {
+            let failure = one.failure.as_deref();
+            failure.is_some_and(|failure| !failure.contains("refused"))
+        };
+        let is_portal = has_others && examined.iter().any(is_swallowed);
+        let command = is_portal.then(|| "bnsd portal open".to_owned());
+        let reload = self.reload.as_ref();
+        let origin = reload.and_then(|reload| reload.origin("dns.upstreams"));
+        let hint = match (is_portal, origin) {
+            (true, _) => "the network may want a login first, through its own resolvers",
+            (false, None | Some(Origin::Default)) => "check the network",
+            (false, Some(_)) => "correct `dns.upstreams`, which names them, or check the network",
         };
         with(
             Finding::failure(CHECK, format!("{text}: {hint}"), ""),
