@@ -3,7 +3,8 @@
 
 unset "${!BNSD_@}" # those of the tests
 export HOME=/mnt/home BNSD_DATA_DIR=/mnt/data BNSD_LOG=warn
-doctor() { bnsd doctor --json >/mnt/doctor.log || true; }
+as=
+doctor() { $as bnsd doctor --json >/mnt/doctor.log || true; }
 
 # is_found CHECK STATE TEXT: the doctor says so; its command is in /mnt/command.
 is_found() {
@@ -134,6 +135,20 @@ doctor_daemon() {
     until_it is_well daemon
     until_it is_well port
     until_it is_well upstreams
+    # Another user learns that it is for root to look, and no more.
+    as='setpriv --reuid=65534 --regid=65534 --clear-groups'
+    is_found daemon unknown 'belongs to another user'
+    grep -qx 'sudo bnsd doctor' /mnt/command || fail "$(cat /mnt/command)"
+    grep -qE '"check": ?"(port|api|permissions)"' /mnt/doctor.log && fail "$(cat /mnt/doctor.log)"
+    as=
+    # One that is held up is there all the same.
+    kill -STOP "$(cat /mnt/data/lock)"
+    is_found daemon failure 'did not reply'
+    grep -qE '"check": ?"(port|api)"' /mnt/doctor.log && fail "$(cat /mnt/doctor.log)"
+    kill -CONT "$(cat /mnt/data/lock)"
+    until_it is_well daemon
+    echo 'nameserver 192.0.2.99' >/etc/resolv.conf
+    is_found system failure 'does not answer'
     # Nobody is known, until somebody is named.
     echo '# nobody' >/etc/resolv.conf
     until_it is_found upstreams failure 'no upstream is known'

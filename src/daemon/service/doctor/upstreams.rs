@@ -71,7 +71,7 @@ impl Service {
             .collect();
         match (names.is_empty(), silent.is_empty()) {
             (true, true) => self.nobody(own),
-            (true, false) => self.all_silent(&silent, &examined),
+            (true, false) => self.all_silent(&silent, examined),
             (false, true) => Finding::ok(CHECK, format!("answered: {}", names.join(", "))),
             (false, false) => Finding::ok(
                 CHECK,
