@@ -206,7 +206,9 @@ fn a_folder_that_is_named_later_needs_a_restart() {
             .iter()
             .map(|path| path.display().to_string())
             .collect();
-        fs::write(&file, format!("zonefiles.folders = {folders:?}\n")).unwrap();
+        let seconds = folders.len();
+        let text = format!("zonefiles.folders = {folders:?}\ndns.max-ttl = {seconds}\n");
+        fs::write(&file, text).unwrap();
     };
     let start = || {
         let command = home.bnsd(&["serve", "--listen", "127.0.0.1:0"]);
@@ -227,8 +229,20 @@ fn a_folder_that_is_named_later_needs_a_restart() {
     write(&[&first, &later]);
     let reloaded = home.run(&["reload"]);
     let said = format!("{}{}", reloaded.stdout, reloaded.stderr);
-    let parts = [later.display().to_string(), "start bnsd again".to_owned()];
-    assert!(parts.iter().all(|part| said.contains(part)), "{reloaded:?}");
+    let folder = later.display().to_string();
+    for part in [
+        "1 -> 2", // the rest of the file is obeyed
+        "needs a restart: zonefiles.folders",
+        &folder,
+        "start bnsd again",
+    ] {
+        assert!(said.contains(part), "{part}: {reloaded:?}");
+    }
+    let again = home.run(&["reload"]);
+    assert!(
+        again.stdout.contains("needs a restart: zonefiles.folders"),
+        "{again:?}"
+    );
     assert!(daemon.terminate().success());
     fs::write(later.join("x.zone"), "$ORIGIN y.id\n").unwrap();
     let _daemon = start();

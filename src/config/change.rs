@@ -6,6 +6,9 @@ use super::setting::Setting;
 use super::value;
 use crate::resolver::Policy;
 
+/// The folders with zone files.
+pub const FOLDERS: &str = "zonefiles.folders";
+
 /// A key with another value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
@@ -39,18 +42,31 @@ impl Config {
     }
 
     /// The new configuration as far as a running daemon obeys it. Its settings of keys that need a restart are those in
-    /// force, so that a later comparison names these keys again; their typed values are nobody's business until then.
+    /// force, so that a later comparison names these keys again; their typed values are nobody's business until then. So is
+    /// it with the folders if they are `put_off`.
     #[must_use]
-    pub fn obeyed(&self, after: Self) -> Self {
-        let with = |config: &Self, effect: Effect| -> Vec<Setting> {
+    pub fn obeyed(&self, after: Self, put_off: Option<&str>) -> Self {
+        let with = |config: &Self, wanted: Effect| -> Vec<Setting> {
             let settings = config.settings.iter();
-            let settings = settings.filter(|setting| self::effect(&setting.key) == effect);
+            let effect = |key: &str| match put_off == Some(key) {
+                true => Effect::Restart,
+                false => effect(key),
+            };
+            let settings = settings.filter(|setting| effect(&setting.key) == wanted);
             settings.cloned().collect()
         };
         let mut settings = with(self, Effect::Restart);
         settings.extend(with(&after, Effect::Reload));
         settings.sort_by_key(|setting| key::row_of(&setting.key));
-        Self { settings, ..after }
+        let zonefiles = match put_off {
+            Some(FOLDERS) => self.zonefiles.clone(),
+            _ => after.zonefiles.clone(),
+        };
+        Self {
+            settings,
+            zonefiles,
+            ..after
+        }
     }
 }
 
@@ -136,8 +152,8 @@ mod tests {
             row("namespaces.x", Effect::Reload, "only", "only by default"),
         ];
         assert_eq!(shown(start.changes(&after)), expected);
-        let in_force = start.obeyed(after.clone());
+        let in_force = start.obeyed(after.clone(), None);
         assert_eq!(shown(in_force.changes(&after)), [listen]);
-        assert_eq!(in_force.obeyed(start.clone()).changes(&start), []);
+        assert_eq!(in_force.obeyed(start.clone(), None).changes(&start), []);
     }
 }

@@ -34,7 +34,7 @@ mod sources;
 mod tests;
 mod value;
 
-pub use change::Change;
+pub use change::{Change, FOLDERS};
 pub use error::ConfigError;
 pub use options::{BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, ZonefilesConfig};
 pub use place::Places;

@@ -46,6 +46,8 @@ pub use index::{open_store, params, require_end};
 pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};
 
+use std::path::PathBuf;
+
 use crate::config::{Config, Profile, Sources};
 use crate::dns::Identity;
 use crate::folder::FolderError;
@@ -99,7 +101,7 @@ mod privileges {
 
 #[cfg(not(target_os = "linux"))]
 mod sandbox {
-    use std::path::PathBuf;
+    use std::path::Path;
 
     use crate::config::{Config, Sources};
 
@@ -107,7 +109,7 @@ mod sandbox {
         None
     }
 
-    pub(super) fn reaches<'a>(_: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+    pub(super) fn reaches<'a>(_: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -119,18 +121,19 @@ mod sandbox {
 /// Runs the daemon until a signal ends it. `config` was read from `sources`, from which it is read again at a reload.
 /// Rights are given up while there is one thread, with the sockets in hand.
 pub fn run_serve(config: &Config, sources: Sources, log: Log) -> anyhow::Result<()> {
+    let reload = Reload::new(config.clone(), sources, log); // before the file can change
     let ports = dns::take_ports(config)?;
     let api = http::bind(config)?;
     privileges::give_up(config)?;
-    sandbox::enter(config, &sources)?;
+    sandbox::enter(config, &reload.sources)?;
     let server = dns::server(ports, config)?; // with keys that it can read again
     supervisor::run(async {
         let hangups = supervisor::hangups()?;
         let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let reload = Some(Reload::new(config.clone(), sources, log));
-        let mut daemon = Daemon::start_on((server, api), config, Profile::Serve, opened, reload)?;
+        let mut daemon =
+            Daemon::start_on((server, api), config, Profile::Serve, opened, Some(reload))?;
         daemon.log_start();
         privileges::warn(config);
         if notify::is_wanted() {
@@ -143,14 +146,20 @@ pub fn run_serve(config: &Config, sources: Sources, log: Log) -> anyhow::Result<
 
 /// Looks for what the configuration names and a start would miss. Nothing is started or created.
 pub fn check(config: &Config) -> anyhow::Result<()> {
-    for path in &config.zonefiles.folders {
+    check_folders(&config.zonefiles.folders)?;
+    dns::identities(config).try_for_each(Identity::check)?;
+    privileges::check(config)?;
+    source::credentials(&config.chain.node)?;
+    Ok(())
+}
+
+/// Looks whether folders are there and can be read.
+fn check_folders<'a>(folders: impl IntoIterator<Item = &'a PathBuf>) -> Result<(), FolderError> {
+    for path in folders {
         std::fs::read_dir(path).map_err(|error| FolderError::Watch {
             path: path.clone(),
             reason: error.to_string(),
         })?;
     }
-    dns::identities(config).try_for_each(Identity::check)?;
-    privileges::check(config)?;
-    source::credentials(&config.chain.node)?;
     Ok(())
 }

@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
+use super::sandbox;
 use crate::api::reload::{ChangedKey, ReloadReply};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::key::Effect;
@@ -34,7 +35,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// Where the configuration comes from, and what is in force of it.
 pub struct Reload {
-    sources: Sources,
+    /// All of them.
+    pub sources: Sources,
+    /// The file as it was when it was read at the start.
+    looks: Looks,
     /// The log, which follows the configuration.
     pub log: Log,
     state: Mutex<State>,
@@ -53,7 +57,7 @@ struct State {
 }
 
 impl Reload {
-    /// `config`, read from `sources`, is in force.
+    /// `config`, just read from `sources`, is in force.
     pub fn new(config: Config, sources: Sources, log: Log) -> Self {
         let state = State {
             in_force: config,
@@ -63,6 +67,7 @@ impl Reload {
             applied: Vec::new(),
         };
         Self {
+            looks: file_of(&sources).and_then(look),
             sources,
             log,
             state: Mutex::new(state),
@@ -87,25 +92,26 @@ impl Reload {
         Some(setting.origin.clone())
     }
 
-    /// Reads all layers and has `obey` compare them with what is in force and put them there.
+    /// Reads all layers and has `obey` compare them with what is in force and put them there, but for what it puts off.
     pub fn again(
         &self,
-        obey: impl FnOnce(&Config, &Config, &Log) -> anyhow::Result<()>,
+        obey: impl FnOnce(&Config, &Config, &Log) -> anyhow::Result<PutOff>,
     ) -> ReloadReply {
         let mut state = self.lock(); // one at a time
         let read = self.read(&state.in_force);
         let obeyed = read.and_then(|config| {
-            obey(&state.in_force, &config, &self.log)?;
-            Ok(config)
+            let put_off = obey(&state.in_force, &config, &self.log)?;
+            Ok((config, put_off))
         });
         match obeyed {
-            Ok(config) => state.accept(config),
+            Ok((config, put_off)) => state.accept(config, put_off),
             Err(error) => state.refuse(format!("{error:#}")),
         }
     }
 
     /// Reads all layers. A file that was there has to be there still: without it everything would become what is built in.
     fn read(&self, in_force: &Config) -> anyhow::Result<Config> {
+        sandbox::reaches(self.file())?;
         let config = Config::load(&self.sources)?;
         match (&in_force.file, &config.file) {
             (Some(path), None) => bail!(
@@ -118,11 +124,12 @@ impl Reload {
 
     /// The file, whether it is there or not.
     pub fn file(&self) -> Option<&Path> {
-        match &self.sources.file {
-            FileChoice::Named(path) => Some(path),
-            FileChoice::AtItsPlace => self.sources.places.config_file.as_deref(),
-            FileChoice::Nothing => None,
-        }
+        file_of(&self.sources)
+    }
+
+    /// The file as it was when it was read at the start.
+    pub fn looks(&self) -> Looks {
+        self.looks
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -131,14 +138,14 @@ impl Reload {
 }
 
 impl State {
-    fn accept(&mut self, config: Config) -> ReloadReply {
+    fn accept(&mut self, config: Config, put_off: PutOff) -> ReloadReply {
         let (applied, needs_restart) = self
             .in_force
             .changes(&config)
             .into_iter()
-            .partition(|change| change.effect == Effect::Reload);
+            .partition(|change| change.effect == Effect::Reload && !put_off.has(&change.key));
         let (since, applied_then) = (self.since, self.applied.clone());
-        let reply = ReloadReply {
+        let mut reply = ReloadReply {
             in_force_since: since,
             applied_then,
             file: config.file.as_ref().map(|path| path.display().to_string()),
@@ -147,6 +154,7 @@ impl State {
             needs_restart: shown(needs_restart),
             warnings: config.warnings.clone(),
         };
+        reply.warnings.extend(put_off.reason);
         let keys = |changes: &[ChangedKey]| -> Vec<String> {
             changes.iter().map(|change| change.key.clone()).collect()
         };
@@ -163,7 +171,7 @@ impl State {
         }
         self.error = None;
         self.needs_restart = needs_restart;
-        self.in_force = self.in_force.obeyed(config);
+        self.in_force = self.in_force.obeyed(config, put_off.key);
         reply
     }
 
@@ -185,6 +193,29 @@ fn unix_time() -> u64 {
     SystemClock::start().unix_time()
 }
 
+/// A key whose new value, against the table, needs a restart this time.
+#[derive(Default)]
+pub struct PutOff {
+    /// The key.
+    pub key: Option<&'static str>,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+impl PutOff {
+    fn has(&self, key: &str) -> bool {
+        self.key == Some(key)
+    }
+}
+
+fn file_of(sources: &Sources) -> Option<&Path> {
+    match &sources.file {
+        FileChoice::Named(path) => Some(path),
+        FileChoice::AtItsPlace => sources.places.config_file.as_deref(),
+        FileChoice::Nothing => None,
+    }
+}
+
 fn shown(changes: Vec<Change>) -> Vec<ChangedKey> {
     let changes = changes.into_iter();
     let shown = changes.map(|change| ChangedKey {
@@ -202,28 +233,27 @@ fn list(keys: &[String]) -> String {
     }
 }
 
-/// Calls `reload` whenever the file changes, until the task is dropped.
-pub async fn watch(path: PathBuf, reload: impl Fn()) {
+/// Calls `reload` whenever the file changes after the start, until the task is dropped.
+pub async fn watch(path: PathBuf, mut seen: Looks, reload: impl Fn()) {
     let (tell, mut told) = mpsc::channel(1);
     let _watcher = watch_file(&path, tell)
         .inspect_err(|error| tracing::debug!("no notice of changes: {error}"))
         .ok();
-    let mut seen = look(&path);
     loop {
-        tokio::select! {
-            Some(()) = told.recv() => sleep(SETTLE).await,
-            () = sleep(TICK) => {}
-        }
         let now = block_in_place(|| look(&path));
         if now != seen {
             seen = now;
             block_in_place(&reload);
         }
+        tokio::select! {
+            Some(()) = told.recv() => sleep(SETTLE).await,
+            () = sleep(TICK) => {}
+        }
     }
 }
 
 /// By what a file is recognised that was left alone; `None` if there is none.
-type Looks = Option<(u64, u64, Option<SystemTime>)>;
+pub type Looks = Option<(u64, u64, Option<SystemTime>)>;
 
 fn look(path: &Path) -> Looks {
     let metadata = std::fs::metadata(path).ok()?;
@@ -250,4 +280,26 @@ fn watch_file(path: &Path, tell: mpsc::Sender<()>) -> notify::Result<notify::Rec
         watcher.watch(&directory, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_change_while_the_daemon_starts_is_seen() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let path = scratch.path().join("bnsd.toml");
+        std::fs::write(&path, "").expect("a file");
+        let seen = look(&path);
+        std::fs::write(&path, "dns.max-ttl = 60").expect("a file");
+        let (tell, mut told) = mpsc::channel(1);
+        let reload = move || {
+            let _ = tell.try_send(());
+        };
+        tokio::select! {
+            () = watch(path, seen, reload) => unreachable!("it never ends"),
+            told = told.recv() => assert_eq!(told, Some(())),
+        }
+    }
 }

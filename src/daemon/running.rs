@@ -129,10 +129,12 @@ impl Daemon {
         if let Some(reload) = &service.reload {
             crew.task("log", reload.log.say_repeats());
         }
-        if let Some(path) = service.reload.as_ref().and_then(Reload::file) {
-            let (path, service) = (path.to_owned(), Arc::clone(&service));
+        if let Some(reload) = &service.reload
+            && let Some(path) = reload.file()
+        {
+            let (path, seen, service) = (path.to_owned(), reload.looks(), Arc::clone(&service));
             let reload = move || drop(service.reload()); // what came of it is in the log
-            crew.task("configuration", reload::watch(path, reload));
+            crew.task("configuration", reload::watch(path, seen, reload));
         }
         crew.task("memory", memory::give_back(Arc::clone(&service.handler)));
         crew.task("samples", samples::take(Arc::clone(&service)));

@@ -1,9 +1,12 @@
 //! The files that the process may still touch once it has started, as far as the kernel can hold it to that (Landlock).
 //!
-//! It writes to its data directory and to the directory of the control socket. It reads what belongs to the system, what
-//! the configuration names, and the node's cookie and block files. Homes, other services' data and everything else are out of
-//! reach, whatever a fault lets a stranger do. A path that is not there yet is out of reach until the next start, and so are a
-//! folder that only a later configuration names and a file elsewhere to which a new link in a folder leads.
+//! It writes to its data directory, and puts its socket into the directory of the control socket. It reads what belongs to the
+//! system, what the configuration names, and the node's cookie and block files. With a file it reads all that lies in the same
+//! directory and below, since the file may be replaced: with `chain.rpc-cookie` that is what the node keeps there, its wallets
+//! too if the user may read them. The exceptions are homes, `/` and what is above homes and services, where the file alone is
+//! read, and after it was replaced only from the next start on. Everything else is out of reach, whatever a fault lets a
+//! stranger do. A path that is not there yet is out of reach until the next start, and so are a folder that only a later
+//! configuration names and a file elsewhere to which a new link in a folder leads.
 //!
 //! The kernel restricts the calling thread and those that it starts later, so this comes before all others.
 
@@ -18,6 +21,8 @@ use landlock::{
     ABI, Access as _, AccessFs, BitFlags, RestrictionStatus, Ruleset, RulesetAttr as _,
     RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
+
+use rustix::fs::Access;
 
 use crate::chain::SourceKind;
 use crate::config::{Config, Sources};
@@ -40,6 +45,17 @@ const SYSTEM: [&str; 11] = [
     "/proc",
     "/sys",
     "/dev/urandom",
+];
+/// What may be a link out of there: some systems keep their certificates in /var/lib.
+const LINKED: [&str; 8] = [
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/localtime",
+    "/etc/ssl/certs",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/certs/ca-bundle.crt",
 ];
 /// Files that programs may be pointed to (openssl-env(7)).
 const CERTIFICATES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
@@ -68,7 +84,8 @@ pub fn enter(config: &Config, sources: &Sources) -> anyhow::Result<()> {
     }
     Store::claim(&config.data_dir)?; // only what is there can be named
     make_socket_directory(&config.control_socket);
-    let state = match restrict(&written(config), &read(config, sources)) {
+    let socket = config.control_socket.parent();
+    let state = match restrict(&config.data_dir, socket, &read(config, sources)) {
         Ok(status) => match status.ruleset {
             RulesetStatus::FullyEnforced => ENFORCED,
             RulesetStatus::PartiallyEnforced => "partly enforced",
@@ -83,16 +100,18 @@ pub fn enter(config: &Config, sources: &Sources) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fails with what to do if one of the paths, which only a later configuration names, is out of reach.
-pub fn reaches<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Result<()> {
+/// Fails with what to do if one of the paths, which are new or only named by a later configuration, is out of reach.
+pub fn reaches<'a>(paths: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
     if !state().is_some_and(|state| state.ends_with(ENFORCED)) {
         return Ok(());
     }
     for path in paths {
+        // The rights of the file itself are told of by whoever reads it.
+        let may_be_read = rustix::fs::access(path, Access::READ_OK).is_ok();
         let opened = File::open(path);
-        if opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        if may_be_read && opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
             bail!(
-                "{} is out of reach of a daemon that was started without it: start bnsd again",
+                "{} was made or named after the start of the daemon and is out of its reach: start bnsd again",
                 path.display()
             );
         }
@@ -100,10 +119,20 @@ pub fn reaches<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> anyhow::Resu
     Ok(())
 }
 
-fn restrict(written: &[PathBuf], read: &[PathBuf]) -> Result<RestrictionStatus, RulesetError> {
+fn restrict(
+    written: &Path,
+    socket: Option<&Path>,
+    read: &[PathBuf],
+) -> Result<RestrictionStatus, RulesetError> {
     let all = AccessFs::from_all(RIGHTS);
     let reading: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::ReadDir;
     let writing: BitFlags<AccessFs> = AccessFs::ReadFile | AccessFs::WriteFile;
+    // A socket is made in a directory of its own and moved from there. Files of others are neither read nor written.
+    let placing = AccessFs::MakeSock
+        | AccessFs::MakeDir
+        | AccessFs::RemoveFile
+        | AccessFs::RemoveDir
+        | AccessFs::Refer;
     Ruleset::default()
         .handle_access(all)?
         .scope(Scope::Signal)?
@@ -111,7 +140,8 @@ fn restrict(written: &[PathBuf], read: &[PathBuf]) -> Result<RestrictionStatus, 
         // What is not there is left out.
         .add_rules(path_beneath_rules(read, reading))?
         .add_rules(path_beneath_rules([SINK], writing))?
-        .add_rules(path_beneath_rules(written, all ^ AccessFs::Execute))?
+        .add_rules(path_beneath_rules(socket, placing))?
+        .add_rules(path_beneath_rules([written], all ^ AccessFs::Execute))?
         .restrict_self()
 }
 
@@ -125,21 +155,13 @@ fn make_socket_directory(socket: &Path) {
     }
 }
 
-fn written(config: &Config) -> Vec<PathBuf> {
-    let socket = config.control_socket.parent().map(Path::to_owned);
-    [config.data_dir.clone()]
-        .into_iter()
-        .chain(socket)
-        .collect()
-}
-
 fn read(config: &Config, sources: &Sources) -> Vec<PathBuf> {
     let mut read: Vec<PathBuf> = SYSTEM.iter().map(PathBuf::from).collect();
     for folder in &config.zonefiles.folders {
         read.push(folder.clone());
         read.extend(linked_files(folder));
     }
-    for system in ["/etc/resolv.conf", "/etc/hosts", "/etc/localtime"] {
+    for system in LINKED {
         beside(&mut read, Path::new(system));
     }
     for identity in super::dns::identities(config) {
@@ -184,9 +206,60 @@ fn linked_files(folder: &Path) -> Vec<PathBuf> {
     files.take(LINKS_MAX).collect()
 }
 
-/// A file may be replaced, so its directory is named; a link leads to another one.
+/// A file may be replaced, so its directory is named, unless others keep theirs there; a link leads to another one. One that
+/// is named by itself is out of reach once another has taken its place.
 fn beside(read: &mut Vec<PathBuf>, file: &Path) {
     let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    let both = [file, &real].into_iter();
-    read.extend(both.filter_map(Path::parent).map(Path::to_owned));
+    for path in [file, &real] {
+        let Some(directory) = path.parent() else {
+            continue;
+        };
+        let shared = directory.canonicalize().is_ok_and(|it| is_shared(&it));
+        read.push(if shared { path } else { directory }.to_owned());
+    }
+}
+
+/// Whether a directory holds what belongs to others: a person's home, and what is above homes and services.
+fn is_shared(directory: &Path) -> bool {
+    const SHARED: [&str; 10] = [
+        "/", "/root", "/home", "/tmp", "/var", "/var/tmp", "/var/lib", "/opt", "/srv", "/mnt",
+    ];
+    let is_home = || directory.parent() == Some(Path::new("/home"));
+    SHARED.iter().any(|shared| Path::new(shared) == directory)
+        || is_home()
+        || is_of_person(directory)
+}
+
+/// Whether it is the home of somebody who logs in (passwd(5)).
+fn is_of_person(directory: &Path) -> bool {
+    const PERSONS: std::ops::Range<u32> = 1_000..65_534;
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    users.lines().any(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [_, _, id, _, _, home, ..] = fields[..] else {
+            return false;
+        };
+        id.parse().is_ok_and(|id| PERSONS.contains(&id)) && Path::new(home) == directory
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_keep_beside_a_file_stays_out_of_reach() {
+        let named = |file: &str| {
+            let mut read = Vec::new();
+            beside(&mut read, Path::new(file));
+            read.dedup();
+            read
+        };
+        for alone in ["/bnsd.toml", "/root/bnsd.toml", "/tmp/bnsd.toml"] {
+            assert_eq!(named(alone), [PathBuf::from(alone)]);
+        }
+        assert_eq!(named("/etc/bnsd.toml"), [PathBuf::from("/etc")]);
+        assert!(is_shared(Path::new("/home/alice")));
+        assert!(!is_shared(Path::new("/home/alice/.config/bnsd")));
+    }
 }

@@ -1,5 +1,6 @@
 //! A new configuration, obeyed part by part.
 
+use std::path::PathBuf;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -7,8 +8,9 @@ use anyhow::bail;
 
 use super::{Answered, Service, usage};
 use crate::api::reload::ReloadReply;
-use crate::config::{Config, Profile};
-use crate::daemon::{dns, notify, sandbox};
+use crate::config::{Config, FOLDERS, Profile};
+use crate::daemon::reload::PutOff;
+use crate::daemon::{self, dns, notify, sandbox};
 use crate::log::Log;
 use crate::resolver::Policy;
 use crate::upstream::is_own_listener;
@@ -27,12 +29,12 @@ impl Service {
         Ok(reply)
     }
 
-    /// Puts in force what can be without a restart. After an error nothing was changed.
-    fn obey(&self, before: &Config, config: &Config, log: &Log) -> anyhow::Result<()> {
+    /// Puts in force what can be without a restart, which may leave out the folders. After an error nothing was changed.
+    fn obey(&self, before: &Config, config: &Config, log: &Log) -> anyhow::Result<PutOff> {
         self.refuse_ourselves(config)?;
         let files = [&config.dns.ca_file, &config.dns.trust_anchor];
         let files = files.into_iter().flatten();
-        sandbox::reaches(files.chain(&config.zonefiles.folders))?;
+        sandbox::reaches(files.map(PathBuf::as_path))?;
         let system = dns::system_resolvers_of(Profile::Serve);
         let forwarder = &self.handler.forwarder;
         let options =
@@ -40,9 +42,7 @@ impl Service {
         let forwarding = forwarder.prepare(options)?;
         let logging = (config.log != before.log).then(|| log.prepare(config.log));
         let logging = logging.transpose()?;
-        if config.zonefiles.folders != before.zonefiles.folders {
-            self.folders.set(&config.zonefiles.folders)?;
-        }
+        let put_off = self.obey_folders(before, config)?;
         // From here on nothing fails.
         if let Some(logging) = logging {
             log.set(logging);
@@ -65,7 +65,25 @@ impl Service {
             ..dns::policy(config)
         };
         self.handler.set(forwarding, policy);
-        Ok(())
+        Ok(put_off)
+    }
+
+    /// Watches other folders; one that is out of reach puts that off.
+    fn obey_folders(&self, before: &Config, config: &Config) -> anyhow::Result<PutOff> {
+        let (old, new) = (&before.zonefiles.folders, &config.zonefiles.folders);
+        if new == old {
+            return Ok(PutOff::default());
+        }
+        if let Err(reason) = sandbox::reaches(new.iter().map(PathBuf::as_path)) {
+            return Ok(PutOff {
+                key: Some(FOLDERS),
+                reason: Some(reason.to_string()),
+            });
+        }
+        // The thread may be reading other folders, and is not waited for.
+        daemon::check_folders(new.iter().filter(|folder| !old.contains(folder)))?;
+        self.folders.set(new)?;
+        Ok(PutOff::default())
     }
 
     /// An error if an upstream is where this daemon listens in fact, whatever the new configuration says about that.
