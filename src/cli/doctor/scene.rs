@@ -3,14 +3,12 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use rustix::fs::{Access, access};
 
-use crate::api::ask::Ask as _;
 use crate::api::client::{Client, ClientError};
 use crate::api::doctor::{DoctorReply, DoctorRequest, Finding, quoted, unit};
 use crate::api::message::{Question as _, Reply};
@@ -20,11 +18,16 @@ use crate::config::{Config, ConfigError, FileChoice, Profile, Sources};
 use crate::disk::rights::own_uid;
 use crate::system::{Journal, Machine, exchange};
 use crate::upstream::SystemResolvers;
+use crate::worker;
 
 /// How long the daemon may take, which asks upstreams and its node meanwhile.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// How long a resolver may take with an answer.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(1);
+/// How threads that ask are called.
+const THREAD: &str = "doctor";
+/// What is wrong with a reply to another request.
+const OTHER_REPLY: &str = "the daemon gave no reply to this request: it may be of another version";
 /// Questions that are asked at the same time.
 const AT_ONCE: usize = 16;
 /// Commands that ask the daemon, as it prints them.
@@ -74,15 +77,16 @@ impl Scene {
         let is_root = own_uid() == 0;
         let config = load(context, None);
         let client = client(context, &config);
-        let request = DoctorRequest { as_root: is_root };
-        let (status, reply) = thread::scope(|scope| {
-            let reply = scope.spawn(|| client.ask(request));
-            (status(&client), reply.join())
-        });
-        let reply = match reply {
-            Ok(reply) => reply.map_err(|error| error.to_string()),
-            Err(_) => Err("asking it failed".to_owned()),
-        };
+        let requests = [
+            StatusRequest::default().request(),
+            DoctorRequest { as_root: is_root }.request(),
+        ];
+        let client = &client;
+        let jobs = requests.map(|request| move || client.attempt(&request));
+        let replies = worker::together(THREAD, jobs).unwrap_or_default();
+        let mut replies = replies.into_iter().flatten();
+        let status = status(replies.next());
+        let reply = own_findings(replies.next());
         let file = reply.as_ref().ok();
         let file = file.and_then(|reply| reply.config_file.clone());
         let config = match file {
@@ -204,14 +208,11 @@ fn client(context: &Context, config: &Result<Config, ConfigError>) -> Client {
     Client::new(sockets.unwrap_or_default()).with_patience(PATIENCE)
 }
 
-fn status(client: &Client) -> Result<Box<StatusReply>, Absence> {
-    match client.attempt(&StatusRequest::default().request()) {
+fn status(reply: Option<Result<Reply, ClientError>>) -> Result<Box<StatusReply>, Absence> {
+    let other = || Absence::Silent(OTHER_REPLY.to_owned());
+    match reply.ok_or_else(other)? {
         Ok(Reply::Error(error)) => Err(Absence::Silent(error.message)),
-        Ok(reply) => StatusRequest::answer(reply).ok_or_else(|| {
-            Absence::Silent(
-                "the daemon replied to another request: it may be of another version".to_owned(),
-            )
-        }),
+        Ok(reply) => StatusRequest::answer(reply).ok_or_else(other),
         Err(error) => {
             let text = error.to_string();
             Err(match error {
@@ -220,6 +221,15 @@ fn status(client: &Client) -> Result<Box<StatusReply>, Absence> {
                 ClientError::Io { .. } | ClientError::Message { .. } => Absence::Silent(text),
             })
         }
+    }
+}
+
+fn own_findings(reply: Option<Result<Reply, ClientError>>) -> Result<Box<DoctorReply>, String> {
+    match reply {
+        Some(Ok(Reply::Error(error))) => Err(error.message),
+        Some(Ok(reply)) => DoctorRequest::answer(reply).ok_or_else(|| OTHER_REPLY.to_owned()),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err(OTHER_REPLY.to_owned()),
     }
 }
 
@@ -276,14 +286,10 @@ pub(super) fn ask_all(questions: &[(SocketAddr, &str, Wanted)]) -> Vec<Option<Me
     let mut replies = Vec::new();
     for some in questions.chunks(AT_ONCE) {
         let before = replies.len();
-        thread::scope(|scope| {
-            let ask = |&(server, domain, wanted)| scope.spawn(move || ask(server, domain, wanted));
-            let asked: Vec<_> = some.iter().map(ask).collect();
-            let all = asked
-                .into_iter()
-                .map(|asked| asked.join().unwrap_or_default());
-            replies.extend(all);
-        });
+        let jobs = some.iter();
+        let jobs = jobs.map(|&(server, domain, wanted)| move || ask(server, domain, wanted));
+        let asked = worker::together(THREAD, jobs).unwrap_or_default();
+        replies.extend(asked.into_iter().map(Option::flatten));
         if replies.iter().skip(before).all(Option::is_none) {
             break;
         }
