@@ -87,6 +87,23 @@ fn root_becomes_a_user_when_it_has_port_53_and_there_is_no_way_back() {
     assert!(daemon.terminate().success(), "{}", daemon.stderr());
 }
 
+/// What the first start made is the user's, its certificate too, and the second goes on with it.
+#[test]
+fn root_starts_again_where_it_started_before() {
+    let home = Home::new();
+    let data = home.path().join("data");
+    for start in ["first", "second"] {
+        let mut command = as_root(&home, &user(), &[]);
+        command.env("BNSD_DNS_TLS_LISTEN", "127.0.0.1:853");
+        let mut daemon = Process::start(&home, command);
+        daemon.ready(&data.join("control.sock"));
+        let owners =
+            ["", "names.redb", "tls"].map(|file| data.join(file).metadata().unwrap().uid());
+        assert_eq!(owners, [USER; 3], "{start}");
+        assert!(daemon.terminate().success(), "{}", daemon.stderr());
+    }
+}
+
 #[test]
 fn root_that_nobody_relieves_is_told_how() {
     let home = Home::new();

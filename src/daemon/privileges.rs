@@ -164,13 +164,13 @@ fn unreachable_for(account: &Account, directory: &Path, error: &std::io::Error) 
 
 /// Makes the data directory, or gives the one that root made to the user, with all that root has in it.
 fn hand_over(directory: &Path, account: &Account) -> anyhow::Result<()> {
-    Store::claim(directory)?;
-    let metadata = fs::metadata(directory)?;
-    if metadata.uid() == account.uid {
-        return Ok(());
+    let owner = || fs::metadata(directory).map(|metadata| metadata.uid());
+    if owner().is_ok_and(|uid| uid == account.uid) {
+        return Ok(()); // since an earlier start, or somebody made it for this user
     }
+    Store::claim(directory)?;
     ensure!(
-        metadata.uid() == 0 && Store::is_data_directory(directory)?,
+        owner()? == 0 && Store::is_data_directory(directory)?,
         "{} does not belong to the user {}: give it to that user, or choose another with --data-dir",
         directory.display(),
         account.name
