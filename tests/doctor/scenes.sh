@@ -160,7 +160,8 @@ doctor_daemon() {
     kill "$(cat /mnt/data/lock)"
     # Those that were configured are silent, those of the network are not.
     echo 'nameserver 192.0.2.10' >/etc/resolv.conf
-    until_it is_found port ok 'nobody'
+    flock --timeout 10 /mnt/data/lock true
+    is_found port ok 'nobody'
     BNSD_DNS_UPSTREAMS=192.0.2.99 start_bnsd 127.0.0.1:53
     treat upstreams failure 'no upstream answers'
     is_found upstreams warning 'until the portal is closed'
@@ -174,8 +175,9 @@ doctor_circle() {
     mkdir -p /etc/systemd/resolved.conf.d
     printf '[Resolve]\nDNS=127.0.0.1\nDomains=~id\n' >/etc/systemd/resolved.conf.d/id.conf
     systemctl try-restart systemd-resolved.service
-    printf '[dns]\nupstreams = ["127.0.0.53"]\n' >/mnt/bnsd.toml
-    export BNSD_CONFIG=/mnt/bnsd.toml
+    mkdir /mnt/config # a directory that others use too would be out of reach for a daemon that runs
+    printf '[dns]\nupstreams = ["127.0.0.53"]\n' >/mnt/config/bnsd.toml
+    export BNSD_CONFIG=/mnt/config/bnsd.toml
     start_bnsd 127.0.0.1:53
     until_it answers 127.0.0.1 www.example.com A 198.51.100.5
     mends upstreams failure 'leads back to bnsd for id'

@@ -63,7 +63,9 @@ fn installed(journal: &Journal, scene: &Scene) -> Finding {
         })
     {
         let text = format!("questions are sent to {server}, and bnsd listens elsewhere by now");
-        return Finding::failure(CHECK, text, scene.install_again(""));
+        // The upstreams may be those that were left there, and cannot be tried before.
+        let force = if journal.aim.all { " --force" } else { "" };
+        return Finding::failure(CHECK, text, scene.install_again(force));
     }
     let names = match journal.aim.all {
         true => "all names".to_owned(),
