@@ -48,6 +48,7 @@ server:
   pidfile: ""
   local-zone: "example.com." static
   local-data: "example.com. A 192.0.2.80"
+  local-data: ". NS a.root-servers.net."
 "#;
 
 /// A command of the README, and what it says that it prints.

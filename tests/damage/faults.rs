@@ -95,7 +95,7 @@ impl<'g> Sync<'g> {
         let what = format!("call {call}, error {error}");
         let (at, told) = (
             format!("{}/", self.path("data").display()),
-            self.path("told"),
+            self.path("data/told"),
         );
         let (call, told_text) = (call.to_string(), told.display().to_string());
         let mut faults = vec![
