@@ -1,4 +1,4 @@
-//! Notes for `bnsd --version` which commit the program is made from: ` (COMMIT DATE)` in `BNSD_MADE_FROM`, empty where
+//! Notes for `bnsd --version` which commit the program is made from: ` (COMMIT DATE)` in `MADE_FROM`, empty where
 //! nobody knows, as in sources without their history.
 //!
 //! The commit is the last one that changed the program, so that a commit to documents or tests builds nothing again; a
@@ -24,7 +24,7 @@ fn main() {
     let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
     let epoch = std::env::var("SOURCE_DATE_EPOCH").ok();
     let text = made_from(Path::new(&root), epoch.as_deref());
-    println!("cargo::rustc-env=BNSD_MADE_FROM={text}");
+    println!("cargo::rustc-env=MADE_FROM={text}");
 }
 
 /// ` (COMMIT DATE)` for the sources at `root`, or nothing.

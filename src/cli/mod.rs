@@ -54,7 +54,7 @@ pub use error::{CliError, Exit, Result};
 use output::Output;
 
 /// What `--version` prints: version, commit and its date, as far as `src/build.rs` found them.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BNSD_MADE_FROM"));
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("MADE_FROM"));
 
 /// A local DNS resolver and name service for the Blockchain Name System.
 #[derive(Debug, Parser)]

@@ -43,7 +43,7 @@ fn endpoints() -> Vec<Endpoint> {
 
 /// The commit that the program is made from and its date, as `--version` says them; `None` where nobody knows.
 fn commit() -> Option<&'static str> {
-    let made_from = env!("BNSD_MADE_FROM").trim_matches([' ', '(', ')']);
+    let made_from = env!("MADE_FROM").trim_matches([' ', '(', ')']);
     Some(made_from).filter(|commit| !commit.is_empty())
 }
 
