@@ -14,6 +14,7 @@ use hickory_proto::rr::RecordType;
 
 use crate::common::dns::see;
 use crate::common::fault;
+use crate::common::form::form;
 use crate::common::home::{Ended, Home, ended, is_one_sentence};
 use crate::common::process::{Process, ended_by_itself, listener, serve, status, until};
 use crate::common::random::Random;
@@ -36,10 +37,7 @@ const HEADER: usize = 320;
 
 /// How many bytes are flipped, one at a time; more with `BNSD_TEST_FORM=release`.
 fn flips() -> usize {
-    match std::env::var("BNSD_TEST_FORM").as_deref() {
-        Ok("release") => 10_000,
-        _ => 60,
-    }
+    form(60, 10_000)
 }
 
 /// A data directory with names, and the database as it was written.
@@ -411,10 +409,7 @@ fn a_kill_of_the_first_start_damages_nothing() {
 
 /// Every call is tried with `BNSD_TEST_FORM=release`.
 fn calls_between_kills() -> usize {
-    match std::env::var("BNSD_TEST_FORM").as_deref() {
-        Ok("release") => 1,
-        _ => 3,
-    }
+    form(3, 1)
 }
 
 /// A disk that fills up while the daemon runs stops the index and nothing else, and that only for as long.

@@ -2,6 +2,7 @@
 //! happens when upstreams misbehave. `BNSD_TEST_FORM=release` runs the long forms. Tests that stand for a row of the
 //! conformance checklist are called after it.
 
+use crate::common::form::form;
 use crate::common::resolver::Resolver;
 use crate::common::upstream::{Certificate, Seen, Send, Upstream, good};
 
@@ -27,14 +28,6 @@ mod encrypted;
 mod validated;
 
 const GOOD: &str = "198.51.100.5";
-
-/// `quick` in the everyday run, `long` in the release form.
-fn form(quick: usize, long: usize) -> usize {
-    match std::env::var("BNSD_TEST_FORM").as_deref() {
-        Ok("release") => long,
-        _ => quick,
-    }
-}
 
 fn answers(seen: &Seen) -> Vec<Send> {
     vec![Send::Reply(good(&seen.bytes))]

@@ -11,6 +11,7 @@ use bnsd::zonefile::ZONEFILE_MAX;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
+use crate::common::form::form;
 use crate::common::home::Home;
 use crate::common::process::{status, until};
 use crate::common::random::Random;
@@ -154,10 +155,7 @@ fn changed_files_are_never_served() {
 
 /// How many files are changed at random; more with `BNSD_TEST_FORM=release`.
 fn changed_at_random() -> usize {
-    match std::env::var("BNSD_TEST_FORM").as_deref() {
-        Ok("release") => 100_000,
-        _ => 500,
-    }
+    form(500, 100_000)
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod doh;
 pub mod fault;
 pub mod follow;
+pub mod form;
 pub mod golden;
 pub mod home;
 pub mod http;

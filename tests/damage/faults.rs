@@ -9,22 +9,17 @@ use hickory_proto::rr::RecordType;
 
 use super::{Ground, NAMES, STRANGER};
 use crate::common::dns::{Seen, query, see, try_udp};
-use crate::common::fault;
+use crate::common::fault::{self, Disk, Refusal};
+use crate::common::form::form;
 use crate::common::home::{Home, ended};
 use crate::common::process::{PATIENCE, Process, ended_by_itself, listener, serve, status, until};
 
 /// How long a daemon has for what it does in spite of a fault.
 const AFTER: Duration = Duration::from_millis(800);
 
-/// How a disk refuses: the error's number, and whether for good.
-const REFUSALS: [(&str, bool); 2] = [("5", false), ("28", true)];
-
 /// Of so many calls one is refused; every one with `BNSD_TEST_FORM=release`.
 fn stride() -> usize {
-    match std::env::var("BNSD_TEST_FORM").as_deref() {
-        Ok("release") => 1,
-        _ => 29,
-    }
+    form(29, 1)
 }
 
 /// A sync from nothing, of which one call fails: names are answered or refused, never wrong, and the next start goes on
@@ -32,12 +27,12 @@ fn stride() -> usize {
 #[test]
 fn no_refused_call_is_an_answer_or_a_loss() {
     let ground = Ground::new();
-    let library = fault::library(&ground.home).display().to_string();
+    let library = fault::library(&ground.home);
     let mut refused = 0;
-    for (error, is_for_good) in REFUSALS {
+    for disk in [Disk::Bad, Disk::Full] {
         for call in (1..).step_by(stride()) {
             let sync = Sync::new(&ground);
-            if !sync.is_refused(&library, call, error, is_for_good) {
+            if !sync.is_refused(&library, call, disk) {
                 break;
             }
             refused += 1;
@@ -91,21 +86,18 @@ impl<'g> Sync<'g> {
     }
 
     /// Syncs, and refuses one call on the way; whether there were as many.
-    fn is_refused(&self, library: &str, call: usize, error: &str, is_for_good: bool) -> bool {
-        let what = format!("call {call}, error {error}");
-        let (at, told) = (
-            format!("{}/", self.path("data").display()),
-            self.path("data/told"),
-        );
-        let (call, told_text) = (call.to_string(), told.display().to_string());
-        let mut faults = vec![
-            ("LD_PRELOAD", library),
-            ("FAULT_AT", &at),
-            ("FAULT_FAIL", &call),
-            ("FAULT_ERROR", error),
-            ("FAULT_TOLD", &told_text),
-        ];
-        faults.extend(is_for_good.then_some(("FAULT_ON", "1")));
+    fn is_refused(&self, library: &Path, call: usize, disk: Disk) -> bool {
+        let what = format!("call {call}, {disk:?} disk");
+        let told = self.path("data/told");
+        let refusal = Refusal {
+            library,
+            below: &self.path("data"),
+            call,
+            disk,
+            told: &told,
+        };
+        let faults = refusal.environment();
+        let faults: Vec<_> = faults.iter().map(|(key, value)| (*key, &**value)).collect();
         let mut daemon = self.start(&faults);
         self.watch(&mut daemon, &told, &what);
         if !daemon.has_ended() {

@@ -1,8 +1,11 @@
 //! A disk that refuses a call of a command that pays, each in turn: nothing is paid twice, and the command goes on when
 //! it is run again.
 
+use std::path::PathBuf;
+
 use super::{Person, World, opens};
-use crate::common::fault;
+use crate::common::fault::{self, Disk, Refusal};
+use crate::common::form::form;
 use crate::common::home::Home;
 
 /// By how much a registration may cost more than another, in satoshi: signatures differ in length. A second preorder of one
@@ -17,41 +20,35 @@ const GIFT: u64 = 1_000_000;
 
 /// Of so many calls one is refused; every one with `BNSD_TEST_FORM=release`.
 fn stride() -> usize {
-    match std::env::var("BNSD_TEST_FORM").as_deref() {
-        Ok("release") => 1,
-        _ => 4,
-    }
+    form(4, 1)
 }
 
-/// A disk below one person's keys and journal that refuses one call, or all from one on.
-struct Disk<'w> {
-    library: String,
+/// A person whose keys and journal lie on a disk that refuses.
+struct Victim<'w> {
     person: &'w Person<'w>,
-    error: &'static str,
-    is_for_good: bool,
+    library: PathBuf,
+    disk: Disk,
 }
 
-impl Disk<'_> {
-    /// Runs a command with call `number` refused; whether there were as many.
-    fn refuses(&self, number: u32, arguments: &[&str]) -> bool {
+impl Victim<'_> {
+    /// Runs a command with one call refused; whether there were as many.
+    fn is_refused(&self, call: usize, arguments: &[&str]) -> bool {
         let Person { world, name } = self.person;
         let told = world.path("told");
         let _ = std::fs::remove_file(&told);
+        let refusal = Refusal {
+            library: &self.library,
+            below: &world.path(name),
+            call,
+            disk: self.disk,
+            told: &told,
+        };
         let mut command = world.command(name, arguments);
-        command
-            .env("LD_PRELOAD", &self.library)
-            .env("FAULT_AT", format!("{}/", world.path(name).display()))
-            .env("FAULT_FAIL", number.to_string())
-            .env("FAULT_ERROR", self.error)
-            .env("FAULT_TOLD", &told);
-        if self.is_for_good {
-            command.env("FAULT_ON", "1");
-        }
-        let output = command.output().unwrap();
+        let output = command.envs(refusal.environment()).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
             matches!(output.status.code(), Some(0 | 3)) && !stderr.contains("panicked"),
-            "call {number}: {} {stderr}",
+            "call {call}: {} {stderr}",
             output.status
         );
         told.exists()
@@ -64,13 +61,12 @@ fn a_disk_that_refuses_costs_no_registration_twice() {
     opens(&world.person("registry"), "id", 52_595);
     let home = Home::new();
     let mut refused = 0;
-    for (name, error, is_for_good) in [("alice", "5", false), ("bob", "28", true)] {
+    for (name, disk) in [("alice", Disk::Bad), ("bob", Disk::Full)] {
         let person = &world.person(name);
-        let disk = Disk {
-            library: fault::library(&home).display().to_string(),
+        let victim = Victim {
             person,
-            error,
-            is_for_good,
+            library: fault::library(&home),
+            disk,
         };
         let keys = person.does(&["keys", "list", "--addresses", "9"]);
         let mut addresses = Vec::new();
@@ -85,7 +81,7 @@ fn a_disk_that_refuses_costs_no_registration_twice() {
             }
             let (wanted, key) = (format!("{name}-{call:02}.id"), format!("me/{index}"));
             let register = ["name", "register", &wanted, "--key", &key];
-            let is_refused = disk.refuses(call, &register);
+            let is_refused = victim.is_refused(call, &register);
             names += 1;
             if call == 0 {
                 cost = GIFT - world.worth(&addresses); // nothing was refused
@@ -121,11 +117,10 @@ fn a_disk_that_refuses_costs_no_import_twice() {
     registry.does(&["namespace", "reveal", "town"]);
     let owner = registry.address();
     let home = Home::new();
-    let disk = Disk {
-        library: fault::library(&home).display().to_string(),
+    let victim = Victim {
         person: registry,
-        error: "5",
-        is_for_good: false,
+        library: fault::library(&home),
+        disk: Disk::Bad,
     };
     let before = world.worth(std::slice::from_ref(&owner));
     let mut names = 0;
@@ -136,7 +131,7 @@ fn a_disk_that_refuses_costs_no_import_twice() {
             .map(|name| format!("{name},{owner},{names:040x}\n"));
         let list = registry.writes(&format!("{call}.csv"), &lines.concat());
         let import = ["namespace", "import", "town", &list];
-        let is_refused = disk.refuses(call, &import);
+        let is_refused = victim.is_refused(call, &import);
         registry.does(&import);
         for name in &wanted {
             let shown = world.name(name);
