@@ -121,5 +121,8 @@ mod vectors;
 /// Derives stored chains again.
 mod verify;
 
+/// Programs and browsers of others, which go by the keys that a name names.
+mod web;
+
 /// The zone files that the demo serves.
 mod zonefiles;

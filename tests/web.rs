@@ -1,0 +1,13 @@
+//! From a name's key to a lock: the programs of others, as people run them, on a machine whose DNS is bnsd.
+//!
+//! Each scene has a network and mounts of its own, a chain with a name on it, and servers with the files of its owner. No
+//! flag and no policy weakens what a program checks, or tells it where a name is.
+
+/// OpenSSL, GnuTLS, OpenSSH and Postfix, which read TLSA and SSHFP records.
+mod dane;
+
+/// Where scenes are set.
+mod machine;
+
+/// What an owner has on the server.
+mod site;

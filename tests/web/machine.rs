@@ -1,0 +1,191 @@
+//! A machine of its own: own network, own mounts, bnsd as its only resolver. A scene is a thread in it, so that whatever it
+//! starts and connects to is in it too; all of it is gone with the last of them.
+//!
+//! Servers that would start when they are installed are not: `tests/run` unpacks their packages, and here they lie over the
+//! directories of the system.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::common::home::{Ended, Home, ended};
+use crate::common::person::{Person, World};
+use crate::common::process::{Process, until};
+
+/// The address of the only network (RFC 5737).
+pub const ADDRESS: &str = "192.0.2.10";
+/// The name that scenes are about.
+pub const NAME: &str = "me.id";
+/// Packages that `tests/run` unpacks where their programs are not installed.
+const UNPACKED: [&str; 3] = ["nginx", "openssh-server", "postfix"];
+/// What scenes run, and the Debian package that has it.
+const PROGRAMS: [(&str, &str); 7] = [
+    ("danetool", "gnutls-bin"),
+    ("nginx", "nginx"),
+    ("openssl", "openssl"),
+    ("posttls-finger", "postfix"),
+    ("ssh", "openssh-client"),
+    ("sshd", "openssh-server"),
+    ("unbound", "unbound"),
+];
+/// Seconds that a command may take: far above what a busy machine needs.
+const PATIENCE: &str = "60";
+
+/// The arguments are the directories that lie over `/etc`, a colon behind each, and the same for `/usr`.
+const MAKE: &str = r#"
+ip link set lo up
+ip link add lan0 type veth peer name lan1
+ip address add 192.0.2.10/24 dev lan0
+ip link set lan0 up
+ip link set lan1 up
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+for tree in etc usr var; do
+    mkdir -p "/mnt/over/$tree" "/mnt/work/$tree"
+    below=
+    [ "$tree" != etc ] || below=$1
+    [ "$tree" != usr ] || below=$2
+    mount -t overlay overlay -o "lowerdir=$below/$tree,upperdir=/mnt/over/$tree,workdir=/mnt/work/$tree" "/$tree"
+done
+mount -t tmpfs tmpfs /run
+umount /etc/resolv.conf /etc/hosts 2>/dev/null || true
+rm -f /etc/resolv.conf
+printf 'nameserver 127.0.0.1\noptions edns0 trust-ad\n' >/etc/resolv.conf
+printf '127.0.0.1 localhost\n' >/etc/hosts
+printf 'passwd: files\ngroup: files\nhosts: files dns\n' >/etc/nsswitch.conf
+mkdir -p /run/sshd /var/lib/nginx /var/log/nginx
+grep -q '^sshd:' /etc/passwd || printf 'sshd:x:4243:65534::/run/sshd:/usr/sbin/nologin\n' >>/etc/passwd
+"#;
+
+/// Everybody else's names, by a server of the network.
+const OTHERS: &str = r#"
+server:
+ interface: 127.0.0.2@53
+ chroot: ""
+ username: ""
+ pidfile: ""
+ use-syslog: no
+ do-ip6: no
+ module-config: "iterator"
+ local-zone: "." static
+remote-control:
+ control-enable: no
+"#;
+
+/// A machine whose names come from bnsd, which follows a chain with an open namespace `id`.
+pub struct Machine {
+    pub world: World,
+    home: Home,
+    _others: Process,
+}
+
+/// Runs a scene on one.
+pub fn on_a_machine(scene: fn(&Machine)) {
+    let apart = std::thread::spawn(move || {
+        let flags = libc::CLONE_NEWNET | libc::CLONE_NEWNS;
+        // SAFETY: it changes what this thread and those that it starts see of the system, and no memory.
+        let left = unsafe { libc::unshare(flags) };
+        assert_eq!(left, 0, "a test of machines has to be root");
+        scene(&Machine::new());
+    });
+    if let Err(panic) = apart.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl Machine {
+    fn new() -> Self {
+        let home = Home::new();
+        let over = |tree: &str| -> String {
+            let packages = UNPACKED.map(|package| packages().join(package).join(tree));
+            let there = packages.iter().filter(|directory| directory.is_dir());
+            let listed = there.map(|directory| format!("{}:", directory.display()));
+            listed.collect()
+        };
+        let made = ended(&mut home.command("sh", &["-ec", MAKE, "sh", &over("etc"), &over("usr")]));
+        assert_eq!(made.code, 0, "{made:?}");
+        for (program, package) in PROGRAMS {
+            let found = Self::command_in(&home, "which", &[program]).output();
+            let is_there = found.is_ok_and(|found| found.status.success());
+            assert!(is_there, "the package {package} is missing: run tests/run");
+        }
+        fs::write("/mnt/unbound.conf", OTHERS).unwrap();
+        let unbound = home.command("unbound", &["-d", "-c", "/mnt/unbound.conf"]);
+        let others = Process::start(&home, unbound);
+        let world = World::start_at(53, "127.0.0.2", "[chain]\nsource = \"dev\"\n");
+        let machine = Self {
+            world,
+            home,
+            _others: others,
+        };
+        let owner = machine.owner();
+        owner.gets(30_000_000_000);
+        owner.does(&["namespace", "open", "id"]);
+        machine
+    }
+
+    /// Who owns the names.
+    pub fn owner(&self) -> Person<'_> {
+        self.world.person("owner")
+    }
+
+    /// Registers [`NAME`] with these lines in its zone file, or gives it others.
+    pub fn publish(&self, lines: &str) {
+        let owner = self.owner();
+        let text = format!("$ORIGIN {NAME}\n$TTL 600\n@ A {ADDRESS}\n{lines}\n");
+        let file = owner.writes("zone", &text);
+        if self.world.name(NAME)["state"] == "registered" {
+            owner.does(&["zonefile", "publish", NAME, &file]);
+        } else {
+            owner.does(&["name", "register", NAME, "--zonefile", &file]);
+        }
+    }
+
+    /// A new directory.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.home.folder(name)
+    }
+
+    /// Runs a line of a shell to its end, with arguments.
+    pub fn run(&self, line: &str, arguments: &[&str]) -> Ended {
+        let words = [&[PATIENCE, "bash", "-ec", line, "sh"], arguments].concat();
+        ended(&mut self.command("timeout", &words))
+    }
+
+    /// The same, which has to go well; what it printed.
+    pub fn does(&self, line: &str, arguments: &[&str]) -> String {
+        let ended = self.run(line, arguments);
+        assert_eq!(ended.code, 0, "{line} {arguments:?}: {ended:?}");
+        ended.stdout
+    }
+
+    /// Starts a program that runs as long as what is returned.
+    pub fn start(&self, program: &str, arguments: &[&str]) -> Process {
+        Process::start(&self.home, self.command(program, arguments))
+    }
+
+    /// A program, not started yet.
+    pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        Self::command_in(&self.home, program, arguments)
+    }
+
+    fn command_in(home: &Home, program: &str, arguments: &[&str]) -> Command {
+        let mut command = home.command(program, arguments);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
+        command
+    }
+}
+
+/// Waits until somebody takes connections at a port.
+pub fn until_open(port: u16) {
+    until(&format!("port {port}"), || {
+        std::net::TcpStream::connect((ADDRESS, port)).ok()
+    });
+}
+
+/// Where packages are unpacked.
+fn packages() -> PathBuf {
+    let named = std::env::var_os("TEST_PACKAGES").map(PathBuf::from);
+    named.unwrap_or_else(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("../tools/packages"))
+}
