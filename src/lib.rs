@@ -68,6 +68,7 @@
 pub mod bns;
 pub mod hash;
 pub mod resolver;
+pub mod tlsa;
 pub mod virtualchain;
 pub mod wire;
 pub mod zonefile;

@@ -13,13 +13,14 @@ use std::fs;
 use source::{modules_used, rust_files, source_folder, sources, without_tests};
 
 /// Values in, values out; each with what it uses.
-const PURE: [(&str, &[&str]); 6] = [
+const PURE: [(&str, &[&str]); 7] = [
     ("hash", &[]),
     ("virtualchain", &["hash"]),
     ("wire", &[]),
     ("zonefile", &["hash"]),
     ("bns", &["hash", "virtualchain"]),
-    ("resolver", &["hash", "bns", "zonefile", "wire"]),
+    ("tlsa", &["hash", "virtualchain", "bns", "zonefile"]),
+    ("resolver", &["hash", "bns", "zonefile", "wire", "tlsa"]),
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `name_store.rs` | where snapshots come from, and how far the index is |
 //! | `view.rs` | names at one height; what the resolver reads |
+//! | `bound.rs` | the keys that it binds |
 //! | `state.rs` | how a name or namespace stands |
 //! | `detail.rs` | all about a name or namespace; lists of them |
 //! | `record.rs` | their rows in the words of the reference |
@@ -22,6 +23,7 @@
 //!
 //! The end of a name has one vocabulary, [`Term`](crate::bns::life::Term), in every command, reply and answer.
 
+mod bound;
 mod date;
 mod detail;
 mod missing;
@@ -34,6 +36,7 @@ mod state;
 mod view;
 mod zone;
 
+pub use bound::BoundName;
 pub use date::{DatedTerm, expected};
 pub use detail::{
     ListedName, NameDetails, NameEvent, NameList, NamespaceDetails, Registration, Wanted,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitcoin::BlockHash;
+use bitcoin::hashes::Hash as _;
+use bitcoin::{BlockHash, Txid};
 use quick_cache::sync::Cache;
 
 use super::pages::Pages;
@@ -12,12 +13,13 @@ use super::zone::Zones;
 use crate::bns::life::Term;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
-use crate::bns::record::{NameRecord, NamespaceRecord};
+use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
 use crate::hash::ZonefileHash;
 use crate::resolver::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
 };
 use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot};
+use crate::tlsa::Holder;
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
 pub(super) type Namespaces =
@@ -85,6 +87,27 @@ impl Names {
         Ok(NameState::of(&self.params, record, namespace, height))
     }
 
+    /// Whether somebody who owned the name before announced its zone file: a transfer can keep the hash, and a renewal can
+    /// change the owner.
+    fn is_of_former_owner(&self, record: &NameRecord) -> Result<bool, StoreError> {
+        if !matches!(record.op, NameOp::TransferKeep | NameOp::Renew) {
+            return Ok(false);
+        }
+        let history = self.snapshot.name_history(&record.name)?;
+        let upto = self.at.unwrap_or(0);
+        let mut earlier = history.iter().filter(|entry| entry.height <= upto).rev();
+        let mut announced = record.address();
+        while let Some(entry) = earlier.next()
+            && entry.record.value_hash == record.value_hash
+        {
+            announced = entry.record.address();
+            if !matches!(entry.record.op, NameOp::TransferKeep | NameOp::Renew) {
+                break;
+            }
+        }
+        Ok(announced != record.address())
+    }
+
     /// Whether this is the last height of a network that ended: they stand so for ever.
     pub fn is_final(&self) -> bool {
         self.at
@@ -148,5 +171,25 @@ impl NameSource for Names {
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
         Ok(self.zones.get(name, hash, self.now)?)
+    }
+
+    fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, NamesError> {
+        let entry = self.entry(name)?;
+        let time = match self.at {
+            Some(height) => self.snapshot.block(height)?.map(|block| block.time),
+            None => None,
+        };
+        let record = entry.as_ref().map(|entry| &entry.record);
+        Ok(Holder {
+            magic: self.params.magic,
+            first_block: self.params.first_block,
+            owner: record.and_then(NameRecord::address),
+            is_former: record.map_or(Ok(true), |record| self.is_of_former_owner(record))?,
+            registered: record.map_or(0, |record| record.first_registered),
+            time: time.unwrap_or(0),
+            height: entry.as_ref().map_or(0, |entry| entry.height),
+            txid: record.map_or_else(Txid::all_zeros, |record| record.txid),
+            zonefile: *hash,
+        })
     }
 }

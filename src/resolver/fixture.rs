@@ -11,6 +11,7 @@ use super::source::{
 };
 use crate::bns::name::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
+use crate::tlsa::Holder;
 
 /// Names at height 100; namespaces `id` and `podcast` are ready.
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct Names {
     pub(crate) sync: SyncState,
     pub(crate) names: HashMap<String, NameStatus>,
     zones: HashMap<String, ZoneStatus>,
+    pub(crate) holder: Holder,
 }
 
 impl Names {
@@ -27,6 +29,7 @@ impl Names {
             sync: SyncState::Synced,
             names: HashMap::new(),
             zones: HashMap::new(),
+            holder: Holder::fixture(),
         };
         names.register(
             "good.id",
@@ -136,5 +139,12 @@ impl NameSource for Names {
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Infallible> {
         let zone = self.zones.get(name.as_str()).cloned();
         Ok(zone.unwrap_or(ZoneStatus::Missing(*hash)))
+    }
+
+    fn holder(&self, _: &Name, hash: &ZonefileHash) -> Result<Holder, Infallible> {
+        Ok(Holder {
+            zonefile: *hash,
+            ..self.holder.clone()
+        })
     }
 }

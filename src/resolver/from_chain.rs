@@ -13,9 +13,8 @@
 //!
 //! A namespace and `bns.alt` are zones of their own with a synthesised SOA, and with nothing else to ask for.
 //!
-//! TLSA records that follow from a name's keys belong between the state of the name and its zone file: a room for keys
-//! would give [`ServedZone`] its record sets beside the zone, so that records in the file stay as they are, and the names
-//! of ports exist as soon as a key does.
+//! Records that follow from the keys of a name ([`crate::tlsa`]) are added to its zone before it is asked, so that records
+//! in the file stay as they are, and the names of ports exist as soon as a key does.
 //!
 //! Follows RFC 2308 (negative answers), RFC 8914 (extended errors).
 
@@ -28,9 +27,11 @@ use super::ownership::is_ready;
 use super::policy::Policy;
 use super::question::{Question, suffix};
 use super::route::{BnsRoute, Target};
-use super::source::{NameSource, NameStatus, RegisteredName, SyncState, ZoneStatus};
+use super::source::{NameSource, NameStatus, RegisteredName, SyncState, ZoneStatus, bound};
 use super::zone::{PrivateAddresses, ServedZone};
 use crate::bns::name::{Name, NamespaceId};
+use crate::hash::ZonefileHash;
+use crate::tlsa::Bound;
 use crate::wire::ExtendedError;
 use crate::zonefile::Zone;
 
@@ -128,7 +129,7 @@ impl Context<'_> {
             NameStatus::Revoked { height } => self.gone(format!("bns: revoked at block {height}")),
             NameStatus::Registered(registered) => match registered.zonefile_hash {
                 None => self.without_zone_file(&registered),
-                Some(hash) => self.at_zone(name, &registered, source.zone(name, &hash)?),
+                Some(hash) => self.at_zone(name, &registered, &hash, source)?,
             },
         })
     }
@@ -140,9 +141,18 @@ impl Context<'_> {
             .explained(ExtendedError::new(ExtendedError::OTHER, text))
     }
 
-    fn at_zone(&self, name: &Name, registered: &RegisteredName, zone: ZoneStatus) -> Answer {
-        match zone {
-            ZoneStatus::Loaded(zone) => self.served(name, registered, &zone),
+    fn at_zone<S: NameSource>(
+        &self,
+        name: &Name,
+        registered: &RegisteredName,
+        hash: &ZonefileHash,
+        source: &S,
+    ) -> Result<Answer, S::Error> {
+        Ok(match source.zone(name, hash)? {
+            ZoneStatus::Loaded(zone) => {
+                let bound = bound(name, hash, &zone, source)?;
+                self.with_keys(name, registered, &zone, bound.as_ref())
+            }
             ZoneStatus::Missing(hash) => zone_file_trouble(
                 ExtendedError::NO_REACHABLE_AUTHORITY,
                 format!("bns: no zone file yet for hash {hash}"),
@@ -155,6 +165,25 @@ impl Context<'_> {
                 ExtendedError::INVALID_DATA,
                 format!("bns: unreadable zone file {hash}"),
             ),
+        })
+    }
+
+    /// The answer from a zone and from the keys that it binds. A key that is bound for a time is judged anew in each block.
+    fn with_keys(
+        &self,
+        name: &Name,
+        registered: &RegisteredName,
+        zone: &Zone,
+        bound: Option<&Bound>,
+    ) -> Answer {
+        let zone = bound.map_or(zone, Bound::zone);
+        let answer = self.served(name, registered, zone);
+        match bound.is_some_and(Bound::is_timed) {
+            true => {
+                let heights = answer.heights.and(Heights::only(self.height));
+                answer.at(heights)
+            }
+            false => answer,
         }
     }
 

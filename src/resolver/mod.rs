@@ -48,5 +48,6 @@ pub use review::{ReviewError, Reviewed, review};
 pub use route::{BnsRoute, Route, Target, registrable, route};
 pub use source::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots, SyncState, ZoneStatus,
+    bound,
 };
 pub use special::SpecialUse;

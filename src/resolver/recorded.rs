@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use super::source::{NameSource, NameStatus, NamespaceStatus, SyncState, ZoneStatus};
 use crate::bns::name::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
+use crate::tlsa::Holder;
 
 /// A source, and what was read from it.
 pub struct Recorded<S> {
@@ -80,6 +81,10 @@ impl<S: NameSource> NameSource for Recorded<S> {
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, S::Error> {
         self.zonefile_read.set(true);
         self.source.zone(name, hash)
+    }
+
+    fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, S::Error> {
+        self.source.holder(name, hash)
     }
 }
 

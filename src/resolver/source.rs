@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::bns::name::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
+use crate::tlsa::{Bound, Holder};
 use crate::zonefile::Zone;
 
 /// The names as they were at one height.
@@ -28,6 +29,23 @@ pub trait NameSource {
 
     /// What is there of the zone file with this hash, read as the name's.
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Self::Error>;
+
+    /// Who has a registered name with a zone file; asked where that binds keys.
+    fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, Self::Error>;
+}
+
+/// What the zone file of a name binds in this moment; `None` where it says nothing about keys.
+pub fn bound<S: NameSource>(
+    name: &Name,
+    hash: &ZonefileHash,
+    zone: &Zone,
+    source: &S,
+) -> Result<Option<Bound>, S::Error> {
+    if !Bound::is_in(zone) {
+        return Ok(None);
+    }
+    let holder = source.holder(name, hash)?;
+    Ok(Some(Bound::of(name, zone, &holder)))
 }
 
 /// Where a handler takes the state of names from: one snapshot per decision.

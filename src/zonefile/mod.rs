@@ -42,7 +42,7 @@ pub use parse::{ParseError, Written, parse, parse_watched};
 pub use problem::{Ignored, Problem, SvcProblem};
 pub use render::{render, render_data};
 pub use types::{mnemonic, record_type};
-pub use zone::{Found, Node, RrSet, Zone, ZoneRecord};
+pub use zone::{Added, Found, Node, RrSet, Zone, ZoneRecord};
 
 /// Longest zone file in bytes: what a reference node accepts (its `RPC_MAX_ZONEFILE_LEN`).
 pub const ZONEFILE_MAX: usize = 40_960;

@@ -53,6 +53,19 @@ pub struct ZoneRecord<'z> {
     pub rdata: &'z [u8],
 }
 
+/// Records of one name and type that follow from a zone and are not in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// At or below the origin.
+    pub owner: Name,
+    /// Their type.
+    pub rtype: RecordType,
+    /// In seconds.
+    pub ttl: u32,
+    /// Their data in wire format; at least one.
+    pub rdata: Vec<Vec<u8>>,
+}
+
 /// What a zone holds for a name that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found<'z> {
@@ -156,6 +169,34 @@ impl Zone {
         self.ignored_count
     }
 
+    /// The zone with more records. They are left out where the file has records of their type, or an alias.
+    #[must_use]
+    pub fn with(&self, added: impl IntoIterator<Item = Added>) -> Self {
+        let mut zone = self.clone();
+        for added in added {
+            let Some(key) = OwnerKey::new(&zone.origin, &added.owner) else {
+                continue;
+            };
+            let node = zone.nodes.entry(key).or_insert_with(|| Node {
+                name: added.owner.to_lowercase(),
+                rrsets: Vec::new(),
+            });
+            node.add_set(added);
+        }
+        zone
+    }
+
+    /// The zone without the records of some types.
+    #[must_use]
+    pub fn without(&self, rtypes: &[RecordType]) -> Self {
+        let mut zone = self.clone();
+        zone.nodes.retain(|_, node| {
+            node.rrsets.retain(|set| !rtypes.contains(&set.rtype));
+            !node.rrsets.is_empty()
+        });
+        zone
+    }
+
     fn node_with(&self, key: &[u8], code: u16) -> Option<&Node> {
         let rtype = RecordType::from(code);
         self.nodes
@@ -208,6 +249,20 @@ impl Node {
     /// Its records by type number, at least one RRset.
     pub fn rrsets(&self) -> &[RrSet] {
         &self.rrsets
+    }
+
+    fn add_set(&mut self, added: Added) {
+        let is_taken = |set: &RrSet| [added.rtype, RecordType::CNAME].contains(&set.rtype);
+        if self.rrsets.iter().any(is_taken) {
+            return;
+        }
+        let rdata = added.rdata.into_iter().map(Vec::into_boxed_slice);
+        self.rrsets.push(RrSet {
+            rtype: added.rtype,
+            ttl: added.ttl.min(super::TTL_MAX),
+            rdata: rdata.collect(),
+        });
+        self.rrsets.sort_by_key(|set| u16::from(set.rtype));
     }
 
     /// Its records of one type.

@@ -183,9 +183,13 @@ impl<'a> ServedName<'a> {
         let NameStatus::Registered(registered) = names.name(name).ok()? else {
             return None;
         };
-        match names.zone(name, &registered.zonefile_hash?).ok()? {
+        let hash = registered.zonefile_hash?;
+        match names.zone(name, &hash).ok()? {
             ZoneStatus::Loaded(zone) => Some(Self {
-                zone,
+                zone: match resolver::bound(name, &hash, &zone, names).ok()? {
+                    Some(bound) => Arc::new(bound.zone().clone()),
+                    None => zone,
+                },
                 apex: bns.apex,
                 policy,
                 names,

@@ -1,0 +1,468 @@
+//! Everything that one zone file binds to its name, in one block.
+
+use std::collections::BTreeSet;
+
+use bitcoin::Txid;
+use hickory_proto::rr::{Name as DnsName, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
+
+use super::delegation;
+use super::own_key::{self, OwnKey};
+use super::pin::{KEY_RECORDS, Pin, Rule};
+use super::problem::{Problem, Reason};
+use super::spki::Spki;
+use super::statement::{self, HTTPS, STATEMENTS_MAX, Statement, Text};
+use crate::bns::address::Address;
+use crate::bns::name::Name;
+use crate::hash::ZonefileHash;
+use crate::zonefile::{Added, Found, Node, RrSet, Zone};
+
+/// Record sets that are added to one zone, so that hostile ones stay small.
+const ADDED_MAX: usize = 1_000;
+/// The label of the record with the data key (gaia-and-identity.md).
+const DATA_KEY: &[u8] = b"pubkey";
+/// What the TXT record of a subdomain with its own owner says (zonefiles-and-atlas.md §2.1).
+const SUBDOMAIN: [&[u8]; 3] = [b"owner=", b"seqn=", b"parts="];
+/// `1 . alpn=h2`: there is HTTPS at the same name (RFC 9460 §9).
+const HTTPS_RECORD: &[u8] = &[0, 1, 0, 0, 1, 0, 3, 2, b'h', b'2'];
+
+/// Who a name belongs to in one block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Magic bytes of the virtualchain.
+    pub magic: [u8; 2],
+    /// Its first block.
+    pub first_block: u32,
+    /// The owner's address.
+    pub owner: Option<Address>,
+    /// Whether the zone file was announced by somebody who owned the name before.
+    pub is_former: bool,
+    /// The height at which this life of the name began.
+    pub registered: u32,
+    /// The time of the block, in seconds since 1970.
+    pub time: u32,
+    /// The height of the last operation on the name.
+    pub height: u32,
+    /// Its transaction.
+    pub txid: Txid,
+    /// The hash of the zone file.
+    pub zonefile: ZonefileHash,
+}
+
+/// The keys that a name binds.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    zone: Zone,
+    statements: Vec<Statement>,
+    own_key: Option<OwnKey>,
+    separate: Vec<DnsName>,
+    problems: Vec<Problem>,
+    is_timed: bool,
+}
+
+impl Bound {
+    /// Whether a zone says anything about keys beside records that are served as they are.
+    pub fn is_in(zone: &Zone) -> bool {
+        let is_statement = |node: &Node| {
+            node.name().iter().next() == Some(statement::LABEL)
+                && node.rrset(RecordType::TXT).is_some()
+        };
+        let is_key = |node: &Node| KEY_RECORDS.iter().any(|rtype| node.rrset(*rtype).is_some());
+        zone.nodes().any(|node| is_statement(node) || is_key(node)) || data_key(zone).is_some()
+    }
+
+    /// What the zone file of `name` binds.
+    pub fn of(name: &Name, zone: &Zone, holder: &Holder) -> Self {
+        if holder.is_former {
+            return Self::of_former(zone);
+        }
+        let mut reading = Reading::new(zone);
+        let own_key = reading.own_key();
+        reading.statements(name, holder, own_key.as_ref());
+        reading.settle();
+        let mut bound = Self {
+            zone: zone.clone(),
+            statements: reading.statements,
+            own_key,
+            separate: reading.separate,
+            problems: reading.problems,
+            is_timed: reading.is_timed,
+        };
+        let added = bound.added(zone, holder);
+        bound.zone = zone.with(added);
+        bound
+    }
+
+    /// The zone file that a transfer kept: its keys are those of the former owner.
+    fn of_former(zone: &Zone) -> Self {
+        let problem = Problem {
+            owner: zone.origin().clone(),
+            reason: Reason::FormerOwner,
+        };
+        Self {
+            zone: zone.without(&KEY_RECORDS),
+            statements: Vec::new(),
+            own_key: None,
+            separate: Vec::new(),
+            problems: Self::is_in(zone).then_some(problem).into_iter().collect(),
+            is_timed: false,
+        }
+    }
+
+    /// The zone with the records that follow.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// What counts.
+    pub fn statements(&self) -> &[Statement] {
+        &self.statements
+    }
+
+    /// The data key.
+    pub fn own_key(&self) -> Option<&OwnKey> {
+        self.own_key.as_ref()
+    }
+
+    /// What counts for nothing, and why.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Subdomains that have an owner of their own.
+    pub fn separate(&self) -> &[DnsName] {
+        &self.separate
+    }
+
+    /// Whether it can change with the next block alone.
+    pub fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
+    /// Authorities whose whole key is known, each once.
+    pub fn authorities(&self) -> impl Iterator<Item = &Spki> {
+        self.keys(super::Usage::Authority)
+    }
+
+    /// Keys of servers of which the whole is known, each once.
+    pub fn leaves(&self) -> impl Iterator<Item = &Spki> {
+        self.keys(super::Usage::Leaf)
+    }
+
+    fn keys(&self, usage: super::Usage) -> impl Iterator<Item = &Spki> {
+        let statements = self.statements.iter();
+        let keys = statements
+            .filter(move |it| it.usage == usage)
+            .filter_map(Statement::key);
+        keys.collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// What a TLS server at a TCP port of a host has to show; nothing is pinned if it is empty. The host is at or below the
+    /// name of the zone.
+    pub fn pins(&self, host: &DnsName, port: u16) -> Vec<Pin> {
+        let Some(owner) = port_name(host, port) else {
+            return Vec::new();
+        };
+        let covering = self.covering(host, port);
+        let derived: Vec<Pin> = covering.into_iter().flat_map(Statement::pins).collect();
+        let recorded = match self.zone.find(&owner) {
+            Found::Exact(node) | Found::Wildcard(node) => node.rrset(RecordType::TLSA),
+            _ => None,
+        };
+        let exists = || {
+            !matches!(
+                self.zone.find(host),
+                Found::Absent { .. } | Found::OutOfZone
+            )
+        };
+        match recorded {
+            Some(set) => set
+                .rdata()
+                .filter_map(|rdata| {
+                    let pin = derived.iter().find(|pin| pin.rdata() == rdata);
+                    pin.cloned().or_else(|| Pin::read(rdata, Rule::Record))
+                })
+                .collect(),
+            None if exists() => derived,
+            None => Vec::new(),
+        }
+    }
+
+    /// The statements about a port of a host: those nearest above it.
+    fn covering(&self, host: &DnsName, port: u16) -> Vec<&Statement> {
+        if self.separate.iter().any(|separate| separate.zone_of(host)) {
+            return Vec::new();
+        }
+        let about = |it: &&Statement| it.ports.contains(&port) && it.host.zone_of(host);
+        let about: Vec<&Statement> = self.statements.iter().filter(about).collect();
+        let nearest = about.iter().map(|it| it.host.iter().len()).max();
+        let is_nearest = |it: &&Statement| Some(it.host.iter().len()) == nearest;
+        about.into_iter().filter(is_nearest).collect()
+    }
+
+    /// The record sets that follow.
+    fn added(&self, zone: &Zone, holder: &Holder) -> Vec<Added> {
+        let mut added = Vec::new();
+        for host in self.hosts(zone) {
+            let mut is_web = has_tlsa(zone, &host, HTTPS);
+            for port in self.ports() {
+                let covering = self.covering(&host, port);
+                let pins = covering.iter().flat_map(|it| it.pins());
+                let rdata: Vec<Vec<u8>> = pins.map(|pin| pin.rdata()).collect();
+                let Some(owner) = port_name(&host, port).filter(|_| !rdata.is_empty()) else {
+                    continue;
+                };
+                is_web |= port == HTTPS;
+                let ttl = covering.iter().map(|it| ttl(zone, it)).min();
+                added.push(set(owner, RecordType::TLSA, ttl, rdata));
+            }
+            let place = node(zone, &host).and_then(place).filter(|_| is_web);
+            if let Some(place) = place {
+                let (ttl, rdata) = (Some(place.ttl()), HTTPS_RECORD.to_vec());
+                added.push(set(host, RecordType::HTTPS, ttl, vec![rdata]));
+            }
+            if added.len() > ADDED_MAX {
+                break;
+            }
+        }
+        added.extend(self.published(zone, holder));
+        added
+    }
+
+    /// The record that publishes the data key.
+    fn published(&self, zone: &Zone, holder: &Holder) -> Option<Added> {
+        let text = self.own_key.as_ref()?.published(&holder.zonefile, holder);
+        let length = u8::try_from(text.len()).ok()?;
+        let rdata = [&[length], text.as_bytes()].concat();
+        let owner = below(zone.origin(), own_key::LABEL)?;
+        let ttl = data_key(zone).map(RrSet::ttl);
+        Some(set(owner, RecordType::TXT, ttl, vec![rdata]))
+    }
+
+    /// The hosts of the zone that statements are about, and those that have TLSA records for HTTPS.
+    fn hosts(&self, zone: &Zone) -> BTreeSet<DnsName> {
+        let is_host = |node: &&Node| {
+            let name = node.name();
+            let below = name.iter().len() - zone.origin().iter().len();
+            let mut labels = name.iter().take(below);
+            labels.all(|label| label != b"*" && !label.starts_with(b"_"))
+        };
+        let is_placed = |node: &&Node| place(node).is_some() || alias_inside(node, zone);
+        let placed = zone.nodes().filter(is_host).filter(is_placed);
+        let stated = self.statements.iter().map(|it| it.host.clone());
+        placed
+            .map(|node| node.name().clone())
+            .chain(stated)
+            .collect()
+    }
+
+    fn ports(&self) -> BTreeSet<u16> {
+        let ports = self.statements.iter().flat_map(|it| &it.ports);
+        ports.copied().collect()
+    }
+}
+
+/// Statements on their way to be believed.
+struct Reading<'z> {
+    zone: &'z Zone,
+    separate: Vec<DnsName>,
+    statements: Vec<Statement>,
+    problems: Vec<Problem>,
+    is_timed: bool,
+}
+
+impl<'z> Reading<'z> {
+    fn new(zone: &'z Zone) -> Self {
+        let is_separate = |node: &&Node| {
+            node.name().iter().len() == zone.origin().iter().len() + 1 && has_owner(node)
+        };
+        let separate = zone.nodes().filter(is_separate);
+        Self {
+            zone,
+            separate: separate.map(|node| node.name().clone()).collect(),
+            statements: Vec::new(),
+            problems: Vec::new(),
+            is_timed: false,
+        }
+    }
+
+    fn note(&mut self, owner: &DnsName, reason: Reason) {
+        let owner = owner.clone();
+        self.problems.push(Problem { owner, reason });
+    }
+
+    /// The data key, if there is one alone.
+    fn own_key(&mut self) -> Option<OwnKey> {
+        let owner = below(self.zone.origin(), DATA_KEY)?;
+        let texts = data_key(self.zone)?.rdata().map(text);
+        let keys: Vec<_> = texts.filter_map(|text| OwnKey::read(&text)).collect();
+        let reason = match keys.as_slice() {
+            [] => return None,
+            [Ok(key)] => return Some(*key),
+            [Err(reason)] => *reason,
+            _ => Reason::SecondDataKey,
+        };
+        self.note(&owner, reason);
+        None
+    }
+
+    /// Reads all statements, and judges each by itself.
+    fn statements(&mut self, name: &Name, holder: &Holder, own_key: Option<&OwnKey>) {
+        let zone = self.zone;
+        let mut count = 0_usize;
+        for node in zone.nodes() {
+            let mut labels = node.name().iter();
+            let Some(set) = node.rrset(RecordType::TXT) else {
+                continue;
+            };
+            if labels.next() != Some(statement::LABEL) {
+                continue;
+            }
+            let host = node.name().base_name();
+            for rdata in set.rdata() {
+                count += 1;
+                if count > STATEMENTS_MAX {
+                    self.statements.clear();
+                    self.note(zone.origin(), Reason::TooMany);
+                    return;
+                }
+                match self.judge(&text(rdata), &host, name, holder, own_key) {
+                    Ok(statement) => self.statements.push(statement),
+                    Err(reason) => self.note(node.name(), reason),
+                }
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        bytes: &[u8],
+        host: &DnsName,
+        name: &Name,
+        holder: &Holder,
+        own_key: Option<&OwnKey>,
+    ) -> Result<Statement, Reason> {
+        if self.separate.iter().any(|separate| separate.zone_of(host)) {
+            return Err(Reason::Separate);
+        }
+        let text = Text::read(bytes)?;
+        if text.signed.is_some() {
+            self.is_timed = true;
+            return delegation::judge(bytes, name, host, holder, own_key);
+        }
+        Ok(Statement {
+            host: host.clone(),
+            usage: text.usage,
+            ports: text.ports,
+            material: text.material,
+            rule: Rule::Key,
+            until: None,
+        })
+    }
+
+    /// Leaves out what is said twice.
+    fn settle(&mut self) {
+        let same = |a: &Statement, b: &Statement| {
+            let shared = a.ports.iter().any(|port| b.ports.contains(port));
+            let (one, other) = (a.material.sha256(), b.material.sha256());
+            shared && a.host == b.host && a.usage == b.usage && one == other
+        };
+        let all = std::mem::take(&mut self.statements);
+        for (place, statement) in all.iter().enumerate() {
+            let mut others = all.iter().enumerate().filter(|(other, _)| *other != place);
+            if others.any(|(_, other)| same(statement, other)) {
+                let owner = below(&statement.host, statement::LABEL);
+                self.note(&owner.unwrap_or_else(DnsName::root), Reason::Doubled);
+            } else {
+                self.statements.push(statement.clone());
+            }
+        }
+    }
+}
+
+/// The strings of a TXT record, joined.
+fn text(rdata: &[u8]) -> Vec<u8> {
+    strings(rdata).concat()
+}
+
+fn strings(mut rdata: &[u8]) -> Vec<&[u8]> {
+    let mut strings = Vec::new();
+    while let Some((&length, rest)) = rdata.split_first() {
+        let (string, rest) = rest.split_at(usize::from(length).min(rest.len()));
+        strings.push(string);
+        rdata = rest;
+    }
+    strings
+}
+
+/// Whether a TXT record of the node says that it is a subdomain with an owner.
+fn has_owner(node: &Node) -> bool {
+    let Some(set) = node.rrset(RecordType::TXT) else {
+        return false;
+    };
+    set.rdata().any(|rdata| {
+        let strings = strings(rdata);
+        let has = |prefix: &&[u8]| strings.iter().any(|string| string.starts_with(prefix));
+        SUBDOMAIN.iter().all(has)
+    })
+}
+
+fn data_key(zone: &Zone) -> Option<&RrSet> {
+    let owner = below(zone.origin(), DATA_KEY)?;
+    node(zone, &owner)?.rrset(RecordType::TXT)
+}
+
+fn node<'z>(zone: &'z Zone, name: &DnsName) -> Option<&'z Node> {
+    match zone.find(name) {
+        Found::Exact(node) => Some(node),
+        _ => None,
+    }
+}
+
+/// The addresses of a node.
+fn place(node: &Node) -> Option<&RrSet> {
+    let ipv6 = || node.rrset(RecordType::AAAA);
+    node.rrset(RecordType::A).or_else(ipv6)
+}
+
+/// Whether a node is an alias of a host of the same zone, so that the name's owner has its server.
+fn alias_inside(node: &Node, zone: &Zone) -> bool {
+    let target = node
+        .rrset(RecordType::CNAME)
+        .and_then(|set| set.rdata().next());
+    let target = target.and_then(|rdata| DnsName::read(&mut BinDecoder::new(rdata)).ok());
+    target.is_some_and(|target| zone.origin().zone_of(&target))
+}
+
+fn has_tlsa(zone: &Zone, host: &DnsName, port: u16) -> bool {
+    let owner = port_name(host, port);
+    let node = owner.and_then(|owner| node(zone, &owner));
+    node.is_some_and(|node| node.rrset(RecordType::TLSA).is_some())
+}
+
+/// The TTL of the record that makes a statement.
+fn ttl(zone: &Zone, statement: &Statement) -> u32 {
+    let owner = below(&statement.host, statement::LABEL);
+    let node = owner.and_then(|owner| node(zone, &owner));
+    let set = node.and_then(|node| node.rrset(RecordType::TXT));
+    set.map_or(0, RrSet::ttl)
+}
+
+fn set(owner: DnsName, rtype: RecordType, ttl: Option<u32>, rdata: Vec<Vec<u8>>) -> Added {
+    Added {
+        owner,
+        rtype,
+        ttl: ttl.unwrap_or(0),
+        rdata,
+    }
+}
+
+/// The owner of the TLSA records of a TCP port (RFC 6698 §3); `None` if it is too long for a name.
+fn port_name(host: &DnsName, port: u16) -> Option<DnsName> {
+    let port = format!("_{port}");
+    below(&below(host, b"_tcp")?, port.as_bytes())
+}
+
+fn below(name: &DnsName, label: &[u8]) -> Option<DnsName> {
+    name.prepend_label(label).ok()
+}
