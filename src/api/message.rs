@@ -7,6 +7,7 @@ use super::cache::{CacheReply, CacheRequest};
 use super::counters::{CountersReply, CountersRequest};
 use super::doctor::{DoctorReply, DoctorRequest};
 use super::explain::{ExplainReply, ExplainRequest};
+use super::keys::{KeysReply, KeysRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
@@ -34,6 +35,8 @@ pub enum Request {
     Lookup(LookupRequest),
     /// An answer with its provenance.
     Explain(ExplainRequest),
+    /// The keys that a name binds.
+    Keys(KeysRequest),
     /// How the daemon is.
     Status(StatusRequest),
     /// Constants and tip of the chain.
@@ -94,6 +97,8 @@ pub enum Reply {
     Lookup(LookupReply),
     /// To [`Request::Explain`].
     Explain(Box<ExplainReply>),
+    /// To [`Request::Keys`].
+    Keys(Box<KeysReply>),
     /// To [`Request::Status`].
     Status(Box<StatusReply>),
     /// To [`Request::Chain`].
@@ -193,6 +198,7 @@ questions! {
     owner::FaucetRequest, Faucet => Mined(owner::MinedReply);
     LookupRequest, Lookup => Lookup(LookupReply);
     ExplainRequest, Explain => Explain(Box<ExplainReply>);
+    KeysRequest, Keys => Keys(Box<KeysReply>);
     CacheRequest, Cache => Cache(CacheReply);
     PortalRequest, Portal => Portal(PortalReply);
     PreferRequest, Prefer => Prefer(PreferReply);

@@ -19,6 +19,7 @@ pub mod counters;
 pub mod doctor;
 pub mod explain;
 pub mod http;
+pub mod keys;
 pub mod lookup;
 pub mod message;
 pub mod names;

@@ -36,6 +36,24 @@ Exit codes:
   3  trouble on the way",
     ),
     (
+        &["tls", "pins"],
+        "\
+Exit codes:
+  0  something is pinned
+  1  nothing is pinned, and a program that checks pins refuses the server
+  2  wrong use
+  3  trouble on the way: no daemon, or it cannot vouch for names now",
+    ),
+    (
+        &["key"],
+        "\
+Exit codes:
+  0  the name is registered, and its zone file is here
+  1  it is not registered, or has no zone file here
+  2  wrong use
+  3  trouble on the way: no daemon, or it cannot vouch for names now",
+    ),
+    (
         &["reload"],
         "\
 The file is read that the daemon was started with, below its variables and
@@ -217,6 +235,20 @@ const EXAMPLES: &[Example] = &[
         &[
             ("bnsd prefer x.id legacy", "the other owner's answer"),
             ("bnsd prefer x.id auto", "as the namespace says"),
+        ],
+    ),
+    (
+        &["tls", "pins"],
+        &[
+            ("bnsd tls pins me.id", "what https://me.id has to show"),
+            ("bnsd tls pins mail.me.id --port 25", "another server"),
+        ],
+    ),
+    (
+        &["key"],
+        &[
+            ("bnsd key me.id", "its keys, now and in the past"),
+            ("bnsd key me.id --json", "for programs"),
         ],
     ),
     (

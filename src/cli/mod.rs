@@ -28,6 +28,7 @@ mod demo;
 mod doctor;
 mod error;
 mod explain;
+mod key;
 mod keys;
 mod log;
 mod lookup;
@@ -45,6 +46,7 @@ mod status;
 mod system;
 mod term;
 mod terminal;
+mod tls;
 mod tx;
 mod zonefile;
 
@@ -95,6 +97,11 @@ enum Command {
     /// Write and publish zone files.
     #[command(subcommand)]
     Zonefile(Box<zonefile::ZonefileCommand>),
+    /// Certificates without an authority: make them, check them, have browsers take them.
+    #[command(subcommand)]
+    Tls(Box<tls::TlsCommand>),
+    /// Print every key that is bound to a name, with its history.
+    Key(key::Key),
     /// Show or forget what is kept of other resolvers' answers.
     #[command(subcommand)]
     Cache(cache::CacheCommand),
@@ -170,6 +177,8 @@ impl Cli {
             Command::Cache(cache) => cache.run(&context),
             Command::Portal(portal) => portal.run(&context),
             Command::Prefer(prefer) => prefer.run(&context),
+            Command::Tls(command) => command.run(&context),
+            Command::Key(key) => key.run(&context),
             Command::Reload(reload) => reload.run(&context),
             Command::System(system) => system.run(&context),
             Command::Chain(chain) => chain.run(&context),

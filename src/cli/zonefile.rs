@@ -199,12 +199,8 @@ impl Checked {
         Ok(Self {
             name: name.to_string(),
             hash: ZonefileHash::of(bytes).to_string(),
-            problems: reviewed
-                .unanswered
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            problem_count: reviewed.unanswered_count,
+            problems: reviewed.problems().collect(),
+            problem_count: reviewed.count(),
             records: records(&reviewed.zone),
         })
     }

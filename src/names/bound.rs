@@ -36,4 +36,10 @@ impl Names {
             at,
         }))
     }
+
+    /// The same as of an earlier height.
+    pub fn bound_at(&self, name: &Name, height: u32) -> Result<Option<BoundName>, NamesError> {
+        let at = self.at.map(|tip| tip.min(height));
+        self.as_of(at).bound(name)
+    }
 }

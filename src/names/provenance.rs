@@ -9,6 +9,7 @@ use super::view::{Names, NamesError};
 use crate::bns::name::Name;
 use crate::hash::ZonefileHash;
 use crate::resolver::{self, NameSource as _, ZoneStatus};
+use crate::tlsa::Bound;
 
 /// What an answer for a name rests on. Everything is `null` when no name of the chain was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -99,8 +100,11 @@ impl Names {
                 ZoneStatus::Tampered(_) => (ZonefileSource::Tampered, Vec::new()),
                 ZoneStatus::Unreadable(_, reason) => (present(), vec![reason]),
                 ZoneStatus::Loaded(zone) => {
-                    let ignored = zone.ignored().iter();
-                    (present(), ignored.map(ToString::to_string).collect())
+                    let ignored = zone.ignored().iter().map(ToString::to_string);
+                    let bound = resolver::bound(name, &hash, &zone, self)?;
+                    let keys = bound.as_ref().map_or(&[][..], Bound::problems);
+                    let keys = keys.iter().map(ToString::to_string);
+                    (present(), ignored.chain(keys).collect())
                 }
             };
             provenance.zonefile_source = Some(source);

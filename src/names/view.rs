@@ -55,6 +55,20 @@ impl Names {
         &self.snapshot
     }
 
+    /// The same names at another height.
+    pub(super) fn as_of(&self, at: Option<u32>) -> Self {
+        Self {
+            snapshot: Arc::clone(&self.snapshot),
+            at,
+            sync: self.sync,
+            params: Arc::clone(&self.params),
+            zones: Arc::clone(&self.zones),
+            namespaces: Arc::clone(&self.namespaces),
+            pages: Arc::clone(&self.pages),
+            now: self.now,
+        }
+    }
+
     /// The last operation on a name up to this height, with the record after it.
     pub fn entry(&self, name: &Name) -> Result<Option<HistoryEntry<NameRecord>>, StoreError> {
         match self.at {

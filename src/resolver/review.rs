@@ -6,6 +6,7 @@
 use hickory_proto::rr::Name as DnsName;
 
 use crate::bns::Name;
+use crate::tlsa;
 use crate::wire::private::carries_private;
 use crate::zonefile::{Ignored, ParseError, Problem, Written, Zone, parse_watched};
 
@@ -17,9 +18,24 @@ pub struct Reviewed {
     /// What can be read of it, private addresses included.
     pub zone: Zone,
     /// What would not be answered, by its place; at most the first of a great many.
-    pub unanswered: Vec<Ignored>,
+    unanswered: Vec<Ignored>,
     /// How much that is.
-    pub unanswered_count: usize,
+    unanswered_count: usize,
+    /// Keys that bind nothing. Who signed a delegation is not known here, and so not judged.
+    keys: Vec<tlsa::Problem>,
+}
+
+impl Reviewed {
+    /// What would not be answered, and what binds no key, a sentence each; at most the first of a great many.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        let keys = self.keys.iter().map(ToString::to_string);
+        self.unanswered.iter().map(ToString::to_string).chain(keys)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.unanswered_count + self.keys.len()
+    }
 }
 
 /// Why a file cannot be reviewed.
@@ -47,6 +63,7 @@ pub fn review(name: &Name, bytes: &[u8]) -> Result<Reviewed, ReviewError> {
     let mut unanswered = [zone.ignored(), &private].concat();
     unanswered.sort_by_key(|ignored| (ignored.line, ignored.column));
     Ok(Reviewed {
+        keys: tlsa::review(&zone),
         unanswered_count: zone.ignored_count() + private_count,
         unanswered,
         zone,

@@ -78,7 +78,11 @@ impl Bound {
         }
         let mut reading = Reading::new(zone);
         let own_key = reading.own_key();
-        reading.statements(name, holder, own_key.as_ref());
+        reading.statements(Some(&Judge {
+            name,
+            holder,
+            own_key,
+        }));
         reading.settle();
         let mut bound = Self {
             zone: zone.clone(),
@@ -262,6 +266,23 @@ impl Bound {
     }
 }
 
+/// What of a zone file binds nothing, whoever owns its name. Only a chain says who signed a delegation and when it holds, so
+/// that these are not judged.
+pub fn review(zone: &Zone) -> Vec<Problem> {
+    let mut reading = Reading::new(zone);
+    reading.own_key();
+    reading.statements(None);
+    reading.settle();
+    reading.problems
+}
+
+/// What a delegation is judged by.
+struct Judge<'a> {
+    name: &'a Name,
+    holder: &'a Holder,
+    own_key: Option<OwnKey>,
+}
+
 /// Statements on their way to be believed.
 struct Reading<'z> {
     zone: &'z Zone,
@@ -307,7 +328,7 @@ impl<'z> Reading<'z> {
     }
 
     /// Reads all statements, and judges each by itself.
-    fn statements(&mut self, name: &Name, holder: &Holder, own_key: Option<&OwnKey>) {
+    fn statements(&mut self, judge: Option<&Judge<'_>>) {
         let zone = self.zone;
         let mut count = 0_usize;
         for node in zone.nodes() {
@@ -326,7 +347,7 @@ impl<'z> Reading<'z> {
                     self.note(zone.origin(), Reason::TooMany);
                     return;
                 }
-                match self.judge(&text(rdata), &host, name, holder, own_key) {
+                match self.read(&text(rdata), &host, judge) {
                     Ok(statement) => self.statements.push(statement),
                     Err(reason) => self.note(node.name(), reason),
                 }
@@ -334,21 +355,20 @@ impl<'z> Reading<'z> {
         }
     }
 
-    fn judge(
+    fn read(
         &mut self,
         bytes: &[u8],
         host: &DnsName,
-        name: &Name,
-        holder: &Holder,
-        own_key: Option<&OwnKey>,
+        judge: Option<&Judge<'_>>,
     ) -> Result<Statement, Reason> {
         if self.separate.iter().any(|separate| separate.zone_of(host)) {
             return Err(Reason::Separate);
         }
         let text = Text::read(bytes)?;
-        if text.signed.is_some() {
+        if let Some(judge) = judge.filter(|_| text.signed.is_some()) {
             self.is_timed = true;
-            return delegation::judge(bytes, name, host, holder, own_key);
+            let own_key = judge.own_key.as_ref();
+            return delegation::judge(bytes, judge.name, host, judge.holder, own_key);
         }
         Ok(Statement {
             host: host.clone(),
@@ -465,4 +485,245 @@ fn port_name(host: &DnsName, port: u16) -> Option<DnsName> {
 
 fn below(name: &DnsName, label: &[u8]) -> Option<DnsName> {
     name.prepend_label(label).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::{BASE64, HEXLOWER};
+
+    use super::*;
+    use crate::tlsa::fixture::p256;
+    use crate::zonefile::{parse, render};
+
+    fn dns(text: &str) -> DnsName {
+        DnsName::from_ascii(text).expect("a domain name")
+    }
+
+    fn zone(text: &str) -> Zone {
+        parse(&dns("me.id."), text.as_bytes()).expect("short enough")
+    }
+
+    fn bound_by(text: &str, holder: &Holder) -> Bound {
+        let name = "me.id".parse().expect("a name");
+        Bound::of(&name, &zone(text), holder)
+    }
+
+    fn bound(text: &str) -> Bound {
+        bound_by(text, &Holder::fixture())
+    }
+
+    fn statement(usage: &str, ports: &str, seed: u8) -> String {
+        let key = BASE64.encode(p256(seed).as_bytes());
+        format!("\"v=bnstls1 use={usage} port={ports} spki={key}\"")
+    }
+
+    fn pins(bound: &Bound, host: &str, port: u16) -> Vec<String> {
+        let show = |pin: Pin| {
+            let rule = pin.rule.as_str();
+            format!("{} {} {} {rule}", pin.usage, pin.selector, pin.matching)
+        };
+        bound.pins(&dns(host), port).into_iter().map(show).collect()
+    }
+
+    fn reasons(bound: &Bound) -> Vec<Reason> {
+        bound
+            .problems()
+            .iter()
+            .map(|problem| problem.reason)
+            .collect()
+    }
+
+    fn has(bound: &Bound, owner: &str, rtype: RecordType) -> bool {
+        node(bound.zone(), &dns(owner)).is_some_and(|node| node.rrset(rtype).is_some())
+    }
+
+    #[test]
+    fn an_authority_is_pinned_for_the_name_and_its_hosts() {
+        let text = format!(
+            "@ A 192.0.2.1\nwww CNAME me.id.\nout CNAME www.example.com.\n*.wild A 192.0.2.2\nmail A 192.0.2.3\n\
+             _tlskey TXT {}\n",
+            statement("ta", "443", 1)
+        );
+        let bound = bound(&text);
+        assert_eq!(reasons(&bound), []);
+        let expected = ["2 1 1 T2", "2 1 0 T2"];
+        for host in ["me.id.", "www.me.id.", "MAIL.me.id.", "x.wild.me.id."] {
+            assert_eq!(pins(&bound, host, 443), expected, "{host}");
+        }
+        assert_eq!(pins(&bound, "me.id.", 25), [""; 0]);
+        assert_eq!(pins(&bound, "nobody.me.id.", 443), [""; 0]);
+        for owner in ["me.id.", "www.me.id.", "mail.me.id."] {
+            let owner = format!("_443._tcp.{owner}");
+            assert!(has(&bound, &owner, RecordType::TLSA), "{owner}");
+        }
+        assert!(!has(&bound, "_443._tcp.out.me.id.", RecordType::TLSA));
+        assert!(has(&bound, "me.id.", RecordType::HTTPS));
+        assert!(has(&bound, "mail.me.id.", RecordType::HTTPS));
+        assert!(!has(&bound, "www.me.id.", RecordType::HTTPS), "an alias");
+        assert_eq!(bound.authorities().collect::<Vec<_>>(), [&p256(1)]);
+        assert_eq!(bound.leaves().count(), 0);
+    }
+
+    #[test]
+    fn the_records_are_those_of_the_key() {
+        let text = format!(
+            "@ A 192.0.2.1\n_tlskey 600 TXT {}\n",
+            statement("ta", "443,8443", 1)
+        );
+        let bound = bound(&text);
+        let shown = render(bound.zone());
+        let (digest, key) = (
+            HEXLOWER.encode(&p256(1).sha256()),
+            HEXLOWER.encode(p256(1).as_bytes()),
+        );
+        for port in [443, 8443] {
+            for data in [format!("2 1 1 {digest}"), format!("2 1 0 {key}")] {
+                let line = format!("_{port}._tcp 600 TLSA {data}");
+                assert!(
+                    shown.to_lowercase().contains(&line.to_lowercase()),
+                    "{line}\n{shown}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_digest_and_a_leaf_make_their_own_pins() {
+        let digest = HEXLOWER.encode(&p256(2).sha256());
+        let text = format!(
+            "@ A 192.0.2.1\n_tlskey TXT {}\n_tlskey TXT \"v=bnstls1 use=ta port=25 spki-sha256={digest}\"\n",
+            statement("ee", "443", 1)
+        );
+        let bound = bound(&text);
+        assert_eq!(pins(&bound, "me.id.", 443), ["3 1 1 T2"]);
+        assert_eq!(pins(&bound, "me.id.", 25), ["2 1 1 T2"]);
+        assert_eq!(
+            bound.authorities().count(),
+            0,
+            "a digest cannot be certified"
+        );
+        assert_eq!(bound.leaves().collect::<Vec<_>>(), [&p256(1)]);
+    }
+
+    #[test]
+    fn records_of_the_file_come_first_port_by_port() {
+        let digest = "ab".repeat(32);
+        let text = format!(
+            "@ A 192.0.2.1\n@ HTTPS 0 www.example.com.\n_443._tcp TLSA 3 1 1 {digest}\n_tlskey TXT {}\n",
+            statement("ta", "443,8443", 1)
+        );
+        let bound = bound(&text);
+        assert_eq!(pins(&bound, "me.id.", 443), ["3 1 1 T1"]);
+        assert_eq!(pins(&bound, "me.id.", 8443), ["2 1 1 T2", "2 1 0 T2"]);
+        let node = node(bound.zone(), &dns("me.id.")).expect("the apex");
+        let https = node.rrset(RecordType::HTTPS).expect("its own");
+        assert_eq!(https.rdata().len(), 1);
+    }
+
+    #[test]
+    fn the_nearest_statement_counts_and_a_separate_subdomain_has_none() {
+        let text = format!(
+            "@ A 192.0.2.1\nmail A 192.0.2.2\nimap.mail A 192.0.2.3\nsub A 192.0.2.4\n\
+             sub TXT \"owner=1CK6KHY6MHgYvmRQ4PAafKYDrg1ejbH1cE\" \"seqn=0\" \"parts=1\" \"zf0=AAAA\"\n\
+             _tlskey TXT {}\n_tlskey.mail TXT {}\n_tlskey.sub TXT {}\n",
+            statement("ta", "443", 1),
+            statement("ee", "443", 2),
+            statement("ee", "443", 3),
+        );
+        let bound = bound(&text);
+        assert_eq!(pins(&bound, "imap.mail.me.id.", 443), ["3 1 1 T2"]);
+        assert_eq!(pins(&bound, "me.id.", 443), ["2 1 1 T2", "2 1 0 T2"]);
+        assert_eq!(bound.separate(), [dns("sub.me.id.")]);
+        assert_eq!(reasons(&bound), [Reason::Separate]);
+        for host in ["sub.me.id.", "www.sub.me.id."] {
+            assert_eq!(pins(&bound, host, 443), [""; 0], "{host}");
+        }
+        assert!(!has(&bound, "_443._tcp.sub.me.id.", RecordType::TLSA));
+    }
+
+    #[test]
+    fn what_is_doubled_or_too_much_binds_nothing() {
+        let twice = format!(
+            "_tlskey TXT {}\n_tlskey TXT {}\n_tlskey TXT {}\n",
+            statement("ta", "443", 1),
+            statement("ta", "8443,443", 1),
+            statement("ta", "443", 2),
+        );
+        let bound_twice = bound(&twice);
+        assert_eq!(reasons(&bound_twice), [Reason::Doubled; 2]);
+        assert_eq!(bound_twice.authorities().collect::<Vec<_>>(), [&p256(2)]);
+        let lines = |count| {
+            let line = |seed| format!("_tlskey TXT {}\n", statement("ta", "443", seed));
+            (0..count).map(line).collect::<String>()
+        };
+        assert_eq!(bound(&lines(8)).authorities().count(), 8);
+        let many = bound(&lines(9));
+        assert_eq!(
+            (many.authorities().count(), reasons(&many)),
+            (0, vec![Reason::TooMany])
+        );
+        let malformed = bound("_tlskey TXT \"hello\"\n");
+        assert_eq!(reasons(&malformed), [Reason::Malformed]);
+        assert!(!has(&malformed, "_443._tcp.me.id.", RecordType::TLSA));
+    }
+
+    #[test]
+    fn a_data_key_is_published_with_its_proof() {
+        let key = "02c6047f9441ed7d6d3045406e95c07cd85c778e4b8cef3ca7abac09b95c709ee5";
+        let one = format!("@ A 192.0.2.1\npubkey TXT \"pubkey:data:{key}\"\n");
+        let holder = Holder::fixture();
+        let bound_one = bound(&one);
+        let shown = render(bound_one.zone());
+        let (zonefile, txid) = (holder.zonefile, holder.txid);
+        let text = format!("v=bnskey1 key={key} zonefile={zonefile} txid={txid} block=521000");
+        assert!(shown.contains(&text), "{shown}");
+        assert_eq!(
+            pins(&bound_one, "me.id.", 443),
+            [""; 0],
+            "no TLS stack takes it"
+        );
+        let two = format!("{one}pubkey TXT \"pubkey:data:03{}\"\n", &key[2..]);
+        let bound_two = bound(&two);
+        assert_eq!(reasons(&bound_two), [Reason::SecondDataKey]);
+        assert!(!has(&bound_two, "_bnskey.me.id.", RecordType::TXT));
+        assert_eq!(
+            reasons(&bound("pubkey TXT \"pubkey:data:00\"\n")),
+            [Reason::BadDataKey]
+        );
+    }
+
+    #[test]
+    fn a_former_owners_keys_are_left_out() {
+        let holder = Holder {
+            is_former: true,
+            ..Holder::fixture()
+        };
+        let digest = "ab".repeat(32);
+        let text = format!(
+            "@ A 192.0.2.1\n@ SSHFP 4 2 {digest}\n_25._tcp TLSA 3 1 1 {digest}\n_tlskey TXT {}\n",
+            statement("ta", "443", 1)
+        );
+        let bound = bound_by(&text, &holder);
+        assert_eq!(reasons(&bound), [Reason::FormerOwner]);
+        assert!(has(&bound, "me.id.", RecordType::A));
+        assert!(!has(&bound, "me.id.", RecordType::SSHFP));
+        for port in [25, 443] {
+            assert_eq!(pins(&bound, "me.id.", port), [""; 0]);
+        }
+        assert_eq!(reasons(&bound_by("@ A 192.0.2.1\n", &holder)), []);
+    }
+
+    #[test]
+    fn a_hostile_zone_adds_a_bounded_number_of_records() {
+        let hosts: String = (0..900)
+            .map(|host| format!("h{host} A 192.0.2.1\n"))
+            .collect();
+        let text = format!(
+            "{hosts}_tlskey TXT {}\n_tlskey TXT {}\n",
+            statement("ta", "1,2,3,4,5,6,7,8", 1),
+            statement("ta", "9,10,11,12,13,14,15,16", 2),
+        );
+        let bound = bound(&text);
+        assert!(bound.zone().nodes().count() < 900 + 2 + ADDED_MAX + 20);
+    }
 }

@@ -34,7 +34,7 @@ mod proof;
 mod spki;
 mod statement;
 
-pub use bound::{Bound, Holder};
+pub use bound::{Bound, Holder, review};
 pub use own_key::OwnKey;
 pub use pin::{Pin, Rule, Usage};
 pub use problem::{Problem, Reason};

@@ -2,11 +2,14 @@
 //! `explain`, without what is private.
 
 use utoipa::PartialSchema as _;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::answer::{Api, Refusal};
 use super::endpoint::{Call, Endpoint, Parameter, Place};
 use super::public;
 use crate::api::explain::{ExplainReply, ExplainRequest};
+use crate::api::keys::{KeysReply, KeysRequest};
 use crate::api::lookup::{LookupReply, LookupRequest};
 use crate::api::series::{SeriesReply, SeriesRequest, Step};
 use crate::api::status::{StatusReply, StatusRequest};
@@ -28,6 +31,15 @@ const TYPE: Parameter = Parameter {
     example: "AAAA",
 };
 
+/// A port.
+const PORT: Parameter = Parameter {
+    name: "port",
+    place: Place::OptionalQuery,
+    meaning: "The TCP port of the server, 443 if it is left out.",
+    schema: port_schema,
+    example: "443",
+};
+
 /// What a sample stands for.
 const STEP: Parameter = Parameter {
     name: "step",
@@ -46,6 +58,12 @@ const AFTER: Parameter = Parameter {
     example: "17",
 };
 
+fn port_schema() -> RefOr<Schema> {
+    let schema = ObjectBuilder::new().schema_type(Type::Integer);
+    let schema = schema.minimum(Some(1)).maximum(Some(u16::MAX));
+    schema.into()
+}
+
 /// The endpoints of this file.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -61,6 +79,12 @@ pub fn endpoints() -> Vec<Endpoint> {
             "An answer with everything that it rests on.",
             &[DOMAIN, TYPE],
             explain,
+        ),
+        Endpoint::json(
+            "/v1/pins/{name}",
+            "What a TLS server of a name has to show, and what proves it.",
+            &[DOMAIN, PORT],
+            pins,
         ),
         Endpoint::json(
             "/v1/series",
@@ -90,6 +114,20 @@ async fn explain(api: Api, call: Call) -> Result<ExplainReply, Refusal> {
     let (name, record_type) = question(&call)?;
     let reply = api.ask(ExplainRequest { name, record_type }).await?;
     Ok(public::explain(*reply))
+}
+
+async fn pins(api: Api, call: Call) -> Result<KeysReply, Refusal> {
+    let wrong = || Refusal::bad("a port is a number from 1 to 65535");
+    let number = |text: &str| text.parse().ok().filter(|port: &u16| *port > 0);
+    let port = call
+        .optional(&PORT)
+        .map(|text| number(text).ok_or_else(wrong));
+    let request = KeysRequest {
+        name: call.text(&DOMAIN)?.to_owned(),
+        port: port.transpose()?,
+        history: false,
+    };
+    Ok(*api.ask(request).await?)
 }
 
 async fn series(api: Api, call: Call) -> Result<SeriesReply, Refusal> {

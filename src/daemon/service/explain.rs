@@ -41,7 +41,7 @@ impl Service {
         })
     }
 
-    fn decision(&self, question: &Question, names: &Names) -> Answered<Decision> {
+    pub(super) fn decision(&self, question: &Question, names: &Names) -> Answered<Decision> {
         let policy = self.handler.policy();
         let bns = match resolver::route(question, &policy) {
             Route::Bns(bns) => bns,

@@ -6,6 +6,7 @@ mod counters;
 mod doctor;
 mod explain;
 mod health;
+mod keys;
 mod lookup;
 mod names;
 mod node;
@@ -100,6 +101,9 @@ impl Service {
             | Request::Namespace(_)
             | Request::Namespaces(_)
             | Request::Prices(_) => self.state_of_names(request),
+            Request::Keys(request) => self
+                .keys(&request)
+                .map(|reply| Reply::Keys(Box::new(reply))),
             request => self.owner(request),
         }
     }

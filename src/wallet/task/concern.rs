@@ -6,7 +6,6 @@ use super::state::BlockToCome;
 use crate::bns::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
 use crate::wallet::words::{grouped, span};
-use crate::zonefile::Ignored;
 
 /// Why a lawful operation is probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +57,7 @@ pub struct UnansweredZone {
     /// Whose it is.
     pub name: Name,
     /// What they would leave out; at most the first of a great many.
-    pub parts: Vec<Ignored>,
+    pub parts: Vec<String>,
     /// How much that is.
     pub count: usize,
 }

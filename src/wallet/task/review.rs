@@ -270,10 +270,10 @@ pub(super) fn unanswered<'z>(
 fn unanswered_zone(name: &Name, text: &[u8]) -> Result<Option<UnansweredZone>> {
     let reviewed = review(name, text);
     let reviewed = reviewed.map_err(|error| TaskError::No(format!("{error}. Nothing was sent")))?;
-    let count = reviewed.unanswered_count;
+    let count = reviewed.count();
     Ok((count > 0).then(|| UnansweredZone {
         name: name.clone(),
-        parts: reviewed.unanswered,
+        parts: reviewed.problems().collect(),
         count,
     }))
 }

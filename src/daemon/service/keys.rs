@@ -1,0 +1,142 @@
+//! The keys that names bind, now and in the past.
+
+use data_encoding::{BASE64, HEXLOWER};
+use hickory_proto::rr::Name as DnsName;
+
+use super::lookup::question;
+use super::{Answered, Service, trouble};
+use crate::api::explain::Side;
+use crate::api::keys::{
+    HISTORY_MAX, KeySet, KeysReply, KeysRequest, PORT, PastKeys, PinText, TlsKey,
+};
+use crate::bns::Name;
+use crate::names::{BoundName, NameEvent, NameStatus, Names};
+use crate::resolver::{self, NameSource as _, Snapshots as _, SyncState};
+use crate::tlsa::{Material, Pin, Statement};
+
+impl Service {
+    /// Replies with the keys of a host.
+    pub(super) fn keys(&self, request: &KeysRequest) -> Answered<KeysReply> {
+        let question = question(&request.name, "TLSA")?;
+        let names = self.names.snapshot();
+        let host = question.name.to_lowercase();
+        let side = self.decision(&question, &names)?.side;
+        let mut reply = KeysReply {
+            host: text(&host),
+            port: request.port.unwrap_or(PORT),
+            side,
+            height: names.height(),
+            ..KeysReply::default()
+        };
+        let Some((name, inside)) = of_chain(&host).filter(|_| side == Side::Bns) else {
+            return Ok(reply);
+        };
+        self.vouched(&names)?;
+        let none = |_: &_| None;
+        let known = names.provenance(&name, 0, none).map_err(trouble)?;
+        reply.status = known.status;
+        if known.status == Some(NameStatus::Registered)
+            && let Some(bound) = names.bound(&name).map_err(trouble)?
+        {
+            reply.pins = pins(&bound, &inside, reply.port);
+            reply.block = Some(bound.holder.height);
+            reply.txid = Some(bound.holder.txid.to_string());
+            reply.zonefile_hash = Some(bound.holder.zonefile);
+            reply.keys = key_set(&bound);
+        }
+        reply.owner.clone_from(&known.registration.owner);
+        if request.history {
+            reply.history = past(&names, &name, &known.registration.history)?;
+        }
+        reply.name = Some(name);
+        Ok(reply)
+    }
+
+    /// An error while the index cannot vouch for names: pins that may be out of date are worse than none.
+    fn vouched(&self, names: &Names) -> Answered<()> {
+        match names.sync() {
+            SyncState::Synced => Ok(()),
+            sync if self.handler.policy().accepts(sync) => Ok(()),
+            _ => Err(trouble(
+                "the index cannot vouch for names now: see `bnsd status`",
+            )),
+        }
+    }
+}
+
+/// The name of the chain to which a host belongs, and the host without `bns.alt`.
+fn of_chain(host: &DnsName) -> Option<(Name, DnsName)> {
+    let plain = match host.iter().rev().take(2).collect::<Vec<_>>().as_slice() {
+        [b"alt", b"bns"] => {
+            let labels = host.iter().take(host.iter().len().saturating_sub(2));
+            DnsName::from_labels(labels).ok()?
+        }
+        _ => host.clone(),
+    };
+    let (name, _) = resolver::registrable(&plain)?;
+    Some((name, plain))
+}
+
+fn pins(bound: &BoundName, host: &DnsName, port: u16) -> Vec<PinText> {
+    let pins = bound.bound.pins(host, port);
+    pins.iter().map(pin).collect()
+}
+
+fn pin(pin: &Pin) -> PinText {
+    PinText {
+        usage: pin.usage,
+        selector: pin.selector,
+        matching: pin.matching,
+        data: HEXLOWER.encode(&pin.data),
+        rule: pin.rule.as_str().to_owned(),
+    }
+}
+
+fn key_set(bound: &BoundName) -> KeySet {
+    let bound = &bound.bound;
+    KeySet {
+        tls_keys: bound.statements().iter().map(tls_key).collect(),
+        data_key: bound.own_key().map(ToString::to_string),
+        separate: bound.separate().iter().map(text).collect(),
+        key_problems: bound.problems().iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn tls_key(statement: &Statement) -> TlsKey {
+    TlsKey {
+        host: text(&statement.host),
+        ports: statement.ports.clone(),
+        usage: statement.usage.as_str().to_owned(),
+        spki_sha256: HEXLOWER.encode(&statement.material.sha256()),
+        spki: match &statement.material {
+            Material::Whole(key) => Some(BASE64.encode(key.as_bytes())),
+            Material::Digest(_) => None,
+        },
+        rule: statement.rule.as_str().to_owned(),
+        until: statement.until,
+    }
+}
+
+/// What each of the last operations bound.
+fn past(names: &Names, name: &Name, history: &[NameEvent]) -> Answered<Vec<PastKeys>> {
+    let start = history.len().saturating_sub(HISTORY_MAX);
+    let event = |event: &NameEvent| {
+        let bound = names.bound_at(name, event.height).map_err(trouble)?;
+        Ok(PastKeys {
+            height: event.height,
+            time: event.time.clone(),
+            txid: event.txid.to_string(),
+            operation: event.operation.clone(),
+            owner: event.owner.clone(),
+            zonefile_hash: event.zonefile_hash,
+            zonefile_present: bound.is_some(),
+            keys: bound.as_ref().map(key_set).unwrap_or_default(),
+        })
+    };
+    history[start..].iter().map(event).collect()
+}
+
+/// A name without its last dot.
+fn text(name: &DnsName) -> String {
+    name.to_ascii().trim_end_matches('.').to_owned()
+}
