@@ -6,8 +6,17 @@
 /// OpenSSL, GnuTLS, OpenSSH and Postfix, which read TLSA and SSHFP records.
 mod dane;
 
+/// Firefox, driven.
+mod firefox;
+
+/// Chromium, Firefox, curl, OpenSSL and Python, which show a lock or refuse.
+mod lock;
+
 /// Where scenes are set.
 mod machine;
+
+/// What this machine believes, and what could be done with its key.
+mod root;
 
 /// What an owner has on the server.
 mod site;

@@ -13,11 +13,20 @@ use serde_json::{Value, json};
 use super::home::Home;
 use super::process::{PATIENCE, until};
 
-/// The protocol's pipes are the descriptors 3 and 4: the standard input and output of the shell become them. The switches
-/// keep the browser from asking for its own needs, and lead names of the chain to this machine.
-const START: &str = "exec chromium --headless --no-sandbox --disable-gpu --disable-quic --disable-dev-shm-usage \
-    --no-first-run --disable-background-networking --disable-component-update --disable-sync \
-    --host-resolver-rules=\"MAP *.id 127.0.0.1\" --remote-debugging-pipe --user-data-dir=\"$1\" about:blank 3<&0 4>&1 </dev/null >/dev/null 2>&1";
+/// The protocol's pipes are the descriptors 3 and 4: the standard input and output of the shell become them.
+const START: &str = "exec chromium --headless --remote-debugging-pipe \"$@\" about:blank 3<&0 4>&1 </dev/null >/dev/null 2>&1";
+/// They keep the browser from asking for its own needs, let root run it, and lead names of the chain to this machine.
+const SWITCHES: [&str; 9] = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP *.id 127.0.0.1",
+];
 
 /// A browser with one page.
 pub struct Browser {
@@ -40,14 +49,26 @@ pub struct Screen {
 impl Browser {
     /// One with a new profile in `home`, so that nothing is remembered.
     pub fn start(home: &Home) -> Self {
+        let profile = home.folder("browser").display().to_string();
+        let mut command = Command::new("sh");
+        command.args(["-c", START, "sh"]).args(SWITCHES);
+        command.arg(format!("--user-data-dir={profile}"));
+        Self::drive(command)
+    }
+
+    /// One of somebody whose commands `as_somebody` makes, with the profile in that home and without any switch that changes
+    /// where names lead or what is believed.
+    pub fn start_as(as_somebody: impl FnOnce(&str, &[&str]) -> Command) -> Self {
+        Self::drive(as_somebody("sh", &["-c", START, "sh", "--no-first-run"]))
+    }
+
+    fn drive(mut command: Command) -> Self {
         let is_there = Command::new("chromium").arg("--version").output().is_ok();
         assert!(
             is_there,
             "install the package chromium: tests/run does that"
         );
-        let profile = home.folder("browser");
-        let mut child = Command::new("sh")
-            .args(["-c", START, "sh", &profile.display().to_string()])
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -75,7 +96,7 @@ impl Browser {
         let target = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.call("Target.attachToTarget", &target);
         browser.session = attached["sessionId"].as_str().unwrap().to_owned();
-        for domain in ["Page", "Runtime", "Log", "Network"] {
+        for domain in ["Page", "Runtime", "Log", "Network", "Security"] {
             browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser
@@ -118,8 +139,26 @@ impl Browser {
 
     /// Goes to an address.
     pub fn open(&self, url: &str) {
+        let refused = self.refusal(url);
+        assert!(refused.is_none(), "{url}: {refused:?}");
+    }
+
+    /// Why the browser does not show an address; `None` if it does.
+    pub fn refusal(&self, url: &str) -> Option<String> {
         let reply = self.call("Page.navigate", &json!({ "url": url }));
-        assert!(reply["errorText"].is_null(), "{url}: {reply}");
+        reply["errorText"].as_str().map(str::to_owned)
+    }
+
+    /// What the browser says of the connection of the page that it shows: `secure` is the lock.
+    pub fn security(&self) -> String {
+        let last = || {
+            let states = self.events_of("Security.visibleSecurityStateChanged");
+            let last = states.last()?["visibleSecurityState"]["securityState"].clone();
+            last.as_str().map(str::to_owned)
+        };
+        until("the state of the connection", || {
+            last().filter(|state| state != "neutral" && state != "unknown")
+        })
     }
 
     /// The value of an expression on the page.
@@ -190,7 +229,7 @@ impl Drop for Browser {
 }
 
 /// Bytes from base64 (RFC 4648 §4).
-fn base64(text: &str) -> Vec<u8> {
+pub fn base64(text: &str) -> Vec<u8> {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digit = |byte: &u8| DIGITS.iter().position(|digit| digit == byte);
     let digits: Vec<u32> = text

@@ -37,15 +37,16 @@ impl World {
 
     /// A daemon with these lines in its configuration.
     pub fn start(chain: &str) -> Self {
-        Self::start_at(free_address().port(), "127.0.0.1:9", chain)
+        let lines = format!("{chain}\n[namespaces]\nid = \"only\"\n");
+        Self::start_at(free_address().port(), "127.0.0.1:9", &lines)
     }
 
-    /// The same on a port of 127.0.0.1, where other names are asked of somebody.
-    pub fn start_at(port: u16, upstream: &str, chain: &str) -> Self {
+    /// One on a port of 127.0.0.1, which asks `upstream` for other names.
+    pub fn start_at(port: u16, upstream: &str, lines: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path().display();
         let configuration = format!(
-            "data-dir = \"{root}/data\"\nlisten = [\"127.0.0.1:{port}\"]\n{chain}\n[namespaces]\nid = \"only\"\n[dns]\nupstreams = [\"{upstream}\"]\n[log]\nlevel = \"trace\"\n"
+            "data-dir = \"{root}/data\"\nlisten = [\"127.0.0.1:{port}\"]\n{lines}[dns]\nupstreams = [\"{upstream}\"]\n[log]\nlevel = \"trace\"\n"
         );
         std::fs::write(directory.path().join("bnsd.toml"), &configuration).unwrap();
         let passphrase = directory.path().join("passphrase");

@@ -24,7 +24,9 @@ fn scene(machine: &Machine, program: fn(&Machine, u16) -> Ended, forms: &[usize]
         for (keys, port) in [(&own, PORT + at), (&other, PORT + 100 + at)] {
             lines += &format!("_{port}._tcp TLSA {usage} {selector} {matching} {data}\n");
             sites.push(Shown {
+                address: ADDRESS,
                 port,
+                host: NAME,
                 certificates: keys.file(certificates),
                 key: keys.file("leaf.key"),
             });
@@ -81,7 +83,7 @@ ssh-keygen -r @ -f host.pub | sed 's/ IN / /'
         assert!(records.contains("@ SSHFP 4 2 "), "{records}");
         machine.publish(&records);
         let _sshd = machine.start("/usr/sbin/sshd", &["-De", "-f", &format!("{folder}/sshd")]);
-        until_open(22);
+        until_open(ADDRESS, 22);
         let connect = r#"
 cd "$1"
 ssh -F none -o VerifyHostKeyDNS=yes -o BatchMode=yes -o UserKnownHostsFile=none -o GlobalKnownHostsFile=none -i person "root@$2" echo connected
@@ -126,7 +128,7 @@ fn posttls_finger_verifies_a_mail_server_because_of_our_ad() {
         let serve = |keys: &Keys| {
             let files = ["leaf.pem", "leaf.key"].map(|name| keys.file(name));
             let process = machine.start("python3", &["-c", MAIL, ADDRESS, &files[0], &files[1]]);
-            until_open(25);
+            until_open(ADDRESS, 25);
             process
         };
         let finger = || {

@@ -5,6 +5,7 @@
 //! directories of the system.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,11 +17,17 @@ use crate::common::process::{Process, until};
 pub const ADDRESS: &str = "192.0.2.10";
 /// The name that scenes are about.
 pub const NAME: &str = "me.id";
+/// Somebody without any right: user, number, home.
+pub const PERSON: (&str, u32, &str) = ("reader", 4_242, "/mnt/reader");
 /// Packages that `tests/run` unpacks where their programs are not installed.
 const UNPACKED: [&str; 3] = ["nginx", "openssh-server", "postfix"];
 /// What scenes run, and the Debian package that has it.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 11] = [
+    ("certutil", "libnss3-tools"),
+    ("chromium", "chromium"),
+    ("curl", "curl"),
     ("danetool", "gnutls-bin"),
+    ("firefox-esr", "firefox-esr"),
     ("nginx", "nginx"),
     ("openssl", "openssl"),
     ("posttls-finger", "postfix"),
@@ -54,6 +61,9 @@ printf 'nameserver 127.0.0.1\noptions edns0 trust-ad\n' >/etc/resolv.conf
 printf '127.0.0.1 localhost\n' >/etc/hosts
 printf 'passwd: files\ngroup: files\nhosts: files dns\n' >/etc/nsswitch.conf
 mkdir -p /run/sshd /var/lib/nginx /var/log/nginx
+printf 'reader:x:4242:4242::/mnt/reader:/bin/sh\n' >>/etc/passwd
+printf 'reader:x:4242:\n' >>/etc/group
+install -d -m 700 -o reader -g reader /mnt/reader /run/user/4242
 grep -q '^sshd:' /etc/passwd || printf 'sshd:x:4243:65534::/run/sshd:/usr/sbin/nologin\n' >>/etc/passwd
 "#;
 
@@ -68,6 +78,8 @@ server:
  do-ip6: no
  module-config: "iterator"
  local-zone: "." static
+ local-data: "bca.co.id. A 192.0.2.10"
+ local-data: "google.com. A 192.0.2.10"
 remote-control:
  control-enable: no
 "#;
@@ -159,9 +171,37 @@ impl Machine {
         ended.stdout
     }
 
+    /// A line of [`PERSON`].
+    pub fn run_as_person(&self, line: &str, arguments: &[&str]) -> Ended {
+        let words = [&[PATIENCE, "bash", "-ec", line, "sh"], arguments].concat();
+        ended(&mut self.as_person("timeout", &words))
+    }
+
+    /// The same, which has to go well; what it printed.
+    pub fn does_as_person(&self, line: &str, arguments: &[&str]) -> String {
+        let ended = self.run_as_person(line, arguments);
+        assert_eq!(ended.code, 0, "{line} {arguments:?}: {ended:?}");
+        ended.stdout
+    }
+
     /// Starts a program that runs as long as what is returned.
     pub fn start(&self, program: &str, arguments: &[&str]) -> Process {
         Process::start(&self.home, self.command(program, arguments))
+    }
+
+    /// The same as [`PERSON`].
+    pub fn start_as_person(&self, program: &str, arguments: &[&str]) -> Process {
+        Process::start(&self.home, self.as_person(program, arguments))
+    }
+
+    /// A program of [`PERSON`], not started yet.
+    pub fn as_person(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = self.command(program, arguments);
+        command.uid(PERSON.1).gid(PERSON.1).current_dir(PERSON.2);
+        let runtime = format!("/run/user/{}", PERSON.1);
+        command.env("HOME", PERSON.2).env("USER", PERSON.0);
+        command.env("XDG_RUNTIME_DIR", runtime);
+        command
     }
 
     /// A program, not started yet.
@@ -177,10 +217,10 @@ impl Machine {
     }
 }
 
-/// Waits until somebody takes connections at a port.
-pub fn until_open(port: u16) {
-    until(&format!("port {port}"), || {
-        std::net::TcpStream::connect((ADDRESS, port)).ok()
+/// Waits until somebody takes connections.
+pub fn until_open(address: &str, port: u16) {
+    until(&format!("port {port} of {address}"), || {
+        std::net::TcpStream::connect((address, port)).ok()
     });
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::machine::{ADDRESS, Machine, NAME, until_open};
+use super::machine::{Machine, NAME, until_open};
 use crate::common::process::Process;
 
 /// The authority and the leaf of a name; the arguments are a directory and the name.
@@ -47,9 +47,11 @@ impl Keys {
     }
 }
 
-/// What a server shows at a port.
+/// What a server shows to whoever asks for a host at a port of an address.
 pub struct Shown {
+    pub address: &'static str,
     pub port: u16,
+    pub host: &'static str,
     pub certificates: String,
     pub key: String,
 }
@@ -58,11 +60,12 @@ pub struct Shown {
 pub fn serve(machine: &Machine, shown: &[Shown]) -> Process {
     let mut servers = String::new();
     for site in shown {
+        let (address, host) = (site.address, site.host);
         let (certificates, key) = (&site.certificates, &site.key);
         writeln!(
             servers,
-            "server {{ listen {ADDRESS}:{} ssl; ssl_certificate {certificates}; ssl_certificate_key {key}; \
-             location / {{ default_type text/html; return 200 \"<title>the page of {NAME}</title>\"; }} }}",
+            "server {{ listen {address}:{} ssl; server_name {host}; ssl_certificate {certificates}; ssl_certificate_key {key}; \
+             location / {{ default_type text/html; return 200 \"<title>the page of {host}</title><h1>the page of {host}</h1>\"; }} }}",
             site.port
         )
         .unwrap();
@@ -75,6 +78,8 @@ pub fn serve(machine: &Machine, shown: &[Shown]) -> Process {
     );
     std::fs::write(&file, text).unwrap();
     let nginx = machine.start("nginx", &["-e", "stderr", "-c", &file]);
-    shown.iter().for_each(|site| until_open(site.port));
+    shown
+        .iter()
+        .for_each(|site| until_open(site.address, site.port));
     nginx
 }

@@ -1,0 +1,204 @@
+//! Browsers and programs open the site of a name without an authority that anybody has heard of, and refuse everything that
+//! its owner has not signed. The pictures stay in `target/tmp/web`.
+
+use std::path::{Path, PathBuf};
+
+use super::firefox::Firefox;
+use super::machine::{ADDRESS, Machine, NAME, on_a_machine};
+use super::root::{Root, Signer};
+use super::site::{Keys, Shown, serve};
+use crate::common::browser::Browser;
+use crate::common::process::Process;
+
+/// The server sends its leaf alone, and with the authority's own certificate.
+const OPENED: [&str; 2] = ["https://me.id/", "https://me.id:8443/"];
+/// A server with somebody else's keys, in the same ways; then certificates signed with the key of this machine's root.
+const REFUSED: [(&str, Why); 7] = [
+    ("https://me.id:9443/", Why::Stranger),
+    ("https://me.id:9444/", Why::Stranger),
+    ("https://bca.co.id/", Why::Outside),
+    ("https://google.com/", Why::Outside),
+    ("https://127.0.0.1/", Why::Outside),
+    ("https://bca.co.id:8443/", Why::Outside),
+    ("https://google.com:8443/", Why::Outside),
+];
+
+/// Why an address is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Nobody who is known has signed it.
+    Stranger,
+    /// The root may not speak for it.
+    Outside,
+}
+
+/// The servers, and what this machine may believe.
+struct Scene {
+    own: Keys,
+    root: Root,
+    _nginx: Process,
+}
+
+impl Scene {
+    fn set(machine: &Machine) -> Self {
+        let (own, other) = (Keys::make(machine, "own"), Keys::make(machine, "other"));
+        let root = Root::make(machine);
+        machine.publish(&format!(
+            "_443._tcp TLSA 2 1 1 {}",
+            own.pin(machine, "authority.key", 1)
+        ));
+        let of_name = |port, keys: &Keys, file| Shown {
+            address: ADDRESS,
+            port,
+            host: NAME,
+            certificates: keys.file(file),
+            key: keys.file("leaf.key"),
+        };
+        let mut sites = vec![
+            of_name(443, &own, "leaf.pem"),
+            of_name(8_443, &own, "chain.pem"),
+            of_name(9_443, &other, "leaf.pem"),
+            of_name(9_444, &other, "chain.pem"),
+        ];
+        let forged = [
+            (ADDRESS, 443, "bca.co.id", Signer::Root),
+            (ADDRESS, 443, "google.com", Signer::Root),
+            ("127.0.0.1", 443, "127.0.0.1", Signer::Root),
+            (ADDRESS, 8_443, "bca.co.id", Signer::Below),
+            (ADDRESS, 8_443, "google.com", Signer::Below),
+        ];
+        for (address, port, host, by) in forged {
+            let kind = if host == address { "IP" } else { "DNS" };
+            let name = format!("{host}-{port}");
+            let [certificates, key] = root.forge(machine, &name, &format!("{kind}:{host}"), by);
+            sites.push(Shown {
+                address,
+                port,
+                host,
+                certificates,
+                key,
+            });
+        }
+        Self {
+            _nginx: serve(machine, &sites),
+            own,
+            root,
+        }
+    }
+
+    /// From now on this machine believes its root.
+    fn trust(&self, machine: &Machine) {
+        self.root.install(machine, &self.own);
+    }
+}
+
+fn picture(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("web");
+    path.join(name).with_extension("png")
+}
+
+#[test]
+fn chromium_shows_the_lock_and_refuses_what_its_owner_has_not_signed() {
+    on_a_machine(|machine| {
+        let scene = Scene::set(machine);
+        let start = || Browser::start_as(|program, words| machine.as_person(program, words));
+        let before = start();
+        for url in OPENED {
+            let refused = before.refusal(url);
+            assert_eq!(refused.as_deref(), Some("net::ERR_CERT_AUTHORITY_INVALID"));
+        }
+        drop(before);
+        scene.trust(machine);
+        let browser = start();
+        for (at, url) in OPENED.iter().enumerate() {
+            browser.open(url);
+            assert_eq!(browser.evaluate("document.title"), "the page of me.id");
+            assert_eq!(browser.security(), "secure", "{url}");
+            browser.photograph(&picture(&format!("chromium-{at}")));
+        }
+        for (url, why) in REFUSED {
+            let said = match why {
+                Why::Stranger => "net::ERR_CERT_AUTHORITY_INVALID",
+                Why::Outside => "net::ERR_CERT_INVALID",
+            };
+            assert_eq!(browser.refusal(url).as_deref(), Some(said), "{url}");
+        }
+        browser.wait_for("document.body?.innerText.includes('ERR_CERT_INVALID') ?? false");
+        browser.photograph(&picture("chromium-refuses"));
+    });
+}
+
+#[test]
+fn firefox_shows_the_lock_and_refuses_what_its_owner_has_not_signed() {
+    on_a_machine(|machine| {
+        let scene = Scene::set(machine);
+        let mut before = Firefox::start(machine); // makes a profile
+        for url in OPENED {
+            let refused = before.refusal(url);
+            assert_eq!(refused.as_deref(), Some("SEC_ERROR_UNKNOWN_ISSUER"));
+        }
+        drop(before);
+        scene.trust(machine);
+        let mut firefox = Firefox::start(machine);
+        for (at, url) in OPENED.iter().enumerate() {
+            assert_eq!(firefox.refusal(url), None, "{url}");
+            let title = firefox.evaluate("return document.title + window.isSecureContext");
+            assert_eq!(title, "the page of me.idtrue");
+            firefox.photograph(&picture(&format!("firefox-{at}")));
+        }
+        for (url, why) in REFUSED {
+            let said = match why {
+                Why::Stranger => "SEC_ERROR_UNKNOWN_ISSUER",
+                Why::Outside => "SEC_ERROR_CERT_NOT_IN_NAME_SPACE",
+            };
+            assert_eq!(firefox.refusal(url).as_deref(), Some(said), "{url}");
+        }
+        firefox.photograph(&picture("firefox-refuses"));
+    });
+}
+
+/// A program, the line that opens an address with it, and what it says of a certificate that it does not believe.
+const PROGRAMS: [(&str, &str, &str); 3] = [
+    (
+        "curl",
+        "curl --silent --show-error --fail \"$1\"",
+        "curl: (60) SSL certificate problem",
+    ),
+    (
+        "openssl",
+        "at=${1#https://}; at=${at%/}; host=${at%:*}; port=${at#$host}; port=${port#:}; \
+         kind=hostname; [ $host != 127.0.0.1 ] || kind=ip; \
+         openssl s_client -connect $host:${port:-443} -verify_return_error -verify_$kind $host </dev/null",
+        "Verification error",
+    ),
+    (
+        "python",
+        "python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=30)' \"$1\"",
+        "CERTIFICATE_VERIFY_FAILED",
+    ),
+];
+
+#[test]
+fn curl_openssl_and_python_open_it_and_refuse_what_its_owner_has_not_signed() {
+    on_a_machine(|machine| {
+        let scene = Scene::set(machine);
+        let refuses = |(program, line, why): (&str, &str, &str), url: &str| {
+            let ended = machine.run_as_person(line, &[url]);
+            let said = ended.stdout.clone() + &ended.stderr;
+            assert!(
+                ended.code != 0 && said.contains(why),
+                "{program} {url}: {ended:?}"
+            );
+        };
+        for program in PROGRAMS {
+            OPENED.iter().for_each(|url| refuses(program, url));
+        }
+        scene.trust(machine);
+        for program in PROGRAMS {
+            for url in OPENED {
+                machine.does_as_person(program.1, &[url]);
+            }
+            REFUSED.iter().for_each(|(url, _)| refuses(program, url));
+        }
+    });
+}
