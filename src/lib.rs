@@ -88,6 +88,7 @@ pub mod names;
 pub mod progress;
 pub mod store;
 pub mod system;
+pub mod trust;
 pub mod upstream;
 pub mod wallet;
 pub mod worker;

@@ -24,7 +24,7 @@ const PURE: [(&str, &[&str]); 7] = [
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.
-const ADAPTERS: [(&str, &[&str]); 17] = [
+const ADAPTERS: [(&str, &[&str]); 18] = [
     ("clock", &[]),
     ("disk", &[]),
     ("log", &[]),
@@ -37,7 +37,8 @@ const ADAPTERS: [(&str, &[&str]); 17] = [
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
-    ("upstream", &["clock", "disk", "worker"]),
+    ("trust", &[]),
+    ("upstream", &["clock", "disk", "trust", "worker"]),
     (
         "dns",
         &[

@@ -115,6 +115,9 @@ mod tamper;
 /// The end of a name, as it is said and as it comes.
 mod term;
 
+/// Programs that check servers by what names bind.
+mod tls_programs;
+
 /// Golden data of the reference implementation.
 mod vectors;
 

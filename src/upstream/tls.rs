@@ -7,15 +7,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use bitcoin::hashes::{Hash as _, sha256};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, Error};
 
 use super::config::{Identity, Secured};
+use crate::trust::ByPin;
 
 /// Why encrypted upstreams cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -82,10 +81,7 @@ impl Tls {
     pub fn client(&self, server: &Secured, alpn: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
         let verifier: Arc<dyn ServerCertVerifier> = match server.identity {
             Identity::Name(_) => Arc::new(self.by_name()?),
-            Identity::Pin(pin) => Arc::new(ByPin {
-                pin,
-                provider: Arc::clone(&self.provider),
-            }),
+            Identity::Pin(pin) => Arc::new(ByPin::new(pin, Arc::clone(&self.provider))),
         };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
@@ -113,55 +109,5 @@ pub fn server_name(server: &Secured) -> ServerName<'static> {
     match &server.identity {
         Identity::Name(name) => name.clone(),
         Identity::Pin(_) => ServerName::try_from("pinned.invalid").expect("a domain name"),
-    }
-}
-
-/// Believes one key, whoever certified it.
-#[derive(Debug)]
-struct ByPin {
-    pin: [u8; 32],
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for ByPin {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-        if sha256::Hash::hash(&key).to_byte_array() == self.pin {
-            return Ok(ServerCertVerified::assertion());
-        }
-        Err(CertificateError::ApplicationVerificationFailure.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }

@@ -1,0 +1,19 @@
+//! From a name's key to a lock in the browser: certificates, and programs that check them.
+//!
+//! | part | for whom | what it does |
+//! |---|---|---|
+//! | [`Verifier`] | programs in Rust | checks TLS servers by what their names bind |
+//! | [`ByPin`] | encrypted upstreams | checks a server by the one key that it is known by |
+//!
+//! What a zone file binds is decided in [`crate::tlsa`], never here.
+
+mod daemon_pins;
+mod dane;
+mod pin;
+mod source;
+mod verifier;
+
+pub use daemon_pins::DaemonPins;
+pub use pin::ByPin;
+pub use source::{PinSource, Pins, SourceError};
+pub use verifier::{Refusal, Verifier};
