@@ -9,11 +9,17 @@ mod dane;
 /// Firefox, driven.
 mod firefox;
 
+/// Keys that a name has no more.
+mod gone;
+
 /// Chromium, Firefox, curl, OpenSSL and Python, which show a lock or refuse.
 mod lock;
 
 /// Where scenes are set.
 mod machine;
+
+/// A node whose blocks come and go.
+mod regtest;
 
 /// What this machine believes, and what could be done with its key.
 mod root;

@@ -9,6 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::regtest::Regtest;
 use crate::common::home::{Ended, Home, ended};
 use crate::common::person::{Person, World};
 use crate::common::process::{Process, until};
@@ -35,6 +36,8 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("sshd", "openssh-server"),
     ("unbound", "unbound"),
 ];
+/// Blocks that names live on a chain where they end; this epoch doubles them.
+const LIFETIME: &str = "30";
 /// Seconds that a command may take: far above what a busy machine needs.
 const PATIENCE: &str = "60";
 
@@ -87,18 +90,36 @@ remote-control:
 /// A machine whose names come from bnsd, which follows a chain with an open namespace `id`.
 pub struct Machine {
     pub world: World,
+    regtest: Option<Regtest>,
     home: Home,
     _others: Process,
 }
 
-/// Runs a scene on one.
+/// Which chain bnsd follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chain {
+    Embedded,
+    /// That of a Bitcoin Core, on which names end.
+    Node,
+}
+
+/// Runs a scene on one, with the embedded chain.
 pub fn on_a_machine(scene: fn(&Machine)) {
+    run_on(Chain::Embedded, scene);
+}
+
+/// Runs a scene on one that follows a real node.
+pub fn on_a_machine_with_node(scene: fn(&Machine)) {
+    run_on(Chain::Node, scene);
+}
+
+fn run_on(chain: Chain, scene: fn(&Machine)) {
     let apart = std::thread::spawn(move || {
         let flags = libc::CLONE_NEWNET | libc::CLONE_NEWNS;
         // SAFETY: it changes what this thread and those that it starts see of the system, and no memory.
         let left = unsafe { libc::unshare(flags) };
         assert_eq!(left, 0, "a test of machines has to be root");
-        scene(&Machine::new());
+        scene(&Machine::new(chain));
     });
     if let Err(panic) = apart.join() {
         std::panic::resume_unwind(panic);
@@ -106,7 +127,7 @@ pub fn on_a_machine(scene: fn(&Machine)) {
 }
 
 impl Machine {
-    fn new() -> Self {
+    fn new(chain: Chain) -> Self {
         let home = Home::new();
         let over = |tree: &str| -> String {
             let packages = UNPACKED.map(|package| packages().join(package).join(tree));
@@ -124,16 +145,36 @@ impl Machine {
         fs::write("/mnt/unbound.conf", OTHERS).unwrap();
         let unbound = home.command("unbound", &["-d", "-c", "/mnt/unbound.conf"]);
         let others = Process::start(&home, unbound);
-        let world = World::start_at(53, "127.0.0.2", "[chain]\nsource = \"dev\"\n");
+        let regtest = (chain == Chain::Node).then(|| Regtest::start(&home.folder("node")));
+        let followed = regtest.as_ref().map(Regtest::followed);
+        let embedded = || "[chain]\nsource = \"dev\"\n".to_owned();
+        let lines = followed.unwrap_or_else(embedded);
         let machine = Self {
-            world,
+            world: World::start_at(53, "127.0.0.2", &lines),
+            regtest,
             home,
             _others: others,
         };
-        let owner = machine.owner();
-        owner.gets(30_000_000_000);
-        owner.does(&["namespace", "open", "id"]);
+        machine.open_namespace();
         machine
+    }
+
+    fn open_namespace(&self) {
+        let owner = self.owner();
+        let Some(regtest) = &self.regtest else {
+            owner.gets(30_000_000_000);
+            owner.does(&["namespace", "open", "id"]);
+            return;
+        };
+        regtest.fund(&self.world, &owner.address());
+        owner.does(&["namespace", "preorder", "id"]);
+        owner.does(&["namespace", "reveal", "id", "--lifetime", LIFETIME]);
+        owner.does(&["namespace", "ready", "id"]);
+    }
+
+    /// The node.
+    pub fn regtest(&self) -> &Regtest {
+        self.regtest.as_ref().expect("a machine with a node")
     }
 
     /// Who owns the names.

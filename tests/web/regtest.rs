@@ -1,0 +1,100 @@
+//! A Bitcoin Core in regtest that mines a block whenever a transaction waits for one, as long as nobody tells it to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bitcoincore_rpc::RpcApi as _;
+use serde_json::{Value, json};
+
+use crate::common::bitcoind::Node;
+use crate::common::person::World;
+use crate::common::process::until;
+
+/// The burn address: its rewards are nobody's.
+const NOBODY: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
+/// Between two looks at what waits.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The node and its miner.
+pub struct Regtest {
+    pub node: Arc<Node>,
+    mines: Arc<AtomicBool>,
+    lives: Arc<AtomicBool>,
+    miner: Option<JoinHandle<()>>,
+}
+
+impl Regtest {
+    pub fn start(directory: &Path) -> Self {
+        let node = Arc::new(Node::start(directory, &["-rest=1"]));
+        let _: Value = node.call("generatetoaddress", &[json!(1), json!(NOBODY)]);
+        let [mines, lives] = [(); 2].map(|()| Arc::new(AtomicBool::new(true)));
+        let (told, alive, client) = (Arc::clone(&mines), Arc::clone(&lives), node.client());
+        let miner = std::thread::spawn(move || {
+            while alive.load(Ordering::Relaxed) {
+                std::thread::sleep(PAUSE);
+                let waiting = client.get_raw_mempool().unwrap_or_default();
+                if !waiting.is_empty() && told.load(Ordering::Relaxed) {
+                    let mined =
+                        client.call::<Value>("generatetoaddress", &[json!(1), json!(NOBODY)]);
+                    mined.expect("a block");
+                }
+            }
+        });
+        Self {
+            node,
+            mines,
+            lives,
+            miner: Some(miner),
+        }
+    }
+
+    /// Lines of a configuration that follows it.
+    pub fn followed(&self) -> String {
+        format!(
+            "[chain]\nsource = \"bitcoind\"\nnetwork = \"regtest\"\nrpc-address = \"{}\"\nrpc-cookie = \"{}\"\n",
+            self.node.address(),
+            self.node.cookie().display()
+        )
+    }
+
+    /// Gives an address coins that can be spent.
+    pub fn fund(&self, world: &World, address: &str) {
+        let _: Value = self
+            .node
+            .call("generatetoaddress", &[json!(4), json!(address)]);
+        self.mine(100);
+        world.wait_for(u64::from(self.node.height()));
+    }
+
+    /// Mines at once.
+    pub fn mine(&self, blocks: u64) {
+        let _: Value = self
+            .node
+            .call("generatetoaddress", &[json!(blocks), json!(NOBODY)]);
+    }
+
+    /// From now on transactions wait.
+    pub fn stop_mining(&self) {
+        self.mines.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits until a transaction does.
+    pub fn until_something_waits(&self) {
+        until("a transaction", || {
+            let waiting: Vec<String> = self.node.call("getrawmempool", &[]);
+            (!waiting.is_empty()).then_some(())
+        });
+    }
+}
+
+impl Drop for Regtest {
+    fn drop(&mut self) {
+        self.lives.store(false, Ordering::Relaxed);
+        if let Some(miner) = self.miner.take() {
+            let _ = miner.join();
+        }
+    }
+}
