@@ -19,7 +19,7 @@ use crate::common::person::Person;
 use crate::common::process::serve;
 
 /// Opens a namespace for somebody, who then has coins left.
-fn opens(person: &Person<'_>, id: &str) {
+pub(crate) fn opens(person: &Person<'_>, id: &str) {
     person.gets(20_000_000_000);
     person.does(&["namespace", "preorder", id]);
     person.does(&["namespace", "reveal", id]);

@@ -55,6 +55,9 @@ mod hostile;
 /// A name on the chain from its preorder to its revocation, expiry or renewal.
 mod life;
 
+/// The keys that a name binds.
+mod keys;
+
 /// What is logged, and how.
 mod log;
 

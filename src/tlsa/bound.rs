@@ -2,52 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use bitcoin::Txid;
 use hickory_proto::rr::{Name as DnsName, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
+use super::STATEMENTS_MAX;
 use super::delegation;
+use super::holder::Holder;
 use super::own_key::{self, OwnKey};
 use super::pin::{KEY_RECORDS, Pin, Rule};
 use super::problem::{Problem, Reason};
 use super::spki::Spki;
-use super::statement::{self, HTTPS, STATEMENTS_MAX, Statement, Text};
-use crate::bns::address::Address;
+use super::statement::{self, HTTPS, Statement, Text};
 use crate::bns::name::Name;
-use crate::hash::ZonefileHash;
 use crate::zonefile::{Added, Found, Node, RrSet, Zone};
 
 /// Record sets that are added to one zone, so that hostile ones stay small.
 const ADDED_MAX: usize = 1_000;
-/// The label of the record with the data key (gaia-and-identity.md).
+/// The label of the record with the data key.
 const DATA_KEY: &[u8] = b"pubkey";
-/// What the TXT record of a subdomain with its own owner says (zonefiles-and-atlas.md §2.1).
+/// What the TXT record of a subdomain with its own owner says in the reference.
 const SUBDOMAIN: [&[u8]; 3] = [b"owner=", b"seqn=", b"parts="];
 /// `1 . alpn=h2`: there is HTTPS at the same name (RFC 9460 §9).
 const HTTPS_RECORD: &[u8] = &[0, 1, 0, 0, 1, 0, 3, 2, b'h', b'2'];
-
-/// Who a name belongs to in one block.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// Magic bytes of the virtualchain.
-    pub magic: [u8; 2],
-    /// Its first block.
-    pub first_block: u32,
-    /// The owner's address.
-    pub owner: Option<Address>,
-    /// Whether the zone file was announced by somebody who owned the name before.
-    pub is_former: bool,
-    /// The height at which this life of the name began.
-    pub registered: u32,
-    /// The time of the block, in seconds since 1970.
-    pub time: u32,
-    /// The height of the last operation on the name.
-    pub height: u32,
-    /// Its transaction.
-    pub txid: Txid,
-    /// The hash of the zone file.
-    pub zonefile: ZonefileHash,
-}
 
 /// The keys that a name binds.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 //! A statement with `from=`, `until=` (seconds since 1970) and `proof=` (base64) is a delegation. It may stand in the zone
 //! file, or, as the same text, in a certificate in the extension [`OID`], so that a server can show a new key without a
 //! transaction. The proof is a signature by the owner's address (p2pkh, or p2sh multisig) or by the zone file's
-//! `pubkey:data:` key, with S in the lower half, in the layout of subdomain records (zonefiles-and-atlas.md §2.1).
+//! `pubkey:data:` key, with S in the lower half, in the layout of the reference's subdomain records.
 //!
 //! What is signed is the SHA-256 of `t || t || text`, where `t` is the SHA-256 of `bnstls1 delegation` and `text` is, each
 //! line ended by one line feed:
@@ -30,9 +30,9 @@
 
 use std::fmt::Write as _;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
 
-use super::bound::Holder;
+use super::holder::Holder;
 use super::own_key::OwnKey;
 use super::pin::Rule;
 use super::problem::Reason;
@@ -43,60 +43,11 @@ use hickory_proto::rr::Name as DnsName;
 
 /// Separates these signatures from all others.
 const TAG: &str = "bnstls1 delegation";
-/// Longest delegation in seconds: 400 days, about what a certificate of a browser may have.
-pub const LONGEST: u32 = 400 * 86_400;
-/// Longest proof in bytes.
-const PROOF_MAX: usize = 2_048;
 /// The X.509 extension with the text of a delegation: 2.25 and a UUID (X.667 §7), as the bytes of its DER.
 pub const OID: &[u8] = &[
     0x69, 0x82, 0xeb, 0xe5, 0xca, 0xd9, 0xaf, 0xde, 0xd2, 0xf7, 0xbf, 0x97, 0x82, 0xf8, 0xed, 0xc6,
     0xfa, 0xef, 0xae, 0x72,
 ];
-
-/// The part of a statement that makes it a delegation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Signed {
-    from: u32,
-    until: u32,
-    proof: Vec<u8>,
-}
-
-impl Signed {
-    /// Reads the three fields: all, or none.
-    pub(super) fn read(
-        from: Option<&str>,
-        until: Option<&str>,
-        proof: Option<&str>,
-    ) -> Result<Option<Self>, Reason> {
-        let (from, until, proof) = match (from, until, proof) {
-            (None, None, None) => return Ok(None),
-            (Some(from), Some(until), Some(proof)) => (from, until, proof),
-            _ => return Err(Reason::Malformed),
-        };
-        let seconds = |text: &str| text.parse().map_err(|_| Reason::Malformed);
-        let proof = BASE64.decode(proof.as_bytes()).ok();
-        let proof = proof.filter(|proof| proof.len() <= PROOF_MAX);
-        Ok(Some(Self {
-            from: seconds(from)?,
-            until: seconds(until)?,
-            proof: proof.ok_or(Reason::Malformed)?,
-        }))
-    }
-
-    /// Whether it holds in the block of `holder`.
-    fn check_time(&self, holder: &Holder) -> Result<(), Reason> {
-        let length = self.until.checked_sub(self.from);
-        if length.is_none_or(|length| length > LONGEST) {
-            Err(Reason::BadTime)
-        } else if holder.time < self.from {
-            Err(Reason::NotYet)
-        } else if holder.time > self.until {
-            Err(Reason::Expired)
-        } else {
-            Ok(())
-        }
-    }
-}
 
 /// The statement that the text of a delegation makes about a host, if it is signed by a key of the name and holds now.
 pub fn judge(
@@ -165,10 +116,13 @@ pub fn digest(
 mod tests {
     use bitcoin::secp256k1::{Message, Secp256k1, SecretKey, ecdsa::Signature};
 
+    use data_encoding::BASE64;
+
     use super::*;
     use crate::bns::address::Address;
     use crate::hash::h160;
     use crate::tlsa::fixture::p256;
+    use crate::tlsa::signed::LONGEST;
     use crate::tlsa::{Bound, Reason, Usage};
     use crate::zonefile::parse;
 

@@ -3,7 +3,7 @@
 use bitcoin::Txid;
 use bitcoin::hashes::Hash as _;
 
-use super::bound::Holder;
+use super::holder::Holder;
 use super::spki::Spki;
 use crate::hash::ZonefileHash;
 

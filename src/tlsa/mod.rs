@@ -21,22 +21,28 @@
 //! [`Bound`] is all that one zone file binds in one block. [`Bound::zone`] adds the records that follow to the zone, so that
 //! names of ports exist and "no data" is right without a second rule.
 //!
-//! Follows RFC 6698 and RFC 7671 (TLSA), RFC 9460 (HTTPS), gaia-and-identity.md (data keys).
+//! Follows RFC 6698 and RFC 7671 (TLSA), RFC 9460 (HTTPS).
 
 mod bound;
 pub mod delegation;
 #[cfg(test)]
 mod fixture;
+mod holder;
 mod own_key;
 mod pin;
 mod problem;
 mod proof;
+mod signed;
 mod spki;
 mod statement;
 
-pub use bound::{Bound, Holder, review};
+pub use bound::{Bound, review};
+pub use holder::Holder;
 pub use own_key::OwnKey;
 pub use pin::{Pin, Rule, Usage};
 pub use problem::{Problem, Reason};
 pub use spki::{KeyKind, Spki};
 pub use statement::{Material, Statement};
+
+/// Statements of one zone: a key in use and a key to come, for a few hosts and ports.
+const STATEMENTS_MAX: usize = 8;

@@ -8,7 +8,7 @@ use std::fmt;
 use bitcoin::secp256k1::PublicKey;
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-use super::bound::Holder;
+use super::holder::Holder;
 use super::problem::Reason;
 use crate::hash::ZonefileHash;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hickory_proto::rr::Name as DnsName;
 
-use super::statement::STATEMENTS_MAX;
+use super::STATEMENTS_MAX;
 
 /// A statement that makes no pin, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Reason {
     /// A delegation whose time has not begun.
     #[error("the delegation begins after this block")]
     NotYet,
-    /// A delegation for longer than [`super::delegation::LONGEST`], or that ends before it begins.
+    /// A delegation for longer than [`super::signed::LONGEST`], or that ends before it begins.
     #[error("a delegation holds for at most 400 days")]
     BadTime,
     /// A signature of another form than the canonical one.

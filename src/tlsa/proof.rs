@@ -1,4 +1,4 @@
-//! Signatures by the keys of a name, in the form that subdomain records have (zonefiles-and-atlas.md §2.1).
+//! Signatures by the keys of a name, in the form that subdomain records have of the reference.
 //!
 //! A proof is laid out as a script: `push(64-byte r||s) push(public key)` for one key, `00 push(r||s)… push(redeem script)`
 //! for a multisig script of which exactly the needed number signed, in the order of the keys.

@@ -13,9 +13,9 @@
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hickory_proto::rr::Name as DnsName;
 
-use super::delegation::Signed;
 use super::pin::{Pin, Rule, SHA256, SPKI, Usage, WHOLE};
 use super::problem::Reason;
+use super::signed::Signed;
 use super::spki::Spki;
 
 /// The label below a host at which statements about it stand.
@@ -24,8 +24,6 @@ pub(super) const LABEL: &[u8] = b"_tlskey";
 const VERSION: &str = "v=bnstls1";
 /// The port of HTTPS.
 pub(super) const HTTPS: u16 = 443;
-/// Statements of one zone: a key in use and a key to come, for a few hosts and ports.
-pub(super) const STATEMENTS_MAX: usize = 8;
 /// Ports of one statement.
 const PORTS_MAX: usize = 8;
 /// Longest text that is read, in bytes: two keys and a proof of many signatures.
