@@ -46,7 +46,8 @@
 //! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
 //! survive a crash), [`log`], [`progress`], [`worker`] (threads and tasks with names and owners), [`connections`] (of
 //! clients) and [`host`] (how a server is called over HTTP) serve all adapters. A commit tells those who subscribed what
-//! changed. [`system`], which no daemon needs, sends the machine's questions to bnsd and takes that back.
+//! changed. [`system`], which no daemon needs, sends the machine's questions to bnsd and takes that back. [`trust`] makes the
+//! certificates that follow from keys of names.
 //! `tests/architecture.rs` checks all of this.
 //!
 //! # Where new capabilities belong

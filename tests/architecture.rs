@@ -37,7 +37,7 @@ const ADAPTERS: [(&str, &[&str]); 18] = [
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
-    ("trust", &[]),
+    ("trust", &["disk"]),
     ("upstream", &["clock", "disk", "trust", "worker"]),
     (
         "dns",
@@ -73,7 +73,7 @@ const ASSEMBLY: [(&str, &[&str]); 4] = [
         "cli",
         &[
             "api", "chain", "config", "daemon", "disk", "indexer", "log", "names", "store",
-            "system", "upstream", "wallet", "worker",
+            "system", "trust", "upstream", "wallet", "worker",
         ],
     ),
     ("main", &["cli"]),

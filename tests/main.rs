@@ -115,6 +115,9 @@ mod system;
 /// Zone files that were changed on disk.
 mod tamper;
 
+/// What a name's owner makes for TLS.
+mod tls_owner;
+
 /// The end of a name, as it is said and as it comes.
 mod term;
 

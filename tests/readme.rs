@@ -119,7 +119,8 @@ fn script(commands: &[Printed]) -> String {
             )
             .unwrap();
         } else {
-            writeln!(script, "{command} 2>&1").unwrap();
+            // What goes to a file is not what a person sees.
+            writeln!(script, "{{ {command}\n}} 2>&1").unwrap();
         }
         writeln!(script, "echo \"{MARK} ended with $?\"").unwrap();
     }

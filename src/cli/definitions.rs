@@ -22,6 +22,33 @@ Variables:
 /// Follow the examples of these commands.
 const MORE: &[(&[&str], &str)] = &[
     (
+        &["tls", "init"],
+        "\
+The directory gets the key that the zone file binds (authority.key), the key and
+certificate of the server (leaf.key, chain.pem), NAME.zone to announce, and
+nginx.conf, Caddyfile and haproxy.cfg, which serve the name as they are. Nothing
+that is there is overwritten. No daemon and no configuration is needed.
+
+Exit codes:
+  0  all of it is there
+  1  refused: keys of another name are there, a file is not of its key, an
+     address is private
+  2  wrong use
+  3  trouble on the way: a file that cannot be read or written",
+    ),
+    (
+        &["tls", "issue"],
+        "\
+Replaces leaf.pem, chain.pem and haproxy.pem, and with --new-key leaf.key. The
+authority stays, so that the name's zone file stays true.
+
+Exit codes:
+  0  the certificate is renewed
+  1  refused: the authority's key or certificate is not there
+  2  wrong use
+  3  trouble on the way: a file that cannot be read or written",
+    ),
+    (
         &["doctor"],
         "\
 Checks:
@@ -221,6 +248,16 @@ const EXAMPLES: &[Example] = &[
                 "bnsd zonefile publish me.id me.zone",
                 "until DNS answers with it",
             ),
+        ],
+    ),
+    (
+        &["tls"],
+        &[
+            (
+                "bnsd tls init me.id --dir me --address 192.0.2.1",
+                "keys, certificates, a zone file, lines for servers",
+            ),
+            ("bnsd tls issue --dir me", "another certificate, in a year"),
         ],
     ),
     (

@@ -75,7 +75,7 @@ fn estimate(height: u32, known: (u32, u32)) -> u64 {
 }
 
 /// Seconds since 1970 as a date and time in UTC (RFC 3339).
-fn rfc3339(seconds: u64) -> String {
+pub fn rfc3339(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")

@@ -37,7 +37,7 @@ mod view;
 mod zone;
 
 pub use bound::BoundName;
-pub use date::{DatedTerm, expected};
+pub use date::{DatedTerm, expected, rfc3339};
 pub use detail::{
     ListedName, NameDetails, NameEvent, NameList, NamespaceDetails, Registration, Wanted,
 };

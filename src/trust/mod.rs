@@ -2,14 +2,17 @@
 //!
 //! | part | for whom | what it does |
 //! |---|---|---|
+//! | [`owner`] | who owns a name | makes the key that the zone file binds, and certificates that servers show |
 //! | [`Verifier`] | programs in Rust | checks TLS servers by what their names bind |
 //! | [`ByPin`] | encrypted upstreams | checks a server by the one key that it is known by |
 //!
-//! What a zone file binds is decided in [`crate::tlsa`], never here.
+//! `profile` has what all certificates share. What a zone file binds is decided in [`crate::tlsa`], never here.
 
 mod daemon_pins;
 mod dane;
+pub mod owner;
 mod pin;
+mod profile;
 mod source;
 mod verifier;
 

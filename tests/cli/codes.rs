@@ -16,7 +16,8 @@ fn without_a_daemon() {
     std::fs::write(&wrong, "frob = 1\n").unwrap();
     let wrong = wrong.display().to_string();
     let man = home.path().join("man").display().to_string();
-    let cases: [(i32, &[&str]); 27] = [
+    let keys = home.path().join("tls").display().to_string();
+    let cases: [(i32, &[&str]); 30] = [
         (0, &["--version"]),
         (0, &["help", "name"]),
         (0, &["config", "show"]),
@@ -26,7 +27,9 @@ fn without_a_daemon() {
         (0, &["man", &man]),
         (0, &["zonefile", "hash", &zone]),
         (0, &["zonefile", "check", "me.id", &zone]),
-        (0, &["zonefile", "new", "me.id"]),
+        (0, &["zonefile", "new", "me.id", "--no-tls"]),
+        (0, &["tls", "init", "me.id", "--dir", &keys]),
+        (0, &["tls", "issue", "--dir", &keys]),
         (0, &["keys", "list"]),
         (1, &["zonefile", "check", "me.id", &bad]),
         (2, &[]),
@@ -35,6 +38,7 @@ fn without_a_daemon() {
         (2, &["name", "register"]),
         (2, &["name", "register", "me.id", "--fee-rate", "cheap"]),
         (2, &["zonefile", "new", "me"]),
+        (2, &["tls", "init", "me.id"]),
         (2, &["completions", "tcsh"]),
         (2, &["--config", &wrong, "config", "show"]),
         (2, &["serve", "--check-config", "--listen", "nowhere"]),

@@ -19,7 +19,7 @@ pub use bill::{Next, Tense, write as write_bill};
 pub use consent::{agree, say as say_concerns};
 use follow::Hints;
 pub use follow::resumed;
-pub use options::{KeyOptions, SendOptions};
+pub use options::{KeyOptions, SendOptions, directory_of_keys};
 pub use show::{Shown, print_psbt, write_psbt, write_transaction};
 
 pub use super::argument::{name, namespace};

@@ -1,6 +1,6 @@
 //! Options that commands with keys share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bitcoin::{FeeRate, OutPoint};
 use clap::Args;
@@ -84,14 +84,19 @@ impl KeyOptions {
     }
 
     /// The directory of the keys.
-    pub(super) fn directory(&self) -> Result<PathBuf> {
-        let given = self.keys_dir.clone();
-        let project = directories::ProjectDirs::from("org", "bnsd", "bnsd");
-        let place = given.or_else(|| Some(project?.data_local_dir().join("keys")));
-        place.ok_or_else(|| {
-            CliError::Usage("there is no home directory: name one with --keys-dir".to_owned())
-        })
+    pub fn directory(&self) -> Result<PathBuf> {
+        directory_of_keys(self.keys_dir.as_deref())
     }
+}
+
+/// The directory of the keys: the one that was named, or that of the platform.
+pub fn directory_of_keys(given: Option<&Path>) -> Result<PathBuf> {
+    let project = directories::ProjectDirs::from("org", "bnsd", "bnsd");
+    let ours = || Some(project?.data_local_dir().join("keys"));
+    let place = given.map(Path::to_owned).or_else(ours);
+    place.ok_or_else(|| {
+        CliError::Usage("there is no home directory: name one with --keys-dir".to_owned())
+    })
 }
 
 impl SendOptions {

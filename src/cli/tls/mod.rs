@@ -1,14 +1,23 @@
 //! `bnsd tls`: the keys that names bind, and what programs and browsers make of them.
 
+mod choice;
+mod init;
+mod issue;
 mod pins;
 
 use clap::Subcommand;
 
 use super::{Context, Exit, Result};
 
+pub use choice::{TlsChoice, say_place};
+
 /// Subcommands of `bnsd tls`.
 #[derive(Debug, Subcommand)]
 pub enum TlsCommand {
+    /// Make the key that a name's zone file binds, certificates that its server shows, and lines for the server.
+    Init(init::Init),
+    /// Renew the certificate that the server shows. The chain is not needed for it.
+    Issue(issue::Issue),
     /// Say what a TLS server of a name has to show, and what proves it.
     Pins(pins::Pins),
 }
@@ -17,6 +26,8 @@ impl TlsCommand {
     /// Runs the subcommand.
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
+            Self::Init(init) => init.run(context),
+            Self::Issue(issue) => issue.run(context),
             Self::Pins(pins) => pins.run(context),
         }
     }

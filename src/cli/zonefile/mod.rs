@@ -1,24 +1,25 @@
 //! `bnsd zonefile`: write, check and publish the text that a name says.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+mod new;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::count::count;
-use super::name::read_zonefile;
-use super::output::{Page, print_bytes};
-use super::own::{SendOptions, name, open_to_pay, report, state_of};
-use super::{CliError, Context, Exit, Result};
 use crate::api::lookup::LookupRequest;
 use crate::api::owner::ZonefileRequest;
 use crate::api::status::StatusRequest;
 use crate::bns::Name;
+use crate::cli::count::count;
+use crate::cli::name::read_zonefile;
+use crate::cli::output::{Page, print_bytes};
+use crate::cli::own::{SendOptions, name, open_to_pay, report, state_of};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::hash::ZonefileHash;
 use crate::names::NameState;
 use crate::resolver::review;
@@ -27,22 +28,17 @@ use crate::wallet::task::wish::Announced;
 use crate::wallet::task::{Outcome, Wallet, Wish};
 use crate::wire::private::carries_private;
 use crate::zonefile::{Zone, mnemonic, render_data};
+pub use new::web;
 
 /// How long the own DNS may take to answer with a published zone file.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is asked.
 const PACE: Duration = Duration::from_millis(50);
-/// Stand where no address was given (RFC 5737, RFC 3849).
-const EXAMPLES: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-];
-
 /// Subcommands of `bnsd zonefile`.
 #[derive(Debug, Subcommand)]
 pub enum ZonefileCommand {
     /// Print a new zone file to start from.
-    New(New),
+    New(new::New),
     /// Edit the zone file of a name with $EDITOR, check it, and say what publishing it would announce.
     Edit(Edit),
     /// Say every problem of a zone file with line and column, and what resolvers will see.
@@ -61,40 +57,6 @@ pub enum ZonefileCommand {
     },
     /// List the zone files that the chain announces and the daemon lacks.
     Missing,
-}
-
-/// What a new zone file is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Template {
-    /// A web host with addresses.
-    Web,
-    /// A profile elsewhere, as most historical names have it.
-    Profile,
-    /// A web host whose TLS key is in the zone file.
-    Tls,
-    /// A mail host.
-    Mail,
-    /// Keys of an SSH server.
-    Ssh,
-}
-
-/// Arguments of `bnsd zonefile new`.
-#[derive(Debug, Args)]
-pub struct New {
-    /// The name.
-    name: String,
-    /// What it is for
-    #[arg(long, value_enum, default_value = "web")]
-    template: Template,
-    /// IPv4 or IPv6 address of the host; can be repeated
-    #[arg(long, value_name = "ADDRESS")]
-    address: Vec<IpAddr>,
-    /// Where the profile is
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// SHA-256 of the TLS key's SubjectPublicKeyInfo, or fingerprint of the SSH host key, in hex
-    #[arg(long, value_name = "HEX")]
-    digest: Option<String>,
 }
 
 /// Arguments of `bnsd zonefile edit`.
@@ -139,45 +101,6 @@ impl ZonefileCommand {
             Self::Export { name } => export(&name, context),
             Self::Missing => missing(context),
         }
-    }
-}
-
-// ---- new ------------------------------------------------------------------------------------------------
-
-impl New {
-    fn run(self, context: &Context) -> Result<Exit> {
-        let text = self.text(&name(&self.name)?);
-        let reply = serde_json::json!({ "zonefile": text });
-        context.output.show(&reply, |page| {
-            for line in text.lines() {
-                page.heading(line);
-            }
-        })
-    }
-
-    /// A file that is sound as it is; examples stand where nothing was given.
-    fn text(&self, name: &Name) -> String {
-        let digest = self.digest.clone().unwrap_or_else(|| "00".repeat(32));
-        let records = match self.template {
-            Template::Web => format!("www CNAME {name}.\n"),
-            Template::Profile => {
-                let url = self.url.clone();
-                let url = url.unwrap_or_else(|| format!("https://example.com/{name}/profile.json"));
-                format!("_http._tcp URI 10 1 \"{url}\"\n")
-            }
-            Template::Tls => format!("_443._tcp TLSA 3 1 1 {digest}\n"),
-            Template::Mail => format!("@ MX 10 {name}.\n@ TXT \"v=spf1 mx -all\"\n"),
-            Template::Ssh => format!("@ SSHFP 4 2 {digest}\n"),
-        };
-        let addresses: &[IpAddr] = match (self.template, self.address.as_slice()) {
-            (Template::Profile, _) => &[],
-            (_, []) => &EXAMPLES,
-            (_, given) => given,
-        };
-        let kind = |address: &IpAddr| if address.is_ipv6() { "AAAA" } else { "A" };
-        let hosts = addresses.iter();
-        let hosts: String = hosts.map(|it| format!("@ {} {it}\n", kind(it))).collect();
-        format!("$ORIGIN {name}\n$TTL 3600\n{hosts}{records}")
     }
 }
 
