@@ -1,6 +1,6 @@
 //! Programs that check servers by what names bind: the verifier of the library, `bnsd tls check`, and the proxy.
 
-mod fetch;
+pub mod fetch;
 mod site;
 
 use std::net::{Ipv4Addr, TcpListener};

@@ -23,17 +23,18 @@ fn scene(machine: &Machine, program: fn(&Machine, u16) -> Ended, forms: &[usize]
         let data = own.pin(machine, key, matching);
         for (keys, port) in [(&own, PORT + at), (&other, PORT + 100 + at)] {
             lines += &format!("_{port}._tcp TLSA {usage} {selector} {matching} {data}\n");
-            sites.push(Shown {
-                address: ADDRESS,
-                port,
-                host: NAME,
-                certificates: keys.file(certificates),
-                key: keys.file("leaf.key"),
-            });
+            let [certificates, key] = [certificates, "leaf.key"].map(|file| keys.file(file));
+            sites.push((port.to_string(), certificates, key));
         }
     }
     machine.publish(&lines);
-    let _nginx = serve(machine, &sites);
+    let sites = sites.iter().map(|(port, certificates, key)| Shown {
+        listen: port,
+        host: NAME,
+        certificates: certificates.clone(),
+        key: key.clone(),
+    });
+    let _nginx = serve(machine, None, &sites.collect::<Vec<_>>());
     for at in forms {
         let port = PORT + *at as u16;
         let accepted = program(machine, port);
@@ -48,12 +49,26 @@ fn openssl_accepts_the_key_that_the_name_names_and_no_other() {
     on_a_machine(|machine| scene(machine, openssl, &[0, 1, 2, 3, 4]));
 }
 
+/// What `tls init` makes is served as 2 1 1 and 2 1 0, and its server has the chain that these need.
+#[test]
+fn both_accept_what_tls_init_made() {
+    on_a_machine(|machine| {
+        let keys = Keys::make(machine, "own");
+        machine.publish_file(&keys.file(&format!("{NAME}.zone")));
+        let _nginx = serve(machine, Some(&keys), &[]);
+        for program in [openssl, danetool] {
+            let accepted = program(machine, 443);
+            assert_eq!(accepted.code, 0, "{accepted:?}");
+        }
+    });
+}
+
 /// `openssl s_client` takes TLSA records from its command line.
 fn openssl(machine: &Machine, port: u16) -> Ended {
     let line = r#"
 dig "_$1._tcp.$2" TLSA | grep -q '^;; flags:.* ad[ ;]'
-data=$(dig +short "_$1._tcp.$2" TLSA)
-openssl s_client -connect "$2:$1" -dane_tlsa_domain "$2" -dane_tlsa_rrdata "$data" -verify_return_error </dev/null
+mapfile -t records < <(dig +short "_$1._tcp.$2" TLSA)
+openssl s_client -connect "$2:$1" -dane_tlsa_domain "$2" "${records[@]/#/-dane_tlsa_rrdata=}" -verify_return_error </dev/null
 "#;
     machine.run(line, &[&port.to_string(), NAME])
 }

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use super::firefox::Firefox;
-use super::machine::{ADDRESS, Machine, NAME, on_a_machine};
+use super::machine::{Machine, NAME, on_a_machine};
 use super::root::{Root, Signer};
 use super::site::{Keys, Shown, serve};
 use crate::common::browser::Browser;
 use crate::common::process::Process;
 
-/// The server sends its leaf alone, and with the authority's own certificate.
+/// The server sends its leaf with the authority's own certificate, and alone.
 const OPENED: [&str; 2] = ["https://me.id/", "https://me.id:8443/"];
 /// A server with somebody else's keys, in the same ways; then certificates signed with the key of this machine's root.
 const REFUSED: [(&str, Why); 7] = [
@@ -21,6 +21,15 @@ const REFUSED: [(&str, Why); 7] = [
     ("https://127.0.0.1/", Why::Outside),
     ("https://bca.co.id:8443/", Why::Outside),
     ("https://google.com:8443/", Why::Outside),
+];
+
+/// Where these are shown, for whom, their subject, and who signed them.
+const FORGED: [(&str, &str, &str, Signer); 5] = [
+    ("443", "bca.co.id", "DNS:bca.co.id", Signer::Root),
+    ("443", "google.com", "DNS:google.com", Signer::Root),
+    ("127.0.0.1:443", "127.0.0.1", "IP:127.0.0.1", Signer::Root),
+    ("8443", "bca.co.id", "DNS:bca.co.id", Signer::Below),
+    ("8443", "google.com", "DNS:google.com", Signer::Below),
 ];
 
 /// Why an address is refused.
@@ -43,44 +52,30 @@ impl Scene {
     fn set(machine: &Machine) -> Self {
         let (own, other) = (Keys::make(machine, "own"), Keys::make(machine, "other"));
         let root = Root::make(machine);
-        machine.publish(&format!(
-            "_443._tcp TLSA 2 1 1 {}",
-            own.pin(machine, "authority.key", 1)
-        ));
-        let of_name = |port, keys: &Keys, file| Shown {
-            address: ADDRESS,
-            port,
+        machine.publish_file(&own.file(&format!("{NAME}.zone")));
+        let of_name = |listen, keys: &Keys, file| Shown {
+            listen,
             host: NAME,
             certificates: keys.file(file),
             key: keys.file("leaf.key"),
         };
         let mut sites = vec![
-            of_name(443, &own, "leaf.pem"),
-            of_name(8_443, &own, "chain.pem"),
-            of_name(9_443, &other, "leaf.pem"),
-            of_name(9_444, &other, "chain.pem"),
+            of_name("8443", &own, "leaf.pem"),
+            of_name("9443", &other, "leaf.pem"),
+            of_name("9444", &other, "chain.pem"),
         ];
-        let forged = [
-            (ADDRESS, 443, "bca.co.id", Signer::Root),
-            (ADDRESS, 443, "google.com", Signer::Root),
-            ("127.0.0.1", 443, "127.0.0.1", Signer::Root),
-            (ADDRESS, 8_443, "bca.co.id", Signer::Below),
-            (ADDRESS, 8_443, "google.com", Signer::Below),
-        ];
-        for (address, port, host, by) in forged {
-            let kind = if host == address { "IP" } else { "DNS" };
-            let name = format!("{host}-{port}");
-            let [certificates, key] = root.forge(machine, &name, &format!("{kind}:{host}"), by);
+        for (listen, host, subject, by) in FORGED {
+            let name = format!("{host}-{}", sites.len());
+            let [certificates, key] = root.forge(machine, &name, subject, by);
             sites.push(Shown {
-                address,
-                port,
+                listen,
                 host,
                 certificates,
                 key,
             });
         }
         Self {
-            _nginx: serve(machine, &sites),
+            _nginx: serve(machine, Some(&own), &sites),
             own,
             root,
         }
@@ -112,7 +107,7 @@ fn chromium_shows_the_lock_and_refuses_what_its_owner_has_not_signed() {
         let browser = start();
         for (at, url) in OPENED.iter().enumerate() {
             browser.open(url);
-            assert_eq!(browser.evaluate("document.title"), "the page of me.id");
+            assert_eq!(browser.evaluate("document.title"), "the page of its owner");
             assert_eq!(browser.security(), "secure", "{url}");
             browser.photograph(&picture(&format!("chromium-{at}")));
         }
@@ -143,7 +138,7 @@ fn firefox_shows_the_lock_and_refuses_what_its_owner_has_not_signed() {
         for (at, url) in OPENED.iter().enumerate() {
             assert_eq!(firefox.refusal(url), None, "{url}");
             let title = firefox.evaluate("return document.title + window.isSecureContext");
-            assert_eq!(title, "the page of me.idtrue");
+            assert_eq!(title, "the page of its ownertrue");
             firefox.photograph(&picture(&format!("firefox-{at}")));
         }
         for (url, why) in REFUSED {

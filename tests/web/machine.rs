@@ -182,15 +182,19 @@ impl Machine {
         self.world.person("owner")
     }
 
-    /// Registers [`NAME`] with these lines in its zone file, or gives it others.
+    /// Registers [`NAME`] with these lines in its zone file beside its address, or gives it others.
     pub fn publish(&self, lines: &str) {
-        let owner = self.owner();
         let text = format!("$ORIGIN {NAME}\n$TTL 600\n@ A {ADDRESS}\n{lines}\n");
-        let file = owner.writes("zone", &text);
+        self.publish_file(&self.owner().writes("zone", &text));
+    }
+
+    /// The same with a zone file.
+    pub fn publish_file(&self, file: &str) {
+        let owner = self.owner();
         if self.world.name(NAME)["state"] == "registered" {
-            owner.does(&["zonefile", "publish", NAME, &file]);
+            owner.does(&["zonefile", "publish", NAME, file]);
         } else {
-            owner.does(&["name", "register", NAME, "--zonefile", &file]);
+            owner.does(&["name", "register", NAME, "--zonefile", file]);
         }
     }
 

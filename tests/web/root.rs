@@ -14,9 +14,10 @@ openssl req -new -x509 -key root.key -subj '/CN=BNS root of a test' -days 3650 -
 "#;
 const CERTIFY: &str = r#"
 cd "$1"
-openssl pkey -in "$2" -pubout -out authority.pub
+openssl x509 -in "$2" -noout -pubkey >authority.pub
+key=$(openssl x509 -in "$2" -noout -ext subjectKeyIdentifier | tail -n 1 | tr -d ' ')
 id=$(openssl pkey -pubin -in authority.pub -outform DER | sha256sum | cut -c-32)
-printf 'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign\nextendedKeyUsage=serverAuth\nnameConstraints=critical,permitted;DNS:me.id,excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:::/::\n' >extensions
+printf 'basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign\nextendedKeyUsage=serverAuth\nnameConstraints=critical,permitted;DNS:me.id,excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:::/::\nsubjectKeyIdentifier=%s\n' "$key" >extensions
 openssl x509 -new -force_pubkey authority.pub -subj "/CN=BNS authority $id" -CA root.pem -CAkey root.key -days 7 -extfile extensions -out authority.pem
 "#;
 /// A leaf for `$3`, signed with the key of the root, or with that of an authority below it that nothing constrains.
@@ -60,7 +61,7 @@ impl Root {
 
     /// Puts it and the certificate of an authority where programs and browsers of this machine look.
     pub fn install(&self, machine: &Machine, keys: &Keys) {
-        machine.does(CERTIFY, &[&self.path(""), &keys.file("authority.key")]);
+        machine.does(CERTIFY, &[&self.path(""), &keys.file("authority.pem")]);
         let files = [self.path("root.pem"), self.path("authority.pem")];
         let system = r#"
 cp "$1" /usr/local/share/ca-certificates/bnsd-root.crt

@@ -1,38 +1,24 @@
-//! What an owner has on the server: keys, certificates, nginx.
+//! What an owner has on the server: what `bnsd tls init` made, and nginx.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::machine::{Machine, NAME, until_open};
+use super::machine::{ADDRESS, Machine, NAME, until_open};
 use crate::common::process::Process;
 
-/// The authority and the leaf of a name; the arguments are a directory and the name.
-const MAKE: &str = r#"
-cd "$1"
-for key in authority leaf; do
-    openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out $key.key
-done
-id=$(openssl pkey -in authority.key -pubout -outform DER | sha256sum | cut -c-32)
-openssl req -new -x509 -key authority.key -subj "/CN=BNS authority $id" -days 397 -out authority.pem \
-    -addext basicConstraints=critical,CA:TRUE,pathlen:0 -addext keyUsage=critical,keyCertSign \
-    -addext "nameConstraints=critical,permitted;DNS:$2"
-printf 'subjectAltName=DNS:%s,DNS:*.%s\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth\n' "$2" "$2" >extensions
-openssl req -new -key leaf.key -subj "/CN=$2" |
-    openssl x509 -req -CA authority.pem -CAkey authority.key -days 397 -extfile extensions -out leaf.pem
-cat leaf.pem authority.pem >chain.pem
-"#;
-
-/// Keys of a name and what they sign.
+/// The files of [`NAME`], whose server is at [`ADDRESS`].
 pub struct Keys {
     directory: PathBuf,
 }
 
 impl Keys {
     pub fn make(machine: &Machine, directory: &str) -> Self {
-        let directory = machine.folder(directory);
-        let keys = Self { directory };
-        machine.does(MAKE, &[&keys.directory.display().to_string(), NAME]);
-        keys
+        let directory = machine.world.path(directory);
+        let path = directory.display().to_string();
+        let init = ["tls", "init", NAME, "--dir", &path, "--address", ADDRESS];
+        let made = machine.world.run(&init);
+        assert_eq!(made.code, 0, "{made:?}");
+        Self { directory }
     }
 
     /// The path of a file.
@@ -47,39 +33,47 @@ impl Keys {
     }
 }
 
-/// What a server shows to whoever asks for a host at a port of an address.
-pub struct Shown {
-    pub address: &'static str,
-    pub port: u16,
-    pub host: &'static str,
+/// What a server shows to whoever asks for a host at a port.
+pub struct Shown<'a> {
+    /// As nginx has it: a port, or an address with a port.
+    pub listen: &'a str,
+    pub host: &'a str,
     pub certificates: String,
     pub key: String,
 }
 
-/// An nginx with a page at each of these ports.
-pub fn serve(machine: &Machine, shown: &[Shown]) -> Process {
+/// The page of every server.
+const PAGE: &str = "<title>the page of its owner</title><h1>the page of its owner</h1>";
+
+/// An nginx with the configuration that was made with some keys, if there are any, and with more servers.
+pub fn serve(machine: &Machine, keys: Option<&Keys>, shown: &[Shown<'_>]) -> Process {
     let mut servers = String::new();
+    if let Some(keys) = keys {
+        writeln!(servers, "include {};", keys.file("nginx.conf")).unwrap();
+    }
     for site in shown {
-        let (address, host) = (site.address, site.host);
+        let (listen, host) = (site.listen, site.host);
         let (certificates, key) = (&site.certificates, &site.key);
         writeln!(
             servers,
-            "server {{ listen {address}:{} ssl; server_name {host}; ssl_certificate {certificates}; ssl_certificate_key {key}; \
-             location / {{ default_type text/html; return 200 \"<title>the page of {host}</title><h1>the page of {host}</h1>\"; }} }}",
-            site.port
+            "server {{ listen {listen} ssl; server_name {host}; ssl_certificate {certificates}; ssl_certificate_key {key}; root /var/www/html; }}"
         )
         .unwrap();
     }
     let folder = machine.folder("nginx");
     let file = folder.join("nginx.conf").display().to_string();
     let text = format!(
-        "daemon off; user root; pid {}/pid; events {{}}\nhttp {{ access_log off;\n{servers}}}\n",
+        "daemon off; user root; pid {}/pid; events {{}}\nhttp {{ access_log off; default_type text/html;\n{servers}}}\n",
         folder.display()
     );
     std::fs::write(&file, text).unwrap();
+    std::fs::create_dir_all("/var/www/html").unwrap(); // of this machine alone
+    std::fs::write("/var/www/html/index.html", PAGE).unwrap();
     let nginx = machine.start("nginx", &["-e", "stderr", "-c", &file]);
-    shown
-        .iter()
-        .for_each(|site| until_open(site.address, site.port));
+    let own = keys.map(|_| "443");
+    for listen in own.into_iter().chain(shown.iter().map(|site| site.listen)) {
+        let (address, port) = listen.rsplit_once(':').unwrap_or((ADDRESS, listen));
+        until_open(address, port.parse().expect("a port"));
+    }
     nginx
 }
