@@ -48,6 +48,7 @@ const ADAPTERS: [(&str, &[&str]); 18] = [
             "connections",
             "disk",
             "host",
+            "trust",
             "worker",
         ],
     ),

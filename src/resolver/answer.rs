@@ -4,9 +4,13 @@
 //! DNS room writes. Where an answer comes from ([`Provenance`]) decides the AA and AD bits of every reply; for how long it
 //! may be repeated is said by its [`Heights`] and by what was read for it.
 
+use std::sync::Arc;
+
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name as DnsName, Record};
 
+use crate::bns::name::Name;
+use crate::tlsa::Bound;
 use crate::wire::ExtendedError;
 
 /// Most CNAMEs and DNAMEs that are followed for one question, inside and outside of zone files together. Unbound's limit.
@@ -31,6 +35,8 @@ pub struct Answer {
     pub chase: Option<DnsName>,
     /// The heights at which it is the same, as long as nothing changes that it is about.
     pub heights: Heights,
+    /// The name that it is about, and what that binds, where it binds the key of an authority.
+    pub authority: Option<Arc<(Name, Bound)>>,
 }
 
 /// Heights of the index, from the first to the last.
@@ -140,6 +146,7 @@ impl Answer {
             outcome: Outcome::NoData,
             chase: None,
             heights: Heights::ALL,
+            authority: None,
         }
     }
 

@@ -44,6 +44,14 @@ impl Names {
             "big.podcast",
             ZoneStatus::Loaded(Arc::new(zone("big.podcast", &big))),
         );
+        let key = data_encoding::BASE64.encode(crate::tlsa::p256(1).as_bytes());
+        let keyed = format!(
+            "@ A 192.0.2.9\n* A 192.0.2.9\nhost.ent TXT x\n_tlskey TXT \"v=bnstls1 use=ta spki={key}\"\n"
+        );
+        names.register(
+            "keyed.podcast",
+            ZoneStatus::Loaded(Arc::new(zone("keyed.podcast", &keyed))),
+        );
         names.set("nozf.podcast", registered(None));
         let hash = ZonefileHash::of(b"");
         names.register("missing.podcast", ZoneStatus::Missing(hash));

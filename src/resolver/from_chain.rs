@@ -18,6 +18,8 @@
 //!
 //! Follows RFC 2308 (negative answers), RFC 8914 (extended errors).
 
+use std::sync::Arc;
+
 use hickory_proto::rr::Name as DnsName;
 
 use super::answer::{Answer, Heights, Outcome, Provenance};
@@ -151,7 +153,7 @@ impl Context<'_> {
         Ok(match source.zone(name, hash)? {
             ZoneStatus::Loaded(zone) => {
                 let bound = bound(name, hash, &zone, source)?;
-                self.with_keys(name, registered, &zone, bound.as_ref())
+                self.with_keys(name, registered, &zone, bound)
             }
             ZoneStatus::Missing(hash) => zone_file_trouble(
                 ExtendedError::NO_REACHABLE_AUTHORITY,
@@ -174,17 +176,19 @@ impl Context<'_> {
         name: &Name,
         registered: &RegisteredName,
         zone: &Zone,
-        bound: Option<&Bound>,
+        bound: Option<Bound>,
     ) -> Answer {
-        let zone = bound.map_or(zone, Bound::zone);
-        let answer = self.served(name, registered, zone);
-        match bound.is_some_and(Bound::is_timed) {
-            true => {
-                let heights = answer.heights.and(Heights::only(self.height));
-                answer.at(heights)
-            }
-            false => answer,
+        let Some(bound) = bound else {
+            return self.served(name, registered, zone);
+        };
+        let mut answer = self.served(name, registered, bound.zone());
+        if bound.is_timed() {
+            answer.heights = answer.heights.and(Heights::only(self.height));
         }
+        if bound.authorities().next().is_some() {
+            answer.authority = Some(Arc::new((name.clone(), bound)));
+        }
+        answer
     }
 
     /// The answer for a name without a zone file: apex records at the name, no data for everything else, names below
@@ -278,4 +282,92 @@ fn zone_file_trouble(code: u16, text: String) -> Answer {
 /// The name as it is served without `bns.alt`.
 fn plain_name(name: &Name) -> Option<DnsName> {
     DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::op::ResponseCode;
+    use hickory_proto::rr::{DNSClass, RecordType};
+
+    use super::*;
+    use crate::resolver::fixture::Names;
+    use crate::resolver::{Resolution, resolve};
+
+    fn ask(name: &str, rtype: RecordType) -> Answer {
+        let name = DnsName::from_ascii(name).expect("a domain name");
+        let question = Question::new(&name, rtype, DNSClass::IN);
+        match resolve(&question, &Policy::default(), &Names::new()) {
+            Ok(Resolution::Answer(answer)) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn records_of_keys_are_answered_as_if_they_stood_in_the_zone_file() {
+        let expected = [
+            (
+                "_443._tcp.keyed.podcast.",
+                RecordType::TLSA,
+                ResponseCode::NoError,
+                2,
+            ),
+            (
+                "_443._tcp.keyed.podcast.bns.alt.",
+                RecordType::TLSA,
+                ResponseCode::NoError,
+                2,
+            ),
+            (
+                "_443._tcp.keyed.podcast.",
+                RecordType::A,
+                ResponseCode::NoError,
+                0,
+            ),
+            (
+                "_tcp.keyed.podcast.",
+                RecordType::TLSA,
+                ResponseCode::NoError,
+                0,
+            ),
+            (
+                "_25._tcp.keyed.podcast.",
+                RecordType::TLSA,
+                ResponseCode::NXDomain,
+                0,
+            ),
+            (
+                "keyed.podcast.",
+                RecordType::HTTPS,
+                ResponseCode::NoError,
+                1,
+            ),
+            ("keyed.podcast.", RecordType::TLSA, ResponseCode::NoError, 0),
+            (
+                "other.keyed.podcast.",
+                RecordType::A,
+                ResponseCode::NoError,
+                1,
+            ),
+        ];
+        for (name, rtype, rcode, count) in expected {
+            let answer = ask(name, rtype);
+            assert_eq!(
+                (answer.rcode, answer.answers.len()),
+                (rcode, count),
+                "{name} {rtype}"
+            );
+            assert_eq!(answer.provenance, Provenance::Chain, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_whose_certificate_it_needs() {
+        let answer = ask("keyed.podcast.", RecordType::A);
+        let (name, bound) = &*answer.authority.expect("an authority");
+        assert_eq!(
+            (name.as_str(), bound.authorities().count()),
+            ("keyed.podcast", 1)
+        );
+        assert!(ask("wild.podcast.", RecordType::A).authority.is_none());
+    }
 }

@@ -36,6 +36,9 @@ mod signed;
 mod spki;
 mod statement;
 
+#[cfg(test)]
+pub(crate) use fixture::p256;
+
 pub use bound::{Bound, review};
 pub use holder::Holder;
 pub use own_key::OwnKey;

@@ -13,10 +13,12 @@ mod dane;
 pub mod owner;
 mod pin;
 mod profile;
+mod provision;
 mod source;
 mod verifier;
 
 pub use daemon_pins::DaemonPins;
 pub use pin::ByPin;
+pub use provision::Provision;
 pub use source::{PinSource, Pins, SourceError};
 pub use verifier::{Refusal, Verifier};

@@ -9,11 +9,13 @@
 //!
 //! [`Handler::handle`] replies at once to whatever needs no upstream, so that the loop that read a query can send the
 //! reply without a task in between. A query that needs an upstream is given back as [`Pending`], to be finished by
-//! [`Handler::finish`] on a task. The number of pending queries is bounded: with one more, the oldest fails.
+//! [`Handler::finish`] on a task. So is an answer with addresses of a name whose certificate is on its way to the browsers of
+//! this machine. The number of pending queries is bounded: with one more, the oldest fails.
 //!
 //! A plain query that was asked before is answered from [`Replies`], before anything is decoded. A query with anything
 //! unusual about it (cookies, other options, odd flags) is decoded and gets the same answer.
 
+mod certificate;
 mod decide;
 mod reply;
 mod upstreams;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hickory_proto::op::ResponseCode;
 
 use super::aliases::AliasWalk;
@@ -38,6 +41,7 @@ use crate::clock::SystemClock;
 use crate::resolver::{
     Answer, BnsRoute, Heights, NameSource as _, Outcome, Policy, Question, Recorded, Snapshots,
 };
+use crate::trust::Provision;
 use crate::upstream::{Forwarder, Line, Prepared, Terms, Waiter};
 use crate::wire::{Header, flag};
 
@@ -52,7 +56,7 @@ pub enum Handled {
     Ready,
     /// So is the reply to what nobody can make sense of: garbage, which must not keep a connection open.
     Garbage,
-    /// An upstream has to be asked.
+    /// An upstream has to be asked, or a certificate put in place.
     Pending(Box<Pending>),
 }
 
@@ -64,13 +68,26 @@ struct Request {
     frame: Frame,
 }
 
-/// A query that waits for an upstream.
+/// A query that waits for an upstream, or for a certificate to be in place.
 pub struct Pending {
     request: Request,
-    terms: Arc<Terms>,
-    walk: AliasWalk,
-    fallback: Option<BnsRoute>,
     waiter: Waiter,
+    wait: Wait,
+}
+
+/// What a query waits for.
+enum Wait {
+    /// An upstream.
+    Upstream {
+        terms: Arc<Terms>,
+        walk: AliasWalk,
+        fallback: Option<BnsRoute>,
+    },
+    /// The programs of this machine, which are about to be shown a certificate.
+    Certificate {
+        answer: Box<Answer>,
+        in_place: BoxFuture<'static, ()>,
+    },
 }
 
 /// Replies to queries.
@@ -80,6 +97,7 @@ pub struct Handler<P> {
     /// Who asks upstreams; holds the policy as well, so that a question is decided and asked on the same terms.
     pub forwarder: Arc<Forwarder>,
     hosts: Option<Hosts>,
+    provision: Option<Arc<dyn Provision>>,
     /// How queries ended.
     pub counters: Counters,
     /// The names that are asked for most, while somebody watches.
@@ -120,6 +138,7 @@ impl<P: Snapshots> Handler<P> {
             replies: Replies::at(height),
             forwarder,
             hosts: None,
+            provision: None,
             counters: Counters::default(),
             busiest: Busiest::default(),
             cookies: Cookies::new(),
@@ -140,6 +159,12 @@ impl<P: Snapshots> Handler<P> {
     #[must_use]
     pub fn with_hosts(self, hosts: Option<Hosts>) -> Self {
         Self { hosts, ..self }
+    }
+
+    /// The same handler; answers with addresses leave once the certificates of their names are in place.
+    #[must_use]
+    pub fn with_provision(self, provision: Option<Arc<dyn Provision>>) -> Self {
+        Self { provision, ..self }
     }
 
     /// The policy in force.
@@ -216,6 +241,9 @@ impl<P: Snapshots> Handler<P> {
         let source = Recorded::new(self.snapshots.snapshot());
         let lasting = match self.decide(&terms, &mut walk, &source) {
             Step::Done(answer) => {
+                if let Some(in_place) = self.in_place(&request, &answer) {
+                    return self.let_wait(request, answer, in_place, out);
+                }
                 let (outcome, heights) = (answer.outcome, answer.heights);
                 let verified = self.reply(&request, answer, out);
                 let verified = verified.filter(|_| plain.is_some()); // only what is kept is copied

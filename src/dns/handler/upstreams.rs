@@ -12,7 +12,7 @@ use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 use super::super::aliases::AliasWalk;
 use super::super::encode::{Reply, encode, encode_raw};
 use super::super::query::Query;
-use super::{Handled, Handler, Pending, Request, Step};
+use super::{Handled, Handler, Pending, Request, Step, Wait};
 use crate::resolver::{
     Answer, BnsRoute, Condition, ExtendedError, MAX_ALIASES, NameSource, Outcome, Ownership,
     Policy, Provenance, Snapshots, ownership, ownership_at,
@@ -46,24 +46,36 @@ impl<P: Snapshots> Handler<P> {
         };
         Handled::Pending(Box::new(Pending {
             request,
-            terms: Arc::clone(terms),
-            walk,
-            fallback,
             waiter,
+            wait: Wait::Upstream {
+                terms: Arc::clone(terms),
+                walk,
+                fallback,
+            },
         }))
     }
 
-    /// Asks upstreams, and writes the reply into `out`.
+    /// Waits for what the query waits for, and writes the reply into `out`.
     pub async fn finish(&self, pending: Pending, out: &mut Vec<u8>) {
         let Pending {
             request,
-            terms,
-            walk,
-            fallback,
             mut waiter,
+            wait,
         } = pending;
+        let (terms, way) = match wait {
+            Wait::Upstream {
+                terms,
+                walk,
+                fallback,
+            } => (terms, (walk, fallback)),
+            Wait::Certificate { answer, in_place } => {
+                waiter.wait(in_place).await; // whoever has to make room goes without
+                self.reply(&request, *answer, out);
+                return;
+            }
+        };
         // On the heap, where it is not moved: thousands may wait, and each move would double its size.
-        let asking = Box::pin(self.ask_on(&terms, &request, (walk, fallback), out));
+        let asking = Box::pin(self.ask_on(&terms, &request, way, out));
         if waiter.wait(asking).await.is_none() {
             let failure = forward_failure(&ForwardError::CrowdedOut);
             self.reply(&request, failure, out);
@@ -99,6 +111,9 @@ impl<P: Snapshots> Handler<P> {
             };
             match step {
                 Step::Done(answer) => {
+                    if let Some(in_place) = self.in_place(request, &answer) {
+                        in_place.await;
+                    }
                     self.reply(request, answer, out);
                     return;
                 }
