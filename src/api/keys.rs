@@ -1,10 +1,12 @@
 //! The endpoint `keys`: the keys that a name binds, and what a TLS server of it has to show.
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::explain::{NameStatus, Side};
 use crate::bns::Name;
 use crate::hash::ZonefileHash;
+use crate::tlsa::{Pin, Rule};
 
 /// The port of HTTPS.
 pub const PORT: u16 = 443;
@@ -75,6 +77,21 @@ pub struct PinText {
     /// Why it holds: `T1` for a TLSA record of the zone file, `T2` for a `_tlskey`, `T3` for one that the owner signed, `T4` for
     /// the name's own key.
     pub rule: String,
+}
+
+impl PinText {
+    /// The pin; `None` if it cannot be read.
+    pub fn pin(&self) -> Option<Pin> {
+        let rules = [Rule::Record, Rule::Key, Rule::Delegation, Rule::OwnKey];
+        let rule = rules.into_iter().find(|rule| rule.as_str() == self.rule);
+        Some(Pin {
+            usage: self.usage,
+            selector: self.selector,
+            matching: self.matching,
+            data: HEXLOWER.decode(self.data.as_bytes()).ok()?,
+            rule: rule?,
+        })
+    }
 }
 
 /// What a zone file binds.

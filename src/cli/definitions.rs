@@ -63,6 +63,17 @@ Exit codes:
   3  trouble on the way",
     ),
     (
+        &["tls", "check"],
+        "\
+Addresses and pins are those of the running daemon.
+
+Exit codes:
+  0  a pin holds for what the server shows
+  1  none holds, or the name has no pins, no address or no TLS: the reason is said
+  2  wrong use
+  3  trouble on the way: no daemon, no server, or nobody can vouch for names now",
+    ),
+    (
         &["tls", "pins"],
         "\
 Exit codes:
@@ -272,6 +283,16 @@ const EXAMPLES: &[Example] = &[
         &[
             ("bnsd prefer x.id legacy", "the other owner's answer"),
             ("bnsd prefer x.id auto", "as the namespace says"),
+        ],
+    ),
+    (
+        &["tls", "check"],
+        &[
+            ("bnsd tls check me.id", "is https://me.id who it should be?"),
+            (
+                "bnsd tls check me.id:8443 --connect 192.0.2.1",
+                "a server that the name does not point to yet",
+            ),
         ],
     ),
     (

@@ -8,65 +8,22 @@
 #![doc = include_str!("../../tests/tls_programs/fetch.rs")]
 //! ```
 
-use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
-    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
-    verify_tls13_signature_with_raw_key,
+    verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
 };
-use rustls::pki_types::{CertificateDer, DnsName, ServerName, SubjectPublicKeyInfoDer, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, PeerIncompatible,
-    SignatureScheme,
-};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::dane::{self, Mismatch, Setting, Shown};
-use super::source::{PinSource, Pins, SourceError};
-use crate::tlsa::Pin;
+use super::dane::Shown;
+use super::judge::{Judge, Refusal, raw_key_alone};
+use super::source::{PinSource, Pins};
 
 /// The port of `https:`.
 const HTTPS: u16 = 443;
-/// Every name has this form too, in which it cannot be a legacy name (RFC 9476).
-const ALIAS: &str = ".bns.alt";
-
-/// Why a server is refused.
-#[derive(Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Nobody can tell what it has to show.
-    #[error("cannot tell what key {host} has: {error}")]
-    Unknown {
-        /// Whose server it is to be.
-        host: String,
-        /// Why not.
-        error: SourceError,
-    },
-    /// No pin of its name holds.
-    #[error("this is not the server of {host}, port {port}: {mismatch}")]
-    Mismatch {
-        /// Whose server it is to be.
-        host: String,
-        /// On which port.
-        port: u16,
-        /// Why not.
-        mismatch: Mismatch,
-    },
-}
-
-/// As people read it: rustls shows this form in its own messages.
-impl fmt::Debug for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        CertificateError::Other(OtherError(Arc::new(refusal))).into()
-    }
-}
 
 /// What servers of the chain's names show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +38,7 @@ pub struct Verifier {
     source: Arc<dyn PinSource>,
     port: u16,
     form: Form,
-    provider: Arc<CryptoProvider>,
-    /// Reads the machine's authorities when it is first needed.
-    platform: OnceLock<Result<Arc<dyn ServerCertVerifier>, Error>>,
+    judge: Judge,
 }
 
 impl Verifier {
@@ -93,8 +48,7 @@ impl Verifier {
             source,
             port: HTTPS,
             form: Form::Certificates,
-            provider: Arc::new(ring::default_provider()),
-            platform: OnceLock::new(),
+            judge: Judge::default(),
         }
     }
 
@@ -111,7 +65,7 @@ impl Verifier {
 
     /// A configuration for connections to all names. Whoever builds another one has to leave resumption off too.
     pub fn client_config(self) -> ClientConfig {
-        let provider = Arc::clone(&self.provider);
+        let provider = Arc::clone(&self.judge.provider);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("ring has cipher suites for TLS 1.2 and 1.3")
@@ -120,49 +74,6 @@ impl Verifier {
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         config
-    }
-
-    /// Whether one of the pins of `host` holds for what a server shows.
-    fn judge(
-        &self,
-        host: &DnsName<'_>,
-        pins: &[Pin],
-        shown: Shown<'_>,
-        (now, ocsp): (UnixTime, &[u8]),
-    ) -> Result<(), Error> {
-        let names = names_of(host);
-        let platform = || match shown {
-            Shown::Chain(leaf, rest) => {
-                let name = names.first().expect("the host itself");
-                self.platform()?
-                    .verify_server_cert(leaf, rest, name, ocsp, now)
-                    .map(drop)
-            }
-            Shown::RawKey(_) => Err(raw_key_alone()),
-        };
-        let setting = Setting {
-            names: &names,
-            now,
-            algorithms: &self.provider.signature_verification_algorithms,
-            platform: &platform,
-        };
-        let refusal = |mismatch| Refusal::Mismatch {
-            host: host.as_ref().to_owned(),
-            port: self.port,
-            mismatch,
-        };
-        dane::judge(pins, shown, &setting).map_err(refusal)?;
-        Ok(())
-    }
-
-    /// Whoever checks all other names.
-    fn platform(&self) -> Result<&Arc<dyn ServerCertVerifier>, Error> {
-        let read = self.platform.get_or_init(|| {
-            let provider = Arc::clone(&self.provider);
-            let verifier = rustls_platform_verifier::Verifier::new(provider)?;
-            Ok(Arc::new(verifier))
-        });
-        read.as_ref().map_err(Error::clone)
     }
 }
 
@@ -187,14 +98,16 @@ impl ServerCertVerifier for Verifier {
                 error,
             };
             if let Pins::Bound(pins) = pins.map_err(unknown)? {
-                self.judge(&host, &pins, shown, (now, ocsp_response))?;
+                let (host, port) = (&host, self.port);
+                self.judge
+                    .of_shown((host, port), &pins, shown, (now, ocsp_response))?;
                 return Ok(ServerCertVerified::assertion());
             }
         }
         match shown {
             Shown::RawKey(_) => Err(raw_key_alone()),
             Shown::Chain(leaf, rest) => {
-                let platform = self.platform()?;
+                let platform = self.judge.platform()?;
                 platform.verify_server_cert(leaf, rest, server_name, ocsp_response, now)
             }
         }
@@ -206,7 +119,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
+        let algorithms = &self.judge.provider.signature_verification_algorithms;
         match self.form {
             Form::Certificates => {
                 verify_tls12_signature(message, certificate, signature, algorithms)
@@ -221,7 +134,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
+        let algorithms = &self.judge.provider.signature_verification_algorithms;
         match self.form {
             Form::Certificates => {
                 verify_tls13_signature(message, certificate, signature, algorithms)
@@ -234,29 +147,13 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
+        let algorithms = &self.judge.provider.signature_verification_algorithms;
         algorithms.supported_schemes()
     }
 
     fn requires_raw_public_keys(&self) -> bool {
         self.form == Form::RawKeys
     }
-}
-
-/// Nothing but a pin can vouch for a key without a certificate.
-fn raw_key_alone() -> Error {
-    PeerIncompatible::IncorrectCertificateTypeExtension.into()
-}
-
-/// Those that a certificate for the server may have: a host below `bns.alt` is the one without it.
-fn names_of(host: &DnsName<'_>) -> Vec<ServerName<'static>> {
-    let text = host.as_ref();
-    let plain = text.strip_suffix(ALIAS).map(str::to_owned);
-    [Some(text.to_owned()), plain]
-        .into_iter()
-        .flatten()
-        .filter_map(|name| ServerName::try_from(name).ok())
-        .collect()
 }
 
 #[cfg(test)]

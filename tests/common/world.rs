@@ -40,8 +40,16 @@ pub struct World {
 impl World {
     /// Opens the chain in `directory` and starts a daemon on it, watching `folders`.
     pub fn start(directory: &Path, folders: &[PathBuf]) -> Self {
+        Self::configured(directory, config(directory, folders))
+    }
+
+    /// The same with more settings, as variables.
+    pub fn start_with(directory: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::configured(directory, config_with(directory, &[], settings))
+    }
+
+    fn configured(directory: &Path, config: Config) -> Self {
         let chain = DevChain::open(&directory.join("chain")).expect("a chain");
-        let config = config(directory, folders);
         let registrar = open_registrar(&chain);
         let mut world = Self {
             runtime: Runtime::new().expect("threads"),
@@ -81,6 +89,11 @@ impl World {
     /// Where DNS is served.
     pub fn server(&self) -> SocketAddr {
         self.daemon().listeners()[0]
+    }
+
+    /// Where the HTTP API is.
+    pub fn api(&self) -> SocketAddr {
+        self.daemon().api_listeners()[0]
     }
 
     pub fn data(&self) -> &Path {
@@ -235,6 +248,10 @@ fn open_registrar(chain: &DevChain) -> Registrar {
 
 /// The configuration of a daemon that keeps everything in `directory`.
 pub fn config(directory: &Path, folders: &[PathBuf]) -> Config {
+    config_with(directory, folders, &[])
+}
+
+fn config_with(directory: &Path, folders: &[PathBuf], settings: &[(&str, &str)]) -> Config {
     let folders: Vec<String> = folders
         .iter()
         .map(|path| path.display().to_string())
@@ -249,8 +266,14 @@ pub fn config(directory: &Path, folders: &[PathBuf]) -> Config {
         profile: Profile::Demo,
         file: FileChoice::Nothing,
         environment: environment
+            .into_iter()
+            .chain(
+                settings
+                    .iter()
+                    .map(|(key, value)| (*key, (*value).to_owned())),
+            )
             .map(|(key, value)| (key.to_owned(), value))
-            .into(),
+            .collect(),
         flags: Vec::new(),
         places: Places::default(),
     };

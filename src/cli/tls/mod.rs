@@ -1,5 +1,6 @@
 //! `bnsd tls`: the keys that names bind, and what programs and browsers make of them.
 
+mod check;
 mod choice;
 mod init;
 mod issue;
@@ -18,6 +19,8 @@ pub enum TlsCommand {
     Init(init::Init),
     /// Renew the certificate that the server shows. The chain is not needed for it.
     Issue(issue::Issue),
+    /// Connect to the server of a name, and say whether it is the one that the name binds.
+    Check(check::Check),
     /// Say what a TLS server of a name has to show, and what proves it.
     Pins(pins::Pins),
 }
@@ -28,6 +31,7 @@ impl TlsCommand {
         match self {
             Self::Init(init) => init.run(context),
             Self::Issue(issue) => issue.run(context),
+            Self::Check(check) => check.run(context),
             Self::Pins(pins) => pins.run(context),
         }
     }

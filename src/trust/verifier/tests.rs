@@ -8,7 +8,8 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PublicKeyData as _, date_time_ymd,
 };
 use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::PrivateKeyDer;
+use rustls::crypto::ring;
+use rustls::pki_types::{DnsName, PrivateKeyDer};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
@@ -18,7 +19,8 @@ use rustls::{
 };
 
 use super::*;
-use crate::tlsa::Rule;
+use crate::tlsa::{Pin, Rule};
+use crate::trust::SourceError;
 
 const HOST: &str = "judecn.id";
 /// Both versions of TLS.
@@ -571,7 +573,7 @@ fn trusting(source: Arc<Fixed>, authority: &Party) -> Arc<ClientConfig> {
     let platform = WebPkiServerVerifier::builder_with_provider(roots.into(), provider);
     let verifier = Verifier::new(source);
     let platform: Arc<dyn ServerCertVerifier> = platform.build().expect("an authority");
-    assert!(verifier.platform.set(Ok(platform)).is_ok());
+    assert!(verifier.judge.platform.set(Ok(platform)).is_ok());
     Arc::new(verifier.client_config())
 }
 
