@@ -1,11 +1,13 @@
 //! What a name's owner makes for TLS, and that the programs of others take it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
 use crate::common::home::{Ended, Home, ended};
+
+mod registered;
+mod served;
 
 /// The files that `bnsd tls init me.id` makes.
 const FILES: [&str; 10] = [
@@ -251,46 +253,18 @@ fn its_zone_file_is_sound_and_binds_the_authority() {
 }
 
 #[test]
-fn the_servers_take_their_lines_as_they_are() {
+fn haproxy_and_caddy_take_their_lines_as_they_are() {
     let owner = Owner::new();
-    let around = |name: &str, text: &str| {
-        let path = owner.home.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let scratch = owner.home.path().display();
-    let nginx = around(
-        "nginx.conf",
-        &format!(
-            "pid {scratch}/nginx.pid;\nerror_log stderr;\nevents {{}}\nhttp {{ access_log off; include {}; }}\n",
-            owner.path("nginx.conf")
-        ),
-    );
-    let cases = [
-        ("nginx", "nginx-light", vec!["-t", "-q", "-c", &nginx]),
-        ("haproxy", "haproxy", vec!["-c", "-f"]),
+    let (haproxy, caddy) = (owner.path("haproxy.cfg"), owner.path("Caddyfile"));
+    for (program, arguments) in [
+        ("haproxy", vec!["-c", "-f", haproxy.as_str()]),
         (
             "caddy",
-            "caddy",
-            vec!["validate", "--adapter", "caddyfile", "--config"],
+            vec!["validate", "--adapter", "caddyfile", "--config", &caddy],
         ),
-    ];
-    let files = [
-        None,
-        Some(owner.path("haproxy.cfg")),
-        Some(owner.path("Caddyfile")),
-    ];
-    for ((program, package, mut arguments), file) in cases.into_iter().zip(&files) {
-        arguments.extend(file.as_deref());
-        let mut command: Command = owner.home.command(program, &arguments);
-        let output = command.output();
-        let output = output.unwrap_or_else(|error| {
-            panic!("{program}: {error}; install the Debian package {package}")
-        });
-        assert!(
-            output.status.success(),
-            "{program}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+    ] {
+        let program = served::program(program).display().to_string();
+        let checked = ended(&mut owner.home.command(&program, &arguments));
+        assert_eq!(checked.code, 0, "{program}: {checked:?}");
     }
 }

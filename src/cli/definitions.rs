@@ -201,6 +201,10 @@ const EXAMPLES: &[Example] = &[
             ),
             ("bnsd name register me.id --zonefile me.zone", "do it"),
             (
+                "bnsd name register me.id --address 192.0.2.1",
+                "with a zone file that is made, and a key for TLS",
+            ),
+            (
                 "bnsd name register me.id --psbt preorder.psbt",
                 "others sign",
             ),

@@ -83,14 +83,14 @@ fn every_operation_is_told_in_words() {
     assert_eq!(what, "opening of the namespace id for everybody");
     registry.does(&ready);
 
-    let register = ["name", "register", "me.id"];
+    let register = ["name", "register", "me.id", "--no-tls"];
     let (operation, what) = sentence(&alice, &register, "me.id");
     assert!(
         what.starts_with("preorder of the name me.id, which it does not say, for "),
         "{what}"
     );
     assert!(operation["price"].as_u64().unwrap() > 0 && operation["paid_to"].is_string());
-    alice.does(&["name", "preorder", "me.id"]);
+    alice.does(&["name", "preorder", "me.id", "--no-tls"]);
     let (_, what) = sentence(&alice, &register, "me.id");
     assert_eq!(what, format!("registration of me.id to {owner}"));
     alice.does(&register);
@@ -174,11 +174,11 @@ fn hints_fit_what_was_done() {
         next("bnsd name register NAME.id")
     );
     assert_eq!(
-        hints(&["name", "preorder", "me.id"]),
+        hints(&["name", "preorder", "me.id", "--no-tls"]),
         next("bnsd name register me.id")
     );
     assert_eq!(
-        hints(&["name", "register", "me.id"]),
+        hints(&["name", "register", "me.id", "--no-tls"]),
         next("bnsd zonefile new me.id")
     );
     let zone = me.writes("me.zone", "$ORIGIN me.id\n$TTL 60\n@ TXT \"mine\"\n");

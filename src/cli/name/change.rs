@@ -1,26 +1,12 @@
-//! `bnsd name register` and the operations on a name that is owned.
+//! The operations on a name that is owned, and the import of one.
 
 use clap::Args;
 
 use super::choice::ZonefileChoice;
-use crate::cli::own::{SendOptions, carry_out, name, open_to_pay, report};
+use crate::cli::own::{SendOptions, carry_out, name};
 use crate::cli::{Context, Exit, Result};
 use crate::wallet::operation::OnTransfer;
 use crate::wallet::task::{Wallet, Wish};
-
-/// Arguments of `bnsd name preorder` and `bnsd name register`.
-#[derive(Debug, Args)]
-pub struct Register {
-    /// The name, like me.id
-    name: String,
-    /// Address of the owner, by default that of the sender
-    #[arg(long, value_name = "ADDRESS")]
-    owner: Option<String>,
-    #[command(flatten)]
-    zonefile: ZonefileChoice,
-    #[command(flatten)]
-    options: SendOptions,
-}
 
 /// Arguments of `bnsd name update` and `bnsd name renew`.
 #[derive(Debug, Args)]
@@ -72,31 +58,6 @@ pub struct Import {
     zonefile: ZonefileChoice,
     #[command(flatten)]
     options: SendOptions,
-}
-
-impl Register {
-    /// Preorders and waits.
-    pub fn preorder(self, context: &Context) -> Result<Exit> {
-        let wallet = open_to_pay(context, &self.options)?;
-        let wish = self.wish(&wallet)?;
-        let outcome = wallet.begin(&wish, &self.options.means())?;
-        let psbt = self.options.psbt.as_deref();
-        report(context, &wallet, &wish.about(), outcome, psbt)
-    }
-
-    /// Preorders, registers and waits.
-    pub fn run(self, context: &Context) -> Result<Exit> {
-        carry_out(context, &self.options, |wallet| self.wish(wallet))
-    }
-
-    fn wish(&self, wallet: &Wallet<'_>) -> Result<Wish> {
-        let owner = self.owner.as_ref();
-        Ok(Wish::Register {
-            name: name(&self.name)?,
-            owner: owner.map(|owner| wallet.address(owner)).transpose()?,
-            zonefile: self.zonefile.announced()?,
-        })
-    }
 }
 
 impl Change {

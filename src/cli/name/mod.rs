@@ -3,6 +3,7 @@
 mod change;
 mod choice;
 mod query;
+mod register;
 mod sale;
 
 use clap::Subcommand;
@@ -32,9 +33,9 @@ pub enum NameCommand {
     /// Say when a name or its owner changes, until q or Ctrl-C.
     Watch(query::Watch),
     /// Commit to a name without saying which: the first step of a registration.
-    Preorder(change::Register),
+    Preorder(register::Register),
     /// Register a name: preorder, wait, register, wait. Run it again if it was stopped.
-    Register(change::Register),
+    Register(register::Register),
     /// Announce another zone file.
     Update(change::Change),
     /// Give a name to another address.

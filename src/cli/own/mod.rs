@@ -16,7 +16,7 @@ use bitcoin::NetworkKind;
 use serde::Serialize;
 
 pub use bill::{Next, Tense, write as write_bill};
-pub use consent::{agree, say as say_concerns};
+pub use consent::{agree, ask, say as say_concerns};
 use follow::Hints;
 pub use follow::resumed;
 pub use options::{KeyOptions, SendOptions, directory_of_keys};
@@ -41,7 +41,7 @@ use crate::wallet::vault::Vault;
 /// The wallet of this machine on the network that the daemon follows, to pay with: a person is asked before, or `--yes`
 /// agrees.
 pub fn open_to_pay<'c>(context: &'c Context, options: &'c SendOptions) -> Result<Wallet<'c>> {
-    let consent = move |consent: &Consent<'_>| consent::ask(context, options, consent);
+    let consent = move |consent: &Consent<'_>| ask(context, options, consent);
     Ok(Wallet {
         consent: Box::new(consent),
         ..open(context, &options.keys)?

@@ -1,5 +1,6 @@
 //! What commands share that make keys of a name's owner; those about zone files make one unless somebody says otherwise.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,6 +8,7 @@ use clap::Args;
 
 use crate::bns::Name;
 use crate::cli::output::Page;
+use crate::cli::zonefile::web;
 use crate::cli::{CliError, Result};
 use crate::names::rfc3339;
 use crate::trust::owner::{OwnerError, OwnerFiles};
@@ -40,6 +42,25 @@ impl TlsChoice {
         };
         Ok(Some(OwnerFiles::prepare(&directory, name, begin())?))
     }
+}
+
+/// Adds the zone file of a web host with these addresses. Refuses where another one is kept, in which they would be missing.
+pub fn add_zonefile(files: &mut OwnerFiles, addresses: &[IpAddr]) -> Result<()> {
+    let text = web(files.name(), addresses, Some(files));
+    files.add_zonefile(&text)?;
+    if addresses.is_empty() || files.zonefile() == Some(text.as_bytes()) {
+        return Ok(());
+    }
+    Err(CliError::No(format!(
+        "{} is there already and says something else: change it there, or move it away",
+        files.zonefile_path().display()
+    )))
+}
+
+/// Whether the zone file binds the key.
+pub fn is_bound(files: &OwnerFiles) -> bool {
+    let text = files.zonefile().unwrap_or_default();
+    String::from_utf8_lossy(text).contains(&files.key())
 }
 
 /// Says where the key and certificate of a name are.

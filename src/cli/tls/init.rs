@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::choice::{begin, day, shown};
+use super::choice::{add_zonefile, begin, day, is_bound, shown};
 use crate::cli::own::name;
-use crate::cli::zonefile::web;
+use crate::cli::zonefile::HTTPS;
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::names::rfc3339;
 use crate::resolver::review;
@@ -48,16 +48,8 @@ impl Init {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let name = name(&self.name)?;
         let mut files = OwnerFiles::prepare(&self.dir, &name, begin())?;
-        let text = web(&name, &self.address, Some(&files));
-        let reviewed =
-            review(&name, text.as_bytes()).map_err(|error| CliError::No(error.to_string()))?;
-        if let Some(problem) = reviewed.problems().next() {
-            return Err(CliError::No(format!(
-                "the zone file of {name} would have {problem}"
-            )));
-        }
-        files.add_zonefile(&text)?;
-        refuse_other_addresses(&files, &self.address, &text)?;
+        add_zonefile(&mut files, &self.address)?;
+        refuse_problems(&files)?;
         files.save()?;
         let made = Made::of(&files);
         context.output.show(&made, |page| {
@@ -85,29 +77,30 @@ impl Made {
             let files = files.files().filter(move |(_, is_new)| *is_new == wanted);
             files.map(|(name, _)| name.to_owned()).collect()
         };
-        let zonefile = files.zonefile().unwrap_or_default();
         Self {
             name: files.name().to_string(),
             directory: files.directory().to_owned(),
             made: named(true),
             kept: named(false),
             zonefile: files.zonefile_path(),
-            record: files.record(443),
-            is_bound: String::from_utf8_lossy(zonefile).contains(&files.key()),
+            record: files.record(HTTPS),
+            is_bound: is_bound(files),
             valid_until: rfc3339(files.leaf_ends()),
         }
     }
 }
 
-/// Addresses that were asked for and that the kept zone file does not have would be lost silently.
-fn refuse_other_addresses(files: &OwnerFiles, addresses: &[IpAddr], text: &str) -> Result<()> {
-    if addresses.is_empty() || files.zonefile() == Some(text.as_bytes()) {
-        return Ok(());
+/// What resolvers would leave out of the zone file is refused before anything is written.
+fn refuse_problems(files: &OwnerFiles) -> Result<()> {
+    let text = files.zonefile().unwrap_or_default();
+    let reviewed = review(files.name(), text).map_err(|error| CliError::No(error.to_string()))?;
+    match reviewed.problems().next() {
+        None => Ok(()),
+        Some(problem) => Err(CliError::No(format!(
+            "{}: {problem}",
+            files.zonefile_path().display()
+        ))),
     }
-    Err(CliError::No(format!(
-        "{} is there already and says something else: change it there, or move it away",
-        files.zonefile_path().display()
-    )))
 }
 
 fn joined(names: &[String]) -> Option<String> {

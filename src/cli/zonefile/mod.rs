@@ -28,7 +28,7 @@ use crate::wallet::task::wish::Announced;
 use crate::wallet::task::{Outcome, Wallet, Wish};
 use crate::wire::private::carries_private;
 use crate::zonefile::{Zone, mnemonic, render_data};
-pub use new::web;
+pub use new::{HTTPS, web};
 
 /// How long the own DNS may take to answer with a published zone file.
 const PATIENCE: Duration = Duration::from_secs(30);

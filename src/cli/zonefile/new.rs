@@ -17,8 +17,9 @@ const EXAMPLES: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
 ];
-/// TCP ports of HTTPS and of mail between hosts.
-const HTTPS: u16 = 443;
+/// The TCP port of HTTPS.
+pub const HTTPS: u16 = 443;
+/// That of mail between hosts.
 const SMTP: u16 = 25;
 
 /// What a new zone file is for.
