@@ -22,6 +22,10 @@ pub struct KeysRequest {
     /// The TCP port whose pins are asked for; without it [`PORT`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// The delegation in the certificate that the server showed: its pins are told behind the others, or why there are none
+    /// among the problems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<String>,
     /// Whether the keys of the past are told too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub history: bool,

@@ -21,6 +21,7 @@ impl Key {
         let reply = context.answer(KeysRequest {
             name: self.name,
             port: None,
+            delegation: None,
             history: true,
         })?;
         context.output.show(&reply, |page| write(&reply, page))?;

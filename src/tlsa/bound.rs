@@ -168,6 +168,28 @@ impl Bound {
         }
     }
 
+    /// The pins for a port of a host that follow from a delegation in the server's certificate, which is about the name and
+    /// the hosts below it; none if it is about other ports.
+    pub fn stapled(
+        &self,
+        name: &Name,
+        holder: &Holder,
+        text: &str,
+        (host, port): (&DnsName, u16),
+    ) -> Result<Vec<Pin>, Reason> {
+        let own_key = self.own_key.as_ref();
+        let origin = self.zone.origin();
+        let statement = delegation::judge(text.as_bytes(), name, origin, holder, own_key)?;
+        if holder.is_former {
+            return Err(Reason::FormerOwner);
+        }
+        if self.separate.iter().any(|separate| separate.zone_of(host)) {
+            return Err(Reason::Separate);
+        }
+        let is_about = statement.ports.contains(&port) && origin.zone_of(host);
+        Ok(is_about.then(|| statement.pins()).unwrap_or_default())
+    }
+
     /// The statements about a port of a host: those nearest above it.
     fn covering(&self, host: &DnsName, port: u16) -> Vec<&Statement> {
         if self.separate.iter().any(|separate| separate.zone_of(host)) {

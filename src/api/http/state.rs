@@ -40,6 +40,15 @@ const PORT: Parameter = Parameter {
     example: "443",
 };
 
+/// A delegation.
+const DELEGATION: Parameter = Parameter {
+    name: "delegation",
+    place: Place::OptionalQuery,
+    meaning: "The delegation in the certificate that the server showed.",
+    schema: String::schema,
+    example: "v=bnstls1 use=ee",
+};
+
 /// What a sample stands for.
 const STEP: Parameter = Parameter {
     name: "step",
@@ -83,7 +92,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         Endpoint::json(
             "/v1/pins/{name}",
             "What a TLS server of a name has to show, and what proves it.",
-            &[DOMAIN, PORT],
+            &[DOMAIN, PORT, DELEGATION],
             pins,
         ),
         Endpoint::json(
@@ -125,6 +134,7 @@ async fn pins(api: Api, call: Call) -> Result<KeysReply, Refusal> {
     let request = KeysRequest {
         name: call.text(&DOMAIN)?.to_owned(),
         port: port.transpose()?,
+        delegation: call.optional(&DELEGATION).map(str::to_owned),
         history: false,
     };
     Ok(*api.ask(request).await?)

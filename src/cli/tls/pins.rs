@@ -23,6 +23,7 @@ impl Pins {
         let reply = context.answer(KeysRequest {
             name: self.name,
             port: Some(self.port),
+            delegation: None,
             history: false,
         })?;
         context.output.show(&reply, |page| write(&reply, page))?;

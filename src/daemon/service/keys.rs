@@ -43,6 +43,16 @@ impl Service {
             reply.txid = Some(bound.holder.txid.to_string());
             reply.zonefile_hash = Some(bound.holder.zonefile);
             reply.keys = key_set(&bound);
+            if let Some(text) = &request.delegation {
+                let BoundName { bound, holder, .. } = &bound;
+                match bound.stapled(&name, holder, text, (&inside, reply.port)) {
+                    Ok(pins) => reply.pins.extend(pins.iter().map(pin)),
+                    Err(reason) => {
+                        let problem = format!("the certificate's delegation: {reason}");
+                        reply.keys.key_problems.push(problem);
+                    }
+                }
+            }
         }
         reply.owner.clone_from(&known.registration.owner);
         if request.history {
