@@ -19,7 +19,7 @@ use crate::resolver::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
 };
 use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot};
-use crate::tlsa::Holder;
+use crate::tlsa::{Holder, Registration};
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
 pub(super) type Namespaces =
@@ -195,11 +195,13 @@ impl NameSource for Names {
         };
         let record = entry.as_ref().map(|entry| &entry.record);
         Ok(Holder {
-            magic: self.params.magic,
-            first_block: self.params.first_block,
+            registration: Registration {
+                magic: self.params.magic,
+                first_block: self.params.first_block,
+                height: record.map_or(0, |record| record.first_registered),
+            },
             owner: record.and_then(NameRecord::address),
             is_former: record.map_or(Ok(true), |record| self.is_of_former_owner(record))?,
-            registered: record.map_or(0, |record| record.first_registered),
             time: time.unwrap_or(0),
             height: entry.as_ref().map_or(0, |entry| entry.height),
             txid: record.map_or_else(Txid::all_zeros, |record| record.txid),

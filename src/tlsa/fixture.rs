@@ -3,7 +3,7 @@
 use bitcoin::Txid;
 use bitcoin::hashes::Hash as _;
 
-use super::holder::Holder;
+use super::holder::{Holder, Registration};
 use super::spki::Spki;
 use crate::hash::ZonefileHash;
 
@@ -11,11 +11,13 @@ impl Holder {
     /// Nobody, in a block of the autumn of 2026.
     pub(crate) fn fixture() -> Self {
         Self {
-            magic: *b"id",
-            first_block: 373_601,
+            registration: Registration {
+                magic: *b"id",
+                first_block: 373_601,
+                height: 521_000,
+            },
             owner: None,
             is_former: false,
-            registered: 521_000,
             time: 1_790_000_000,
             height: 521_000,
             txid: Txid::all_zeros(),

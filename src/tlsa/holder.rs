@@ -8,16 +8,12 @@ use crate::hash::ZonefileHash;
 /// Who a name belongs to in one block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Magic bytes of the virtualchain.
-    pub magic: [u8; 2],
-    /// Its first block.
-    pub first_block: u32,
+    /// Which life of which name it is.
+    pub registration: Registration,
     /// The owner's address.
     pub owner: Option<Address>,
     /// Whether the zone file was announced by somebody who owned the name before.
     pub is_former: bool,
-    /// The height at which this life of the name began.
-    pub registered: u32,
     /// The time of the block, in seconds since 1970.
     pub time: u32,
     /// The height of the last operation on the name.
@@ -26,4 +22,15 @@ pub struct Holder {
     pub txid: Txid,
     /// The hash of the zone file.
     pub zonefile: ZonefileHash,
+}
+
+/// One life of a name, in one virtualchain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Registration {
+    /// Magic bytes of the virtualchain.
+    pub magic: [u8; 2],
+    /// Its first block.
+    pub first_block: u32,
+    /// The height at which this life of the name began.
+    pub height: u32,
 }

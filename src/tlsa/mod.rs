@@ -40,7 +40,7 @@ mod statement;
 pub(crate) use fixture::p256;
 
 pub use bound::{Bound, review};
-pub use holder::Holder;
+pub use holder::{Holder, Registration};
 pub use own_key::OwnKey;
 pub use pin::{Pin, Rule, Usage};
 pub use problem::{Problem, Reason};

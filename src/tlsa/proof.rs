@@ -47,6 +47,11 @@ pub(super) fn verify(proof: &[u8], digest: [u8; 32], signer: &Signer<'_>) -> Res
     }
 }
 
+/// The proof that the owner of one key makes.
+pub(super) fn of_one(signature: &[u8; 64], public_key: &[u8; 33]) -> Vec<u8> {
+    [&[64], &signature[..], &[33], &public_key[..]].concat()
+}
+
 /// Each signature belongs to a key, in the order of the keys, and there are as many as the script asks for.
 fn verify_many(signatures: &[Token<'_>], digest: [u8; 32], script: &[u8]) -> Result<(), Reason> {
     let (needed, keys) = multisig(script).ok_or(Reason::BadSignature)?;

@@ -1,5 +1,6 @@
 //! What a running daemon says that a name binds, over its HTTP API.
 
+use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -30,8 +31,8 @@ impl DaemonPins {
         Self { address }
     }
 
-    fn ask(&self, host: &str, port: u16) -> Result<Pins, SourceError> {
-        let response = self.get(host, port).map_err(|error| SourceError::Silent {
+    fn ask(&self, target: &str) -> Result<Pins, SourceError> {
+        let response = self.get(target).map_err(|error| SourceError::Silent {
             place: self.address.to_string(),
             reason: error.to_string(),
         })?;
@@ -46,12 +47,11 @@ impl DaemonPins {
     }
 
     /// HTTP/1.0, so that the response ends with the connection.
-    fn get(&self, host: &str, port: u16) -> io::Result<Vec<u8>> {
+    fn get(&self, target: &str) -> io::Result<Vec<u8>> {
         let address = self.address;
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let target = format!("/v1/pins/{host}?port={port}");
         let request = format!("GET {target} HTTP/1.0\r\nHost: {address}\r\n\r\n");
         stream.write_all(request.as_bytes())?;
         let mut response = Vec::new();
@@ -60,16 +60,45 @@ impl DaemonPins {
     }
 }
 
-impl PinSource for DaemonPins {
-    fn pins(&self, host: &DnsName<'_>, port: u16) -> Result<Pins, SourceError> {
-        let host = host.as_ref();
+impl DaemonPins {
+    /// Asks where that holds up nobody else.
+    fn ask_aside(&self, target: &str) -> Result<Pins, SourceError> {
         let has_others = Handle::try_current()
             .is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
         match has_others {
-            true => tokio::task::block_in_place(|| self.ask(host, port)),
-            false => self.ask(host, port),
+            true => tokio::task::block_in_place(|| self.ask(target)),
+            false => self.ask(target),
         }
     }
+}
+
+impl PinSource for DaemonPins {
+    fn pins(&self, host: &DnsName<'_>, port: u16) -> Result<Pins, SourceError> {
+        self.ask_aside(&format!("/v1/pins/{}?port={port}", host.as_ref()))
+    }
+
+    fn pins_with(
+        &self,
+        host: &DnsName<'_>,
+        port: u16,
+        delegation: &str,
+    ) -> Result<Pins, SourceError> {
+        let host = host.as_ref();
+        let delegation = percent_encoded(delegation);
+        let target = format!("/v1/pins/{host}?port={port}&delegation={delegation}");
+        self.ask_aside(&target)
+    }
+}
+
+/// A text as the value of a query (RFC 3986 §2.1).
+fn percent_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        let _ = match byte.is_ascii_alphanumeric() {
+            true => write!(encoded, "{}", char::from(byte)),
+            false => write!(encoded, "%{byte:02X}"),
+        };
+        encoded
+    })
 }
 
 /// Status and body of a response.

@@ -17,6 +17,7 @@ mod pin;
 mod profile;
 mod provision;
 mod source;
+mod stapled;
 mod verifier;
 mod visit;
 

@@ -21,6 +21,17 @@ pub trait PinSource: fmt::Debug + Send + Sync {
     /// The pins of a host's port. May wait for another process, but not for long. An error means that nobody can tell, also
     /// not whether the host is the chain's, and refuses the server.
     fn pins(&self, host: &DnsName<'_>, port: u16) -> Result<Pins, SourceError>;
+
+    /// The same where the server's certificate carries a delegation ([`crate::tlsa::delegation`]), whose pins are added if a
+    /// key of the name signed it. A source that cannot judge that goes by the zone file alone.
+    fn pins_with(
+        &self,
+        host: &DnsName<'_>,
+        port: u16,
+        _delegation: &str,
+    ) -> Result<Pins, SourceError> {
+        self.pins(host, port)
+    }
 }
 
 /// Why nobody can tell what a host binds.

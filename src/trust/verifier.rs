@@ -21,6 +21,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use super::dane::Shown;
 use super::judge::{Judge, Refusal, raw_key_alone};
 use super::source::{PinSource, Pins};
+use super::stapled;
 
 /// The port of `https:`.
 const HTTPS: u16 = 443;
@@ -92,7 +93,10 @@ impl ServerCertVerifier for Verifier {
         };
         if let ServerName::DnsName(host) = server_name {
             let host = host.to_lowercase_owned();
-            let pins = self.source.pins(&host, self.port);
+            let pins = match stapled::text(end_entity) {
+                Some(text) => self.source.pins_with(&host, self.port, &text),
+                None => self.source.pins(&host, self.port),
+            };
             let unknown = |error| Refusal::Unknown {
                 host: host.as_ref().to_owned(),
                 error,

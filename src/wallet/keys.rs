@@ -70,6 +70,12 @@ impl SigningKey {
         ScriptBuf::new_p2pkh(&key::PublicKey::new(self.public).pubkey_hash())
     }
 
+    /// An ECDSA signature of a digest with low S, r and s in 32 bytes each (RFC 6979). Only for digests that no transaction can
+    /// have.
+    pub fn sign_digest(&self, digest: [u8; 32]) -> [u8; 64] {
+        self.sign(&Message::from_digest(digest)).serialize_compact()
+    }
+
     /// An ECDSA signature with low R and low S; the same message gives the same signature (RFC 6979).
     pub(super) fn sign(&self, message: &Message) -> ecdsa::Signature {
         SECP.sign_ecdsa_low_r(message, &self.secret)
