@@ -26,5 +26,6 @@ pub use judge::{Judge, Refusal};
 pub use pin::ByPin;
 pub use provision::Provision;
 pub use source::{PinSource, Pins, SourceError};
+pub use stapled::delegation_in;
 pub use verifier::Verifier;
 pub use visit::{CertificateText, Visit, VisitError, describe, visit};

@@ -28,8 +28,8 @@ pub(super) fn extension(text: &str) -> Option<CustomExtension> {
     Some(CustomExtension::from_oid_content(&OID, content))
 }
 
-/// The text in a certificate.
-pub(super) fn text(certificate: &CertificateDer<'_>) -> Option<String> {
+/// The text of the delegation in a certificate, not judged.
+pub fn delegation_in(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let mut extensions = certificate.extensions().iter();
     let found = extensions.find(|it| it.oid.iter().is_some_and(|arcs| arcs.eq(OID)))?;
@@ -60,7 +60,7 @@ mod tests {
         params.custom_extensions.extend(content);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");
-        text(certificate.der())
+        delegation_in(certificate.der())
     }
 
     #[test]

@@ -21,7 +21,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use super::dane::Shown;
 use super::judge::{Judge, Refusal, raw_key_alone};
 use super::source::{PinSource, Pins};
-use super::stapled;
+use super::stapled::delegation_in;
 
 /// The port of `https:`.
 const HTTPS: u16 = 443;
@@ -93,7 +93,7 @@ impl ServerCertVerifier for Verifier {
         };
         if let ServerName::DnsName(host) = server_name {
             let host = host.to_lowercase_owned();
-            let pins = match stapled::text(end_entity) {
+            let pins = match delegation_in(end_entity) {
                 Some(text) => self.source.pins_with(&host, self.port, &text),
                 None => self.source.pins(&host, self.port),
             };

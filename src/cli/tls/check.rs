@@ -14,7 +14,7 @@ use crate::cli::argument::fold;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::tlsa::Pin;
-use crate::trust::{CertificateText, Judge, Visit, VisitError, describe, visit};
+use crate::trust::{CertificateText, Judge, Visit, VisitError, delegation_in, describe, visit};
 
 /// Arguments of `bnsd tls check`.
 #[derive(Debug, Args)]
@@ -107,20 +107,27 @@ impl Check {
     /// Asks, connects and prints.
     pub fn run(self, context: &Context) -> Result<Exit> {
         let Server { host, port } = &self.server;
-        let keys = context.answer(KeysRequest {
-            name: host.as_ref().to_owned(),
-            port: Some(*port),
-            history: false,
-        })?;
+        let ask = |delegation| {
+            context.answer(KeysRequest {
+                name: host.as_ref().to_owned(),
+                port: Some(*port),
+                delegation,
+                history: false,
+            })
+        };
+        let mut keys = ask(None)?;
         if keys.side != Side::Bns {
             return Err(CliError::No(format!(
                 "{} is no name of the chain: whoever visits it relies on the machine's authorities",
                 host.as_ref()
             )));
         }
+        let (address, visit) = self.visit(context)?;
+        if let Some(text) = visit.chain.first().and_then(delegation_in) {
+            keys = ask(Some(text))?;
+        }
         let pins: Option<Vec<Pin>> = keys.pins.iter().map(PinText::pin).collect();
         let pins = pins.ok_or_else(|| trouble("the daemon's pins cannot be read: restart it"))?;
-        let (address, visit) = self.visit(context)?;
         let judged = Judge::default().of_chain((host, *port), &pins, &visit.chain, UnixTime::now());
         let place = |pin: &Pin| pins.iter().position(|known| known == pin);
         let report = Report {

@@ -2,6 +2,7 @@
 
 mod check;
 mod choice;
+mod delegate;
 mod init;
 mod issue;
 mod pins;
@@ -19,6 +20,8 @@ pub enum TlsCommand {
     Init(init::Init),
     /// Renew the certificate that the server shows. The chain is not needed for it.
     Issue(issue::Issue),
+    /// Let the key that owns a name sign for its servers, without an operation on the chain.
+    Delegate(Box<delegate::Delegate>),
     /// Connect to the server of a name, and say whether it is the one that the name binds.
     Check(check::Check),
     /// Say what a TLS server of a name has to show, and what proves it.
@@ -31,6 +34,7 @@ impl TlsCommand {
         match self {
             Self::Init(init) => init.run(context),
             Self::Issue(issue) => issue.run(context),
+            Self::Delegate(delegate) => delegate.run(context),
             Self::Check(check) => check.run(context),
             Self::Pins(pins) => pins.run(context),
         }

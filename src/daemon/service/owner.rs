@@ -76,6 +76,7 @@ impl Service {
             facts: ChainFacts {
                 network: self.network,
                 magic: params.magic,
+                first_block: params.first_block,
                 p2pkh_version: params.addresses.p2pkh,
                 p2sh_version: params.addresses.p2sh,
                 register_with_value_hash: features.register_with_value_hash,

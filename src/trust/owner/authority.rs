@@ -9,6 +9,7 @@ use super::error::OwnerError;
 use crate::bns::Name;
 use crate::tlsa::Spki;
 use crate::trust::profile::{self, BACKDATED, DAY};
+use crate::trust::stapled;
 
 /// How long a leaf is valid, in seconds: 397 days from its first second to its last. Some programs take none for longer than
 /// 398.
@@ -45,9 +46,16 @@ impl<'n> Authority<'n> {
         Ok(params.self_signed(&*self.key)?.pem().into_bytes())
     }
 
-    /// The certificate of a server with that key, in PEM.
-    pub(super) fn leaf(&self, key: &KeyPair, now: u64) -> Result<Vec<u8>, OwnerError> {
+    /// The certificate of a server with that key, in PEM; it carries the text of a delegation, if there is one.
+    pub(super) fn leaf(
+        &self,
+        key: &KeyPair,
+        now: u64,
+        delegation: Option<&str>,
+    ) -> Result<Vec<u8>, OwnerError> {
         let mut params = profile::leaf(self.name.as_str(), &self.spki)?;
+        let carried = delegation.and_then(|text| stapled::extension(text.trim()));
+        params.custom_extensions.extend(carried);
         profile::set_validity(&mut params, now - BACKDATED, leaf_end(now));
         let issuer = profile::authority(self.name.as_str(), &self.spki, &[]);
         let issuer = Issuer::from_params(&issuer, &*self.key);

@@ -19,6 +19,7 @@ use crate::disk::rights;
 pub(super) const AUTHORITY_KEY: &str = "authority.key";
 pub(super) const AUTHORITY: &str = "authority.pem";
 pub(super) const LEAF: &str = "leaf.pem";
+pub(super) const DELEGATION: &str = "delegation.txt";
 /// Longest file that is read, in bytes.
 const FILE_MAX: u64 = 65_536;
 
@@ -171,6 +172,18 @@ impl Draft {
             Err(error) => return Err(at(&path)(error)),
         }
         self.keep_or_make_key(AUTHORITY_KEY)
+    }
+
+    /// The delegation that is there, for the leaf.
+    pub(super) fn delegation(&mut self) -> Result<Option<String>, OwnerError> {
+        if !self.keep(DELEGATION)? {
+            return Ok(None);
+        }
+        let path = self.path(DELEGATION);
+        let what = "delegation: make it anew with `bnsd tls delegate`, or move it away";
+        let text = std::str::from_utf8(self.bytes(DELEGATION)).ok();
+        let text = text.ok_or(OwnerError::Content { path, what })?;
+        Ok(Some(text.to_owned()))
     }
 
     /// What the certificate in a file says.

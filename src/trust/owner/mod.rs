@@ -7,6 +7,7 @@
 //! | `leaf.key`, `leaf.pem` | the key and certificate of the server | the server |
 //! | `chain.pem` | leaf and authority | the server |
 //! | `haproxy.pem` | the same with `leaf.key` | HAProxy, which reads all from one file |
+//! | `delegation.txt` | what a key of the name signed about `authority.key`, if somebody did; leaves carry it | nobody |
 //! | `nginx.conf`, `Caddyfile`, `haproxy.cfg` | lines that serve the name with these files | the server |
 //! | `NAME.zone` | a zone file that binds the authority | whoever registers the name |
 //!
@@ -30,13 +31,14 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
+use hickory_proto::rr::Name as DnsName;
 use zeroize::Zeroizing;
 
 use crate::bns::Name;
 use crate::disk::{self, Staged, rights};
-use crate::tlsa::Spki;
+use crate::tlsa::{Material, Rule, Spki, Statement, Usage};
 use authority::{Authority, check_clock};
-use draft::{AUTHORITY, AUTHORITY_KEY, Draft, LEAF, OwnerFile, read};
+use draft::{AUTHORITY, AUTHORITY_KEY, DELEGATION, Draft, LEAF, OwnerFile, read};
 pub use error::OwnerError;
 use error::at;
 use snippets::{LEAF_KEY, Place};
@@ -71,7 +73,10 @@ impl OwnerFiles {
         draft.keep_or_make(AUTHORITY, || authority.certificate(now))?;
         draft.check_authority(&authority)?;
         let leaf_key = draft.keep_or_make_key(LEAF_KEY)?;
-        draft.keep_or_make(LEAF, || authority.leaf(&leaf_key, now))?;
+        let delegation = draft.delegation()?;
+        draft.keep_or_make(LEAF, || {
+            authority.leaf(&leaf_key, now, delegation.as_deref())
+        })?;
         draft.check_leaf(&leaf_key)?;
         draft.keep_or_make_the_rest()?;
         let text = name.as_str();
@@ -103,7 +108,8 @@ impl OwnerFiles {
             LeafKey::Kept => draft.keep_or_make_key(LEAF_KEY)?,
             LeafKey::New => draft.make_key(LEAF_KEY)?,
         };
-        draft.make(LEAF, authority.leaf(&leaf_key, now)?);
+        let delegation = draft.delegation()?;
+        draft.make(LEAF, authority.leaf(&leaf_key, now, delegation.as_deref())?);
         draft.make_the_rest();
         Self::of(draft, authority)
     }
@@ -157,6 +163,24 @@ impl OwnerFiles {
     /// The authority's key as zone files have it: its SubjectPublicKeyInfo in base64.
     pub fn key(&self) -> String {
         BASE64.encode(self.authority.as_bytes())
+    }
+
+    /// What a key of the name signs, so that the authority holds at a TCP port without a line in the zone file.
+    pub fn statement(&self, host: DnsName, port: u16) -> Statement {
+        Statement {
+            host,
+            usage: Usage::Authority,
+            ports: vec![port],
+            material: Material::Whole(self.authority.clone()),
+            rule: Rule::Delegation,
+            until: None,
+        }
+    }
+
+    /// Writes the text of a delegation, which leaves carry from then on.
+    pub fn save_delegation(&self, text: &str) -> Result<(), OwnerError> {
+        let path = self.directory.join(DELEGATION);
+        replace_like(&path, format!("{text}\n").as_bytes()).map_err(at(&path))
     }
 
     /// The line of the zone file that binds the authority at a TCP port.

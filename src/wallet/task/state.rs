@@ -65,6 +65,9 @@ pub struct ChainFacts {
     /// The two bytes that operations start with.
     #[serde(with = "hex::bytes")]
     pub magic: [u8; 2],
+    /// The first block of the virtualchain.
+    #[serde(default)]
+    pub first_block: u32,
     /// Version byte of p2pkh addresses.
     pub p2pkh_version: u8,
     /// Version byte of p2sh addresses.
