@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::common::http::get;
 use crate::common::person::{Person, World};
 use crate::common::ports::free_address;
+use crate::tls_programs::site::Site;
 
 /// Type numbers.
 const A: u16 = 1;
@@ -205,4 +206,57 @@ fn a_revoked_name_has_no_pins() {
     assert_eq!(world.dig("_443._tcp.me.id", TLSA), (3, 0));
     let pinned = me.tries(&["tls", "pins", "me.id"]);
     assert_eq!(pinned.code, 1, "{pinned:?}");
+}
+
+#[test]
+fn a_certificate_carries_what_the_key_of_the_name_signed() {
+    let world = World::embedded();
+    let me = owner(&world, "");
+    let dir = world.path("tls").display().to_string();
+    me.does(&["tls", "init", "me.id", "--dir", &dir]);
+    let site = || {
+        let file = |name: &str| std::fs::read_to_string(world.path("tls").join(name)).unwrap();
+        Site::showing(
+            &file("leaf.pem"),
+            Some(&file("authority.pem")),
+            &file("leaf.key"),
+        )
+    };
+    let check = |site: &Site| {
+        me.tries(&[
+            "--json",
+            "tls",
+            "check",
+            "me.id",
+            "--connect",
+            &site.address.to_string(),
+        ])
+    };
+    let before = check(&site());
+    assert_eq!(before.code, 1, "{before:?}");
+    let signed = me.does(&["tls", "delegate", "--dir", &dir]);
+    let site = site();
+    let checked = check(&site);
+    assert_eq!(checked.code, 0, "{checked:?}");
+    assert_eq!(checked.json()["pin"]["rule"], "T3");
+    let file = zonefile(&me, &format!("{}\n", signed["record"].as_str().unwrap()));
+    me.does(&["zonefile", "publish", "me.id", &file]);
+    assert_eq!(
+        world.dig("_443._tcp.me.id", TLSA),
+        (0, 2),
+        "from the zone file too"
+    );
+    let you = world.person("you");
+    me.does(&[
+        "name",
+        "transfer",
+        "me.id",
+        &you.address(),
+        "--drop-zonefile",
+    ]);
+    assert_eq!(check(&site).code, 1, "the owner has changed");
+    me.cannot(
+        &["tls", "delegate", "--dir", &dir],
+        "no key here owns me.id",
+    );
 }

@@ -3,7 +3,7 @@
 mod check;
 pub mod fetch;
 mod owner;
-mod site;
+pub mod site;
 
 use std::net::{Ipv4Addr, TcpListener};
 

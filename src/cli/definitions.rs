@@ -300,6 +300,13 @@ const EXAMPLES: &[Example] = &[
         ],
     ),
     (
+        &["tls", "delegate"],
+        &[(
+            "bnsd tls delegate --dir tls/me.id",
+            "another key, without a transaction",
+        )],
+    ),
+    (
         &["tls", "pins"],
         &[
             ("bnsd tls pins me.id", "what https://me.id has to show"),

@@ -83,6 +83,12 @@ impl Site {
     }
 
     fn run(keys: &Keys, has_authority: bool) -> Self {
+        let authority = has_authority.then_some(&*keys.authority_pem);
+        Self::showing(&keys.leaf_pem, authority, &keys.leaf.serialize_pem())
+    }
+
+    /// Shows a leaf, and an authority if there is one, all in PEM.
+    pub fn showing(leaf: &str, authority: Option<&str>, key: &str) -> Self {
         let home = Home::new();
         let file = |name: &str, text: &str| {
             let path = home.path().join(name);
@@ -92,12 +98,13 @@ impl Site {
         let mut command = Command::new("openssl");
         command
             .args(["s_server", "-accept", "127.0.0.1:0", "-www", "-cert"])
-            .arg(file("leaf.pem", &keys.leaf_pem))
+            .arg(file("leaf.pem", leaf))
             .arg("-key")
-            .arg(file("leaf.key", &keys.leaf.serialize_pem()));
-        if has_authority {
-            let path = file("authority.pem", &keys.authority_pem);
-            command.arg("-cert_chain").arg(path);
+            .arg(file("leaf.key", key));
+        if let Some(authority) = authority {
+            command
+                .arg("-cert_chain")
+                .arg(file("authority.pem", authority));
         }
         let mut process = Process::start(&home, command);
         let address = until("openssl s_server to listen", || {
