@@ -1,10 +1,11 @@
 //! What a name's owner makes for TLS, and that the programs of others take it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::common::home::{Ended, Home, ended};
+use crate::common::home::{Ended, Home, ended, is_one_sentence};
 
 mod registered;
 mod served;
@@ -253,18 +254,35 @@ fn its_zone_file_is_sound_and_binds_the_authority() {
 }
 
 #[test]
-fn haproxy_and_caddy_take_their_lines_as_they_are() {
+fn what_cannot_be_done_is_said_with_its_exit_code() {
     let owner = Owner::new();
-    let (haproxy, caddy) = (owner.path("haproxy.cfg"), owner.path("Caddyfile"));
-    for (program, arguments) in [
-        ("haproxy", vec!["-c", "-f", haproxy.as_str()]),
+    let keys = owner.path("");
+    let empty = owner.home.folder("empty").display().to_string();
+    for (code, reason, arguments) in [
         (
-            "caddy",
-            vec!["validate", "--adapter", "caddyfile", "--config", &caddy],
+            1,
+            "name another directory",
+            ["init", "you.id", "--dir", &keys],
+        ),
+        (
+            1,
+            "has no authority.key: make it with",
+            ["issue", "--dir", &empty, "--new-key"],
+        ),
+        (
+            3,
+            "Not a directory",
+            ["init", "me.id", "--dir", "/dev/null/tls"],
         ),
     ] {
-        let program = served::program(program).display().to_string();
-        let checked = ended(&mut owner.home.command(&program, &arguments));
-        assert_eq!(checked.code, 0, "{program}: {checked:?}");
+        let ended = owner.home.run(&[&["tls"], &arguments[..]].concat());
+        is_one_sentence(&ended, code, &[reason]);
     }
+    let new = ["zonefile", "new", "me.id", "--tls-dir", "/proc/tls"];
+    is_one_sentence(&owner.home.run(&new), 3, &["or make no key with --no-tls"]);
+    let home = owner.home.path().display().to_string();
+    let shared = ["tls", "init", "me.id", "--dir", &home];
+    std::fs::set_permissions(owner.home.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let reason = "others can enter it, and it holds files that are not of bnsd";
+    is_one_sentence(&owner.home.run(&shared), 3, &[reason]);
 }

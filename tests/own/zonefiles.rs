@@ -10,7 +10,23 @@ use super::{Person, World, opens, until};
 const DIGEST: &str = "aa11bb22cc33dd44ee55ff6600778899aa11bb22cc33dd44ee55ff6600778899";
 
 /// What each template is asked for, and what has to be in it.
-const TEMPLATES: [(&str, &[&str], &str); 6] = [
+const TEMPLATES: [(&str, &[&str], &str); 10] = [
+    (
+        "web",
+        &[],
+        "_tlskey TXT \"v=bnstls1 use=ta port=443 spki=MFkw",
+    ),
+    ("web", &["--no-tls"], "www CNAME me.id."),
+    (
+        "tls",
+        &[],
+        "_tlskey TXT \"v=bnstls1 use=ta port=443 spki=MFkw",
+    ),
+    (
+        "mail",
+        &[],
+        "_tlskey TXT \"v=bnstls1 use=ta port=25 spki=MFkw",
+    ),
     ("web", &[], "@ A 192.0.2.1"),
     ("web", &["--address", "203.0.113.7"], "@ A 203.0.113.7"),
     (

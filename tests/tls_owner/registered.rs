@@ -50,6 +50,14 @@ fn a_name_is_registered_with_a_key_and_served_with_pins() {
         done.stderr.contains(&directory.display().to_string()),
         "{done:?}"
     );
+    // The log of each command is at its most talkative.
+    for key in ["authority.key", "leaf.key"] {
+        let secret = std::fs::read_to_string(directory.join(key)).unwrap();
+        let secret = secret.lines().nth(1).unwrap();
+        for shown in [&done.stdout, &done.stderr, &world.log()] {
+            assert!(!shown.contains(secret), "{key} is shown");
+        }
+    }
     assert_eq!(world.dig("me.id", A), (NOERROR, 1));
     assert_eq!(world.dig("_443._tcp.me.id", TLSA), (NOERROR, 2));
     assert_eq!(world.dig("_443._tcp.www.me.id", TLSA), (NOERROR, 2));

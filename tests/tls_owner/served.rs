@@ -1,4 +1,4 @@
-//! The web server with the lines that `bnsd tls init` wrote, and programs that check it by DANE.
+//! Web servers with the lines that `bnsd tls init` wrote, and programs that check it by DANE.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use crate::common::home::ended;
 /// Serves chain and leaf alone, and asks for both; a line for each case, with the exit code of who asked.
 const SCRIPT: &str = r#"
 set -u
-keys=$1 scratch=$2 nginx=$3 bnsd=$4
+keys=$1 scratch=$2 bnsd=$3 nginx=$4 haproxy=$5 caddy=$6
 ip link set lo up
 mount --make-rprivate /
 mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/nginx
@@ -56,6 +56,19 @@ echo "renewed, 2 1 1: $(asks 443 me.id "2 1 1 $(digest authority.pem)")"
 curl --silent --output "$scratch/page" --cacert "$keys/authority.pem" --resolve me.id:443:127.0.0.1 https://me.id/
 echo "curl: $?"
 kill "$(cat "$scratch/nginx.pid")"
+ends() { while kill -0 "$1" 2>/dev/null; do sleep 0.05; done; }
+ends "$(cat "$scratch/nginx.pid")" 2>/dev/null
+"$haproxy" -c -f "$keys/haproxy.cfg" >"$scratch/haproxy.log" 2>&1
+echo "haproxy -c: $?"
+"$haproxy" -D -p "$scratch/haproxy.pid" -f "$keys/haproxy.cfg" >>"$scratch/haproxy.log" 2>&1
+echo "haproxy, 2 1 1: $(asks 443 me.id "2 1 1 $(digest authority.pem)")"
+pid=$(cat "$scratch/haproxy.pid")
+kill "$pid"
+ends "$pid"
+"$caddy" start --adapter caddyfile --config "$keys/Caddyfile" >"$scratch/caddy.log" 2>&1
+echo "caddy: $?"
+echo "caddy, 2 1 1: $(asks 443 me.id "2 1 1 $(digest authority.pem)")"
+"$caddy" stop >>"$scratch/caddy.log" 2>&1
 "#;
 
 const EXPECTED: &str = "\
@@ -73,10 +86,14 @@ renewed, 3 1 1: 0
 renewed, 3 1 1 of the leaf before: refused
 renewed, 2 1 1: 0
 curl: 0
+haproxy -c: 0
+haproxy, 2 1 1: 0
+caddy: 0
+caddy, 2 1 1: 0
 ";
 
 /// A server's program, installed or only unpacked by `tests/run`.
-pub fn program(name: &str) -> PathBuf {
+fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     if let Some(packages) = std::env::var_os("TEST_PACKAGES") {
@@ -93,26 +110,28 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 #[test]
-fn nginx_serves_what_the_pins_promise() {
+fn servers_serve_what_the_pins_promise() {
     let owner = Owner::new();
     let scratch = owner.home.folder("scratch");
     let keys = owner.path("");
-    let nginx = program("nginx");
-    let arguments = [
-        "--net",
-        "--mount",
-        "--fork",
-        "--kill-child",
-        "bash",
-        "-c",
-        SCRIPT,
-        "bash",
-        keys.trim_end_matches('/'),
-        scratch.to_str().unwrap(),
-        nginx.to_str().unwrap(),
-        env!("CARGO_BIN_EXE_bnsd"),
-    ];
-    let run = ended(&mut owner.home.command("unshare", &arguments));
-    let log = std::fs::read_to_string(scratch.join("nginx.log"));
-    assert_eq!(run.stdout, EXPECTED, "{run:?} {log:?}");
+    let [nginx, haproxy, caddy] = ["nginx", "haproxy", "caddy"].map(program);
+    let mut command = owner.home.command(
+        "unshare",
+        &[
+            "--net",
+            "--mount",
+            "--fork",
+            "--kill-child",
+            "bash",
+            "-c",
+            SCRIPT,
+            "bash",
+        ],
+    );
+    command.arg(keys.trim_end_matches('/')).arg(&scratch);
+    command.arg(env!("CARGO_BIN_EXE_bnsd"));
+    let run = ended(command.args([nginx, haproxy, caddy]));
+    let logs = ["nginx.log", "haproxy.log", "caddy.log"];
+    let logs = logs.map(|name| std::fs::read_to_string(scratch.join(name)).unwrap_or_default());
+    assert_eq!(run.stdout, EXPECTED, "{run:?} {logs:#?}");
 }

@@ -13,7 +13,7 @@ use super::choice::ZonefileChoice;
 use crate::bns::Name;
 use crate::cli::output::Page;
 use crate::cli::own::{self, SendOptions, name, report};
-use crate::cli::tls::{TlsChoice, add_zonefile, is_bound, say_place};
+use crate::cli::tls::{TlsChoice, add_zonefile, is_bound, save, say_place};
 use crate::cli::zonefile::HTTPS;
 use crate::cli::{Context, Exit, Result};
 use crate::resolver::review;
@@ -84,12 +84,12 @@ impl Register {
         let agree = |consent: &Consent<'_>| match &key {
             Some(Key::Announced(files)) => {
                 own::ask(context, &self.options, consent)?;
-                save(files)?;
+                keep(files)?;
                 say_next(files);
                 Ok(())
             }
             Some(Key::Unbound(files)) => {
-                save(files)?;
+                keep(files)?;
                 say_unbound(files);
                 own::ask(context, &self.options, consent)
             }
@@ -165,9 +165,8 @@ fn has_host(zone: &Zone) -> bool {
     zone.nodes().any(is_host)
 }
 
-fn save(files: &OwnerFiles) -> Result<(), TaskError> {
-    let saved = files.save();
-    saved.map_err(|error| TaskError::Trouble(error.to_string()))?;
+fn keep(files: &OwnerFiles) -> Result<(), TaskError> {
+    save(files).map_err(TaskError::Trouble)?;
     say_place(files);
     Ok(())
 }

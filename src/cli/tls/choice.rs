@@ -57,6 +57,12 @@ pub fn add_zonefile(files: &mut OwnerFiles, addresses: &[IpAddr]) -> Result<()> 
     )))
 }
 
+/// Writes what is missing, or says what to do where it cannot be written.
+pub fn save(files: &OwnerFiles) -> Result<(), String> {
+    let advice = "name another directory with --tls-dir, or make no key with --no-tls";
+    files.save().map_err(|error| format!("{error}; {advice}"))
+}
+
 /// Whether the zone file binds the key.
 pub fn is_bound(files: &OwnerFiles) -> bool {
     let text = files.zonefile().unwrap_or_default();

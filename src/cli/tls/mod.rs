@@ -11,7 +11,7 @@ use clap::Subcommand;
 
 use super::{Context, Exit, Result};
 
-pub use choice::{TlsChoice, add_zonefile, is_bound, say_place};
+pub use choice::{TlsChoice, add_zonefile, is_bound, save, say_place};
 
 /// Subcommands of `bnsd tls`.
 #[derive(Debug, Subcommand)]

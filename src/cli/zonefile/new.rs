@@ -3,13 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::bns::Name;
 use crate::cli::own::{directory_of_keys, name};
-use crate::cli::tls::{TlsChoice, say_place};
-use crate::cli::{Context, Exit, Result};
+use crate::cli::tls::{TlsChoice, save, say_place};
+use crate::cli::{CliError, Context, Exit, Result};
 use crate::trust::owner::OwnerFiles;
 
 /// Stand where no address was given (RFC 5737, RFC 3849).
@@ -75,7 +76,7 @@ impl New {
         let name = name(&self.name)?;
         let files = self.key(&name)?;
         if let Some(files) = &files {
-            files.save()?;
+            save(files).map_err(|error| CliError::Trouble(anyhow!(error)))?;
         }
         let text = self.text(&name, files.as_ref());
         let shown = Shown {
