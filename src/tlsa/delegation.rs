@@ -189,7 +189,7 @@ mod tests {
             host: DnsName::from_ascii("me.id.").expect("a name"),
             usage: Usage::Authority,
             ports: vec![443],
-            material: crate::tlsa::Material::Whole(p256(1)),
+            material: Material::Whole(p256(1)),
             rule: Rule::Delegation,
             until: Some(UNTIL),
         }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn the_vector_of_the_head_is_right() {
         let statement = Statement {
-            material: crate::tlsa::Material::Digest([0; 32]),
+            material: Material::Digest([0; 32]),
             ..about()
         };
         let name = "me.id".parse().expect("a name");
