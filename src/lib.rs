@@ -14,8 +14,8 @@
 //! source, and [`store`] commits changes, undo data, hashes and tip in one transaction.
 //!
 //! **A DNS query becomes a reply.** [`dns`] reads it. [`resolver`] says who answers by name, mode and state. For a name
-//! of the chain, [`names`] reads its state and its zone file, which is hashed and parsed by [`zonefile`], and
-//! `resolver` decides records, response code and TTL. Everything else is asked of an [`upstream`]. Every query ends in
+//! of the chain, [`names`] reads its state and its zone file, which is hashed and parsed by [`zonefile`]; [`tlsa`] adds the
+//! records that follow from its keys, and `resolver` decides records, response code and TTL. Everything else is asked of an [`upstream`]. Every query ends in
 //! one [`resolver::Outcome`].
 //!
 //! # Rooms
@@ -23,20 +23,20 @@
 //! ```text
 //! main -> cli -> daemon -> config -> (options beside each adapter)
 //!
-//!        +--------+---------+---------+--------+--------+
-//!        v        v         v         v        v        v
-//!     indexer  folder      dns -> upstream    api    wallet     loops and sockets
-//!       |  \      |         |         |       / |       |
-//!       |   \     v         v         |      /  |       |
-//!       |    +-> store <-- names <----|-----+   |       |       the outside world
-//!       v                   |         |         |       |
-//!     chain <---------------|---------|---------|-------+
-//!     ==|===================|=========|=========|=======|==
-//!       |                   v         v         |       |
-//!       |               resolver -> zonefile    |       |       pure from here down
-//!       |                   |    \    |         |       |
-//!       |                   v     \   v         v       v
-//!       |                  bns     +> wire     bns     bns
+//!        +--------+---------+---------+--------+--------+--------+
+//!        v        v         v         v        v        v        v
+//!     indexer  folder      dns -> upstream    api     trust    wallet     loops and sockets
+//!       |  \      |         |         |       / |       |        |
+//!       |   \     v         v         |      /  |       |        |
+//!       |    +-> store <-- names <----|-----+---|-------+        |       the outside world
+//!       v                   |         |         |       |        |
+//!     chain <---------------|---------|---------|-------|--------+
+//!     ==|===================|=========|=========|=======|========|==
+//!       |                   v         v         |       v        |
+//!       |               resolver ---------------|---> tlsa       |       pure from here down
+//!       |                   |    \    |         |       |        |
+//!       |                   v     \   v         v       v        v
+//!       |                  bns     +> wire     bns   zonefile   bns
 //!       v                   |
 //!     virtualchain <--------+
 //!       +-------> hash
@@ -55,7 +55,8 @@
 //! | capability | room | where it plugs in |
 //! |---|---|---|
 //! | peers for zone files (Atlas) | `atlas/`, an adapter beside [`folder`] | reads [`store`]'s announcements, fills its [`store::Archive`]; a worker of the [`daemon`] |
-//! | pins: keys bound to a name | `tlsa.rs` (pure), `trust/` (authority, verifier) | `resolver/from_chain.rs`, between the state of a name and its zone file; [`names`] gives owner and block |
+//! | another way to bind a key | [`tlsa`] | a rule of its table; its records are added to the zone before `resolver/` looks |
+//! | another program that has to trust names | [`trust`] | a store beside `trust/stores`, or a [`trust::PinSource`] |
 //! | a chain without a node | `chain/log`, `chain/p2p` | one more [`chain::ChainSource`]; `virtualchain/proof.rs` for what is proved |
 //! | signing (DNSSEC) | `resolver/` decides, `dns/` encodes | between [`resolver::Answer`] and `dns/encode.rs`; keys in `dns/` |
 //! | zone transfer | `dns/transfer.rs` | one more variant of [`dns::Handled`]; zones come from [`names`] |
