@@ -37,7 +37,7 @@ const ADAPTERS: [(&str, &[&str]); 18] = [
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
-    ("trust", &["disk"]),
+    ("trust", &["connections", "disk", "names", "worker"]),
     ("upstream", &["clock", "disk", "trust", "worker"]),
     (
         "dns",
@@ -67,7 +67,7 @@ const ASSEMBLY: [(&str, &[&str]); 4] = [
         "daemon",
         &[
             "api", "chain", "clock", "config", "disk", "dns", "folder", "indexer", "log", "names",
-            "progress", "store", "upstream", "wallet", "worker",
+            "progress", "store", "trust", "upstream", "wallet", "worker",
         ],
     ),
     (

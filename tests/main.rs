@@ -115,6 +115,9 @@ mod system;
 /// Zone files that were changed on disk.
 mod tamper;
 
+/// Certificates of names in the stores of programs.
+mod tls_browsers;
+
 /// What a name's owner makes for TLS.
 mod tls_owner;
 

@@ -15,6 +15,7 @@ use super::records::{RecordsReply, RecordsRequest};
 use super::reload::{ReloadReply, ReloadRequest};
 use super::series::{SeriesReply, SeriesRequest};
 use super::status::{StatusReply, StatusRequest};
+use super::trust::{AuthorityReply, AuthorityRequest, RootReply, RootRequest};
 use super::{names, owner};
 use crate::names::{NameDetails, NameList, NamespaceDetails};
 use crate::wallet::task::state::{Judgement, Search};
@@ -87,6 +88,10 @@ pub enum Request {
     Reload(ReloadRequest),
     /// What is wrong.
     Doctor(DoctorRequest),
+    /// The root of this machine.
+    Root(RootRequest),
+    /// The certificate of a name's authority.
+    Authority(AuthorityRequest),
 }
 
 /// What is replied.
@@ -143,6 +148,10 @@ pub enum Reply {
     Reload(ReloadReply),
     /// To [`Request::Doctor`].
     Doctor(Box<DoctorReply>),
+    /// To [`Request::Root`].
+    Root(RootReply),
+    /// To [`Request::Authority`].
+    Authority(AuthorityReply),
     /// To any request that got no other.
     Error(ErrorReply),
 }
@@ -207,6 +216,8 @@ questions! {
     CountersRequest, Counters => Counters(Box<CountersReply>);
     DoctorRequest, Doctor => Doctor(Box<DoctorReply>);
     StatusRequest, Status => Status(Box<StatusReply>);
+    RootRequest, Root => Root(RootReply);
+    AuthorityRequest, Authority => Authority(AuthorityReply);
 }
 
 /// Why there is no other reply.

@@ -64,6 +64,18 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), BindError>
     Ok((listener, file))
 }
 
+/// The same in that directory for every user (mode 0666); whoever accepts looks at who is there.
+pub fn bind_for_all(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
+    let (listener, file) = bind(path)?;
+    let io = |source| BindError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(io)?;
+    listener.set_nonblocking(true).map_err(io)?;
+    Ok((listener, file))
+}
+
 /// Removes the file of a socket on drop, unless another daemon has put its own there meanwhile.
 #[derive(Debug)]
 pub struct SocketFile {

@@ -74,6 +74,58 @@ Exit codes:
   3  trouble on the way: no daemon, no server, or nobody can vouch for names now",
     ),
     (
+        &["tls", "ca"],
+        "\
+The authority is made when it is first needed, by the daemon, which keeps its key.
+It may certify names of the namespaces that are served, and neither names that
+the legacy tree keeps nor addresses. The certificate goes to the standard output,
+its SHA-256 and what it may certify to the standard error.
+
+Exit codes:
+  0  it is printed
+  2  wrong use
+  3  trouble on the way: no daemon, or this user may not ask it",
+    ),
+    (
+        &["tls", "install-ca"],
+        "\
+As root, for the system's programs and, by a policy, for Firefox; with --user, for
+the databases of Chromium and Firefox of this user, which needs certutil (Debian:
+libnss3-tools). What was there is kept, so that uninstall-ca leaves the same bytes.
+
+Exit codes:
+  0  it is installed
+  1  refused: it is no authority of bnsd, or somebody changed a file
+  2  wrong use
+  3  trouble on the way: no daemon, no right to change a file, no certutil",
+    ),
+    (
+        &["tls", "uninstall-ca"],
+        "\
+Takes certificates of names away too. A database to which a browser wrote since
+keeps its new bytes and loses our certificates.
+
+Exit codes:
+  0  everything is as it was, or nothing was installed
+  1  somebody changed a file, which was kept
+  2  wrong use
+  3  trouble on the way",
+    ),
+    (
+        &["tls", "agent"],
+        "\
+The daemon says which certificates are needed; the agent puts them into the
+databases of Chromium and Firefox of this user, or with --system into
+/etc/ssl/certs, and takes away what has expired or left the chain. The user has to
+be in `tls.users` of bnsd.toml. `systemctl --user enable --now bnsd-agent` starts it
+at every login, and without --user the system's.
+
+Exit codes:
+  1  the authority is not installed, or bnsd has another one
+  2  wrong use
+  3  trouble on the way: no certutil, a file that cannot be changed",
+    ),
+    (
         &["tls", "pins"],
         "\
 Exit codes:
@@ -305,6 +357,43 @@ const EXAMPLES: &[Example] = &[
             "bnsd tls delegate --dir tls/me.id",
             "another key, without a transaction",
         )],
+    ),
+    (
+        &["tls", "ca"],
+        &[
+            (
+                "sudo bnsd tls ca > bnsd-root.pem",
+                "the certificate, to be installed elsewhere",
+            ),
+            ("sudo bnsd tls ca --json", "with what it may certify"),
+        ],
+    ),
+    (
+        &["tls", "install-ca"],
+        &[
+            (
+                "sudo bnsd tls install-ca",
+                "for curl, OpenSSL, Python and Firefox",
+            ),
+            (
+                "bnsd tls install-ca --user",
+                "for this user's Chromium and Firefox",
+            ),
+        ],
+    ),
+    (
+        &["tls", "uninstall-ca"],
+        &[("bnsd tls uninstall-ca --user", "as it was before")],
+    ),
+    (
+        &["tls", "agent"],
+        &[
+            ("bnsd tls agent", "for this user's Chromium and Firefox"),
+            (
+                "sudo bnsd tls agent --system",
+                "for OpenSSL, curl and Python",
+            ),
+        ],
     ),
     (
         &["tls", "pins"],

@@ -329,6 +329,8 @@ mod tests {
         let units = [
             include_str!("../../systemd/bnsd.service"),
             include_str!("../../systemd/bnsd-standalone.service"),
+            include_str!("../../systemd/bnsd-agent.service"),
+            include_str!("../../systemd/user/bnsd-agent.service"),
         ];
         let commands = units.map(|unit| {
             let mut lines = unit.lines();

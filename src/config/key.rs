@@ -356,6 +356,12 @@ pub const KEYS: &[Key] = &[
         "Address with its port on which names without an address are shown, as in 127.0.62.70:80; it stands for them in DNS, so nothing else may listen on it.",
     ),
     key(
+        "tls.users",
+        Shape::List,
+        Effect::Restart,
+        "Users whose browsers are given certificates of names by `bnsd tls agent`, by name or number; `root` for the system's store.",
+    ),
+    key(
         "namespaces",
         Shape::Map,
         Effect::Reload,

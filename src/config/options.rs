@@ -40,6 +40,8 @@ pub struct Config {
     pub dns: DnsConfig,
     /// Where the state is shown over HTTP.
     pub api: http::Options,
+    /// Certificates of names for programs of this machine.
+    pub tls: TlsConfig,
     /// What happens where a namespace may also be a top-level domain; namespaces not listed have the mode
     /// that the resolver chooses.
     pub namespaces: BTreeMap<NamespaceId, Mode>,
@@ -138,6 +140,13 @@ pub struct DnsConfig {
     pub https: Option<Encrypted>,
     /// Names by which DNS over HTTPS may be called.
     pub https_hosts: Vec<String>,
+}
+
+/// Section `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Users whose agents are served, by name or number; empty for nobody.
+    pub users: Vec<String>,
 }
 
 /// Section `[zonefiles]`.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::ConfigError;
-use super::options::{BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, ZonefilesConfig};
+use super::options::{
+    BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, TlsConfig, ZonefilesConfig,
+};
 use super::place::{self, Places};
 use super::reader::Reader;
 use super::sources::Profile;
@@ -37,6 +39,9 @@ pub fn settle(
     let chain = settle_chain(&mut reader, profile)?;
     let dns = settle_dns(&mut reader, &listen, &data_dir)?;
     let api = settle_api(&mut reader, profile)?;
+    let tls = TlsConfig {
+        users: reader.many("tls.users", &[], "nobody", value::user)?,
+    };
     let namespaces = settle_namespaces(&mut reader)?;
     let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
     let log = LogOptions {
@@ -60,6 +65,7 @@ pub fn settle(
         chain,
         dns,
         api,
+        tls,
         namespaces: namespaces.into_iter().collect(),
         zonefiles: ZonefilesConfig { folders },
         log,

@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::api::{control, http};
 use crate::config::Config;
 use crate::dns::CONNECTIONS_MAX;
+use crate::trust::AGENTS_MAX;
 use crate::upstream::QUESTIONS_MAX;
 
 /// Descriptors that are enough for everything.
@@ -17,6 +18,8 @@ const ENOUGH: u64 = 16_384;
 /// The database, files that are read, folders that are watched, connections to the node and to encrypted upstreams, and
 /// what the runtime takes: some twenty at rest (counted), the others for a moment.
 const FILES: usize = 32;
+/// The socket of agents, and their connections.
+const AGENTS: usize = 1 + AGENTS_MAX;
 /// Of all descriptors, one in so many at most is for UDP sockets that listen.
 const LISTENERS: usize = 8;
 /// Of what is left, one in so many is for the control socket, and of the rest one in so many for upstreams.
@@ -49,7 +52,12 @@ impl Shares {
         let encrypted = [&config.dns.tls, &config.dns.https].into_iter().flatten();
         let streams: usize = encrypted.map(|encrypted| encrypted.listen.len()).sum();
         let streams = streams + config.api.listen.len() + config.api.gateway.iter().len();
-        Self::among(raised_limit(), cores, config.listen.len(), streams)
+        let agents = if config.tls.users.is_empty() {
+            0
+        } else {
+            AGENTS
+        };
+        Self::among(raised_limit(), cores, config.listen.len(), streams + agents)
     }
 
     /// The shares of `limit` descriptors, with sockets for so many addresses of plain DNS and of all

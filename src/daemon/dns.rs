@@ -14,6 +14,7 @@ use crate::dns::{Access, Handler, Hosts, Identity, Options, Ports, Server};
 use crate::names::NameStore;
 use crate::resolver::Policy;
 use crate::store::Store;
+use crate::trust::Provision;
 use crate::upstream::{
     AnchorError, Anchors, Authorities, ForwardOptions, Forwarder, SystemResolvers, UpstreamConfig,
     Watch,
@@ -70,15 +71,18 @@ pub fn identities(config: &Config) -> impl Iterator<Item = &Identity> {
     encrypted.map(|encrypted| &encrypted.identity)
 }
 
-/// What answers queries: from the index, `/etc/hosts` and upstreams, with the person's choices in `policy`.
+/// What answers queries: from the index, `/etc/hosts` and upstreams, with the person's choices in `policy`. Answers wait for
+/// `provision`.
 pub fn handler(
     config: &Config,
     names: &Arc<NameStore>,
     policy: Policy,
     forwarder: Arc<Forwarder>,
+    provision: Option<Arc<dyn Provision>>,
 ) -> Arc<Handler<Arc<NameStore>>> {
     let handler = Handler::new(Arc::clone(names), policy, forwarder)
         .with_log(config.log_queries)
+        .with_provision(provision)
         .with_hosts(Some(Hosts::new(HOSTS.into())));
     handler.set_hosts_served(config.dns.hosts);
     let handler = Arc::new(handler);

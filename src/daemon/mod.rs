@@ -40,6 +40,7 @@ mod sandbox;
 mod service;
 mod source;
 mod supervisor;
+mod trust;
 
 pub use demo::run_demo;
 pub use index::{open_store, params, require_end};

@@ -18,6 +18,7 @@ use super::reload::{self, Reload};
 use super::samples::{self, Series};
 use super::service::{DevNode, Service, Setup};
 use super::source::Opened;
+use super::trust::Trust;
 use crate::api::control;
 use crate::api::http::BindError;
 use crate::api::lookup::LookupReply;
@@ -92,8 +93,11 @@ impl Daemon {
         };
         let folders = &config.zonefiles.folders;
         let folders = Folders::watch(folders, &names.store, &names.archive, &mut crew)?;
+        let trust = Trust::new(config, &names, &forwarder);
+        let provision = trust.start(config, &mut crew)?;
         let service = Arc::new(Service {
-            handler: dns::handler(config, &names, policy, forwarder),
+            trust,
+            handler: dns::handler(config, &names, policy, forwarder, provision),
             names,
             folders,
             preferences: Mutex::new(preferences),

@@ -189,6 +189,11 @@ pub(super) fn is_historical(id: &NamespaceId) -> bool {
     HISTORICAL.contains(&id.as_str())
 }
 
+/// The names that the legacy tree keeps in every mode but `only`.
+pub fn protected_names() -> impl Iterator<Item = String> {
+    PROTECTED_ID.iter().map(|label| format!("{label}.id"))
+}
+
 /// Whether the legacy tree keeps this name in every mode but `only`.
 pub fn is_protected(name: &Name) -> bool {
     name.namespace() == "id" && PROTECTED_ID.contains(&name.label())

@@ -16,7 +16,7 @@ pub enum SystemError {
     )]
     Changed(PathBuf),
     /// Another command is at work.
-    #[error("another `bnsd system` command is at work: wait until it has ended")]
+    #[error("another command is changing the system: wait until it has ended")]
     Locked,
     /// A path cannot be written to.
     #[error("cannot change {}: {source}{}; nothing was changed", path.display(), hint(source))]
@@ -56,7 +56,7 @@ pub enum SystemError {
     #[error("{0}; what was changed before that is as it was")]
     TakenBack(Box<Self>),
     /// It failed in between, and so did taking it back.
-    #[error("{0}; taking it back failed too ({1}): run `bnsd system uninstall`")]
+    #[error("{0}; taking it back failed too ({1}): uninstall it")]
     HalfDone(Box<Self>, Box<Self>),
 }
 

@@ -17,10 +17,8 @@ use super::error::{Result, SystemError};
 use super::machine::Machine;
 use crate::disk;
 
-/// The directory.
-const DIRECTORY: &str = "var/lib/bnsd-system";
-/// The file in it.
-const FILE: &str = "var/lib/bnsd-system/journal.json";
+/// The file in its directory.
+const FILE: &str = "journal.json";
 /// The format of the file.
 const VERSION: u32 = 1;
 
@@ -93,7 +91,7 @@ impl Journal {
 
     /// That of a machine; `None` if nothing is installed there.
     pub fn read(machine: &Machine) -> Result<Option<Self>> {
-        let path = machine.path(FILE);
+        let path = machine.journal().join(FILE);
         let broken = |reason: String| SystemError::Journal {
             path: path.clone(),
             reason,
@@ -113,16 +111,16 @@ impl Journal {
 
     /// Puts it on the disk.
     pub(super) fn write(&self, machine: &Machine) -> Result<()> {
-        let directory = machine.path(DIRECTORY);
+        let directory = machine.journal();
         disk::create_directory(&directory).map_err(SystemError::file(&directory))?;
-        let path = machine.path(FILE);
+        let path = directory.join(FILE);
         let bytes = serde_json::to_vec_pretty(self).expect("it has text keys and no failing parts");
         disk::replace(&path, &bytes).map_err(SystemError::file(&path))
     }
 
     /// Removes it, and what a crash left beside it.
     pub(super) fn remove(machine: &Machine) -> Result<()> {
-        let directory = machine.path(DIRECTORY);
+        let directory = machine.journal();
         match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(SystemError::file(&directory)(error))

@@ -10,6 +10,8 @@ use rustix::fs::{Access, access};
 use super::Command;
 use super::error::{Result, SystemError};
 
+/// Where the journal of system DNS is.
+const JOURNAL: &str = "var/lib/bnsd-system";
 /// Links that are followed on the way to a file.
 const LINKS_MAX: usize = 8;
 
@@ -17,6 +19,7 @@ const LINKS_MAX: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Machine {
     root: PathBuf,
+    journal: &'static str,
 }
 
 impl Machine {
@@ -24,7 +27,19 @@ impl Machine {
     pub fn at(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            journal: JOURNAL,
         }
+    }
+
+    /// The same with another directory for the journal, for what is installed and taken back by itself.
+    #[must_use]
+    pub fn with_journal(self, journal: &'static str) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// The directory of the journal.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path(self.journal)
     }
 
     /// Whether it is this machine: only then commands are run.

@@ -5,12 +5,13 @@ use futures_util::future::BoxFuture;
 use crate::bns::name::Name;
 use crate::tlsa::Bound;
 
-/// Puts the certificates of a name's authorities where the programs of this machine find them.
+/// Puts the certificates of a name's authorities where the programs of this machine find them. [`super::Hub`] is the one that
+/// does it.
 pub trait Provision: Send + Sync {
     /// What an answer with the addresses of `name`, or of a host below it, has to wait for: called on the thread that read the
     /// query, when the answer was decided from the chain and `bound` is what the name binds there. `None` if the answer can
     /// leave at once: nobody wants certificates, the name binds no authority, or everything is in place. Otherwise the
-    /// answer is given back as pending, and leaves when the future is over, which takes 300 ms at most; it
+    /// answer is given back as pending, and leaves when the future is over, which takes [`super::hub::WAIT`] at most; it
     /// leaves then whatever came of it.
     ///
     /// An answer that is kept in memory has been through this, and is not asked about again.

@@ -70,7 +70,10 @@ impl Api {
 
 /// Whether a request may wait for upstreams, and reads little.
 fn waits_for_others(request: &Request) -> bool {
-    matches!(request, Request::Lookup(_) | Request::Explain(_))
+    matches!(
+        request,
+        Request::Lookup(_) | Request::Explain(_) | Request::Authority(_)
+    )
 }
 
 /// Why there is no other reply: a status, and as a rule one sentence under the key `error`.

@@ -153,6 +153,23 @@ impl Endpoint {
         endpoint
     }
 
+    /// One that replies with the bytes of a media type.
+    pub fn bytes<F, R>(
+        path: &'static str,
+        meaning: &'static str,
+        parameters: &[Parameter],
+        media_type: &'static str,
+        reply: F,
+    ) -> Self
+    where
+        F: Fn(Api, Call) -> R + Clone + Send + Sync + 'static,
+        R: Future<Output = Result<Response, Refusal>> + Send + 'static,
+    {
+        let mut endpoint = Self::new(path, meaning, parameters, reply);
+        endpoint.documents(OK, "what was asked for", media_type, String::schema());
+        endpoint
+    }
+
     /// The same, and a reply of another type with another status.
     pub fn or<T: ToSchema>(mut self, status: StatusCode, meaning: &str) -> Self {
         let schema = self.name_type::<T>();

@@ -14,6 +14,7 @@
 //! in the file of its subject.
 
 mod admission;
+mod aia;
 mod answer;
 mod endpoint;
 mod gateway;
@@ -38,6 +39,7 @@ fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = reference::endpoints();
     endpoints.extend(state::endpoints());
     endpoints.push(metrics::endpoint());
+    endpoints.push(aia::endpoint());
     endpoints
 }
 

@@ -1,9 +1,12 @@
 //! `bnsd tls`: the keys that names bind, and what programs and browsers make of them.
 
+mod agent;
+mod ca;
 mod check;
 mod choice;
 mod delegate;
 mod init;
+mod install;
 mod issue;
 mod pins;
 
@@ -26,6 +29,14 @@ pub enum TlsCommand {
     Check(check::Check),
     /// Say what a TLS server of a name has to show, and what proves it.
     Pins(pins::Pins),
+    /// Print this machine's authority, which browsers have to trust.
+    Ca(ca::Ca),
+    /// Let programs and browsers trust this machine's authority.
+    InstallCa(install::InstallCa),
+    /// Take that back without a trace.
+    UninstallCa(install::UninstallCa),
+    /// Put certificates of names where the browsers of this user look, as long as it runs.
+    Agent(agent::Agent),
 }
 
 impl TlsCommand {
@@ -37,6 +48,10 @@ impl TlsCommand {
             Self::Delegate(delegate) => delegate.run(context),
             Self::Check(check) => check.run(context),
             Self::Pins(pins) => pins.run(context),
+            Self::Ca(ca) => ca.run(context),
+            Self::InstallCa(install) => install.run(context),
+            Self::UninstallCa(uninstall) => uninstall.run(context),
+            Self::Agent(agent) => agent.run(context),
         }
     }
 }

@@ -15,6 +15,7 @@ mod portal;
 mod prefer;
 mod reload;
 mod status;
+mod trust;
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
@@ -32,6 +33,7 @@ use crate::config::Network;
 use crate::daemon::preferences::Preferences;
 use crate::daemon::reload::Reload;
 use crate::daemon::samples::Series;
+use crate::daemon::trust::Trust;
 use crate::dns::{Access, Handler};
 use crate::folder::Folders;
 use crate::names::NameStore;
@@ -63,6 +65,7 @@ pub struct Service {
     pub(super) node: Option<DevNode>,
     pub(super) series: Series,
     pub(super) setup: Setup,
+    pub(super) trust: Trust,
 }
 
 impl Control for Service {
@@ -80,6 +83,9 @@ impl Control for Service {
             Request::Reload(_) => tokio::task::block_in_place(|| self.reload()).map(Reply::Reload),
             Request::Counters(_) => Ok(Reply::Counters(Box::new(self.counters()))),
             Request::Doctor(request) => Ok(Reply::Doctor(Box::new(self.doctor(&request).await))),
+            Request::Authority(request) => self.authority(&request).await.map(Reply::Authority),
+            // It may be made now.
+            Request::Root(_) => tokio::task::block_in_place(|| self.root()).map(Reply::Root),
             // A status looks at zone files.
             Request::Status(request) => tokio::task::block_in_place(|| self.status(&request))
                 .map(|reply| Reply::Status(Box::new(reply))),

@@ -1,6 +1,5 @@
 //! The status: how the daemon is.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
@@ -8,13 +7,12 @@ use crate::api::http::BindError;
 use crate::api::status::{
     BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
 };
-use crate::bns::NamespaceId;
 use crate::config::Network;
 use crate::daemon::reload::Reload;
 use crate::daemon::sandbox;
-use crate::names::{Names, NamespaceState};
-use crate::resolver::policy::of_main_chain;
-use crate::resolver::{Mode, NameSource as _, Outcome, Snapshots as _, SyncState};
+use crate::daemon::trust::served;
+use crate::names::Names;
+use crate::resolver::{NameSource as _, Outcome, Snapshots as _, SyncState};
 
 /// How many of the busiest names are shown.
 const BUSIEST: usize = 10;
@@ -133,18 +131,8 @@ impl Service {
 
     /// The namespaces that are ready, configured or known of the main chain before it is read, without those that are off.
     pub(super) fn served(&self, names: &Names) -> Vec<String> {
-        let policy = self.handler.policy();
-        let revealed = names.namespaces().unwrap_or_default(); // a warning says it
-        let ready = revealed
-            .into_iter()
-            .filter(|row| row.state == NamespaceState::Ready);
-        let is_main = matches!(self.network, Network::Mainnet | Network::MainnetContinued);
-        let known = of_main_chain().filter(|_| is_main);
-        let mut all: BTreeSet<NamespaceId> = known.filter_map(|id| id.parse().ok()).collect();
-        all.extend(ready.map(|row| row.id));
-        all.extend(policy.modes.keys().cloned());
-        all.retain(|id| policy.mode(id).mode() != Mode::Off);
-        all.iter().map(ToString::to_string).collect()
+        let served = served(&self.handler.policy(), names, self.network);
+        served.iter().map(ToString::to_string).collect()
     }
 
     fn busiest(&self) -> Vec<BusyName> {
