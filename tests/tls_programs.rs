@@ -2,7 +2,9 @@
 
 mod check;
 pub mod fetch;
+mod origin;
 mod owner;
+mod proxy;
 pub mod site;
 
 use std::net::{Ipv4Addr, TcpListener};

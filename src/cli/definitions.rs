@@ -126,6 +126,18 @@ Exit codes:
   3  trouble on the way: no certutil, a file that cannot be changed",
     ),
     (
+        &["tls", "proxy"],
+        "\
+It shows a secret: whoever has the token can use the proxy. Ask as the user that
+the daemon runs as, or as root.
+
+Exit codes:
+  0  it is told
+  1  no proxy is configured
+  2  wrong use
+  3  trouble on the way: the daemon has not made its files yet, or they are not yours",
+    ),
+    (
         &["tls", "pins"],
         "\
 Exit codes:
@@ -392,6 +404,16 @@ const EXAMPLES: &[Example] = &[
             (
                 "sudo bnsd tls agent --system",
                 "for OpenSSL, curl and Python",
+            ),
+        ],
+    ),
+    (
+        &["tls", "proxy"],
+        &[
+            ("sudo bnsd tls proxy", "what to enter in the browser"),
+            (
+                "sudo bnsd tls proxy --ca > bnsd-proxy.pem",
+                "what it has to trust",
             ),
         ],
     ),

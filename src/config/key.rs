@@ -356,6 +356,12 @@ pub const KEYS: &[Key] = &[
         "Address with its port on which names without an address are shown, as in 127.0.62.70:80; it stands for them in DNS, so nothing else may listen on it.",
     ),
     key(
+        "tls.proxy",
+        Shape::Text,
+        Effect::Restart,
+        "Address of loopback with its port of the proxy that checks servers of names for browsers; `bnsd tls proxy` tells how to use it.",
+    ),
+    key(
         "tls.users",
         Shape::List,
         Effect::Restart,

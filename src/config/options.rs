@@ -145,6 +145,8 @@ pub struct DnsConfig {
 /// Section `[tls]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsConfig {
+    /// Where the proxy is; `None` for nowhere.
+    pub proxy: Option<SocketAddr>,
     /// Users whose agents are served, by name or number; empty for nobody.
     pub users: Vec<String>,
 }

@@ -40,6 +40,7 @@ pub fn settle(
     let dns = settle_dns(&mut reader, &listen, &data_dir)?;
     let api = settle_api(&mut reader, profile)?;
     let tls = TlsConfig {
+        proxy: reader.optional("tls.proxy", "nowhere", value::loopback)?,
         users: reader.many("tls.users", &[], "nobody", value::user)?,
     };
     let namespaces = settle_namespaces(&mut reader)?;

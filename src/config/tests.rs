@@ -209,6 +209,10 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
             "bnsd.toml:2: `dns.upstreams`: 127.0.0.1:53 is where bnsd itself listens; name another resolver",
         ),
         (
+            "[tls]\nproxy = \"192.0.2.1:6271\"",
+            "bnsd.toml:2: `tls.proxy`: \"192.0.2.1:6271\" is no address of loopback with a port; write for example 127.0.0.1:6271",
+        ),
+        (
             "[tls]\nusers = [\"a:b\"]",
             "bnsd.toml:2: `tls.users`: \"a:b\" is no user name; it has no colon",
         ),

@@ -90,6 +90,15 @@ pub fn node(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// An address of this machine that nobody else reaches, with its port.
+pub fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>().ok();
+    let address = address.filter(|address| address.ip().is_loopback());
+    address.ok_or_else(|| {
+        format!("{text:?} is no address of loopback with a port; write for example 127.0.0.1:6271")
+    })
+}
+
 /// A user of a node (`rpcauth`) or of the system (passwd(5)).
 pub fn user(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains([':', '\n']) {

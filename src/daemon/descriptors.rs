@@ -11,6 +11,7 @@ use crate::api::{control, http};
 use crate::config::Config;
 use crate::dns::CONNECTIONS_MAX;
 use crate::trust::AGENTS_MAX;
+use crate::trust::proxy::TUNNELS_MAX;
 use crate::upstream::QUESTIONS_MAX;
 
 /// Descriptors that are enough for everything.
@@ -20,6 +21,8 @@ const ENOUGH: u64 = 16_384;
 const FILES: usize = 32;
 /// The socket of agents, and their connections.
 const AGENTS: usize = 1 + AGENTS_MAX;
+/// The socket of the proxy, and its connections, each to a client and to a server.
+const TUNNELS: usize = 1 + 2 * TUNNELS_MAX;
 /// Of all descriptors, one in so many at most is for UDP sockets that listen.
 const LISTENERS: usize = 8;
 /// Of what is left, one in so many is for the control socket, and of the rest one in so many for upstreams.
@@ -57,7 +60,9 @@ impl Shares {
         } else {
             AGENTS
         };
-        Self::among(raised_limit(), cores, config.listen.len(), streams + agents)
+        let tunnels = config.tls.proxy.map_or(0, |_| TUNNELS);
+        let others = streams + agents + tunnels;
+        Self::among(raised_limit(), cores, config.listen.len(), others)
     }
 
     /// The shares of `limit` descriptors, with sockets for so many addresses of plain DNS and of all

@@ -32,6 +32,7 @@ mod notify;
 mod preferences;
 #[cfg(target_os = "linux")]
 mod privileges;
+mod proxy;
 mod reload;
 mod running;
 mod samples;

@@ -14,6 +14,7 @@ use super::index;
 use super::memory;
 use super::notify;
 use super::preferences::Preferences;
+use super::proxy;
 use super::reload::{self, Reload};
 use super::samples::{self, Series};
 use super::service::{DevNode, Service, Setup};
@@ -41,6 +42,7 @@ const STOP_TIME: Duration = Duration::from_secs(60);
 pub struct Daemon {
     service: Arc<Service>,
     serving: Serving,
+    proxy: Option<SocketAddr>,
     stop_indexer: Arc<AtomicBool>,
     crew: Crew,
     cache_file: PathBuf,
@@ -147,9 +149,11 @@ impl Daemon {
             control.serve(Arc::clone(&service), Shares::of(config).control),
         );
         http::start(api, &service, config, &mut crew);
+        let proxy = proxy::start(config, &service, &mut crew)?;
         Ok(Self {
             serving,
             service,
+            proxy,
             stop_indexer,
             crew,
             cache_file,
@@ -208,6 +212,11 @@ impl Daemon {
         &self.service.api_listeners
     }
 
+    /// Where the proxy is, with the port that port 0 became.
+    pub fn proxy(&self) -> Option<SocketAddr> {
+        self.proxy
+    }
+
     /// Reads the configuration again, as whoever sent SIGHUP wants; what came of it is in the log.
     pub(super) fn reload(&self) {
         if let Err(refused) = tokio::task::block_in_place(|| self.service.reload())
@@ -248,6 +257,11 @@ impl Daemon {
         }
         for listener in self.api_listeners() {
             tracing::info!("the status page is on http://{listener}/");
+        }
+        if let Some(proxy) = self.proxy {
+            tracing::info!(
+                "the proxy for names is on {proxy}: `bnsd tls proxy` tells how to use it"
+            );
         }
         for address in &self.service.api_taken {
             tracing::warn!("{}", BindError::Taken(*address));

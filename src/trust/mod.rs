@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`owner`] | who owns a name | makes the key that the zone file binds, and certificates that servers show |
 //! | [`Verifier`] | programs in Rust | checks TLS servers by what their names bind |
+//! | [`proxy`] | browsers that know no pins | checks servers in their place, and shows a certificate of its own |
 //! | [`visit()`] | owners and the curious | looks at what a server shows, for a [`Judge`] |
 //! | [`ByPin`] | encrypted upstreams | checks a server by the one key that it is known by |
 //! | [`Mint`] with its root | this machine | certifies the authorities of names, for this machine alone |
@@ -15,11 +16,12 @@
 //!              \--> issuers --> HTTP API, /aia
 //! ```
 //!
-//! `profile` has what all certificates share. What a zone file binds is decided in [`crate::tlsa`], never here. Nobody is in
-//! the middle: the key that is certified is the owner's.
+//! `profile` has what all certificates share. What a zone file binds is decided in [`crate::tlsa`], never here. But for the
+//! proxy nobody is in the middle: the key that is certified is the owner's.
 
 mod agent;
 mod aia;
+mod chain_pins;
 mod daemon_pins;
 mod dane;
 mod hub;
@@ -31,6 +33,7 @@ pub mod owner;
 mod pin;
 mod profile;
 mod provision;
+pub mod proxy;
 mod root;
 mod socket;
 mod source;
@@ -42,6 +45,7 @@ mod visit;
 
 pub use agent::{AgentError, follow, root_at};
 pub use aia::{Issuers, Wanted};
+pub use chain_pins::ChainPins;
 pub use daemon_pins::DaemonPins;
 pub use hub::Hub;
 pub use issued::RootCertificate;

@@ -5,7 +5,8 @@
 //! enforce: names of the served namespaces and of `bns.alt`, none of the labels that the legacy tree keeps, and no address.
 //! A namespace that is served later is not permitted; [`Root::missing`] says which.
 //!
-//! It never signs a server, and never a key that the caller has not found on the chain: [`super::mint`] is the only caller.
+//! It never signs a server, and never a key that the caller has not found on the chain: [`super::mint`] is the only caller. The
+//! [`super::proxy`] has one of its own, in another directory, for keys of its own.
 
 use std::fs;
 use std::io;
@@ -148,6 +149,11 @@ impl Root {
         let key = SubjectPublicKeyInfo::from_der(key.as_bytes())?;
         Ok(params.signed_by(&key, &self.issuer)?.der().clone())
     }
+}
+
+/// Where the certificate of the root is, for a data directory.
+pub(super) fn certificate_file(data: &Path) -> PathBuf {
+    data.join(DIRECTORY).join(CERTIFICATE)
 }
 
 fn at(path: &Path) -> impl Fn(io::Error) -> RootError {

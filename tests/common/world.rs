@@ -96,6 +96,11 @@ impl World {
         self.daemon().api_listeners()[0]
     }
 
+    /// Where the proxy is, if it is configured.
+    pub fn proxy(&self) -> SocketAddr {
+        self.daemon().proxy().expect("a proxy")
+    }
+
     pub fn data(&self) -> &Path {
         &self.config.data_dir
     }

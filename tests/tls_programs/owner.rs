@@ -18,10 +18,16 @@ pub struct Owner {
 impl Owner {
     /// Registers a name with an address of this machine, and nothing that binds a key.
     pub fn of(text: &'static str) -> Self {
+        Self::with_settings(text, &[])
+    }
+
+    /// The same with more settings of the daemon, as variables.
+    pub fn with_settings(text: &'static str, settings: &[(&str, &str)]) -> Self {
         let scratch = tempfile::Builder::new().prefix("bnsd-").tempdir();
         let scratch = scratch.expect("a scratch directory");
-        // Sites of other tests are on this machine, where no name of the chain points by itself.
-        let mut world = World::start_with(scratch.path(), &[("BNSD_DNS_ALLOW_PRIVATE", text)]);
+        // Sites of the tests are on this machine, where no name of the chain points by itself.
+        let settings = [settings, &[("BNSD_DNS_ALLOW_PRIVATE", text)]].concat();
+        let mut world = World::start_with(scratch.path(), &settings);
         let hash = world.archive(zonefile(text, "").as_bytes());
         world.publish(&[(text, hash)]);
         let key = Registrar::owner(&name(text));

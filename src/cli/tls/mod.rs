@@ -9,6 +9,7 @@ mod init;
 mod install;
 mod issue;
 mod pins;
+mod proxy;
 
 use clap::Subcommand;
 
@@ -29,6 +30,8 @@ pub enum TlsCommand {
     Check(check::Check),
     /// Say what a TLS server of a name has to show, and what proves it.
     Pins(pins::Pins),
+    /// Tell what browsers need to use the proxy of the daemon, which checks servers for them.
+    Proxy(proxy::Proxy),
     /// Print this machine's authority, which browsers have to trust.
     Ca(ca::Ca),
     /// Let programs and browsers trust this machine's authority.
@@ -48,6 +51,7 @@ impl TlsCommand {
             Self::Delegate(delegate) => delegate.run(context),
             Self::Check(check) => check.run(context),
             Self::Pins(pins) => pins.run(context),
+            Self::Proxy(proxy) => proxy.run(context),
             Self::Ca(ca) => ca.run(context),
             Self::InstallCa(install) => install.run(context),
             Self::UninstallCa(uninstall) => uninstall.run(context),

@@ -130,7 +130,7 @@ impl Service {
     }
 
     /// The namespaces that are ready, configured or known of the main chain before it is read, without those that are off.
-    pub(super) fn served(&self, names: &Names) -> Vec<String> {
+    pub(in crate::daemon) fn served(&self, names: &Names) -> Vec<String> {
         let served = served(&self.handler.policy(), names, self.network);
         served.iter().map(ToString::to_string).collect()
     }
