@@ -21,8 +21,11 @@ mod machine;
 /// A node whose blocks come and go.
 mod regtest;
 
-/// What this machine believes, and what could be done with its key.
+/// What could be done with the key of this machine's root.
 mod root;
 
 /// What an owner has on the server.
 mod site;
+
+/// How long answers wait for certificates.
+mod speed;

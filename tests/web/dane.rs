@@ -17,7 +17,10 @@ const PORT: u16 = 4_430;
 
 /// The records of all forms in the zone file, and a server for each with the right key and one with another.
 fn scene(machine: &Machine, program: fn(&Machine, u16) -> Ended, forms: &[usize]) {
-    let (own, other) = (Keys::make(machine, "own"), Keys::make(machine, "other"));
+    let (own, other) = (
+        Keys::make(machine, NAME, "own"),
+        Keys::make(machine, NAME, "other"),
+    );
     let (mut lines, mut sites) = (String::new(), Vec::new());
     for (at, ((usage, selector, matching), key, certificates)) in (0_u16..).zip(FORMS) {
         let data = own.pin(machine, key, matching);
@@ -53,8 +56,8 @@ fn openssl_accepts_the_key_that_the_name_names_and_no_other() {
 #[test]
 fn both_accept_what_tls_init_made() {
     on_a_machine(|machine| {
-        let keys = Keys::make(machine, "own");
-        machine.publish_file(&keys.file(&format!("{NAME}.zone")));
+        let keys = Keys::make(machine, NAME, "own");
+        keys.publish(machine);
         let _nginx = serve(machine, Some(&keys), &[]);
         for program in [openssl, danetool] {
             let accepted = program(machine, 443);
@@ -137,7 +140,10 @@ while True:
 #[test]
 fn posttls_finger_verifies_a_mail_server_because_of_our_ad() {
     on_a_machine(|machine| {
-        let (own, other) = (Keys::make(machine, "own"), Keys::make(machine, "other"));
+        let (own, other) = (
+            Keys::make(machine, NAME, "own"),
+            Keys::make(machine, NAME, "other"),
+        );
         let pin = own.pin(machine, "leaf.key", 1);
         machine.publish(&format!("@ MX 10 {NAME}.\n_25._tcp TLSA 3 1 1 {pin}"));
         let serve = |keys: &Keys| {

@@ -63,7 +63,7 @@ rm -f /etc/resolv.conf
 printf 'nameserver 127.0.0.1\noptions edns0 trust-ad\n' >/etc/resolv.conf
 printf '127.0.0.1 localhost\n' >/etc/hosts
 printf 'passwd: files\ngroup: files\nhosts: files dns\n' >/etc/nsswitch.conf
-mkdir -p /run/sshd /var/lib/nginx /var/log/nginx
+mkdir -p /run/bnsd /run/sshd /var/lib/nginx /var/log/nginx
 printf 'reader:x:4242:4242::/mnt/reader:/bin/sh\n' >>/etc/passwd
 printf 'reader:x:4242:\n' >>/etc/group
 install -d -m 700 -o reader -g reader /mnt/reader /run/user/4242
@@ -86,6 +86,18 @@ server:
 remote-control:
  control-enable: no
 "#;
+
+/// Ends well where the system and each browser of whoever runs it have the certificate of a name.
+const HELD: &str = r#"
+dig +short "$1" | grep -q .
+ls /etc/ssl/certs/bnsd-authority-*.pem
+for database in "$HOME/.pki/nssdb" "$HOME"/.config/mozilla/firefox/*/; do
+    [ ! -f "$database/cert9.db" ] || certutil -L -d "sql:$database" | grep -qF "bnsd authority of $1 "
+done
+"#;
+
+/// The configuration of a daemon that the system has for all its users, before its chain.
+const SERVICE: &str = "control-socket = \"/run/bnsd/control.sock\"\n[tls]\nusers = [\"reader\"]\n";
 
 /// A machine whose names come from bnsd, which follows a chain with an open namespace `id`.
 pub struct Machine {
@@ -148,7 +160,7 @@ impl Machine {
         let regtest = (chain == Chain::Node).then(|| Regtest::start(&home.folder("node")));
         let followed = regtest.as_ref().map(Regtest::followed);
         let embedded = || "[chain]\nsource = \"dev\"\n".to_owned();
-        let lines = followed.unwrap_or_else(embedded);
+        let lines = SERVICE.to_owned() + &followed.unwrap_or_else(embedded);
         let machine = Self {
             world: World::start_at(53, "127.0.0.2", &lines),
             regtest,
@@ -185,17 +197,40 @@ impl Machine {
     /// Registers [`NAME`] with these lines in its zone file beside its address, or gives it others.
     pub fn publish(&self, lines: &str) {
         let text = format!("$ORIGIN {NAME}\n$TTL 600\n@ A {ADDRESS}\n{lines}\n");
-        self.publish_file(&self.owner().writes("zone", &text));
+        self.publish_file(NAME, &self.owner().writes("zone", &text));
     }
 
-    /// The same with a zone file.
-    pub fn publish_file(&self, file: &str) {
+    /// Registers a name with a zone file, or gives it that.
+    pub fn publish_file(&self, name: &str, file: &str) {
         let owner = self.owner();
-        if self.world.name(NAME)["state"] == "registered" {
-            owner.does(&["zonefile", "publish", NAME, file]);
+        if self.world.name(name)["state"] == "registered" {
+            owner.does(&["zonefile", "publish", name, file]);
         } else {
-            owner.does(&["name", "register", NAME, "--zonefile", file]);
+            owner.does(&["name", "register", name, "--zonefile", file]);
         }
+    }
+
+    /// Lets root and [`PERSON`] trust the root of this machine, as people do.
+    pub fn install_root(&self) {
+        let bnsd = env!("CARGO_BIN_EXE_bnsd");
+        self.does("\"$1\" tls install-ca", &[bnsd]);
+        self.does_as_person("\"$1\" tls install-ca --user", &[bnsd]);
+    }
+
+    /// The same, and runs the agents of both: the certificates of names come as long as what is returned lives. That of
+    /// [`NAME`] is there.
+    pub fn trust(&self) -> [Process; 2] {
+        self.install_root();
+        let bnsd = env!("CARGO_BIN_EXE_bnsd");
+        let agents = [
+            self.start(bnsd, &["tls", "agent", "--system"]),
+            self.start_as_person(bnsd, &["tls", "agent"]),
+        ];
+        until("the certificate of the name", || {
+            let held = self.run_as_person(HELD, &[NAME]);
+            (held.code == 0).then_some(())
+        });
+        agents
     }
 
     /// A new directory.

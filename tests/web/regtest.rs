@@ -18,6 +18,9 @@ const NOBODY: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
 /// Between two looks at what waits.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Blocks that one call mines at most.
+const BLOCKS_OF_CALL: u64 = 100;
+
 /// The node and its miner.
 pub struct Regtest {
     pub node: Arc<Node>,
@@ -69,11 +72,13 @@ impl Regtest {
         world.wait_for(u64::from(self.node.height()));
     }
 
-    /// Mines at once.
+    /// Mines at once, not too many blocks in a call: it has to end before the client gives up.
     pub fn mine(&self, blocks: u64) {
-        let _: Value = self
-            .node
-            .call("generatetoaddress", &[json!(blocks), json!(NOBODY)]);
+        let whole = std::iter::repeat_n(BLOCKS_OF_CALL, (blocks / BLOCKS_OF_CALL) as usize);
+        for blocks in whole.chain([blocks % BLOCKS_OF_CALL]) {
+            let arguments = [json!(blocks), json!(NOBODY)];
+            let _: Value = self.node.call("generatetoaddress", &arguments);
+        }
     }
 
     /// From now on transactions wait.

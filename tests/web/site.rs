@@ -3,22 +3,32 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::machine::{ADDRESS, Machine, NAME, until_open};
+use super::machine::{ADDRESS, Machine, until_open};
 use crate::common::process::Process;
 
-/// The files of [`NAME`], whose server is at [`ADDRESS`].
+/// The files of a name, whose server is at [`ADDRESS`].
 pub struct Keys {
+    name: String,
     directory: PathBuf,
 }
 
 impl Keys {
-    pub fn make(machine: &Machine, directory: &str) -> Self {
+    pub fn make(machine: &Machine, name: &str, directory: &str) -> Self {
         let directory = machine.world.path(directory);
         let path = directory.display().to_string();
-        let init = ["tls", "init", NAME, "--dir", &path, "--address", ADDRESS];
+        let init = ["tls", "init", name, "--dir", &path, "--address", ADDRESS];
         let made = machine.world.run(&init);
         assert_eq!(made.code, 0, "{made:?}");
-        Self { directory }
+        Self {
+            name: name.to_owned(),
+            directory,
+        }
+    }
+
+    /// Registers the name with the zone file that was made, or gives it that.
+    pub fn publish(&self, machine: &Machine) {
+        let zone = self.file(&format!("{}.zone", self.name));
+        machine.publish_file(&self.name, &zone);
     }
 
     /// The path of a file.
