@@ -169,6 +169,52 @@ fn certificates_are_as_programs_were_measured_to_take_them() {
     );
 }
 
+/// The longest name, one with an internationalised label, and characters that names of hosts do not have.
+#[test]
+fn openssl_takes_the_certificates_of_every_name() {
+    let home = Home::new();
+    for name in [
+        "abcdefghijklmnopqrstuvwxyz0123456.id",
+        "xn--caf-dma.id",
+        "_a.id",
+        "a-_b.id",
+        "-a.my_space",
+    ] {
+        let directory = home.path().join(name);
+        let place = directory.to_str().unwrap();
+        let made = home.run(&[
+            "tls",
+            "init",
+            "--dir",
+            place,
+            "--address",
+            "93.184.216.34",
+            "--",
+            name,
+        ]);
+        assert_eq!(made.code, 0, "{made:?}");
+        let zone = directory.join(format!("{name}.zone")).display().to_string();
+        let checked = home.run(&["zonefile", "check", "--", name, &zone]);
+        assert_eq!(checked.code, 0, "{checked:?}");
+        for host in [name.to_owned(), format!("www.{name}")] {
+            let verify = [
+                "verify",
+                "-x509_strict",
+                "-purpose",
+                "sslserver",
+                "-verify_hostname",
+            ];
+            let verify = [
+                &verify[..],
+                &[&host, "-CAfile", "authority.pem", "leaf.pem"],
+            ]
+            .concat();
+            let verified = ended(home.command("openssl", &verify).current_dir(&directory));
+            assert_eq!(verified.code, 0, "{host}: {verified:?}");
+        }
+    }
+}
+
 /// SHA-256 of the public key in a certificate, in hex, as OpenSSL computes it.
 fn key_digest(owner: &Owner, certificate: &str) -> String {
     let script = "openssl x509 -in \"$1\" -noout -pubkey | openssl pkey -pubin -outform DER | openssl sha256 -r";

@@ -74,16 +74,30 @@ pub(super) fn leaf(name: &str, authority: &Spki) -> Result<CertificateParams, rc
     params.serial_number = Some(serial());
     // For people; programs look at the alternative names. A name has at most 37 of the 64 characters.
     params.distinguished_name = common_name(name);
-    params.subject_alt_names = vec![
-        SanType::DnsName(name.try_into()?),
-        SanType::DnsName(format!("*.{name}").try_into()?),
-    ];
+    let mut names = vec![name.to_owned(), format!("*.{name}")];
+    if !is_host_name(name) {
+        names.push(format!("www.{name}")); // OpenSSL takes no wildcard above such a label
+    }
+    let names = names
+        .into_iter()
+        .map(|name| Ok(SanType::DnsName(name.try_into()?)));
+    params.subject_alt_names = names.collect::<Result<_, rcgen::Error>>()?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
     let place = aia_url(name, &authority.sha256());
     params.custom_extensions = vec![issuers_at(&place)];
     Ok(params)
+}
+
+/// Whether each label has letters, digits and inner hyphens alone, as in names of hosts (RFC 1123 §2.1). Names of the chain
+/// may have more.
+fn is_host_name(name: &str) -> bool {
+    let is_host = |label: &str| {
+        let is_inner = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        label.chars().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.split('.').all(is_host)
 }
 
 /// Sets from when until when a certificate is valid, in seconds since 1970.

@@ -2,10 +2,6 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
-
 use super::snippets::CHAIN;
 use super::*;
 use crate::trust::profile::DAY;
@@ -183,34 +179,4 @@ fn clocks_that_were_never_set_and_paths_that_servers_misread_are_refused() {
         );
     }
     of("my keys/caf\u{e9}", NOW).expect("quotes are enough");
-}
-
-/// The longest name, and characters that host names of the legacy tree do not have.
-#[test]
-fn every_name_gets_certificates() {
-    for text in [
-        "abcdefghijklmnopqrstuvwxyz0123456.id",
-        "_dmarc.id",
-        "a-_b.id",
-        "-.my_space",
-    ] {
-        let scratch = tempfile::tempdir().expect("a scratch directory");
-        let files = OwnerFiles::prepare(scratch.path(), &name(text), NOW).expect(text);
-        files.save().expect("written");
-        let pem = fs::read(scratch.path().join(LEAF)).expect("a leaf");
-        let der = CertificateDer::from_pem_slice(&pem).expect("PEM");
-        let (_, leaf) = X509Certificate::from_der(&der).expect("a certificate");
-        let names = leaf.subject_alternative_name().expect("one").expect("one");
-        let names: Vec<_> = names
-            .value
-            .general_names
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            names,
-            [format!("DNSName({text})"), format!("DNSName(*.{text})")]
-        );
-        OwnerFiles::prepare(scratch.path(), &name(text), NOW).expect("the same again");
-    }
 }
