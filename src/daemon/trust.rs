@@ -79,6 +79,7 @@ impl Trust {
         let path = path(config);
         let (listener, file) = socket::bind_for_all(&path)?;
         warn_of_closed_directory(&path);
+        warn_of_unknown_users(&config.tls.users);
         let serving = trust::serve(listener, file, config.tls.users.clone(), Arc::clone(&hub));
         crew.task("agents", serving);
         crew.task("certificates", Arc::clone(&hub).keep());
@@ -97,6 +98,14 @@ fn warn_of_closed_directory(socket: &Path) {
         tracing::warn!(
             "agents of other users cannot reach {}: set `control-socket` to a place of its own, such as /run/bnsd/control.sock, and `chmod 711` its directory; now it is {directory}",
             socket.display()
+        );
+    }
+}
+
+fn warn_of_unknown_users(users: &[String]) {
+    for user in users.iter().filter(|user| trust::number(user).is_none()) {
+        tracing::warn!(
+            "`tls.users` names {user}, who is not in /etc/passwd: correct it, or write the number of the user"
         );
     }
 }

@@ -174,14 +174,12 @@ impl Provision for Hub {
         if waits.is_empty() {
             return None;
         }
-        let all = join_all(
-            waits
-                .into_iter()
-                .map(async |mut wait: watch::Receiver<bool>| {
-                    let _ = wait.wait_for(|in_place| *in_place).await; // an error once it is needed no more
-                }),
-        );
-        Some(timeout(WAIT, all).map(drop).boxed())
+        let in_place = |mut wait: watch::Receiver<bool>| async move {
+            let _ = wait.wait_for(|in_place| *in_place).await; // an error once it is needed no more
+        };
+        let all = join_all(waits.into_iter().map(in_place));
+        // The timer is made where it runs: whoever calls this may be outside of the runtime.
+        Some(async move { drop(timeout(WAIT, all).await) }.boxed())
     }
 }
 

@@ -57,5 +57,6 @@ pub use root::Constraints;
 pub use socket::{AGENTS_MAX, serve};
 pub use source::{PinSource, Pins, SourceError};
 pub use stapled::delegation_in;
+pub use users::number;
 pub use verifier::Verifier;
 pub use visit::{CertificateText, Visit, VisitError, describe, visit};

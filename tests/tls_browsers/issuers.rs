@@ -16,6 +16,11 @@ const UNKNOWN: &str =
 fn the_certificate_of_a_key_on_the_chain_makes_its_leaf_valid() {
     let scene = Scene::new();
     let keys = scene.make_keys("me.id");
+    // A subdomain with an owner of its own, for whom the name's owner does not speak.
+    let bob = "bob TXT \"owner=1Q3vTbNzhG7JqmV8CkLUQm3fDc9yVHGGTs\" \"seqn=0\" \"parts=0\"\n";
+    let zonefile = keys.join("me.id.zone");
+    let text = std::fs::read_to_string(&zonefile).unwrap();
+    std::fs::write(&zonefile, text + bob).unwrap();
     scene.register("me.id");
     let target = scene.target("me.id");
     let response = scene.get(&target);
@@ -73,6 +78,8 @@ fn the_certificate_of_a_key_on_the_chain_makes_its_leaf_valid() {
         .openssl(&["x509", "-in", &file("issuer.pem"), "-noout", "-text"])
         .stdout;
     for limit in [
+        "DNS:bob.me.id\n",
+        "DNS:me.id.bns.alt\n",
         "pathlen:0",
         "DNS:me.id\n",
         "IP:0.0.0.0/0.0.0.0",

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use super::copies::Ledger;
 use super::nss::{Database, Mark};
-use super::{Store, StoreError};
+use super::{Store, StoreError, file_name, is_fingerprint, place};
 use crate::disk::{self, rights};
 use crate::trust::issued::{Issued, RootCertificate};
 use crate::worker;
@@ -41,6 +41,8 @@ const ROOT: &str = "bnsd root of this machine";
 const AUTHORITY: &str = "bnsd authority of";
 /// The directory in which authorities are noted, below that of the ledger.
 const AUTHORITIES: &str = "authorities";
+/// What the names of their files end with.
+const ENDING: &str = ".der";
 /// The digits of a fingerprint in a nickname.
 const DIGITS: usize = 16;
 
@@ -189,9 +191,20 @@ impl Browsers {
         Ok(read.collect())
     }
 
-    fn note_path(&self, fingerprint: &str) -> PathBuf {
+    /// The files of authorities of which `is_meant` says so, by their names without the ending.
+    fn notes(&self, is_meant: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StoreError> {
         let directory = self.directory.join(AUTHORITIES);
-        directory.join(format!("{fingerprint}.der"))
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(StoreError::file(&directory))?,
+        };
+        let files = entries.flatten().map(|entry| entry.path());
+        let is_meant = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_suffix(ENDING))
+                .is_some_and(&is_meant)
+        };
+        Ok(files.filter(is_meant).collect())
     }
 
     fn stamps(&self) -> BTreeMap<PathBuf, Stamp> {
@@ -249,12 +262,7 @@ impl Store for Browsers {
     }
 
     fn held(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let directory = self.directory.join(AUTHORITIES);
-        let entries = match fs::read_dir(&directory) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(StoreError::file(&directory))?,
-        };
-        let files = entries.flatten().map(|entry| entry.path());
+        let files = self.notes(|_| true)?.into_iter();
         Ok(files.filter_map(|path| fs::read(path).ok()).collect())
     }
 
@@ -268,16 +276,12 @@ impl Store for Browsers {
         }
         let directory = self.directory.join(AUTHORITIES);
         disk::create_directory(&directory).map_err(StoreError::file(&directory))?;
-        let mut is_renewed = false;
-        for other in self.authorities()? {
-            let is_same = other.name() == issued.name() && other.key() == issued.key();
-            if is_same && other != *issued {
-                forget(&self.note_path(other.fingerprint()))?;
-                is_renewed = true;
-            }
-        }
-        let path = self.note_path(issued.fingerprint());
+        let (place, name) = (place(issued), file_name(issued));
+        let others = self.notes(|known| known.starts_with(&place) && known != name)?;
+        others.iter().try_for_each(|path| forget(path))?;
+        let path = directory.join(name + ENDING);
         fs::write(&path, issued.der()).map_err(StoreError::file(&path))?;
+        let is_renewed = !others.is_empty();
         match is_renewed {
             true => self.settle(),
             false => self.add(issued), // an answer waits
@@ -289,7 +293,8 @@ impl Store for Browsers {
             return Ok(());
         }
         let _lock = self.lock()?;
-        forget(&self.note_path(fingerprint))?;
+        let gone = self.notes(|known| known.ends_with(fingerprint))?;
+        gone.iter().try_for_each(|path| forget(path))?;
         self.settle()
     }
 
@@ -366,10 +371,6 @@ fn clean(database: &Database, ours: &str) -> Result<bool, StoreError> {
 fn nickname(issued: &Issued) -> String {
     let digits = issued.fingerprint().get(..DIGITS).unwrap_or_default();
     format!("{AUTHORITY} {} {digits}", issued.name().as_str())
-}
-
-fn is_fingerprint(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn forget(path: &Path) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Name;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, file_name, is_fingerprint, place};
 use crate::disk::Staged;
 use crate::trust::issued::{Issued, RootCertificate};
 
@@ -44,24 +44,26 @@ impl Hashed {
 
     /// Takes everything of ours away.
     pub fn clear(&mut self) -> Result<usize, StoreError> {
-        let ours = self.ours()?;
+        let ours = self.ours(|_| true)?;
         for path in &ours {
             self.remove(path)?;
         }
         Ok(ours.len())
     }
 
-    fn ours(&self) -> Result<Vec<PathBuf>, StoreError> {
+    /// Our files of which `is_meant` says so, by their names without beginning and ending.
+    fn ours(&self, is_meant: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>, StoreError> {
         let fail = StoreError::file(&self.directory);
         let entries = fs::read_dir(&self.directory).map_err(fail)?;
         let names = entries.flatten().map(|entry| entry.file_name());
         let names = names.filter_map(|name| name.into_string().ok());
-        let ours = names.filter(|name| name.starts_with(OURS) && name.ends_with(ENDING));
+        let ours = names.filter(|name| {
+            let inner = name
+                .strip_prefix(OURS)
+                .and_then(|name| name.strip_suffix(ENDING));
+            inner.is_some_and(&is_meant)
+        });
         Ok(ours.map(|name| self.directory.join(name)).collect())
-    }
-
-    fn file(&self, fingerprint: &str) -> PathBuf {
-        self.directory.join(format!("{OURS}{fingerprint}{ENDING}"))
     }
 
     /// The links of a hash, taken or not.
@@ -115,15 +117,15 @@ impl Store for Hashed {
     }
 
     fn held(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let files = self.ours()?.into_iter();
+        let files = self.ours(|_| true)?.into_iter();
         let texts = files.filter_map(|path| fs::read(path).ok());
         let read = texts.filter_map(|pem| CertificateDer::from_pem_slice(&pem).ok());
         Ok(read.map(|der| der.to_vec()).collect())
     }
 
     fn put(&mut self, issued: &Issued) -> Result<(), StoreError> {
-        let root = self.root()?;
-        let file = self.file(issued.fingerprint());
+        let (place, name) = (place(issued), file_name(issued));
+        let file = self.directory.join(format!("{OURS}{name}{ENDING}"));
         let fail = StoreError::file(&file);
         if !file.exists() {
             let staged = file.with_extension("new");
@@ -132,23 +134,14 @@ impl Store for Hashed {
             written.replace(&file).map_err(fail)?;
         }
         self.link(&file, subject_hash(issued.subject()))?;
-        for der in self.held()? {
-            let other = Issued::read(&der, &root).ok();
-            let other =
-                other.filter(|other| other.name() == issued.name() && other.key() == issued.key());
-            if let Some(other) = other.filter(|other| other != issued) {
-                self.remove(&self.file(other.fingerprint()))?;
-            }
-        }
-        Ok(())
+        let others = self.ours(|known| known.starts_with(&place) && known != name)?;
+        others.iter().try_for_each(|other| self.remove(other))
     }
 
     fn take(&mut self, fingerprint: &str) -> Result<(), StoreError> {
-        let wanted = self.file(fingerprint);
-        match self.ours()?.contains(&wanted) {
-            true => self.remove(&wanted),
-            false => Ok(()),
-        }
+        let is_it = |known: &str| is_fingerprint(fingerprint) && known.ends_with(fingerprint);
+        let gone = self.ours(is_it)?;
+        gone.iter().try_for_each(|file| self.remove(file))
     }
 
     fn refresh(&mut self) -> Result<(), StoreError> {
@@ -156,7 +149,7 @@ impl Store for Hashed {
             self.clear()?;
             return Err(error);
         }
-        for file in self.ours()? {
+        for file in self.ours(|_| true)? {
             if let Some(hash) = fs::read(&file).ok().and_then(|pem| hash_of(&pem)) {
                 self.link(&file, hash)?;
             }

@@ -18,6 +18,8 @@ pub mod system;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
+
 pub use browsers::{Browsers, Undone};
 pub use hashed::{Hashed, subject_hash};
 
@@ -39,6 +41,22 @@ pub trait Store {
 
     /// Puts everything where it is missing, in stores that are new for instance.
     fn refresh(&mut self) -> Result<(), StoreError>;
+}
+
+/// What the names of files of certificates of one name and key begin with. Names have no character that files cannot have.
+fn place(issued: &Issued) -> String {
+    let key = HEXLOWER.encode(&issued.key().sha256());
+    format!("{}-{key}-", issued.name().as_str())
+}
+
+/// The whole name of the file of a certificate, without its ending.
+fn file_name(issued: &Issued) -> String {
+    place(issued) + issued.fingerprint()
+}
+
+/// Whether a text can be the SHA-256 of a certificate.
+fn is_fingerprint(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Why a store was not changed.
