@@ -368,6 +368,12 @@ pub const KEYS: &[Key] = &[
         "Users whose browsers are given certificates of names by `bnsd tls agent`, by name or number; `root` for the system's store.",
     ),
     key(
+        "tls.own-keys",
+        Shape::Switch,
+        Effect::Restart,
+        "Whether the pubkey:data: key of a name is pinned for HTTPS (TLSA 3 1 1) where nothing else is; few TLS libraries take secp256k1.",
+    ),
+    key(
         "namespaces",
         Shape::Map,
         Effect::Reload,

@@ -19,6 +19,7 @@ use crate::chain::SourceKind;
 use crate::dns::{self, Encrypted, QueryLog};
 use crate::log::LogOptions;
 use crate::resolver::Mode;
+use crate::tlsa::OwnKeys;
 use crate::upstream::UpstreamConfig;
 
 /// Everything that can be set, parsed and checked.
@@ -149,6 +150,8 @@ pub struct TlsConfig {
     pub proxy: Option<SocketAddr>,
     /// Users whose agents are served, by name or number; empty for nobody.
     pub users: Vec<String>,
+    /// What becomes of the data keys of names.
+    pub own_keys: OwnKeys,
 }
 
 /// Section `[zonefiles]`.

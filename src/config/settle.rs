@@ -20,6 +20,7 @@ use crate::chain::SourceKind;
 use crate::dns::{Encrypted, Identity, QueryLog};
 use crate::log::LogOptions;
 use crate::resolver::Mode;
+use crate::tlsa::OwnKeys;
 use crate::upstream::{self, UpstreamConfig};
 
 /// Name of the control socket in the data directory.
@@ -42,6 +43,10 @@ pub fn settle(
     let tls = TlsConfig {
         proxy: reader.optional("tls.proxy", "nowhere", value::loopback)?,
         users: reader.many("tls.users", &[], "nobody", value::user)?,
+        own_keys: match reader.one("tls.own-keys", "false", value::switch)? {
+            true => OwnKeys::Pinned,
+            false => OwnKeys::Published,
+        },
     };
     let namespaces = settle_namespaces(&mut reader)?;
     let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;

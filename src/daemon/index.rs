@@ -41,13 +41,15 @@ pub fn open(config: &Config) -> anyhow::Result<NameStore> {
     let store = open_store(config, &params)?;
     require_end(config, &params, &store)?;
     let progress = restored_progress(&store);
-    Ok(NameStore::new(
+    let mut names = NameStore::new(
         Arc::new(params),
         Arc::new(store),
         Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?),
         Arc::new(progress),
         Arc::new(SystemClock::start()),
-    ))
+    );
+    names.own_keys = config.tls.own_keys;
+    Ok(names)
 }
 
 /// Starts the writing side, which follows `source` on a thread of `crew` until `stop` is set. One that cannot go on says

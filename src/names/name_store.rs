@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::resolver::{Snapshots, SyncState};
 use crate::store::{Archive, Store};
+use crate::tlsa::OwnKeys;
 
 /// An index that reached its source's tip this recently is at the tip.
 const AT_TIP: Duration = Duration::from_secs(10);
@@ -32,6 +33,8 @@ pub struct NameStore {
     pub progress: Arc<Progress>,
     /// For the lag.
     pub clock: Arc<dyn Clock>,
+    /// What becomes of the data keys of names.
+    pub own_keys: OwnKeys,
     pub(super) turns: Mutex<Turns>,
     zones: Arc<Zones>,
     namespaces: Arc<Namespaces>,
@@ -48,6 +51,7 @@ impl NameStore {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            own_keys: OwnKeys::Published,
             turns: Mutex::default(),
             zones: Arc::new(Zones::new(Arc::clone(&archive))),
             namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
@@ -86,6 +90,7 @@ impl Snapshots for NameStore {
             sync: self.sync_state(),
             snapshot,
             params: Arc::clone(&self.params),
+            own_keys: self.own_keys,
             zones: Arc::clone(&self.zones),
             namespaces: Arc::clone(&self.namespaces),
             pages: Arc::clone(&self.pages),

@@ -19,7 +19,7 @@ use crate::resolver::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
 };
 use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot};
-use crate::tlsa::{Holder, Registration};
+use crate::tlsa::{Holder, OwnKeys, Registration};
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
 pub(super) type Namespaces =
@@ -31,6 +31,7 @@ pub struct Names {
     pub(super) at: Option<u32>,
     pub(super) sync: SyncState,
     pub(super) params: Arc<Params>,
+    pub(super) own_keys: OwnKeys,
     pub(super) zones: Arc<Zones>,
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) pages: Arc<Pages>,
@@ -62,6 +63,7 @@ impl Names {
             at,
             sync: self.sync,
             params: Arc::clone(&self.params),
+            own_keys: self.own_keys,
             zones: Arc::clone(&self.zones),
             namespaces: Arc::clone(&self.namespaces),
             pages: Arc::clone(&self.pages),
@@ -206,6 +208,7 @@ impl NameSource for Names {
             height: entry.as_ref().map_or(0, |entry| entry.height),
             txid: record.map_or_else(Txid::all_zeros, |record| record.txid),
             zonefile: *hash,
+            own_keys: self.own_keys,
         })
     }
 }

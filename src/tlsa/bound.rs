@@ -7,7 +7,7 @@ use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
 use super::STATEMENTS_MAX;
 use super::delegation;
-use super::holder::Holder;
+use super::holder::{Holder, OwnKeys};
 use super::own_key::{self, OwnKey};
 use super::pin::{KEY_RECORDS, Pin, Rule};
 use super::problem::{Problem, Reason};
@@ -145,6 +145,7 @@ impl Bound {
         };
         let covering = self.covering(host, port);
         let derived: Vec<Pin> = covering.into_iter().flat_map(Statement::pins).collect();
+        let own = self.own_key.map(|key| key.pin());
         let recorded = match self.zone.find(&owner) {
             Found::Exact(node) | Found::Wildcard(node) => node.rrset(RecordType::TLSA),
             _ => None,
@@ -159,7 +160,8 @@ impl Bound {
             Some(set) => set
                 .rdata()
                 .filter_map(|rdata| {
-                    let pin = derived.iter().find(|pin| pin.rdata() == rdata);
+                    let mut known = derived.iter().chain(&own);
+                    let pin = known.find(|pin| pin.rdata() == rdata);
                     pin.cloned().or_else(|| Pin::read(rdata, Rule::Record))
                 })
                 .collect(),
@@ -228,6 +230,7 @@ impl Bound {
             }
         }
         added.extend(self.published(zone, holder));
+        added.extend(self.pinned_own_key(zone, holder));
         added
     }
 
@@ -239,6 +242,21 @@ impl Bound {
         let owner = below(zone.origin(), own_key::LABEL)?;
         let ttl = data_key(zone).map(RrSet::ttl);
         Some(set(owner, RecordType::TXT, ttl, vec![rdata]))
+    }
+
+    /// The record that pins the data key, where this machine wants that and nothing else is pinned.
+    fn pinned_own_key(&self, zone: &Zone, holder: &Holder) -> Option<Added> {
+        let key = self
+            .own_key
+            .filter(|_| holder.own_keys == OwnKeys::Pinned)?;
+        let origin = zone.origin();
+        if !self.covering(origin, HTTPS).is_empty() || has_tlsa(zone, origin, HTTPS) {
+            return None;
+        }
+        let owner = port_name(origin, HTTPS)?;
+        let ttl = data_key(zone).map(RrSet::ttl);
+        let pin = key.pin().rdata();
+        Some(set(owner, RecordType::TLSA, ttl, vec![pin]))
     }
 
     /// The hosts of the zone that statements are about, and those that have TLSA records for HTTPS.
@@ -679,6 +697,16 @@ mod tests {
             pins(&bound_one, "me.id.", 443),
             [""; 0],
             "no TLS stack takes it"
+        );
+        let wanting = Holder {
+            own_keys: OwnKeys::Pinned,
+            ..Holder::fixture()
+        };
+        assert_eq!(pins(&bound_by(&one, &wanting), "me.id.", 443), ["3 1 1 T4"]);
+        let with_other = format!("{one}_tlskey TXT {}\n", statement("ee", "443", 1));
+        assert_eq!(
+            pins(&bound_by(&with_other, &wanting), "me.id.", 443),
+            ["3 1 1 T2"]
         );
         let two = format!("{one}pubkey TXT \"pubkey:data:03{}\"\n", &key[2..]);
         let bound_two = bound(&two);

@@ -3,7 +3,7 @@
 use bitcoin::Txid;
 use bitcoin::hashes::Hash as _;
 
-use super::holder::{Holder, Registration};
+use super::holder::{Holder, OwnKeys, Registration};
 use super::spki::Spki;
 use crate::hash::ZonefileHash;
 
@@ -22,6 +22,7 @@ impl Holder {
             height: 521_000,
             txid: Txid::all_zeros(),
             zonefile: ZonefileHash::of(b""),
+            own_keys: OwnKeys::Published,
         }
     }
 }

@@ -22,6 +22,18 @@ pub struct Holder {
     pub txid: Txid,
     /// The hash of the zone file.
     pub zonefile: ZonefileHash,
+    /// What this machine makes of the name's own key.
+    pub own_keys: OwnKeys,
+}
+
+/// What becomes of the data keys of names (T4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OwnKeys {
+    /// They are published with their proof.
+    #[default]
+    Published,
+    /// They are also pinned for HTTPS, where nothing else is.
+    Pinned,
 }
 
 /// One life of a name, in one virtualchain.

@@ -8,7 +8,7 @@
 //! | T1 [`Rule::Record`] | a TLSA record | that record, as it is |
 //! | T2 [`Rule::Key`] | `_tlskey TXT "v=bnstls1 use=ta port=443 spki=BASE64"` | TLSA 2 1 1 and 2 1 0 for `use=ta`, 3 1 1 for `use=ee` |
 //! | T3 [`Rule::Delegation`] | the same with a signature by the name's own key ([`delegation`]) | the same |
-//! | T4 [`Rule::OwnKey`] | `pubkey TXT "pubkey:data:HEX"` | `_bnskey TXT` with the key and the block that proves it, no TLSA |
+//! | T4 [`Rule::OwnKey`] | `pubkey TXT "pubkey:data:HEX"` | `_bnskey TXT` with the key and the block that proves it; TLSA 3 1 1 by choice alone (`tls.own-keys`) |
 //!
 //! A statement stands at `_tlskey` below a host: at `_tlskey.me.id` it is about `me.id` and every host of the zone below it
 //! that has addresses, at `_tlskey.www.me.id` about `www.me.id` and below. A subdomain with an owner of its own (a TXT
@@ -40,7 +40,7 @@ mod statement;
 pub(crate) use fixture::p256;
 
 pub use bound::{Bound, review};
-pub use holder::{Holder, Registration};
+pub use holder::{Holder, OwnKeys, Registration};
 pub use own_key::OwnKey;
 pub use pin::{Pin, Rule, Usage};
 pub use problem::{Problem, Reason};

@@ -5,10 +5,12 @@
 
 use std::fmt;
 
+use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::secp256k1::PublicKey;
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::holder::Holder;
+use super::pin::{Pin, Rule, SHA256, SPKI, Usage};
 use super::problem::Reason;
 use crate::hash::ZonefileHash;
 
@@ -40,9 +42,16 @@ impl OwnKey {
         self.0
     }
 
-    /// Its SubjectPublicKeyInfo, uncompressed.
-    pub fn spki(&self) -> Vec<u8> {
-        [SECP256K1, &self.0.serialize_uncompressed()].concat()
+    /// What a server that has the key shows: a SubjectPublicKeyInfo, uncompressed.
+    pub(super) fn pin(&self) -> Pin {
+        let spki = [SECP256K1, &self.0.serialize_uncompressed()].concat();
+        Pin {
+            usage: Usage::Leaf.number(),
+            selector: SPKI,
+            matching: SHA256,
+            data: sha256::Hash::hash(&spki).to_byte_array().to_vec(),
+            rule: Rule::OwnKey,
+        }
     }
 
     /// The text of the record that publishes it.
