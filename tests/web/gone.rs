@@ -51,7 +51,7 @@ impl Served {
     /// Does something to the chain that takes the key from the name.
     fn ends(&self, machine: &Machine, happens: impl FnOnce()) {
         let before = believers(machine);
-        assert_eq!(before.len(), 4, "{before:?}");
+        assert_eq!(before.len(), 5, "{before:?}");
         assert!(pins().contains(&self.pin));
         let start = Instant::now();
         happens();
@@ -85,10 +85,24 @@ fn believers(machine: &Machine) -> Vec<&'static str> {
         ("the verifier", fetch(NAME, server, daemon).is_ok()),
         ("tls check", machine.world.run(&check).code == 0),
         ("curl", curl.code == 0),
+        ("the proxy", is_fetched_through_the_proxy(machine, &url)),
         ("a fresh Chromium", chromium.refusal(&url).is_none()),
     ];
     let who = all.into_iter().filter(|(_, believes)| *believes);
     who.map(|(name, _)| name).collect()
+}
+
+/// As somebody fetches it who trusts the proxy's root alone.
+fn is_fetched_through_the_proxy(machine: &Machine, url: &str) -> bool {
+    let said = machine.world.run(&["--json", "tls", "proxy"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = said.json();
+    let [proxy, token, root] = ["proxy", "token", "root"].map(|key| said[key].as_str().unwrap());
+    let file = machine.folder("proxy").join("root.pem");
+    std::fs::write(&file, root).unwrap();
+    let line = "curl --silent --fail --cacert \"$1\" --proxy \"$2\" --proxy-user \"any:$3\" \"$4\"";
+    let file = file.display().to_string();
+    machine.run(line, &[&file, proxy, token, url]).code == 0
 }
 
 #[test]

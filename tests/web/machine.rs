@@ -96,8 +96,9 @@ for database in "$HOME/.pki/nssdb" "$HOME"/.config/mozilla/firefox/*/; do
 done
 "#;
 
-/// The configuration of a daemon that the system has for all its users, before its chain.
-const SERVICE: &str = "control-socket = \"/run/bnsd/control.sock\"\n[tls]\nusers = [\"reader\"]\n";
+/// The configuration of a daemon that the system has for all its users, before its chain. Its proxy may speak for the
+/// namespaces that are known when it starts first, so `id` is named.
+const SERVICE: &str = "control-socket = \"/run/bnsd/control.sock\"\n[tls]\nusers = [\"reader\"]\nproxy = \"127.0.0.1:6271\"\n[namespaces]\nid = \"exact\"\n";
 
 /// A machine whose names come from bnsd, which follows a chain with an open namespace `id`.
 pub struct Machine {
