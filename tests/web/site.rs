@@ -73,7 +73,7 @@ pub fn serve(machine: &Machine, keys: Option<&Keys>, shown: &[Shown<'_>]) -> Pro
     let folder = machine.folder("nginx");
     let file = folder.join("nginx.conf").display().to_string();
     let text = format!(
-        "daemon off; user root; pid {}/pid; events {{}}\nhttp {{ access_log off; default_type text/html;\n{servers}}}\n",
+        "daemon off; master_process off; user root; pid {}/pid; events {{}}\nhttp {{ access_log off; default_type text/html;\n{servers}}}\n",
         folder.display()
     );
     std::fs::write(&file, text).unwrap();
