@@ -13,6 +13,7 @@ use std::path::Path;
 use crate::common::home::{Home, ended};
 
 const README: &str = include_str!("../README.md");
+const SERVING: &str = include_str!("../src/dns/serving.md");
 /// Begins the line before the output of a command, with its number, and the one behind it, with its exit code.
 const MARK: &str = "@@@@";
 /// What the namespace is made of: a loopback, a resolver for other names, a file of resolvers.
@@ -60,8 +61,12 @@ struct Printed {
 
 /// The blocks of the README in a language.
 fn blocks(language: &str) -> Vec<&'static str> {
+    blocks_of(README, language)
+}
+
+fn blocks_of(document: &'static str, language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
-    let rest = README.split(fence.as_str()).skip(1);
+    let rest = document.split(fence.as_str()).skip(1);
     rest.filter_map(|rest| Some(rest.split_once("```")?.0))
         .collect()
 }
@@ -201,7 +206,9 @@ fn its_configurations_are_taken() {
         let checked = home.run(&["serve", "--check-config", "--config", &file]);
         assert_eq!(checked.code, 0, "{block}{checked:?}");
     }
-    for block in blocks("text") {
+    let validators = blocks_of(SERVING, "text");
+    assert_eq!(validators.len(), 1);
+    for block in validators {
         let file = home.path().join("unbound.conf");
         std::fs::write(&file, block).unwrap();
         let checked = ended(&mut home.command("unbound-checkconf", &[file.to_str().unwrap()]));

@@ -2,7 +2,8 @@
 
     compare_zones.py ADDRESS PORT FOLDER
 
-Every RRset of every NAME.zone must come back exactly, over UDP (again over TCP where TC says so) and over TCP, with
+Every RRset of every NAME.zone, and the HTTPS record of each host with a TLSA record for its port 443, must come back
+exactly, over UDP (again over TCP where TC says so) and over TCP, with
 its TTL capped at 600 s. For every other type that any of the files uses, the owner must have no data, with the SOA.
 Prints the number of compared RRsets; exits with 1 if anything differs.
 """
@@ -16,6 +17,8 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdataclass
+import dns.rdataset
 import dns.rdatatype
 import dns.zone
 
@@ -30,6 +33,17 @@ def read(path):
     text = re.sub(r"(?m)^(\$ORIGIN\s+\S*[^.\s])\s*$", r"\1.", path.read_text())
     origin = path.name.removesuffix(".zone") + "."
     return dns.zone.from_text(text, origin=origin, check_origin=False, relativize=False)
+
+
+def https_of(zone, owner, node):
+    """The record that leads browsers to https, if a key is bound to the host and it has no such record of its own."""
+    tlsa = zone.get(dns.name.from_text("_443._tcp", origin=owner))
+    is_bound = tlsa is not None and tlsa.get_rdataset(dns.rdataclass.IN, dns.rdatatype.TLSA)
+    places = (dns.rdatatype.A, dns.rdatatype.AAAA)
+    place = [found for rdtype in places if (found := node.get_rdataset(dns.rdataclass.IN, rdtype))]
+    if not is_bound or not place or node.get_rdataset(dns.rdataclass.IN, dns.rdatatype.HTTPS):
+        return []
+    return [dns.rdataset.from_text("IN", "HTTPS", place[0].ttl, '1 . alpn="h2"')]
 
 
 def over_udp(query, server):
@@ -87,10 +101,11 @@ class Comparison:
 
     def zone(self, zone, rdtypes):
         for owner, node in zone.nodes.items():
-            for rdataset in node:
+            rdatasets = [*node, *https_of(zone, owner, node)]
+            for rdataset in rdatasets:
                 self.ask(owner, rdataset.rdtype, lambda r: difference(rdataset, owner, r))
                 self.compared += 1
-            present = {rdataset.rdtype for rdataset in node}
+            present = {rdataset.rdtype for rdataset in rdatasets}
             if dns.rdatatype.CNAME in present:
                 continue  # every other type leads to the target
             expected = SYNTHESISED if owner == zone.origin else set()

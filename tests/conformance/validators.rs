@@ -139,8 +139,8 @@ fn row_41_no_ds_is_ever_made_up() {
         assert_eq!(delegation.metadata.response_code, ResponseCode::NoError);
         assert!(delegation.answers.is_empty() && extended_error(&delegation).is_none());
     }
-    let readme = include_str!("../../README.md");
-    assert!(readme.contains("negative trust anchors"));
+    let serving = include_str!("../../src/dns/serving.md");
+    assert!(serving.contains("negative trust anchors"));
 }
 
 /// bnsd as the validator, with names of the chain beside the signed tree.
