@@ -125,7 +125,16 @@ impl Proxy {
         let address = listener.local_addr().map_err(taken)?;
         let directory = data.join(DIRECTORY);
         let token = Token::open(&directory)?;
-        let root = Root::open(&directory, &surroundings.constraints(), surroundings.now())?;
+        let constraints = surroundings.constraints();
+        let root = Root::open(&directory, &constraints, surroundings.now())?;
+        let missing = root.missing(&constraints.namespaces);
+        if !missing.is_empty() {
+            tracing::warn!(
+                "the proxy's authority is older than namespaces that are served ({}), so browsers refuse their names: remove {}, start again, and have browsers trust the new one",
+                missing.join(", "),
+                directory.join("trust").display()
+            );
+        }
         Ok(Self {
             listener,
             shared: Shared {
