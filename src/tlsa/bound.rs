@@ -119,20 +119,34 @@ impl Bound {
         self.is_timed
     }
 
-    /// Authorities whose whole key is known, each once.
+    /// Authorities that the name itself states for HTTPS and whose whole key is known, each once: those that a certificate
+    /// for browsers may be made of. A certificate knows no ports, and is for the name with all hosts below it: so the
+    /// authority of a mail server, or of one host, is none of them.
     pub fn authorities(&self) -> impl Iterator<Item = &Spki> {
-        self.keys(super::Usage::Authority)
+        let about = self.covering(self.zone.origin(), HTTPS).into_iter();
+        let keys = about
+            .filter(|it| it.usage == super::Usage::Authority)
+            .filter_map(Statement::key);
+        keys.collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// The hosts below the name that an authority of it does not speak for: subdomains with an owner of their own, and hosts
+    /// for whose HTTPS other keys are stated.
+    pub fn apart(&self, key: &Spki) -> BTreeSet<DnsName> {
+        let is_spoken_for = |host: &DnsName| {
+            let mut about = self.covering(host, HTTPS).into_iter();
+            about.any(|it| it.usage == super::Usage::Authority && it.key() == Some(key))
+        };
+        let stated = self.statements.iter().map(|it| &it.host);
+        let apart = stated.filter(|host| !is_spoken_for(host));
+        self.separate.iter().chain(apart).cloned().collect()
     }
 
     /// Keys of servers of which the whole is known, each once.
     pub fn leaves(&self) -> impl Iterator<Item = &Spki> {
-        self.keys(super::Usage::Leaf)
-    }
-
-    fn keys(&self, usage: super::Usage) -> impl Iterator<Item = &Spki> {
         let statements = self.statements.iter();
         let keys = statements
-            .filter(move |it| it.usage == usage)
+            .filter(|it| it.usage == super::Usage::Leaf)
             .filter_map(Statement::key);
         keys.collect::<BTreeSet<_>>().into_iter()
     }
@@ -655,6 +669,24 @@ mod tests {
             assert_eq!(pins(&bound, host, 443), [""; 0], "{host}");
         }
         assert!(!has(&bound, "_443._tcp.sub.me.id.", RecordType::TLSA));
+        let apart = [dns("mail.me.id."), dns("sub.me.id.")];
+        assert_eq!(bound.apart(&p256(1)), BTreeSet::from(apart));
+    }
+
+    #[test]
+    fn an_authority_of_one_host_or_of_mail_is_none_of_the_name() {
+        let text = format!(
+            "@ A 192.0.2.1\nwww A 192.0.2.2\n_tlskey TXT {}\n_tlskey TXT {}\n_tlskey.www TXT {}\n_tlskey.shop TXT {}\n",
+            statement("ta", "443,8443", 1),
+            statement("ta", "25", 2),
+            statement("ta", "443", 3),
+            statement("ta", "8443", 4),
+        );
+        let bound = bound(&text);
+        assert_eq!(reasons(&bound), []);
+        assert_eq!(bound.authorities().collect::<Vec<_>>(), [&p256(1)]);
+        let apart = [dns("www.me.id.")];
+        assert_eq!(bound.apart(&p256(1)), BTreeSet::from(apart));
     }
 
     #[test]

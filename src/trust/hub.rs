@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
+use hickory_proto::rr::Name as DnsName;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -158,10 +159,15 @@ impl Hub {
 }
 
 impl Provision for Hub {
-    fn before_answer(&self, name: &Name, bound: &Bound) -> Option<BoxFuture<'static, ()>> {
+    fn before_answer(
+        &self,
+        name: &Name,
+        bound: &Bound,
+        asked: &DnsName,
+    ) -> Option<BoxFuture<'static, ()>> {
         bound.authorities().next()?;
         // Without an agent too: the answer may come from memory when there is one.
-        let certificates = match self.mint.issue(name, bound) {
+        let certificates = match self.mint.issue(name, bound, asked) {
             Ok(certificates) => certificates,
             Err(error) => {
                 tracing::warn!("no certificate for {}: {error}", name.as_str());

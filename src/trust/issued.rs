@@ -2,7 +2,7 @@
 //!
 //! A store believes more or less of what is in it: OpenSSL takes any certificate of a directory for an anchor. So nobody puts
 //! one there that was not checked here: its signature is of the root that was installed, and it permits one name of the
-//! chain and nothing else.
+//! chain, which the root permits, and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -113,6 +113,16 @@ impl RootCertificate {
         &self.excluded
     }
 
+    /// Whether it may certify an authority of `name`. Programs that take such an authority for an anchor, as OpenSSL's do, look
+    /// at no certificate above it.
+    pub(super) fn permits(&self, name: &Name) -> bool {
+        let is_below = |domain: &String| {
+            let above = name.as_str().strip_suffix(domain.as_str());
+            above.is_some_and(|labels| labels.is_empty() || labels.ends_with('.'))
+        };
+        self.permitted.iter().any(is_below) && !self.excluded.iter().any(is_below)
+    }
+
     /// The end of its last second, in seconds since 1970.
     pub fn until(&self) -> i64 {
         self.until
@@ -148,6 +158,9 @@ impl Issued {
         check_authority(&certificate, 0)?;
         let limits = Limits::of(&certificate)?;
         let (name, separate) = limits.name()?;
+        if !root.permits(&name) {
+            return Err(NotTrusted::Limits("name constraints"));
+        }
         let validity = certificate.validity();
         let (from, until) = (
             validity.not_before.timestamp(),

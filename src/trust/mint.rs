@@ -13,6 +13,7 @@ use std::time::Duration;
 use hickory_proto::rr::Name as DnsName;
 use quick_cache::sync::Cache;
 
+use super::chain_pins::without_alias;
 use super::issued::{Issued, NotTrusted};
 use super::root::{AUTHORITY_LIFETIME, Constraints, Root, RootError};
 use crate::bns::name::Name;
@@ -121,9 +122,25 @@ impl Mint {
         }
     }
 
-    /// The certificates of all authorities that `bound`, which was found on the chain just now, has for `name`.
-    pub fn issue(&self, name: &Name, bound: &Bound) -> Result<Vec<Arc<Issued>>, MintError> {
-        if is_protected(name) {
+    /// The certificates of all authorities that `bound`, which was found on the chain just now, has for `name`: for an answer
+    /// about `asked`. None if the name itself is not the chain's on this machine: the answer may be about its form below
+    /// `bns.alt`, which is the chain's in any case, and a certificate is for both.
+    pub fn issue(
+        &self,
+        name: &Name,
+        bound: &Bound,
+        asked: &DnsName,
+    ) -> Result<Vec<Arc<Issued>>, MintError> {
+        let is_ours = match self.ownership(name, &self.names.snapshot())? {
+            Some(Ownership::Ours) => true,
+            // The legacy tree was asked about the name itself, and denied it.
+            Some(Ownership::CouldBeOurs(_)) => {
+                let asked = asked.to_lowercase();
+                without_alias(&asked) == asked
+            }
+            _ => false,
+        };
+        if !is_ours {
             return Ok(Vec::new());
         }
         let mut all = Vec::new();
@@ -139,12 +156,19 @@ impl Mint {
         if !self.vouches(&self.names.snapshot()) {
             return Ok(Standing::Unknown);
         }
-        let Some((bound, _)) = self.bound(name)? else {
+        let Some((bound, ownership)) = self.bound(name)? else {
             return Ok(Standing::Gone);
         };
         let mut keys = bound.authorities();
         if !keys.any(|key| key == issued.key()) {
             return Ok(Standing::Gone);
+        }
+        // Whether the legacy tree still denies the name shows at the next answer about it, and nothing is renewed before.
+        if ownership != Ownership::Ours {
+            return Ok(match apart(&bound, issued.key()) == *issued.separate() {
+                true => Standing::Unknown,
+                false => Standing::Gone,
+            });
         }
         Ok(match self.certificate(name, issued.key(), &bound)? {
             Some(certificate) => Standing::Bound(certificate),
@@ -193,28 +217,36 @@ impl Mint {
     /// What a name binds, and whose it is on this machine; `None` unless it may be the chain's.
     fn bound(&self, name: &Name) -> Result<Option<(Bound, Ownership)>, MintError> {
         let names = self.names.snapshot();
-        let policy = self.terms.policy();
-        if is_protected(name) || !self.vouches(&names) {
+        match self.ownership(name, &names)? {
+            None => Ok(None),
+            Some(ownership) => {
+                let found = names.bound(name)?;
+                Ok(found.map(|found| (found.bound, ownership)))
+            }
+        }
+    }
+
+    /// Whose a name is on this machine, its form below `bns.alt` left aside; `None` unless it may be the chain's.
+    fn ownership(&self, name: &Name, names: &Names) -> Result<Option<Ownership>, MintError> {
+        if is_protected(name) || !self.vouches(names) {
             return Ok(None);
         }
         let Ok(host) = DnsName::from_ascii(format!("{}.", name.as_str())) else {
             return Ok(None);
         };
-        let ownership = ownership_at(&host, &policy, &names)?;
-        match ownership {
-            Ownership::Ours | Ownership::CouldBeOurs(Condition::LegacyDenies) => {
-                let found = names.bound(name)?;
-                Ok(found.map(|found| (found.bound, ownership)))
-            }
-            _ => Ok(None),
-        }
+        let ownership = ownership_at(&host, &self.terms.policy(), names)?;
+        let may_be_ours = matches!(
+            ownership,
+            Ownership::Ours | Ownership::CouldBeOurs(Condition::LegacyDenies)
+        );
+        Ok(may_be_ours.then_some(ownership))
     }
 
     fn vouches(&self, names: &Names) -> bool {
         self.terms.policy().accepts(names.sync())
     }
 
-    /// The certificate of a key that `bound` has; `None` if too many were made just now.
+    /// The certificate of a key that `bound` has; `None` if the root does not permit the name, or too many were made just now.
     fn certificate(
         &self,
         name: &Name,
@@ -222,7 +254,7 @@ impl Mint {
         bound: &Bound,
     ) -> Result<Option<Arc<Issued>>, MintError> {
         let place = (name.clone(), key.sha256());
-        let separate: BTreeSet<String> = bound.separate().iter().map(host).collect();
+        let separate = apart(bound, key);
         let now = self.now();
         let is_good = |kept: &Arc<Issued>| {
             let left = kept.until().saturating_sub(now);
@@ -231,10 +263,10 @@ impl Mint {
         if let Some(kept) = self.kept.get(&place).filter(is_good) {
             return Ok(Some(kept));
         }
-        if !lock(&self.made).take(self.names.clock.elapsed()) {
+        let root = self.root()?;
+        if !root.certificate().permits(name) || !lock(&self.made).take(self.names.clock.elapsed()) {
             return Ok(None);
         }
-        let root = self.root()?;
         let separate: Vec<String> = separate.into_iter().collect();
         let der = root.certify(name, key, &separate, now)?;
         let issued = Arc::new(Issued::read(&der, root.certificate())?);
@@ -262,6 +294,11 @@ impl Allowance {
         self.made += 1;
         self.made <= MADE_PER_SECOND
     }
+}
+
+/// The hosts below a name that a key does not speak for.
+fn apart(bound: &Bound, key: &Spki) -> BTreeSet<String> {
+    bound.apart(key).iter().map(host).collect()
 }
 
 /// A host as certificates write it.

@@ -328,6 +328,15 @@ mod tests {
             Err(NotTrusted::Limits("rights"))
         );
         assert_eq!(read(b"text"), Err(NotTrusted::Unreadable));
+        for outside in ["google.com", "co.id", "me.xid"] {
+            let name = Name::from_bytes(outside.as_bytes()).expect("a name");
+            let signed = ours.certify(&name, &key(), &[], NOW);
+            assert_eq!(
+                read(&signed.expect("a certificate")),
+                Err(NotTrusted::Limits("name constraints")),
+                "{outside}"
+            );
+        }
         let as_root = RootCertificate::read(&own);
         assert_eq!(as_root, Err(NotTrusted::Foreign));
     }

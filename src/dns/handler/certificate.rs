@@ -24,7 +24,7 @@ impl<P: Snapshots> Handler<P> {
         let asked = request.query.question.as_ref()?;
         let leads = LEADING.contains(&asked.query_type) && !answer.answers.is_empty();
         leads
-            .then(|| provision.before_answer(name, bound))
+            .then(|| provision.before_answer(name, bound, &asked.name))
             .flatten()
     }
 
@@ -58,6 +58,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::FutureExt as _;
+    use hickory_proto::rr::Name as DnsName;
     use tokio::sync::Notify;
 
     use super::*;
@@ -80,7 +81,13 @@ mod tests {
     }
 
     impl Provision for Later {
-        fn before_answer(&self, name: &Name, _: &Bound) -> Option<BoxFuture<'static, ()>> {
+        fn before_answer(
+            &self,
+            name: &Name,
+            _: &Bound,
+            asked: &DnsName,
+        ) -> Option<BoxFuture<'static, ()>> {
+            assert_eq!(asked.to_string(), "keyed.podcast.");
             assert_eq!(name.as_str(), "keyed.podcast");
             self.asked.fetch_add(1, Ordering::Relaxed);
             if self.is_there.load(Ordering::Relaxed) > 0 {
