@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::common::home::{Ended, Home, ended};
 use crate::common::http::{Response, get};
 use crate::common::person::{Person, World};
+use crate::common::ports::free_address;
 
 /// A daemon on the embedded chain with an open namespace `id`, and the home of somebody with browsers.
 struct Scene {
@@ -20,11 +21,18 @@ struct Scene {
 }
 
 impl Scene {
-    /// With agents of root, who runs these tests.
+    /// With agents of root, who runs these tests, and names that nobody else has.
     fn new() -> Self {
-        let lines = "[chain]\nsource = \"dev\"\n[tls]\nusers = [\"root\"]\n[api]\nlisten = [\"127.0.0.1:0\"]\n";
+        Self::in_mode("only")
+    }
+
+    /// The same with a mode of the namespace.
+    fn in_mode(mode: &str) -> Self {
+        let lines = format!(
+            "[chain]\nsource = \"dev\"\n[tls]\nusers = [\"root\"]\n[api]\nlisten = [\"127.0.0.1:0\"]\n[namespaces]\nid = \"{mode}\"\n"
+        );
         let scene = Self {
-            world: World::start(lines),
+            world: World::start_at(free_address().port(), "127.0.0.1:9", &lines),
             home: Home::new(),
         };
         let owner = scene.owner();

@@ -138,6 +138,31 @@ fn browsers_have_the_certificate_when_the_answer_comes_and_lose_it_with_the_name
     assert_eq!(contents(home.path()), before);
 }
 
+/// Its form below `bns.alt` is the chain's in any case, but a certificate would be for the legacy name too.
+#[test]
+fn a_name_that_is_the_legacy_trees_here_gets_no_certificate_by_its_alias() {
+    let scene = Scene::in_mode("exact");
+    for name in ["me.id", "you.id"] {
+        scene.make_keys(name);
+        scene.register(name);
+    }
+    make(&scene.home, CHROMIUM);
+    let installed = scene.run(&["tls", "install-ca", "--user"]);
+    assert_eq!(installed.code, 0, "{installed:?}");
+    let preferred = scene.world.run(&["prefer", "me.id", "legacy"]);
+    assert_eq!(preferred.code, 0, "{preferred:?}");
+    let _agent = start_agent(&scene);
+    for name in ["me.id", "you.id"] {
+        assert_eq!(scene.world.dig(&format!("{name}.bns.alt"), 1), (0, 1));
+    }
+    let has = |name: &str| {
+        let nickname = format!("bnsd authority of {name}");
+        mark(&scene.home, CHROMIUM, &nickname).is_some()
+    };
+    until("the certificate", || has("you.id").then_some(()));
+    assert!(!has("me.id"));
+}
+
 /// What an earlier agent put there is known to the next one, and goes if the name was revoked meanwhile.
 #[test]
 fn an_agent_that_was_away_catches_up() {
