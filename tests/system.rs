@@ -303,7 +303,7 @@ fn two_at_once_do_not_meet() {
         let refused = tree.run(words);
         assert_eq!(refused.code, 3, "{refused:?}");
         assert!(
-            refused.stderr.contains("another `bnsd system` command"),
+            refused.stderr.contains("another `bnsd system`"),
             "{refused:?}"
         );
     }

@@ -16,7 +16,9 @@ pub enum SystemError {
     )]
     Changed(PathBuf),
     /// Another command is at work.
-    #[error("another command is changing the system: wait until it has ended")]
+    #[error(
+        "another `bnsd system` or `bnsd tls` command is changing the system: wait until it has ended"
+    )]
     Locked,
     /// A path cannot be written to.
     #[error("cannot change {}: {source}{}; nothing was changed", path.display(), hint(source))]

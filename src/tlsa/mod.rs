@@ -32,6 +32,7 @@ mod own_key;
 mod pin;
 mod problem;
 mod proof;
+mod reading;
 mod signed;
 mod spki;
 mod statement;
@@ -39,11 +40,12 @@ mod statement;
 #[cfg(test)]
 pub(crate) use fixture::p256;
 
-pub use bound::{Bound, review};
+pub use bound::Bound;
 pub use holder::{Holder, OwnKeys, Registration};
 pub use own_key::OwnKey;
 pub use pin::{Pin, Rule, Usage};
 pub use problem::{Problem, Reason};
+pub use reading::review;
 pub use spki::{KeyKind, Spki};
 pub use statement::{Material, Statement};
 
