@@ -74,7 +74,7 @@ pub fn root_at(socket: &Path) -> Result<RootCertificate, AgentError> {
 
 /// Follows the orders of the daemon at `socket` until it goes away.
 pub fn follow(socket: &Path, store: &mut dyn Store) -> Result<(), AgentError> {
-    let installed = store.root()?;
+    let installed = installed(store)?;
     let (mut talk, root) = Talk::begin(socket)?;
     if root != installed {
         return Err(AgentError::OtherRoot(root.fingerprint()));
@@ -92,12 +92,13 @@ pub fn follow(socket: &Path, store: &mut dyn Store) -> Result<(), AgentError> {
     loop {
         match talk.orders.recv_timeout(REFRESH) {
             Ok(order) => {
+                self::installed(store)?; // it may have been taken back, and what is put there now would stay
                 if let Some(report) = carry_out(&order, store, &installed) {
                     talk.say(&report).map_err(fail)?;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                store.root()?; // it may have been taken back
+                self::installed(store)?;
                 if let Err(error) = store.refresh() {
                     tracing::warn!("{error}");
                 }
@@ -107,6 +108,13 @@ pub fn follow(socket: &Path, store: &mut dyn Store) -> Result<(), AgentError> {
             }
         }
     }
+}
+
+/// The root that is installed. Without one nothing of it stays in the store.
+fn installed(store: &mut dyn Store) -> Result<RootCertificate, StoreError> {
+    store.root().inspect_err(|_| {
+        let _ = store.refresh(); // which says the same
+    })
 }
 
 fn carry_out(order: &Order, store: &mut dyn Store, root: &RootCertificate) -> Option<Report> {

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use hickory_proto::rr::Name as DnsName;
 use tokio::sync::{mpsc, watch};
@@ -19,10 +19,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::issued::Issued;
 use super::message::{Order, Report};
-use super::mint::{Mint, Seen, Standing};
+use super::mint::{Mint, MintError, Seen, Standing};
 use super::provision::Provision;
 use super::root::RootError;
 use crate::bns::name::Name;
+use crate::hash::sha256;
 use crate::tlsa::Bound;
 
 /// How long an answer waits for the agents.
@@ -103,10 +104,7 @@ impl Hub {
     /// what is.
     pub fn join(self: &Arc<Self>, had: &[Vec<u8>]) -> Member {
         let (sender, orders) = mpsc::channel(ORDERS_MAX);
-        let had: Vec<Arc<Issued>> = had
-            .iter()
-            .filter_map(|der| self.mint.adopt(der).ok())
-            .collect();
+        let (had, foreign) = self.adopt(had);
         let id = {
             let mut state = self.lock();
             state.next_agent += 1;
@@ -116,6 +114,9 @@ impl Hub {
             }
             state.agents.insert(id, sender);
             state.tell_all(id, &had);
+            for fingerprint in foreign {
+                state.order(id, Order::Drop(fingerprint));
+            }
             id
         };
         self.review();
@@ -124,6 +125,19 @@ impl Hub {
             id,
             orders,
         }
+    }
+
+    /// The certificates that count, and the fingerprints of the others: those of a root that was replaced for instance.
+    fn adopt(&self, had: &[Vec<u8>]) -> (Vec<Arc<Issued>>, Vec<String>) {
+        let (mut ours, mut foreign) = (Vec::new(), Vec::new());
+        for der in had {
+            match self.mint.adopt(der) {
+                Ok(issued) => ours.push(issued),
+                Err(MintError::Wrong(_)) => foreign.push(HEXLOWER.encode(&sha256(der))),
+                Err(error) => tracing::warn!("cannot look at a certificate of an agent: {error}"),
+            }
+        }
+        (ours, foreign)
     }
 
     /// Looks at every certificate again.

@@ -23,6 +23,8 @@ use crate::connections::{CloseAll, Connections};
 
 /// Agents at the same time: one for each user of a machine, and their successors while these start.
 pub const AGENTS_MAX: usize = 16;
+/// Characters of the certificates that an agent has: [`NEEDED_MAX`] of the usual kilobyte, and some that exclude many hosts.
+const HAD_MAX: usize = 8 << 20;
 /// How long an agent may take to say what it has, or to take a line.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -105,14 +107,16 @@ async fn converse(stream: UnixStream, hub: &Arc<Hub>) -> io::Result<()> {
     }
 }
 
-/// The certificates that an agent has.
+/// The certificates that an agent has; those beyond [`HAD_MAX`] are left out.
 async fn introduction(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Vec<Vec<u8>>> {
-    let mut had = Vec::new();
+    let (mut had, mut length) = (Vec::new(), 0);
     loop {
         match next::<Report, _>(read).await? {
             Some(Report::Ready {}) => return Ok(had),
             Some(Report::Have(text)) if had.len() < NEEDED_MAX => {
-                had.extend(BASE64.decode(text.as_bytes()).ok());
+                length += text.len();
+                let read = BASE64.decode(text.as_bytes()).ok();
+                had.extend(read.filter(|_| length <= HAD_MAX));
             }
             Some(_) => return Err(io::Error::other("it said something out of turn")),
             None => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -1,5 +1,7 @@
 //! `bnsd tls agent`: certificates of names for the browsers of a user, or for OpenSSL.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,9 +11,12 @@ use directories::BaseDirs;
 use super::{ca, install};
 use crate::cli::{CliError, Context, Exit, Result, log};
 use crate::config::Profile;
+use crate::disk::rights::own_uid;
 use crate::trust::stores::{Browsers, Hashed, Store, StoreError, system};
 use crate::trust::{AgentError, follow};
 
+/// The user who may change the files of all others.
+const ROOT: u32 = 0;
 /// Pauses before the daemon is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -36,7 +41,7 @@ impl Agent {
             true => Box::new(hashed(Path::new("/"))),
             false => Box::new(browsers(context)?),
         };
-        store.root()?;
+        check(&mut *store)?;
         let mut pause = FIRST_PAUSE;
         let mut told = String::new();
         loop {
@@ -66,6 +71,15 @@ impl Agent {
     }
 }
 
+/// Whether the root is installed; without one nothing of it stays in the store.
+fn check(store: &mut dyn Store) -> Result<()> {
+    if let Err(error) = store.root() {
+        let _ = store.refresh(); // which says the same
+        return Err(error.into());
+    }
+    Ok(())
+}
+
 /// The stores of whoever runs this.
 pub fn browsers(context: &Context) -> Result<Browsers> {
     let home = BaseDirs::new().map(|base| base.home_dir().to_owned());
@@ -74,6 +88,14 @@ pub fn browsers(context: &Context) -> Result<Browsers> {
             "this user has no home directory, so no browsers: set HOME".to_owned(),
         ));
     };
+    // `sudo` may leave HOME as it is: files of root there would lock the user out, and follow links that the user makes.
+    let owner = fs::metadata(&home).map_or(ROOT, |metadata| metadata.uid());
+    if own_uid() == ROOT && owner != ROOT {
+        let home = home.display();
+        return Err(CliError::Usage(format!(
+            "{home} belongs to user {owner}: run this as that user, without sudo"
+        )));
+    }
     Ok(Browsers::new(
         home,
         state,

@@ -125,11 +125,15 @@ impl Ledger {
         if copied.left != Some(digest(database)?) {
             return Ok(false);
         }
+        let aside = directory.join(&copied.copy);
+        if copied.before.iter().any(|file| !aside.join(file).is_file()) {
+            return Ok(false); // it was too long for a copy
+        }
         for file in FILES {
             let path = database.0.join(file);
             let is_kept = copied.before.iter().any(|kept| kept == file);
             let put = match is_kept {
-                true => restore(&directory.join(&copied.copy).join(file), &path),
+                true => restore(&aside.join(file), &path),
                 false => remove(&path),
             };
             put.map_err(StoreError::file(&path))?;
