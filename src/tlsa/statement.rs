@@ -9,6 +9,9 @@
 //! Fields stand in any order behind `v=`, each once, with one space or more between them; fields that are not known are ignored. `port` may be left out, and is 443 then.
 //! The first form is the one to use. The second makes pins, but no certificate that a browser takes, because a digest cannot be certified. The
 //! third is a delegation, see [`super::delegation`].
+//!
+//! Browsers get certificates for authorities that stand at the name itself and have port 443 among theirs: a certificate is for
+//! all ports and for the hosts below, so that no authority of a mail server or of one host gets one.
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use hickory_proto::rr::Name as DnsName;

@@ -48,6 +48,8 @@ struct State {
     needed: HashMap<Place, Need>,
     agents: HashMap<u64, mpsc::Sender<Order>>,
     next_agent: u64,
+    /// Ordered since the last look at the chain.
+    fresh: Vec<Arc<Issued>>,
     /// Counts answers; stands for time.
     clock: u64,
 }
@@ -87,9 +89,13 @@ impl Hub {
         let (mut seen, mut reviewed) = (Seen::default(), Instant::now());
         loop {
             sleep(LOOK).await;
+            // An answer may have been decided before a block that this already knows, and its certificate be ordered after.
+            let fresh = std::mem::take(&mut self.lock().fresh);
             if self.mint.has_changed(&mut seen) || reviewed.elapsed() > REVIEW {
-                tokio::task::block_in_place(|| self.review());
+                tokio::task::block_in_place(|| self.review_all());
                 reviewed = Instant::now();
+            } else if !fresh.is_empty() {
+                tokio::task::block_in_place(|| self.review(fresh));
             }
         }
     }
@@ -119,7 +125,7 @@ impl Hub {
             }
             id
         };
-        self.review();
+        self.review_all();
         Member {
             hub: Arc::clone(self),
             id,
@@ -141,15 +147,17 @@ impl Hub {
     }
 
     /// Looks at every certificate again.
-    fn review(&self) {
-        let needed: Vec<Arc<Issued>> = {
+    fn review_all(&self) {
+        let needed = {
             let state = self.lock();
-            state
-                .needed
-                .values()
-                .map(|need| Arc::clone(&need.issued))
-                .collect()
+            let needed = state.needed.values();
+            needed.map(|need| Arc::clone(&need.issued)).collect()
         };
+        self.review(needed);
+    }
+
+    /// Looks at certificates again, and takes away or renews what the chain says otherwise about.
+    fn review(&self, needed: Vec<Arc<Issued>>) {
         for issued in needed {
             let standing = self.mint.standing(&issued);
             let mut state = self.lock();
@@ -230,6 +238,9 @@ impl State {
             asked: self.clock,
         };
         let wait = need.in_place.subscribe();
+        if self.fresh.len() < NEEDED_MAX {
+            self.fresh.push(Arc::clone(issued));
+        }
         self.needed.insert(place(issued), need);
         self.order_all(&Order::Put(BASE64.encode(issued.der())));
         wait
