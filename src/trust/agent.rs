@@ -87,7 +87,8 @@ pub fn follow(socket: &Path, store: &mut dyn Store) -> Result<(), AgentError> {
         talk.say(&Report::Have(BASE64.encode(&der))).map_err(fail)?;
     }
     talk.say(&Report::Ready {}).map_err(fail)?;
-    store.refresh()?;
+    let mut told = String::new();
+    refresh(store, &mut told);
     tracing::info!("follows bnsd at {}", socket.display());
     loop {
         match talk.orders.recv_timeout(REFRESH) {
@@ -99,15 +100,23 @@ pub fn follow(socket: &Path, store: &mut dyn Store) -> Result<(), AgentError> {
             }
             Err(RecvTimeoutError::Timeout) => {
                 self::installed(store)?;
-                if let Err(error) = store.refresh() {
-                    tracing::warn!("{error}");
-                }
+                refresh(store, &mut told);
             }
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(fail(io::ErrorKind::ConnectionReset.into()));
             }
         }
     }
+}
+
+/// Looks after stores that may be new. What is wrong with one is said once, and no reason to leave the others alone.
+fn refresh(store: &mut dyn Store, told: &mut String) {
+    let trouble = store.refresh().err().map(|error| error.to_string());
+    let trouble = trouble.unwrap_or_default();
+    if !trouble.is_empty() && trouble != *told {
+        tracing::warn!("{trouble}");
+    }
+    *told = trouble;
 }
 
 /// The root that is installed. Without one nothing of it stays in the store.

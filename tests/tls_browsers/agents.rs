@@ -39,7 +39,12 @@ fn certutil(home: &Home, inside: &str, words: &[&str]) -> String {
 
 /// The mark of the certificate whose nickname begins with `nickname`.
 fn mark(home: &Home, inside: &str, nickname: &str) -> Option<String> {
-    let listed = certutil(home, inside, &["-L"]);
+    let database = format!("sql:{}", home.path().join(inside).display());
+    // It fails while an agent changes the database.
+    let listed = until("certutil to list a database", || {
+        let ended = ended(&mut home.command("certutil", &["-L", "-d", &database]));
+        (ended.code == 0).then_some(ended.stdout)
+    });
     let line = listed.lines().find(|line| line.starts_with(nickname))?;
     line.split_whitespace().last().map(str::to_owned)
 }
@@ -161,6 +166,28 @@ fn a_name_that_is_the_legacy_trees_here_gets_no_certificate_by_its_alias() {
     };
     until("the certificate", || has("you.id").then_some(()));
     assert!(!has("me.id"));
+}
+
+#[test]
+fn a_damaged_profile_keeps_no_certificate_from_the_others() {
+    let scene = Scene::new();
+    scene.make_keys("me.id");
+    scene.register("me.id");
+    make(&scene.home, CHROMIUM);
+    let installed = scene.run(&["tls", "install-ca", "--user"]);
+    assert_eq!(installed.code, 0, "{installed:?}");
+    fs::write(scene.home.folder(FIREFOX).join("cert9.db"), "text").unwrap();
+    let agent = start_agent(&scene);
+    const LATER: &str = ".mozilla/firefox/y.default";
+    make(&scene.home, LATER);
+    assert_eq!(scene.world.dig("me.id", 1), (0, 1));
+    for inside in [CHROMIUM, LATER] {
+        until("the certificate", || {
+            mark(&scene.home, inside, "bnsd authority of me.id")
+        });
+    }
+    until("the root", || mark(&scene.home, LATER, "bnsd root"));
+    assert!(agent.stderr().contains(FIREFOX), "{}", agent.stderr());
 }
 
 /// What an earlier agent put there is known to the next one, and goes if the name was revoked meanwhile.

@@ -224,7 +224,16 @@ impl Browsers {
         ledger.change(&self.directory, changes.collect())
     }
 
-    /// Brings every database to what is noted, each by a thread of its own.
+    /// Lets the next refresh look at every database again if something went wrong.
+    fn unless_done(&mut self, done: Result<(), StoreError>) -> Result<(), StoreError> {
+        if done.is_err() {
+            self.settled.clear();
+        }
+        done
+    }
+
+    /// Brings every database to what is noted, each by a thread of its own. One that cannot be read holds up no other; gives the
+    /// first error.
     fn settle(&self) -> Result<(), StoreError> {
         let wanted = self.authorities()?;
         let mut ledger = Ledger::read(&self.directory)?;
@@ -235,9 +244,13 @@ impl Browsers {
             .map(|database| || lacks(database, &wanted, root.as_deref()));
         let looked =
             worker::together("certutil", looks).map_err(StoreError::file(&self.directory))?;
-        let mut changes = Vec::new();
+        let (mut changes, mut unread) = (Vec::new(), Ok(()));
         for (database, look) in all.into_iter().zip(looked) {
-            let steps = look.unwrap_or_else(|| Ok(Vec::new()))?;
+            let steps = look.unwrap_or_else(|| Ok(Vec::new()));
+            let steps = steps.unwrap_or_else(|error| {
+                unread = std::mem::replace(&mut unread, Ok(())).and(Err(error));
+                Vec::new()
+            });
             if !steps.is_empty() {
                 let change = |database: &Database| {
                     let mut steps = steps.into_iter();
@@ -246,10 +259,10 @@ impl Browsers {
                 changes.push((database, change));
             }
         }
-        match changes.is_empty() {
-            true => Ok(()),
-            false => ledger.change(&self.directory, changes),
+        if !changes.is_empty() {
+            ledger.change(&self.directory, changes)?;
         }
+        unread
     }
 }
 
@@ -282,10 +295,11 @@ impl Store for Browsers {
         let path = directory.join(name + ENDING);
         fs::write(&path, issued.der()).map_err(StoreError::file(&path))?;
         let is_renewed = !others.is_empty();
-        match is_renewed {
+        let done = match is_renewed {
             true => self.settle(),
             false => self.add(issued), // an answer waits
-        }
+        };
+        self.unless_done(done)
     }
 
     fn take(&mut self, fingerprint: &str) -> Result<(), StoreError> {
@@ -295,7 +309,8 @@ impl Store for Browsers {
         let _lock = self.lock()?;
         let gone = self.notes(|known| known.ends_with(fingerprint))?;
         gone.iter().try_for_each(|path| forget(path))?;
-        self.settle()
+        let done = self.settle();
+        self.unless_done(done)
     }
 
     fn refresh(&mut self) -> Result<(), StoreError> {
