@@ -10,7 +10,7 @@ use super::holder::{Holder, OwnKeys};
 use super::own_key::{self, OwnKey};
 use super::pin::{KEY_RECORDS, Pin, Rule};
 use super::problem::{Problem, Reason};
-use super::reading::{Judge, Reading, below, data_key, node};
+use super::reading::{DATA_KEY, Judge, Reading, below, data_key, node};
 use super::spki::Spki;
 use super::statement::{self, HTTPS, Statement};
 use crate::bns::name::Name;
@@ -35,12 +35,13 @@ pub struct Bound {
 impl Bound {
     /// Whether a zone says anything about keys beside records that are served as they are.
     pub fn is_in(zone: &Zone) -> bool {
-        let is_statement = |node: &Node| {
-            node.name().iter().next() == Some(statement::LABEL)
+        let is_said = |node: &Node| {
+            let label = node.name().iter().next();
+            [statement::LABEL, DATA_KEY].contains(&label.unwrap_or_default())
                 && node.rrset(RecordType::TXT).is_some()
         };
         let is_key = |node: &Node| KEY_RECORDS.iter().any(|rtype| node.rrset(*rtype).is_some());
-        zone.nodes().any(|node| is_statement(node) || is_key(node)) || data_key(zone).is_some()
+        zone.nodes().any(|node| is_said(node) || is_key(node))
     }
 
     /// What the zone file of `name` binds.

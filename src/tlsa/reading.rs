@@ -13,7 +13,7 @@ use crate::bns::name::Name;
 use crate::zonefile::{Found, Node, RrSet, Zone};
 
 /// The label of the record with the data key.
-const DATA_KEY: &[u8] = b"pubkey";
+pub(super) const DATA_KEY: &[u8] = b"pubkey";
 /// What the TXT record of a subdomain with its own owner says in the reference.
 const SUBDOMAIN: [&[u8]; 3] = [b"owner=", b"seqn=", b"parts="];
 
