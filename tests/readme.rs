@@ -185,11 +185,16 @@ fn its_commands_show_what_it_says() {
 
 #[test]
 fn its_other_commands_are_known_to_a_test() {
-    // `cargo run --release -- demo` runs above as the built program, and this test is run by `tests/run`.
+    // `cargo run --release -- demo` runs above as the built program, and this test is run by `tests/run`. What browsers need
+    // runs in `tls_browsers` and `web`, without the units.
     let known = [
         "cargo run --release -- demo",
         "cargo install --locked --path .    # puts bnsd into ~/.cargo/bin",
         "cargo uninstall bnsd",
+        "sudo bnsd tls install-ca                   # the system's store, and Firefox; uninstall-ca puts everything back",
+        "sudo systemctl enable --now bnsd-agent     # OpenSSL, curl, Python, Node with --use-openssl-ca",
+        "bnsd tls install-ca --user                 # Chromium and Firefox of this user",
+        "systemctl --user enable --now bnsd-agent   # their certificates, before the answer leaves",
         "tests/run",
     ];
     let others: Vec<&str> = blocks("sh").into_iter().flat_map(str::lines).collect();
