@@ -110,7 +110,7 @@ impl Scene {
     }
 
     /// A command of somebody with browsers, who talks to this daemon.
-    fn words<'w>(&self, words: &[&'w str]) -> Vec<String> {
+    fn words(&self, words: &[&str]) -> Vec<String> {
         let socket = self.world.path("data/control.sock").display().to_string();
         let words = words.iter().map(|&word| word.to_owned());
         words

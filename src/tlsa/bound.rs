@@ -200,7 +200,10 @@ impl Bound {
             return Err(Reason::Separate);
         }
         let is_about = statement.ports.contains(&port) && origin.zone_of(host);
-        Ok(is_about.then(|| statement.pins()).unwrap_or_default())
+        Ok(match is_about {
+            true => statement.pins(),
+            false => Vec::new(),
+        })
     }
 
     /// The statements about a port of a host: those nearest above it.

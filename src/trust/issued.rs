@@ -238,7 +238,7 @@ fn pem(der: &[u8]) -> String {
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, NotTrusted> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err(NotTrusted::Unreadable),
     }
 }

@@ -76,6 +76,10 @@ pub struct Pending {
 }
 
 /// What a query waits for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "what is pending is boxed as a whole"
+)]
 enum Wait {
     /// An upstream.
     Upstream {

@@ -391,7 +391,8 @@ fn a_certificate_is_for_the_hosts_that_it_names() {
 
 #[test]
 fn an_authority_that_may_not_sign_is_none() {
-    let edits: [(fn(&mut CertificateParams), &str); 5] = [
+    type Edit = fn(&mut CertificateParams);
+    let edits: [(Edit, &str); 5] = [
         (
             |params| params.is_ca = IsCa::ExplicitNoCa,
             "not that of an authority",
