@@ -77,6 +77,7 @@ pub mod zonefile;
 
 // Adapters: each owns one kind of outside world.
 pub mod api;
+pub mod atlas;
 pub mod chain;
 pub mod clock;
 pub mod connections;

@@ -24,7 +24,7 @@ const PURE: [(&str, &[&str]); 7] = [
 ];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.
-const ADAPTERS: [(&str, &[&str]); 18] = [
+const ADAPTERS: [(&str, &[&str]); 19] = [
     ("clock", &[]),
     ("disk", &[]),
     ("log", &[]),
@@ -37,6 +37,7 @@ const ADAPTERS: [(&str, &[&str]); 18] = [
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
+    ("atlas", &[]),
     ("trust", &["connections", "disk", "names", "worker"]),
     ("upstream", &["clock", "disk", "trust", "worker"]),
     (
