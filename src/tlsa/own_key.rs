@@ -5,14 +5,13 @@
 
 use std::fmt;
 
-use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::secp256k1::PublicKey;
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::holder::Holder;
 use super::pin::{Pin, Rule, SHA256, SPKI, Usage};
 use super::problem::Reason;
-use crate::hash::ZonefileHash;
+use crate::hash::{ZonefileHash, sha256};
 
 /// The label of the record with the key.
 pub(super) const LABEL: &[u8] = b"_bnskey";
@@ -49,7 +48,7 @@ impl OwnKey {
             usage: Usage::Leaf.number(),
             selector: SPKI,
             matching: SHA256,
-            data: sha256::Hash::hash(&spki).to_byte_array().to_vec(),
+            data: sha256(&spki).to_vec(),
             rule: Rule::OwnKey,
         }
     }

@@ -3,13 +3,12 @@
 //! A proof is laid out as a script: `push(64-byte r||s) push(public key)` for one key, `00 push(r||s)… push(redeem script)`
 //! for a multisig script of which exactly the needed number signed, in the order of the keys.
 
-use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::secp256k1::{self, Message, PublicKey, Secp256k1, ecdsa};
 
 use super::own_key::OwnKey;
 use super::problem::Reason;
 use crate::bns::address::Address;
-use crate::hash::h160;
+use crate::hash::{h160, sha256};
 use crate::virtualchain::script::{Token, tokens};
 
 /// `OP_CHECKMULTISIG`.
@@ -126,7 +125,7 @@ fn public_key(bytes: &[u8]) -> Result<PublicKey, Reason> {
 
 /// SHA-256 of `text` that no other use of the same key can have: the digest of the tag stands before it twice (BIP 340).
 pub(super) fn tagged(tag: &str, text: &str) -> [u8; 32] {
-    let tag = sha256::Hash::hash(tag.as_bytes()).to_byte_array();
+    let tag = sha256(tag.as_bytes());
     let whole = [&tag[..], &tag[..], text.as_bytes()].concat();
-    sha256::Hash::hash(&whole).to_byte_array()
+    sha256(&whole)
 }

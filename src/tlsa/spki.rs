@@ -1,6 +1,6 @@
 //! Public keys of TLS servers, as certificates hold them.
 
-use bitcoin::hashes::{Hash as _, sha256};
+use crate::hash::sha256;
 
 /// `SubjectPublicKeyInfo` of a P-256 key up to the point, which is 04 and two coordinates (RFC 5480 §2).
 const P256: &[u8] = &[
@@ -49,7 +49,7 @@ impl Spki {
 
     /// The digest by which TLSA records and names of files know it.
     pub fn sha256(&self) -> [u8; 32] {
-        sha256::Hash::hash(&self.0).to_byte_array()
+        sha256(&self.0)
     }
 }
 

@@ -16,8 +16,7 @@
 use std::cell::OnceCell;
 use std::fmt;
 
-use bitcoin::hashes::{Hash as _, sha256, sha512};
-use data_encoding::HEXLOWER;
+use bitcoin::hashes::{Hash as _, sha512};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{
     CertificateDer, Der, ServerName, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime,
@@ -28,6 +27,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
 
+use crate::hash::{encode_hex, sha256};
 use crate::tlsa::Pin;
 
 /// Certificate usages (RFC 7218 §2.1).
@@ -42,6 +42,8 @@ const SPKI: u8 = 1;
 const FULL: u8 = 0;
 const SHA2_256: u8 = 1;
 const SHA2_512: u8 = 2;
+/// Bytes of a SHA-256.
+const SHA2_256_LENGTH: usize = 32;
 /// Most pins that are looked at. A zone file has room for some hundreds, and each may cost a path.
 const PINS_MAX: usize = 64;
 /// Most certificates of a server that are looked at beside the leaf; real chains have three.
@@ -165,7 +167,7 @@ fn usable(pins: &[Pin]) -> impl Iterator<Item = &Pin> {
 fn is_usable(pin: &Pin) -> bool {
     let is_long_enough = match pin.matching {
         FULL => !pin.data.is_empty(),
-        SHA2_256 => pin.data.len() == sha256::Hash::LEN,
+        SHA2_256 => pin.data.len() == SHA2_256_LENGTH,
         SHA2_512 => pin.data.len() == sha512::Hash::LEN,
         _ => false,
     };
@@ -176,7 +178,7 @@ fn is_usable(pin: &Pin) -> bool {
 fn is_of(pin: &Pin, bytes: &[u8]) -> bool {
     match pin.matching {
         FULL => pin.data == bytes,
-        SHA2_256 => pin.data == sha256::Hash::hash(bytes).to_byte_array(),
+        SHA2_256 => pin.data == sha256(bytes),
         SHA2_512 => pin.data == sha512::Hash::hash(bytes).to_byte_array(),
         _ => false,
     }
@@ -184,7 +186,7 @@ fn is_of(pin: &Pin, bytes: &[u8]) -> bool {
 
 fn other_key(key: &[u8]) -> Mismatch {
     Mismatch::OtherKey {
-        shown: HEXLOWER.encode(&sha256::Hash::hash(key).to_byte_array()),
+        shown: encode_hex(&sha256(key)),
     }
 }
 
