@@ -6,7 +6,7 @@
 //! | [`Verifier`] | programs in Rust | checks TLS servers by what their names bind |
 //! | [`proxy`] | browsers that know no pins | checks servers in their place, and shows a certificate of its own |
 //! | [`visit()`] | owners and the curious | looks at what a server shows, for a [`Judge`] |
-//! | [`ByPin`] | encrypted upstreams | checks a server by the one key that it is known by |
+//! | [`by_pin`] | encrypted upstreams | checks a server by the one key that it is known by |
 //! | [`Mint`] with its root | this machine | certifies the authorities of names, for this machine alone |
 //! | [`Hub`], [`follow`] | programs that know no pins | puts these certificates into their [`stores`], before the first answer about a name leaves |
 //! | [`Issuers`] | Chromium without an agent | hands them out over HTTP |
@@ -24,6 +24,7 @@ mod aia;
 mod chain_pins;
 mod daemon_pins;
 mod dane;
+mod handshake;
 mod hub;
 mod issued;
 mod judge;
@@ -51,7 +52,7 @@ pub use hub::Hub;
 pub use issued::RootCertificate;
 pub use judge::{Judge, Refusal};
 pub use mint::{Mint, Terms};
-pub use pin::ByPin;
+pub use pin::by_pin;
 pub use provision::Provision;
 pub use root::Constraints;
 pub use socket::{AGENTS_MAX, serve};

@@ -2,66 +2,30 @@
 
 use std::sync::Arc;
 
-use bitcoin::hashes::{Hash as _, sha256};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, Error};
 
-/// Believes one key, whoever certified it.
+use super::handshake::{Check, Checked};
+use crate::hash::sha256;
+
+/// Accepts one key, whoever certified it: `pin` is the SHA-256 of its SubjectPublicKeyInfo.
+pub fn by_pin(pin: [u8; 32], provider: Arc<CryptoProvider>) -> Arc<dyn ServerCertVerifier> {
+    let check = ByPin(pin);
+    Arc::new(Checked { check, provider })
+}
+
 #[derive(Debug)]
-pub struct ByPin {
-    pin: [u8; 32],
-    provider: Arc<CryptoProvider>,
-}
+struct ByPin([u8; 32]);
 
-impl ByPin {
-    /// `pin` is the SHA-256 of the key's SubjectPublicKeyInfo.
-    pub fn new(pin: [u8; 32], provider: Arc<CryptoProvider>) -> Self {
-        Self { pin, provider }
-    }
-}
-
-impl ServerCertVerifier for ByPin {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-        if sha256::Hash::hash(&key).to_byte_array() == self.pin {
-            return Ok(ServerCertVerified::assertion());
+impl Check for ByPin {
+    fn check(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
+        let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+        match sha256(&key) == self.0 {
+            true => Ok(()),
+            false => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
-        Err(CertificateError::ApplicationVerificationFailure.into())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }

@@ -10,7 +10,6 @@
 
 use std::sync::Arc;
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     verify_tls12_signature, verify_tls13_signature, verify_tls13_signature_with_raw_key,
@@ -19,6 +18,7 @@ use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Uni
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::dane::Shown;
+use super::handshake;
 use super::judge::{Judge, Refusal, raw_key_alone};
 use super::source::{PinSource, Pins};
 use super::stapled::delegation_in;
@@ -67,14 +67,7 @@ impl Verifier {
     /// A configuration for connections to all names. Whoever builds another one has to leave resumption off too.
     pub fn client_config(self) -> ClientConfig {
         let provider = Arc::clone(&self.judge.provider);
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("ring has cipher suites for TLS 1.2 and 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(self))
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        config
+        handshake::client_config(provider, Arc::new(self))
     }
 }
 

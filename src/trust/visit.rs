@@ -5,20 +5,17 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitcoin::hashes::{Hash as _, sha256};
-use data_encoding::HEXLOWER;
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
-use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion, SignatureScheme,
-};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, DnsName, ServerName};
+use rustls::{ClientConfig, ClientConnection, Error, ProtocolVersion};
 use serde::Serialize;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::time::ASN1Time;
+
+use super::handshake::{Check, Checked, client_config};
+use crate::hash::{encode_hex, sha256};
 
 /// How long a server may take for a step.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -113,7 +110,7 @@ pub fn describe(der: &CertificateDer<'_>) -> Option<CertificateText> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let names = certificate.subject_alternative_name().ok().flatten();
     let names = names.iter().flat_map(|names| &names.value.general_names);
-    let digest = |bytes: &[u8]| HEXLOWER.encode(&sha256::Hash::hash(bytes).to_byte_array());
+    let digest = |bytes: &[u8]| encode_hex(&sha256(bytes));
     let validity = certificate.validity();
     Some(CertificateText {
         subject: certificate.subject().to_string(),
@@ -141,58 +138,21 @@ fn date(time: ASN1Time) -> String {
     )
 }
 
+/// Accepts every certificate: what is shown is judged afterwards, and nothing is ever sent to the server.
+#[derive(Debug)]
+struct Onlooker;
+
+impl Check for Onlooker {
+    fn check(&self, _: &CertificateDer<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
 fn config() -> ClientConfig {
     let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("ring has cipher suites for TLS 1.2 and 1.3")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Onlooker { provider }))
-        .with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    config
-}
-
-/// Believes nothing and refuses nothing: what is shown is judged afterwards, and nothing is ever sent to the server.
-#[derive(Debug)]
-struct Onlooker {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Onlooker {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
+    let checked = Checked {
+        check: Onlooker,
+        provider: Arc::clone(&provider),
+    };
+    client_config(provider, Arc::new(checked))
 }

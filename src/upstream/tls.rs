@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, Error};
 
 use super::config::{Identity, Secured};
-use crate::trust::ByPin;
+use crate::trust::by_pin;
 
 /// Why encrypted upstreams cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ impl Tls {
     pub fn client(&self, server: &Secured, alpn: &[u8]) -> Result<Arc<ClientConfig>, TlsError> {
         let verifier: Arc<dyn ServerCertVerifier> = match server.identity {
             Identity::Name(_) => Arc::new(self.by_name()?),
-            Identity::Pin(pin) => Arc::new(ByPin::new(pin, Arc::clone(&self.provider))),
+            Identity::Pin(pin) => by_pin(pin, Arc::clone(&self.provider)),
         };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
