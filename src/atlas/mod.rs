@@ -5,3 +5,8 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `address.rs` (pure) | where a peer is |
+
+mod address;
+
+pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
