@@ -1,12 +1,11 @@
 //! The endpoint `keys`: the keys that a name binds, and what a TLS server of it has to show.
 
-use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::explain::{NameStatus, Side};
 use crate::bns::Name;
 use crate::hash::ZonefileHash;
-use crate::tlsa::{Pin, Rule};
+use crate::tlsa::PinText;
 
 /// The port of HTTPS.
 pub const PORT: u16 = 443;
@@ -65,37 +64,6 @@ pub struct KeysReply {
     /// Keys of the past, oldest first; the last [`HISTORY_MAX`] operations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<PastKeys>,
-}
-
-/// One way in which a server can prove itself, as a TLSA record has it (RFC 6698 §2.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct PinText {
-    /// Certificate usage: 0 to 3.
-    pub usage: u8,
-    /// 0: the certificate, 1: its key.
-    pub selector: u8,
-    /// 0: the whole, 1: its SHA-256, 2: its SHA-512.
-    pub matching: u8,
-    /// In hexadecimal digits.
-    pub data: String,
-    /// Why it holds: `T1` for a TLSA record of the zone file, `T2` for a `_tlskey`, `T3` for one that the owner signed, `T4` for
-    /// the name's own key.
-    pub rule: String,
-}
-
-impl PinText {
-    /// The pin; `None` if it cannot be read.
-    pub fn pin(&self) -> Option<Pin> {
-        let rules = [Rule::Record, Rule::Key, Rule::Delegation, Rule::OwnKey];
-        let rule = rules.into_iter().find(|rule| rule.as_str() == self.rule);
-        Some(Pin {
-            usage: self.usage,
-            selector: self.selector,
-            matching: self.matching,
-            data: HEXLOWER.decode(self.data.as_bytes()).ok()?,
-            rule: rule?,
-        })
-    }
 }
 
 /// What a zone file binds.

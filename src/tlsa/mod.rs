@@ -43,7 +43,7 @@ pub(crate) use fixture::p256;
 pub use bound::Bound;
 pub use holder::{Holder, OwnKeys, Registration};
 pub use own_key::OwnKey;
-pub use pin::{Pin, Rule, Usage};
+pub use pin::{Pin, PinText, Rule, Usage};
 pub use problem::{Problem, Reason};
 pub use reading::review;
 pub use spki::{KeyKind, Spki};

@@ -1,6 +1,8 @@
 //! What a TLS server of a name has to show.
 
+use data_encoding::HEXLOWER;
 use hickory_proto::rr::RecordType;
+use serde::{Deserialize, Serialize};
 
 /// TLSA selector: the key, not the certificate around it (RFC 6698 §2.1.2).
 pub(super) const SPKI: u8 = 1;
@@ -31,6 +33,22 @@ pub struct Pin {
     pub data: Vec<u8>,
     /// Why it holds.
     pub rule: Rule,
+}
+
+/// A [`Pin`] in replies of the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PinText {
+    /// Certificate usage: 0 to 3.
+    pub usage: u8,
+    /// 0: the certificate, 1: its key.
+    pub selector: u8,
+    /// 0: the whole, 1: its SHA-256, 2: its SHA-512.
+    pub matching: u8,
+    /// In hexadecimal digits.
+    pub data: String,
+    /// Why it holds: `T1` for a TLSA record of the zone file, `T2` for a `_tlskey`, `T3` for one that the owner signed, `T4` for
+    /// the name's own key.
+    pub rule: String,
 }
 
 /// Why a key is bound to a name.
@@ -64,6 +82,33 @@ impl Rule {
             Self::Delegation => "T3",
             Self::OwnKey => "T4",
         }
+    }
+}
+
+impl From<&Pin> for PinText {
+    fn from(pin: &Pin) -> Self {
+        Self {
+            usage: pin.usage,
+            selector: pin.selector,
+            matching: pin.matching,
+            data: HEXLOWER.encode(&pin.data),
+            rule: pin.rule.as_str().to_owned(),
+        }
+    }
+}
+
+impl PinText {
+    /// The pin; `None` if it cannot be read.
+    pub fn pin(&self) -> Option<Pin> {
+        let rules = [Rule::Record, Rule::Key, Rule::Delegation, Rule::OwnKey];
+        let rule = rules.into_iter().find(|rule| rule.as_str() == self.rule);
+        Some(Pin {
+            usage: self.usage,
+            selector: self.selector,
+            matching: self.matching,
+            data: HEXLOWER.decode(self.data.as_bytes()).ok()?,
+            rule: rule?,
+        })
     }
 }
 

@@ -5,13 +5,12 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use data_encoding::HEXLOWER;
 use rustls::pki_types::DnsName;
 use serde::Deserialize;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::source::{PinSource, Pins, SourceError};
-use crate::tlsa::{Pin, Rule};
+use crate::tlsa::PinText;
 
 /// How long the daemon may take for a step; it reads its own database.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -125,15 +124,6 @@ enum Side {
     Local,
 }
 
-#[derive(Deserialize)]
-struct PinText {
-    usage: u8,
-    selector: u8,
-    matching: u8,
-    data: String,
-    rule: String,
-}
-
 /// Any other response.
 #[derive(Deserialize)]
 struct Refused {
@@ -146,22 +136,8 @@ impl Reply {
         if self.side != Side::Bns {
             return Some(Pins::NotOurs);
         }
-        let pins = self.pins.into_iter().map(PinText::read);
+        let pins = self.pins.iter().map(PinText::pin);
         pins.collect::<Option<_>>().map(Pins::Bound)
-    }
-}
-
-impl PinText {
-    fn read(self) -> Option<Pin> {
-        let rules = [Rule::Record, Rule::Key, Rule::Delegation, Rule::OwnKey];
-        let rule = rules.into_iter().find(|rule| rule.as_str() == self.rule);
-        Some(Pin {
-            usage: self.usage,
-            selector: self.selector,
-            matching: self.matching,
-            data: HEXLOWER.decode(self.data.as_bytes()).ok()?,
-            rule: rule?,
-        })
     }
 }
 
@@ -170,6 +146,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::tlsa::{Pin, Rule};
     use crate::worker;
 
     /// What comes of a server that replies with this.

@@ -8,12 +8,12 @@ use rustls::pki_types::{DnsName, UnixTime};
 use serde::Serialize;
 
 use crate::api::explain::Side;
-use crate::api::keys::{KeysReply, KeysRequest, PORT, PinText};
+use crate::api::keys::{KeysReply, KeysRequest, PORT};
 use crate::api::lookup::LookupRequest;
 use crate::cli::argument::fold;
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit, Result};
-use crate::tlsa::Pin;
+use crate::tlsa::{Pin, PinText};
 use crate::trust::{CertificateText, Judge, Visit, VisitError, delegation_in, describe, visit};
 
 /// Arguments of `bnsd tls check`.

@@ -6,13 +6,11 @@ use hickory_proto::rr::Name as DnsName;
 use super::lookup::question;
 use super::{Answered, Service, trouble};
 use crate::api::explain::Side;
-use crate::api::keys::{
-    HISTORY_MAX, KeySet, KeysReply, KeysRequest, PORT, PastKeys, PinText, TlsKey,
-};
+use crate::api::keys::{HISTORY_MAX, KeySet, KeysReply, KeysRequest, PORT, PastKeys, TlsKey};
 use crate::bns::Name;
 use crate::names::{BoundName, NameEvent, NameStatus, Names};
 use crate::resolver::{self, NameSource as _, Snapshots as _, SyncState};
-use crate::tlsa::{Material, Pin, Statement};
+use crate::tlsa::{Material, PinText, Statement};
 
 impl Service {
     /// Replies with the keys of a host.
@@ -46,7 +44,7 @@ impl Service {
             if let Some(text) = &request.delegation {
                 let BoundName { bound, holder, .. } = &bound;
                 match bound.stapled(&name, holder, text, (&inside, reply.port)) {
-                    Ok(pins) => reply.pins.extend(pins.iter().map(pin)),
+                    Ok(pins) => reply.pins.extend(pins.iter().map(PinText::from)),
                     Err(reason) => {
                         let problem = format!("the certificate's delegation: {reason}");
                         reply.keys.key_problems.push(problem);
@@ -89,17 +87,7 @@ fn of_chain(host: &DnsName) -> Option<(Name, DnsName)> {
 
 fn pins(bound: &BoundName, host: &DnsName, port: u16) -> Vec<PinText> {
     let pins = bound.bound.pins(host, port);
-    pins.iter().map(pin).collect()
-}
-
-fn pin(pin: &Pin) -> PinText {
-    PinText {
-        usage: pin.usage,
-        selector: pin.selector,
-        matching: pin.matching,
-        data: HEXLOWER.encode(&pin.data),
-        rule: pin.rule.as_str().to_owned(),
-    }
+    pins.iter().map(PinText::from).collect()
 }
 
 fn key_set(bound: &BoundName) -> KeySet {
