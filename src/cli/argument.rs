@@ -4,14 +4,12 @@
 
 use super::{CliError, Result};
 use crate::bns::{Name, NamespaceId};
-
-/// The suffix under which every name answers too (RFC 9476).
-const ALIAS: &str = ".bns.alt";
+use crate::resolver::strip_alias;
 
 /// A name as an argument.
 pub fn name(text: &str) -> Result<Name> {
     let folded = fold(text);
-    let name: Result<Name, _> = folded.strip_suffix(ALIAS).unwrap_or(&folded).parse();
+    let name: Result<Name, _> = strip_alias(&folded).unwrap_or(&folded).parse();
     name.map_err(|error| CliError::Usage(format!("{text:?} is no name: {error}")))
 }
 

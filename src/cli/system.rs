@@ -16,6 +16,7 @@ use super::output::Page;
 use super::{CliError, Context, Exit, Result};
 use crate::api::status::{StatusReply, StatusRequest};
 use crate::config::Profile;
+use crate::resolver::ALIAS;
 use crate::resolver::policy::of_main_chain;
 use crate::system::install::{Foreign, Lock, Plan, Shown, Undone, leftovers, uninstall};
 use crate::system::mechanism::{MECHANISMS, Mechanism, in_charge, named};
@@ -24,8 +25,6 @@ use crate::system::{
     service_changes,
 };
 
-/// The domain in which every name of the chain answers (RFC 9476).
-const ALIAS: &str = "bns.alt";
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
 /// How long bnsd may take with an answer.

@@ -18,6 +18,7 @@
 //!
 #![doc = include_str!("answers.md")]
 
+mod alias;
 mod answer;
 mod apex;
 mod from_chain;
@@ -37,6 +38,7 @@ mod zone;
 pub(crate) mod fixture;
 
 pub use crate::wire::ExtendedError;
+pub use alias::{ALIAS, is_alias, strip_alias};
 pub use answer::{Answer, Heights, MAX_ALIASES, Outcome, Provenance};
 pub use from_chain::answer_bns;
 pub use ownership::{Condition, Ownership, ownership, ownership_at};
@@ -45,7 +47,7 @@ pub use question::Question;
 pub use recorded::{Recorded, Subjects};
 pub use resolve::{Resolution, resolve};
 pub use review::{ReviewError, Reviewed, review};
-pub use route::{BnsRoute, Route, Target, registrable, route};
+pub use route::{BnsRoute, Route, Target, host_of_chain, registrable, route};
 pub use source::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots, SyncState, ZoneStatus,
     bound,

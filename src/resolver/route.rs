@@ -11,6 +11,7 @@
 
 use hickory_proto::rr::{DNSClass, Name as DnsName, RecordType};
 
+use super::alias::below_alias;
 use super::policy::{EffectiveMode, Mode, Policy};
 use super::question::{Question, suffix};
 use super::special::{SpecialUse, special_use};
@@ -83,7 +84,7 @@ pub fn route(question: &Question, policy: &Policy) -> Route {
 /// Decides who answers questions about a name in lower case.
 pub(super) fn route_name(name: &DnsName, policy: &Policy) -> Route {
     let labels: Vec<&[u8]> = name.iter().collect();
-    if let [below @ .., b"bns", b"alt"] = labels.as_slice() {
+    if let Some(below) = below_alias(&labels) {
         return Route::Bns(alias(below, name));
     }
     if let Some(special) = special_use(&labels) {
@@ -140,6 +141,18 @@ pub fn registrable(name: &DnsName) -> Option<(Name, NamespaceId)> {
     }
 }
 
+/// The name of the chain to which a host in lower case belongs, and the host without [`ALIAS`](super::ALIAS); `None` if no name of the
+/// chain can have it.
+pub fn host_of_chain(host: &DnsName) -> Option<(Name, DnsName)> {
+    let labels: Vec<&[u8]> = host.iter().collect();
+    let plain = match below_alias(&labels) {
+        Some(below) => DnsName::from_labels(below.iter().copied()).ok()?,
+        None => host.clone(),
+    };
+    let (name, _) = registrable(&plain)?;
+    Some((name, plain))
+}
+
 /// What the last labels name; `None` if no namespace can have that id.
 fn target(labels: &[&[u8]]) -> Option<Target> {
     let (namespace, below) = labels.split_last()?;
@@ -175,6 +188,18 @@ mod tests {
         let name: Name = text.parse().expect("a name");
         let id = name.namespace_id().expect("its namespace");
         Target::Name(name, id)
+    }
+
+    #[test]
+    fn both_forms_of_a_host_belong_to_one_name() {
+        let host = |text: &str| DnsName::from_ascii(text).expect("a domain name");
+        let me: Name = "me.id".parse().expect("a name");
+        let found = Some((me, host("www.me.id.")));
+        assert_eq!(host_of_chain(&host("www.me.id.")), found);
+        assert_eq!(host_of_chain(&host("www.me.id.bns.alt.")), found);
+        for none in ["bns.alt.", "id.bns.alt.", "id.", "."] {
+            assert_eq!(host_of_chain(&host(none)), None, "{none}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 
+use crate::resolver::ALIAS;
+
 /// Largest reply that is read.
 const REPLY: usize = 4096;
 
@@ -13,7 +15,7 @@ const REPLY: usize = 4096;
 pub fn is_bnsd(server: SocketAddr, patience: Duration) -> bool {
     let mut query = Message::query();
     query.metadata.recursion_desired = true;
-    let name = Name::from_ascii("bns.alt.").expect("a name");
+    let name = Name::from_ascii(ALIAS).expect("a name");
     query.add_query(Query::query(name, RecordType::SOA));
     exchange(server, &query, patience).is_some_and(|reply| {
         let mut answers = reply.answers.iter();

@@ -10,11 +10,8 @@ use super::mint::Terms;
 use super::source::{PinSource, Pins, SourceError};
 use crate::names::NameStore;
 use crate::resolver::{
-    Condition, NameSource as _, Ownership, Snapshots as _, ownership_at, registrable,
+    Condition, NameSource as _, Ownership, Snapshots as _, host_of_chain, ownership_at,
 };
-
-/// Labels of `bns.alt`.
-const ALIAS: [&[u8]; 2] = [b"bns", b"alt"];
 
 /// Reads the index of this process.
 pub struct ChainPins {
@@ -57,22 +54,12 @@ impl PinSource for ChainPins {
             let text = "the index cannot vouch for names now: see `bnsd status`";
             return Err(unknown(text.to_owned()));
         }
-        let plain = without_alias(&host);
-        let Some((name, _)) = registrable(&plain) else {
+        let Some((name, plain)) = host_of_chain(&host) else {
             return Ok(Pins::Bound(Vec::new()));
         };
         let bound = names.bound(&name);
         let bound = bound.map_err(|error| unknown(error.to_string()))?;
         let pins = bound.map(|bound| bound.bound.pins(&plain, port));
         Ok(Pins::Bound(pins.unwrap_or_default()))
-    }
-}
-
-/// A host without `bns.alt` behind it.
-pub(super) fn without_alias(host: &Name) -> Name {
-    let labels: Vec<&[u8]> = host.iter().collect();
-    match labels.strip_suffix(&ALIAS) {
-        Some(plain) => Name::from_labels(plain.iter().copied()).unwrap_or_else(|_| host.clone()),
-        None => host.clone(),
     }
 }

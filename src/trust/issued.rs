@@ -15,9 +15,10 @@ use x509_parser::extensions::{GeneralName, GeneralSubtree, NameConstraints};
 use x509_parser::prelude::FromDer as _;
 
 use super::profile::{BACKDATED, DAY};
-use super::root::{ALIAS, AUTHORITY_LIFETIME};
+use super::root::AUTHORITY_LIFETIME;
 use crate::bns::name::Name;
 use crate::hash::sha256;
+use crate::resolver::ALIAS;
 use crate::tlsa::Spki;
 
 /// What an address constraint for all of IPv4 and IPv6 is: address and mask, all zero.

@@ -10,10 +10,8 @@ use rustls::{CertificateError, Error, OtherError, PeerIncompatible};
 
 use super::dane::{self, Mismatch, Setting, Shown};
 use super::source::SourceError;
+use crate::resolver::strip_alias;
 use crate::tlsa::Pin;
-
-/// Every name has this form too, in which it cannot be a legacy name (RFC 9476).
-const ALIAS: &str = ".bns.alt";
 
 /// Why a server is refused.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -133,7 +131,7 @@ pub(super) fn raw_key_alone() -> Error {
 /// Those that a certificate for the server may have: a host below `bns.alt` is the one without it.
 fn names_of(host: &DnsName<'_>) -> Vec<ServerName<'static>> {
     let text = host.as_ref();
-    let plain = text.strip_suffix(ALIAS).map(str::to_owned);
+    let plain = strip_alias(text).map(str::to_owned);
     [Some(text.to_owned()), plain]
         .into_iter()
         .flatten()

@@ -13,14 +13,13 @@ use std::time::Duration;
 use hickory_proto::rr::Name as DnsName;
 use quick_cache::sync::Cache;
 
-use super::chain_pins::without_alias;
 use super::issued::{Issued, NotTrusted};
 use super::root::{AUTHORITY_LIFETIME, Constraints, Root, RootError};
 use crate::bns::name::Name;
 use crate::names::{NameStore, Names, NamesError};
 use crate::resolver::policy::is_protected;
 use crate::resolver::{
-    Condition, NameSource as _, Ownership, Policy, Snapshots as _, ownership_at,
+    Condition, NameSource as _, Ownership, Policy, Snapshots as _, is_alias, ownership_at,
 };
 use crate::tlsa::{Bound, Spki};
 
@@ -134,10 +133,7 @@ impl Mint {
         let is_ours = match self.ownership(name, &self.names.snapshot())? {
             Some(Ownership::Ours) => true,
             // The legacy tree was asked about the name itself, and denied it.
-            Some(Ownership::CouldBeOurs(_)) => {
-                let asked = asked.to_lowercase();
-                without_alias(&asked) == asked
-            }
+            Some(Ownership::CouldBeOurs(_)) => !is_alias(&asked.to_lowercase()),
             _ => false,
         };
         if !is_ours {

@@ -25,6 +25,7 @@ use super::profile::{self, BACKDATED, DAY};
 use crate::bns::name::Name;
 use crate::disk::{self, rights};
 use crate::hash::sha256;
+use crate::resolver::ALIAS;
 use crate::tlsa::Spki;
 
 /// The directory in the data directory.
@@ -37,8 +38,6 @@ const LIFETIME: u64 = 3_650 * DAY;
 /// How long the authority of a name is, in seconds. A key that left the chain is believed for so long on a machine that
 /// saw neither bnsd nor the network since.
 pub const AUTHORITY_LIFETIME: u64 = 7 * DAY;
-/// The name in which every name of the chain answers (RFC 9476).
-pub(super) const ALIAS: &str = "bns.alt";
 /// Names that are permitted at most: others' browsers read them on every connection.
 const PERMITTED_MAX: usize = 500;
 

@@ -9,10 +9,9 @@ use hickory_proto::op::{Message, ResponseCode};
 
 use super::scene::{Scene, Wanted, answers, ask_all, soa, unit_of};
 use crate::api::doctor::{Finding, quoted};
+use crate::resolver::ALIAS;
 use crate::system::holders_of;
 
-/// The domain that only bnsd knows (RFC 9476).
-const ALIAS: &str = "bns.alt";
 /// What is asked when programs look for a host (nsswitch.conf(5)).
 const SWITCH: &str = "/etc/nsswitch.conf";
 const RESOLV_CONF: &str = "/etc/resolv.conf";

@@ -9,7 +9,7 @@ use crate::api::explain::Side;
 use crate::api::keys::{HISTORY_MAX, KeySet, KeysReply, KeysRequest, PORT, PastKeys, TlsKey};
 use crate::bns::Name;
 use crate::names::{BoundName, NameEvent, NameStatus, Names};
-use crate::resolver::{self, NameSource as _, Snapshots as _, SyncState};
+use crate::resolver::{self, NameSource as _, Snapshots as _};
 use crate::tlsa::{Material, PinText, Statement};
 
 impl Service {
@@ -26,7 +26,8 @@ impl Service {
             height: names.height(),
             ..KeysReply::default()
         };
-        let Some((name, inside)) = of_chain(&host).filter(|_| side == Side::Bns) else {
+        let Some((name, inside)) = resolver::host_of_chain(&host).filter(|_| side == Side::Bns)
+        else {
             return Ok(reply);
         };
         self.vouched(&names)?;
@@ -62,27 +63,13 @@ impl Service {
 
     /// An error while the index cannot vouch for names: pins that may be out of date are worse than none.
     fn vouched(&self, names: &Names) -> Answered<()> {
-        match names.sync() {
-            SyncState::Synced => Ok(()),
-            sync if self.handler.policy().accepts(sync) => Ok(()),
-            _ => Err(trouble(
+        match self.handler.policy().accepts(names.sync()) {
+            true => Ok(()),
+            false => Err(trouble(
                 "the index cannot vouch for names now: see `bnsd status`",
             )),
         }
     }
-}
-
-/// The name of the chain to which a host belongs, and the host without `bns.alt`.
-fn of_chain(host: &DnsName) -> Option<(Name, DnsName)> {
-    let plain = match host.iter().rev().take(2).collect::<Vec<_>>().as_slice() {
-        [b"alt", b"bns"] => {
-            let labels = host.iter().take(host.iter().len().saturating_sub(2));
-            DnsName::from_labels(labels).ok()?
-        }
-        _ => host.clone(),
-    };
-    let (name, _) = resolver::registrable(&plain)?;
-    Some((name, plain))
 }
 
 fn pins(bound: &BoundName, host: &DnsName, port: u16) -> Vec<PinText> {

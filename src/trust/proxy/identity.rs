@@ -14,9 +14,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use crate::resolver::registrable;
+use crate::resolver::host_of_chain;
 use crate::tlsa::Spki;
-use crate::trust::chain_pins::without_alias;
 use crate::trust::profile::{self, BACKDATED};
 use crate::trust::root::{AUTHORITY_LIFETIME, Root, RootError};
 
@@ -83,7 +82,7 @@ impl Identities {
 
     fn make(&self, host: &str, now: u64) -> Result<CertifiedKey, RootError> {
         let whole = DnsName::from_ascii(host).unwrap_or_else(|_| DnsName::root());
-        let name = registrable(&without_alias(&whole)).map(|(name, _)| name);
+        let name = host_of_chain(&whole).map(|(name, _)| name);
         let name = name.ok_or(rcgen::Error::CouldNotParseCertificate)?;
         let authority = self.root.certify(&name, &self.authority_key, &[], now)?;
         let leaf = self.sign(host, name.as_str(), now)?;

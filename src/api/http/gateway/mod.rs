@@ -24,6 +24,7 @@ use crate::api::owner::ZonefileRequest;
 use crate::bns::Name;
 use crate::host::Stranger;
 use crate::names::NameState;
+use crate::resolver::strip_alias;
 use crate::wire::ExtendedError;
 
 /// What a page may load: its style from here, and an empty icon.
@@ -96,7 +97,7 @@ fn host(called: &Authority) -> String {
 /// What is known of a name; misdirected unless the resolver leads whoever asks for it here. Only a registered name is looked
 /// up, so that nobody makes upstreams work by calling us names.
 async fn explain(api: &Api, host: &str) -> Result<ExplainReply, Refusal> {
-    let plain = host.strip_suffix(".bns.alt").unwrap_or(host);
+    let plain = strip_alias(host).unwrap_or(host);
     let name: Name = plain.parse().map_err(|_| Stranger::Host)?;
     let name = name.to_string();
     let details = api.ask(NameRequest { name }).await?;
