@@ -61,6 +61,17 @@ pub enum ZonefileSource {
     Tampered,
 }
 
+impl From<&resolver::NameStatus> for NameStatus {
+    fn from(status: &resolver::NameStatus) -> Self {
+        match status {
+            resolver::NameStatus::Unregistered => Self::Unregistered,
+            resolver::NameStatus::Expired { .. } => Self::Expired,
+            resolver::NameStatus::Revoked { .. } => Self::Revoked,
+            resolver::NameStatus::Registered(_) => Self::Registered,
+        }
+    }
+}
+
 impl Names {
     /// What an answer for this name rests on. `best_height` is that of the best block of the source, of which the index
     /// itself is some blocks behind; `in_folder` says where a watched folder has the file with a hash.
@@ -76,12 +87,7 @@ impl Names {
         let confirmations = |height| best.saturating_sub(height).saturating_add(1);
         let mut provenance = Provenance {
             registered_name: Some(name.clone()),
-            status: Some(match &status {
-                resolver::NameStatus::Unregistered => NameStatus::Unregistered,
-                resolver::NameStatus::Expired { .. } => NameStatus::Expired,
-                resolver::NameStatus::Revoked { .. } => NameStatus::Revoked,
-                resolver::NameStatus::Registered(_) => NameStatus::Registered,
-            }),
+            status: Some(NameStatus::from(&status)),
             confirmations: registration.height.map(confirmations),
             registration,
             ..Provenance::default()

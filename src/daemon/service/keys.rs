@@ -31,12 +31,9 @@ impl Service {
             return Ok(reply);
         };
         self.vouched(&names)?;
-        let none = |_: &_| None;
-        let known = names.provenance(&name, 0, none).map_err(trouble)?;
-        reply.status = known.status;
-        if known.status == Some(NameStatus::Registered)
-            && let Some(bound) = names.bound(&name).map_err(trouble)?
-        {
+        let status = names.name(&name).map_err(trouble)?;
+        reply.status = Some(NameStatus::from(&status));
+        if let Some(bound) = names.bound(&name).map_err(trouble)? {
             reply.pins = pins(&bound, &inside, reply.port);
             reply.block = Some(bound.holder.height);
             reply.txid = Some(bound.holder.txid.to_string());
@@ -53,9 +50,10 @@ impl Service {
                 }
             }
         }
-        reply.owner.clone_from(&known.registration.owner);
+        let registration = names.registration(&name).map_err(trouble)?;
+        reply.owner = registration.owner;
         if request.history {
-            reply.history = past(&names, &name, &known.registration.history)?;
+            reply.history = past(&names, &name, &registration.history)?;
         }
         reply.name = Some(name);
         Ok(reply)
