@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::hash::ZonefileHash;
-use crate::store::{Archive, ArchiveError, IndexedBlock, Store, StoreError, StoreSnapshot};
+use crate::store::{Archive, ArchiveError, IndexedBlock, Notice, Store, StoreError, StoreSnapshot};
 use crate::worker::Crew;
 use crate::zonefile::ZONEFILE_MAX;
 
@@ -445,8 +445,10 @@ fn subscribe(store: &Store, archive: &Archive, news: &Sender<News>) {
         let _ = on_commit.send(News::Commit); // as above
     });
     let on_notice = news.clone();
-    archive.subscribe(move || {
-        let _ = on_notice.send(News::Unsound); // as above
+    archive.subscribe(move |notice| {
+        if matches!(notice, Notice::Unsound(_)) {
+            let _ = on_notice.send(News::Unsound); // as above
+        }
     });
 }
 

@@ -7,6 +7,7 @@
 //! A file is for its owner alone ([`rights`]). A symbolic link is never written through: one at
 //! the path is replaced itself, and one beside it is an error.
 
+pub mod batch;
 pub mod rights;
 
 use std::ffi::OsString;

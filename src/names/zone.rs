@@ -110,7 +110,7 @@ impl Zones {
 
     /// The bytes with this hash, or why there are none.
     fn read_bytes(&self, hash: &ZonefileHash) -> Result<Result<Vec<u8>, ZoneStatus>, ArchiveError> {
-        Ok(match self.archive.get(hash)? {
+        Ok(match self.archive.ask(hash)? {
             Lookup::Found(bytes) => Ok(bytes),
             Lookup::Absent => Err(ZoneStatus::Missing(*hash)),
             Lookup::Tampered { .. } => Err(ZoneStatus::Tampered(*hash)),

@@ -1,8 +1,8 @@
 //! Zone files on disk, by the hash of their bytes (RIPEMD-160 of SHA-256).
 //!
 //! A file is `<h[0:2]>/<h[2:4]>/<h>.txt`, `h` being its hash in hex, as in the reference implementation. It is
-//! written under `.new/`, synced, renamed, and its directory synced: under its final name a file is complete
-//! or not there. Whoever can write to the disk can still change it, so every read hashes what it
+//! written under `.new/`, synced, renamed, and its directory synced, many together where there are many
+//! ([`crate::disk::batch`]): under its final name a file is complete or not there. Whoever can write to the disk can still change it, so every read hashes what it
 //! read, and bytes of another hash are never given out.
 
 use std::collections::HashSet;
@@ -11,11 +11,12 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::disk::{self, Staged, rights};
+use crate::disk::batch::{Placed, Steps, System, place_all};
+use crate::disk::rights;
 use crate::hash::ZonefileHash;
 use crate::zonefile::ZONEFILE_MAX;
 
-use super::soundness::{Soundness, Stamp};
+use super::soundness::{Notice, Soundness, Stamp};
 
 /// Where files are written before they get their name.
 const INCOMING: &str = ".new";
@@ -27,6 +28,7 @@ const END: usize = 64;
 /// A directory of zone files.
 pub struct Archive {
     directory: PathBuf,
+    steps: Box<dyn Steps>,
     written: AtomicU64,
     soundness: Soundness,
 }
@@ -73,19 +75,31 @@ impl Archive {
     /// Opens the archive in `directory`, creates it where it is missing, and removes what a crash left half
     /// written. At most one process may write to an archive.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
+        Self::open_with(directory, Box::new(System))
+    }
+
+    /// The same with other steps to the disk.
+    pub(super) fn open_with(directory: &Path, steps: Box<dyn Steps>) -> Result<Self, ArchiveError> {
+        let archive = Self {
+            directory: directory.to_owned(),
+            steps,
+            written: AtomicU64::new(0),
+            soundness: Soundness::default(),
+        };
+        archive.make_directories()?;
         let incoming = directory.join(INCOMING);
-        for directory in [directory, &incoming] {
-            rights::open_directory(directory).map_err(at(directory))?;
-        }
         for entry in fs::read_dir(&incoming).map_err(at(&incoming))? {
             let path = entry.map_err(at(&incoming))?.path();
             fs::remove_file(&path).map_err(at(&path))?;
         }
-        Ok(Self {
-            directory: directory.to_owned(),
-            written: AtomicU64::new(0),
-            soundness: Soundness::default(),
-        })
+        Ok(archive)
+    }
+
+    fn make_directories(&self) -> Result<(), ArchiveError> {
+        for directory in [&self.directory, &self.directory.join(INCOMING)] {
+            rights::open_directory(directory).map_err(at(directory))?;
+        }
+        Ok(())
     }
 
     /// Takes the rights of others from all files, as earlier versions and careless copies left them, until `go_on`,
@@ -95,9 +109,8 @@ impl Archive {
         rights::make_all_private(directory, &mut go_on).map_err(at(directory))
     }
 
-    /// Calls `subscriber` when a file is noticed to be wrong or missing, in the thread that noticed: it must be quick
-    /// and must not use the archive. A file that stays so is one notice.
-    pub fn subscribe(&self, subscriber: impl Fn() + Send + Sync + 'static) {
+    /// Calls `subscriber` at every [`Notice`], in the thread that noticed: it must be quick and must not use the archive.
+    pub fn subscribe(&self, subscriber: impl Fn(Notice) + Send + Sync + 'static) {
         self.soundness.subscribe(subscriber);
     }
 
@@ -109,18 +122,74 @@ impl Archive {
     /// Stores a zone file and returns its hash. Once this returns, the file survives a crash. What is stored
     /// already stays; a tampered file is replaced.
     pub fn put(&self, bytes: &[u8]) -> Result<ZonefileHash, ArchiveError> {
-        if bytes.is_empty() {
-            return Err(ArchiveError::Empty);
+        let hashes = self.put_many(&[bytes])?;
+        Ok(hashes[0])
+    }
+
+    /// Stores zone files and returns their hashes, in order. Once this returns, all survive a crash, which is waited for once;
+    /// after a crash on the way each is there, complete, or not there. If one is empty or too large, none is stored.
+    pub fn put_many<B: AsRef<[u8]>>(&self, files: &[B]) -> Result<Vec<ZonefileHash>, ArchiveError> {
+        let mut hashes = Vec::with_capacity(files.len());
+        for bytes in files {
+            check_size(bytes.as_ref().len())?;
+            hashes.push(ZonefileHash::of(bytes.as_ref()));
         }
-        if bytes.len() > ZONEFILE_MAX {
-            return Err(ArchiveError::TooLarge { size: bytes.len() });
+        let mut new = Vec::new();
+        let mut seen = HashSet::new();
+        for (hash, bytes) in hashes.iter().zip(files) {
+            match self.read(hash)? {
+                (Lookup::Found(_), Some(stamp)) => self.soundness.note_sound(hash, stamp),
+                _ if seen.insert(hash) => new.push((hash, bytes.as_ref())),
+                _ => {}
+            }
         }
-        let hash = ZonefileHash::of(bytes);
-        match self.read(&hash)? {
-            (Lookup::Found(_), Some(stamp)) => self.soundness.note_sound(&hash, stamp),
-            _ => self.write(&hash, bytes)?,
+        if !new.is_empty() {
+            self.write(&new)?;
         }
-        Ok(hash)
+        Ok(hashes)
+    }
+
+    /// The hashes of the files that are there, in order, until `go_on`, which is asked at every directory, says no. No file is
+    /// read: one of them may be wrong. Files with other names or sizes than zone files have are passed over.
+    pub fn list(&self, mut go_on: impl FnMut() -> bool) -> Result<Vec<ZonefileHash>, ArchiveError> {
+        let mut hashes = Vec::new();
+        for first in entries(&self.directory, is_hex_byte)? {
+            for second in entries(&first, is_hex_byte)? {
+                if !go_on() {
+                    return Ok(hashes);
+                }
+                for path in entries(&second, is_zonefile)? {
+                    let hash = hash_of_name(&path);
+                    hashes.extend(hash.filter(|hash| self.path(hash) == path));
+                }
+            }
+        }
+        hashes.sort_unstable();
+        self.soundness.note_listed(&hashes);
+        Ok(hashes)
+    }
+
+    /// Looks whether at most `count` of the files that were there still are, those behind `after`, and gives notice of those that
+    /// are gone or wrong. Gives the last one, to go on with; `None` when there are no more.
+    pub fn sweep(
+        &self,
+        after: Option<&ZonefileHash>,
+        count: usize,
+    ) -> Result<Option<ZonefileHash>, ArchiveError> {
+        let held = self.soundness.held(after, count);
+        for hash in &held {
+            self.contains(hash)?;
+        }
+        Ok(held.last().copied().filter(|_| held.len() == count))
+    }
+
+    /// As [`Archive::get`] for somebody who waits for it: if it is wrong or not there, subscribers are told each time.
+    pub fn ask(&self, hash: &ZonefileHash) -> Result<Lookup, ArchiveError> {
+        let found = self.get(hash)?;
+        if !matches!(found, Lookup::Found(_)) {
+            self.soundness.tell(Notice::Asked(*hash));
+        }
+        Ok(found)
     }
 
     /// The zone file with this hash. Reads at most one byte more than a zone file may have.
@@ -173,31 +242,84 @@ impl Archive {
         Ok((compare(hash, bytes), Some(stamp)))
     }
 
-    fn write(&self, hash: &ZonefileHash, bytes: &[u8]) -> Result<(), ArchiveError> {
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{INCOMING}/{hash}-{number}");
-        let temporary = self.directory.join(name);
-        let staged = Staged::write(temporary.clone(), bytes);
-        let staged = staged.map_err(at(&temporary))?;
-        let path = self.path(hash);
-        self.make_parents(&path)?;
-        self.soundness.forget(hash); // before anybody can change the file again
-        staged.replace(&path).map_err(at(&path))
-    }
-
-    /// Creates the two directories above a file, each durable before the next.
-    fn make_parents(&self, path: &Path) -> Result<(), ArchiveError> {
-        let mut missing: Vec<&Path> = path
-            .ancestors()
-            .skip(1)
-            .take_while(|parent| *parent != self.directory && !parent.is_dir())
+    /// Writes files that are not there or wrong.
+    fn write(&self, new: &[(&ZonefileHash, &[u8])]) -> Result<(), ArchiveError> {
+        let placed: Vec<Placed<'_>> = new
+            .iter()
+            .map(|(hash, bytes)| self.placed(hash, bytes))
             .collect();
-        while let Some(directory) = missing.pop() {
-            disk::create_directory(directory).map_err(at(directory))?;
-            disk::sync_name(directory).map_err(at(directory))?;
+        for (hash, _) in new {
+            self.soundness.forget(hash); // before anybody can change the file again
+        }
+        let mut written = place_all(&*self.steps, &placed);
+        if matches!(&written, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            self.make_directories()?; // somebody removed them
+            written = place_all(&*self.steps, &placed);
+        }
+        written.map_err(at(&self.directory))?;
+        for (hash, _) in new {
+            self.soundness.note_stored(hash);
         }
         Ok(())
     }
+
+    fn placed<'b>(&self, hash: &ZonefileHash, bytes: &'b [u8]) -> Placed<'b> {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{INCOMING}/{hash}-{number}");
+        Placed {
+            beside: self.directory.join(name),
+            path: self.path(hash),
+            bytes,
+        }
+    }
+}
+
+fn check_size(size: usize) -> Result<(), ArchiveError> {
+    match size {
+        0 => Err(ArchiveError::Empty),
+        1..=ZONEFILE_MAX => Ok(()),
+        size => Err(ArchiveError::TooLarge { size }),
+    }
+}
+
+/// What is in a directory and may belong to the archive; nothing, if the directory is gone or is none.
+fn entries(
+    directory: &Path,
+    belongs: impl Fn(&fs::DirEntry) -> bool,
+) -> Result<Vec<PathBuf>, ArchiveError> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    let entries = match fs::read_dir(directory) {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
+        entries => entries.map_err(at(directory))?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(at(directory))?;
+        if belongs(&entry) {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
+fn is_hex_byte(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.len() == 2 && name.as_encoded_bytes().iter().all(is_hex)
+}
+
+fn is_zonefile(entry: &fs::DirEntry) -> bool {
+    let size = 1..=ZONEFILE_MAX as u64;
+    let metadata = entry.metadata();
+    metadata.is_ok_and(|metadata| metadata.is_file() && size.contains(&metadata.len()))
+}
+
+fn hash_of_name(path: &Path) -> Option<ZonefileHash> {
+    path.file_name()?
+        .to_str()?
+        .strip_suffix(".txt")?
+        .parse()
+        .ok()
 }
 
 /// What the bytes of a file are, if they should have the hash `wanted`.
@@ -308,6 +430,77 @@ mod tests {
             .put(&vec![b';'; ZONEFILE_MAX + 1])
             .expect_err("one byte too many");
         assert!(matches!(error, ArchiveError::TooLarge { size: 40_961 }));
+    }
+
+    #[test]
+    fn many_files_are_stored_once_each_and_listed() {
+        let (_scratch, archive) = archive();
+        let (tell, told) = std::sync::mpsc::channel();
+        archive.subscribe(move |notice| tell.send(notice).expect("somebody listens"));
+        let files: Vec<Vec<u8>> = (0..50u8).map(|byte| vec![byte + 1; 20]).collect();
+        let twice = [files.clone(), files.clone()].concat();
+        let hashes = archive.put_many(&twice).expect("they fit");
+        let of: Vec<ZonefileHash> = twice.iter().map(|bytes| ZonefileHash::of(bytes)).collect();
+        assert_eq!(hashes, of);
+        let stored: Vec<Notice> = of[..50].iter().copied().map(Notice::Stored).collect();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), stored);
+        archive.put_many(&files).expect("again");
+        let mut bad = files.clone();
+        bad.extend([ZONE.to_vec(), Vec::new()]);
+        archive.put_many(&bad).expect_err("one is empty");
+        assert_eq!(told.try_iter().count(), 0);
+
+        fs::write(archive.directory.join("note.txt"), "x").expect("writable");
+        let beside = archive.path(&of[0]).with_file_name("other.txt");
+        fs::write(beside, "x").expect("writable");
+        let stray = archive.directory.join("00").join("00");
+        fs::create_dir_all(&stray).expect("writable");
+        fs::write(stray.join(format!("{}.txt", of[1])), "x").expect("writable");
+        fs::write(archive.path(&of[2]), "").expect("writable");
+        let mut there: Vec<ZonefileHash> = of[..50].to_vec();
+        there.remove(2);
+        there.sort_unstable();
+        assert_eq!(archive.list(|| true).expect("readable"), there);
+        assert!(archive.list(|| false).expect("readable").is_empty());
+    }
+
+    #[test]
+    fn a_removed_archive_is_noticed_and_made_again() {
+        let (_scratch, archive) = archive();
+        let files: Vec<Vec<u8>> = (0..9u8).map(|byte| vec![byte + 1; 20]).collect();
+        let mut hashes = archive.put_many(&files).expect("they fit");
+        let (tell, told) = std::sync::mpsc::channel();
+        archive.subscribe(move |notice| tell.send(notice).expect("somebody listens"));
+        fs::remove_dir_all(&archive.directory).expect("it is there");
+        let mut last = archive.sweep(None, 4).expect("readable");
+        assert!(last.is_some());
+        while let Some(after) = last {
+            last = archive.sweep(Some(&after), 4).expect("readable");
+        }
+        hashes.sort_unstable();
+        let unsound: Vec<Notice> = hashes.into_iter().map(Notice::Unsound).collect();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), unsound);
+        assert!(archive.list(|| true).expect("nothing is there").is_empty());
+        let hash = archive.put(ZONE).expect("it is made again");
+        assert_eq!(archive.list(|| true).expect("readable"), [hash]);
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [Notice::Stored(hash)]);
+    }
+
+    #[test]
+    fn who_asks_for_a_missing_file_is_heard_each_time() {
+        let (_scratch, archive) = archive();
+        let (tell, told) = std::sync::mpsc::channel();
+        archive.subscribe(move |notice| tell.send(notice).expect("somebody listens"));
+        let hash = ZonefileHash::of(ZONE);
+        for _ in 0..2 {
+            assert_eq!(archive.ask(&hash).expect("readable"), Lookup::Absent);
+        }
+        let asked = Notice::Asked(hash);
+        let expected = [Notice::Unsound(hash), asked, asked];
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), expected);
+        archive.put(ZONE).expect("it fits");
+        archive.ask(&hash).expect("readable");
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [Notice::Stored(hash)]);
     }
 
     #[test]

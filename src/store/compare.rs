@@ -5,7 +5,7 @@ use super::error::Result;
 use super::key;
 use super::record::Row as _;
 use super::row::Announcement;
-use super::table::{Differing, Missing};
+use super::table::{AllTables as _, Differing, Missing};
 use super::view::StoreSnapshot;
 use crate::bns::address::Address;
 use crate::bns::name::{Name, NamespaceId};

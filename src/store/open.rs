@@ -119,6 +119,15 @@ pub(super) fn open_over(
     })
 }
 
+/// Opens another database file with sums, as it is.
+pub(super) fn open_beside(
+    path: &Path,
+    cache_bytes: usize,
+) -> Result<(Database, CheckedFile), OpenError> {
+    let file = open_checked(path)?;
+    Ok((begin(path, &file, cache_bytes)?, file))
+}
+
 fn open_checked(path: &Path) -> Result<CheckedFile, OpenError> {
     CheckedFile::open(path, Arc::default()).map_err(|source| io_error(path, source))
 }
@@ -247,7 +256,7 @@ fn damaged(path: &Path, detail: &str) -> OpenError {
     }
 }
 
-fn io_error(path: &Path, source: io::Error) -> OpenError {
+pub(super) fn io_error(path: &Path, source: io::Error) -> OpenError {
     match source.kind() {
         io::ErrorKind::InvalidData => damaged(path, &source.to_string()),
         _ => OpenError::Io {
@@ -269,7 +278,7 @@ fn refuse(path: &Path, error: DatabaseError) -> OpenError {
 }
 
 /// What a failed read or write says about the file: a disk without space is no damage.
-fn store_error(path: &Path, error: StoreError) -> OpenError {
+pub(super) fn store_error(path: &Path, error: StoreError) -> OpenError {
     match error {
         StoreError::Database(error) => match *error {
             redb::Error::Io(source) => io_error(path, source),

@@ -13,7 +13,7 @@ use super::error::Result;
 use super::key;
 use super::record::{Row, RowKey};
 use super::row::{Announcement, IndexedBlock, StoredOperation};
-use super::table::{Bytes, Rows};
+use super::table::{AllTables as _, Bytes, Rows};
 use super::view::StateReader;
 
 /// What an operation made of a name or namespace.
@@ -152,6 +152,14 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     pub fn announcement(&self, inventory_index: u32) -> Result<Option<Announcement>> {
         let (announcements, key) = (&self.tables.announcements, key::height(inventory_index));
         announcements.get(&key, |row| Announcement::read(inventory_index, row))
+    }
+
+    /// At most `limit` announcements in the order of their inventory indexes, those from one index on.
+    pub fn announced_from(&self, inventory_index: u32, limit: usize) -> Result<Vec<Announcement>> {
+        let (announcements, first) = (&self.tables.announcements, key::height(inventory_index));
+        announcements.range(&first[..].., limit, |key, row| {
+            Announcement::read(key::number(key)?, row)
+        })
     }
 
     /// At most `limit` of the zone files that current records ask for, by hash and name, those behind `after`. Revoked names

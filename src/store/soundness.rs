@@ -1,8 +1,9 @@
-//! What is known of the archive's files without reading them: which were right when they were last read, and which
-//! were not and wait to be mended.
+//! What is known of the archive's files without reading them: which are there, which were right when they were last read,
+//! and which were not and wait to be mended.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::Metadata;
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -43,7 +44,18 @@ impl Stamp {
     }
 }
 
-type Subscriber = Box<dyn Fn() + Send + Sync>;
+/// What happened to a zone file of the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// It is there, and was not before, or was wrong.
+    Stored(ZonefileHash),
+    /// It was there, and is wrong or gone; a file that stays so is one notice.
+    Unsound(ZonefileHash),
+    /// Somebody wanted it, and it is wrong or not there; each time.
+    Asked(ZonefileHash),
+}
+
+type Subscriber = Box<dyn Fn(Notice) + Send + Sync>;
 
 /// The notes on all files.
 #[derive(Default)]
@@ -54,15 +66,24 @@ pub struct Soundness {
 
 #[derive(Default)]
 struct Notes {
-    /// Without a stamp where it would not tell the next change.
+    /// The files that are there, as far as somebody looked.
+    held: BTreeSet<ZonefileHash>,
+    /// Whether all of them are known.
+    is_listed: bool,
+    /// Those of them that were read and right. Without a stamp where it would not tell the next change.
     sound: HashMap<ZonefileHash, Option<Stamp>>,
     unsound: HashSet<ZonefileHash>,
 }
 
 impl Soundness {
-    /// Calls `subscriber` whenever a file is newly noticed to be wrong or missing.
-    pub fn subscribe(&self, subscriber: impl Fn() + Send + Sync + 'static) {
+    /// Calls `subscriber` at every notice.
+    pub fn subscribe(&self, subscriber: impl Fn(Notice) + Send + Sync + 'static) {
         lock(&self.subscribers).push(Box::new(subscriber));
+    }
+
+    /// Tells all subscribers.
+    pub fn tell(&self, notice: Notice) {
+        lock(&self.subscribers).iter().for_each(|tell| tell(notice));
     }
 
     /// The file was found to be right when it was last looked at, and is still the same.
@@ -70,10 +91,12 @@ impl Soundness {
         lock(&self.notes).sound.get(hash) == Some(&Some(stamp))
     }
 
-    /// The file is not there, which is news if it was right before.
+    /// The file is not there, which is news if it was before.
     pub fn note_absent(&self, hash: &ZonefileHash) {
-        let was_sound = lock(&self.notes).sound.contains_key(hash);
-        if was_sound {
+        let notes = lock(&self.notes);
+        let was_there = notes.held.contains(hash) || notes.sound.contains_key(hash);
+        drop(notes);
+        if was_there {
             self.note_unsound(hash);
         }
     }
@@ -81,23 +104,28 @@ impl Soundness {
     /// The file was read and is right.
     pub fn note_sound(&self, hash: &ZonefileHash, stamp: Stamp) {
         let mut notes = lock(&self.notes);
-        notes.unsound.remove(hash);
-        notes
-            .sound
-            .insert(*hash, Some(stamp).filter(|stamp| stamp.is_settled()));
+        let was_unsound = notes.unsound.remove(hash);
+        let is_new = notes.held.insert(*hash) && notes.is_listed;
+        let stamp = Some(stamp).filter(|stamp| stamp.is_settled());
+        notes.sound.insert(*hash, stamp);
+        drop(notes);
+        if was_unsound || is_new {
+            self.tell(Notice::Stored(*hash));
+        }
     }
 
     /// The file was read and is wrong, or is not there.
     pub fn note_unsound(&self, hash: &ZonefileHash) {
         let mut notes = lock(&self.notes);
         notes.sound.remove(hash);
+        notes.held.remove(hash);
         if notes.unsound.len() >= UNSOUND_MAX {
             notes.unsound.clear();
         }
         let is_new = notes.unsound.insert(*hash);
         drop(notes);
         if is_new {
-            lock(&self.subscribers).iter().for_each(|tell| tell());
+            self.tell(Notice::Unsound(*hash));
         }
     }
 
@@ -106,6 +134,27 @@ impl Soundness {
         let mut notes = lock(&self.notes);
         notes.unsound.remove(hash);
         notes.sound.remove(hash);
+    }
+
+    /// The file was replaced.
+    pub fn note_stored(&self, hash: &ZonefileHash) {
+        lock(&self.notes).held.insert(*hash);
+        self.tell(Notice::Stored(*hash));
+    }
+
+    /// These files are there, and were when somebody began to look, which nobody is told.
+    pub fn note_listed(&self, hashes: &[ZonefileHash]) {
+        let mut notes = lock(&self.notes);
+        notes.held.extend(hashes);
+        notes.is_listed = true;
+    }
+
+    /// At most `count` of the files that are there, by hash, those behind `after`.
+    pub fn held(&self, after: Option<&ZonefileHash>, count: usize) -> Vec<ZonefileHash> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let notes = lock(&self.notes);
+        let held = notes.held.range((start, Bound::Unbounded));
+        held.take(count).copied().collect()
     }
 
     /// The files that were wrong or missing when they were last looked at.
@@ -144,15 +193,49 @@ mod tests {
     fn each_file_is_news_once_until_it_is_mended() {
         let (soundness, hash) = (Soundness::default(), ZonefileHash([7; 20]));
         let (tell, told) = std::sync::mpsc::channel();
-        soundness.subscribe(move || tell.send(()).expect("somebody listens"));
+        soundness.subscribe(move |notice| tell.send(notice).expect("somebody listens"));
+        let told = || told.try_iter().collect::<Vec<_>>();
         soundness.note_absent(&hash);
-        assert_eq!(told.try_iter().count(), 0, "it was never there");
+        assert_eq!(told(), [], "it was never there");
         soundness.note_unsound(&hash);
         soundness.note_unsound(&hash);
-        assert_eq!(told.try_iter().count(), 1);
+        assert_eq!(told(), [Notice::Unsound(hash)]);
         soundness.forget(&hash);
         soundness.note_unsound(&hash);
-        assert_eq!(told.try_iter().count(), 1);
+        assert_eq!(told(), [Notice::Unsound(hash)]);
         assert_eq!(soundness.unsound(), HashSet::from([hash]));
+        let stamp = Stamp {
+            inode: 1,
+            length: 1,
+            changed: (0, 0),
+        };
+        soundness.note_sound(&hash, stamp);
+        soundness.note_sound(&hash, stamp);
+        assert_eq!(told(), [Notice::Stored(hash)]);
+        soundness.note_absent(&hash);
+        assert_eq!(told(), [Notice::Unsound(hash)]);
+    }
+
+    #[test]
+    fn what_was_there_before_is_no_news() {
+        let soundness = Soundness::default();
+        let (tell, told) = std::sync::mpsc::channel();
+        soundness.subscribe(move |notice| tell.send(notice).expect("somebody listens"));
+        let [first, second, third] = [1, 2, 3].map(|byte| ZonefileHash([byte; 20]));
+        let stamp = Stamp {
+            inode: 1,
+            length: 1,
+            changed: (0, 0),
+        };
+        soundness.note_sound(&first, stamp);
+        soundness.note_listed(&[first, second]);
+        soundness.note_sound(&second, stamp);
+        assert_eq!(told.try_iter().count(), 0);
+        soundness.note_sound(&third, stamp);
+        soundness.note_absent(&first);
+        let told: Vec<Notice> = told.try_iter().collect();
+        assert_eq!(told, [Notice::Stored(third), Notice::Unsound(first)]);
+        assert_eq!(soundness.held(None, 9), [second, third]);
+        assert_eq!(soundness.held(Some(&second), 9), [third]);
     }
 }

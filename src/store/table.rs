@@ -28,14 +28,20 @@ pub(super) type WriteTable<'t> = Table<'t, Bytes, Bytes>;
 /// Bytes of the seal at the end of a value.
 const SEAL_LEN: usize = 4;
 
+/// All tables of a database.
+pub(super) trait AllTables<T> {
+    /// Every table, in the order of the specification.
+    fn all(&self) -> Vec<&Rows<T>>;
+}
+
 macro_rules! tables {
-    ($($name:ident),* $(,)?) => {
-        /// All tables, opened in one transaction. What their rows are is said in the head of [`super`].
-        pub(super) struct Tables<T> {
+    ($(#[$doc:meta])* $tables:ident: $($name:ident),* $(,)?) => {
+        $(#[$doc])*
+        pub(super) struct $tables<T> {
             $(pub(super) $name: Rows<T>,)*
         }
 
-        impl<T> Tables<T> {
+        impl<T> $tables<T> {
             fn open(
                 damage: &Arc<Damage>,
                 open: impl Fn(TableDefinition<'static, Bytes, Bytes>) -> Result<T, TableError>,
@@ -44,33 +50,39 @@ macro_rules! tables {
                     $($name: Rows::new(stringify!($name), damage, &open)?,)*
                 })
             }
+        }
 
-            /// Every table, in the order of the specification.
-            pub(super) fn all(&self) -> Vec<&Rows<T>> {
+        impl<T> AllTables<T> for $tables<T> {
+            fn all(&self) -> Vec<&Rows<T>> {
                 vec![$(&self.$name),*]
+            }
+        }
+
+        impl $tables<SnapshotTable> {
+            /// Opens the tables of a snapshot; they outlive the transaction value.
+            pub(super) fn of_snapshot(
+                transaction: &ReadTransaction,
+                damage: &Arc<Damage>,
+            ) -> Result<Self> {
+                Self::open(damage, |table| transaction.open_table(table))
+            }
+        }
+
+        impl<'t> $tables<WriteTable<'t>> {
+            /// Opens the tables for writing; creates those that are missing.
+            pub(super) fn of_write(
+                transaction: &'t WriteTransaction,
+                damage: &Arc<Damage>,
+            ) -> Result<Self> {
+                Self::open(damage, |table| transaction.open_table(table))
             }
         }
     };
 }
 
-impl Tables<SnapshotTable> {
-    /// Opens the tables of a snapshot; they outlive the transaction value.
-    pub(super) fn of_snapshot(transaction: &ReadTransaction, damage: &Arc<Damage>) -> Result<Self> {
-        Self::open(damage, |table| transaction.open_table(table))
-    }
-}
-
-impl<'t> Tables<WriteTable<'t>> {
-    /// Opens the tables for writing; creates those that are missing.
-    pub(super) fn of_write(
-        transaction: &'t WriteTransaction,
-        damage: &Arc<Damage>,
-    ) -> Result<Self> {
-        Self::open(damage, |table| transaction.open_table(table))
-    }
-}
-
 tables! {
+    /// The tables of `names.redb`, opened in one transaction. What their rows are is said in the head of [`super`].
+    Tables:
     meta,
     blocks,
     names,
@@ -90,6 +102,14 @@ tables! {
     zonefiles,
     missing_zonefiles,
     undo,
+}
+
+tables! {
+    /// The tables of `atlas.redb`, likewise.
+    OffchainTables:
+    meta,
+    peers,
+    tried,
 }
 
 /// Whether a row that is not there is a difference.

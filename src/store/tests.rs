@@ -13,7 +13,7 @@ use super::damage::SENSELESS;
 use super::pages::make_sums;
 use super::query::dump_rows;
 use super::record::Row;
-use super::table::Tables;
+use super::table::{AllTables as _, OffchainTables, Tables};
 use super::*;
 use crate::bns::address::Address;
 use crate::bns::changes::{Change, Changes, Event, EventRow};

@@ -338,4 +338,11 @@ fn the_format_describes_every_table() {
         let name = rows.name();
         assert!(format.contains(&format!("| `{name}` |")), "{name}");
     }
+    let (_, beside) = format.split_once("`atlas.redb`, format").expect("a part");
+    let transaction = store.begin().expect("writable");
+    let tables = OffchainTables::of_write(&transaction, &store.damage).expect("writable");
+    for rows in tables.all() {
+        let name = rows.name();
+        assert!(beside.contains(&format!("| `{name}` |")), "{name}");
+    }
 }
