@@ -10,7 +10,7 @@ mod source;
 use std::collections::BTreeSet;
 use std::fs;
 
-use source::{modules_used, rust_files, source_folder, sources, without_tests};
+use source::{Source, modules_used, rust_files, source_folder, sources, without_tests};
 
 /// Values in, values out; each with what it uses.
 const PURE: [(&str, &[&str]); 7] = [
@@ -22,6 +22,12 @@ const PURE: [(&str, &[&str]); 7] = [
     ("tlsa", &["hash", "virtualchain", "bns", "zonefile"]),
     ("resolver", &["hash", "bns", "zonefile", "wire", "tlsa"]),
 ];
+
+/// Rooms of adapters with files that are as pure as those rooms; with these files and folders.
+const PURE_FILES: [(&str, &[&str]); 1] = [(
+    "atlas",
+    &["address", "dice", "inventory", "rule", "schedule"],
+)];
 
 /// Each owns one kind of outside world; with the other adapters that it uses. Pure rooms are open to all.
 const ADAPTERS: [(&str, &[&str]); 19] = [
@@ -153,9 +159,30 @@ fn every_allowed_arrow_is_drawn() {
 fn pure_modules_know_no_outside_world() {
     let mut wrong = Vec::new();
     for source in sources().iter().filter(|source| is_pure(&source.room)) {
-        for word in IMPURE {
-            if source.code.contains(word) {
-                wrong.push(format!("{} names {word}", source.path.display()));
+        wrong.extend(impurities(source));
+    }
+    assert!(wrong.is_empty(), "pure, but:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn pure_files_of_adapters_know_no_outside_world() {
+    let mut wrong = Vec::new();
+    for (room, files) in PURE_FILES {
+        for file in files {
+            let module = [room, file];
+            let mut sources = sources();
+            sources.retain(|source| source.module.starts_with(&module.map(str::to_owned)));
+            assert!(!sources.is_empty(), "there is no {}", module.join("/"));
+            wrong.extend(sources.iter().flat_map(impurities));
+            for source in &sources {
+                let rooms = modules_used(&source.code);
+                let impure = rooms.iter().filter(|used| *used != room && !is_pure(used));
+                wrong.extend(impure.map(|used| format!("{} uses {used}", source.path.display())));
+                let above =
+                    ["super::", "crate::atlas::"].map(|path| names_behind(&source.code, path));
+                let impure = above.iter().flatten().filter(|used| is_file(room, used));
+                let impure = impure.filter(|used| !files.contains(&used.as_str()));
+                wrong.extend(impure.map(|used| format!("{} uses {used}", source.path.display())));
             }
         }
     }
@@ -232,6 +259,31 @@ fn what_is_for_tests_only_does_not_count() {
 fn row<'t>(table: &'t [(&str, &'t [&'t str])], module: &str) -> Option<&'t [&'t str]> {
     let row = table.iter().find(|(name, _)| *name == module);
     row.map(|(_, uses)| *uses)
+}
+
+/// The words of the outside world that a file names.
+fn impurities(source: &Source) -> Vec<String> {
+    let named = IMPURE.iter().filter(|word| source.code.contains(**word));
+    named
+        .map(|word| format!("{} names {word}", source.path.display()))
+        .collect()
+}
+
+/// The names that stand behind `path` in `code`.
+fn names_behind(code: &str, path: &str) -> BTreeSet<String> {
+    let behind = code
+        .match_indices(path)
+        .map(|(at, _)| &code[at + path.len()..]);
+    let names = behind.map(|text| text.split(|c: char| !c.is_ascii_lowercase() && c != '_'));
+    names
+        .filter_map(|mut words| words.next().map(str::to_owned))
+        .collect()
+}
+
+/// Whether a room has a file or a folder of that name.
+fn is_file(room: &str, name: &str) -> bool {
+    let place = source_folder().join(room).join(name);
+    !name.is_empty() && (place.is_dir() || place.with_extension("rs").is_file())
 }
 
 fn is_pure(module: &str) -> bool {

@@ -6,7 +6,19 @@
 //! | file | holds |
 //! |---|---|
 //! | `address.rs` (pure) | where a peer is |
+//! | `dice.rs` (pure) | randomness as a value |
+//! | `inventory.rs` (pure) | which files a node has, as bits |
+//! | `rule.rs` (pure) | lists of peers that are allowed or denied |
+//! | `schedule/` (pure) | what to ask of which peer, and when |
 
 mod address;
+mod dice;
+mod inventory;
+mod rule;
+mod schedule;
 
 pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
+pub use dice::Dice;
+pub use inventory::{Inventory, TooLong};
+pub use rule::{ParseRuleError, PeerRule};
+pub use schedule::{Action, Call, Event, Failure, PeerState, Reply, Schedule, Settings};
