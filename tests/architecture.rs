@@ -18,7 +18,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("virtualchain", &["hash"]),
     ("wire", &[]),
     ("zonefile", &["hash"]),
-    ("bns", &["hash", "virtualchain"]),
+    ("bns", &["hash", "virtualchain", "zonefile"]),
     ("tlsa", &["hash", "virtualchain", "bns", "zonefile"]),
     ("resolver", &["hash", "bns", "zonefile", "wire", "tlsa"]),
 ];

@@ -33,9 +33,11 @@ pub mod operation;
 pub mod params;
 mod pending;
 pub mod price;
+pub mod proof;
 pub mod record;
 pub mod reject;
 pub mod state;
+pub mod subdomain;
 pub mod view;
 pub mod wire;
 

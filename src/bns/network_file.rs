@@ -165,6 +165,7 @@ impl NetworkFile {
             burn_address: Address::P2pkh(self.burn),
             namespace_reveal_expire: self.reveal,
             name_cost_unit_satoshis: self.unit,
+            first_subdomain_block: self.first_block,
             epochs: self.epochs.iter().map(OwnEpoch::epoch).collect(),
             ..Params::mainnet()
         }

@@ -36,6 +36,8 @@ pub struct Params {
     pub announcers: Vec<Name>,
     /// Token accounts at the start, with their µSTX.
     pub genesis_accounts: Vec<(Address, u64)>,
+    /// First height whose zone files carry subdomains.
+    pub first_subdomain_block: u32,
     /// The epochs in order; the last one is open.
     pub epochs: Vec<Epoch>,
 }
@@ -46,6 +48,8 @@ const INITIAL_CONSENSUS_HASH: ConsensusHash = ConsensusHash([
 ]);
 /// How many heights before the first block hold it.
 const INITIAL_HEIGHTS: u32 = 4;
+/// The first block whose zone files the reference searched for subdomains on the main network.
+const MAINNET_FIRST_SUBDOMAIN: u32 = 478_872;
 /// The last block whose operations the final release of the reference took, before the names moved to another chain
 /// (sm §9).
 const MAINNET_END: u32 = 665_749;
@@ -80,6 +84,7 @@ impl Params {
                 .filter_map(|name| name.parse().ok())
                 .collect(),
             genesis_accounts: Vec::new(),
+            first_subdomain_block: MAINNET_FIRST_SUBDOMAIN,
             epochs: epoch::mainnet(),
         }
     }
@@ -90,6 +95,7 @@ impl Params {
             first_block,
             name_import_keyring_size: 5,
             namespace_reveal_expire: 144,
+            first_subdomain_block: first_block,
             ..Self::mainnet_continued()
         };
         for epoch in params.epochs.iter_mut().take(2) {
@@ -108,6 +114,7 @@ impl Params {
         Self {
             first_block: 1,
             addresses: AddressVersions::TESTNET,
+            first_subdomain_block: 1,
             epochs: vec![epoch::historical(3, u32::MAX)],
             ..Self::mainnet_continued()
         }

@@ -36,9 +36,10 @@ use super::holder::{Holder, Registration};
 use super::own_key::OwnKey;
 use super::pin::Rule;
 use super::problem::Reason;
-use super::proof::{self, Signer};
 use super::statement::{Material, Statement, Text};
 use crate::bns::name::Name;
+use crate::bns::proof::{self, Prover};
+use crate::hash::sha256;
 use hickory_proto::rr::Name as DnsName;
 
 /// Separates these signatures from all others.
@@ -73,16 +74,14 @@ pub fn judge(
         &statement,
         (signed.from, signed.until),
     );
-    let owner = holder.owner.as_ref().map(Signer::Owner);
-    let signers = owner.into_iter().chain(own_key.map(Signer::DataKey));
-    let mut end = Err(Reason::BadSignature);
-    for signer in signers {
-        end = proof::verify(&signed.proof, digest, &signer);
-        if end.is_ok() {
-            break;
-        }
+    let prover = proof::prover(&signed.proof, digest)?;
+    let is_data_key =
+        |own: &OwnKey| matches!(prover, Prover::Key(key, _) if key == own.public_key());
+    if holder.owner == Some(prover.address()) || own_key.is_some_and(is_data_key) {
+        Ok(statement)
+    } else {
+        Err(Reason::BadSignature)
     }
-    end.map(|()| statement)
 }
 
 /// The text of a delegation that the owner of one key signed; `from` and `until` as in [`digest`].
@@ -133,7 +132,14 @@ pub fn digest(
     for (key, value) in lines {
         let _ = writeln!(text, "{key} {value}"); // a string takes everything
     }
-    proof::tagged(TAG, &text)
+    tagged(TAG, &text)
+}
+
+/// SHA-256 of `text` that no other use of the same key can have: the digest of the tag stands before it twice (BIP 340).
+fn tagged(tag: &str, text: &str) -> [u8; 32] {
+    let tag = sha256(tag.as_bytes());
+    let whole = [&tag[..], &tag[..], text.as_bytes()].concat();
+    sha256(&whole)
 }
 
 #[cfg(test)]

@@ -31,7 +31,6 @@ mod holder;
 mod own_key;
 mod pin;
 mod problem;
-mod proof;
 mod reading;
 mod signed;
 mod spki;

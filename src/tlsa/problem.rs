@@ -5,6 +5,7 @@ use std::fmt;
 use hickory_proto::rr::Name as DnsName;
 
 use super::STATEMENTS_MAX;
+use crate::bns::proof::Unproven;
 
 /// A statement that makes no pin, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,15 @@ pub enum Reason {
         "a former owner announced this zone file: its keys are left out until the owner announces one"
     )]
     FormerOwner,
+}
+
+impl From<Unproven> for Reason {
+    fn from(unproven: Unproven) -> Self {
+        match unproven {
+            Unproven::Wrong => Self::BadSignature,
+            Unproven::HighS => Self::HighS,
+        }
+    }
 }
 
 impl fmt::Display for Problem {

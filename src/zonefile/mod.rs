@@ -41,6 +41,7 @@ mod zone;
 pub use parse::{ParseError, Written, parse, parse_watched};
 pub use problem::{Ignored, Problem, SvcProblem};
 pub use render::{render, render_data};
+pub(crate) use token::{Entries, Entry, Token};
 pub use types::{mnemonic, record_type};
 pub use zone::{Added, Found, Node, RrSet, Zone, ZoneRecord};
 

@@ -9,9 +9,9 @@ use super::problem::{Ignored, Problem};
 
 /// Where something stands in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position {
+pub(crate) struct Position {
     /// From 1.
-    pub(super) line: u32,
+    pub(crate) line: u32,
     /// From 1, in bytes.
     pub(super) column: u32,
 }
@@ -39,15 +39,15 @@ pub(super) enum Form {
 
 /// One field of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Token<'z> {
-    pub(super) text: &'z [u8],
+pub(crate) struct Token<'z> {
+    pub(crate) text: &'z [u8],
     pub(super) form: Form,
     pub(super) position: Position,
 }
 
 impl<'z> Token<'z> {
     /// The text of a token that is not in quotes.
-    pub(super) fn word(&self) -> Option<&'z [u8]> {
+    pub(crate) fn word(&self) -> Option<&'z [u8]> {
         (self.form == Form::Word).then_some(self.text)
     }
 }
@@ -102,24 +102,24 @@ impl<'t, 'z> Tokens<'t, 'z> {
 
 /// One record or directive.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry<'z> {
+pub(crate) struct Entry<'z> {
     /// At least one.
-    pub(super) tokens: Vec<Token<'z>>,
+    pub(crate) tokens: Vec<Token<'z>>,
     /// Where its first line begins.
-    pub(super) start: Position,
+    pub(crate) start: Position,
     /// Whether the first line begins with blank space, so that the owner is the previous one.
     pub(super) indented: bool,
 }
 
 /// Splits a zone file into entries; empty lines are none.
-pub(super) struct Entries<'z> {
+pub(crate) struct Entries<'z> {
     rest: &'z [u8],
     position: Position,
 }
 
 impl<'z> Entries<'z> {
     /// A byte order mark at the beginning is skipped: some editors leave one.
-    pub(super) fn new(bytes: &'z [u8]) -> Self {
+    pub(crate) fn new(bytes: &'z [u8]) -> Self {
         Self {
             rest: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes),
             position: Position { line: 1, column: 1 },

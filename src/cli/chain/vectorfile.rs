@@ -295,6 +295,7 @@ impl RawParams {
             genesis_accounts: accounts
                 .map(|account| account.read(versions))
                 .collect::<Result<_, _>>()?,
+            first_subdomain_block: self.first_block,
             epochs,
         })
     }
