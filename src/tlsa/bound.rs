@@ -12,7 +12,7 @@ use super::pin::{KEY_RECORDS, Pin, Rule};
 use super::problem::{Problem, Reason};
 use super::reading::{DATA_KEY, Judge, Reading, below, data_key, node};
 use super::spki::Spki;
-use super::statement::{self, HTTPS, Statement};
+use super::statement::{self, HTTPS, Statement, Text};
 use crate::bns::name::Name;
 use crate::zonefile::{Added, Found, Node, RrSet, Zone};
 
@@ -57,7 +57,7 @@ impl Bound {
             own_key,
         }));
         reading.settle();
-        let mut bound = Self {
+        let bound = Self {
             zone: zone.clone(),
             statements: reading.statements,
             own_key,
@@ -66,8 +66,10 @@ impl Bound {
             is_timed: reading.is_timed,
         };
         let added = bound.added(zone, holder);
-        bound.zone = zone.with(added);
-        bound
+        Self {
+            zone: bound.zone.with(added),
+            ..bound
+        }
     }
 
     /// The zone file that a transfer kept: its keys are those of the former owner.
@@ -89,6 +91,11 @@ impl Bound {
     /// The zone with the records that follow.
     pub fn zone(&self) -> &Zone {
         &self.zone
+    }
+
+    /// The same zone, for whoever needs nothing else.
+    pub fn into_zone(self) -> Zone {
+        self.zone
     }
 
     /// What counts.
@@ -192,7 +199,8 @@ impl Bound {
     ) -> Result<Vec<Pin>, Reason> {
         let own_key = self.own_key.as_ref();
         let origin = self.zone.origin();
-        let statement = delegation::judge(text.as_bytes(), name, origin, holder, own_key)?;
+        let text = Text::read(text.as_bytes())?;
+        let statement = delegation::judge(text, name, origin, holder, own_key)?;
         if holder.is_former {
             return Err(Reason::FormerOwner);
         }

@@ -49,22 +49,21 @@ const TAG: &str = "bnstls1 delegation";
 pub const OID: [u64; 3] = [2, 25, 3_138_345_128_896_940_713];
 
 /// The statement that the text of a delegation makes about a host, if it is signed by a key of the name and holds now.
-pub fn judge(
-    text: &[u8],
+pub(super) fn judge(
+    text: Text,
     name: &Name,
     host: &DnsName,
     holder: &Holder,
     own_key: Option<&OwnKey>,
 ) -> Result<Statement, Reason> {
-    let text = Text::read(text)?;
-    let signed = text.signed.as_ref().ok_or(Reason::Malformed)?;
+    let signed = text.signed.ok_or(Reason::Malformed)?;
     signed.check_time(holder)?;
     let until = Some(signed.until);
     let statement = Statement {
         host: host.to_lowercase(),
         usage: text.usage,
-        ports: text.ports.clone(),
-        material: text.material.clone(),
+        ports: text.ports,
+        material: text.material,
         rule: Rule::Delegation,
         until,
     };
@@ -219,7 +218,7 @@ mod tests {
     fn judged(text: &str, name: &str, holder: &Holder) -> Result<Statement, Reason> {
         let host = DnsName::from_ascii(format!("{name}.")).expect("a name");
         let name = name.parse().expect("a name");
-        judge(text.as_bytes(), &name, &host, holder, None)
+        judge(Text::read(text.as_bytes())?, &name, &host, holder, None)
     }
 
     #[test]

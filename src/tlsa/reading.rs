@@ -119,7 +119,7 @@ impl<'z> Reading<'z> {
         if let Some(judge) = judge.filter(|_| text.signed.is_some()) {
             self.is_timed = true;
             let own_key = judge.own_key.as_ref();
-            return delegation::judge(bytes, judge.name, host, judge.holder, own_key);
+            return delegation::judge(text, judge.name, host, judge.holder, own_key);
         }
         Ok(Statement {
             host: host.clone(),

@@ -171,19 +171,18 @@ impl Zone {
 
     /// The zone with more records. They are left out where the file has records of their type, or an alias.
     #[must_use]
-    pub fn with(&self, added: impl IntoIterator<Item = Added>) -> Self {
-        let mut zone = self.clone();
+    pub fn with(mut self, added: impl IntoIterator<Item = Added>) -> Self {
         for added in added {
-            let Some(key) = OwnerKey::new(&zone.origin, &added.owner) else {
+            let Some(key) = OwnerKey::new(&self.origin, &added.owner) else {
                 continue;
             };
-            let node = zone.nodes.entry(key).or_insert_with(|| Node {
+            let node = self.nodes.entry(key).or_insert_with(|| Node {
                 name: added.owner.to_lowercase(),
                 rrsets: Vec::new(),
             });
             node.add_set(added);
         }
-        zone
+        self
     }
 
     /// The zone without the records of some types.

@@ -187,7 +187,7 @@ impl<'a> ServedName<'a> {
         match names.zone(name, &hash).ok()? {
             ZoneStatus::Loaded(zone) => Some(Self {
                 zone: match resolver::bound(name, &hash, &zone, names).ok()? {
-                    Some(bound) => Arc::new(bound.zone().clone()),
+                    Some(bound) => Arc::new(bound.into_zone()),
                     None => zone,
                 },
                 apex: bns.apex,
