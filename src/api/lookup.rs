@@ -103,6 +103,13 @@ impl LookupReply {
         !self.records.is_empty()
     }
 
+    /// The addresses among the records of the type that was asked for, A or AAAA.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let is_asked = |record: &&RecordText| record.record_type == self.record_type;
+        let records = self.records.iter().filter(is_asked);
+        records.filter_map(|record| record.data.parse().ok())
+    }
+
     /// The record to ask for as an example: one at the name itself where it has one, of a type that tells something.
     pub fn example(&self) -> Option<&RecordText> {
         let rank = |record: &RecordText| {

@@ -67,9 +67,7 @@ impl Surroundings for DaemonSurroundings {
                     at: None,
                 };
                 if let Reply::Lookup(reply) = self.0.handle(Request::Lookup(request)).await {
-                    let records = reply.records.iter();
-                    let records = records.filter(|record| record.record_type == rtype);
-                    found.extend(records.filter_map(|record| record.data.parse::<IpAddr>().ok()));
+                    found.extend(reply.addresses());
                 }
             }
             found

@@ -199,12 +199,11 @@ impl Check {
                 );
                 return Err(trouble(&text));
             }
-            let records = reply
-                .records
-                .iter()
-                .filter(|record| record.record_type == rtype);
-            let addresses = records.filter_map(|record| record.data.parse::<IpAddr>().ok());
-            found.extend(addresses.map(|address| SocketAddr::new(address, *port)));
+            found.extend(
+                reply
+                    .addresses()
+                    .map(|address| SocketAddr::new(address, *port)),
+            );
         }
         Ok(found)
     }
