@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use data_encoding::{BASE64, HEXLOWER};
+use data_encoding::HEXLOWER;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::{KeyPair, PublicKeyData as _};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -225,16 +226,8 @@ impl Issued {
 
 /// A certificate as text (RFC 7468 §5).
 fn pem(der: &[u8]) -> String {
-    const LINE: usize = 64;
-    let text = BASE64.encode(der);
-    let lines: Vec<&str> = (0..text.len())
-        .step_by(LINE)
-        .filter_map(|start| text.get(start..text.len().min(start + LINE)))
-        .collect();
-    format!(
-        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
-        lines.join("\n")
-    )
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_config(&Pem::new("CERTIFICATE", der), lines)
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, NotTrusted> {
