@@ -32,6 +32,14 @@ pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Staged::write(with_ending(path, &ending), bytes)?.create(path)
 }
 
+/// Removes a file, if it is there.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
 /// A synced file beside the place that it is for. It is removed unless it gets there.
 #[derive(Debug)]
 pub struct Staged {

@@ -398,7 +398,7 @@ pub(super) fn has_sums(path: &Path) -> bool {
 /// Moves a closed database file and its sums to where another is. Killed on the way it leaves one of the two there, the
 /// new one perhaps without sums, which are made from it then.
 pub(super) fn move_with_sums(from: &Path, to: &Path) -> io::Result<()> {
-    remove(&sums_path(to))?;
+    disk::remove(&sums_path(to))?;
     disk::sync_name(&sums_path(to))?;
     disk::rename(from, to)?;
     disk::rename(&sums_path(from), &sums_path(to))
@@ -406,15 +406,8 @@ pub(super) fn move_with_sums(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Removes a database file and its sums, as far as they are there.
 pub(super) fn remove_with_sums(path: &Path) -> io::Result<()> {
-    remove(path)?;
-    remove(&sums_path(path))
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+    disk::remove(path)?;
+    disk::remove(&sums_path(path))
 }
 
 /// The sums in their file, as many as there are pages at most, and whether they are all of pages as they are; writes its

@@ -320,12 +320,8 @@ impl Journal {
     /// Ends a task.
     pub fn remove(&self, subject: &str) -> Result<(), JournalError> {
         let path = self.path(subject, "json");
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(VaultError::Io { path, source }.into())
-            }
-            _ => Ok(()),
-        }
+        let removed = disk::remove(&path);
+        removed.map_err(|source| VaultError::Io { path, source }.into())
     }
 
     /// All tasks, by subject.

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use super::copies::Ledger;
 use super::nss::{Database, Mark};
-use super::{Store, StoreError, file_name, is_fingerprint, place};
+use super::{Store, StoreError, file_name, is_fingerprint, place, remove};
 use crate::disk::{self, rights};
 use crate::trust::issued::{Issued, RootCertificate};
 use crate::worker;
@@ -291,7 +291,7 @@ impl Store for Browsers {
         disk::create_directory(&directory).map_err(StoreError::file(&directory))?;
         let (place, name) = (place(issued), file_name(issued));
         let others = self.notes(|known| known.starts_with(&place) && known != name)?;
-        others.iter().try_for_each(|path| forget(path))?;
+        others.iter().try_for_each(|path| remove(path))?;
         let path = directory.join(name + ENDING);
         fs::write(&path, issued.der()).map_err(StoreError::file(&path))?;
         let is_renewed = !others.is_empty();
@@ -308,7 +308,7 @@ impl Store for Browsers {
         }
         let _lock = self.lock()?;
         let gone = self.notes(|known| known.ends_with(fingerprint))?;
-        gone.iter().try_for_each(|path| forget(path))?;
+        gone.iter().try_for_each(|path| remove(path))?;
         let done = self.settle();
         self.unless_done(done)
     }
@@ -386,13 +386,6 @@ fn clean(database: &Database, ours: &str) -> Result<bool, StoreError> {
 fn nickname(issued: &Issued) -> String {
     let digits = issued.fingerprint().get(..DIGITS).unwrap_or_default();
     format!("{AUTHORITY} {} {digits}", issued.name().as_str())
-}
-
-fn forget(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::file(path)(error)),
-        _ => Ok(()),
-    }
 }
 
 /// A directory and those above it that are not there, the outer ones first.

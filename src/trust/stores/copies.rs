@@ -134,7 +134,7 @@ impl Ledger {
             let is_kept = copied.before.iter().any(|kept| kept == file);
             let put = match is_kept {
                 true => restore(&aside.join(file), &path),
-                false => remove(&path),
+                false => disk::remove(&path),
             };
             put.map_err(StoreError::file(&path))?;
         }
@@ -178,13 +178,6 @@ fn restore(copy: &Path, path: &Path) -> std::io::Result<()> {
     fs::copy(copy, &beside)?;
     fs::File::open(&beside)?.sync_all()?;
     disk::rename(&beside, path)
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Of all files of a database.

@@ -15,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::X509Name;
 
-use super::{Store, StoreError, file_name, is_fingerprint, place};
+use super::{Store, StoreError, file_name, is_fingerprint, place, remove};
 use crate::disk::Staged;
 use crate::trust::issued::{Issued, RootCertificate};
 
@@ -200,11 +200,4 @@ fn der(tag: u8, value: &[u8]) -> Vec<u8> {
         }
     };
     [head.as_slice(), value].concat()
-}
-
-fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::file(path)(error)),
-        _ => Ok(()),
-    }
 }

@@ -24,6 +24,7 @@ pub use browsers::{Browsers, Undone};
 pub use hashed::{Hashed, subject_hash};
 
 use super::issued::Issued;
+use crate::disk;
 
 /// A store that an agent looks after.
 pub trait Store {
@@ -57,6 +58,11 @@ fn file_name(issued: &Issued) -> String {
 /// Whether a text can be the SHA-256 of a certificate.
 fn is_fingerprint(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> Result<(), StoreError> {
+    disk::remove(path).map_err(StoreError::file(path))
 }
 
 /// Why a store was not changed.
