@@ -17,6 +17,7 @@ use rustix::process::{Gid, Uid, getegid, geteuid, getgroups};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::config::Config;
+use crate::disk::users::{self, User};
 use crate::store::Store;
 
 /// Who root becomes where nobody says it, if there is such a user.
@@ -27,8 +28,11 @@ const DIRECTORY: &str = "/var/lib/bnsd";
 /// The directory of a demo, which lies in the data directory of whoever runs it and is that one's.
 const DEMO: &str = "demo";
 
-/// A user of the system.
-#[derive(Debug, PartialEq, Eq)]
+/// Where groups stand.
+const GROUP: &str = "/etc/group";
+
+/// Who root becomes.
+#[derive(Debug)]
 struct Account {
     name: String,
     uid: u32,
@@ -91,36 +95,33 @@ fn chosen(user: Option<&str>, is_root: bool) -> anyhow::Result<Option<Account>> 
 }
 
 fn find(name: &str) -> anyhow::Result<Option<Account>> {
-    let read = |path: &str| match fs::read_to_string(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()), // a small image has no users
-        read => read.with_context(|| format!("cannot read {path}")),
+    let users = users::all().context("cannot read /etc/passwd")?;
+    let groups = match fs::read_to_string(GROUP) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(), // in a small image
+        read => read.with_context(|| format!("cannot read {GROUP}"))?,
     };
-    Ok(account(name, &read("/etc/passwd")?, &read("/etc/group")?))
+    let user = users.into_iter().find(|user| user.name == name);
+    Ok(user.map(|user| account(user, &groups)))
 }
 
-/// The user of that name, from the texts of /etc/passwd (passwd(5)) and /etc/group (group(5)).
-fn account(name: &str, passwd: &str, group: &str) -> Option<Account> {
-    let mut users = passwd
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>());
-    let (uid, gid) = users.find_map(|fields| match fields.as_slice() {
-        [found, _, uid, gid, ..] if *found == name => Some((uid.parse().ok()?, gid.parse().ok()?)),
-        _ => None,
-    })?;
+/// A user with the groups that the text of /etc/group (group(5)) has for it.
+fn account(user: User, group: &str) -> Account {
+    let User { name, uid, gid, .. } = user;
     let groups = group.lines().filter_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();
         let [_, _, number, members] = fields.as_slice() else {
             return None;
         };
-        let is_member = members.split(',').any(|member| member == name);
+        let is_member = members.split(',').any(|member| member == name.as_str());
         is_member.then(|| number.parse().ok()).flatten()
     });
-    Some(Account {
-        name: name.to_owned(),
+    let groups = groups.filter(|group| *group != gid).collect();
+    Account {
+        name,
         uid,
         gid,
-        groups: groups.filter(|group| *group != gid).collect(),
-    })
+        groups,
+    }
 }
 
 /// Refuses a directory that the user cannot reach, before anything is made or given away. The system itself is asked, as
@@ -231,12 +232,14 @@ mod tests {
 
     #[test]
     fn a_user_has_the_groups_that_name_it() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/sh\nbnsd:x:998:997::/var/lib/bnsd:/bin/false\nbroken:x\n";
+        let user = User {
+            name: "bnsd".to_owned(),
+            uid: 998,
+            gid: 997,
+            home: "/var/lib/bnsd".into(),
+        };
         let group = "root:x:0:\nbnsd:x:997:bnsd\nbitcoin:x:110:alice,bnsd\nothers:x:111:bnsd2\n";
-        let found = account("bnsd", passwd, group).expect("an account");
+        let found = account(user, group);
         assert_eq!((found.uid, found.gid, found.groups), (998, 997, vec![110]));
-        assert_eq!(account("broken", passwd, group), None);
-        assert_eq!(account("nobody", passwd, group), None);
     }
 }

@@ -26,6 +26,7 @@ use rustix::fs::Access;
 
 use crate::chain::SourceKind;
 use crate::config::{Config, Sources};
+use crate::disk::users;
 use crate::dns::Identity;
 use crate::store::Store;
 
@@ -233,14 +234,9 @@ fn is_shared(directory: &Path) -> bool {
 /// Whether it is the home of somebody who logs in (passwd(5)).
 fn is_of_person(directory: &Path) -> bool {
     const PERSONS: std::ops::Range<u32> = 1_000..65_534;
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    users.lines().any(|line| {
-        let fields: Vec<&str> = line.split(':').collect();
-        let [_, _, id, _, _, home, ..] = fields[..] else {
-            return false;
-        };
-        id.parse().is_ok_and(|id| PERSONS.contains(&id)) && Path::new(home) == directory
-    })
+    let users = users::all().unwrap_or_default();
+    let mut persons = users.iter().filter(|user| PERSONS.contains(&user.uid));
+    persons.any(|user| user.home == directory)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::descriptors::Shares;
 use crate::api::socket;
 use crate::bns::NamespaceId;
 use crate::config::{Config, Network};
+use crate::disk::users;
 use crate::names::{NameStore, Names, NamespaceState};
 use crate::resolver::policy::{of_main_chain, protected_names};
 use crate::resolver::{Mode, Policy, Snapshots as _};
@@ -103,7 +104,7 @@ fn warn_of_closed_directory(socket: &Path) {
 }
 
 fn warn_of_unknown_users(users: &[String]) {
-    for user in users.iter().filter(|user| trust::number(user).is_none()) {
+    for user in users.iter().filter(|user| users::number(user).is_none()) {
         tracing::warn!(
             "`tls.users` names {user}, who is not in /etc/passwd: correct it, or write the number of the user"
         );

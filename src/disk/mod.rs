@@ -9,6 +9,7 @@
 
 pub mod batch;
 pub mod rights;
+pub mod users;
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};

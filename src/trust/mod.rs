@@ -40,7 +40,6 @@ mod socket;
 mod source;
 mod stapled;
 pub mod stores;
-mod users;
 mod verifier;
 mod visit;
 
@@ -58,6 +57,5 @@ pub use root::Constraints;
 pub use socket::{AGENTS_MAX, serve};
 pub use source::{PinSource, Pins, SourceError};
 pub use stapled::delegation_in;
-pub use users::number;
 pub use verifier::Verifier;
 pub use visit::{CertificateText, Visit, VisitError, describe, visit};

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 
 use super::hub::{Hub, NEEDED_MAX};
 use super::message::{Order, Report, encode, next};
-use super::users;
 use crate::connections::{CloseAll, Connections};
+use crate::disk::users;
 
 /// Agents at the same time: one for each user of a machine, and their successors while these start.
 pub const AGENTS_MAX: usize = 16;

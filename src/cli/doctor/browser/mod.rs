@@ -6,13 +6,14 @@
 mod chromium;
 mod firefox;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::scene::Scene;
 use crate::api::doctor::Finding;
+use crate::disk::users;
 
 const CHECK: &str = "browser";
 /// Most bytes that are read of a file.
@@ -49,9 +50,8 @@ pub(super) fn check(scene: &Scene) -> Vec<Finding> {
 /// The home of whoever asks; for root those of everybody.
 fn homes(is_root: bool) -> Vec<PathBuf> {
     let own = std::env::var_os("HOME").map(PathBuf::from);
-    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let others = users.lines().filter(|_| is_root);
-    let others = others.filter_map(|line| line.split(':').nth(5).map(PathBuf::from));
+    let users = users::all().unwrap_or_default();
+    let others = users.into_iter().filter(|_| is_root).map(|user| user.home);
     let mut homes: Vec<PathBuf> = own.into_iter().chain(others).collect();
     homes.retain(|home| home.is_absolute() && home != Path::new("/") && home.is_dir());
     homes.sort_unstable();
@@ -75,6 +75,7 @@ fn read(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
