@@ -26,6 +26,7 @@ mod count;
 mod definitions;
 mod demo;
 mod doctor;
+mod effects;
 mod error;
 mod explain;
 mod key;

@@ -12,13 +12,14 @@ use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use serde::Serialize;
 
+use super::effects::{Effects, foreign};
 use super::output::Page;
 use super::{CliError, Context, Exit, Result};
 use crate::api::status::{StatusReply, StatusRequest};
 use crate::config::Profile;
 use crate::resolver::ALIAS;
 use crate::resolver::policy::of_main_chain;
-use crate::system::install::{Foreign, Lock, Plan, Shown, Undone, leftovers, uninstall};
+use crate::system::install::{Foreign, Lock, Plan, Shown, leftovers, uninstall};
 use crate::system::mechanism::{MECHANISMS, Mechanism, in_charge, named};
 use crate::system::{
     Aim, Changes, Journal, Machine, Scope, SystemError, Wish, exchange, holders, is_bnsd, names,
@@ -122,14 +123,6 @@ impl Tree {
     }
 }
 
-fn foreign(force: bool) -> Foreign {
-    if force {
-        Foreign::Overwritten
-    } else {
-        Foreign::Kept
-    }
-}
-
 // ---- install --------------------------------------------------------------------------------------------
 
 /// What was done, or would be.
@@ -139,13 +132,10 @@ struct Done {
     domains: Vec<String>,
     all: bool,
     server: Option<SocketAddr>,
-    dry_run: bool,
-    changed: Vec<PathBuf>,
-    kept: Vec<PathBuf>,
-    commands: Vec<String>,
+    #[serde(flatten)]
+    effects: Effects,
     #[serde(skip)]
     lines: Vec<Shown>,
-    warnings: Vec<String>,
 }
 
 impl Install {
@@ -179,21 +169,18 @@ impl Install {
         let changes = service.and(changes);
         let aim = aim(mechanism, &wish);
         let plan = Plan::new(machine, aim, &changes, foreign(self.force))?;
-        let mut done = Done {
+        let lines = plan.shown(machine)?;
+        let done = Done {
             mechanism: Some(mechanism.name().to_owned()),
             domains: wish.domains.clone(),
             all: self.all,
             server: Some(wish.server),
-            dry_run: self.dry_run,
-            lines: plan.shown(machine)?,
-            commands: plan
-                .commands()
-                .iter()
-                .map(|words| words.join(" "))
-                .collect(),
-            ..Done::default()
+            effects: Effects {
+                dry_run: self.dry_run,
+                ..Effects::of(&plan, &lines)
+            },
+            lines,
         };
-        done.changed = done.lines.iter().map(|shown| shown.path.clone()).collect();
         let is_done = plan.is_done();
         if !self.dry_run {
             plan.carry_out(machine)?;
@@ -360,20 +347,8 @@ fn write_done(done: &Done, page: &mut Page) {
             page.note(format!("  {line}"));
         }
     }
-    for path in &done.kept {
-        page.heading(format!(
-            "kept: {} was changed since it was installed (--force puts it back)",
-            path.display()
-        ));
-    }
-    let verb = if done.dry_run { "would run" } else { "ran" };
-    for command in &done.commands {
-        page.entry(verb, command);
-    }
-    for warning in &done.warnings {
-        page.heading(format!("warning: {warning}"));
-    }
-    if done.dry_run {
+    done.effects.write(page);
+    if done.effects.dry_run {
         page.note("nothing was changed");
     }
 }
@@ -384,25 +359,23 @@ impl Uninstall {
     fn run(self, context: &Context) -> Result<Exit> {
         let machine = self.tree.machine()?;
         let _lock = Lock::take(&machine)?;
-        let mut done = Done {
-            dry_run: self.dry_run,
-            ..Done::default()
-        };
+        let mut done = Done::default();
         let was_there = Journal::read(&machine)?.is_some();
         match self.dry_run {
             true => self.look(&machine, &mut done)?,
             false => {
                 let undone = uninstall(&machine, foreign(self.force))?;
-                note(undone.unwrap_or_default(), &mut done);
+                done.effects = undone.unwrap_or_default().into();
             }
         }
+        done.effects.dry_run = self.dry_run;
         if self.purge {
-            purge(&machine, &mut done)?;
+            purge(&machine, &mut done.effects)?;
         }
         context.output.print(&done, || {
             let mut page = Page::default();
             write_done(&done, &mut page);
-            for path in done.changed.iter().filter(|_| !self.dry_run) {
+            for path in done.effects.changed.iter().filter(|_| !self.dry_run) {
                 page.entry("as it was", &path.display());
             }
             if !was_there {
@@ -410,7 +383,7 @@ impl Uninstall {
             }
             page
         })?;
-        Ok(Exit::success_if(done.kept.is_empty()))
+        Ok(Exit::success_if(done.effects.kept.is_empty()))
     }
 
     /// What would be put back.
@@ -421,33 +394,28 @@ impl Uninstall {
         let nothing = Changes::default();
         let plan = Plan::new(machine, Aim::default(), &nothing, Foreign::Overwritten);
         done.lines = plan.and_then(|plan| plan.shown(machine))?;
+        let effects = &mut done.effects;
         if !self.force {
-            done.kept = journal.changed_since(machine)?;
-            done.lines.retain(|shown| !done.kept.contains(&shown.path));
+            effects.kept = journal.changed_since(machine)?;
+            done.lines
+                .retain(|shown| !effects.kept.contains(&shown.path));
         }
-        done.changed = done.lines.iter().map(|shown| shown.path.clone()).collect();
+        effects.changed = done.lines.iter().map(|shown| shown.path.clone()).collect();
         let commands = journal.before_undoing.iter().chain(&journal.after_undoing);
-        done.commands = commands.map(|words| words.join(" ")).collect();
+        effects.commands = commands.map(|words| words.join(" ")).collect();
         Ok(())
     }
 }
 
-fn note(undone: Undone, done: &mut Done) {
-    done.changed = undone.restored;
-    done.kept = undone.kept;
-    let failed = undone.failed.iter();
-    done.warnings = failed.map(ToString::to_string).collect();
-}
-
 /// Removes what the service keeps. The keys of names are in their owners' homes and stay there.
-fn purge(machine: &Machine, done: &mut Done) -> Result<()> {
+fn purge(machine: &Machine, effects: &mut Effects) -> Result<()> {
     for path in leftovers(machine) {
-        done.warnings.push(format!(
+        effects.warnings.push(format!(
             "{} {}: its index and cache are made again from the chain, its zone files may not be found again",
-            if done.dry_run { "would remove" } else { "removed" },
+            if effects.dry_run { "would remove" } else { "removed" },
             path.display()
         ));
-        if done.dry_run {
+        if effects.dry_run {
             continue;
         }
         let removed = match path.is_symlink() {

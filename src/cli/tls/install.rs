@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::agent::{browsers, hashed};
 use super::ca;
+use crate::cli::effects::{Effects, foreign};
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit, Result};
 use crate::system::install::{Foreign, Lock, Plan, uninstall};
@@ -58,27 +59,28 @@ pub struct Target {
 #[derive(Debug, Default, Serialize)]
 struct Done {
     fingerprint: Option<String>,
-    changed: Vec<PathBuf>,
+    #[serde(flatten)]
+    effects: Effects,
     /// Databases of browsers from which certificates were taken, and that others had changed.
     cleaned: Vec<PathBuf>,
-    kept: Vec<PathBuf>,
-    commands: Vec<String>,
-    warnings: Vec<String>,
-    dry_run: bool,
 }
 
 impl InstallCa {
     /// Does it and prints what was done.
     pub fn run(self, context: &Context) -> Result<Exit> {
         let root = ca::root(self.ca.as_deref(), context)?;
-        let mut done = match self.user {
-            true => Done {
+        let effects = match self.user {
+            true => Effects {
                 changed: browsers(context)?.install(&root)?,
-                ..Done::default()
+                ..Effects::default()
             },
             false => self.install(&root)?,
         };
-        done.fingerprint = Some(root.fingerprint());
+        let done = Done {
+            fingerprint: Some(root.fingerprint()),
+            effects,
+            ..Done::default()
+        };
         context.output.show(&done, |page| {
             write_done(&done, "changed", page);
             match self.user {
@@ -88,23 +90,20 @@ impl InstallCa {
         })
     }
 
-    fn install(&self, root: &RootCertificate) -> Result<Done> {
+    fn install(&self, root: &RootCertificate) -> Result<Effects> {
         let machine = self.target.machine()?;
         let _lock = Lock::take(&machine)?;
         let changes = changes(root, &machine)?;
         let plan = Plan::new(&machine, Aim::default(), &changes, self.target.foreign())?;
         let shown = plan.shown(&machine)?;
-        let commands = plan.commands().iter().map(|words| words.join(" "));
-        let done = Done {
-            changed: shown.into_iter().map(|shown| shown.path).collect(),
-            commands: commands.collect(),
+        let effects = Effects {
             dry_run: self.dry_run,
-            ..Done::default()
+            ..Effects::of(&plan, &shown)
         };
         if !self.dry_run {
             plan.carry_out(&machine)?;
         }
-        Ok(done)
+        Ok(effects)
     }
 }
 
@@ -117,10 +116,10 @@ impl UninstallCa {
                 let undone = browsers(context)?.uninstall()?;
                 let was_there = undone.is_some();
                 let undone = undone.unwrap_or_default();
-                (done.changed, done.cleaned) = (undone.restored, undone.cleaned);
+                (done.effects.changed, done.cleaned) = (undone.restored, undone.cleaned);
                 was_there
             }
-            false => self.uninstall(&mut done)?,
+            false => self.uninstall(&mut done.effects)?,
         };
         context.output.print(&done, || {
             let mut page = Page::default();
@@ -133,10 +132,10 @@ impl UninstallCa {
             }
             page
         })?;
-        Ok(Exit::success_if(done.kept.is_empty()))
+        Ok(Exit::success_if(done.effects.kept.is_empty()))
     }
 
-    fn uninstall(&self, done: &mut Done) -> Result<bool> {
+    fn uninstall(&self, effects: &mut Effects) -> Result<bool> {
         let machine = self.target.machine()?;
         let _lock = Lock::take(&machine)?;
         if machine.path(system::HASHED).is_dir() {
@@ -144,10 +143,7 @@ impl UninstallCa {
         }
         let undone = uninstall(&machine, self.target.foreign())?;
         let was_there = undone.is_some();
-        let undone = undone.unwrap_or_default();
-        (done.changed, done.kept) = (undone.restored, undone.kept);
-        let failed = undone.failed.iter();
-        done.warnings = failed.map(ToString::to_string).collect();
+        *effects = undone.unwrap_or_default().into();
         Ok(was_there)
     }
 }
@@ -160,10 +156,7 @@ impl Target {
     }
 
     fn foreign(&self) -> Foreign {
-        match self.force {
-            true => Foreign::Overwritten,
-            false => Foreign::Kept,
-        }
+        foreign(self.force)
     }
 }
 
@@ -227,24 +220,15 @@ fn unknown() -> CliError {
 
 fn write_done(done: &Done, verb: &str, page: &mut Page) {
     page.entry_if("SHA-256", done.fingerprint.as_ref());
-    let verb = if done.dry_run { "would change" } else { verb };
-    for path in &done.changed {
+    let verb = match done.effects.dry_run {
+        true => "would change",
+        false => verb,
+    };
+    for path in &done.effects.changed {
         page.entry(verb, &path.display());
     }
     for path in &done.cleaned {
         page.entry("taken out of", &path.display());
     }
-    for path in &done.kept {
-        page.caution(format!(
-            "kept: {} was changed since it was installed (--force puts it back)",
-            path.display()
-        ));
-    }
-    let verb = if done.dry_run { "would run" } else { "ran" };
-    for command in &done.commands {
-        page.entry(verb, command);
-    }
-    for warning in &done.warnings {
-        page.caution(format!("warning: {warning}"));
-    }
+    done.effects.write(page);
 }
