@@ -365,3 +365,29 @@ fn a_change_that_is_noticed_is_mended_from_a_folder() {
     fs::remove_file(&victim.path).expect("the archive can be written");
     is_mended();
 }
+
+/// Nobody asks for a name or for the status meanwhile.
+#[test]
+fn an_archive_that_was_removed_is_noticed_and_filled_from_a_folder() {
+    let home = Home::new();
+    let folder = home.folder("drop");
+    let mut victim = Victim::register(home.path(), std::slice::from_ref(&folder));
+    fs::write(folder.join("kept"), &victim.bytes).expect("the folder can be written");
+    let archive = victim.path.ancestors().nth(3).expect("the archive");
+    let archive = archive.to_owned();
+    let is_back = |victim: &Victim| {
+        until("the archive to be filled", || {
+            let bytes = fs::read(&victim.path).ok()?;
+            (bytes == victim.bytes).then_some(())
+        });
+        victim.is_served();
+    };
+    for gone in ["once", "twice"] {
+        fs::rename(&archive, home.path().join(gone)).expect("the archive is there");
+        is_back(&victim);
+    }
+    victim.world.stop_daemon();
+    fs::remove_dir_all(&archive).expect("the archive is there");
+    victim.world.start_daemon();
+    is_back(&victim);
+}

@@ -8,6 +8,7 @@
 //! the folders or in new ones. A folder that is missing is named and passed over; a folder without a case,
 //! and a run without any, fail. Counts go straight to standard output, past the capture of the test harness.
 
+mod announcements;
 mod chains;
 mod folders;
 mod pricing;
@@ -126,6 +127,9 @@ struct Tally {
     wire_cases: usize,
     prices: usize,
     light_walks: usize,
+    /// Runs whose announcements were compared, and how many announcements the nodes queued.
+    queues: usize,
+    queued: usize,
     /// Differences that are known and explained.
     explained: Vec<String>,
     failures: Vec<String>,
@@ -147,6 +151,8 @@ impl Tally {
             (self.wire_cases, "transactions read"),
             (self.prices, "prices"),
             (self.light_walks, "light walks"),
+            (self.queues, "runs with numbered zone files"),
+            (self.queued, "zone files in their order"),
             (self.explained.len(), "explained differences"),
             (self.failures.len(), "failures"),
         ];

@@ -12,8 +12,9 @@ use crate::bns::network_file::NetworkFile;
 use crate::chain::ChainSource;
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, Network};
+use crate::hash::ZonefileHash;
 use crate::indexer::Indexer;
-use crate::names::NameStore;
+use crate::names::{NameStore, NamesError};
 use crate::progress::Progress;
 use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
 use crate::worker::Crew;
@@ -31,6 +32,9 @@ const SWEEP_REST: Duration = Duration::from_secs(10);
 /// Time between two attempts to open a database again that could not be written, and how often the log says so.
 const RECOVER_EVERY: Duration = Duration::from_secs(1);
 const SAY_EVERY: Duration = Duration::from_secs(60);
+/// Files of the archive that are looked at together, and the time to the next ones: 70,000 take six minutes.
+const TENDED: usize = 100;
+const TEND_PAUSE: Duration = Duration::from_millis(500);
 
 /// Time between two directories of the archive whose rights are looked at. A large one has 65,792.
 const RIGHTS_PAUSE: Duration = Duration::from_millis(1);
@@ -157,6 +161,64 @@ pub fn make_archive_private(
     };
     let started = crew.finite_thread("archive rights", run);
     started.context("cannot start the thread that makes the archive private")
+}
+
+/// Starts looking after the archive, on a thread of `crew` until `stop` is set: which files it has is compared with the
+/// database, then news are counted, and files that somebody took away are noticed though nobody asks for them.
+pub fn tend_archive(
+    names: &Arc<NameStore>,
+    stop: &Arc<AtomicBool>,
+    crew: &mut Crew,
+) -> anyhow::Result<()> {
+    let (names, stop) = (Arc::clone(names), Arc::clone(stop));
+    let run = move || {
+        let mut tending = Tending::default();
+        while !stop.load(Ordering::Relaxed) {
+            thread::sleep(TEND_PAUSE);
+            if let Err(error) = tending.turn(&names, &stop) {
+                tending.say(&error);
+            }
+        }
+    };
+    let started = crew.finite_thread("archive", run);
+    started.context("cannot start the thread that looks after the archive")
+}
+
+/// How far the files of the archive were looked at.
+#[derive(Default)]
+struct Tending {
+    /// The last file.
+    last: Option<ZonefileHash>,
+    /// When the log last said that something failed.
+    said: Option<Instant>,
+}
+
+impl Tending {
+    fn turn(&mut self, names: &NameStore, stop: &AtomicBool) -> Result<(), NamesError> {
+        let go_on = || !stop.load(Ordering::Relaxed);
+        if names.archive.has_changed() {
+            self.last = names.archive.sweep(None, TENDED)?;
+            while self.last.is_some() && go_on() {
+                self.last = names.archive.sweep(self.last.as_ref(), TENDED)?;
+            }
+        }
+        self.last = names.archive.sweep(self.last.as_ref(), TENDED)?;
+        if names.store.damage().is_some() || names.store.failure().is_some() {
+            return Ok(()); // the log says so
+        }
+        names.compare_zonefiles(go_on)?;
+        if names.progress.has_ever_synced() {
+            names.look()?;
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, error: &NamesError) {
+        if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+            self.said = Some(Instant::now());
+            tracing::warn!("nobody looks after the archive of zone files: {error}");
+        }
+    }
 }
 
 /// The constants of the configured chain.

@@ -131,6 +131,7 @@ impl Daemon {
         }
         index::sweep(&service.names, &stop_indexer, &mut crew)?;
         index::make_archive_private(&service.names, &stop_indexer, &mut crew)?;
+        index::tend_archive(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &service.access, &mut crew)?;
         if let Some(reload) = &service.reload {
             crew.task("log", reload.log.say_repeats());

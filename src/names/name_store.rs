@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
-use super::missing::Turns;
+use super::missing::{News, Turns};
 use super::pages::Pages;
 use super::view::{Names, Namespaces};
 use super::zone::Zones;
@@ -36,6 +36,7 @@ pub struct NameStore {
     /// What becomes of the data keys of names.
     pub own_keys: OwnKeys,
     pub(super) turns: Mutex<Turns>,
+    pub(super) news: News,
     zones: Arc<Zones>,
     namespaces: Arc<Namespaces>,
     pages: Arc<Pages>,
@@ -53,6 +54,7 @@ impl NameStore {
         Self {
             own_keys: OwnKeys::Published,
             turns: Mutex::default(),
+            news: News::of(&store, &archive),
             zones: Arc::new(Zones::new(Arc::clone(&archive))),
             namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
             pages: Arc::default(),

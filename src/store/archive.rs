@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use crate::disk::batch::{Placed, Steps, System, place_all};
 use crate::disk::rights;
@@ -31,6 +32,8 @@ pub struct Archive {
     steps: Box<dyn Steps>,
     written: AtomicU64,
     soundness: Soundness,
+    /// The directory as it was when it was last looked at.
+    seen: Mutex<Option<Stamp>>,
 }
 
 /// What the archive holds for a hash.
@@ -85,6 +88,7 @@ impl Archive {
             steps,
             written: AtomicU64::new(0),
             soundness: Soundness::default(),
+            seen: Mutex::default(),
         };
         archive.make_directories()?;
         let incoming = directory.join(INCOMING);
@@ -181,6 +185,14 @@ impl Archive {
             self.contains(hash)?;
         }
         Ok(held.last().copied().filter(|_| held.len() == count))
+    }
+
+    /// Whether a directory at its top was made or removed since this was asked the last time; a removal may have taken many files.
+    pub fn has_changed(&self) -> bool {
+        let metadata = fs::metadata(&self.directory).ok();
+        let stamp = metadata.as_ref().map(Stamp::from);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *seen, stamp) != stamp
     }
 
     /// As [`Archive::get`] for somebody who waits for it: if it is wrong or not there, subscribers are told each time.

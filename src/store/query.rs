@@ -7,8 +7,10 @@ use redb::ReadableTable;
 
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{NameRecord, NamespaceRecord};
+use crate::bns::view::View as _;
 use crate::hash::ZonefileHash;
 
+use super::change::wanted_zonefile;
 use super::error::Result;
 use super::key;
 use super::record::{Row, RowKey};
@@ -172,7 +174,26 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         zonefiles_behind(&self.tables.zonefiles, after, limit)
     }
 
-    /// The same of those that the archive is not known to have.
+    /// The zone file that a name's current record asks for.
+    pub fn wanted_zonefile(&self, name: &Name) -> Result<Option<WantedZonefile>> {
+        let hash = self.name(name)?.as_ref().and_then(wanted_zonefile);
+        Ok(hash.map(|hash| WantedZonefile {
+            name: name.clone(),
+            hash,
+        }))
+    }
+
+    /// The names whose current records ask for a zone file.
+    pub fn wanted_zonefiles_of(&self, hash: &ZonefileHash) -> Result<Vec<WantedZonefile>> {
+        self.tables.zonefiles.prefixed(hash.as_bytes(), |name, _| {
+            Some(WantedZonefile {
+                name: key::read_name(name)?,
+                hash: *hash,
+            })
+        })
+    }
+
+    /// As [`StateReader::wanted_zonefiles`], of those that the archive is not known to have.
     pub fn missing_zonefiles(
         &self,
         after: Option<&WantedZonefile>,

@@ -23,6 +23,8 @@ pub struct ChainFile {
     pub blocks: Vec<GoldenBlock>,
     /// Expected states: `states[]` of the file.
     pub states: Vec<Value>,
+    /// Zone files that a recorded node queued to fetch: `atlas_queue[]` of the run.
+    pub queued: Vec<Value>,
 }
 
 /// A block and what the reference made of it.
@@ -83,6 +85,7 @@ impl ChainFile {
             params,
             blocks,
             states: array(&file["states"]).to_vec(),
+            queued: Vec::new(),
         }
     }
 
@@ -119,6 +122,7 @@ impl ChainFile {
             params,
             blocks,
             states: Vec::new(),
+            queued: Vec::new(),
         }
     }
 
@@ -200,6 +204,7 @@ fn recorded_scenario(scenario: &Value) -> ChainFile {
         params,
         blocks,
         states: Vec::new(),
+        queued: array(&scenario["atlas_queue"]).to_vec(),
     }
 }
 

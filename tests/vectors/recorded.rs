@@ -8,6 +8,7 @@ use bnsd::virtualchain::{merkle, snapshot};
 use serde_json::Value;
 
 use super::Tally;
+use super::announcements;
 use super::chains::{self, Mismatch};
 use crate::common::chain_file::{ChainFile, GoldenBlock, array, number, text};
 
@@ -27,17 +28,22 @@ pub fn recorded_chain(mut chain: ChainFile, tally: &mut Tally) {
         let (name, height) = (&chain.name, chain.blocks[gap].height);
         let what = format!("{name} at height {height}: the recording lacks a transaction");
         tally.explained.push(what);
+        chain
+            .queued
+            .retain(|line| number(&line["height"]) < u64::from(height));
         chain.blocks.truncate(gap);
     }
-    match chains::replay(&chain, tally) {
-        Ok(()) => {}
-        Err(mismatch) => match explanation(&chain, &mismatch) {
+    let mut end = u32::MAX;
+    if let Err(mismatch) = chains::replay(&chain, tally) {
+        end = mismatch.height;
+        match explanation(&chain, &mismatch) {
             Some(why) => tally
                 .explained
                 .push(format!("{}\n  rule   {why}", mismatch.text)),
             None => tally.failures.push(mismatch.text),
-        },
+        }
     }
+    announcements::check(&chain, end, tally);
 }
 
 /// Both hashes of a block follow from its recorded texts and the hashes before it.
