@@ -100,7 +100,6 @@ impl Inventory {
     }
 
     /// The rows whose bits differ between two inventories, in order; a row that one of them lacks is absent there.
-    #[cfg(test)]
     pub(super) fn changed_rows<'i>(&'i self, other: &'i Self) -> impl Iterator<Item = u32> + 'i {
         let bytes = self.bits.len().max(other.bits.len());
         let byte = |bits: &[u8], at: usize| bits.get(at).copied().unwrap_or(0);
