@@ -10,6 +10,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use crate::common::MACHINE;
 use crate::common::home::{Home, ended};
 
 const README: &str = include_str!("../README.md");
@@ -21,10 +22,8 @@ const SURROUNDINGS: &str = r#"
 set -u
 ip link set lo up
 mount --make-rprivate /
-for place in etc var; do
-    mkdir -p "$HOME/upper/$place" "$HOME/aside/$place"
-    mount -t overlay overlay -o "lowerdir=/$place,upperdir=$HOME/upper/$place,workdir=$HOME/aside/$place" "/$place"
-done
+layer "$HOME" etc
+layer "$HOME" var
 rm -f /etc/resolv.conf
 cp "$HOME/resolv.conf" "$HOME/nsswitch.conf" /etc
 unbound -d -c "$HOME/unbound.conf" >"$HOME/unbound.log" 2>&1 &
@@ -114,7 +113,7 @@ fn is_line_as_printed(printed: &str, shown: &str) -> bool {
 
 /// One shell script of all commands.
 fn script(commands: &[Printed]) -> String {
-    let mut script = SURROUNDINGS.to_owned();
+    let mut script = format!("{MACHINE}{SURROUNDINGS}");
     for (number, Printed { command, .. }) in commands.iter().enumerate() {
         writeln!(script, "echo '{MARK} {number}'").unwrap();
         if command.starts_with("bnsd serve") {

@@ -23,3 +23,6 @@ pub mod scratch;
 pub mod unbound;
 pub mod upstream;
 pub mod world;
+
+/// Functions of the shell that make parts of machines.
+pub const MACHINE: &str = include_str!("machine.sh");

@@ -3,6 +3,7 @@
 # ends. Called as `unshare --mount --net --pid --fork --mount-proc machine.sh SCENARIO BNSD PACKAGES [FILE]`: what to do, the
 # program, the directory where systemd-resolved, openresolv and resolvconf are unpacked, and a file with more scenarios.
 set -euo pipefail
+. "$(dirname "$0")/../common/machine.sh"
 scenario=$1 bnsd=$2 packages=$3
 export PATH="/mnt/bin:$PATH:/usr/sbin:/sbin" LC_ALL=C BNSD_LOG=warn
 
@@ -37,10 +38,9 @@ snapshot() { (cd /etc && find . ! -type d -printf '%p %y %m %U %G %l ' -exec sh 
 make_machine() {
     mount --make-rprivate /
     mount -t tmpfs tmpfs /mnt
-    for tree in etc usr var; do
-        mkdir -p "/mnt/$tree/upper" "/mnt/$tree/work"
-        mount -t overlay overlay -o "lowerdir=/$tree,upperdir=/mnt/$tree/upper,workdir=/mnt/$tree/work" "/$tree"
-    done
+    layer /mnt etc
+    layer /mnt usr
+    layer /mnt var
     mount -t tmpfs tmpfs /run
     umount /etc/resolv.conf /etc/hosts 2>/dev/null || true
     rm -rf /etc/resolv.conf /etc/bnsd /etc/systemd/resolved.conf* /etc/dnssec-trust-anchors.d
@@ -50,24 +50,7 @@ make_machine() {
     ip address add 192.0.2.10/24 dev lan0
     ip link set lan0 up
     ip link set lan1 up
-    # Everybody else's names, by a server of the network.
-    cat >/mnt/unbound.conf <<'END'
-server:
- interface: 192.0.2.10@53
- access-control: 0.0.0.0/0 allow
- chroot: ""
- username: ""
- pidfile: ""
- use-syslog: no
- do-ip6: no
- module-config: "iterator"
- aggressive-nsec: no
- local-zone: "." static
- local-data: "www.example.com. A 198.51.100.5"
- local-data: "www.icann.id. A 198.51.100.62"
-remote-control:
- control-enable: no
-END
+    others 192.0.2.10 "www.example.com. A 198.51.100.5" "www.icann.id. A 198.51.100.62" >/mnt/unbound.conf
     rm -rf /etc/resolvconf /etc/resolvconf.conf # what packages of the machine beside have there
     unbound -d -c /mnt/unbound.conf >/mnt/unbound.log 2>&1 &
     until_it answers 192.0.2.10 www.icann.id A 198.51.100.62

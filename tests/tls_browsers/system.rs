@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::Scene;
+use crate::common::MACHINE;
 use crate::common::home::{Ended, Home, ended, is_one_sentence};
 use crate::common::ports::free_address;
 
@@ -13,10 +14,7 @@ const APART: &str = r#"
 mount --make-rprivate /
 mkdir -p "$HOME/layers"
 mount -t tmpfs tmpfs "$HOME/layers"
-for tree in etc usr var; do
-    mkdir -p "$HOME/layers/over/$tree" "$HOME/layers/work/$tree"
-    mount -t overlay overlay -o "lowerdir=/$tree,upperdir=$HOME/layers/over/$tree,workdir=$HOME/layers/work/$tree" "/$tree"
-done
+for tree in etc usr var; do layer "$HOME/layers" "$tree"; done
 PATH=$PATH:/usr/sbin:/sbin
 exec bash -ec "$@"
 "#;
@@ -31,8 +29,9 @@ tree() {
 
 fn apart(home: &Home, script: &str, arguments: &[&str]) -> Ended {
     let script = format!("{TREE}{script}");
+    let apart = format!("{MACHINE}{APART}");
     let namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let words = ["timeout", "120", "sh", "-ec", APART, "sh", &script, "sh"];
+    let words = ["timeout", "120", "sh", "-ec", &apart, "sh", &script, "sh"];
     let words = [&namespaces[..], &words, arguments].concat();
     ended(home.command("unshare", &words).stdin(Stdio::null()))
 }

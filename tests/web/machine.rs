@@ -4,12 +4,12 @@
 //! Servers that would start when they are installed are not: `tests/run` unpacks their packages, and here they lie over the
 //! directories of the system.
 
-use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::regtest::Regtest;
+use crate::common::MACHINE;
 use crate::common::home::{Ended, Home, ended};
 use crate::common::person::{Person, World};
 use crate::common::process::{Process, until};
@@ -50,13 +50,10 @@ ip link set lan0 up
 ip link set lan1 up
 mount --make-rprivate /
 mount -t tmpfs tmpfs /mnt
-for tree in etc usr var; do
-    mkdir -p "/mnt/over/$tree" "/mnt/work/$tree"
-    below=
-    [ "$tree" != etc ] || below=$1
-    [ "$tree" != usr ] || below=$2
-    mount -t overlay overlay -o "lowerdir=$below/$tree,upperdir=/mnt/over/$tree,workdir=/mnt/work/$tree" "/$tree"
-done
+layer /mnt etc "$1"
+layer /mnt usr "$2"
+layer /mnt var
+others 127.0.0.2 "bca.co.id. A 192.0.2.10" "google.com. A 192.0.2.10" >/mnt/unbound.conf
 mount -t tmpfs tmpfs /run
 umount /etc/resolv.conf /etc/hosts 2>/dev/null || true
 rm -f /etc/resolv.conf
@@ -68,23 +65,6 @@ printf 'reader:x:4242:4242::/mnt/reader:/bin/sh\n' >>/etc/passwd
 printf 'reader:x:4242:\n' >>/etc/group
 install -d -m 700 -o reader -g reader /mnt/reader /run/user/4242
 grep -q '^sshd:' /etc/passwd || printf 'sshd:x:4243:65534::/run/sshd:/usr/sbin/nologin\n' >>/etc/passwd
-"#;
-
-/// Everybody else's names, by a server of the network.
-const OTHERS: &str = r#"
-server:
- interface: 127.0.0.2@53
- chroot: ""
- username: ""
- pidfile: ""
- use-syslog: no
- do-ip6: no
- module-config: "iterator"
- local-zone: "." static
- local-data: "bca.co.id. A 192.0.2.10"
- local-data: "google.com. A 192.0.2.10"
-remote-control:
- control-enable: no
 "#;
 
 /// Ends well where the system and each browser of whoever runs it have the certificate of a name.
@@ -148,14 +128,15 @@ impl Machine {
             let listed = there.map(|directory| format!("{}:", directory.display()));
             listed.collect()
         };
-        let made = ended(&mut home.command("sh", &["-ec", MAKE, "sh", &over("etc"), &over("usr")]));
+        let make = format!("{MACHINE}{MAKE}");
+        let made =
+            ended(&mut home.command("sh", &["-ec", &make, "sh", &over("etc"), &over("usr")]));
         assert_eq!(made.code, 0, "{made:?}");
         for (program, package) in PROGRAMS {
             let found = Self::command_in(&home, "which", &[program]).output();
             let is_there = found.is_ok_and(|found| found.status.success());
             assert!(is_there, "the package {package} is missing: run tests/run");
         }
-        fs::write("/mnt/unbound.conf", OTHERS).unwrap();
         let unbound = home.command("unbound", &["-d", "-c", "/mnt/unbound.conf"]);
         let others = Process::start(&home, unbound);
         let regtest = (chain == Chain::Node).then(|| Regtest::start(&home.folder("node")));

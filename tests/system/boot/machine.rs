@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::common::MACHINE;
 use crate::common::home::{Ended, ended};
 use crate::common::process::until;
 
@@ -22,8 +23,8 @@ const PATIENCE: &str = "120";
 const START: &str = r#"set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs /mnt
-mkdir /mnt/upper /mnt/work /mnt/machine
-mount -t overlay overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/machine
+mkdir /mnt/upper /mnt/aside /mnt/machine
+mount -t overlay overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/aside" /mnt/machine
 [ -d /run/systemd/system ] || {
     for tree in $(awk '$3 == "cgroup2" || $4 ~ /name=systemd/ { print $2 }' /proc/mounts); do
         mkdir "$tree/$3"
@@ -90,7 +91,7 @@ impl Machine {
             assert_ne!(state.stdout, "degraded\n", "{}", machine.journal());
             (state.stdout == "running\n").then_some(())
         });
-        machine.does(NETWORK);
+        machine.does(&format!("{MACHINE}{NETWORK}"));
         machine
     }
 

@@ -8,23 +8,7 @@ ip -n outside address add 192.0.2.1/24 dev lan1
 ip -n outside link set lan1 up
 ip -n outside link set lo up
 
-cat >/run/outside.conf <<'END'
-server:
- interface: 192.0.2.1@53
- access-control: 0.0.0.0/0 allow
- chroot: ""
- username: ""
- pidfile: ""
- use-syslog: no
- do-ip6: no
- module-config: "iterator"
- aggressive-nsec: no
- local-zone: "." static
- local-data: "www.example.com. A 198.51.100.5"
- local-data: "www.icann.id. A 198.51.100.62"
-remote-control:
- control-enable: no
-END
+others 192.0.2.1 "www.example.com. A 198.51.100.5" "www.icann.id. A 198.51.100.62" >/run/outside.conf
 outside() {
     systemd-run --quiet --collect --unit "outside-$1" --property NetworkNamespacePath=/run/netns/outside "${@:2}"
 }
