@@ -15,8 +15,8 @@ use super::process::{PATIENCE, until};
 
 /// The protocol's pipes are the descriptors 3 and 4: the standard input and output of the shell become them.
 const START: &str = "exec chromium --headless --remote-debugging-pipe \"$@\" about:blank 3<&0 4>&1 </dev/null >/dev/null 2>&1";
-/// They keep the browser from asking for its own needs, let root run it, and lead names of the chain to this machine.
-const SWITCHES: [&str; 9] = [
+/// They keep Chromium from asking for its own needs, and let root run it.
+pub const ALONE: [&str; 8] = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -25,8 +25,9 @@ const SWITCHES: [&str; 9] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP *.id 127.0.0.1",
 ];
+/// It leads names of the chain to this machine.
+const NAMES: &str = "--host-resolver-rules=MAP *.id 127.0.0.1";
 
 /// A browser with one page.
 pub struct Browser {
@@ -51,7 +52,7 @@ impl Browser {
     pub fn start(home: &Home) -> Self {
         let profile = home.folder("browser").display().to_string();
         let mut command = Command::new("sh");
-        command.args(["-c", START, "sh"]).args(SWITCHES);
+        command.args(["-c", START, "sh"]).args(ALONE).arg(NAMES);
         command.arg(format!("--user-data-dir={profile}"));
         Self::drive(command)
     }

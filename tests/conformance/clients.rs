@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::common::browser::ALONE;
 use crate::common::internet::Internet;
 use crate::common::unbound::{configure, resolving};
 
@@ -236,25 +237,13 @@ fn everybodys_clients_resolve_both_kinds_of_names() {
     }
 }
 
-/// The profile is new, so that nothing is remembered; the switches keep the browser from asking for its own needs.
+/// The profile is new, so that nothing is remembered.
 #[test]
 fn web_clients_show_pages_under_both_kinds_of_names() {
     let namespace = ready();
     let profile = namespace.scratch.path().join("profile");
     let profile = format!("--user-data-dir={}", profile.display());
-    let chromium = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        &profile,
-        "--dump-dom",
-    ];
+    let chromium = [&ALONE[..], &["--headless", &profile, "--dump-dom"]].concat();
     let curl = ["-sS", "--max-time", "10"];
     for (name, _) in PLACES {
         let url = format!("http://{name}/");
