@@ -69,7 +69,7 @@ async fn page(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<Response, Ref
         }
         STYLE => Ok(response(
             "text/css; charset=utf-8",
-            include_str!("gateway.css"),
+            concat!(include_str!("../palette.css"), include_str!("gateway.css")),
         )),
         _ => Err(Refusal::not_found(format!(
             "nothing is here: http://{called}/ says what is known of the name"

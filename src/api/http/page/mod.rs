@@ -24,7 +24,11 @@ const IMAGE: &str = "image/svg+xml";
 /// The files with their paths and media types.
 const FILES: [(&str, &str, &str); 13] = [
     ("/", HTML, include_str!("index.html")),
-    ("/page/page.css", STYLE, include_str!("page.css")),
+    (
+        "/page/page.css",
+        STYLE,
+        concat!(include_str!("../palette.css"), include_str!("page.css")),
+    ),
     ("/page/uplot.css", STYLE, include_str!("uplot.css")),
     ("/page/icon.svg", IMAGE, include_str!("icon.svg")),
     ("/page/uplot.js", SCRIPT, include_str!("uplot.js")),
