@@ -8,6 +8,8 @@
 //!
 //! A new connection waits until the one that it replaces is closed, so that no more descriptors are open than places.
 
+mod patience;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
@@ -18,6 +20,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
+
+pub use patience::Patient;
 
 use crate::worker::Tasks;
 

@@ -31,13 +31,18 @@ const PURE_FILES: [(&str, &[&str]); 1] = [(
         "candidates",
         "dice",
         "inventory",
+        "json",
+        "message",
         "peer",
         "peer_table",
         "pushes",
+        "rate",
+        "reply",
         "rule",
         "schedule",
         "walk",
         "wanted",
+        "xml",
     ],
 )];
 
@@ -55,7 +60,7 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
-    ("atlas", &[]),
+    ("atlas", &["connections", "names", "store", "worker"]),
     ("trust", &["connections", "disk", "names", "worker"]),
     ("upstream", &["clock", "disk", "trust", "worker"]),
     (

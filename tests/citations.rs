@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Abbreviations and the documents that they stand for.
-const DOCUMENTS: [(&str, &str); 3] = [
+const DOCUMENTS: [(&str, &str); 4] = [
     ("sm", "bns/state_machine.md"),
     ("wf", "bns/wire_format.md"),
     ("ch", "virtualchain/consensus_hash.md"),
+    ("ap", "atlas/protocol.md"),
 ];
 
 /// Where the quirks are explained.

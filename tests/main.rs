@@ -13,6 +13,9 @@ mod answers;
 /// Which module may use which, and what pure ones must not name.
 mod architecture;
 
+/// Zone files between peers: the protocol, both ways.
+mod atlas_wire;
+
 /// Every section that a comment cites is there.
 mod citations;
 

@@ -1,10 +1,10 @@
 //! Where a peer is: a host and a port.
 //!
-//! Peers name each other as `host:port` (zonefiles-and-atlas §4). An IPv6 address has no form there, since a host has no
+//! Peers name each other as `host:port` (ap §2). An IPv6 address has no form there, since a host has no
 //! colon: it is written `[address]:port` in configurations and shown so, and is left out of what peers are told.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// Bytes of a DNS name (RFC 1035 §2.3.4), without the dot at its end.
@@ -73,7 +73,7 @@ impl PeerAddress {
         has_form.then(|| self.to_string())
     }
 
-    /// What a peer said, `^([^:]+):([1-9][0-9]{1,4})$` (§4) with a host that can be one.
+    /// What a peer said, `^([^:]+):([1-9][0-9]{1,4})$` (ap §2) with a host that can be one.
     pub fn from_wire(text: &str) -> Result<Self, ParseAddressError> {
         let address: Self = text.parse()?;
         let port = text.rsplit(':').next().unwrap_or_default();
@@ -151,12 +151,6 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     }
 }
 
-impl From<SocketAddr> for PeerAddress {
-    fn from(address: SocketAddr) -> Self {
-        Self::new(address.ip(), address.port())
-    }
-}
-
 impl FromStr for PeerAddress {
     type Err = ParseAddressError;
 
@@ -183,7 +177,8 @@ impl FromStr for PeerAddress {
 impl fmt::Display for PeerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            Host::Ip(ip) => SocketAddr::new(*ip, self.port).fmt(f),
+            Host::Ip(IpAddr::V4(ip)) => write!(f, "{ip}:{}", self.port),
+            Host::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]:{}", self.port),
             Host::Name(name) => write!(f, "{name}:{}", self.port),
         }
     }

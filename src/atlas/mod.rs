@@ -7,29 +7,54 @@
 //! |---|---|
 //! | `address.rs` (pure) | where a peer is |
 //! | `candidates.rs` (pure) | peers that somebody named |
+//! | `client.rs` | what one peer is asked |
+//! | `desk.rs` | what is answered, from snapshots |
 //! | `dice.rs` (pure) | randomness as a value |
+//! | `heights.rs` | at which height a consensus hash was |
 //! | `inventory.rs` (pure) | which files a node has, as bits |
+//! | `json.rs` (pure) | JSON of strangers, before it is read |
+//! | `message.rs` (pure) | requests and our answers, as documents |
 //! | `peer.rs`, `peer_table.rs` (pure) | the peers that we know |
 //! | `pushes.rs` (pure) | new files that neighbours may lack |
+//! | `rate.rs` (pure) | how many calls somebody may make |
+//! | `receive.rs` | bodies that come in, bounded in bytes and time |
+//! | `reply.rs` (pure) | what of a peer's reply is believed |
 //! | `rule.rs` (pure) | lists of peers that are allowed or denied |
 //! | `schedule/` (pure) | what to ask of which peer, and when |
+//! | `server.rs` | connections of peers |
 //! | `walk.rs` (pure) | uniform samples of the network |
 //! | `wanted.rs` (pure) | files that we lack, rarest first |
+//! | `xml.rs` (pure) | XML-RPC |
 
 mod address;
 mod candidates;
+mod client;
+mod desk;
 mod dice;
+mod heights;
 mod inventory;
+mod json;
+mod message;
 mod peer;
 mod peer_table;
 mod pushes;
+mod rate;
+mod receive;
+mod reply;
 mod rule;
 mod schedule;
+mod server;
 mod walk;
 mod wanted;
+mod xml;
 
 pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
+pub use client::{CallError, Client, ClientOptions, Socks};
+pub use desk::{Board, Desk, Heard};
 pub use dice::Dice;
 pub use inventory::{Inventory, TooLong};
+pub use message::{FETCH_MAX, PUT_MAX, Testnet};
+pub use reply::PeerInfo;
 pub use rule::{ParseRuleError, PeerRule};
 pub use schedule::{Action, Call, Event, Failure, PeerState, Reply, Schedule, Settings};
+pub use server::{BindError, CONNECTIONS_MAX, Server};

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bitcoin::{Amount, Transaction, TxOut};
 use bnsd::api::cache::CacheRequest;
@@ -13,6 +14,7 @@ use bnsd::chain::dev::DevChain;
 use bnsd::config::{Config, FileChoice, Places, Profile, Sources};
 use bnsd::daemon::Daemon;
 use bnsd::hash::ZonefileHash;
+use bnsd::names::NameStore;
 use bnsd::resolver::Snapshots as _;
 use bnsd::resolver::{NameSource as _, SyncState};
 use bnsd::wallet::keys::SigningKey;
@@ -84,6 +86,11 @@ impl World {
 
     fn daemon(&self) -> &Daemon {
         self.daemon.as_ref().expect("the daemon runs")
+    }
+
+    /// The state of names, as the daemon has it.
+    pub fn names(&self) -> &Arc<NameStore> {
+        self.daemon().names()
     }
 
     /// Where DNS is served.

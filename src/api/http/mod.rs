@@ -21,7 +21,6 @@ mod gateway;
 mod metrics;
 mod openapi;
 mod page;
-mod patience;
 mod public;
 mod query;
 mod reference;

@@ -22,10 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::admission::{self, admit};
 use super::answer::Api;
-use super::patience::Patient;
 use super::{gateway, router};
 use crate::api::control::{Control, PATIENCE};
-use crate::connections::{Activity, CloseAll, Connections};
+use crate::connections::{Activity, CloseAll, Connections, Patient};
 use crate::host::ServerNames;
 
 /// Connections at the same time that are enough: pages and programs of one machine.

@@ -1,0 +1,147 @@
+//! Rows of the table of bad input that are the client's: what a peer sends that is none, or means harm.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bnsd::atlas::{CallError, Client, ClientOptions, Failure};
+use bnsd::hash::ZonefileHash;
+
+use super::{client, peer, wait};
+use crate::common::ports::free_address;
+
+/// A peer that reads one request of each connection and writes `response`, in pieces with a pause before each.
+fn liar(pieces: Vec<Vec<u8>>, pause: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut request = [0; 65_536];
+            let _ = stream.read(&mut request);
+            for piece in &pieces {
+                thread::sleep(pause);
+                if stream.write_all(piece).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
+fn response(json: &str) -> Vec<u8> {
+    let body = format!(
+        "<methodResponse><params><param><value><string>{json}</string></value></param></params></methodResponse>"
+    );
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+fn says(bytes: &[u8]) -> SocketAddr {
+    liar(vec![bytes.to_vec()], Duration::ZERO)
+}
+
+#[test]
+fn what_is_no_reply_is_not_believed() {
+    let hash = ZonefileHash::of(b"a");
+    let ask = |address| {
+        let asked = wait(client().zonefiles(&peer(address), &[hash]));
+        asked.expect_err("it lies")
+    };
+    let is_malformed = |bytes: &[u8]| {
+        let error = ask(says(bytes));
+        assert_eq!(error.failure(), Failure::Malformed, "{error}");
+        error.to_string()
+    };
+    let moved = is_malformed(
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n",
+    );
+    assert!(moved.contains("302"), "{moved}");
+    is_malformed(
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nanything.",
+    );
+    let large = is_malformed(b"HTTP/1.1 200 OK\r\nContent-Length: 6144001\r\n\r\n");
+    assert!(large.contains("larger"), "{large}");
+    is_malformed(b"SSH-2.0-OpenSSH_9.2\r\n");
+    is_malformed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    is_malformed(&response("{}"));
+    is_malformed(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n<!DOCTYPE a [<!ENTITY b 'c'>]><methodResponse>&b;</methodResponse>                                 ");
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+    let mut endless = vec![b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()];
+    endless.extend(vec![chunk; 200]);
+    let error = ask(liar(endless, Duration::ZERO));
+    assert_eq!(error.failure(), Failure::Malformed, "{error}");
+
+    // The bytes of "b" under the hash of "a", and a file that nobody asked for.
+    for (named, bytes) in [(hash, "Yg=="), (ZonefileHash::of(b"b"), "Yg==")] {
+        let lie = format!("{{\"status\": true, \"zonefiles\": {{\"{named}\": \"{bytes}\"}}}}");
+        assert_eq!(ask(says(&response(&lie))), CallError::WrongFile);
+    }
+    let refused = ask(says(&response(
+        "{\"error\": \"overloaded\", \"http_status\": 429}",
+    )));
+    assert_eq!(refused, CallError::Refused("overloaded".into()));
+}
+
+#[test]
+fn an_inventory_that_is_longer_than_the_chain_is_a_lie() {
+    let inventory = |base64: &str, rows| {
+        let lie = format!("{{\"status\": true, \"inv\": \"{base64}\"}}");
+        wait(client().inventory(&peer(says(&response(&lie))), rows))
+    };
+    let error = inventory("//8=", 8).expect_err("two bytes for eight rows");
+    assert_eq!(error.failure(), Failure::Malformed, "{error}");
+    let ahead = inventory("/w==", 3).expect("a byte for three rows");
+    assert_eq!(
+        ahead.as_bytes(),
+        [0xe0],
+        "what we cannot know of yet is dropped"
+    );
+}
+
+#[test]
+fn who_is_slow_is_given_up() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n".to_vec();
+    let trickle: Vec<Vec<u8>> = std::iter::once(head)
+        .chain((0..60).map(|_| vec![b' '; 100]))
+        .collect();
+    let address = liar(trickle, Duration::from_millis(500));
+    let start = Instant::now();
+    let asked = wait(client().zonefiles(&peer(address), &[ZonefileHash::of(b"a")]));
+    assert_eq!(asked, Err(CallError::TooSlow));
+    let seconds = start.elapsed().as_secs();
+    assert!((5..10).contains(&seconds), "{seconds}");
+
+    let silent = liar(vec![vec![b' ']], Duration::from_secs(60));
+    let start = Instant::now();
+    assert_eq!(wait(client().info(&peer(silent))), Err(CallError::TooSlow));
+    assert!((3..8).contains(&start.elapsed().as_secs()));
+
+    let nobody = wait(client().info(&peer(free_address()))).expect_err("nobody is there");
+    assert_eq!(nobody.failure(), Failure::Unreachable, "{nobody}");
+}
+
+#[test]
+fn nobody_sends_us_to_our_own_network() {
+    let address = says(&response("{}"));
+    let strict = Client::new(ClientOptions::default());
+    let by_name = format!("localhost:{}", address.port())
+        .parse()
+        .expect("an address");
+    for there in [peer(address), by_name] {
+        let error = wait(strict.info(&there)).expect_err("private");
+        assert!(matches!(error, CallError::Forbidden(_)), "{error}");
+        assert!(error.to_string().contains("atlas.allow"), "{error}");
+    }
+    let deny = vec!["127.0.0.1".parse().expect("a rule")];
+    let allow = vec!["127.0.0.0/8".parse().expect("a rule")];
+    let denying = Client::new(ClientOptions {
+        allow,
+        deny,
+        ..ClientOptions::default()
+    });
+    let error = wait(denying.info(&peer(address))).expect_err("denied");
+    assert!(matches!(error, CallError::Forbidden(_)), "{error}");
+}
