@@ -43,6 +43,9 @@ mod doctor;
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 
+/// Zone files from other nodes.
+mod atlas;
+
 /// Zone files in watched folders.
 mod folder;
 

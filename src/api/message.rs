@@ -9,6 +9,7 @@ use super::doctor::{DoctorReply, DoctorRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::keys::{KeysReply, KeysRequest};
 use super::lookup::{LookupReply, LookupRequest};
+use super::peers::{PeersReply, PeersRequest};
 use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
 use super::records::{RecordsReply, RecordsRequest};
@@ -78,6 +79,8 @@ pub enum Request {
     Faucet(owner::FaucetRequest),
     /// What is kept of upstreams' answers.
     Cache(CacheRequest),
+    /// The peers of Atlas.
+    Peers(PeersRequest),
     /// The way through a captive portal.
     Portal(PortalRequest),
     /// A choice between chain and legacy tree.
@@ -138,6 +141,8 @@ pub enum Reply {
     Mined(owner::MinedReply),
     /// To [`Request::Cache`].
     Cache(CacheReply),
+    /// To [`Request::Peers`].
+    Peers(PeersReply),
     /// To [`Request::Portal`].
     Portal(PortalReply),
     /// To [`Request::Prefer`].
@@ -209,6 +214,7 @@ questions! {
     ExplainRequest, Explain => Explain(Box<ExplainReply>);
     KeysRequest, Keys => Keys(Box<KeysReply>);
     CacheRequest, Cache => Cache(CacheReply);
+    PeersRequest, Peers => Peers(PeersReply);
     PortalRequest, Portal => Portal(PortalReply);
     PreferRequest, Prefer => Prefer(PreferReply);
     SeriesRequest, Series => Series(Box<SeriesReply>);

@@ -5,7 +5,7 @@
 //! # Modules
 //!
 //! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`counters`],
-//! [`portal`], [`prefer`], [`records`], [`reload`], [`series`], [`trust`] and [`doctor`] the payloads; they are also what `--json`
+//! [`peers`], [`portal`], [`prefer`], [`records`], [`reload`], [`series`], [`trust`] and [`doctor`] the payloads; they are also what `--json`
 //! prints. [`control`] serves, [`socket`]
 //! makes the file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on
 //! the machine. How an answer is found is the daemon's: it hands in a
@@ -24,6 +24,7 @@ pub mod lookup;
 pub mod message;
 pub mod names;
 pub mod owner;
+pub mod peers;
 pub mod portal;
 pub mod prefer;
 pub mod records;

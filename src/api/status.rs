@@ -61,6 +61,9 @@ pub struct StatusReply {
     pub preorders: u64,
     /// The zone files.
     pub zonefiles: ZonefilesStatus,
+    /// How zone files come from peers; `null` where that is switched off.
+    #[serde(default)]
+    pub atlas: Option<AtlasStatus>,
     /// Who answers for other names, as ADDRESS:PORT.
     pub upstreams: Vec<String>,
     /// Where DNS is served, as ADDRESS:PORT.
@@ -119,6 +122,44 @@ pub struct SyncStatus {
     pub blocks_per_minute: Option<u64>,
     /// Seconds until nothing is left, if it goes on like that.
     pub seconds_left: Option<u64>,
+}
+
+/// How zone files come from peers (Atlas).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AtlasStatus {
+    /// Where peers are answered, as ADDRESS:PORT.
+    pub listeners: Vec<String>,
+    /// Where they should be, and are not because somebody else listens there, as ADDRESS:PORT.
+    pub taken: Vec<String>,
+    /// Peers that are known.
+    pub peers: u64,
+    /// Those that are asked for zone files, and told of new ones.
+    pub neighbours: u64,
+    /// Announcements on the chain; a zone file counts as often as it was announced.
+    pub announcements: u64,
+    /// Those of the chosen namespaces.
+    pub wanted: u64,
+    /// Those of them whose zone file is here.
+    pub present: u64,
+    /// Zone files that came in the last minute.
+    pub zonefiles_per_minute: u64,
+    /// Seconds until nothing is missing, if it goes on like that.
+    pub seconds_left: Option<u64>,
+    /// The backups.
+    pub backups: Vec<BackupStatus>,
+}
+
+/// A backup of zone files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BackupStatus {
+    /// Its kind and place, without secrets.
+    pub place: String,
+    /// Zone files that were written since the start.
+    pub written: u64,
+    /// Those that wait to be written.
+    pub waiting: u64,
+    /// Why it cannot be used; `null` if it can.
+    pub trouble: Option<String>,
 }
 
 /// A name that is asked for often.

@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `address.rs` (pure) | where a peer is |
+//! | `calls.rs` | a call to a peer, from the wish of the schedule to its event |
 //! | `candidates.rs` (pure) | peers that somebody named |
 //! | `client.rs` | what one peer is asked |
 //! | `desk.rs` | what is answered, from snapshots |
@@ -13,20 +14,26 @@
 //! | `heights.rs` | at which height a consensus hash was |
 //! | `inventory.rs` (pure) | which files a node has, as bits |
 //! | `json.rs` (pure) | JSON of strangers, before it is read |
+//! | `ledger.rs` | the rows as the store has them |
 //! | `message.rs` (pure) | requests and our answers, as documents |
+//! | `node.rs` | joins the schedule with chain, archive, peers and server |
+//! | `options.rs` | what a person can set |
 //! | `peer.rs`, `peer_table.rs` (pure) | the peers that we know |
 //! | `pushes.rs` (pure) | new files that neighbours may lack |
 //! | `rate.rs` (pure) | how many calls somebody may make |
 //! | `receive.rs` | bodies that come in, bounded in bytes and time |
 //! | `reply.rs` (pure) | what of a peer's reply is believed |
+//! | `rows.rs` (pure) | announcements by number, and which of their files are here |
 //! | `rule.rs` (pure) | lists of peers that are allowed or denied |
 //! | `schedule/` (pure) | what to ask of which peer, and when |
 //! | `server.rs` | connections of peers |
+//! | `shared.rs`, `signals.rs` | what the node shows, and what it is told |
 //! | `walk.rs` (pure) | uniform samples of the network |
 //! | `wanted.rs` (pure) | files that we lack, rarest first |
 //! | `xml.rs` (pure) | XML-RPC |
 
 mod address;
+mod calls;
 mod candidates;
 mod client;
 mod desk;
@@ -34,27 +41,37 @@ mod dice;
 mod heights;
 mod inventory;
 mod json;
+mod ledger;
 mod message;
+mod node;
+mod options;
 mod peer;
 mod peer_table;
 mod pushes;
 mod rate;
 mod receive;
 mod reply;
+mod rows;
 mod rule;
 mod schedule;
 mod server;
+mod shared;
+mod signals;
 mod walk;
 mod wanted;
 mod xml;
 
 pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
+pub use calls::Caller;
 pub use client::{CallError, Client, ClientOptions, Socks};
 pub use desk::{Board, Desk, Heard};
 pub use dice::Dice;
 pub use inventory::{Inventory, TooLong};
 pub use message::{FETCH_MAX, PUT_MAX, Testnet};
+pub use node::Node;
+pub use options::Options;
 pub use reply::PeerInfo;
 pub use rule::{ParseRuleError, PeerRule};
 pub use schedule::{Action, Call, Event, Failure, PeerState, Reply, Schedule, Settings};
 pub use server::{BindError, CONNECTIONS_MAX, Server};
+pub use shared::Shared;

@@ -347,6 +347,13 @@ const EXAMPLES: &[Example] = &[
         ],
     ),
     (
+        &["peers"],
+        &[
+            ("bnsd peers", "who has zone files for us"),
+            ("bnsd peers --json", "the same for a program"),
+        ],
+    ),
+    (
         &["prefer"],
         &[
             ("bnsd prefer x.id legacy", "the other owner's answer"),

@@ -39,6 +39,7 @@ mod namespace;
 mod output;
 mod own;
 mod passphrase;
+mod peers;
 mod portal;
 mod prefer;
 mod reload;
@@ -106,6 +107,8 @@ enum Command {
     /// Show or forget what is kept of other resolvers' answers.
     #[command(subcommand)]
     Cache(cache::CacheCommand),
+    /// List who brings and takes zone files (Atlas).
+    Peers(peers::Peers),
     /// Let the login page of a network through that wants one.
     #[command(subcommand)]
     Portal(portal::PortalCommand),
@@ -176,6 +179,7 @@ impl Cli {
             Command::Tx(tx) => tx.run(&context),
             Command::Zonefile(zonefile) => zonefile.run(&context),
             Command::Cache(cache) => cache.run(&context),
+            Command::Peers(peers) => peers.run(&context),
             Command::Portal(portal) => portal.run(&context),
             Command::Prefer(prefer) => prefer.run(&context),
             Command::Tls(command) => command.run(&context),

@@ -9,7 +9,7 @@ use super::count::count;
 use super::output::{Page, Reader};
 use super::terminal::{Keys, leaves};
 use super::{Context, Exit, Result};
-use crate::api::status::{StatusReply, StatusRequest, SyncStatus, ZonefilesStatus};
+use crate::api::status::{AtlasStatus, StatusReply, StatusRequest, SyncStatus, ZonefilesStatus};
 use crate::names::expected;
 use crate::system::{Journal, Machine};
 use crate::wallet::words;
@@ -78,6 +78,9 @@ fn page(reply: &StatusReply) -> Page {
     write_chain(reply, &mut page);
     write_service(reply, &mut page);
     write_zonefiles(&reply.zonefiles, &mut page);
+    if let Some(atlas) = &reply.atlas {
+        write_atlas(atlas, &mut page);
+    }
     for busy in &reply.busiest {
         page.entry("busy", &format!("{} {}", busy.queries, busy.name));
     }
@@ -178,6 +181,40 @@ fn write_zonefiles(zonefiles: &ZonefilesStatus, page: &mut Page) {
     }
 }
 
+fn write_atlas(atlas: &AtlasStatus, page: &mut Page) {
+    let peers = format!(
+        "{}, {}",
+        count(atlas.peers, "peer"),
+        count(atlas.neighbours, "neighbour")
+    );
+    page.entry("atlas", &peers);
+    page.entry_if("peers ask on", some(&atlas.listeners));
+    let left = atlas.wanted.saturating_sub(atlas.present);
+    page.entry_if("to fetch", (left > 0).then(|| to_fetch(left, atlas)));
+    for backup in &atlas.backups {
+        let trouble = backup.trouble.as_ref();
+        let trouble = trouble.map_or_else(String::new, |trouble| format!(", {trouble}"));
+        let text = format!(
+            "{}: {} written, {} waiting{trouble}",
+            backup.place, backup.written, backup.waiting
+        );
+        page.entry("backup", &text);
+    }
+}
+
+/// What is left, how fast it comes, and when it is there.
+fn to_fetch(left: u64, atlas: &AtlasStatus) -> String {
+    let left = format!("{} of {}", count(left, "zone file"), atlas.wanted);
+    match atlas.seconds_left {
+        Some(seconds) => format!(
+            "{left}, {} a minute, done in about {}",
+            atlas.zonefiles_per_minute,
+            duration(seconds)
+        ),
+        None => left,
+    }
+}
+
 fn some(texts: &[String]) -> Option<String> {
     (!texts.is_empty()).then(|| list(texts))
 }
@@ -190,7 +227,7 @@ fn list(texts: &[String]) -> String {
 }
 
 /// The two largest units of a span of time.
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -386,6 +386,42 @@ pub const KEYS: &[Key] = &[
         "Directories in which a file is served as soon as the chain announces its hash.",
     ),
     key(
+        "atlas.listen",
+        Shape::List,
+        Effect::Restart,
+        "ADDRESS:PORT on which other nodes ask for zone files and bring them; none for nowhere. Others look for this node on port 6264.",
+    ),
+    key(
+        "atlas.peers",
+        Shape::List,
+        Effect::Restart,
+        "HOST:PORT of nodes that zone files are fetched from; they tell of others.",
+    ),
+    key(
+        "atlas.allow",
+        Shape::List,
+        Effect::Restart,
+        "Nodes that may have private addresses when others tell of them: HOST, HOST:PORT or a network.",
+    ),
+    key(
+        "atlas.deny",
+        Shape::List,
+        Effect::Restart,
+        "Nodes that are never asked, answered or told of: HOST, HOST:PORT or a network.",
+    ),
+    key(
+        "atlas.namespaces",
+        Shape::List,
+        Effect::Restart,
+        "Namespaces whose zone files are fetched.",
+    ),
+    key(
+        "atlas.proxy",
+        Shape::Text,
+        Effect::Restart,
+        "ADDRESS:PORT of a SOCKS5 proxy through which nodes are asked, such as Tor's 127.0.0.1:9050; it also resolves their names.",
+    ),
+    key(
         "log.level",
         Shape::Text,
         Effect::Reload,

@@ -11,6 +11,7 @@ use hickory_proto::rr;
 use super::place;
 use super::setting::Setting;
 use crate::api::http;
+use crate::atlas;
 use crate::bns::address::AddressVersions;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
@@ -48,6 +49,8 @@ pub struct Config {
     pub namespaces: BTreeMap<NamespaceId, Mode>,
     /// Zone files that are watched for.
     pub zonefiles: ZonefilesConfig,
+    /// Where zone files come from and go to.
+    pub atlas: atlas::Options,
     /// How much is logged, and how.
     pub log: LogOptions,
     /// Whether queries are logged, names included.

@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::sources::Profile;
 use super::value::{self, number};
 use crate::api::http::{self, IfTaken};
+use crate::atlas;
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
@@ -50,6 +51,7 @@ pub fn settle(
     };
     let namespaces = settle_namespaces(&mut reader)?;
     let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
+    let atlas = settle_atlas(&mut reader, profile)?;
     let log = LogOptions {
         level: reader.one("log.level", "info", value::log_level)?,
         format: reader.one("log.format", "text", value::log_format)?,
@@ -74,6 +76,7 @@ pub fn settle(
         tls,
         namespaces: namespaces.into_iter().collect(),
         zonefiles: ZonefilesConfig { folders },
+        atlas,
         log,
         log_queries,
         file: None,
@@ -392,19 +395,44 @@ fn settle_api(reader: &mut Reader, profile: Profile) -> Result<http::Options, Co
         (false, Profile::Serve) => IfTaken::GoOn,
         (false, Profile::Demo) => IfTaken::AnyPort,
     };
-    let built_in = &["127.0.0.1:6270"];
-    let given = reader.many("api.listen", built_in, "nowhere", value::listener_or_none)?;
-    let listen: Vec<SocketAddr> = given.iter().copied().flatten().collect();
-    if given.len() > 1 && listen.len() < given.len() {
-        let problem = "\"none\" stands alone; leave it out to listen on the others";
-        return Err(reader.refuse("api.listen", problem));
-    }
     Ok(http::Options {
-        listen,
+        listen: settle_listeners(reader, "api.listen", &["127.0.0.1:6270"])?,
         hosts: reader.many("api.hosts", &[], "localhost", value::host)?,
         if_taken,
         gateway: reader.optional("api.gateway", "nowhere", value::own_address)?,
     })
+}
+
+fn settle_atlas(reader: &mut Reader, profile: Profile) -> Result<atlas::Options, ConfigError> {
+    let built_in: &[&str] = match profile {
+        Profile::Serve => &["127.0.0.1:6264"],
+        Profile::Demo => &["none"], // its chain is nobody else's
+    };
+    let may_lack_port = !reader.is_given("atlas.listen");
+    Ok(atlas::Options {
+        listen: settle_listeners(reader, "atlas.listen", built_in)?,
+        may_lack_port,
+        peers: reader.many("atlas.peers", &[], "none", value::peer)?,
+        allow: reader.many("atlas.allow", &[], "none", value::peers)?,
+        deny: reader.many("atlas.deny", &[], "none", value::peers)?,
+        namespaces: reader.many("atlas.namespaces", &[], "all", value::namespace)?,
+        proxy: reader.optional("atlas.proxy", "none", value::proxy)?,
+    })
+}
+
+/// A list of addresses, or `none` alone.
+fn settle_listeners(
+    reader: &mut Reader,
+    key: &'static str,
+    built_in: &[&str],
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    let given = reader.many(key, built_in, "nowhere", value::listener_or_none)?;
+    let listen: Vec<SocketAddr> = given.iter().copied().flatten().collect();
+    if given.len() > 1 && listen.len() < given.len() {
+        let problem = "\"none\" stands alone; leave it out to listen on the others";
+        return Err(reader.refuse(key, problem));
+    }
+    Ok(listen)
 }
 
 /// The API admits everybody who reaches it.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::options::BitcoinChain;
 use super::place;
+use crate::atlas::{ParseAddressError, ParseRuleError, PeerAddress, PeerRule};
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
@@ -186,6 +187,24 @@ pub fn switch(text: &str) -> Result<bool, String> {
 pub fn access(text: &str) -> Result<dns::Network, String> {
     text.parse()
         .map_err(|error: dns::NotANetwork| error.to_string())
+}
+
+/// Where a proxy is.
+pub fn proxy(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<SocketAddr>();
+    address.map_err(|_| format!("{text:?} is no ADDRESS:PORT; write for example 127.0.0.1:9050"))
+}
+
+/// A node of Atlas.
+pub fn peer(text: &str) -> Result<PeerAddress, String> {
+    text.parse()
+        .map_err(|error: ParseAddressError| error.to_string())
+}
+
+/// Nodes of Atlas.
+pub fn peers(text: &str) -> Result<PeerRule, String> {
+    text.parse()
+        .map_err(|error: ParseRuleError| error.to_string())
 }
 
 /// A name by which this server is called over HTTP, lower case.

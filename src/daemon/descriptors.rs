@@ -8,6 +8,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::api::{control, http};
+use crate::atlas;
 use crate::config::Config;
 use crate::dns::CONNECTIONS_MAX;
 use crate::trust::AGENTS_MAX;
@@ -23,6 +24,8 @@ const FILES: usize = 32;
 const AGENTS: usize = 1 + AGENTS_MAX;
 /// The socket of the proxy, and its connections, each to a client and to a server.
 const TUNNELS: usize = 1 + 2 * TUNNELS_MAX;
+/// Connections to peers of Atlas, in use or kept for the next call.
+const CALLS: usize = 16;
 /// Of all descriptors, one in so many at most is for UDP sockets that listen.
 const LISTENERS: usize = 8;
 /// Of what is left, one in so many is for the control socket, and of the rest one in so many for upstreams.
@@ -30,6 +33,8 @@ const CONTROL: usize = 8;
 /// As many for the HTTP API, of what is left then.
 const API: usize = 8;
 const QUESTIONS: usize = 3;
+/// As many for peers of Atlas, of what is left after that.
+const PEERS: usize = 8;
 /// What each gets at least, however little there is.
 const LEAST: usize = 4;
 
@@ -46,6 +51,8 @@ pub struct Shares {
     pub control: usize,
     /// Connections to the HTTP API.
     pub api: usize,
+    /// Connections of peers of Atlas.
+    pub peers: usize,
 }
 
 impl Shares {
@@ -61,7 +68,13 @@ impl Shares {
             AGENTS
         };
         let tunnels = config.tls.proxy.map_or(0, |_| TUNNELS);
-        let others = streams + agents + tunnels;
+        let calls = if config.atlas.peers.is_empty() {
+            0
+        } else {
+            CALLS
+        };
+        let atlas = config.atlas.listen.len() + calls;
+        let others = streams + agents + tunnels + atlas;
         Self::among(raised_limit(), cores, config.listen.len(), others)
     }
 
@@ -75,6 +88,8 @@ impl Shares {
         let left = left.saturating_sub(control);
         let api = (left / API).clamp(LEAST, http::CONNECTIONS_MAX);
         let left = left.saturating_sub(api);
+        let peers = (left / PEERS).clamp(LEAST, atlas::CONNECTIONS_MAX);
+        let left = left.saturating_sub(peers);
         let questions = (left / QUESTIONS).clamp(LEAST, QUESTIONS_MAX);
         let clients = left.saturating_sub(questions);
         Self {
@@ -83,6 +98,7 @@ impl Shares {
             questions,
             control,
             api,
+            peers,
         }
     }
 }
@@ -111,8 +127,12 @@ mod tests {
             for cores in [1, 2, 16, 128] {
                 let shares = Shares::among(limit, cores, 2, 1);
                 let listeners = 2 * (shares.udp_sockets + 1) + 1;
-                let all =
-                    shares.clients + shares.questions + shares.control + shares.api + listeners;
+                let all = shares.clients
+                    + shares.questions
+                    + shares.control
+                    + shares.api
+                    + shares.peers
+                    + listeners;
                 assert!(all + 24 <= limit, "{limit}, {cores}: {shares:?}");
             }
         }
@@ -127,6 +147,7 @@ mod tests {
             questions: QUESTIONS_MAX,
             control: control::CONNECTIONS_MAX,
             api: http::CONNECTIONS_MAX,
+            peers: atlas::CONNECTIONS_MAX,
         };
         assert_eq!(shares, expected);
     }

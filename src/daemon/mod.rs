@@ -12,6 +12,7 @@
 //! is reported before anything is created, or are handed over by the service manager. They answer legacy names from the
 //! first moment, whatever the chain does. An index that cannot go on is logged and shown by `bnsd status`; it never takes the resolver with it.
 
+mod atlas;
 mod demo;
 mod descriptors;
 mod dns;
@@ -58,6 +59,7 @@ use crate::log::Log;
 #[cfg(target_os = "macos")]
 use launchd as inherited;
 use reload::Reload;
+use running::Sockets;
 use supervisor::EndSignals;
 
 /// Other systems have no manager that hands over sockets.
@@ -127,6 +129,7 @@ pub fn run_serve(config: &Config, sources: Sources, log: Log) -> anyhow::Result<
     let reload = Reload::new(config.clone(), sources, log); // before the file can change
     let ports = dns::take_ports(config)?;
     let api = http::bind(config)?;
+    let peers = atlas::bind(config)?;
     privileges::give_up(config)?;
     sandbox::enter(config, &reload.sources)?;
     let server = dns::server(ports, config)?; // with keys that it can read again
@@ -135,8 +138,12 @@ pub fn run_serve(config: &Config, sources: Sources, log: Log) -> anyhow::Result<
         let opened = source::open(config)?;
         // Before anybody can see that the daemon is there and ask it to end.
         let signals = EndSignals::register()?;
-        let mut daemon =
-            Daemon::start_on((server, api), config, Profile::Serve, opened, Some(reload))?;
+        let sockets = Sockets {
+            dns: server,
+            api,
+            atlas: peers,
+        };
+        let mut daemon = Daemon::start_on(sockets, config, Profile::Serve, opened, Some(reload))?;
         daemon.log_start();
         privileges::warn(config);
         if notify::is_wanted() {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::atlas::{self, Atlas};
 use super::descriptors::Shares;
 use super::dns;
 use super::http;
@@ -31,6 +32,7 @@ use crate::dns::{Server, Serving, Transport};
 use crate::folder::Folders;
 use crate::names::NameStore;
 use crate::resolver::{Mode, Policy, Snapshots as _};
+use crate::store::Offchain;
 use crate::worker::{Crew, Ended};
 
 /// File of the upstreams' answers in the data directory.
@@ -48,6 +50,16 @@ pub struct Daemon {
     cache_file: PathBuf,
 }
 
+/// Bound sockets, on which nothing answers yet.
+pub(super) struct Sockets {
+    /// DNS, plain and encrypted.
+    pub(super) dns: Server,
+    /// The HTTP API.
+    pub(super) api: http::Server,
+    /// Other nodes.
+    pub(super) atlas: atlas::Port,
+}
+
 impl Daemon {
     /// Starts everything that `config` asks for, following `source` if there is one. Must be called inside
     /// of a tokio runtime.
@@ -56,7 +68,11 @@ impl Daemon {
             source,
             embedded: None,
         };
-        let sockets = (dns::bind(config)?, http::bind(config)?);
+        let sockets = Sockets {
+            dns: dns::bind(config)?,
+            api: http::bind(config)?,
+            atlas: atlas::bind(config)?,
+        };
         Self::start_on(sockets, config, Profile::Serve, opened, None)
     }
 
@@ -64,7 +80,11 @@ impl Daemon {
     /// transactions. That of the demo is filled with names first: see [`Self::end_filling`]. `reload` is there if `config` can
     /// be read again.
     pub(super) fn start_on(
-        (server, api): (Server, http::Server),
+        Sockets {
+            dns: server,
+            api,
+            atlas: peers,
+        }: Sockets,
         config: &Config,
         profile: Profile,
         Opened { source, embedded }: Opened,
@@ -72,6 +92,7 @@ impl Daemon {
     ) -> anyhow::Result<Self> {
         let names = Arc::new(index::open(config)?);
         names.progress.set_filling(profile == Profile::Demo);
+        let offchain = Offchain::open(&config.data_dir, names.store.chain())?;
         let control = control::Server::bind(&config.control_socket)?;
         let mut crew = Crew::default();
         let cache_file = config.data_dir.join(CACHE);
@@ -97,7 +118,9 @@ impl Daemon {
         let folders = Folders::watch(folders, &names.store, &names.archive, &mut crew)?;
         let trust = Trust::new(config, &names, &forwarder);
         let provision = trust.start(config, &mut crew)?;
+        let atlas = Atlas::start(peers, &names, &offchain, config, &mut crew)?;
         let service = Arc::new(Service {
+            atlas,
             trust,
             handler: dns::handler(config, &names, policy, forwarder, provision),
             names,
@@ -236,6 +259,9 @@ impl Daemon {
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop_indexer.store(true, Ordering::Relaxed);
         self.service.folders.stop();
+        if let Some(atlas) = &self.service.atlas {
+            atlas.stop();
+        }
         drop(self.serving);
         if self.service.keeps_cache.load(Ordering::Relaxed)
             && let Err(error) = self.service.handler.forwarder.save(&self.cache_file)
@@ -327,9 +353,12 @@ mod tests {
 
     fn start(config: &Config) -> Daemon {
         let opened = source::open(config).expect("the embedded chain");
-        let server = dns::bind(config).expect("a free port");
-        let api = http::bind(config).expect("a free port");
-        let daemon = Daemon::start_on((server, api), config, Profile::Serve, opened, None);
+        let sockets = Sockets {
+            dns: dns::bind(config).expect("a free port"),
+            api: http::bind(config).expect("a free port"),
+            atlas: atlas::bind(config).expect("a free port"),
+        };
+        let daemon = Daemon::start_on(sockets, config, Profile::Serve, opened, None);
         daemon.expect("a daemon")
     }
 

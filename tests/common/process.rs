@@ -112,6 +112,7 @@ impl Drop for Process {
 pub fn serve(home: &Home, environment: &[(&str, &str)]) -> Process {
     let mut command = home.bnsd(&["serve", "--listen", "127.0.0.1:0"]);
     command.env("BNSD_API_LISTEN", "none");
+    command.env("BNSD_ATLAS_LISTEN", "none");
     command.envs(environment.iter().copied());
     Process::start(home, command)
 }

@@ -273,6 +273,7 @@ fn config_with(directory: &Path, folders: &[PathBuf], settings: &[(&str, &str)])
         ("BNSD_LISTEN", "127.0.0.1:0".to_owned()),
         ("BNSD_ZONEFILES_FOLDERS", folders.join(",")),
         ("BNSD_NAMESPACES", "id=only".to_owned()),
+        ("BNSD_ATLAS_LISTEN", "none".to_owned()),
     ];
     let sources = Sources {
         profile: Profile::Demo,

@@ -11,6 +11,7 @@ use super::public;
 use crate::api::explain::{ExplainReply, ExplainRequest};
 use crate::api::keys::{KeysReply, KeysRequest};
 use crate::api::lookup::{LookupReply, LookupRequest};
+use crate::api::peers::{PeersReply, PeersRequest};
 use crate::api::series::{SeriesReply, SeriesRequest, Step};
 use crate::api::status::{StatusReply, StatusRequest};
 
@@ -95,6 +96,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             &[DOMAIN, PORT, DELEGATION],
             pins,
         ),
+        Endpoint::json("/v1/peers", "Who brings and takes zone files.", &[], peers),
         Endpoint::json(
             "/v1/series",
             "How many questions there were, and how long they took.",
@@ -138,6 +140,10 @@ async fn pins(api: Api, call: Call) -> Result<KeysReply, Refusal> {
         history: false,
     };
     Ok(*api.ask(request).await?)
+}
+
+async fn peers(api: Api, _call: Call) -> Result<PeersReply, Refusal> {
+    api.ask(PeersRequest {}).await
 }
 
 async fn series(api: Api, call: Call) -> Result<SeriesReply, Refusal> {

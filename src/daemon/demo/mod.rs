@@ -22,11 +22,13 @@ use anyhow::{Context as _, bail};
 use tokio::task::{JoinSet, spawn_blocking};
 
 use self::files::File;
+
 use super::index::params;
-use super::running::Daemon;
+use super::running::{Daemon, Sockets};
+
 use super::source::{self, Opened};
 use super::supervisor::{self, EndSignals};
-use super::{dns, http};
+use super::{atlas, dns, http};
 use crate::bns::{Bns, Name, NamespaceId};
 use crate::chain::dev::DevChain;
 use crate::clock::{Clock as _, SystemClock};
@@ -69,7 +71,11 @@ pub fn run_demo(mut config: Config, zonefiles: Option<PathBuf>, tell: Tell) -> a
 
         let chain = source::open_embedded(&config)?;
         let opened = Opened::of_dev(&chain, &config.chain);
-        let sockets = (server, http::bind(&config)?);
+        let sockets = Sockets {
+            dns: server,
+            api: http::bind(&config)?,
+            atlas: atlas::bind(&config)?,
+        };
         let daemon = Daemon::start_on(sockets, &config, Profile::Demo, opened, None)?;
         let left_out = fill(&daemon, &config, chain, &files, tell).await?;
         daemon.end_filling(modes.into_iter().collect());

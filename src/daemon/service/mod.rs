@@ -30,6 +30,7 @@ use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
 use crate::chain::SourceKind;
 use crate::config::Network;
+use crate::daemon::atlas::Atlas;
 use crate::daemon::preferences::Preferences;
 use crate::daemon::reload::Reload;
 use crate::daemon::samples::Series;
@@ -66,6 +67,8 @@ pub struct Service {
     pub(super) series: Series,
     pub(super) setup: Setup,
     pub(super) trust: Trust,
+    /// `None` where no peer is asked or answered.
+    pub(super) atlas: Option<Atlas>,
 }
 
 impl Control for Service {
@@ -81,6 +84,7 @@ impl Control for Service {
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
             Request::Series(request) => Ok(Reply::Series(Box::new(self.series.reply(&request)))),
             Request::Reload(_) => tokio::task::block_in_place(|| self.reload()).map(Reply::Reload),
+            Request::Peers(_) => Ok(Reply::Peers(self.peers())),
             Request::Counters(_) => Ok(Reply::Counters(Box::new(self.counters()))),
             Request::Doctor(request) => Ok(Reply::Doctor(Box::new(self.doctor(&request).await))),
             Request::Authority(request) => self.authority(&request).await.map(Reply::Authority),

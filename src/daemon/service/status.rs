@@ -8,6 +8,7 @@ use crate::api::status::{
     BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
 };
 use crate::config::Network;
+use crate::daemon::atlas::Atlas;
 use crate::daemon::reload::Reload;
 use crate::daemon::sandbox;
 use crate::daemon::trust::served;
@@ -51,6 +52,7 @@ impl Service {
             namespaces: counts.namespaces,
             preorders: counts.preorders,
             zonefiles: self.zonefiles()?,
+            atlas: self.atlas.as_ref().map(Atlas::status),
             upstreams: self.handler.forwarder.describe(),
             listeners: addresses(&self.listeners),
             tls_listeners: addresses(&self.tls_listeners),
@@ -179,6 +181,7 @@ impl Service {
         }
         let taken = self.api_taken.iter();
         warnings.extend(taken.map(|address| BindError::Taken(*address).to_string()));
+        warnings.extend(self.atlas.iter().flat_map(Atlas::warnings));
         warnings.extend(self.reload_warnings());
         warnings.extend(self.node_lag(names));
         warnings.extend(self.missing_on_embedded_chain(names));

@@ -57,8 +57,11 @@ const PRICES: PriceFunction = PriceFunction {
 /// What every input brings: enough for the price of the namespace.
 const COIN: Amount = Amount::from_sat(100_000_000_000);
 
-/// Makes the directory anew, with the table of its names as `table.tsv`.
-pub fn fill(directory: &Path, names: u32) -> Result<()> {
+/// What the zone file of a name says.
+pub type Text = fn(&Row) -> String;
+
+/// Makes the directory anew, with the table of its names as `table.tsv`, and with zone files that say `text`.
+pub fn fill(directory: &Path, names: u32, text: Text) -> Result<()> {
     if directory.exists() {
         fs::remove_dir_all(directory)?;
     }
@@ -69,12 +72,12 @@ pub fn fill(directory: &Path, names: u32) -> Result<()> {
         ..StoreOptions::default()
     };
     let store = Arc::new(Store::open(directory, &chain, options)?);
-    write_files(directory, names)?;
+    write_files(directory, names, text)?;
     let (progress, stop) = (
         Arc::new(Progress::default()),
         Arc::new(AtomicBool::new(false)),
     );
-    let source = Imports::new(params.clone(), names, Arc::clone(&stop))?;
+    let source = Imports::new(params.clone(), (names, text), Arc::clone(&stop))?;
     let clock = Arc::new(SystemClock::start());
     Indexer::new(
         Box::new(source),
@@ -96,13 +99,13 @@ fn check(store: &Store, names: u32) -> Result<()> {
     Ok(())
 }
 
-fn write_files(directory: &Path, names: u32) -> Result<()> {
+fn write_files(directory: &Path, names: u32, text: Text) -> Result<()> {
     let archive = Archive::open(&directory.join("zonefiles"))?;
     let mut table = BufWriter::new(File::create(directory.join("table.tsv"))?);
     for number in 0..names {
         let row = Row::of(number);
         writeln!(table, "{}", row.line())?;
-        let text = row.zonefile();
+        let text = text(&row);
         let path = archive.path(&ZonefileHash::of(text.as_bytes()));
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
@@ -116,6 +119,7 @@ fn write_files(directory: &Path, names: u32) -> Result<()> {
 struct Imports {
     params: Params,
     names: u32,
+    text: Text,
     revealer: SigningKey,
     namespace: NamespaceId,
     now: u32,
@@ -126,11 +130,12 @@ struct Imports {
 }
 
 impl Imports {
-    fn new(params: Params, names: u32, stop: Arc<AtomicBool>) -> Result<Self> {
+    fn new(params: Params, (names, text): (u32, Text), stop: Arc<AtomicBool>) -> Result<Self> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         Ok(Self {
             params,
             names,
+            text,
             revealer: SigningKey::dev_only_from_label("revealer"),
             namespace: NAMESPACE.parse()?,
             now: u32::try_from(now.as_secs())?,
@@ -163,7 +168,9 @@ impl Imports {
             _ => {
                 let start = (height - first - 2) * PER_BLOCK;
                 let end = (start + PER_BLOCK).min(self.names);
-                (start..end).map(import).collect()
+                (start..end)
+                    .map(|number| import(number, self.text))
+                    .collect()
             }
         }
     }
@@ -285,11 +292,11 @@ impl ChainSource for Imports {
 }
 
 /// Hands out name `number`, to an owner of its own.
-fn import(number: u32) -> Operation {
+fn import(number: u32, text: Text) -> Operation {
     let row = Row::of(number);
     let name: Name = row.name.parse().expect("the table has valid names only");
     let owner = Address::P2pkh(h160(row.name.as_bytes()));
-    Operation::name_import(&name, owner, ZonefileHash::of(row.zonefile().as_bytes()))
+    Operation::name_import(&name, owner, ZonefileHash::of(text(&row).as_bytes()))
 }
 
 fn spent_txid(number: u32) -> Txid {

@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use table::Row;
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const USAGE: &str = "a part of tests/benches/compare/run, which see:\n  \
@@ -45,7 +47,9 @@ fn run(words: &[&str]) -> Result<()> {
             let tables: Vec<PathBuf> = tables.iter().map(PathBuf::from).collect();
             hickory::serve(address, workers.parse()?, &tables)
         }
-        ["fill", directory, names] => fill::fill(Path::new(directory), names.parse()?),
+        ["fill", directory, names] => {
+            fill::fill(Path::new(directory), names.parse()?, Row::zonefile)
+        }
         // `cargo bench` runs every bench without such words.
         _ => {
             println!("{USAGE}");

@@ -1,0 +1,195 @@
+//! Zone files that come from other nodes: two daemons over the same chain, one of which has the files.
+
+mod replicate;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bnsd::api::message::{Reply, Request};
+use bnsd::api::peers::{PeerStanding, PeersReply, PeersRequest};
+use bnsd::api::status::AtlasStatus;
+use bnsd::hash::ZonefileHash;
+use bnsd::wallet::operation::Operation;
+use bnsd::wallet::registrar::Registrar;
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::common::home::Home;
+use crate::common::process::{ask, status, until};
+use crate::common::world::{World, name, zonefile};
+
+/// Listens on any port.
+const ANY: (&str, &str) = ("BNSD_ATLAS_LISTEN", "127.0.0.1:0");
+
+/// A node that has names and their files.
+fn keeper(directory: &Path, names: &[(&str, &str)]) -> World {
+    let mut world = World::start_with(directory, &[ANY]);
+    let files: Vec<(&str, ZonefileHash)> = names
+        .iter()
+        .map(|(name, address)| (*name, world.archive(&zonefile(name, address))))
+        .collect();
+    world.publish(&files);
+    world
+}
+
+/// A node on a copy of the chain of `keeper` that knows it as a peer.
+fn newcomer(directory: &Path, keeper: &World, settings: &[(&str, &str)]) -> World {
+    copy(&keeper.data().join("chain"), &directory.join("chain"));
+    let peer = address(keeper);
+    let mut all = vec![ANY, ("BNSD_ATLAS_PEERS", &*peer)];
+    all.extend(settings);
+    World::start_with(directory, &all)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a chain") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => drop(fs::copy(&path, &target).expect("a copy")),
+        }
+    }
+}
+
+fn atlas(world: &World) -> AtlasStatus {
+    let status = status(world.socket()).expect("a status");
+    status.atlas.expect("a node of Atlas")
+}
+
+fn address(world: &World) -> String {
+    atlas(world).listeners[0].clone()
+}
+
+fn peers(world: &World) -> PeersReply {
+    match ask(world.socket(), &Request::Peers(PeersRequest {})) {
+        Some(Reply::Peers(reply)) => reply,
+        other => panic!("no peers: {other:?}"),
+    }
+}
+
+fn until_all_here(world: &World) {
+    until("all zone files to come", || {
+        let atlas = atlas(world);
+        (atlas.wanted > 0 && atlas.present == atlas.wanted).then_some(())
+    });
+}
+
+#[test]
+fn what_another_node_has_is_fetched_checked_and_served() {
+    let home = Home::new();
+    let names = [("anna.id", "192.0.2.1"), ("bert.id", "192.0.2.2")];
+    let first = keeper(&home.folder("first"), &names);
+    let second = newcomer(&home.folder("second"), &first, &[]);
+    for (name, address) in names {
+        until("the answer from a peer's zone file", || {
+            let seen = second.see(name, RecordType::A);
+            seen.has_address(address).then_some(())
+        });
+    }
+    until_all_here(&second);
+
+    let known = until("the peer to be a neighbour", || {
+        let reply = peers(&second);
+        let peer = reply.peers.first().cloned();
+        peer.filter(|peer| peer.state == PeerStanding::Neighbour && peer.zonefiles == Some(2))
+    });
+    assert_eq!(known.address, address(&first));
+    assert!(known.configured && known.strikes == 0, "{known:?}");
+    let socket = second.socket().display().to_string();
+    let page = home.run(&["peers", "--control-socket", &socket]);
+    assert!(
+        page.code == 0 && page.stdout.contains(&known.address),
+        "{page:?}"
+    );
+    let page = home.run(&["status", "--control-socket", &socket]);
+    assert!(page.stdout.contains("1 peer, 1 neighbour"), "{page:?}");
+    // Whom it asks learns of it.
+    until("the first node to know the second", || {
+        let mut known = peers(&first).peers.into_iter();
+        known.find(|peer| peer.address == address(&second))
+    });
+}
+
+#[test]
+fn a_lost_archive_comes_back_without_a_person() {
+    let home = Home::new();
+    let names = [("anna.id", "192.0.2.1"), ("bert.id", "192.0.2.2")];
+    let first = keeper(&home.folder("first"), &names);
+    let mut second = newcomer(&home.folder("second"), &first, &[]);
+    until_all_here(&second);
+    let archive = second.data().join("zonefiles");
+    fs::remove_dir_all(&archive).expect("it can be removed");
+    until("the files to be back while it runs", || {
+        let seen = second.see("anna.id", RecordType::A); // a question notices that the file is gone
+        (seen.has_address("192.0.2.1") && atlas(&second).present == 2).then_some(())
+    });
+    second.stop_daemon();
+    fs::remove_dir_all(&archive).expect("it can be removed");
+    fs::remove_file(second.data().join("atlas.redb")).expect("it can be removed");
+    second.start_daemon();
+    until_all_here(&second);
+    assert!(
+        second
+            .see("bert.id", RecordType::A)
+            .has_address("192.0.2.2")
+    );
+}
+
+#[test]
+fn only_chosen_namespaces_are_fetched_and_numbers_stay_those_of_all() {
+    let home = Home::new();
+    let names = [("anna.id", "192.0.2.1"), ("bert.id", "192.0.2.2")];
+    let first = keeper(&home.folder("first"), &names);
+    let other = [("BNSD_ATLAS_NAMESPACES", "podcast")];
+    let second = newcomer(&home.folder("second"), &first, &other);
+    until("the peer to have told what it has", || {
+        peers(&second).peers.first().and_then(|peer| peer.zonefiles)
+    });
+    let atlas = atlas(&second);
+    assert_eq!(
+        (atlas.announcements, atlas.wanted, atlas.present),
+        (2, 0, 0)
+    );
+    let seen = second.see("anna.id", RecordType::A);
+    assert_eq!(seen.rcode, ResponseCode::ServFail);
+}
+
+#[test]
+fn a_new_zone_file_is_pushed_to_neighbours() {
+    let home = Home::new();
+    let names = [("anna.id", "192.0.2.1")];
+    let mut first = keeper(&home.folder("first"), &names);
+    let mut second = newcomer(&home.folder("second"), &first, &[]);
+    until_all_here(&second);
+    until("the first node to have a neighbour", || {
+        let mut known = peers(&first).peers.into_iter();
+        known.find(|peer| peer.state == PeerStanding::Neighbour)
+    });
+    // The same block for both, as a network would bring it.
+    let hash = first.archive(&zonefile("anna.id", "192.0.2.9"));
+    let key = Registrar::owner(&name("anna.id"));
+    let quoted = first.registrar.consensus_hash();
+    let update = Operation::name_update(&name("anna.id"), key.address(), quoted, hash);
+    let transaction = first.registrar.transaction(&update, &key).expect("coins");
+    second.mine(vec![transaction.clone()]);
+    let start = Instant::now();
+    first.mine(vec![transaction]);
+    until("the pushed file to be served", || {
+        let seen = second.see("anna.id", RecordType::A);
+        seen.has_address("192.0.2.9").then_some(())
+    });
+    let took = start.elapsed();
+    println!("pushed and served after {took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}"); // an inventory would have been asked for after 600 s
+}
+
+#[test]
+fn two_thousand_zone_files_come_about_as_fast_as_by_a_bare_loop() {
+    let figures = replicate::measure(2_000);
+    println!("{figures}");
+    assert!(figures.ratio() > 0.05, "{figures}");
+    assert!(figures.memory < 200 << 20, "{figures}");
+}
