@@ -28,6 +28,7 @@ const PURE_FILES: [(&str, &[&str]); 1] = [(
     "atlas",
     &[
         "address",
+        "answer",
         "candidates",
         "dice",
         "inventory",

@@ -9,12 +9,10 @@ use data_encoding::BASE64;
 use tokio::sync::mpsc;
 
 use super::address::PeerAddress;
+use super::answer::{self, Answer, Files, Info, PROTOCOL_VERSION, Standing, Testnet, ZonefileInfo};
 use super::heights::Heights;
 use super::inventory::Inventory;
-use super::message::{
-    self, Answer, Files, Info, PEERS_MAX, PROTOCOL_VERSION, Request, Standing, Testnet,
-    ZonefileInfo,
-};
+use super::message::{PEERS_MAX, Request};
 use crate::hash::{ConsensusHash, ZonefileHash};
 use crate::names::{NameStore, Names, NamesError, Record};
 use crate::resolver::{NameSource as _, Snapshots as _, SyncState};
@@ -93,7 +91,7 @@ impl Desk {
         let answered = self.try_answer(request, caller, &names);
         answered.unwrap_or_else(|error| {
             tracing::warn!("cannot answer a peer: {error}");
-            message::failed()
+            answer::failed()
         })
     }
 
@@ -105,9 +103,9 @@ impl Desk {
     ) -> Result<String, NamesError> {
         let standing = self.standing(names);
         let snapshot = names.snapshot();
-        let answer = match request {
+        let answered = match request {
             Request::Ping => return Ok(standing.pong()),
-            _ if names.sync() == SyncState::Damaged => return Ok(message::failed()),
+            _ if names.sync() == SyncState::Damaged => return Ok(answer::failed()),
             Request::Zonefiles(hashes) => return self.zonefiles(&hashes, standing),
             Request::Info => Answer::Info(self.info(names)?),
             Request::Inventory { offset, length } => self.inventory(offset, length),
@@ -121,7 +119,7 @@ impl Desk {
             Request::Peers => self.peers(&PeerAddress::new(caller.ip, caller.port)),
             Request::Exchange(said) => match located(said, caller) {
                 Some(peer) => self.exchange(peer),
-                None => return Ok(message::refuse("Invalid remote peer address", 400)),
+                None => return Ok(answer::refuse("Invalid remote peer address", 400)),
             },
             Request::ConsensusAt(height) => Answer::Consensus {
                 consensus: consensus(snapshot, height)?,
@@ -151,7 +149,7 @@ impl Desk {
                 Answer::Operations { nameops }
             }
         };
-        Ok(standing.respond(&answer))
+        Ok(standing.respond(&answered))
     }
 
     fn standing(&self, names: &Names) -> Standing {

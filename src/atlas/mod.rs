@@ -6,6 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `address.rs` (pure) | where a peer is |
+//! | `answer.rs` (pure) | our answers, as documents |
 //! | `calls.rs` | a call to a peer, from the wish of the schedule to its event |
 //! | `candidates.rs` (pure) | peers that somebody named |
 //! | `client.rs` | what one peer is asked |
@@ -15,7 +16,7 @@
 //! | `inventory.rs` (pure) | which files a node has, as bits |
 //! | `json.rs` (pure) | JSON of strangers, before it is read |
 //! | `ledger.rs` | the rows as the store has them |
-//! | `message.rs` (pure) | requests and our answers, as documents |
+//! | `message.rs` (pure) | requests, as documents |
 //! | `node.rs` | joins the schedule with chain, archive, peers and server |
 //! | `options.rs` | what a person can set |
 //! | `peer.rs`, `peer_table.rs` (pure) | the peers that we know |
@@ -30,14 +31,17 @@
 //! | `shared.rs`, `signals.rs` | what the node shows, and what it is told |
 //! | `walk.rs` (pure) | uniform samples of the network |
 //! | `wanted.rs` (pure) | files that we lack, rarest first |
-//! | `xml.rs` (pure) | XML-RPC |
+//! | `xml/` (pure) | XML-RPC |
 
 mod address;
+mod answer;
 mod calls;
 mod candidates;
 mod client;
 mod desk;
 mod dice;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod heights;
 mod inventory;
 mod json;
@@ -62,12 +66,13 @@ mod wanted;
 mod xml;
 
 pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
+pub use answer::Testnet;
 pub use calls::Caller;
 pub use client::{CallError, Client, ClientOptions, Socks};
 pub use desk::{Board, Desk, Heard};
 pub use dice::Dice;
 pub use inventory::{Inventory, TooLong};
-pub use message::{FETCH_MAX, PUT_MAX, Testnet};
+pub use message::{FETCH_MAX, PUT_MAX};
 pub use node::Node;
 pub use options::Options;
 pub use reply::PeerInfo;

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::address::PeerAddress;
+use super::answer::Testnet;
 use super::json;
-use super::message::{BASE64_MAX, FETCH_MAX, INVENTORY_MAX, PEERS_MAX, Testnet};
+use super::message::{BASE64_MAX, FETCH_MAX, INVENTORY_MAX, PEERS_MAX};
 use super::xml::{self, Response, Value};
 use crate::hash::{ConsensusHash, ZonefileHash};
 
@@ -226,7 +227,7 @@ impl<'de> Deserialize<'de> for Zonefiles {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::{self, Answer, Files, Standing};
+    use super::super::answer::{self, Answer, Files, Standing};
     use super::*;
 
     const ZONE: &[u8] = b"$ORIGIN foo.test\n";
@@ -237,8 +238,7 @@ mod tests {
     };
 
     fn document(json: &str) -> Vec<u8> {
-        let write = |out: &mut String| xml::escape(json, out);
-        xml::write_text_response(json.len(), write).into_bytes()
+        xml::write_text_response(json).into_bytes()
     }
 
     fn files(files: &[(ZonefileHash, &[u8])]) -> Vec<u8> {
@@ -305,9 +305,9 @@ mod tests {
             Err(ReplyError::Refused(said)) => said,
             other => panic!("{other:?}"),
         };
-        assert_eq!(said(message::overloaded().as_bytes()), "overloaded");
+        assert_eq!(said(answer::overloaded().as_bytes()), "overloaded");
         assert_eq!(
-            said(message::failed().as_bytes()),
+            said(answer::failed().as_bytes()),
             "this node cannot answer now"
         );
         assert_eq!(said(&document("{\"error\": \"a\\nb\"}")), "a b");

@@ -27,8 +27,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
+use super::answer;
 use super::desk::{Caller, Desk};
-use super::message::{self, CALL_MAX, Request};
+use super::message::{CALL_MAX, Request};
 use super::rate::{Kind, Rates};
 use super::receive::{Stopped, WHOLE, is_encoded, receive};
 use crate::connections::{Activity, CloseAll, Connections, Patient};
@@ -244,11 +245,11 @@ impl Site {
             rates.admit(caller.ip, kind, self.desk.now())
         };
         match request {
-            _ if !is_admitted => message::overloaded().into(),
+            _ if !is_admitted => answer::overloaded().into(),
             Err(refusal) => refusal.to_document().into(),
             Ok(request) => match timeout(TURN, self.turn(&request)).await {
                 Ok(Some(turn)) => self.work(request, caller, turn).await,
-                _ => message::overloaded().into(),
+                _ => answer::overloaded().into(),
             },
         }
     }
@@ -276,7 +277,7 @@ impl Site {
             drop(worker);
             document
         });
-        let document = answered.await.unwrap_or_else(|_| message::failed()); // it panicked, and said so
+        let document = answered.await.unwrap_or_else(|_| answer::failed()); // it panicked, and said so
         let kept = room.split(document.len() / 1_024 + 1).unwrap_or(room);
         Bytes::from_owner(Sent {
             document: document.into_bytes(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bitcoin::base64::prelude::{BASE64_STANDARD, Engine as _};
 use bnsd::atlas::{Heard, Inventory, PeerAddress, Testnet};
 use bnsd::bns::Params;
-use bnsd::clock::SystemClock;
-use bnsd::hash::ZonefileHash;
+use bnsd::clock::ManualClock;
+use bnsd::hash::{ConsensusHash, ZonefileHash};
 use bnsd::names::NameStore;
 use bnsd::progress::Progress;
 use bnsd::store::Archive;
@@ -192,20 +192,56 @@ fn our_client_understands_our_server() {
 }
 
 #[test]
-fn a_server_without_a_block_says_so() {
+fn a_consensus_hash_has_its_height_after_a_reorganisation_too() {
+    let mut scene = Scene::start();
+    let tip = |world: &World| world.names().store.snapshot().tip().expect("blocks");
+    let old = tip(&scene.world);
+    let ask = |scene: &Scene, hashes: &[ConsensusHash]| -> Vec<Value> {
+        let calls = hashes
+            .iter()
+            .map(|hash| json!(["get_block_from_consensus", [hash]]));
+        let calls: Vec<Value> = calls.collect();
+        let replies = scene.peer.python(&scene.home, &json!(calls));
+        replies
+            .iter()
+            .map(|reply| reply["block_id"].clone())
+            .collect()
+    };
+    assert_eq!(ask(&scene, &[old.consensus_hash]), [json!(old.height)]);
+    // The block that registered the names goes, and others come.
+    let first = scene.world.names().store.snapshot().announcement(1);
+    let announced = first.expect("readable").expect("a row").height;
+    scene
+        .world
+        .chain
+        .rewind(announced - 1)
+        .expect("it can be undone");
+    scene.world.mine_empty(old.height + 3 - announced);
+    let new = tip(&scene.world);
+    assert!(new.height > old.height && new.consensus_hash != old.consensus_hash);
+    let heights = ask(&scene, &[old.consensus_hash, new.consensus_hash]);
+    assert_eq!(heights, [Value::Null, json!(new.height)]);
+}
+
+#[test]
+fn a_server_without_a_block_says_so_and_is_stale_after_two_hours() {
     let home = Home::new();
     let params = Params::regtest();
     let store = golden::open(&home.folder("data"), &params, 10);
     let archive = Archive::open(&home.folder("zonefiles")).expect("an archive");
+    let clock = Arc::new(ManualClock::at(1_500_000_000));
     let names = Arc::new(NameStore::new(
         Arc::new(params),
         Arc::new(store),
         Arc::new(archive),
         Arc::new(Progress::default()),
-        Arc::new(SystemClock::start()),
+        Arc::<ManualClock>::clone(&clock),
     ));
     let server = Peer::of(&names);
+    clock.advance(7_199);
     let info = wait(client().info(&peer(server.address))).expect("a reply");
+    let testnet = Testnet::of(&names.params);
+    assert!(info.is_admissible(&testnet));
     let initial = names.params.initial_consensus_hash;
     assert_eq!((info.last_block_processed, info.consensus), (0, initial));
     let calls = json!([
@@ -225,4 +261,9 @@ fn a_server_without_a_block_says_so() {
         (&json!([]), &json!([]))
     );
     assert_eq!(replies[5]["inv"], "");
+    clock.advance(1);
+    let info = wait(client().info(&peer(server.address))).expect("a reply");
+    assert!(info.stale && !info.is_admissible(&testnet));
+    let replies = server.python(&home, &json!([["ping", []]]));
+    assert_eq!(replies[0]["status"], "stale");
 }
