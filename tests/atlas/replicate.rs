@@ -19,8 +19,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::common::home::Home;
-use super::common::process::{Process, serve, status};
+use crate::common::home::Home;
+use crate::common::process::{Process, serve, status};
 
 #[path = "../benches/compare/peers/fill.rs"]
 mod fill;

@@ -81,7 +81,7 @@ fn main() -> Result<()> {
     let small = std::env::args().any(|argument| argument == "small");
     let turns = if small { 1 } else { TURNS };
     let directory = tempfile::tempdir()?;
-    fill::fill(directory.path(), NAMES, table::Row::zonefile)?;
+    fill::fill(directory.path(), NAMES, Row::zonefile)?;
     let handler = handler(directory.path())?;
     println!("{:<34}{:>10}{:>14}", "query", "time", "allocations");
     let hot = |make: fn(u32) -> Vec<u8>| (0..HOT).map(make).collect::<Vec<_>>();
