@@ -42,10 +42,17 @@ pub struct Peer {
 
 impl Peer {
     pub fn of(names: &Arc<NameStore>) -> Self {
+        Self::denying(names, &[])
+    }
+
+    /// One that answers nobody of these networks.
+    pub fn denying(names: &Arc<NameStore>, deny: &[&str]) -> Self {
         let runtime = Runtime::new().expect("threads");
         let board = Arc::new(Board::default());
         let (tell, heard) = mpsc::channel(100);
+        let deny = deny.iter().map(|rule| rule.parse().expect("a rule"));
         let desk = Desk::new(Arc::clone(names), Arc::clone(&board), tell);
+        let desk = desk.denying(deny.collect());
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let server = Server::bind(&[any]).expect("a free port");
         let address = server.addresses()[0];

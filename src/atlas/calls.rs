@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::address::PeerAddress;
+use super::answer::Testnet;
 use super::client::{CallError, Client};
-use super::message::Testnet;
 use super::reply::PeerInfo;
 use super::schedule::{Call, Event, Reply};
 use crate::hash::ZonefileHash;

@@ -13,6 +13,7 @@ use super::answer::{self, Answer, Files, Info, PROTOCOL_VERSION, Standing, Testn
 use super::heights::Heights;
 use super::inventory::Inventory;
 use super::message::{PEERS_MAX, Request};
+use super::rule::PeerRule;
 use crate::hash::{ConsensusHash, ZonefileHash};
 use crate::names::{NameStore, Names, NamesError, Record};
 use crate::resolver::{NameSource as _, Snapshots as _, SyncState};
@@ -57,6 +58,7 @@ pub struct Desk {
     heard: mpsc::Sender<Heard>,
     heights: Heights,
     testnet: Testnet,
+    deny: Vec<PeerRule>,
 }
 
 /// Who calls, and where.
@@ -77,7 +79,20 @@ impl Desk {
             board,
             heard,
             heights: Heights::default(),
+            deny: Vec::new(),
         }
+    }
+
+    /// The same, without an answer for the peers of these rules.
+    #[must_use]
+    pub fn denying(self, deny: Vec<PeerRule>) -> Self {
+        Self { deny, ..self }
+    }
+
+    /// Whether a caller gets no answer.
+    pub(super) fn denies(&self, caller: Caller) -> bool {
+        let peer = PeerAddress::new(caller.ip, caller.port);
+        self.deny.iter().any(|rule| rule.matches(&peer))
     }
 
     /// Time since the daemon started.

@@ -148,6 +148,9 @@ async fn converse(stream: TcpStream, site: Arc<Site>, activity: Arc<Activity>) {
         ip: peer.ip(),
         port: local.port(),
     };
+    if site.desk.denies(caller) {
+        return;
+    }
     let service = service_fn(|request| {
         let busy = activity.begin();
         let (site, activity) = (&site, &activity);

@@ -79,7 +79,8 @@ impl Atlas {
         let shared = Arc::new(Shared::default());
         let (tell, heard) = channel(HEARD_MAX);
         let board = Arc::new(Board::default());
-        let desk = Arc::new(Desk::new(Arc::clone(names), Arc::clone(&board), tell));
+        let desk = Desk::new(Arc::clone(names), Arc::clone(&board), tell);
+        let desk = Arc::new(desk.denying(options.deny.clone()));
         let caller = Caller {
             client: Client::new(client_options(options)),
             names: Arc::clone(names),

@@ -127,3 +127,15 @@ fn whoever_calls_too_often_is_told_so() {
         .filter(|body| body.contains("\"error\":\"overloaded\",\"http_status\":429"));
     assert_eq!(told.count(), 60 - answered);
 }
+
+#[test]
+fn whoever_is_denied_gets_no_answer() {
+    let home = Home::new();
+    let world = World::start(home.path(), &[]);
+    let peer = Peer::denying(world.names(), &["127.0.0.0/8"]);
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PING}",
+        PING.len()
+    );
+    assert!(http::send(peer.address, request.as_bytes()).is_none());
+}
