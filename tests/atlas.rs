@@ -21,10 +21,12 @@ use crate::common::world::{World, name, zonefile};
 
 /// Listens on any port.
 const ANY: (&str, &str) = ("BNSD_ATLAS_LISTEN", "127.0.0.1:0");
+/// Believes others who say that they are on this machine.
+const LOCAL: (&str, &str) = ("BNSD_ATLAS_ALLOW", "127.0.0.0/8");
 
 /// A node that has names and their files.
 fn keeper(directory: &Path, names: &[(&str, &str)]) -> World {
-    let mut world = World::start_with(directory, &[ANY]);
+    let mut world = World::start_with(directory, &[ANY, LOCAL]);
     let files: Vec<(&str, ZonefileHash)> = names
         .iter()
         .map(|(name, address)| (*name, world.archive(&zonefile(name, address))))
@@ -37,7 +39,7 @@ fn keeper(directory: &Path, names: &[(&str, &str)]) -> World {
 fn newcomer(directory: &Path, keeper: &World, settings: &[(&str, &str)]) -> World {
     copy(&keeper.data().join("chain"), &directory.join("chain"));
     let peer = address(keeper);
-    let mut all = vec![ANY, ("BNSD_ATLAS_PEERS", &*peer)];
+    let mut all = vec![ANY, LOCAL, ("BNSD_ATLAS_PEERS", &*peer)];
     all.extend(settings);
     World::start_with(directory, &all)
 }
