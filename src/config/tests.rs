@@ -197,6 +197,26 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
             "bnsd.toml:3: `chain.network`: the source \"dev\" has only the network \"dev\"; change one of the two",
         ),
         (
+            "[atlas]\nlisten = [\"none\", \"127.0.0.1:6264\"]",
+            "bnsd.toml:2: `atlas.listen`: \"none\" stands alone; leave it out to listen on the others",
+        ),
+        (
+            "[atlas]\npeers = [\"node.example\"]",
+            "bnsd.toml:2: `atlas.peers`: \"node.example\" is no address of a peer: write HOST:PORT, 192.0.2.1:6264, or [2001:db8::1]:6264",
+        ),
+        (
+            "[atlas]\nallow = [\"10.0.0.0/33\"]",
+            "bnsd.toml:2: `atlas.allow`: \"10.0.0.0/33\" means no peers: write HOST, HOST:PORT or a network such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+        (
+            "[atlas]\ndeny = [\"a b\"]",
+            "bnsd.toml:2: `atlas.deny`: \"a b\" means no peers: write HOST, HOST:PORT or a network such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+        (
+            "[atlas]\nproxy = \"localhost:9050\"",
+            "bnsd.toml:2: `atlas.proxy`: \"localhost:9050\" is no ADDRESS:PORT; write for example 127.0.0.1:9050",
+        ),
+        (
             "[dns]\nmax-ttl = -1",
             "bnsd.toml:2: `dns.max-ttl`: \"-1\" is no whole number from 0 to 604800",
         ),
