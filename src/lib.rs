@@ -15,7 +15,8 @@
 //!
 //! **A DNS query becomes a reply.** [`dns`] reads it. [`resolver`] says who answers by name, mode and state. For a name
 //! of the chain, [`names`] reads its state and its zone file, which is hashed and parsed by [`zonefile`]; [`tlsa`] adds the
-//! records that follow from its keys, and `resolver` decides records, response code and TTL. Everything else is asked of an [`upstream`]. Every query ends in
+//! records that follow from its keys, and `resolver` decides records, response code and TTL. Zone files also carry names below names, with owners of their own ([`bns::subdomain`]); the
+//! [`indexer`] reads them as soon as the files are here. Everything else is asked of an [`upstream`]. Every query ends in
 //! one [`resolver::Outcome`].
 //!
 //! # Rooms
@@ -42,7 +43,7 @@
 //!       +-------> hash
 //! ```
 //!
-//! Arrows only go down; the drawing shows the main ones. Pure rooms name no file, socket, clock, randomness, task or
+//! Arrows only go down; the drawing shows the main ones (`bns` reads what zone files carry from the lines of `zonefile`). Pure rooms name no file, socket, clock, randomness, task or
 //! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
 //! survive a crash), [`log`], [`progress`], [`worker`] (threads and tasks with names and owners), [`connections`] (of
 //! clients) and [`host`] (how a server is called over HTTP) serve all adapters. A commit tells those who subscribed what

@@ -19,7 +19,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("wire", &[]),
     ("zonefile", &["hash"]),
     ("bns", &["hash", "virtualchain", "zonefile"]),
-    ("tlsa", &["hash", "virtualchain", "bns", "zonefile"]),
+    ("tlsa", &["hash", "bns", "zonefile"]),
     ("resolver", &["hash", "bns", "zonefile", "wire", "tlsa"]),
 ];
 

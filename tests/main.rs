@@ -112,6 +112,9 @@ mod serve;
 /// A daemon under everything at once.
 mod soak;
 
+/// Names below names, carried in zone files.
+mod subdomains;
+
 /// Signals, and workers that fail.
 mod supervise;
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::lookup::LookupReply;
 pub use crate::names::{NameStatus, ZonefileSource};
 
-use crate::names::Provenance;
+use crate::names::{Provenance, SubdomainDetails};
 
 /// What is explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct ExplainReply {
     /// What the chain says about the name.
     #[serde(flatten)]
     pub provenance: Provenance,
+    /// The subdomain with an owner of its own that was asked for, or that this is a part of; `null` if there is no record of one.
+    #[serde(default)]
+    pub subdomain: Option<SubdomainDetails>,
     /// Consensus hash of the indexed tip.
     pub consensus_hash: Option<String>,
     /// Whether the tip is the last block of a network that ended, so that what the chain says stays so for ever.

@@ -6,7 +6,9 @@
 //!
 //! The work is bounded: one check for each key that a script of 520 bytes can hold.
 
-use bitcoin::secp256k1::{Message, PublicKey, Secp256k1, ecdsa};
+use std::sync::LazyLock;
+
+use bitcoin::secp256k1::{Message, PublicKey, Secp256k1, VerifyOnly, ecdsa};
 
 use super::address::Address;
 use crate::hash::h160;
@@ -16,6 +18,9 @@ use crate::virtualchain::script::{Token, tokens};
 const CHECKMULTISIG: u8 = 0xae;
 /// Keys of a multisig script that fits into 520 bytes.
 const KEYS_MAX: usize = 15;
+
+/// What signatures are checked with; making one takes as long as a part of a check.
+static SECP: LazyLock<Secp256k1<VerifyOnly>> = LazyLock::new(Secp256k1::verification_only);
 
 /// Who made a proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,8 +123,7 @@ fn read(bytes: &[u8]) -> Result<ecdsa::Signature, Unproven> {
 
 fn is_by(signature: &ecdsa::Signature, digest: [u8; 32], key: &PublicKey) -> bool {
     let message = Message::from_digest(digest);
-    let verified = Secp256k1::verification_only().verify_ecdsa(&message, signature, key);
-    verified.is_ok()
+    SECP.verify_ecdsa(&message, signature, key).is_ok()
 }
 
 fn require(holds: bool) -> Result<(), Unproven> {

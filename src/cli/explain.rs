@@ -7,6 +7,7 @@ use super::output::Page;
 use super::term::{write_past, write_term};
 use super::{Context, Exit, Result};
 use crate::api::explain::{ExplainReply, ExplainRequest, NameStatus, Side, ZonefileSource};
+use crate::names::SubdomainDetails;
 use crate::wallet::words;
 
 /// Arguments of `bnsd explain`.
@@ -45,6 +46,9 @@ fn page(reply: &ExplainReply) -> Page {
     write_decision(reply, &mut page);
     write_name(reply, &mut page);
     write_zonefile(reply, &mut page);
+    if let Some(subdomain) = &reply.subdomain {
+        write_subdomain(subdomain, &mut page);
+    }
     write_history(reply, &mut page);
     if let Some(answer) = &reply.answer {
         page.heading(format!("answer for type {}", answer.record_type));
@@ -126,6 +130,44 @@ fn source_text(source: &ZonefileSource) -> String {
         ZonefileSource::Tampered => {
             "the stored file does not have this hash and is not used: supply it again".to_owned()
         }
+    }
+}
+
+fn write_subdomain(subdomain: &SubdomainDetails, page: &mut Page) {
+    page.heading(format!("subdomain {}", subdomain.name));
+    page.entry(
+        "accepted",
+        match &subdomain.carrier {
+            Some(_) => "yes",
+            None => "no, none of its records",
+        },
+    );
+    page.entry_if("carrier", subdomain.carrier.as_ref());
+    page.entry_if("owner", subdomain.owner.as_ref());
+    page.entry_if("sequence", subdomain.sequence);
+    page.entry_if("DID", subdomain.did.as_ref());
+    page.entry_if("zone file hash", subdomain.zonefile_hash.as_ref());
+    let source = subdomain.zonefile_source.as_ref();
+    page.entry_if("zone file", source.map(source_text));
+    if subdomain.pending {
+        let rows: Vec<String> = subdomain.missing.iter().map(u32::to_string).collect();
+        let rows = rows.join(", ");
+        let text =
+            format!("zone files of the name are missing that may say more, inventory index {rows}");
+        page.entry("pending", &text);
+    }
+    page.heading("records of the subdomain");
+    for record in &subdomain.records {
+        page.row([
+            format!("  {}", record.height),
+            format!("sequence {}", record.sequence),
+            format!("in {}", record.carrier),
+            record.owner.clone(),
+            match &record.refused {
+                None => "accepted".to_owned(),
+                Some(reason) => format!("refused: {reason}"),
+            },
+        ]);
     }
 }
 

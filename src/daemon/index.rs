@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
-use crate::bns::Params;
 use crate::bns::network_file::NetworkFile;
+use crate::bns::{Name, Params};
 use crate::chain::ChainSource;
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, Network};
 use crate::hash::ZonefileHash;
-use crate::indexer::Indexer;
+use crate::indexer::{Indexer, SubdomainIndexer};
 use crate::names::{NameStore, NamesError};
 use crate::progress::Progress;
-use crate::store::{Archive, ChainIdentity, Store, StoreOptions};
+use crate::store::{Archive, ChainIdentity, Offchain, Store, StoreOptions, Subdomains};
 use crate::worker::Crew;
 
 /// Folder of the zone files in the data directory.
@@ -39,12 +39,13 @@ const TEND_PAUSE: Duration = Duration::from_millis(500);
 /// Time between two directories of the archive whose rights are looked at. A large one has 65,792.
 const RIGHTS_PAUSE: Duration = Duration::from_millis(1);
 
-/// Opens the data directory and takes its lock.
-pub fn open(config: &Config) -> anyhow::Result<NameStore> {
+/// Opens the data directory and takes its lock. Gives the state of names, and what is known beside the chain.
+pub fn open(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
     let params = params(&config.chain);
     let store = open_store(config, &params)?;
     require_end(config, &params, &store)?;
     let progress = restored_progress(&store);
+    let offchain = Offchain::open(&config.data_dir, store.chain())?;
     let mut names = NameStore::new(
         Arc::new(params),
         Arc::new(store),
@@ -53,7 +54,8 @@ pub fn open(config: &Config) -> anyhow::Result<NameStore> {
         Arc::new(SystemClock::start()),
     );
     names.own_keys = config.tls.own_keys;
-    Ok(names)
+    names.subdomains = Some(Arc::new(Subdomains::open(Arc::clone(&offchain))?));
+    Ok((names, offchain))
 }
 
 /// Starts the writing side, which follows `source` on a thread of `crew` until `stop` is set. One that cannot go on says
@@ -82,6 +84,25 @@ pub fn follow(
     };
     let started = crew.finite_thread("indexer", run);
     started.context("cannot start the indexer's thread")
+}
+
+/// Starts reading the records of subdomains out of announced zone files, on a thread of `crew` until `stop` is set. `tell` hears
+/// below which names something changed.
+pub fn index_subdomains(
+    names: &NameStore,
+    tell: impl Fn(&[Name]) + Send + 'static,
+    stop: &Arc<AtomicBool>,
+    crew: &mut Crew,
+) -> anyhow::Result<()> {
+    let Some(subdomains) = &names.subdomains else {
+        return Ok(());
+    };
+    let (store, archive) = (Arc::clone(&names.store), Arc::clone(&names.archive));
+    let (subdomains, params) = (Arc::clone(subdomains), Arc::clone(&names.params));
+    let indexer = SubdomainIndexer::new(store, archive, subdomains, params, tell);
+    let stop = Arc::clone(stop);
+    let started = crew.finite_thread("subdomains", move || indexer.run(&stop));
+    started.context("cannot start the thread that reads subdomains")
 }
 
 /// Starts reading the database again, slowly and for ever, on a thread of `crew` until `stop` is set: what changed on the

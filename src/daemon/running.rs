@@ -25,14 +25,13 @@ use crate::api::control;
 use crate::api::http::BindError;
 use crate::api::lookup::LookupReply;
 use crate::api::message::Reply;
-use crate::bns::NamespaceId;
+use crate::bns::{Name, NamespaceId};
 use crate::chain::ChainSource;
 use crate::config::{Config, Profile};
 use crate::dns::{Server, Serving, Transport};
 use crate::folder::Folders;
 use crate::names::NameStore;
 use crate::resolver::{Mode, Policy, Snapshots as _};
-use crate::store::Offchain;
 use crate::worker::{Crew, Ended};
 
 /// File of the upstreams' answers in the data directory.
@@ -90,9 +89,9 @@ impl Daemon {
         Opened { source, embedded }: Opened,
         reload: Option<Reload>,
     ) -> anyhow::Result<Self> {
-        let names = Arc::new(index::open(config)?);
+        let (names, offchain) = index::open(config)?;
+        let names = Arc::new(names);
         names.progress.set_filling(profile == Profile::Demo);
-        let offchain = Offchain::open(&config.data_dir, names.store.chain())?;
         let control = control::Server::bind(&config.control_socket)?;
         let mut crew = Crew::default();
         let cache_file = config.data_dir.join(CACHE);
@@ -153,6 +152,13 @@ impl Daemon {
             index::follow(&service.names, source, &stop_indexer, &mut crew)?;
         }
         index::sweep(&service.names, &stop_indexer, &mut crew)?;
+        let handler = Arc::downgrade(&service.handler);
+        let tell = move |names: &[Name]| {
+            if let Some(handler) = handler.upgrade() {
+                handler.note_below(names);
+            }
+        };
+        index::index_subdomains(&service.names, tell, &stop_indexer, &mut crew)?;
         index::make_archive_private(&service.names, &stop_indexer, &mut crew)?;
         index::tend_archive(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &service.access, &mut crew)?;

@@ -169,6 +169,15 @@ impl Replies {
 
     /// A commit changed these, and readers see it already.
     pub(super) fn note(&self, height: u32, names: &[Name], namespaces: &[NamespaceId]) {
+        self.note_at(Some(height), names, namespaces);
+    }
+
+    /// What is below these names changed without a commit, and readers see it already.
+    pub(super) fn note_below(&self, names: &[Name]) {
+        self.note_at(None, names, &[]);
+    }
+
+    fn note_at(&self, height: Option<u32>, names: &[Name], namespaces: &[NamespaceId]) {
         let mut changes = self.changes();
         let generation = self.generation() + 1;
         if changes.names.len() + changes.namespaces.len() + names.len() > CHANGES_MAX {
@@ -179,7 +188,9 @@ impl Replies {
             let ids = namespaces.iter().cloned();
             changes.namespaces.extend(ids.map(|id| (id, generation)));
         }
-        self.height.store(height, Ordering::Relaxed);
+        if let Some(height) = height {
+            self.height.store(height, Ordering::Relaxed);
+        }
         self.generation.store(generation, Ordering::Release);
     }
 
@@ -275,6 +286,16 @@ mod tests {
         keep(&replies, replies.generation(), Heights::ALL);
         assert!(replies.get(KEY, Duration::ZERO).is_some());
         replies.note(103, &[], &["id".parse().expect("a namespace")]);
+        assert!(replies.get(KEY, Duration::ZERO).is_none());
+    }
+
+    #[test]
+    fn a_change_below_a_name_ends_its_replies_at_any_height() {
+        let replies = Replies::at(100);
+        keep(&replies, replies.generation(), Heights::only(100));
+        replies.note_below(&[name("other.id")]);
+        assert!(replies.get(KEY, Duration::ZERO).is_some());
+        replies.note_below(&[name("good.id")]);
         assert!(replies.get(KEY, Duration::ZERO).is_none());
     }
 

@@ -13,6 +13,8 @@
 //! Two more uses of the loop stand where their users are: [`crate::bns::forecast`] runs it over transactions that
 //! nobody has sent yet, [`crate::wallet::registrar`] over the blocks that it mines itself.
 //!
+//! `subdomains` reads the zone files that were announced, and not blocks, into the records of subdomains.
+//!
 //! Nothing here decides about an operation, and nothing here answers questions.
 
 mod again;
@@ -23,6 +25,7 @@ mod repair;
 mod replay;
 mod report;
 mod rewind;
+mod subdomains;
 mod verify;
 
 pub use error::IndexError;
@@ -30,4 +33,5 @@ pub use follow::{Indexer, Turn, was_synced};
 pub use repair::{RepairError, repair};
 pub use replay::{Replay, ReplayBlock, ReplayError};
 pub use rewind::{RewindError, Rewound, UndoneOperation, operations_above, rewind};
+pub use subdomains::SubdomainIndexer;
 pub use verify::{Verified, VerifyError, verify};

@@ -9,6 +9,7 @@
 //! | `name_store.rs` | where snapshots come from, and how far the index is |
 //! | `view.rs` | names at one height; what the resolver reads |
 //! | `bound.rs` | the keys that it binds |
+//! | `subdomain.rs` | names below it that have owners of their own |
 //! | `state.rs` | how a name or namespace stands |
 //! | `detail.rs` | all about a name or namespace; lists of them |
 //! | `record.rs` | their rows in the words of the reference |
@@ -33,6 +34,7 @@ mod price;
 mod provenance;
 mod record;
 mod state;
+mod subdomain;
 mod view;
 mod zone;
 
@@ -48,5 +50,6 @@ pub use price::Price;
 pub use provenance::{NameStatus, Provenance, ZonefileSource};
 pub use record::{NamespaceRow, Record, RecordAt};
 pub use state::{NameState, NamespaceState};
+pub use subdomain::{SubdomainDetails, SubdomainRecord};
 pub use view::{Names, NamesError};
 pub use zone::REREAD_AFTER;

@@ -13,7 +13,7 @@ use crate::bns::params::Params;
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::resolver::{Snapshots, SyncState};
-use crate::store::{Archive, Store};
+use crate::store::{Archive, Store, Subdomains};
 use crate::tlsa::OwnKeys;
 
 /// An index that reached its source's tip this recently is at the tip.
@@ -35,6 +35,8 @@ pub struct NameStore {
     pub clock: Arc<dyn Clock>,
     /// What becomes of the data keys of names.
     pub own_keys: OwnKeys,
+    /// The records of subdomains; `None` where nobody reads them.
+    pub subdomains: Option<Arc<Subdomains>>,
     pub(super) turns: Mutex<Turns>,
     pub(super) news: News,
     zones: Arc<Zones>,
@@ -53,6 +55,7 @@ impl NameStore {
     ) -> Self {
         Self {
             own_keys: OwnKeys::Published,
+            subdomains: None,
             turns: Mutex::default(),
             news: News::of(&store, &archive),
             zones: Arc::new(Zones::new(Arc::clone(&archive))),
@@ -96,6 +99,7 @@ impl Snapshots for NameStore {
             zones: Arc::clone(&self.zones),
             namespaces: Arc::clone(&self.namespaces),
             pages: Arc::clone(&self.pages),
+            subdomains: self.subdomains.clone(),
             now: self.clock.elapsed(),
         }
     }

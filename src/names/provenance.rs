@@ -101,7 +101,7 @@ impl Names {
                 },
                 None => ZonefileSource::Archive,
             };
-            let (source, problems) = match self.zones.read(name, &hash, self.now)? {
+            let (source, problems) = match self.zones.read(name.as_str(), &hash, self.now)? {
                 ZoneStatus::Missing(_) => (ZonefileSource::Missing, Vec::new()),
                 ZoneStatus::Tampered(_) => (ZonefileSource::Tampered, Vec::new()),
                 ZoneStatus::Unreadable(_, reason) => (present(), vec![reason]),
@@ -110,7 +110,8 @@ impl Names {
                     let bound = resolver::bound(name, &hash, &zone, self)?;
                     let keys = bound.as_ref().map_or(&[][..], Bound::problems);
                     let keys = keys.iter().map(ToString::to_string);
-                    (present(), ignored.chain(keys).collect())
+                    let records = self.refused_records(name, &hash)?.into_iter();
+                    (present(), ignored.chain(keys).chain(records).collect())
                 }
             };
             provenance.zonefile_source = Some(source);

@@ -14,11 +14,13 @@ use crate::bns::life::Term;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
 use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
+use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::resolver::{
-    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
+    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState,
+    ZoneStatus,
 };
-use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot};
+use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot, Subdomains};
 use crate::tlsa::{Holder, OwnKeys, Registration};
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
@@ -35,6 +37,7 @@ pub struct Names {
     pub(super) zones: Arc<Zones>,
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) pages: Arc<Pages>,
+    pub(super) subdomains: Option<Arc<Subdomains>>,
     /// Since the start.
     pub(super) now: Duration,
 }
@@ -67,6 +70,7 @@ impl Names {
             zones: Arc::clone(&self.zones),
             namespaces: Arc::clone(&self.namespaces),
             pages: Arc::clone(&self.pages),
+            subdomains: self.subdomains.clone(),
             now: self.now,
         }
     }
@@ -186,7 +190,30 @@ impl NameSource for Names {
     }
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
-        Ok(self.zones.get(name, hash, self.now)?)
+        Ok(self.zones.get(name.as_str(), hash, self.now)?)
+    }
+
+    fn subdomain(
+        &self,
+        label: &[u8],
+        name: &Name,
+    ) -> Result<Option<AcceptedSubdomain>, NamesError> {
+        let carries = |subdomains: &Arc<Subdomains>| subdomains.are_below(name);
+        if !self.subdomains.as_ref().is_some_and(carries) {
+            return Ok(None);
+        }
+        match Subdomain::new(label, name.clone()) {
+            Ok(subdomain) => Ok(self.accepted(subdomain)?),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn subdomain_zone(
+        &self,
+        subdomain: &Subdomain,
+        hash: &ZonefileHash,
+    ) -> Result<ZoneStatus, NamesError> {
+        Ok(self.zones.get(&subdomain.to_string(), hash, self.now)?)
     }
 
     fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, NamesError> {

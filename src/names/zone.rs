@@ -11,7 +11,6 @@ use hickory_proto::rr::Name as DnsName;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-use crate::bns::name::Name;
 use crate::hash::ZonefileHash;
 use crate::resolver::ZoneStatus;
 use crate::store::{Archive, ArchiveError, Lookup};
@@ -27,10 +26,13 @@ const ZONE_FACTOR: usize = 4;
 /// The same for a zone with next to nothing in it.
 const ZONE_LEAST: usize = 512;
 
+/// Whose zone file it is, as text, and its hash.
+type Key = (Box<str>, ZonefileHash);
+
 /// The zone files of an archive, read.
 pub(super) struct Zones {
     archive: Arc<Archive>,
-    kept: Cache<(Name, ZonefileHash), Arc<KeptZone>, ZoneWeight>,
+    kept: Cache<Key, Arc<KeptZone>, ZoneWeight>,
 }
 
 /// A zone whose file had its hash.
@@ -45,8 +47,8 @@ struct KeptZone {
 #[derive(Clone)]
 struct ZoneWeight;
 
-impl Weighter<(Name, ZonefileHash), Arc<KeptZone>> for ZoneWeight {
-    fn weight(&self, _: &(Name, ZonefileHash), kept: &Arc<KeptZone>) -> u64 {
+impl Weighter<Key, Arc<KeptZone>> for ZoneWeight {
+    fn weight(&self, _: &Key, kept: &Arc<KeptZone>) -> u64 {
         (ZONE_LEAST + kept.size * ZONE_FACTOR) as u64
     }
 }
@@ -66,23 +68,23 @@ impl Zones {
         self.kept.clear();
     }
 
-    /// The zone of a name, kept or read. `now` is the time since the start.
+    /// The zone of a name or subdomain, kept or read. `now` is the time since the start.
     pub(super) fn get(
         &self,
-        name: &Name,
+        name: &str,
         hash: &ZonefileHash,
         now: Duration,
     ) -> Result<ZoneStatus, ArchiveError> {
-        match self.kept.get(&(name.clone(), *hash)) {
+        match self.kept.get(&(name.into(), *hash)) {
             Some(kept) => self.look_again(&kept, hash, now),
             None => self.read(name, hash, now),
         }
     }
 
-    /// The zone of a name, read from its file whatever is kept.
+    /// The same, read from its file whatever is kept.
     pub(super) fn read(
         &self,
-        name: &Name,
+        name: &str,
         hash: &ZonefileHash,
         now: Duration,
     ) -> Result<ZoneStatus, ArchiveError> {
@@ -99,7 +101,7 @@ impl Zones {
             size: bytes.len(),
             looked: AtomicU64::new(now.as_millis() as u64),
         };
-        self.kept.insert((name.clone(), *hash), Arc::new(kept));
+        self.kept.insert((name.into(), *hash), Arc::new(kept));
         Ok(ZoneStatus::Loaded(zone))
     }
 
@@ -109,7 +111,10 @@ impl Zones {
     }
 
     /// The bytes with this hash, or why there are none.
-    fn read_bytes(&self, hash: &ZonefileHash) -> Result<Result<Vec<u8>, ZoneStatus>, ArchiveError> {
+    pub(super) fn read_bytes(
+        &self,
+        hash: &ZonefileHash,
+    ) -> Result<Result<Vec<u8>, ZoneStatus>, ArchiveError> {
         Ok(match self.archive.ask(hash)? {
             Lookup::Found(bytes) => Ok(bytes),
             Lookup::Absent => Err(ZoneStatus::Missing(*hash)),
@@ -138,8 +143,8 @@ impl Zones {
     }
 }
 
-fn parse(name: &Name, bytes: &[u8]) -> Result<Zone, String> {
-    let origin = DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]);
+fn parse(name: &str, bytes: &[u8]) -> Result<Zone, String> {
+    let origin = DnsName::from_labels(name.split('.').map(str::as_bytes));
     let origin = origin.map_err(|error| error.to_string())?;
     zonefile::parse(&origin, bytes).map_err(|error| error.to_string())
 }

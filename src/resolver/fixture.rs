@@ -7,9 +7,11 @@ use std::sync::Arc;
 use hickory_proto::rr::Name as DnsName;
 
 use super::source::{
-    NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState, ZoneStatus,
+    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState,
+    ZoneStatus,
 };
 use crate::bns::name::{Name, NamespaceId};
+use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::tlsa::Holder;
 
@@ -19,6 +21,7 @@ pub(crate) struct Names {
     pub(crate) sync: SyncState,
     pub(crate) names: HashMap<String, NameStatus>,
     zones: HashMap<String, ZoneStatus>,
+    subdomains: HashMap<String, AcceptedSubdomain>,
     pub(crate) holder: Holder,
 }
 
@@ -29,6 +32,7 @@ impl Names {
             sync: SyncState::Synced,
             names: HashMap::new(),
             zones: HashMap::new(),
+            subdomains: HashMap::new(),
             holder: Holder::fixture(),
         };
         names.register(
@@ -56,6 +60,19 @@ impl Names {
         let hash = ZonefileHash::of(b"");
         names.register("missing.podcast", ZoneStatus::Missing(hash));
         names.register("badhash.podcast", ZoneStatus::Tampered(hash));
+        let hub = "@ A 192.0.2.20\n* A 192.0.2.21\nto CNAME www.own.hub.podcast.\nback CNAME ent.own.hub.podcast.\n";
+        names.register(
+            "hub.podcast",
+            ZoneStatus::Loaded(Arc::new(zone("hub.podcast", hub))),
+        );
+        let own = "@ A 192.0.2.22\nwww CNAME @\nup CNAME hub.podcast.\nhost.ent A 192.0.2.23\n";
+        let own = zone("own.hub.podcast", own);
+        names.carry("own.hub.podcast", Some(ZoneStatus::Loaded(Arc::new(own))));
+        names.carry("bare.hub.podcast", None);
+        names.carry("gone.hub.podcast", Some(ZoneStatus::Missing(hash)));
+        names.carry("_tcp.hub.podcast", None);
+        names.carry("own.expired.podcast", None);
+        names.carry("own.nozf.podcast", None);
         names.set("expired.podcast", NameStatus::Expired { last_resolved: 89 });
         names.set("expired.id", NameStatus::Expired { last_resolved: 89 });
         names.set("revoked.podcast", NameStatus::Revoked { height: 91 });
@@ -64,6 +81,17 @@ impl Names {
 
     pub(crate) fn set(&mut self, name: &str, status: NameStatus) {
         self.names.insert(name.into(), status);
+    }
+
+    /// Accepts a subdomain at height 88, with the zone file if there is one.
+    fn carry(&mut self, text: &str, zonefile: Option<ZoneStatus>) {
+        let accepted = AcceptedSubdomain {
+            subdomain: text.parse().expect("a subdomain"),
+            last_change_height: 88,
+            zonefile_hash: zonefile.as_ref().map(|_| ZonefileHash::of(text.as_bytes())),
+        };
+        self.subdomains.insert(text.into(), accepted);
+        self.zones.extend(zonefile.map(|zone| (text.into(), zone)));
     }
 
     pub(crate) fn register(&mut self, name: &str, zone: ZoneStatus) {
@@ -146,6 +174,24 @@ impl NameSource for Names {
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Infallible> {
         let zone = self.zones.get(name.as_str()).cloned();
+        Ok(zone.unwrap_or(ZoneStatus::Missing(*hash)))
+    }
+
+    fn subdomain(
+        &self,
+        label: &[u8],
+        name: &Name,
+    ) -> Result<Option<AcceptedSubdomain>, Infallible> {
+        let subdomain = Subdomain::new(label, name.clone()).ok();
+        Ok(subdomain.and_then(|sub| self.subdomains.get(&sub.to_string()).cloned()))
+    }
+
+    fn subdomain_zone(
+        &self,
+        subdomain: &Subdomain,
+        hash: &ZonefileHash,
+    ) -> Result<ZoneStatus, Infallible> {
+        let zone = self.zones.get(&subdomain.to_string()).cloned();
         Ok(zone.unwrap_or(ZoneStatus::Missing(*hash)))
     }
 

@@ -11,6 +11,10 @@
 //! | zone file with another hash, or unreadable | SERVFAIL, extended error 24 with the hash |
 //! | zone file here | what [`ServedZone`] finds in it; the gateway, if that is no address of the name |
 //!
+//! A subdomain with an owner of its own ([`crate::bns::subdomain`]) is asked in the place of what the zone file of its name
+//! has at and below its label, with the last four rows of the table; it goes where its name goes. Labels that begin with `_`
+//! say something about the name itself (RFC 8552), so that whoever once made such a subdomain does not speak for the name.
+//!
 //! A namespace and `bns.alt` are zones of their own with a synthesised SOA, and with nothing else to ask for.
 //!
 //! Records that follow from the keys of a name ([`crate::tlsa`]) are added to its zone before it is asked, so that records
@@ -18,6 +22,7 @@
 //!
 //! Follows RFC 2308 (negative answers), RFC 8914 (extended errors).
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use hickory_proto::rr::Name as DnsName;
@@ -29,7 +34,9 @@ use super::ownership::is_ready;
 use super::policy::Policy;
 use super::question::{Question, suffix};
 use super::route::{BnsRoute, Target};
-use super::source::{NameSource, NameStatus, RegisteredName, SyncState, ZoneStatus, bound};
+use super::source::{
+    AcceptedSubdomain, NameSource, NameStatus, RegisteredName, SyncState, ZoneStatus, bound,
+};
 use super::zone::{PrivateAddresses, ServedZone};
 use crate::bns::name::{Name, NamespaceId};
 use crate::hash::ZonefileHash;
@@ -61,6 +68,20 @@ pub fn answer_bns<S: NameSource>(
     context.answer(source)
 }
 
+/// The accepted subdomain of `name` that a domain name below the apex of the route belongs to.
+pub fn carried<S: NameSource>(
+    asked: &DnsName,
+    name: &Name,
+    bns: &BnsRoute,
+    source: &S,
+) -> Result<Option<AcceptedSubdomain>, S::Error> {
+    let below = asked.iter().len().checked_sub(bns.apex.iter().len() + 1);
+    match below.and_then(|below| asked.iter().nth(below)) {
+        Some(label) if !label.starts_with(b"_") => source.subdomain(label, name),
+        _ => Ok(None),
+    }
+}
+
 /// SERVFAIL while the index cannot vouch for the state of names; `None` if it can.
 fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
     let (code, text) = match source.sync() {
@@ -87,6 +108,15 @@ fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
         Outcome::Failed,
         ExtendedError::new(code, text),
     ))
+}
+
+/// Where a zone is served.
+struct Place {
+    /// Its name without `bns.alt`.
+    plain: Option<DnsName>,
+    apex: Apex,
+    /// The zone above.
+    parent: Apex,
 }
 
 /// A question to the chain, and what its answer depends on beside the state of the name.
@@ -129,11 +159,53 @@ impl Context<'_> {
                 "bns: expired, last resolved at block {last_resolved}"
             )),
             NameStatus::Revoked { height } => self.gone(format!("bns: revoked at block {height}")),
-            NameStatus::Registered(registered) => match registered.zonefile_hash {
-                None => self.without_zone_file(&registered),
-                Some(hash) => self.at_zone(name, &registered, &hash, source)?,
-            },
+            NameStatus::Registered(registered) => {
+                match carried(&self.question.name, name, self.bns, source)? {
+                    Some(accepted) => self.at_subdomain(&accepted, &registered, source)?,
+                    None => self.at_registered(name, &registered, source)?,
+                }
+            }
         })
+    }
+
+    fn at_subdomain<S: NameSource>(
+        &self,
+        accepted: &AcceptedSubdomain,
+        registered: &RegisteredName,
+        source: &S,
+    ) -> Result<Answer, S::Error> {
+        let labels = self.bns.apex.iter().len() + 1;
+        let apex = Apex {
+            name: suffix(&self.question.name, labels),
+            serial: accepted.last_change_height,
+            ..self.apex(registered)
+        };
+        let Some(hash) = accepted.zonefile_hash else {
+            return Ok(self.without_zone_file(&apex));
+        };
+        Ok(match source.subdomain_zone(&accepted.subdomain, &hash)? {
+            ZoneStatus::Loaded(zone) => {
+                let place = Place {
+                    plain: DnsName::from_ascii(accepted.subdomain.to_string()).ok(),
+                    parent: self.apex(registered),
+                    apex,
+                };
+                self.served(place, &zone, &|_| false)
+            }
+            other => zone_file_trouble(&other),
+        })
+    }
+
+    fn at_registered<S: NameSource>(
+        &self,
+        name: &Name,
+        registered: &RegisteredName,
+        source: &S,
+    ) -> Result<Answer, S::Error> {
+        match registered.zonefile_hash {
+            None => Ok(self.without_zone_file(&self.apex(registered))),
+            Some(hash) => self.at_zone(name, registered, &hash, source),
+        }
     }
 
     /// NXDOMAIN for a name that is no longer registered.
@@ -150,24 +222,21 @@ impl Context<'_> {
         hash: &ZonefileHash,
         source: &S,
     ) -> Result<Answer, S::Error> {
-        Ok(match source.zone(name, hash)? {
-            ZoneStatus::Loaded(zone) => {
-                let bound = bound(name, hash, &zone, source)?;
-                self.with_keys(name, registered, &zone, bound)
-            }
-            ZoneStatus::Missing(hash) => zone_file_trouble(
-                ExtendedError::NO_REACHABLE_AUTHORITY,
-                format!("bns: no zone file yet for hash {hash}"),
-            ),
-            ZoneStatus::Tampered(hash) => zone_file_trouble(
-                ExtendedError::INVALID_DATA,
-                format!("bns: zone file hash mismatch {hash}"),
-            ),
-            ZoneStatus::Unreadable(hash, _) => zone_file_trouble(
-                ExtendedError::INVALID_DATA,
-                format!("bns: unreadable zone file {hash}"),
-            ),
-        })
+        let zone = match source.zone(name, hash)? {
+            ZoneStatus::Loaded(zone) => zone,
+            other => return Ok(zone_file_trouble(&other)),
+        };
+        let bound = bound(name, hash, &zone, source)?;
+        let failed = RefCell::new(None);
+        let is_separate = |target: &DnsName| match carried(target, name, self.bns, source) {
+            Ok(found) => found.is_some(),
+            Err(error) => failed.replace(Some(error)).is_none(),
+        };
+        let answer = self.with_keys(name, registered, &zone, (bound, &is_separate));
+        match failed.into_inner() {
+            Some(error) => Err(error),
+            None => Ok(answer),
+        }
     }
 
     /// The answer from a zone and from the keys that it binds. A key that is bound for a time is judged anew in each block.
@@ -176,12 +245,17 @@ impl Context<'_> {
         name: &Name,
         registered: &RegisteredName,
         zone: &Zone,
-        bound: Option<Bound>,
+        (bound, is_separate): (Option<Bound>, &dyn Fn(&DnsName) -> bool),
     ) -> Answer {
-        let Some(bound) = bound else {
-            return self.served(name, registered, zone);
+        let place = Place {
+            plain: plain_name(name),
+            parent: self.parent(1),
+            apex: self.apex(registered),
         };
-        let mut answer = self.served(name, registered, bound.zone());
+        let Some(bound) = bound else {
+            return self.served(place, zone, is_separate);
+        };
+        let mut answer = self.served(place, bound.zone(), is_separate);
         if bound.is_timed() {
             answer.heights = answer.heights.and(Heights::only(self.height));
         }
@@ -193,9 +267,8 @@ impl Context<'_> {
 
     /// The answer for a name without a zone file: apex records at the name, no data for everything else, names below
     /// included.
-    fn without_zone_file(&self, registered: &RegisteredName) -> Answer {
-        let apex = self.apex(registered);
-        if let Some(answer) = gateway::answer(self.question, &apex, None, self.policy) {
+    fn without_zone_file(&self, apex: &Apex) -> Answer {
+        if let Some(answer) = gateway::answer(self.question, apex, None, self.policy) {
             answer
         } else if self.question.name == apex.name {
             apex.answer(self.question.rtype)
@@ -204,13 +277,14 @@ impl Context<'_> {
         }
     }
 
-    fn served(&self, name: &Name, registered: &RegisteredName, zone: &Zone) -> Answer {
-        let apex = self.apex(registered);
-        if let Some(answer) = gateway::answer(self.question, &apex, Some(zone), self.policy) {
+    fn served(&self, place: Place, zone: &Zone, is_separate: &dyn Fn(&DnsName) -> bool) -> Answer {
+        let gateway = gateway::answer(self.question, &place.apex, Some(zone), self.policy);
+        if let Some(answer) = gateway {
             return answer;
         }
+        let plain = place.plain.as_ref();
         let private = if self.policy.allows_private(&self.question.name)
-            || plain_name(name).is_some_and(|name| self.policy.allows_private(&name))
+            || plain.is_some_and(|name| self.policy.allows_private(name))
         {
             PrivateAddresses::Served
         } else {
@@ -218,10 +292,11 @@ impl Context<'_> {
         };
         let served = ServedZone {
             zone,
-            apex,
-            parent: self.parent(1),
-            max_ttl: self.max_ttl(registered),
+            max_ttl: place.apex.ttl,
+            apex: place.apex,
+            parent: place.parent,
             private,
+            is_separate,
         };
         served.answer(self.question)
     }
@@ -275,7 +350,26 @@ impl Context<'_> {
     }
 }
 
-fn zone_file_trouble(code: u16, text: String) -> Answer {
+/// SERVFAIL for a zone file that is not here, or not what it should be.
+fn zone_file_trouble(status: &ZoneStatus) -> Answer {
+    let (code, text) = match status {
+        ZoneStatus::Missing(hash) => (
+            ExtendedError::NO_REACHABLE_AUTHORITY,
+            format!("bns: no zone file yet for hash {hash}"),
+        ),
+        ZoneStatus::Tampered(hash) => (
+            ExtendedError::INVALID_DATA,
+            format!("bns: zone file hash mismatch {hash}"),
+        ),
+        ZoneStatus::Unreadable(hash, _) => (
+            ExtendedError::INVALID_DATA,
+            format!("bns: unreadable zone file {hash}"),
+        ),
+        ZoneStatus::Loaded(_) => (
+            ExtendedError::OTHER,
+            "bns: the zone file is here: ask again".to_owned(),
+        ),
+    };
     Answer::failure(Outcome::ZoneFileMissing, ExtendedError::new(code, text))
 }
 
@@ -358,6 +452,107 @@ mod tests {
             );
             assert_eq!(answer.provenance, Provenance::Chain, "{name}");
         }
+    }
+
+    #[test]
+    fn a_subdomain_stands_in_the_place_of_what_its_name_says() {
+        let cases = [
+            ("own.hub.podcast.", RecordType::A, ResponseCode::NoError, 1),
+            (
+                "own.hub.podcast.bns.alt.",
+                RecordType::A,
+                ResponseCode::NoError,
+                1,
+            ),
+            (
+                "www.own.hub.podcast.",
+                RecordType::A,
+                ResponseCode::NoError,
+                2,
+            ),
+            (
+                "ent.own.hub.podcast.",
+                RecordType::A,
+                ResponseCode::NoError,
+                0,
+            ),
+            (
+                "nx.own.hub.podcast.",
+                RecordType::A,
+                ResponseCode::NXDomain,
+                0,
+            ),
+            ("bare.hub.podcast.", RecordType::A, ResponseCode::NoError, 0),
+            (
+                "x.bare.hub.podcast.",
+                RecordType::A,
+                ResponseCode::NoError,
+                0,
+            ),
+            (
+                "other.hub.podcast.",
+                RecordType::A,
+                ResponseCode::NoError,
+                1,
+            ),
+            (
+                "_443._tcp.hub.podcast.",
+                RecordType::A,
+                ResponseCode::NoError,
+                1,
+            ),
+            (
+                "own.nozf.podcast.",
+                RecordType::SOA,
+                ResponseCode::NoError,
+                1,
+            ),
+            (
+                "own.expired.podcast.",
+                RecordType::A,
+                ResponseCode::NXDomain,
+                0,
+            ),
+        ];
+        for (name, rtype, rcode, count) in cases {
+            let answer = ask(name, rtype);
+            let found = (answer.rcode, answer.answers.len());
+            assert_eq!(found, (rcode, count), "{name} {rtype}");
+            assert_eq!(answer.provenance, Provenance::Chain, "{name}");
+        }
+        let gone = ask("x.gone.hub.podcast.", RecordType::A);
+        assert_eq!(gone.ede.map(|ede| ede.code), Some(22));
+    }
+
+    #[test]
+    fn the_zone_of_a_subdomain_has_its_own_top() {
+        let soa = |name: &str, rtype| {
+            let answer = ask(name, rtype);
+            let records = answer.answers.iter().chain(&answer.authorities);
+            let mut tops = records.filter_map(|record| match &record.data {
+                hickory_proto::rr::RData::SOA(soa) => Some((record.name.to_string(), soa.serial)),
+                _ => None,
+            });
+            tops.next().expect("a SOA")
+        };
+        let own = ("own.hub.podcast.".to_owned(), 88);
+        assert_eq!(soa("own.hub.podcast.", RecordType::SOA), own);
+        assert_eq!(soa("own.hub.podcast.", RecordType::MX), own);
+        assert_eq!(soa("nx.own.hub.podcast.", RecordType::A), own);
+        let above = ("hub.podcast.".to_owned(), 77);
+        assert_eq!(soa("own.hub.podcast.", RecordType::DS), above);
+        assert_eq!(ask("own.hub.podcast.", RecordType::NS).answers.len(), 1);
+    }
+
+    #[test]
+    fn aliases_go_from_zone_to_zone() {
+        let chase = |name: &str| ask(name, RecordType::A).chase.map(|name| name.to_string());
+        let into = Some("www.own.hub.podcast.".to_owned());
+        assert_eq!(chase("to.hub.podcast."), into);
+        let alias = Some("www.own.hub.podcast.bns.alt.".to_owned());
+        assert_eq!(chase("to.hub.podcast.bns.alt."), alias);
+        let out = Some("hub.podcast.".to_owned());
+        assert_eq!(chase("up.own.hub.podcast."), out);
     }
 
     #[test]

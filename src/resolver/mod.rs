@@ -40,7 +40,7 @@ pub(crate) mod fixture;
 pub use crate::wire::ExtendedError;
 pub use alias::{ALIAS, is_alias, strip_alias};
 pub use answer::{Answer, Heights, MAX_ALIASES, Outcome, Provenance};
-pub use from_chain::answer_bns;
+pub use from_chain::{answer_bns, carried};
 pub use ownership::{Condition, Ownership, ownership, ownership_at};
 pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use question::Question;
@@ -49,7 +49,7 @@ pub use resolve::{Resolution, resolve};
 pub use review::{ReviewError, Reviewed, review};
 pub use route::{BnsRoute, Route, Target, host_of_chain, registrable, route};
 pub use source::{
-    NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots, SyncState, ZoneStatus,
-    bound,
+    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots,
+    SyncState, ZoneStatus, bound,
 };
 pub use special::SpecialUse;

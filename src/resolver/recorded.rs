@@ -6,8 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::source::{NameSource, NameStatus, NamespaceStatus, SyncState, ZoneStatus};
+use super::source::{
+    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, SyncState, ZoneStatus,
+};
 use crate::bns::name::{Name, NamespaceId};
+use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::tlsa::Holder;
 
@@ -81,6 +84,20 @@ impl<S: NameSource> NameSource for Recorded<S> {
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, S::Error> {
         self.zonefile_read.set(true);
         self.source.zone(name, hash)
+    }
+
+    /// Whoever asks for a subdomain has asked for its name, which stands for both among the subjects.
+    fn subdomain(&self, label: &[u8], name: &Name) -> Result<Option<AcceptedSubdomain>, S::Error> {
+        self.source.subdomain(label, name)
+    }
+
+    fn subdomain_zone(
+        &self,
+        subdomain: &Subdomain,
+        hash: &ZonefileHash,
+    ) -> Result<ZoneStatus, S::Error> {
+        self.zonefile_read.set(true);
+        self.source.subdomain_zone(subdomain, hash)
     }
 
     fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, S::Error> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bns::name::{Name, NamespaceId};
+use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::tlsa::{Bound, Holder};
 use crate::zonefile::Zone;
@@ -29,6 +30,20 @@ pub trait NameSource {
 
     /// What is there of the zone file with this hash, read as the name's.
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Self::Error>;
+
+    /// The accepted subdomain with a label below a name; `None` if there is none.
+    fn subdomain(
+        &self,
+        label: &[u8],
+        name: &Name,
+    ) -> Result<Option<AcceptedSubdomain>, Self::Error>;
+
+    /// What is there of the zone file with this hash, read as the subdomain's.
+    fn subdomain_zone(
+        &self,
+        subdomain: &Subdomain,
+        hash: &ZonefileHash,
+    ) -> Result<ZoneStatus, Self::Error>;
 
     /// Who has a registered name with a zone file; asked where that binds keys.
     fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, Self::Error>;
@@ -135,6 +150,17 @@ pub struct RegisteredName {
     pub last_change_height: u32,
     /// The last block in which it resolves, if its term ends.
     pub last_resolves: Option<u32>,
+    /// The hash of its zone file, if it has one.
+    pub zonefile_hash: Option<ZonefileHash>,
+}
+
+/// A subdomain with an owner of its own, of a living name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedSubdomain {
+    /// Which one.
+    pub subdomain: Subdomain,
+    /// Height of its last accepted record; the serial of its zone.
+    pub last_change_height: u32,
     /// The hash of its zone file, if it has one.
     pub zonefile_hash: Option<ZonefileHash>,
 }

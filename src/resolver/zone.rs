@@ -40,6 +40,8 @@ pub struct ServedZone<'a> {
     pub max_ttl: u32,
     /// What happens to private addresses.
     pub private: PrivateAddresses,
+    /// Whether a name below the apex has an owner and a zone of its own.
+    pub is_separate: &'a dyn Fn(&DnsName) -> bool,
 }
 
 /// Bytes of a record beside its data, the owner compressed.
@@ -71,7 +73,7 @@ impl ServedZone<'_> {
             };
             answer.answers.extend(records);
             answer.outcome = Outcome::Answered;
-            if !self.apex.name.zone_of(&target) {
+            if !self.apex.name.zone_of(&target) || (self.is_separate)(&target) {
                 answer.chase = Some(target);
                 return answer;
             }

@@ -23,6 +23,7 @@ mod record;
 mod row;
 mod second;
 mod soundness;
+mod subdomains;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -40,5 +41,6 @@ pub use query::{Counts, HistoryEntry, WantedZonefile};
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};
 pub use second::{SecondError, SecondStore};
 pub use soundness::Notice;
+pub use subdomains::{IndexedRow, RowContent, RowMark, Subdomains};
 pub use view::{OpenState, StateReader, StoreSnapshot};
 pub use writer::{ChangeNotice, Writer};

@@ -26,7 +26,7 @@ use crate::hash::ZonefileHash;
 /// The file in the data directory.
 const FILE_NAME: &str = "atlas.redb";
 /// The format that this program writes; another one is made anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FORMAT_KEY: &[u8] = b"format";
 const CHAIN_KEY: &[u8] = b"chain";
 /// Bytes of the database that are kept in memory.

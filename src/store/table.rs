@@ -110,6 +110,12 @@ tables! {
     meta,
     peers,
     tried,
+    subdomain_rows,
+    subdomain_waiting,
+    subdomain_carriers,
+    subdomain_records,
+    subdomain_files,
+    subdomain_creations,
 }
 
 /// Whether a row that is not there is a difference.

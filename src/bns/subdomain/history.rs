@@ -245,6 +245,12 @@ mod tests {
     }
 
     #[test]
+    fn a_record_counts_once_the_one_before_it_is_there() {
+        let records = vec![placed(1, 1, 1, Some(1)), placed(2, 0, 1, None)];
+        assert_eq!(rows(&history(records), ALL), [2, 1]);
+    }
+
+    #[test]
     fn a_record_that_cannot_be_the_first_one_prevents_nothing() {
         let records = vec![
             elsewhere(placed(1, 0, 9, None)),

@@ -22,8 +22,8 @@
 //!    independent.
 //! 3. All others are refused, and change nothing about those that are looked at after them.
 //!
-//! So a block that is added never takes back what was accepted, and a zone file that arrives late can. The reference has the
-//! same rules, but what it accepts depends on the order of arrival in some cases; and there a record that cannot be the first
+//! So a block that is added never takes back what was accepted, and a zone file that arrives late can; a record that came
+//! before the one that it follows counts once that one is there. The reference has the same rules, but what it accepts depends on the order of arrival in some cases; and there a record that cannot be the first
 //! one keeps others from being it, so that anybody can prevent a subdomain.
 //!
 //! What is signed says the label alone: a record that is not independent can be carried by another name, where the same

@@ -189,6 +189,10 @@ fn decode(what: &'static str, text: &str) -> Result<Vec<u8>, Malformed> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use bitcoin::secp256k1::{Message, Secp256k1, SecretKey};
+
     use super::*;
 
     const VERSIONS: AddressVersions = AddressVersions::MAINNET;
@@ -287,6 +291,46 @@ mod tests {
             Malformed::Missing("zf1".to_owned())
         );
         assert_eq!(with(3, "zf0=JA"), Malformed::Base64("the zone file"));
+    }
+
+    /// The most work for its length: one signature, and the last one of as many keys as a script can have is right.
+    #[test]
+    fn a_hundred_kibibytes_of_records_are_judged_in_a_tenth_of_a_second() {
+        const BYTES: usize = 100 * 1024;
+        // The curve is hardly optimised in a build for tests: it takes about three times as long.
+        const LIMIT: Duration = match cfg!(debug_assertions) {
+            true => Duration::from_millis(600),
+            false => Duration::from_millis(100),
+        };
+        let secp = Secp256k1::new();
+        let keys = (1..=15_u8).map(|seed| SecretKey::from_slice(&[seed; 32]).expect("a key"));
+        let keys: Vec<SecretKey> = keys.collect();
+        let push = |bytes: &[u8]| [&[bytes.len() as u8], bytes].concat();
+        let public = keys
+            .iter()
+            .flat_map(|key| push(&key.public_key(&secp).serialize()));
+        let script = [vec![0x51], public.collect(), vec![0x5f, 0xae]].concat();
+        let mut record = Record {
+            owner: Address::P2sh(crate::hash::h160(&script)),
+            sequence: 1,
+            zonefile: Vec::new(),
+            ..example()
+        };
+        let message = Message::from_digest(record.digest(VERSIONS));
+        let signature = secp.sign_ecdsa(&message, &keys[14]).serialize_compact();
+        let length = (script.len() as u16).to_le_bytes();
+        let proof = [&[0][..], &push(&signature), &[0x4d], &length, &script].concat();
+        record.signature = Some(proof);
+        assert_eq!(record.signer(VERSIONS), Some(record.owner));
+        let count = BYTES / record.line(VERSIONS).len();
+        let judge = || {
+            let start = Instant::now();
+            assert!((0..count).all(|_| record.signer(VERSIONS).is_some()));
+            start.elapsed()
+        };
+        // The best of a few: the machine does other things too.
+        let best = (0..5).map(|_| judge()).min().expect("a few");
+        assert!(best <= LIMIT, "{count} records took {best:?}");
     }
 
     #[test]

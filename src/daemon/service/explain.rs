@@ -3,6 +3,8 @@
 use super::lookup::question;
 use super::{Answered, Service, trouble};
 use crate::api::explain::{Decision, ExplainReply, ExplainRequest, Side};
+use crate::bns::Name;
+use crate::bns::subdomain::Subdomain;
 use crate::names::Names;
 use crate::resolver::Snapshots as _;
 use crate::resolver::policy::{Mode, is_protected, is_taken};
@@ -30,11 +32,14 @@ impl Service {
         };
         let best_height = self.names.progress.best_height();
         let in_folder = |hash: &_| self.folders.path_of(hash);
+        let subdomain = asked.as_ref().and_then(|name| subdomain(&question, name));
+        let subdomain = subdomain.map(|subdomain| names.subdomain_details(&subdomain));
         let provenance = asked.map(|name| names.provenance(&name, best_height, in_folder));
         Ok(ExplainReply {
             name: answer.name.clone(),
             decision: self.decision(&question, &names)?,
             provenance: provenance.transpose().map_err(trouble)?.unwrap_or_default(),
+            subdomain: subdomain.transpose().map_err(trouble)?.flatten(),
             consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
             is_final: names.is_final(),
             answer: Some(answer),
@@ -102,6 +107,16 @@ impl Service {
             ..decision(Side::Legacy, reason)
         })
     }
+}
+
+/// The subdomain of `name` that a question at or below it is about.
+fn subdomain(question: &Question, name: &Name) -> Option<Subdomain> {
+    let alias = match resolver::is_alias(&question.name) {
+        true => 2,
+        false => 0,
+    };
+    let label = question.name.iter().rev().nth(alias + 2)?;
+    Subdomain::new(label, name.clone()).ok()
 }
 
 fn decision(side: Side, reason: &str) -> Decision {

@@ -183,19 +183,30 @@ impl<'a> ServedName<'a> {
         let NameStatus::Registered(registered) = names.name(name).ok()? else {
             return None;
         };
-        let hash = registered.zonefile_hash?;
-        match names.zone(name, &hash).ok()? {
-            ZoneStatus::Loaded(zone) => Some(Self {
-                zone: match resolver::bound(name, &hash, &zone, names).ok()? {
-                    Some(bound) => Arc::new(bound.into_zone()),
+        let carried = resolver::carried(&question.name, name, &bns, names).ok()?;
+        let (zone, apex) = match carried {
+            Some(accepted) => {
+                let (subdomain, hash) = (&accepted.subdomain, accepted.zonefile_hash?);
+                let label = [subdomain.label().as_bytes()].into_iter();
+                let apex = DnsName::from_labels(label.chain(bns.apex.iter())).ok()?;
+                (loaded(names.subdomain_zone(subdomain, &hash).ok()?)?, apex)
+            }
+            None => {
+                let hash = registered.zonefile_hash?;
+                let zone = loaded(names.zone(name, &hash).ok()?)?;
+                let zone = match resolver::bound(name, &hash, &zone, names).ok()? {
+                    Some(bound) => Arc::new(bound.zone().clone()),
                     None => zone,
-                },
-                apex: bns.apex,
-                policy,
-                names,
-            }),
-            _ => None,
-        }
+                };
+                (zone, bns.apex)
+            }
+        };
+        Some(Self {
+            zone,
+            apex,
+            policy,
+            names,
+        })
     }
 
     /// All records at and below `name`, as they are served, in canonical order.
@@ -231,6 +242,13 @@ impl<'a> ServedName<'a> {
         let mut records = answer.map(|answer| answer.answers).unwrap_or_default();
         records.retain(|record| record.name == *owner && record.record_type() == rtype);
         records
+    }
+}
+
+fn loaded(status: ZoneStatus) -> Option<Arc<Zone>> {
+    match status {
+        ZoneStatus::Loaded(zone) => Some(zone),
+        _ => None,
     }
 }
 

@@ -21,6 +21,11 @@ impl<P: Snapshots> Handler<P> {
         self.replies.note(height.unwrap_or(0), names, namespaces);
     }
 
+    /// Forgets the kept replies about names below which something changed without a commit. Readers see it already.
+    pub fn note_below(&self, names: &[Name]) {
+        self.replies.note_below(names);
+    }
+
     /// Forgets all kept replies.
     pub fn forget_replies(&self) {
         self.replies.forget();

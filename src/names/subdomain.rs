@@ -1,0 +1,220 @@
+//! Subdomains at one height: which are accepted, and why the others are not.
+
+use serde::{Deserialize, Serialize};
+
+use bitcoin::Txid;
+
+use super::provenance::ZonefileSource;
+use super::view::{Names, NamesError};
+use crate::bns::name::Name;
+use crate::bns::subdomain::{self, Did, History, Placed, Subdomain, Verdict};
+use crate::hash::ZonefileHash;
+use crate::resolver::{AcceptedSubdomain, ZoneStatus};
+use crate::store::StoreError;
+
+/// Most records that are shown of a subdomain, the last ones, and most rows that are missing, the first ones.
+const SHOWN_MAX: usize = 100;
+
+/// What stands in every record of a subdomain and hardly anywhere else.
+const MARK: &[u8] = b"seqn=";
+
+/// What is known of a subdomain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SubdomainDetails {
+    /// Which one.
+    #[schema(value_type = String)]
+    pub name: Subdomain,
+    /// The name whose zone file holds the last accepted record; `null` if none is accepted, as all that follows.
+    #[schema(value_type = Option<String>)]
+    pub carrier: Option<Name>,
+    /// Address of its owner.
+    pub owner: Option<String>,
+    /// Sequence number of the last accepted record.
+    pub sequence: Option<u64>,
+    /// Its decentralised identifier.
+    pub did: Option<String>,
+    /// Hash of its zone file.
+    #[schema(value_type = Option<String>)]
+    pub zonefile_hash: Option<ZonefileHash>,
+    /// Where its zone file is.
+    pub zonefile_source: Option<ZonefileSource>,
+    /// Whether zone files of its name are missing, so that more may be known later.
+    pub pending: bool,
+    /// The inventory indexes of those, at most the first 100.
+    pub missing: Vec<u32>,
+    /// How many records there are.
+    pub record_count: usize,
+    /// The last ones by sequence and inventory index, at most 100.
+    pub records: Vec<SubdomainRecord>,
+}
+
+/// A record of a subdomain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SubdomainRecord {
+    /// Inventory index of the zone file that holds it.
+    pub inventory_index: u32,
+    /// Height of the announcement.
+    pub height: u32,
+    /// Transaction of the announcement.
+    #[schema(value_type = String)]
+    pub txid: Txid,
+    /// The name whose zone file holds it.
+    #[schema(value_type = String)]
+    pub carrier: Name,
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Address of the owner from then on.
+    pub owner: String,
+    /// Hash of the zone file from then on.
+    #[schema(value_type = String)]
+    pub zonefile_hash: ZonefileHash,
+    /// Why it is not accepted; `null` if it is.
+    pub refused: Option<String>,
+}
+
+impl Names {
+    /// What was made of a subdomain up to this height.
+    pub(super) fn accepted(
+        &self,
+        subdomain: Subdomain,
+    ) -> Result<Option<AcceptedSubdomain>, StoreError> {
+        let history = self.history_of(&subdomain)?;
+        let accepted: Vec<&Placed> = history.accepted(self.height_or_zero()).collect();
+        let changed = accepted.iter().map(|record| record.height).max();
+        Ok(accepted.last().map(|last| AcceptedSubdomain {
+            last_change_height: changed.unwrap_or(last.height),
+            zonefile_hash: zonefile_of(last),
+            subdomain: subdomain.clone(),
+        }))
+    }
+
+    /// What is known of a subdomain; `None` if no zone file that is here holds a record of it.
+    pub fn subdomain_details(
+        &self,
+        subdomain: &Subdomain,
+    ) -> Result<Option<SubdomainDetails>, NamesError> {
+        let Some(subdomains) = &self.subdomains else {
+            return Ok(None);
+        };
+        let history = self.history_of(subdomain)?;
+        let upto = self.height_or_zero();
+        let mut records: Vec<SubdomainRecord> = history
+            .decisions(upto)
+            .map(|(record, verdict)| self.shown(record, verdict))
+            .collect();
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let mut missing = subdomains.missing_of(subdomain.name())?;
+        missing.truncate(SHOWN_MAX);
+        let first = history.accepted(upto).next();
+        let last = history.accepted(upto).last();
+        let did = first.map(|first| {
+            let index = subdomains.created_before(&first.owner, first.row, first.offset)?;
+            let creator = first.owner;
+            Ok::<_, StoreError>(Did { creator, index }.text(self.params.addresses))
+        });
+        let hash = last.and_then(zonefile_of);
+        let source = hash
+            .map(|hash| self.source_of(subdomain, &hash))
+            .transpose()?;
+        let record_count = records.len();
+        Ok(Some(SubdomainDetails {
+            name: subdomain.clone(),
+            carrier: last.map(|last| last.carrier.clone()),
+            owner: last.map(|last| last.owner.encode(self.params.addresses)),
+            sequence: last.map(|last| last.sequence),
+            did: did.transpose()?,
+            zonefile_hash: hash,
+            zonefile_source: source,
+            pending: !missing.is_empty(),
+            missing,
+            record_count,
+            records: records.split_off(record_count.saturating_sub(SHOWN_MAX)),
+        }))
+    }
+
+    /// What in the zone file of a name looks like a record of a subdomain and is none, one sentence each; why the whole file
+    /// carries none, if something in it looks like one.
+    pub(super) fn refused_records(
+        &self,
+        name: &Name,
+        hash: &ZonefileHash,
+    ) -> Result<Vec<String>, NamesError> {
+        let Ok(bytes) = self.zones.read_bytes(hash)? else {
+            return Ok(Vec::new());
+        };
+        let is_meant = bytes.windows(MARK.len()).any(|window| window == MARK);
+        Ok(match subdomain::read(name, &bytes, self.params.addresses) {
+            Ok(carried) => carried.refused.iter().map(ToString::to_string).collect(),
+            Err(reason) if is_meant => {
+                vec![format!("the zone file carries no subdomains: {reason}")]
+            }
+            Err(_) => Vec::new(),
+        })
+    }
+
+    /// Its records, without those of rows that are not on this chain: they are read a little later than the chain.
+    fn history_of(&self, subdomain: &Subdomain) -> Result<History, StoreError> {
+        let Some(subdomains) = &self.subdomains else {
+            return Ok(History::new(subdomain.clone(), Vec::new()));
+        };
+        let mut history = subdomains.history(subdomain)?;
+        // Records that are refused either way do no harm.
+        while let Some(row) = self.stale_row(&history)? {
+            history.forget(row);
+        }
+        Ok(history)
+    }
+
+    /// A row with an accepted record that is not on this chain.
+    fn stale_row(&self, history: &History) -> Result<Option<u32>, StoreError> {
+        for record in history.accepted(self.height_or_zero()) {
+            let announced = self.snapshot.announcement(record.row)?;
+            let place = announced.map(|row| (row.height, row.txid, row.name));
+            if place != Some((record.height, record.txid, record.carrier.clone())) {
+                return Ok(Some(record.row));
+            }
+        }
+        Ok(None)
+    }
+
+    fn shown(&self, record: &Placed, verdict: Verdict) -> SubdomainRecord {
+        SubdomainRecord {
+            inventory_index: record.row,
+            height: record.height,
+            txid: record.txid,
+            carrier: record.carrier.clone(),
+            sequence: record.sequence,
+            owner: record.owner.encode(self.params.addresses),
+            zonefile_hash: record.zonefile,
+            refused: match verdict {
+                Verdict::Accepted => None,
+                Verdict::Refused(refusal) => Some(refusal.to_string()),
+            },
+        }
+    }
+
+    fn source_of(
+        &self,
+        subdomain: &Subdomain,
+        hash: &ZonefileHash,
+    ) -> Result<ZonefileSource, NamesError> {
+        Ok(
+            match self.zones.read(&subdomain.to_string(), hash, self.now)? {
+                ZoneStatus::Missing(_) => ZonefileSource::Missing,
+                ZoneStatus::Tampered(_) => ZonefileSource::Tampered,
+                ZoneStatus::Loaded(_) | ZoneStatus::Unreadable(..) => ZonefileSource::Archive,
+            },
+        )
+    }
+
+    fn height_or_zero(&self) -> u32 {
+        self.at.unwrap_or(0)
+    }
+}
+
+/// The zone file of a record; an empty one is none.
+fn zonefile_of(record: &Placed) -> Option<ZonefileHash> {
+    Some(record.zonefile).filter(|hash| *hash != ZonefileHash::of(b""))
+}
