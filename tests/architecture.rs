@@ -87,12 +87,15 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
 
 /// These put the rest together; with the adapters and each other that they use.
 const ASSEMBLY: [(&str, &[&str]); 4] = [
-    ("config", &["api", "chain", "dns", "log", "upstream"]),
+    (
+        "config",
+        &["api", "atlas", "chain", "dns", "log", "upstream"],
+    ),
     (
         "daemon",
         &[
-            "api", "chain", "clock", "config", "disk", "dns", "folder", "indexer", "log", "names",
-            "progress", "store", "trust", "upstream", "wallet", "worker",
+            "api", "atlas", "chain", "clock", "config", "disk", "dns", "folder", "indexer", "log",
+            "names", "progress", "store", "trust", "upstream", "wallet", "worker",
         ],
     ),
     (

@@ -21,6 +21,8 @@ mod traffic;
 
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 
 pub use exchange::{Action, Call, Event, Failure, PeerState, Reply, Settings};
 

@@ -148,10 +148,12 @@ impl Schedule {
         let Some(known) = self.table.get_mut(peer) else {
             return;
         };
-        // A machine that went away looks slow on connections that are open: silence is one strike, however long it lasts.
+        // A machine that is busy is slow to say who it is, and one that went away looks slow on connections that are open:
+        // only what should bring files counts, and silence is one strike, however long it lasts.
+        let is_bulk = matches!(call, Call::Inventory | Call::Fetch(_));
         let is_strike = match failure {
             Failure::Unreachable => false,
-            Failure::TooSlow => known.failures() == 0,
+            Failure::TooSlow => is_bulk && known.failures() == 0,
             Failure::Malformed | Failure::WrongFile => true,
         };
         known.fail(now, dice);

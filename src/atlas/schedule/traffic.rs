@@ -33,30 +33,39 @@ const BACKUPS_MAX: usize = 100;
 const BACKUPS_LIMIT: Duration = Duration::from_secs(600);
 
 impl Schedule {
-    /// How long an inventory lasts. While a file is missing that no neighbour has, that is as long as it has been missing:
-    /// a new file is soon somewhere, and one that is lost for good must not keep everybody busy.
-    fn inventory_lasts(&self, now: Duration) -> Duration {
-        match self.wanted.nobody_has_some() {
-            true => now
-                .saturating_sub(self.times.hurry)
-                .clamp(INVENTORY_HURRY, INVENTORY_EACH),
-            false => INVENTORY_EACH,
-        }
+    /// When an inventory that was asked for at a time is old. While a file is missing that no neighbour has, each lasts as
+    /// long as the file was missing then: a new file is soon somewhere, and one that is lost for good must not keep
+    /// everybody busy.
+    fn inventory_due(&self, asked: Duration) -> Duration {
+        let missing_for = asked.saturating_sub(self.times.hurry);
+        asked
+            + match self.wanted.nobody_has_some() {
+                true => missing_for.clamp(INVENTORY_HURRY, INVENTORY_EACH),
+                false => INVENTORY_EACH,
+            }
     }
 
     /// Asks neighbours for inventories that are old.
     pub(super) fn ask_inventories(&mut self, now: Duration, actions: &mut Vec<Action>) {
-        let lasts = self.inventory_lasts(now);
-        for (peer, neighbour) in &mut self.neighbours {
-            let is_due = neighbour.asked.is_none_or(|asked| now >= asked + lasts);
-            let is_free = self.table.get(peer).is_some_and(|peer| peer.is_free(now));
-            if is_due && is_free && !neighbour.is_asking {
+        let due = self.neighbours.iter().filter(|(peer, neighbour)| {
+            let is_due = neighbour
+                .asked
+                .is_none_or(|asked| now >= self.inventory_due(asked));
+            is_due && !neighbour.is_asking && self.may_ask(peer, now)
+        });
+        for peer in due.map(|(peer, _)| peer.clone()).collect::<Vec<_>>() {
+            if let Some(neighbour) = self.neighbours.get_mut(&peer) {
                 neighbour.asked = Some(now);
                 neighbour.is_asking = true;
-                let (peer, call) = (peer.clone(), Call::Inventory);
-                actions.push(Action::Call { peer, call });
             }
+            let call = Call::Inventory;
+            actions.push(Action::Call { peer, call });
         }
+    }
+
+    /// Whether a peer may be asked now.
+    fn may_ask(&self, peer: &PeerAddress, now: Duration) -> bool {
+        self.table.get(peer).is_some_and(|peer| peer.is_free(now))
     }
 
     /// Asks neighbours for missing files, the healthiest first, until enough calls are under way.
@@ -82,7 +91,7 @@ impl Schedule {
     /// Asks one neighbour, if it may be asked and has something. Returns whether it was asked.
     fn fetch_from(&mut self, peer: &PeerAddress, now: Duration, actions: &mut Vec<Action>) -> bool {
         let under_way: usize = self.neighbours.values().map(|it| it.fetches).sum();
-        let is_free = self.table.get(peer).is_some_and(|peer| peer.is_free(now));
+        let is_free = self.may_ask(peer, now);
         let neighbour = self.neighbours.get_mut(peer).filter(|_| is_free);
         let Some(neighbour) = neighbour.filter(|it| it.next_fetch <= now) else {
             return false;
@@ -163,7 +172,7 @@ impl Schedule {
             .table
             .get(peer)
             .map_or(Duration::ZERO, |peer| peer.free_at());
-        let inventory = neighbour.asked.unwrap_or_default() + self.inventory_lasts(self.times.now);
+        let inventory = self.inventory_due(neighbour.asked.unwrap_or_default());
         let fetch = match neighbour.offers {
             0 => free_at,
             _ => neighbour.next_fetch.max(free_at),
