@@ -118,6 +118,9 @@ mod subdomains;
 /// Signals, and workers that fail.
 mod supervise;
 
+/// Records of subdomains, written, packed and published by commands.
+mod subdomains_made;
+
 /// System DNS on and off again.
 mod system;
 

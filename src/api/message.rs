@@ -16,6 +16,7 @@ use super::records::{RecordsReply, RecordsRequest};
 use super::reload::{ReloadReply, ReloadRequest};
 use super::series::{SeriesReply, SeriesRequest};
 use super::status::{StatusReply, StatusRequest};
+use super::subdomain::{SubdomainReply, SubdomainRequest};
 use super::trust::{AuthorityReply, AuthorityRequest, RootReply, RootRequest};
 use super::{names, owner};
 use crate::names::{NameDetails, NameList, NamespaceDetails};
@@ -53,6 +54,8 @@ pub enum Request {
     Page(names::PageRequest),
     /// Rows in the reference's words.
     Records(RecordsRequest),
+    /// The records of a subdomain.
+    Subdomain(SubdomainRequest),
     /// How a namespace stands.
     Namespace(names::NamespaceRequest),
     /// All namespaces.
@@ -121,6 +124,8 @@ pub enum Reply {
     Page(names::PageReply),
     /// To [`Request::Records`].
     Records(RecordsReply),
+    /// To [`Request::Subdomain`].
+    Subdomain(Box<SubdomainReply>),
     /// To [`Request::Namespace`].
     Namespace(Box<NamespaceDetails>),
     /// To [`Request::Namespaces`].
@@ -198,6 +203,7 @@ questions! {
     names::NamesRequest, Names => Names(NameList);
     names::PageRequest, Page => Page(names::PageReply);
     RecordsRequest, Records => Records(RecordsReply);
+    SubdomainRequest, Subdomain => Subdomain(Box<SubdomainReply>);
     names::NamespaceRequest, Namespace => Namespace(Box<NamespaceDetails>);
     names::NamespacesRequest, Namespaces => Namespaces(names::NamespacesReply);
     names::PricesRequest, Prices => Prices(names::PricesReply);

@@ -5,7 +5,8 @@
 //! # Modules
 //!
 //! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`counters`],
-//! [`peers`], [`portal`], [`prefer`], [`records`], [`reload`], [`series`], [`trust`] and [`doctor`] the payloads; they are also what `--json`
+//! [`peers`], [`portal`], [`prefer`], [`records`], [`reload`], [`series`], [`subdomain`], [`trust`] and [`doctor`] the payloads; they
+//! are also what `--json`
 //! prints. [`control`] serves, [`socket`]
 //! makes the file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on
 //! the machine. How an answer is found is the daemon's: it hands in a
@@ -32,4 +33,5 @@ pub mod reload;
 pub mod series;
 pub mod socket;
 pub mod status;
+pub mod subdomain;
 pub mod trust;

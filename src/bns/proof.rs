@@ -16,6 +16,10 @@ use crate::virtualchain::script::{Token, tokens};
 
 /// `OP_CHECKMULTISIG`.
 const CHECKMULTISIG: u8 = 0xae;
+/// `OP_PUSHDATA1`: the length of a push is in the next byte.
+const PUSHDATA1: u8 = 0x4c;
+/// `OP_PUSHDATA2`: it is in the next two, little end first.
+const PUSHDATA2: u8 = 0x4d;
 /// Keys of a multisig script that fits into 520 bytes.
 const KEYS_MAX: usize = 15;
 
@@ -69,6 +73,27 @@ pub fn prover(proof: &[u8], digest: [u8; 32]) -> Result<Prover, Unproven> {
 /// The proof that the owner of one key makes.
 pub fn of_one(signature: &[u8; 64], public_key: &[u8; 33]) -> Vec<u8> {
     [&[64], &signature[..], &[33], &public_key[..]].concat()
+}
+
+/// The proof that the owners of a multisig script make; the signatures are in the order of the keys.
+pub fn of_many(signatures: &[[u8; 64]], script: &[u8]) -> Vec<u8> {
+    let signatures = signatures.iter().flat_map(|signature| push(signature));
+    [0].into_iter()
+        .chain(signatures)
+        .chain(push(script))
+        .collect()
+}
+
+/// Bytes as a script pushes them, in the shortest way; at most 520 are (the limit of scripts for an element).
+fn push(bytes: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+    let [low, high] = length.to_le_bytes();
+    let head: &[u8] = match length {
+        ..=0x4b => &[low],
+        ..=0xff => &[PUSHDATA1, low],
+        _ => &[PUSHDATA2, low, high],
+    };
+    [head, bytes].concat()
 }
 
 /// Each signature belongs to a key, in the order of the keys, and there are as many as the script asks for.

@@ -8,9 +8,15 @@ use crate::resolver::strip_alias;
 
 /// A name as an argument.
 pub fn name(text: &str) -> Result<Name> {
-    let folded = fold(text);
-    let name: Result<Name, _> = strip_alias(&folded).unwrap_or(&folded).parse();
+    let name: Result<Name, _> = fold_name(text).parse();
     name.map_err(|error| CliError::Usage(format!("{text:?} is no name: {error}")))
+}
+
+/// A name or subdomain as the rules spell it.
+pub fn fold_name(text: &str) -> String {
+    let folded = fold(text);
+    let plain = strip_alias(&folded).map(str::to_owned);
+    plain.unwrap_or(folded)
 }
 
 /// A namespace as an argument.

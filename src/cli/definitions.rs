@@ -156,6 +156,47 @@ Exit codes:
   3  trouble on the way: no daemon, or it cannot vouch for names now",
     ),
     (
+        &["subdomain", "show"],
+        "\
+Exit codes:
+  0  it is there: a record of it is accepted
+  1  there is none, or none is accepted
+  2  wrong use
+  3  trouble on the way: no daemon",
+    ),
+    (
+        &["subdomain", "new"],
+        "\
+The first record counts by standing in the zone file of the name, whoever signed it.
+Every later one is signed by the owner that the one before names.",
+    ),
+    (
+        &["subdomain", "pack"],
+        "\
+What was announced stays in force, so that a zone file needs the new records only.
+Several zone files are announced in the order in which they are printed, each when
+the one before is in a block.
+
+Exit codes:
+  0  the zone files are written
+  1  refused: the rules would not accept a record, or no zone file has room for it
+  2  wrong use
+  3  trouble on the way: no daemon, a file that cannot be read or written",
+    ),
+    (
+        &["registrar"],
+        "\
+Records that are in force go to DIR/done, refused ones to DIR/refused, each with a
+file beside it that says why (NAME.reason). SIGTERM ends it between two steps; killed
+at any moment, it goes on when it is started again, and pays for nothing twice.
+
+Exit codes:
+  0  a signal ended it
+  1  refused: no key here owns the name
+  2  wrong use
+  3  trouble at the start: no daemon, no passphrase, a directory that is in use",
+    ),
+    (
         &["reload"],
         "\
 The file is read that the daemon was started with, below its variables and
@@ -328,6 +369,66 @@ const EXAMPLES: &[Example] = &[
                 "until DNS answers with it",
             ),
         ],
+    ),
+    (
+        &["subdomain"],
+        &[
+            (
+                "bnsd subdomain new bar.me.id --zonefile bar.zone --out bar.record",
+                "by whoever will own it",
+            ),
+            (
+                "bnsd subdomain pack me.id bar.record --out me.zone",
+                "by the owner of me.id, who publishes it then",
+            ),
+            ("bnsd subdomain show bar.me.id", "who owns it"),
+        ],
+    ),
+    (
+        &["subdomain", "new"],
+        &[
+            (
+                "bnsd subdomain new bar.me.id --zonefile bar.zone --key me/1",
+                "owned by a key here",
+            ),
+            (
+                "bnsd subdomain new bar.me.id --zonefile bar.zone --owner ADDRESS",
+                "for somebody else",
+            ),
+        ],
+    ),
+    (
+        &["subdomain", "transfer"],
+        &[
+            (
+                "bnsd subdomain transfer bar.me.id --to ADDRESS",
+                "with its zone file",
+            ),
+            (
+                "bnsd subdomain transfer bar.me.id --to ADDRESS --zonefile new.zone --sequence 1 --owner ADDRESS",
+                "without a daemon",
+            ),
+        ],
+    ),
+    (
+        &["subdomain", "pack"],
+        &[
+            (
+                "bnsd subdomain pack me.id a.record b.record --out me.zone",
+                "with the other records of me.id",
+            ),
+            (
+                "bnsd subdomain pack me.id a.record --base me.zone --out zones",
+                "with those of a file",
+            ),
+        ],
+    ),
+    (
+        &["registrar"],
+        &[(
+            "bnsd registrar me.id --every 3600 --dir records --max-fee 5000",
+            "at most one update an hour",
+        )],
     ),
     (
         &["tls"],

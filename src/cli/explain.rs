@@ -133,7 +133,8 @@ fn source_text(source: &ZonefileSource) -> String {
     }
 }
 
-fn write_subdomain(subdomain: &SubdomainDetails, page: &mut Page) {
+/// Writes a subdomain with its records.
+pub(super) fn write_subdomain(subdomain: &SubdomainDetails, page: &mut Page) {
     page.heading(format!("subdomain {}", subdomain.name));
     page.entry(
         "accepted",

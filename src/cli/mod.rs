@@ -42,9 +42,11 @@ mod passphrase;
 mod peers;
 mod portal;
 mod prefer;
+mod registrar;
 mod reload;
 mod serve;
 mod status;
+mod subdomain;
 mod system;
 mod term;
 mod terminal;
@@ -99,6 +101,11 @@ enum Command {
     /// Write and publish zone files.
     #[command(subcommand)]
     Zonefile(Box<zonefile::ZonefileCommand>),
+    /// Make and change names below names, and put them into zone files.
+    #[command(subcommand)]
+    Subdomain(Box<subdomain::SubdomainCommand>),
+    /// Publish the records of subdomains that appear in a directory, again and again.
+    Registrar(Box<registrar::Registrar>),
     /// Certificates without an authority: make them, check them, have browsers take them.
     #[command(subcommand)]
     Tls(Box<tls::TlsCommand>),
@@ -178,6 +185,8 @@ impl Cli {
             Command::Keys(keys) => keys.run(&context),
             Command::Tx(tx) => tx.run(&context),
             Command::Zonefile(zonefile) => zonefile.run(&context),
+            Command::Subdomain(subdomain) => subdomain.run(&context),
+            Command::Registrar(registrar) => registrar.run(&context),
             Command::Cache(cache) => cache.run(&context),
             Command::Peers(peers) => peers.run(&context),
             Command::Portal(portal) => portal.run(&context),

@@ -69,6 +69,15 @@ impl Output {
         };
         write(text.as_bytes()).map_err(CliError::Output)
     }
+
+    /// Prints something that happened: JSON as a line of its own, or a text.
+    pub fn tell<T: Serialize>(self, value: &T, text: &str) -> Result<()> {
+        let line = match self.format {
+            Format::Json => json(serde_json::to_string(value)),
+            Format::Text => format!("{}\n", printable(text)),
+        };
+        write(line.as_bytes()).map(|_| ()).map_err(CliError::Output)
+    }
 }
 
 /// Prints bytes as they are, for a file or another program.

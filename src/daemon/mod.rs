@@ -49,6 +49,7 @@ pub use demo::run_demo;
 pub use index::{open_store, params, require_end};
 pub use running::Daemon;
 pub use source::{credentials as node_credentials, open_existing as open_source};
+pub use supervisor::EndSignals;
 
 use std::path::PathBuf;
 
@@ -60,7 +61,6 @@ use crate::log::Log;
 use launchd as inherited;
 use reload::Reload;
 use running::Sockets;
-use supervisor::EndSignals;
 
 /// Other systems have no manager that hands over sockets.
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]

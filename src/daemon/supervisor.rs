@@ -71,7 +71,7 @@ impl EndSignals {
     }
 
     /// Returns when one has come.
-    async fn wait(&mut self) {
+    pub async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -134,6 +134,18 @@ impl Names {
         }))
     }
 
+    /// Whether every zone file was looked at that is announced up to the tip: their records are read a little later.
+    pub fn subdomains_are_current(&self) -> Result<bool, NamesError> {
+        let count = self.snapshot.counts()?.announcements;
+        let newest = self.snapshot.announcement(count as u32)?; // numbered from 1, without gaps
+        let first = self.params.first_subdomain_block;
+        let (Some(newest), Some(subdomains)) = (newest, &self.subdomains) else {
+            return Ok(count == 0);
+        };
+        let read = subdomains.last_row()?.map(|read| read.announcement);
+        Ok(newest.height < first || read == Some(newest))
+    }
+
     /// What in the zone file of a name looks like a record of a subdomain and is none, one sentence each; why the whole file
     /// carries none, if something in it looks like one.
     pub(super) fn refused_records(

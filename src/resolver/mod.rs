@@ -46,7 +46,7 @@ pub use policy::{EffectiveMode, Mode, Policy, Preference};
 pub use question::Question;
 pub use recorded::{Recorded, Subjects};
 pub use resolve::{Resolution, resolve};
-pub use review::{ReviewError, Reviewed, review};
+pub use review::{ReviewError, Reviewed, review, review_subdomain};
 pub use route::{BnsRoute, Route, Target, host_of_chain, registrable, route};
 pub use source::{
     AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots,

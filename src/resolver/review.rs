@@ -6,9 +6,10 @@
 use hickory_proto::rr::Name as DnsName;
 
 use crate::bns::Name;
+use crate::bns::subdomain::{Subdomain, without_records};
 use crate::tlsa;
 use crate::wire::private::carries_private;
-use crate::zonefile::{Ignored, ParseError, Problem, Written, Zone, parse_watched};
+use crate::zonefile::{Ignored, ParseError, Problem, Written, Zone, parse, parse_watched};
 
 /// Most private addresses that are kept with their place; further ones are only counted.
 const KEPT: usize = 100;
@@ -43,7 +44,7 @@ impl Reviewed {
 pub enum ReviewError {
     /// DNS has no such names.
     #[error("{0} cannot be written as a domain name, so it can have no zone file")]
-    Name(Name),
+    Name(String),
     /// No resolver would read it.
     #[error(transparent)]
     File(#[from] ParseError),
@@ -51,22 +52,35 @@ pub enum ReviewError {
 
 /// Reads the zone file of a name as a resolver would that knows nothing of the name.
 pub fn review(name: &Name, bytes: &[u8]) -> Result<Reviewed, ReviewError> {
-    let labels = [name.label().as_bytes(), name.namespace().as_bytes()];
-    let origin = DnsName::from_labels(labels).map_err(|_| ReviewError::Name(name.clone()))?;
+    review_at(&[name.label(), name.namespace()], bytes)
+}
+
+/// The same for the zone file of a subdomain.
+pub fn review_subdomain(subdomain: &Subdomain, bytes: &[u8]) -> Result<Reviewed, ReviewError> {
+    let name = subdomain.name();
+    let labels = [subdomain.label(), name.label(), name.namespace()];
+    review_at(&labels, bytes)
+}
+
+fn review_at(labels: &[&str], bytes: &[u8]) -> Result<Reviewed, ReviewError> {
+    let origin = DnsName::from_labels(labels.iter().map(|label| label.as_bytes()));
+    let origin = origin.map_err(|_| ReviewError::Name(labels.join(".")))?;
     let (mut private, mut private_count) = (Vec::new(), 0);
-    let zone = parse_watched(&origin, bytes, &mut |written| {
+    // Records of subdomains need not be of use in DNS.
+    let dns = without_records(bytes);
+    let answered = parse_watched(&origin, &dns, &mut |written| {
         if carries_private(written.rtype.into(), written.rdata) {
             private_count += 1;
             private.extend((private_count <= KEPT).then(|| ignored(written)));
         }
     })?;
-    let mut unanswered = [zone.ignored(), &private].concat();
+    let mut unanswered = [answered.ignored(), &private].concat();
     unanswered.sort_by_key(|ignored| (ignored.line, ignored.column));
     Ok(Reviewed {
-        keys: tlsa::review(&zone),
-        unanswered_count: zone.ignored_count() + private_count,
+        keys: tlsa::review(&answered),
+        unanswered_count: answered.ignored_count() + private_count,
         unanswered,
-        zone,
+        zone: parse(&origin, bytes)?,
     })
 }
 
@@ -104,6 +118,25 @@ mod tests {
         let foreign = "$ORIGIN you.id\n@ A 192.0.2.1\nwww A 192.0.2.1\n";
         let expected = [(2, Problem::OutOfZone), (3, Problem::OutOfZone)];
         assert_eq!(unanswered(foreign), expected);
+    }
+
+    #[test]
+    fn the_zone_file_of_a_subdomain_is_read_at_its_own_name() {
+        let subdomain = "a+b.me.id".parse().expect("a subdomain");
+        let text = "$ORIGIN a+b.me.id\n@ A 192.0.2.1\nme.id. A 192.0.2.1\nwww A one\n";
+        let reviewed = review_subdomain(&subdomain, text.as_bytes()).expect("short enough");
+        let lines: Vec<u32> = reviewed.unanswered.iter().map(|it| it.line).collect();
+        assert_eq!(lines, [3, 4]);
+    }
+
+    #[test]
+    fn a_record_of_a_subdomain_may_have_strings_that_dns_cannot_hold() {
+        let long = "x".repeat(300);
+        let record = format!("bar TXT \"owner=\" \"seqn=0\" \"parts=0\" \"sig={long}\"\n");
+        let text = format!("$ORIGIN me.id\n{record}@ A 192.0.2.1\nwww A one\n");
+        assert_eq!(unanswered(&text), [(4, Problem::BadAddress)]);
+        let other = record.replace("seqn", "number");
+        assert_eq!(unanswered(&other).len(), 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! - [`node`]: who supplies coins and takes transactions; [`bitcoind`]: a Bitcoin Core node.
 //! - [`journal`]: what is under way, on disk before it is sent; [`hex`]: how bytes are written there.
 //! - [`words`]: amounts, blocks and spans as a person reads them.
+//! - [`subdomain`]: signatures under records of subdomains; [`spool`]: a directory of records on their way into zone files.
 //! - [`registrar`]: names onto an embedded chain, for the demo and tests.
 //!
 //! The daemon never opens a key: commands that sign run in the process of the command. Nothing here prints, ends the
@@ -35,6 +36,8 @@ pub mod operation;
 pub mod phrase;
 pub mod psbt;
 pub mod registrar;
+pub mod spool;
+pub mod subdomain;
 pub mod task;
 #[cfg(test)]
 pub(crate) mod tests;

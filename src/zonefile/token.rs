@@ -108,7 +108,7 @@ pub(crate) struct Entry<'z> {
     /// Where its first line begins.
     pub(crate) start: Position,
     /// Whether the first line begins with blank space, so that the owner is the previous one.
-    pub(super) indented: bool,
+    pub(crate) indented: bool,
 }
 
 /// Splits a zone file into entries; empty lines are none.

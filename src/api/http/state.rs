@@ -14,6 +14,7 @@ use crate::api::lookup::{LookupReply, LookupRequest};
 use crate::api::peers::{PeersReply, PeersRequest};
 use crate::api::series::{SeriesReply, SeriesRequest, Step};
 use crate::api::status::{StatusReply, StatusRequest};
+use crate::api::subdomain::{SubdomainReply, SubdomainRequest};
 
 /// A domain name.
 const DOMAIN: Parameter = Parameter {
@@ -22,6 +23,14 @@ const DOMAIN: Parameter = Parameter {
     meaning: "A domain name, with or without the last dot.",
     schema: String::schema,
     example: "werner.id",
+};
+/// A subdomain.
+const SUBDOMAIN: Parameter = Parameter {
+    name: "name",
+    place: Place::Path,
+    meaning: "A subdomain, as label, name and namespace.",
+    schema: String::schema,
+    example: "www.werner.id",
 };
 /// A record type.
 const TYPE: Parameter = Parameter {
@@ -91,6 +100,12 @@ pub fn endpoints() -> Vec<Endpoint> {
             explain,
         ),
         Endpoint::json(
+            "/v1/subdomains/{name}",
+            "The records of a subdomain, and why those are not accepted that are not.",
+            &[SUBDOMAIN],
+            subdomain,
+        ),
+        Endpoint::json(
             "/v1/pins/{name}",
             "What a TLS server of a name has to show, and what proves it.",
             &[DOMAIN, PORT, DELEGATION],
@@ -125,6 +140,11 @@ async fn explain(api: Api, call: Call) -> Result<ExplainReply, Refusal> {
     let (name, record_type) = question(&call)?;
     let reply = api.ask(ExplainRequest { name, record_type }).await?;
     Ok(public::explain(*reply))
+}
+
+async fn subdomain(api: Api, call: Call) -> Result<SubdomainReply, Refusal> {
+    let name = call.text(&SUBDOMAIN)?.to_owned();
+    Ok(*api.ask(SubdomainRequest { name }).await?)
 }
 
 async fn pins(api: Api, call: Call) -> Result<KeysReply, Refusal> {

@@ -225,6 +225,13 @@ impl Reader<'_> {
     }
 }
 
+/// Whether an entry is a TXT record that looks like a record of a subdomain, be it a sound one or not.
+pub(super) fn looks_like_record(entry: &Entry<'_>) -> bool {
+    let rest = entry.tokens.get(1..).unwrap_or_default();
+    let strings = strings_of(rest);
+    strings.len() > 1 && is_record(&strings)
+}
+
 /// The strings of a TXT record behind its owner, TTL and class; none if it is of another type.
 fn strings_of(rest: &[Token<'_>]) -> Vec<Vec<u8>> {
     let type_at = rest.iter().position(|token| !is_ttl_or_class(token));

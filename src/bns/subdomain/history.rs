@@ -112,27 +112,45 @@ impl History {
     }
 
     fn judge(&self, last: Option<&Placed>, record: &Placed) -> Result<(), Refusal> {
-        let independent = record.carrier != *self.subdomain.name();
-        let Some(last) = last else {
-            return match (record.sequence, independent) {
-                (0, false) => Ok(()),
-                (0, true) => Err(Refusal::FirstIndependent),
-                _ => Err(Refusal::NotFirst),
-            };
+        let claim = Claim {
+            sequence: record.sequence,
+            owner: record.owner,
+            signer: record.signer,
+            independent: record.carrier != *self.subdomain.name(),
         };
-        if last.sequence.checked_add(1) != Some(record.sequence) {
-            return Err(Refusal::Sequence {
-                last: last.sequence,
-            });
-        }
-        if record.signer.ok_or(Refusal::Unsigned)? != last.owner {
-            return Err(Refusal::NotOwner);
-        }
-        if record.owner != last.owner && independent {
-            return Err(Refusal::TransferIndependent);
-        }
-        Ok(())
+        follows(last.map(|last| (last.sequence, last.owner)), claim)
     }
+}
+
+/// What the rules look at in a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub sequence: u64,
+    pub owner: Address,
+    /// Whose valid signature it has.
+    pub signer: Option<Address>,
+    pub independent: bool,
+}
+
+/// Whether a record is accepted behind the last accepted one, of which sequence and owner are given.
+pub(super) fn follows(last: Option<(u64, Address)>, claim: Claim) -> Result<(), Refusal> {
+    let Some((last, owner)) = last else {
+        return match (claim.sequence, claim.independent) {
+            (0, false) => Ok(()),
+            (0, true) => Err(Refusal::FirstIndependent),
+            _ => Err(Refusal::NotFirst),
+        };
+    };
+    if last.checked_add(1) != Some(claim.sequence) {
+        return Err(Refusal::Sequence { last });
+    }
+    if claim.signer.ok_or(Refusal::Unsigned)? != owner {
+        return Err(Refusal::NotOwner);
+    }
+    if claim.owner != owner && claim.independent {
+        return Err(Refusal::TransferIndependent);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

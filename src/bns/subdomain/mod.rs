@@ -34,12 +34,16 @@
 
 mod carrier;
 mod did;
+mod forecast;
 mod history;
 mod name;
+mod pack;
 mod record;
 
 pub use carrier::{Carried, NotCarrier, RefusedRecord, read};
 pub use did::Did;
+pub use forecast::{Accepted, Forecast, Prospect};
 pub use history::{History, Placed, Refusal, Verdict};
 pub use name::{InvalidSubdomain, Subdomain};
+pub use pack::{Base, BaseError, Packing, without_records};
 pub use record::{Malformed, RESERVED, Record};

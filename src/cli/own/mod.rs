@@ -19,7 +19,7 @@ pub use bill::{Next, Tense, write as write_bill};
 pub use consent::{agree, ask, say as say_concerns};
 use follow::Hints;
 pub use follow::resumed;
-pub use options::{KeyOptions, SendOptions, directory_of_keys};
+pub use options::{FeeOptions, KeyOptions, SendOptions, directory_of_keys};
 pub use show::{Shown, print_psbt, write_psbt, write_transaction};
 
 pub use super::argument::{name, namespace};
@@ -56,14 +56,10 @@ pub fn open<'c>(context: &'c Context, keys: &'c KeyOptions) -> Result<Wallet<'c>
     let facts = &chain.facts;
     let vault = vault(keys, facts.p2pkh_version == 0)?;
     let journal = Journal::new(vault.directory(), &facts.network.chain_name());
-    let ask = |name: &str| {
-        let passphrase = keys.passphrase().read(&format!("Passphrase of {name}: "));
-        passphrase.map_err(|error| error.to_string())
-    };
     Ok(Wallet {
         node: node::choose(config, chain.source, daemon.clone()),
         state: Box::new(daemon),
-        keyring: Keyring::new(vault, Box::new(ask)),
+        keyring: Keyring::new(vault, keys.asking()),
         journal,
         consent: Box::new(|_| Err(TaskError::Contradiction("a payment that nobody wished"))),
         tell: Box::new(log_event),

@@ -8,6 +8,7 @@ use clap::Args;
 use crate::cli::passphrase::PassphraseSource;
 use crate::cli::{CliError, Result};
 use crate::wallet::fee::{CAP, FeePolicy, HighFee};
+use crate::wallet::task::keyring::AskPassphrase;
 use crate::wallet::task::wallet::{Means, Signer, Unanswered, Until};
 use crate::wallet::vault::Reference;
 
@@ -44,20 +45,8 @@ pub struct SendOptions {
     /// Spend only these outputs; can be repeated
     #[arg(long, value_name = "TXID:VOUT")]
     pub coin: Vec<OutPoint>,
-    /// Fee in satoshi per virtual byte, instead of the node's estimate
-    #[arg(long, value_name = "RATE", env = "BNSD_FEE_RATE")]
-    fee_rate: Option<u32>,
-    /// Highest estimate that is followed, in satoshi per virtual byte
-    #[arg(
-        long,
-        value_name = "RATE",
-        env = "BNSD_MAX_FEE_RATE",
-        default_value_t = 200
-    )]
-    max_fee_rate: u32,
-    /// Pay a fee of more than a tenth of what is spent
-    #[arg(long)]
-    allow_high_fee: bool,
+    #[command(flatten)]
+    pub fees: FeeOptions,
     /// Show the operation, its inputs, outputs, burn and fee, and send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -75,12 +64,39 @@ pub struct SendOptions {
     pub no_wait: bool,
 }
 
+/// What miners get.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FeeOptions {
+    /// Fee in satoshi per virtual byte, instead of the node's estimate
+    #[arg(long, value_name = "RATE", env = "BNSD_FEE_RATE")]
+    fee_rate: Option<u32>,
+    /// Highest estimate that is followed, in satoshi per virtual byte
+    #[arg(
+        long,
+        value_name = "RATE",
+        env = "BNSD_MAX_FEE_RATE",
+        default_value_t = 200
+    )]
+    max_fee_rate: u32,
+    /// Pay a fee of more than a tenth of what is spent
+    #[arg(long)]
+    allow_high_fee: bool,
+}
+
 impl KeyOptions {
     /// Where passphrases come from.
     pub fn passphrase(&self) -> PassphraseSource {
         PassphraseSource {
             file: self.passphrase_file.clone(),
         }
+    }
+
+    /// Asks for the passphrase of a key when it has to sign.
+    pub fn asking(&self) -> Box<AskPassphrase<'_>> {
+        Box::new(|name| {
+            let passphrase = self.passphrase().read(&format!("Passphrase of {name}: "));
+            passphrase.map_err(|error| error.to_string())
+        })
     }
 
     /// The directory of the keys.
@@ -106,7 +122,7 @@ impl SendOptions {
             key: self.key.clone(),
             payer: self.payer.clone(),
             coins: self.coin.clone(),
-            fees: self.fees(),
+            fees: self.fees.policy(),
             unanswered: match self.anyway {
                 true => Unanswered::Announced,
                 false => Unanswered::Refused,
@@ -122,9 +138,11 @@ impl SendOptions {
             },
         }
     }
+}
 
-    /// What miners may get.
-    fn fees(&self) -> FeePolicy {
+impl FeeOptions {
+    /// The same for the engine.
+    pub fn policy(&self) -> FeePolicy {
         let rate = |rate: u32| FeeRate::from_sat_per_vb(u64::from(rate));
         FeePolicy {
             fixed: self.fee_rate.and_then(rate),

@@ -108,6 +108,7 @@ impl Service {
             | Request::Names(_)
             | Request::Page(_)
             | Request::Records(_)
+            | Request::Subdomain(_)
             | Request::Namespace(_)
             | Request::Namespaces(_)
             | Request::Prices(_) => self.state_of_names(request),

@@ -8,6 +8,7 @@ use crate::api::names::{
     PricesRequest,
 };
 use crate::api::records::{RecordsReply, RecordsRequest};
+use crate::api::subdomain::SubdomainReply;
 use crate::bns::address::Address;
 use crate::bns::{Name, NamespaceId};
 use crate::names::{NameDetails, NameList, NamePage, Names, Selection, Wanted};
@@ -25,6 +26,10 @@ impl Service {
             Request::Names(request) => self.list(&names, &request).map(Reply::Names),
             Request::Page(request) => page(&names, &request).map(Reply::Page),
             Request::Records(request) => records(&names, &request).map(Reply::Records),
+            Request::Subdomain(request) => {
+                let reply = subdomain(&names, &request.name)?;
+                Ok(Reply::Subdomain(Box::new(reply)))
+            }
             Request::Namespace(request) => {
                 let details = names.namespace_details(namespace_id(&request.id)?);
                 Ok(Reply::Namespace(Box::new(details.map_err(trouble)?)))
@@ -74,6 +79,16 @@ fn records(names: &Names, request: &RecordsRequest) -> Answered<RecordsReply> {
     };
     let records = found.map_err(trouble)?;
     Ok(RecordsReply { records })
+}
+
+fn subdomain(names: &Names, text: &str) -> Answered<SubdomainReply> {
+    let subdomain = text.parse();
+    let subdomain =
+        subdomain.map_err(|error| usage(format!("{text:?} is no subdomain: {error}")))?;
+    Ok(SubdomainReply {
+        current: names.subdomains_are_current().map_err(trouble)?,
+        subdomain: names.subdomain_details(&subdomain).map_err(trouble)?,
+    })
 }
 
 fn details(names: &Names, name: &Name) -> Answered<NameDetails> {

@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use bitcoin::{PublicKey, Script, TxOut};
 use zeroize::Zeroizing;
 
-use super::error::{Result, TaskError};
-use crate::bns::address::Address;
+use super::error::{Result, TaskError, native_segwit};
+use crate::bns::address::{Address, AddressVersions};
 use crate::wallet::keys::SigningKey;
 use crate::wallet::lock::Lock;
 use crate::wallet::phrase::Purpose;
@@ -50,6 +50,26 @@ impl<'a> Keyring<'a> {
             return Err(which_key(files.len()));
         };
         Ok(self.vault.lock(&file.name().parse()?)?)
+    }
+
+    /// The address that a text spells on a network, or that of the key here that it names. A native segwit address is refused
+    /// with its reason.
+    pub fn address(&self, text: &str, versions: AddressVersions) -> Result<Address> {
+        if let Some(address) = Address::decode(text, versions) {
+            return Ok(address);
+        }
+        let lower = text.to_ascii_lowercase();
+        let native = ["bc1", "tb1", "bcrt1"];
+        if native.iter().any(|start| lower.starts_with(start)) {
+            return Err(native_segwit(text));
+        }
+        let key = text.parse::<Reference>().ok();
+        let lock = key.and_then(|key| self.sender(Some(&key)).ok());
+        lock.map(|lock| lock.address()).ok_or_else(|| {
+            TaskError::Usage(format!(
+                "{text:?} is no address of this network, and no key here"
+            ))
+        })
     }
 
     /// The lock of the key that owns `script`.

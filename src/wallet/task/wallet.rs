@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bitcoin::{OutPoint, Script, ScriptBuf, Txid};
 
 use super::consent::Consent;
-use super::error::{Result, TaskError, native_segwit};
+use super::error::{Result, TaskError};
 use super::keyring::Keyring;
 use super::state::{ChainFacts, ChainState};
 use crate::bns::address::{Address, AddressVersions};
@@ -149,21 +149,7 @@ impl<'a> Wallet<'a> {
     /// The address that a text spells on this network, or that of the key here that it names. A native segwit address is
     /// refused with its reason.
     pub fn address(&self, text: &str) -> Result<Address> {
-        if let Some(address) = Address::decode(text, self.versions) {
-            return Ok(address);
-        }
-        let lower = text.to_ascii_lowercase();
-        let native = ["bc1", "tb1", "bcrt1"];
-        if native.iter().any(|start| lower.starts_with(start)) {
-            return Err(native_segwit(text));
-        }
-        let key = text.parse::<Reference>().ok();
-        let lock = key.and_then(|key| self.keyring.sender(Some(&key)).ok());
-        lock.map(|lock| lock.address()).ok_or_else(|| {
-            TaskError::Usage(format!(
-                "{text:?} is no address of this network, and no key here"
-            ))
-        })
+        self.keyring.address(text, self.versions)
     }
 
     /// An address as text.
