@@ -61,7 +61,7 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
-    ("atlas", &["connections", "names", "store", "worker"]),
+    ("atlas", &["connections", "disk", "names", "store", "worker"]),
     ("trust", &["connections", "disk", "names", "worker"]),
     ("upstream", &["clock", "disk", "trust", "worker"]),
     (

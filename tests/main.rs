@@ -16,6 +16,9 @@ mod architecture;
 /// Zone files between peers: the protocol, both ways.
 mod atlas_wire;
 
+/// Copies of zone files in other places.
+mod backup;
+
 /// Every section that a comment cites is there.
 mod citations;
 

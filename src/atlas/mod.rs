@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `address.rs` (pure) | where a peer is |
 //! | `answer.rs` (pure) | our answers, as documents |
+//! | `backup/` | copies of zone files in other places |
 //! | `calls.rs` | a call to a peer, from the wish of the schedule to its event |
 //! | `candidates.rs` (pure) | peers that somebody named |
 //! | `client.rs` | what one peer is asked |
@@ -35,6 +36,7 @@
 
 mod address;
 mod answer;
+mod backup;
 mod calls;
 mod candidates;
 mod client;
@@ -67,6 +69,7 @@ mod xml;
 
 pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
 pub use answer::Testnet;
+pub use backup::{BackupConfig, BackupError, BackupStatus, Backups, ParseBackupError};
 pub use calls::Caller;
 pub use client::{CallError, Client, ClientOptions, Socks};
 pub use desk::{Board, Desk, Heard};
