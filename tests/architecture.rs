@@ -61,7 +61,10 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),
     ("folder", &["store", "worker"]),
-    ("atlas", &["connections", "disk", "names", "store", "worker"]),
+    (
+        "atlas",
+        &["connections", "disk", "names", "store", "worker"],
+    ),
     ("trust", &["connections", "disk", "names", "worker"]),
     ("upstream", &["clock", "disk", "trust", "worker"]),
     (

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Bench {
         until("the backup to be written", || {
             let status = self.status();
             assert!(status.written <= count, "{status:?}");
-            (status.written == count && status.waiting == 0).then_some(())
+            (status.written == count && status.waiting == 0 && status.compared).then_some(())
         });
     }
 
@@ -145,7 +145,9 @@ fn a_directory_is_a_backup() {
     let directory = home.path().join("copies");
     let uri = format!("fs:{}", directory.display());
     is_a_backup(&home, &uri);
-    gives_no_wrong_bytes(&Bench::start(&home, &uri, &[]), &directory);
+    let bench = Bench::start(&home, &uri, &[]);
+    bench.has_written(0);
+    gives_no_wrong_bytes(&bench, &directory);
 }
 
 /// A file with rights for its owner alone.
@@ -224,9 +226,9 @@ fn a_webdav_folder_is_a_backup() {
     let uri = format!("webdav+http://{address}/?secrets={secrets_file}");
     is_a_backup(&home, &uri);
     let bench = Bench::start(&home, &uri, &[]);
+    bench.has_written(0);
     gives_no_wrong_bytes(&bench, &directory);
 
-    bench.has_written(0);
     dav.kill();
     let late = bench.archive.put(b"$ORIGIN late.id\n").unwrap();
     until("the failure to be noticed", || {

@@ -19,6 +19,9 @@ mod atlas_wire;
 /// Copies of zone files in other places.
 mod backup;
 
+/// All zone files carried somewhere and back.
+mod carry;
+
 /// Every section that a comment cites is there.
 mod citations;
 

@@ -18,6 +18,10 @@ use super::series::{SeriesReply, SeriesRequest};
 use super::status::{StatusReply, StatusRequest};
 use super::subdomain::{SubdomainReply, SubdomainRequest};
 use super::trust::{AuthorityReply, AuthorityRequest, RootReply, RootRequest};
+use super::zonefiles::{
+    AnnouncedReply, AnnouncedRequest, ImportReply, ImportRequest, MissingReply, MissingRequest,
+    ZonefilesReply, ZonefilesRequest,
+};
 use super::{names, owner};
 use crate::names::{NameDetails, NameList, NamespaceDetails};
 use crate::wallet::task::state::{Judgement, Search};
@@ -72,6 +76,14 @@ pub enum Request {
     Publish(owner::PublishRequest),
     /// A zone file from the archive.
     Zonefile(owner::ZonefileRequest),
+    /// The zone files that the chain announces.
+    Announced(AnnouncedRequest),
+    /// Many zone files from the archive.
+    Zonefiles(ZonefilesRequest),
+    /// Many zone files for the archive.
+    Import(ImportRequest),
+    /// The zone files that the archive lacks.
+    Missing(MissingRequest),
     /// Spendable outputs on the embedded chain.
     Coins(owner::CoinsRequest),
     /// Transactions for the embedded chain.
@@ -140,6 +152,14 @@ pub enum Reply {
     Operation(owner::OperationReply),
     /// To [`Request::Publish`] and [`Request::Zonefile`].
     Zonefile(owner::ZonefileReply),
+    /// To [`Request::Announced`].
+    Announced(AnnouncedReply),
+    /// To [`Request::Zonefiles`].
+    Zonefiles(ZonefilesReply),
+    /// To [`Request::Import`].
+    Import(ImportReply),
+    /// To [`Request::Missing`].
+    Missing(MissingReply),
     /// To [`Request::Coins`].
     Coins(owner::CoinsReply),
     /// To [`Request::Submit`], [`Request::Mine`] and [`Request::Faucet`].
@@ -212,6 +232,10 @@ questions! {
     Search, Operation => Operation(owner::OperationReply);
     owner::PublishRequest, Publish => Zonefile(owner::ZonefileReply);
     owner::ZonefileRequest, Zonefile => Zonefile(owner::ZonefileReply);
+    AnnouncedRequest, Announced => Announced(AnnouncedReply);
+    ZonefilesRequest, Zonefiles => Zonefiles(ZonefilesReply);
+    ImportRequest, Import => Import(ImportReply);
+    MissingRequest, Missing => Missing(MissingReply);
     owner::CoinsRequest, Coins => Coins(owner::CoinsReply);
     owner::SubmitRequest, Submit => Mined(owner::MinedReply);
     owner::MineRequest, Mine => Mined(owner::MinedReply);

@@ -5,7 +5,7 @@
 //! # Modules
 //!
 //! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`counters`],
-//! [`peers`], [`portal`], [`prefer`], [`records`], [`reload`], [`series`], [`subdomain`], [`trust`] and [`doctor`] the payloads; they
+//! [`peers`], [`portal`], [`prefer`], [`records`], [`reload`], [`series`], [`subdomain`], [`trust`], [`zonefiles`] and [`doctor`] the payloads; they
 //! are also what `--json`
 //! prints. [`control`] serves, [`socket`]
 //! makes the file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on
@@ -35,3 +35,4 @@ pub mod socket;
 pub mod status;
 pub mod subdomain;
 pub mod trust;
+pub mod zonefiles;

@@ -18,6 +18,7 @@
 //! | `provenance.rs` | what an answer rests on |
 //! | `zone.rs` | zone files, read and kept |
 //! | `missing.rs` | which announced zone files the archive has |
+//! | `shelf.rs` | announced zone files in bulk: what there is, taking many out and putting many in |
 //! | `date.rs` | when a block was, or will be; the end of a name with its dates |
 //!
 //! What these files give are values that the control protocol replies with as they are.
@@ -33,6 +34,7 @@ mod pages;
 mod price;
 mod provenance;
 mod record;
+mod shelf;
 mod state;
 mod subdomain;
 mod view;
@@ -49,6 +51,7 @@ pub use pages::{NamePage, Selection};
 pub use price::Price;
 pub use provenance::{NameStatus, Provenance, ZonefileSource};
 pub use record::{NamespaceRow, Record, RecordAt};
+pub use shelf::{AnnouncedZonefile, Imported, MissingZonefile, TriedZonefile};
 pub use state::{NameState, NamespaceState};
 pub use subdomain::{SubdomainDetails, SubdomainRecord};
 pub use view::{Names, NamesError};

@@ -9,11 +9,12 @@ use super::missing::{News, Turns};
 use super::pages::Pages;
 use super::view::{Names, Namespaces};
 use super::zone::Zones;
+use crate::bns::NamespaceId;
 use crate::bns::params::Params;
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::resolver::{Snapshots, SyncState};
-use crate::store::{Archive, Store, Subdomains};
+use crate::store::{Archive, Offchain, Store, Subdomains};
 use crate::tlsa::OwnKeys;
 
 /// An index that reached its source's tip this recently is at the tip.
@@ -33,6 +34,10 @@ pub struct NameStore {
     pub progress: Arc<Progress>,
     /// For the lag.
     pub clock: Arc<dyn Clock>,
+    /// What is known beside the chain; nothing where nobody needs it.
+    pub offchain: Option<Arc<Offchain>>,
+    /// The namespaces whose zone files are fetched from others; none for all.
+    pub chosen: Vec<NamespaceId>,
     /// What becomes of the data keys of names.
     pub own_keys: OwnKeys,
     /// The records of subdomains; `None` where nobody reads them.
@@ -54,6 +59,8 @@ impl NameStore {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            offchain: None,
+            chosen: Vec::new(),
             own_keys: OwnKeys::Published,
             subdomains: None,
             turns: Mutex::default(),

@@ -150,6 +150,16 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         Ok(!found.is_empty())
     }
 
+    /// Whether a name in one of these namespaces announced a zone file hash. No namespace stands for all.
+    pub fn is_announced_in(&self, hash: &ZonefileHash, namespaces: &[NamespaceId]) -> Result<bool> {
+        if namespaces.is_empty() {
+            return self.is_announced(hash);
+        }
+        let announcements = self.announcements(hash)?;
+        let mut names = announcements.iter().map(|announcement| &announcement.name);
+        Ok(names.any(|name| namespaces.iter().any(|id| name.namespace() == id.as_str())))
+    }
+
     /// The announcement with an inventory index.
     pub fn announcement(&self, inventory_index: u32) -> Result<Option<Announcement>> {
         let (announcements, key) = (&self.tables.announcements, key::height(inventory_index));

@@ -17,7 +17,7 @@ use super::table::{AllTables as _, OffchainTables, Tables};
 use super::*;
 use crate::bns::address::Address;
 use crate::bns::changes::{Change, Changes, Event, EventRow};
-use crate::bns::name::Name;
+use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{Account, NameOp, NameRecord};
 use crate::bns::view::View;
 use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
@@ -26,6 +26,8 @@ use crate::virtualchain::{
     VirtualTransaction,
 };
 
+/// Power cuts while zone files are stored.
+mod cuts;
 /// The database's files: kills, damage, locks, formats.
 mod files;
 /// Laws that hold for any blocks.
@@ -309,6 +311,13 @@ fn announcements_are_numbered_and_transfers_make_none() {
             .is_announced(&ZonefileHash([0xff; 20]))
             .expect("readable")
     );
+    let is_in = |hash: &ZonefileHash, ids: &[&str]| {
+        let ids = ids.iter().map(|id| id.parse().expect("an id"));
+        let ids: Vec<NamespaceId> = ids.collect();
+        state.is_announced_in(hash, &ids).expect("readable")
+    };
+    assert!(is_in(&hash, &[]) && is_in(&hash, &["test", "id"]));
+    assert!(!is_in(&hash, &["test"]) && !is_in(&ZonefileHash([0xff; 20]), &[]));
 }
 
 #[test]

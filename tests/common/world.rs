@@ -17,6 +17,7 @@ use bnsd::hash::ZonefileHash;
 use bnsd::names::NameStore;
 use bnsd::resolver::Snapshots as _;
 use bnsd::resolver::{NameSource as _, SyncState};
+use bnsd::store::Offchain;
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::Operation;
 use bnsd::wallet::registrar::Registrar;
@@ -114,6 +115,12 @@ impl World {
 
     pub fn socket(&self) -> &Path {
         &self.config.control_socket
+    }
+
+    /// What is known beside the chain.
+    pub fn offchain(&self) -> &Offchain {
+        let offchain = self.daemon().names().offchain.as_ref();
+        offchain.expect("a daemon opens it")
     }
 
     /// Where the archive keeps the file with this hash.

@@ -43,6 +43,8 @@ pub struct BackupStatus {
     pub place: String,
     /// Zone files that were written there since the start.
     pub written: u64,
+    /// Whether all zone files that were here at the start are known to be there.
+    pub compared: bool,
     /// Zone files that wait to be written.
     pub waiting: u64,
     /// Zone files that were read from there since the start.
@@ -247,6 +249,7 @@ enum Known {
 impl State {
     fn status(&self) -> BackupStatus {
         BackupStatus {
+            compared: !self.all,
             waiting: self.waiting.len() as u64,
             ..self.status.clone()
         }

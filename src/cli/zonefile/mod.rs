@@ -1,6 +1,11 @@
 //! `bnsd zonefile`: write, check and publish the text that a name says.
 
+mod export;
+mod import;
+mod index;
+mod missing;
 mod new;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,9 +18,7 @@ use serde::Serialize;
 
 use crate::api::lookup::LookupRequest;
 use crate::api::owner::ZonefileRequest;
-use crate::api::status::StatusRequest;
 use crate::bns::Name;
-use crate::cli::count::count;
 use crate::cli::name::read_zonefile;
 use crate::cli::output::{Page, print_bytes};
 use crate::cli::own::{SendOptions, name, open_to_pay, report, state_of};
@@ -50,12 +53,22 @@ pub enum ZonefileCommand {
     },
     /// Announce a zone file, hand it to the daemon, and wait until DNS answers with it.
     Publish(Publish),
-    /// Print the zone file of a name.
-    Export {
-        /// The name.
-        name: String,
+    /// Print the zone file of a name, or write those of all names somewhere, with a numbered index.
+    ///
+    /// With --all a directory or a file ending in .tar, .tar.gz or .tgz is written, also where no daemon runs. Its index.tsv has a
+    /// line for each announcement of the chain, in their order: number, name, hash, transaction, height, and `present` or
+    /// `absent`, separated by tabs. A directory that was begun is completed.
+    #[command(arg_required_else_help = true)]
+    Export(Export),
+    /// Keep the zone files of a directory or archive whose hashes the chain has announced.
+    ///
+    /// Every hash is checked, the others are counted and listed. The index of an export is compared with the chain: if a row
+    /// differs, the import ends and the answer is no. Where no daemon runs, they go to its data directory.
+    Import {
+        /// A directory, or a file in the format of tar, compressed with gzip or not.
+        from: PathBuf,
     },
-    /// List the zone files that the chain announces and the daemon lacks.
+    /// List the zone files that names ask for and the daemon lacks: since when, and what was tried.
     Missing,
 }
 
@@ -67,6 +80,17 @@ pub struct Edit {
     /// The file to edit; by default NAME.zone, filled with what the chain announces
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+}
+
+/// Arguments of `bnsd zonefile export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The name.
+    #[arg(required_unless_present = "all")]
+    name: Option<String>,
+    /// Where to write all of them: a directory, or a file ending in .tar, .tar.gz or .tgz
+    #[arg(long, value_name = "DIR|FILE", conflicts_with = "name")]
+    all: Option<PathBuf>,
 }
 
 /// A name and its zone file.
@@ -98,8 +122,10 @@ impl ZonefileCommand {
             Self::Check(file) => file.check(context),
             Self::Hash { file } => hash(&file, context),
             Self::Publish(publish) => publish.run(context),
-            Self::Export { name } => export(&name, context),
-            Self::Missing => missing(context),
+            Self::Export(Export { all: Some(to), .. }) => export::all(&to, context),
+            Self::Export(Export { name, .. }) => export(&name.unwrap_or_default(), context),
+            Self::Import { from } => import::import(&from, context),
+            Self::Missing => missing::missing(context),
         }
     }
 }
@@ -344,18 +370,4 @@ fn export(text: &str, context: &Context) -> Result<Exit> {
     })?;
     print_bytes(&bytes)?;
     Ok(Exit::Success)
-}
-
-fn missing(context: &Context) -> Result<Exit> {
-    let reply = context.answer(StatusRequest::default())?;
-    let missing = &reply.zonefiles.announced.missing;
-    context.output.show(missing, |page| {
-        page.note(match reply.zonefiles.announced.missing_count {
-            0 => "No zone file is missing.".to_owned(),
-            missing => format!("{} missing", count(missing, "zone file")),
-        });
-        for file in missing {
-            page.row([file.hash.to_string(), file.name.to_string()]);
-        }
-    })
 }

@@ -16,6 +16,7 @@ mod prefer;
 mod reload;
 mod status;
 mod trust;
+mod zonefiles;
 
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicBool;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex};
 use answered::{Answered, trouble, usage};
 pub(super) use doctor::Setup;
 pub(super) use node::DevNode;
+pub use zonefiles::Offline;
 
 use crate::api::ask::Ask;
 use crate::api::control::Control;
@@ -79,6 +81,12 @@ impl Control for Service {
                 .explain(&request)
                 .await
                 .map(|reply| Reply::Explain(Box::new(reply))),
+            Request::Announced(_)
+            | Request::Zonefiles(_)
+            | Request::Import(_)
+            | Request::Missing(_) => {
+                tokio::task::block_in_place(|| zonefiles::answer(&self.names, request))
+            }
             Request::Cache(request) => self.cache(&request).map(Reply::Cache),
             Request::Portal(request) => self.portal(&request).map(Reply::Portal),
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),

@@ -14,7 +14,7 @@ use crate::store::open;
 use crate::store::pages::CheckedFile;
 
 #[path = "../../../tests/common/random.rs"]
-mod random;
+pub(super) mod random;
 
 use random::Random;
 
@@ -246,7 +246,7 @@ fn history(directory: &Path, random: &mut Random) -> ([Disk; 2], Vec<Event>) {
 }
 
 /// A directory in memory, where there is one.
-fn fast_scratch() -> TempDir {
+pub(super) fn fast_scratch() -> TempDir {
     let memory = PathBuf::from("/dev/shm");
     let scratch = match memory.is_dir() {
         true => tempfile::tempdir_in(memory),
