@@ -65,13 +65,18 @@ impl Peer {
         }
     }
 
-    /// What Python gets for calls, each `[method, [argument, ..]]`: what the JSON holds, or what was raised.
+    /// The same as [`python`] of this server.
     pub fn python(&self, home: &Home, calls: &Value) -> Vec<Value> {
-        let (address, calls) = (self.address.to_string(), calls.to_string());
-        let ended = python::run(home, "call_atlas.py", &[&address, &calls]);
-        assert!(ended.code == 0, "{ended:?}");
-        serde_json::from_str(&ended.stdout).expect("a list")
+        python(home, self.address, calls)
     }
+}
+
+/// What Python gets for calls, each `[method, [argument, ..]]`: what the JSON holds, or what was raised.
+pub fn python(home: &Home, address: SocketAddr, calls: &Value) -> Vec<Value> {
+    let (address, calls) = (address.to_string(), calls.to_string());
+    let ended = python::run(home, "call_atlas.py", &[&address, &calls]);
+    assert!(ended.code == 0, "{ended:?}");
+    serde_json::from_str(&ended.stdout).expect("a list")
 }
 
 /// A client that may call this machine.

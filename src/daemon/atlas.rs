@@ -9,7 +9,6 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::channel;
 
 use super::descriptors::Shares;
-use super::service::Service;
 use crate::api::peers::{PEERS_MAX, Peer, PeerStanding, PeersReply};
 use crate::api::status::AtlasStatus;
 use crate::atlas::{
@@ -243,11 +242,4 @@ fn runtime() -> anyhow::Result<Runtime> {
         .max_blocking_threads(BLOCKING_THREADS);
     let runtime = builder.enable_all().thread_name("atlas").build();
     runtime.context("cannot start threads for Atlas: the system's limits are too tight")
-}
-
-impl Service {
-    /// The peers; none where nobody is asked or answered.
-    pub(super) fn peers(&self) -> PeersReply {
-        self.atlas.as_ref().map(Atlas::peers).unwrap_or_default()
-    }
 }

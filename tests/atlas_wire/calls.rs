@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Peer, client, peer, wait};
 use crate::common::golden;
 use crate::common::home::Home;
+use crate::common::process::{status, until};
 use crate::common::world::{World, zonefile};
 
 /// Two names with a zone file each; the first one's file is there.
@@ -189,6 +190,30 @@ fn our_client_understands_our_server() {
     });
     assert_eq!(scene.peer.heard.try_recv(), Ok(Heard::Put(vec![second])));
     assert_eq!(scene.peer.heard.try_recv(), Ok(Heard::Exchange(own)));
+}
+
+#[test]
+fn a_daemon_tells_python_what_it_has() {
+    let home = Home::new();
+    let mut world = World::start_with(home.path(), &[("BNSD_ATLAS_LISTEN", "127.0.0.1:0")]);
+    let file = zonefile("anna.id", "192.0.2.1");
+    let [present, absent] = [world.archive(&file), ZonefileHash::of(b"absent")];
+    world.publish(&[("anna.id", present), ("bert.id", absent)]);
+    let atlas = status(world.socket()).and_then(|status| status.atlas);
+    let listeners = atlas.expect("peers are answered").listeners;
+    let address = listeners[0].parse().expect("an address");
+    let calls = json!([
+        ["getinfo", []],
+        ["get_zonefiles", [[present, absent]]],
+        ["get_zonefile_inventory", [0, 9]],
+    ]);
+    let replies = until("the inventory", || {
+        let replies = super::python(&home, address, &calls);
+        (replies[2]["inv"] == base64(&[0x80])).then_some(replies)
+    });
+    assert_eq!(replies[0]["zonefile_count"], 2);
+    let served = json!({present.to_string(): base64(&file)});
+    assert_eq!(replies[1]["zonefiles"], served);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Answered, Service, trouble};
 use crate::api::http::BindError;
+use crate::api::peers::PeersReply;
 use crate::api::status::{
     BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
 };
@@ -208,6 +209,11 @@ impl Service {
 }
 
 impl Service {
+    /// The peers; none where nobody is asked or answered.
+    pub(super) fn peers(&self) -> PeersReply {
+        self.atlas.as_ref().map(Atlas::peers).unwrap_or_default()
+    }
+
     /// What is not in force of the configuration.
     fn reload_warnings(&self) -> Vec<String> {
         let Some(reload) = &self.reload else {
