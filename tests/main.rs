@@ -16,6 +16,9 @@ mod architecture;
 /// Zone files between peers: the protocol, both ways.
 mod atlas_wire;
 
+/// Daemons that keep each other's zone files, and peers that lie.
+mod atlas_world;
+
 /// Copies of zone files in other places.
 mod backup;
 

@@ -18,9 +18,6 @@ mod lock;
 /// Where scenes are set.
 mod machine;
 
-/// A node whose blocks come and go.
-mod regtest;
-
 /// What could be done with the key of this machine's root.
 mod root;
 

@@ -1,5 +1,6 @@
 //! What several test modules share.
 
+pub mod apart;
 pub mod bitcoind;
 pub mod browser;
 pub mod chain_file;
@@ -18,6 +19,7 @@ pub mod ports;
 pub mod process;
 pub mod python;
 pub mod random;
+pub mod regtest;
 pub mod resolver;
 pub mod scratch;
 pub mod unbound;

@@ -8,11 +8,12 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::regtest::Regtest;
 use crate::common::MACHINE;
+use crate::common::apart::apart;
 use crate::common::home::{Ended, Home, ended};
 use crate::common::person::{Person, World};
 use crate::common::process::{Process, until};
+use crate::common::regtest::Regtest;
 
 /// The address of the only network (RFC 5737).
 pub const ADDRESS: &str = "192.0.2.10";
@@ -107,16 +108,7 @@ pub fn on_a_machine_with_node(scene: fn(&Machine)) {
 }
 
 fn run_on(chain: Chain, scene: fn(&Machine)) {
-    let apart = std::thread::spawn(move || {
-        let flags = libc::CLONE_NEWNET | libc::CLONE_NEWNS;
-        // SAFETY: it changes what this thread and those that it starts see of the system, and no memory.
-        let left = unsafe { libc::unshare(flags) };
-        assert_eq!(left, 0, "a test of machines has to be root");
-        scene(&Machine::new(chain));
-    });
-    if let Err(panic) = apart.join() {
-        std::panic::resume_unwind(panic);
-    }
+    apart(move || scene(&Machine::new(chain)));
 }
 
 impl Machine {

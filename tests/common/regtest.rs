@@ -9,9 +9,9 @@ use std::time::Duration;
 use bitcoincore_rpc::RpcApi as _;
 use serde_json::{Value, json};
 
-use crate::common::bitcoind::Node;
-use crate::common::person::World;
-use crate::common::process::until;
+use super::bitcoind::Node;
+use super::person::World;
+use super::process::until;
 
 /// The burn address: its rewards are nobody's.
 const NOBODY: &str = "mfWxJ45yp2SFn7UciZyNpvDKrzbhyfKrY8";
@@ -31,7 +31,12 @@ pub struct Regtest {
 
 impl Regtest {
     pub fn start(directory: &Path) -> Self {
-        let node = Arc::new(Node::start(directory, &["-rest=1"]));
+        Self::start_with(directory, &[])
+    }
+
+    /// The same with more arguments for the node.
+    pub fn start_with(directory: &Path, arguments: &[&str]) -> Self {
+        let node = Arc::new(Node::start(directory, &[&["-rest=1"], arguments].concat()));
         let _: Value = node.call("generatetoaddress", &[json!(1), json!(NOBODY)]);
         let [mines, lives] = [(); 2].map(|()| Arc::new(AtomicBool::new(true)));
         let (told, alive, client) = (Arc::clone(&mines), Arc::clone(&lives), node.client());
