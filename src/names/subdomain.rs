@@ -98,8 +98,8 @@ impl Names {
         };
         let history = self.history_of(subdomain)?;
         let upto = self.height_or_zero();
-        let mut records: Vec<SubdomainRecord> = history
-            .decisions(upto)
+        let decisions = history.decisions(upto);
+        let mut records: Vec<_> = decisions
             .map(|(record, verdict)| self.shown(record, verdict))
             .collect();
         if records.is_empty() {
@@ -107,31 +107,42 @@ impl Names {
         }
         let mut missing = subdomains.missing_of(subdomain.name())?;
         missing.truncate(SHOWN_MAX);
-        let first = history.accepted(upto).next();
-        let last = history.accepted(upto).last();
-        let did = first.map(|first| {
-            let index = subdomains.created_before(&first.owner, first.row, first.offset)?;
-            let creator = first.owner;
-            Ok::<_, StoreError>(Did { creator, index }.text(self.params.addresses))
-        });
-        let hash = last.and_then(zonefile_of);
-        let source = hash
-            .map(|hash| self.source_of(subdomain, &hash))
-            .transpose()?;
         let record_count = records.len();
-        Ok(Some(SubdomainDetails {
+        let mut details = SubdomainDetails {
             name: subdomain.clone(),
-            carrier: last.map(|last| last.carrier.clone()),
-            owner: last.map(|last| last.owner.encode(self.params.addresses)),
-            sequence: last.map(|last| last.sequence),
-            did: did.transpose()?,
-            zonefile_hash: hash,
-            zonefile_source: source,
+            carrier: None,
+            owner: None,
+            sequence: None,
+            did: None,
+            zonefile_hash: None,
+            zonefile_source: None,
             pending: !missing.is_empty(),
             missing,
             record_count,
             records: records.split_off(record_count.saturating_sub(SHOWN_MAX)),
-        }))
+        };
+        let accepted: Vec<&Placed> = history.accepted(upto).collect();
+        if let [first, ..] = accepted[..]
+            && let [.., last] = accepted[..]
+        {
+            let index = subdomains.created_before(&first.owner, first.row, first.offset)?;
+            let creator = first.owner;
+            details.did = Some(Did { creator, index }.text(self.params.addresses));
+            self.describe(last, &mut details)?;
+        }
+        Ok(Some(details))
+    }
+
+    /// Adds what the last accepted record says.
+    fn describe(&self, last: &Placed, details: &mut SubdomainDetails) -> Result<(), NamesError> {
+        let hash = zonefile_of(last);
+        let source = hash.map(|hash| self.source_of(&details.name, &hash));
+        details.carrier = Some(last.carrier.clone());
+        details.owner = Some(last.owner.encode(self.params.addresses));
+        details.sequence = Some(last.sequence);
+        details.zonefile_hash = hash;
+        details.zonefile_source = source.transpose()?;
+        Ok(())
     }
 
     /// Whether every zone file was looked at that is announced up to the tip: their records are read a little later.

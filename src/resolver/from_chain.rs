@@ -183,17 +183,16 @@ impl Context<'_> {
         let Some(hash) = accepted.zonefile_hash else {
             return Ok(self.without_zone_file(&apex));
         };
-        Ok(match source.subdomain_zone(&accepted.subdomain, &hash)? {
-            ZoneStatus::Loaded(zone) => {
-                let place = Place {
-                    plain: DnsName::from_ascii(accepted.subdomain.to_string()).ok(),
-                    parent: self.apex(registered),
-                    apex,
-                };
-                self.served(place, &zone, &|_| false)
-            }
-            other => zone_file_trouble(&other),
-        })
+        let zone = match loaded(source.subdomain_zone(&accepted.subdomain, &hash)?) {
+            Ok(zone) => zone,
+            Err(trouble) => return Ok(*trouble),
+        };
+        let place = Place {
+            plain: DnsName::from_ascii(accepted.subdomain.to_string()).ok(),
+            parent: self.apex(registered),
+            apex,
+        };
+        Ok(self.served(place, &zone, &|_| false))
     }
 
     fn at_registered<S: NameSource>(
@@ -222,9 +221,9 @@ impl Context<'_> {
         hash: &ZonefileHash,
         source: &S,
     ) -> Result<Answer, S::Error> {
-        let zone = match source.zone(name, hash)? {
-            ZoneStatus::Loaded(zone) => zone,
-            other => return Ok(zone_file_trouble(&other)),
+        let zone = match loaded(source.zone(name, hash)?) {
+            Ok(zone) => zone,
+            Err(trouble) => return Ok(*trouble),
         };
         let bound = bound(name, hash, &zone, source)?;
         let failed = RefCell::new(None);
@@ -350,9 +349,10 @@ impl Context<'_> {
     }
 }
 
-/// SERVFAIL for a zone file that is not here, or not what it should be.
-fn zone_file_trouble(status: &ZoneStatus) -> Answer {
+/// The zone; SERVFAIL for a zone file that is not here, or not what it should be.
+fn loaded(status: ZoneStatus) -> Result<Arc<Zone>, Box<Answer>> {
     let (code, text) = match status {
+        ZoneStatus::Loaded(zone) => return Ok(zone),
         ZoneStatus::Missing(hash) => (
             ExtendedError::NO_REACHABLE_AUTHORITY,
             format!("bns: no zone file yet for hash {hash}"),
@@ -365,12 +365,9 @@ fn zone_file_trouble(status: &ZoneStatus) -> Answer {
             ExtendedError::INVALID_DATA,
             format!("bns: unreadable zone file {hash}"),
         ),
-        ZoneStatus::Loaded(_) => (
-            ExtendedError::OTHER,
-            "bns: the zone file is here: ask again".to_owned(),
-        ),
     };
-    Answer::failure(Outcome::ZoneFileMissing, ExtendedError::new(code, text))
+    let error = ExtendedError::new(code, text);
+    Err(Box::new(Answer::failure(Outcome::ZoneFileMissing, error)))
 }
 
 /// The name as it is served without `bns.alt`.

@@ -13,11 +13,13 @@ use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncodi
 
 use super::{Answered, Service, trouble, usage};
 use crate::api::lookup::{ExtendedError, LookupReply, LookupRequest, RecordText};
+use crate::bns::Name;
 use crate::dns::{Client, Handled, Transport};
+use crate::hash::ZonefileHash;
 use crate::names::Names;
 use crate::resolver::{
-    self, Answer, NameSource as _, NameStatus, Policy, Provenance, Question, Resolution, Route,
-    Snapshots as _, Target, ZoneStatus,
+    self, AcceptedSubdomain, Answer, NameSource as _, NameStatus, Policy, Provenance, Question,
+    Resolution, Route, Snapshots as _, Target, ZoneStatus,
 };
 use crate::zonefile::{Found, RrSet, Zone};
 use crate::{wire, zonefile};
@@ -183,23 +185,9 @@ impl<'a> ServedName<'a> {
         let NameStatus::Registered(registered) = names.name(name).ok()? else {
             return None;
         };
-        let carried = resolver::carried(&question.name, name, &bns, names).ok()?;
-        let (zone, apex) = match carried {
-            Some(accepted) => {
-                let (subdomain, hash) = (&accepted.subdomain, accepted.zonefile_hash?);
-                let label = [subdomain.label().as_bytes()].into_iter();
-                let apex = DnsName::from_labels(label.chain(bns.apex.iter())).ok()?;
-                (loaded(names.subdomain_zone(subdomain, &hash).ok()?)?, apex)
-            }
-            None => {
-                let hash = registered.zonefile_hash?;
-                let zone = loaded(names.zone(name, &hash).ok()?)?;
-                let zone = match resolver::bound(name, &hash, &zone, names).ok()? {
-                    Some(bound) => Arc::new(bound.zone().clone()),
-                    None => zone,
-                };
-                (zone, bns.apex)
-            }
+        let (zone, apex) = match resolver::carried(&question.name, name, &bns, names).ok()? {
+            Some(accepted) => subdomain_zone(&accepted, &bns.apex, names)?,
+            None => (name_zone(name, registered.zonefile_hash?, names)?, bns.apex),
         };
         Some(Self {
             zone,
@@ -243,6 +231,26 @@ impl<'a> ServedName<'a> {
         records.retain(|record| record.name == *owner && record.record_type() == rtype);
         records
     }
+}
+
+/// The zone of a name, with the records that follow from its keys.
+fn name_zone(name: &Name, hash: ZonefileHash, names: &Names) -> Option<Arc<Zone>> {
+    let zone = loaded(names.zone(name, &hash).ok()?)?;
+    let bound = resolver::bound(name, &hash, &zone, names).ok()?;
+    Some(bound.map_or(zone, |bound| Arc::new(bound.zone().clone())))
+}
+
+/// The zone of a subdomain and where it is served, below the apex of its name.
+fn subdomain_zone(
+    accepted: &AcceptedSubdomain,
+    above: &DnsName,
+    names: &Names,
+) -> Option<(Arc<Zone>, DnsName)> {
+    let (subdomain, hash) = (&accepted.subdomain, accepted.zonefile_hash?);
+    let label = [subdomain.label().as_bytes()].into_iter();
+    let apex = DnsName::from_labels(label.chain(above.iter())).ok()?;
+    let zone = loaded(names.subdomain_zone(subdomain, &hash).ok()?)?;
+    Some((zone, apex))
 }
 
 fn loaded(status: ZoneStatus) -> Option<Arc<Zone>> {
