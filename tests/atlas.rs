@@ -195,3 +195,36 @@ fn two_thousand_zone_files_come_about_as_fast_as_by_a_bare_loop() {
     assert!(figures.ratio() > 0.05, "{figures}");
     assert!(figures.memory < 200 << 20, "{figures}");
 }
+
+#[test]
+fn what_no_peer_has_comes_from_a_backup() {
+    let home = Home::new();
+    let place = format!("fs:{}", home.path().join("backup").display());
+    let backup = ("BNSD_ATLAS_BACKUPS", &*place);
+    let names = [("anna.id", "192.0.2.1"), ("bert.id", "192.0.2.2")];
+    let mut first = World::start_with(&home.folder("first"), &[backup]);
+    let files: Vec<(&str, ZonefileHash)> = names
+        .iter()
+        .map(|(name, address)| (*name, first.archive(&zonefile(name, address))))
+        .collect();
+    first.publish(&files);
+    until("the backup to be written", || {
+        let backup = atlas(&first).backups.pop()?;
+        (backup.written == 2 && backup.waiting == 0).then_some(())
+    });
+    let second = home.folder("second");
+    copy(&first.data().join("chain"), &second.join("chain"));
+    first.stop_daemon();
+    let second = World::start_with(&second, &[backup]);
+    until("the answer from the backup", || {
+        let seen = second.see("bert.id", RecordType::A);
+        seen.has_address("192.0.2.2").then_some(())
+    });
+    until_all_here(&second);
+    let page = home.run(&[
+        "status",
+        "--control-socket",
+        &second.socket().display().to_string(),
+    ]);
+    assert!(page.stdout.contains("2 read"), "{page:?}");
+}

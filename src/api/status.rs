@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::atlas::BackupStatus;
 use crate::names::Zonefiles;
 
 /// Most entries of each list in a reply; the counts beside them are always complete.
@@ -147,19 +148,6 @@ pub struct AtlasStatus {
     pub seconds_left: Option<u64>,
     /// The backups.
     pub backups: Vec<BackupStatus>,
-}
-
-/// A backup of zone files.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub struct BackupStatus {
-    /// Its kind and place, without secrets.
-    pub place: String,
-    /// Zone files that were written since the start.
-    pub written: u64,
-    /// Those that wait to be written.
-    pub waiting: u64,
-    /// Why it cannot be used; `null` if it can.
-    pub trouble: Option<String>,
 }
 
 /// A name that is asked for often.

@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::address::PeerAddress;
 use super::answer::Testnet;
+use super::backup::Backups;
 use super::client::{CallError, Client};
 use super::reply::PeerInfo;
 use super::schedule::{Call, Event, Reply};
@@ -42,6 +43,8 @@ pub struct Caller {
     pub client: Client,
     /// What we have ourselves.
     pub names: Arc<NameStore>,
+    /// Where files are kept as well.
+    pub backups: Arc<Backups>,
     /// What was tried to get files.
     pub offchain: Arc<Offchain>,
     /// Where somebody on this machine finds us; `None` if nobody does.
@@ -167,10 +170,20 @@ impl Caller {
         }
     }
 
-    /// Looks for files where we back them up; gives those that are stored.
+    /// Looks for files where we back them up, one after the other; gives those that are stored.
     pub async fn ask_backups(&self, hashes: Vec<ZonefileHash>) -> Ended {
-        drop(hashes);
-        Ended::Backups(Vec::new())
+        let mut stored = Vec::new();
+        let mut missed = Vec::new();
+        for hash in hashes {
+            match self.backups.fetch(&hash).await {
+                Some((bytes, _)) => stored.extend(self.store(vec![bytes]).await),
+                None => missed.push(hash),
+            }
+        }
+        missed.extend_from_slice(&stored);
+        self.note_tried("backups".to_owned(), &missed, &stored)
+            .await;
+        Ended::Backups(stored)
     }
 
     async fn push(&self, peer: &PeerAddress, hashes: &[ZonefileHash]) -> Result<Reply, CallError> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::address::PeerAddress;
+use super::backup::BackupConfig;
 use super::rule::PeerRule;
 use crate::bns::name::NamespaceId;
 
@@ -23,6 +24,8 @@ pub struct Options {
     pub namespaces: Vec<NamespaceId>,
     /// The SOCKS5 proxy through which peers are asked; it resolves their names.
     pub proxy: Option<SocketAddr>,
+    /// Where zone files are backed up.
+    pub backups: Vec<BackupConfig>,
 }
 
 impl Options {

@@ -192,11 +192,11 @@ fn write_atlas(atlas: &AtlasStatus, page: &mut Page) {
     let left = atlas.wanted.saturating_sub(atlas.present);
     page.entry_if("to fetch", (left > 0).then(|| to_fetch(left, atlas)));
     for backup in &atlas.backups {
-        let trouble = backup.trouble.as_ref();
-        let trouble = trouble.map_or_else(String::new, |trouble| format!(", {trouble}"));
+        let problem = backup.problem.as_ref();
+        let problem = problem.map_or_else(String::new, |problem| format!(", {problem}"));
         let text = format!(
-            "{}: {} written, {} waiting{trouble}",
-            backup.place, backup.written, backup.waiting
+            "{}: {} written, {} waiting, {} read{problem}",
+            backup.place, backup.written, backup.waiting, backup.read
         );
         page.entry("backup", &text);
     }

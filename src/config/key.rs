@@ -422,6 +422,12 @@ pub const KEYS: &[Key] = &[
         "ADDRESS:PORT of a SOCKS5 proxy through which nodes are asked, such as Tor's 127.0.0.1:9050; it also resolves their names.",
     ),
     key(
+        "atlas.backups",
+        Shape::List,
+        Effect::Restart,
+        "Where every zone file is also kept, and read when no node has it: fs:/PATH, s3://BUCKET/FOLDER?region=R&secrets=/FILE (and endpoint=), webdav+https://HOST/FOLDER?secrets=/FILE, https://HOST/FOLDER (read only), dropbox:/FOLDER?secrets=/FILE, gdrive:/FOLDER?secrets=/FILE. The file of secrets has mode 0600.",
+    ),
+    key(
         "log.level",
         Shape::Text,
         Effect::Reload,

@@ -417,6 +417,7 @@ fn settle_atlas(reader: &mut Reader, profile: Profile) -> Result<atlas::Options,
         deny: reader.many("atlas.deny", &[], "none", value::peers)?,
         namespaces: reader.many("atlas.namespaces", &[], "all", value::namespace)?,
         proxy: reader.optional("atlas.proxy", "none", value::proxy)?,
+        backups: reader.many("atlas.backups", &[], "none", value::backup)?,
     })
 }
 

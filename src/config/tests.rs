@@ -205,6 +205,10 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
             "bnsd.toml:2: `atlas.peers`: \"node.example\" is no address of a peer: write HOST:PORT, 192.0.2.1:6264, or [2001:db8::1]:6264",
         ),
         (
+            "[atlas]\nbackups = [\"ftp://x\"]",
+            "bnsd.toml:2: `atlas.backups`: \"ftp://x\" is no backup; write fs:/PATH, s3://BUCKET/FOLDER?region=R&secrets=/PATH, webdav+https://HOST/FOLDER?secrets=/PATH, https://HOST/FOLDER, dropbox:/FOLDER?secrets=/PATH or gdrive:/FOLDER?secrets=/PATH",
+        ),
+        (
             "[atlas]\nallow = [\"10.0.0.0/33\"]",
             "bnsd.toml:2: `atlas.allow`: \"10.0.0.0/33\" means no peers: write HOST, HOST:PORT or a network such as 192.0.2.0/24 or 2001:db8::/32",
         ),

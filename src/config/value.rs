@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::options::BitcoinChain;
 use super::place;
-use crate::atlas::{ParseAddressError, ParseRuleError, PeerAddress, PeerRule};
+use crate::atlas::{
+    BackupConfig, ParseAddressError, ParseBackupError, ParseRuleError, PeerAddress, PeerRule,
+};
 use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
@@ -199,6 +201,12 @@ pub fn proxy(text: &str) -> Result<SocketAddr, String> {
 pub fn peer(text: &str) -> Result<PeerAddress, String> {
     text.parse()
         .map_err(|error: ParseAddressError| error.to_string())
+}
+
+/// Where zone files are backed up.
+pub fn backup(text: &str) -> Result<BackupConfig, String> {
+    text.parse()
+        .map_err(|error: ParseBackupError| error.to_string())
 }
 
 /// Nodes of Atlas.

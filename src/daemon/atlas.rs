@@ -12,8 +12,8 @@ use super::descriptors::Shares;
 use crate::api::peers::{PEERS_MAX, Peer, PeerStanding, PeersReply};
 use crate::api::status::AtlasStatus;
 use crate::atlas::{
-    Board, Caller, Client, ClientOptions, Desk, Node, Options, PeerAddress, PeerRule, PeerState,
-    Server, Settings, Shared, Socks,
+    Backups, Board, Caller, Client, ClientOptions, Desk, Node, Options, PeerAddress, PeerRule,
+    PeerState, Server, Settings, Shared, Socks,
 };
 use crate::config::Config;
 use crate::names::NameStore;
@@ -32,6 +32,7 @@ const BLOCKING_THREADS: usize = 4;
 /// The network of zone files.
 pub struct Atlas {
     shared: Arc<Shared>,
+    backups: Arc<Backups>,
     listeners: Vec<SocketAddr>,
     taken: Vec<SocketAddr>,
     has_peers: bool,
@@ -71,9 +72,11 @@ impl Atlas {
         let options = &config.atlas;
         let listeners = server.addresses();
         let has_peers = !options.peers.is_empty();
-        if options.listen.is_empty() && !has_peers {
+        if options.listen.is_empty() && !has_peers && options.backups.is_empty() {
             return Ok(None);
         }
+        let backups = Arc::new(Backups::open(&options.backups)?);
+        backups.start(&names.archive, crew);
         let runtime = runtime()?;
         let shared = Arc::new(Shared::default());
         let (tell, heard) = channel(HEARD_MAX);
@@ -83,6 +86,7 @@ impl Atlas {
         let caller = Caller {
             client: Client::new(client_options(options)),
             names: Arc::clone(names),
+            backups: Arc::clone(&backups),
             offchain: Arc::clone(offchain),
             own: listeners.first().map(|listener| reachable(*listener)),
         };
@@ -102,6 +106,7 @@ impl Atlas {
         })?;
         Ok(Some(Self {
             shared,
+            backups,
             listeners,
             taken,
             has_peers,
@@ -131,7 +136,7 @@ impl Atlas {
             present: report.present.into(),
             zonefiles_per_minute: a_minute,
             seconds_left: (left * 60).checked_div(a_minute).filter(|_| left > 0),
-            backups: Vec::new(),
+            backups: self.backups.status(),
         }
     }
 
@@ -163,6 +168,14 @@ impl Atlas {
                 have(report.long_missing)
             ));
         }
+        let backups = self.backups.status().into_iter();
+        warnings.extend(backups.filter_map(|backup| {
+            let problem = backup.problem?;
+            Some(format!(
+                "zone files cannot be backed up to {}: {problem}",
+                backup.place
+            ))
+        }));
         warnings
     }
 }
@@ -211,6 +224,7 @@ fn settings(options: &Options, listeners: &[SocketAddr]) -> Settings {
         peers: options.peers.clone(),
         allow: options.allow.clone(),
         deny: options.deny.clone(),
+        backups: !options.backups.is_empty(),
         ..Settings::default()
     }
 }

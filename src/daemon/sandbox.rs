@@ -24,6 +24,7 @@ use landlock::{
 
 use rustix::fs::Access;
 
+use crate::atlas::BackupConfig;
 use crate::chain::SourceKind;
 use crate::config::{Config, Sources};
 use crate::disk::users;
@@ -86,7 +87,18 @@ pub fn enter(config: &Config, sources: &Sources) -> anyhow::Result<()> {
     Store::claim(&config.data_dir)?; // only what is there can be named
     make_socket_directory(&config.control_socket);
     let socket = config.control_socket.parent();
-    let state = match restrict(&config.data_dir, socket, &read(config, sources)) {
+    let mut written = vec![config.data_dir.as_path()];
+    written.extend(
+        config
+            .atlas
+            .backups
+            .iter()
+            .filter_map(BackupConfig::directory),
+    );
+    for backup in written.iter().skip(1) {
+        let _ = fs::create_dir_all(backup); // the backup says if it cannot be made
+    }
+    let state = match restrict(&written, socket, &read(config, sources)) {
         Ok(status) => match status.ruleset {
             RulesetStatus::FullyEnforced => ENFORCED,
             RulesetStatus::PartiallyEnforced => "partly enforced",
@@ -121,7 +133,7 @@ pub fn reaches<'a>(paths: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<
 }
 
 fn restrict(
-    written: &Path,
+    written: &[&Path],
     socket: Option<&Path>,
     read: &[PathBuf],
 ) -> Result<RestrictionStatus, RulesetError> {
@@ -142,7 +154,7 @@ fn restrict(
         .add_rules(path_beneath_rules(read, reading))?
         .add_rules(path_beneath_rules([SINK], writing))?
         .add_rules(path_beneath_rules(socket, placing))?
-        .add_rules(path_beneath_rules([written], all ^ AccessFs::Execute))?
+        .add_rules(path_beneath_rules(written, all ^ AccessFs::Execute))?
         .restrict_self()
 }
 
@@ -187,6 +199,14 @@ fn read(config: &Config, sources: &Sources) -> Vec<PathBuf> {
     }
     for file in named.into_iter().flatten() {
         beside(&mut read, file);
+    }
+    for secrets in config
+        .atlas
+        .backups
+        .iter()
+        .filter_map(BackupConfig::secrets)
+    {
+        beside(&mut read, secrets);
     }
     for file in CERTIFICATES.iter().filter_map(std::env::var_os) {
         beside(&mut read, Path::new(&file));
