@@ -83,7 +83,15 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
     ("wallet", &["chain", "disk"]),
     (
         "api",
-        &["chain", "connections", "disk", "host", "names", "wallet"],
+        &[
+            "atlas",
+            "chain",
+            "connections",
+            "disk",
+            "host",
+            "names",
+            "wallet",
+        ],
     ),
     ("system", &["disk", "upstream"]),
 ];
