@@ -67,9 +67,19 @@ fn records_are_those_that_a_dns_client_gets() {
     let explain = get(address, "/v1/explain/werner.id").json();
     assert_eq!(explain["decision"]["side"], "bns");
     assert_eq!(explain["registered_name"], "werner.id");
-    let wrong = get(address, "/v1/lookup/werner.id?type=NOTHING");
-    assert_eq!(wrong.status, 400);
-    assert!(wrong.json()["error"].is_string());
+    let nobody = get(address, "/v1/subdomains/bar.werner.id").json();
+    assert!(
+        nobody["subdomain"].is_null() && nobody["current"].is_boolean(),
+        "{nobody}"
+    );
+    for path in [
+        "/v1/lookup/werner.id?type=NOTHING",
+        "/v1/subdomains/werner.id",
+    ] {
+        let wrong = get(address, path);
+        assert_eq!(wrong.status, 400, "{path}");
+        assert!(wrong.json()["error"].is_string());
+    }
 }
 
 /// Without a port of its own the daemon goes on, and whoever looks for the page learns why there is none.

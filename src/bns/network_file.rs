@@ -463,6 +463,7 @@ mod tests {
         let params = Params {
             magic: *b"ab",
             first_block: 100,
+            first_subdomain_block: 100,
             ..Params::regtest()
         };
         assert_eq!(file.params(), params);
