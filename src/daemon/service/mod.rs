@@ -92,10 +92,7 @@ impl Control for Service {
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
             Request::Series(request) => Ok(Reply::Series(Box::new(self.series.reply(&request)))),
             Request::Reload(_) => tokio::task::block_in_place(|| self.reload()).map(Reply::Reload),
-            Request::Peers(_) => {
-                let atlas = self.atlas.as_ref();
-                Ok(Reply::Peers(atlas.map(Atlas::peers).unwrap_or_default()))
-            }
+            Request::Peers(_) => Ok(Reply::Peers(self.peers())),
             Request::Counters(_) => Ok(Reply::Counters(Box::new(self.counters()))),
             Request::Doctor(request) => Ok(Reply::Doctor(Box::new(self.doctor(&request).await))),
             Request::Authority(request) => self.authority(&request).await.map(Reply::Authority),
