@@ -5,11 +5,14 @@ use std::net::{SocketAddr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bnsd::atlas::{CallError, Client, ClientOptions, Failure};
+use bnsd::atlas::{CallError, Client, ClientOptions, FETCH_MAX, Failure};
 use bnsd::hash::ZonefileHash;
+use data_encoding::BASE64;
 
 use super::{client, peer, wait};
+use crate::common::form::form;
 use crate::common::ports::free_address;
+use crate::common::random::Random;
 
 /// A peer that reads one request of each connection and writes `response`, in pieces with a pause before each.
 fn liar(pieces: Vec<Vec<u8>>, pause: Duration) -> SocketAddr {
@@ -144,4 +147,51 @@ fn nobody_sends_us_to_our_own_network() {
     });
     let error = wait(denying.info(&peer(address))).expect_err("denied");
     assert!(matches!(error, CallError::Forbidden(_)), "{error}");
+}
+
+/// 2,000 files; 100,000 in the release form.
+#[test]
+fn no_tampered_file_is_ever_taken() {
+    let count = form(2_000, 100_000);
+    let files: Vec<Vec<u8>> = (0..FETCH_MAX)
+        .map(|number| format!("$ORIGIN n{number}.id\n$TTL 3600\n@ TXT \"{number}\"\n").into_bytes())
+        .collect();
+    let hashes: Vec<ZonefileHash> = files.iter().map(|file| ZonefileHash::of(file)).collect();
+    let mut random = Random::new(14);
+    let (client, mut offered) = (client(), 0);
+    while offered < count {
+        let rows = hashes.iter().zip(&files).map(|(hash, file)| {
+            let tampered = tamper(file, &mut random);
+            assert_ne!(ZonefileHash::of(&tampered), *hash);
+            format!("\"{hash}\": \"{}\"", BASE64.encode(&tampered))
+        });
+        let rows: Vec<String> = rows.collect();
+        let lie = format!(
+            "{{\"status\": true, \"zonefiles\": {{{}}}}}",
+            rows.join(", ")
+        );
+        let asked = wait(client.zonefiles(&peer(says(&response(&lie))), &hashes));
+        assert_eq!(asked, Err(CallError::WrongFile));
+        offered += files.len();
+    }
+    println!("{offered} tampered files were offered, none was taken");
+}
+
+/// A file with a bit flipped, cut off, longer, with other line ends, a mark before it or a NUL behind it.
+fn tamper(file: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = file.to_vec();
+    let place = random.below(bytes.len());
+    match random.below(6) {
+        0 => bytes[place] ^= 1 << random.below(8),
+        1 => bytes.truncate(place),
+        2 => bytes.push(b'\n'),
+        3 => {
+            bytes = String::from_utf8_lossy(file)
+                .replace('\n', "\r\n")
+                .into_bytes()
+        }
+        4 => bytes = [b"\xef\xbb\xbf", file].concat(),
+        _ => bytes.push(0),
+    }
+    bytes
 }
