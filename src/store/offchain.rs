@@ -31,7 +31,7 @@ const FORMAT_KEY: &[u8] = b"format";
 const CHAIN_KEY: &[u8] = b"chain";
 /// Bytes of the database that are kept in memory.
 const CACHE: usize = 8 << 20;
-/// Bytes of what was asked for a file, as it is shown; more is cut off.
+/// Characters of what was asked for a file, as it is shown; more is cut off.
 const BY_MAX: usize = 255;
 
 /// A peer that was met.
@@ -141,7 +141,7 @@ impl Offchain {
 
     /// Notes that somebody was asked for zone files at a time (seconds since 1970).
     pub fn note_tried(&self, hashes: &[ZonefileHash], by: &str, time: u64) -> Result<()> {
-        let end = by.floor_char_boundary(BY_MAX);
+        let by: String = by.chars().take(BY_MAX).collect();
         self.write(|tables| {
             for hash in hashes {
                 let before = tables.tried.get(hash.as_bytes(), read_tried)?;
@@ -154,7 +154,7 @@ impl Offchain {
                 before
                     .map_or(1, |tried| tried.times.saturating_add(1))
                     .write(&mut row);
-                by[..end].to_owned().write(&mut row);
+                by.write(&mut row);
                 tables.tried.put(hash.as_bytes(), &mut row)?;
             }
             Ok(())
