@@ -3,7 +3,11 @@
 mod replicate;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bnsd::api::message::{Reply, Request};
@@ -227,4 +231,70 @@ fn what_no_peer_has_comes_from_a_backup() {
         &second.socket().display().to_string(),
     ]);
     assert!(page.stdout.contains("2 read"), "{page:?}");
+}
+
+/// Stalled connections beside the flood.
+const STALLED: usize = 32;
+/// Questions of a measurement.
+const QUESTIONS: usize = 2_000;
+
+#[test]
+fn peers_that_stall_and_flood_hold_up_no_answer() {
+    let home = Home::new();
+    let world = keeper(&home.folder("first"), &[("anna.id", "192.0.2.1")]);
+    let address = address(&world);
+    p99(&world); // the first questions fill memory
+    let idle = p99(&world);
+    let connect = || TcpStream::connect(&address).expect("a connection");
+    let mut stalled: Vec<TcpStream> = (0..STALLED).map(|_| connect()).collect();
+    for stream in &mut stalled {
+        let _ = stream.write_all(b"POST /RPC2 HTTP/1.1\r\nContent-Length: 500000\r\n\r\n<");
+    }
+    let call = "<methodCall><methodName>getinfo</methodName><params/></methodCall>";
+    let call = format!(
+        "POST /RPC2 HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n{call}",
+        call.len()
+    );
+    let is_over = AtomicBool::new(false);
+    let (beside, calls) = thread::scope(|scope| {
+        let flood = scope.spawn(|| {
+            let mut calls = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                let mut stream = connect();
+                let mut reply = [0; 4_096];
+                while !is_over.load(Ordering::Relaxed)
+                    && stream.write_all(call.as_bytes()).is_ok()
+                    && stream.read(&mut reply).is_ok_and(|bytes| bytes > 0)
+                {
+                    calls += 1;
+                }
+            }
+            calls
+        });
+        let beside = p99(&world);
+        is_over.store(true, Ordering::Relaxed);
+        (beside, flood.join().expect("it ends"))
+    });
+    let ratio = beside.as_secs_f64() / idle.as_secs_f64();
+    println!(
+        "p99 {idle:?} idle, {beside:?} beside {calls} calls and {STALLED} stalled peers: {ratio:.2}; goal 1.1"
+    );
+    assert!(calls > 0);
+    assert!(
+        beside < (idle * 11).max(Duration::from_millis(50)),
+        "{beside:?}"
+    ); // ten times the goal
+}
+
+/// The 99th percentile of the time to an answer.
+fn p99(world: &World) -> Duration {
+    let mut times: Vec<Duration> = (0..QUESTIONS)
+        .map(|_| {
+            let start = Instant::now();
+            assert!(world.see("anna.id", RecordType::A).has_address("192.0.2.1"));
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[QUESTIONS * 99 / 100]
 }
