@@ -2,21 +2,25 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use super::address::PeerAddress;
 use super::answer::Testnet;
 use super::backup::Backups;
 use super::client::{CallError, Client};
 use super::reply::PeerInfo;
-use super::schedule::{Call, Event, Reply};
+use super::schedule::{Call, Event, Failure, Reply};
 use crate::hash::ZonefileHash;
 use crate::names::NameStore;
 use crate::store::{ArchiveError, Lookup, Offchain, StoreError};
 
 /// Nobody had a file for so many seconds that a person should know.
 const LONG: u64 = 24 * 3_600;
+/// The pause after the disk took nothing, before files are fetched again.
+const NO_ROOM: Duration = Duration::from_secs(10);
 
 /// What a call ended with.
 pub enum Ended {
@@ -63,7 +67,15 @@ impl Caller {
                 .map(Reply::Inventory),
             Call::Neighbours => self.neighbours(&peer).await.map(Reply::Neighbours),
             Call::Fetch(hashes) => match self.fetch(&peer, hashes).await {
-                Ok(delivered) => {
+                Ok(None) => {
+                    let failure = Failure::Ours;
+                    return Ended::Call(Event::Failed {
+                        peer,
+                        call,
+                        failure,
+                    });
+                }
+                Ok(Some(delivered)) => {
                     let asked = hashes.clone();
                     return Ended::Files {
                         peer,
@@ -113,24 +125,27 @@ impl Caller {
         }
     }
 
-    /// Fetches files and stores them; gives those that are stored.
+    /// Fetches files and stores them; gives those that are stored, or nothing if the disk takes none.
     async fn fetch(
         &self,
         peer: &PeerAddress,
         hashes: &[ZonefileHash],
-    ) -> Result<Vec<ZonefileHash>, CallError> {
-        let fetched = self.client.zonefiles(peer, hashes).await;
-        let files = match &fetched {
-            Ok(files) => files.iter().map(|(_, bytes)| bytes.clone()).collect(),
-            Err(_) => Vec::new(),
+    ) -> Result<Option<Vec<ZonefileHash>>, CallError> {
+        let (files, error) = match self.client.zonefiles(peer, hashes).await {
+            Ok(files) => (files.into_iter().map(|(_, bytes)| bytes).collect(), None),
+            Err(error) => (Vec::new(), Some(error)),
         };
+        let had_some = !files.is_empty();
         let stored = self.store(files).await;
+        if had_some && stored.is_empty() {
+            sleep(NO_ROOM).await;
+            return Ok(None);
+        }
         self.note_tried(peer.to_string(), hashes, &stored).await;
-        fetched.map(|_| stored)
+        error.map_or(Ok(Some(stored)), Err)
     }
 
-    /// Stores files that have the hashes of announced ones; gives those that are durable. What cannot be stored is asked
-    /// for again: the disk may have room then.
+    /// Stores files that have the hashes of announced ones; gives those that are durable.
     pub async fn store(&self, files: Vec<Vec<u8>>) -> Vec<ZonefileHash> {
         if files.is_empty() {
             return Vec::new();
@@ -224,7 +239,9 @@ impl Caller {
                     None => new.push(hash),
                 }
             }
-            offchain.note_tried(&new, "no peer has it", now)?;
+            if !new.is_empty() {
+                offchain.note_tried(&new, "no peer has it", now)?;
+            }
             Ok(long)
         });
         match counted.await {

@@ -2,6 +2,7 @@
 //!
 //! It runs on a runtime of its own, so that nothing that a peer does can hold up an answer over DNS.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use super::calls::{Caller, Ended};
 use super::desk::{Board, Heard};
 use super::dice::Dice;
 use super::ledger::Ledger;
-use super::schedule::{Action, Event, Reply, Schedule, Settings};
+use super::schedule::{Action, Call, Event, Failure, Reply, Schedule, Settings};
 use super::shared::{Report, Shared};
 use super::signals::News;
 use crate::bns::name::NamespaceId;
@@ -27,6 +28,10 @@ use crate::worker::Tasks;
 
 /// How often what is shown is brought up to date, and the chain read again after a failure.
 const LOOK: Duration = Duration::from_secs(1);
+/// Peers of the last run that are asked again.
+const REMEMBERED_MAX: usize = 800;
+/// Seconds after which a silent peer is forgotten (Atlas §5).
+const PEER_AGE_MAX: u64 = 2_678_400;
 /// How often it is looked for how long files have been missing.
 const MISSING_EVERY: Duration = Duration::from_secs(3_600);
 /// The first time after the start.
@@ -56,8 +61,34 @@ pub struct Node {
     /// Files of the last minute, by when they came.
     fetched: VecDeque<(Duration, usize)>,
     looked: Duration,
-    searched: Duration,
+    search_at: Duration,
     long_missing: usize,
+}
+
+/// Ends a call that panics or is aborted, so that its peer is not taken for busy for ever.
+struct Unended(Option<(UnboundedSender<Ended>, Event)>);
+
+impl Unended {
+    fn new(ended: &UnboundedSender<Ended>, peer: &PeerAddress, call: &Call) -> Self {
+        let failed = Event::Failed {
+            peer: peer.clone(),
+            call: call.clone(),
+            failure: Failure::Unreachable,
+        };
+        Self(Some((ended.clone(), failed)))
+    }
+
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unended {
+    fn drop(&mut self) {
+        if let Some((ended, failed)) = self.0.take() {
+            let _ = ended.send(Ended::Call(failed)); // the node ends
+        }
+    }
 }
 
 /// Numbers from the system's generator.
@@ -102,7 +133,7 @@ impl Node {
             has_begun: false,
             fetched: VecDeque::new(),
             looked: now,
-            searched: now,
+            search_at: now + MISSING_SOON,
             long_missing: 0,
         }
     }
@@ -149,9 +180,24 @@ impl Node {
         self.follow(|_, hash| here.contains(hash));
         self.has_begun = !self.is_behind;
         match block_in_place(|| self.caller.offchain.remembered()) {
-            Ok(peers) => peers.into_iter().for_each(|peer| self.remember(peer)),
+            Ok(peers) => self.remember_all(peers),
             Err(error) => tracing::warn!("the peers of the last run are forgotten: {error}"),
         }
+    }
+
+    /// Those that answered last come first; who has been silent for too long is forgotten.
+    fn remember_all(&mut self, mut peers: Vec<RememberedPeer>) {
+        let now = self.caller.names.clock.unix_time();
+        peers.sort_unstable_by_key(|peer| Reverse(peer.last_seen));
+        let is_kept = |(place, peer): &(usize, RememberedPeer)| {
+            *place < REMEMBERED_MAX && now.saturating_sub(peer.last_seen) <= PEER_AGE_MAX
+        };
+        let (kept, old): (Vec<_>, Vec<_>) = peers.into_iter().enumerate().partition(is_kept);
+        let old: Vec<String> = old.into_iter().map(|(_, peer)| peer.address).collect();
+        if !old.is_empty() {
+            warn_of(block_in_place(|| self.caller.offchain.forget(&old)));
+        }
+        kept.into_iter().for_each(|(_, peer)| self.remember(peer));
     }
 
     fn remember(&mut self, peer: RememberedPeer) {
@@ -171,8 +217,8 @@ impl Node {
             self.looked = now;
             self.look();
         }
-        if now.saturating_sub(self.searched) >= self.search_pause() {
-            self.searched = now;
+        if now >= self.search_at {
+            self.search_at = now + MISSING_EVERY;
             self.search();
         }
     }
@@ -189,8 +235,11 @@ impl Node {
                 Action::Call { peer, call } => {
                     let (caller, ended) = (Arc::clone(&self.caller), self.ended.0.clone());
                     let rows = self.ledger.rows().len();
+                    let failed = Unended::new(&ended, &peer, &call);
                     self.calls.spawn(async move {
-                        let _ = ended.send(caller.call(peer, call, rows).await); // the node ends
+                        let done = caller.call(peer, call, rows).await;
+                        failed.disarm();
+                        let _ = ended.send(done); // the node ends
                     });
                 }
                 Action::AskBackups(hashes) => {
@@ -363,14 +412,6 @@ impl Node {
             a_minute: self.fetched.iter().map(|(_, count)| count).sum(),
             long_missing: self.long_missing,
         }));
-    }
-
-    /// Looks soon after the start, then every hour.
-    fn search_pause(&self) -> Duration {
-        match self.now() < MISSING_EVERY {
-            true => MISSING_SOON,
-            false => MISSING_EVERY,
-        }
     }
 
     /// Looks for how long files have been missing.

@@ -6,6 +6,7 @@
 //! an hour. One that has not answered for a day, or that is ill, goes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::address::{Host, PeerAddress};
@@ -83,7 +84,7 @@ impl PeerTable {
         if self.peers.contains_key(peer) {
             return Place::Taken;
         }
-        let slot = self.slot(peer.host(), dice);
+        let slot = self.slot(peer, dice);
         let place = match self.slots.get(&slot).cloned() {
             None => Place::Taken,
             Some(holder) if self.answers(&holder, now) => return Place::Held,
@@ -104,11 +105,15 @@ impl PeerTable {
         })
     }
 
-    fn slot(&mut self, host: &Host, dice: &mut impl Dice) -> u16 {
+    /// An address of IPv6 counts as its network, of which anybody has as many as he likes.
+    fn slot(&mut self, peer: &PeerAddress, dice: &mut impl Dice) -> u16 {
         let secret = self
             .secret
             .get_or_insert_with(|| [0; 4].map(|_: usize| dice.below(1 << 16)));
-        let text = format!("{secret:?}{host:?}");
+        let text = match peer.host() {
+            Host::Ip(IpAddr::V6(_)) => format!("{secret:?}{:?}", peer.prefix()),
+            host => format!("{secret:?}{host:?}"),
+        };
         let [high, low, ..] = sha256(text.as_bytes());
         u16::from_be_bytes([high, low])
     }

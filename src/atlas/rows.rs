@@ -56,7 +56,8 @@ impl Rows {
         self.present.grow(number);
         self.wanted += u32::from(is_wanted);
         if is_here {
-            self.set(number, true);
+            let rows = self.of(&hash);
+            rows.iter().for_each(|number| self.set(*number, true));
         }
     }
 

@@ -206,7 +206,7 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
         ),
         (
             "[atlas]\nbackups = [\"ftp://x\"]",
-            "bnsd.toml:2: `atlas.backups`: \"ftp://x\" is no backup; write fs:/PATH, s3://BUCKET/FOLDER?region=R&secrets=/PATH, webdav+https://HOST/FOLDER?secrets=/PATH, https://HOST/FOLDER, dropbox:/FOLDER?secrets=/PATH or gdrive:/FOLDER?secrets=/PATH",
+            "bnsd.toml:2: `atlas.backups`: \"ftp\" is no backup; write fs:/PATH, s3://BUCKET/FOLDER?region=R&secrets=/PATH, webdav+https://HOST/FOLDER?secrets=/PATH, https://HOST/FOLDER, dropbox:/FOLDER?secrets=/PATH or gdrive:/FOLDER?secrets=/PATH",
         ),
         (
             "[atlas]\nallow = [\"10.0.0.0/33\"]",

@@ -88,7 +88,10 @@ impl Atlas {
             names: Arc::clone(names),
             backups: Arc::clone(&backups),
             offchain: Arc::clone(offchain),
-            own: listeners.first().map(|listener| reachable(*listener)),
+            own: listeners
+                .iter()
+                .map(|listener| reachable(*listener))
+                .find(|own| own.to_wire().is_some()),
         };
         let settings = settings(options, &listeners);
         let namespaces = options.namespaces.clone();

@@ -25,7 +25,7 @@ const AGENTS: usize = 1 + AGENTS_MAX;
 /// The socket of the proxy, and its connections, each to a client and to a server.
 const TUNNELS: usize = 1 + 2 * TUNNELS_MAX;
 /// Connections to peers of Atlas, in use or kept for the next call.
-const CALLS: usize = 16;
+const CALLS: usize = 48;
 /// Of all descriptors, one in so many at most is for UDP sockets that listen.
 const LISTENERS: usize = 8;
 /// Of what is left, one in so many is for the control socket, and of the rest one in so many for upstreams.

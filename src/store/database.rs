@@ -359,11 +359,14 @@ impl Store {
     pub fn note_zonefiles(&self, found: &[(WantedZonefile, bool)]) -> Result<()> {
         let writing = self.writing();
         let transaction = writing.begin(Purpose::Scratch, &self.damage)?;
-        let mut tables = Tables::of_write(&transaction, &self.damage)?;
-        for (zonefile, present) in found {
-            note_zonefile(&mut tables, zonefile, *present)?;
+        let noted = Tables::of_write(&transaction, &self.damage).and_then(|mut tables| {
+            let mut found = found.iter();
+            found.try_for_each(|(zonefile, present)| note_zonefile(&mut tables, zonefile, *present))
+        });
+        if noted.is_err() {
+            self.abort(transaction);
+            return noted;
         }
-        drop(tables);
         self.damage.pass(|| Ok(transaction.commit()?))?;
         self.renew_snapshot(&writing)
     }

@@ -449,7 +449,7 @@ mod tests {
             .note_tried(&[first, second], "192.0.2.1:6264", 7)
             .expect("writable");
         offchain
-            .note_tried(&[first], &"\u{fc}".repeat(BY_MAX), 9)
+            .note_tried(&[first], &"\u{fc}".repeat(BY_MAX + 1), 9)
             .expect("writable");
         drop(offchain);
         let offchain = open(scratch.path());
@@ -458,7 +458,7 @@ mod tests {
             since: 7,
             last: 9,
             times: 2,
-            by: "\u{fc}".repeat(BY_MAX / 2),
+            by: "\u{fc}".repeat(BY_MAX),
         };
         assert_eq!(offchain.tried(&first).expect("readable"), Some(tried));
         offchain.forget_tried(&[first]).expect("writable");

@@ -133,6 +133,8 @@ pub enum Failure {
     Malformed,
     /// A file that has another hash, or that nobody asked for.
     WrongFile,
+    /// What came is right, and we could not keep it.
+    Ours,
 }
 
 /// What is asked of a peer.

@@ -167,10 +167,7 @@ impl Schedule {
             Event::Missing { hash, rows } => self.miss(hash, rows, now),
             Event::NotMissing(hash) => self.forget_missing(&hash),
             Event::Fresh { hash, rows, from } => self.take_fresh(hash, rows, from.as_ref()),
-            Event::Asked(hash) => {
-                self.want_now(hash, now);
-                actions.extend(self.tick(now, dice));
-            }
+            Event::Asked(hash) => self.want_now(hash, now),
             Event::Replied { peer, reply } => {
                 self.take_reply(&peer, reply, now, dice, &mut actions);
                 actions.extend(self.tick(now, dice));

@@ -46,7 +46,6 @@ impl Schedule {
         if inventory.rows() > self.rows {
             // Nobody can have more files than the chain has rows.
             self.take_failure(peer, &Call::Inventory, Failure::Malformed, now, dice);
-            self.leave(peer);
             return;
         }
         match self.table.get(peer).and_then(|peer| peer.unbelieved(now)) {
@@ -148,16 +147,21 @@ impl Schedule {
         let Some(known) = self.table.get_mut(peer) else {
             return;
         };
+        if failure == Failure::Ours {
+            return known.answer(now);
+        }
         // A machine that is busy is slow to say who it is, and one that went away looks slow on connections that are open:
         // only what should bring files counts, and silence is one strike, however long it lasts.
         let is_bulk = matches!(call, Call::Inventory | Call::Fetch(_));
         let is_strike = match failure {
-            Failure::Unreachable => false,
+            Failure::Unreachable | Failure::Ours => false,
             Failure::TooSlow => is_bulk && known.failures() == 0,
             Failure::Malformed | Failure::WrongFile => true,
         };
         known.fail(now, dice);
-        if is_strike && known.strike(now) {
+        // More inventory than there are rows is no mistake.
+        let is_lie = *call == Call::Inventory && failure == Failure::Malformed;
+        if is_strike && known.strike(now) || is_lie {
             self.leave(peer);
         }
     }

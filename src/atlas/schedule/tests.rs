@@ -315,6 +315,7 @@ fn what_somebody_waits_for_goes_first() {
         .find(|hash| !asked.contains(hash))
         .expect("200 are asked for");
     desk.tell(Event::Asked(late));
+    desk.wait(seconds(0));
     assert_eq!(desk.fetches(), [(peer(1), vec![late])]);
     for (peer, asked) in busy {
         desk.deliver(&peer, asked.clone(), asked);
@@ -326,6 +327,7 @@ fn what_somebody_waits_for_goes_first() {
     desk.show(&(1..=999).collect::<Vec<_>>());
     desk.wait(seconds(10));
     desk.tell(Event::Asked(hash(1000)));
+    desk.wait(seconds(0));
     assert_eq!(desk.take(|call| *call == Call::Inventory).len(), 1);
     desk.fetches();
     desk.show_as(&peer(1), &[1000]);
