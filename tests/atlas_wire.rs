@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bnsd::atlas::{
-    Board, CONNECTIONS_MAX, CallError, Client, ClientOptions, Desk, Heard, PeerAddress, Server,
+    Board, CONNECTIONS_MAX, CallError, Client, ClientOptions, Desk, PeerAddress, Server,
 };
 use bnsd::names::NameStore;
 use serde_json::Value;
@@ -36,7 +36,7 @@ use crate::common::python;
 pub struct Peer {
     pub address: SocketAddr,
     pub board: Arc<Board>,
-    pub heard: mpsc::Receiver<Heard>,
+    pub heard: mpsc::Receiver<PeerAddress>,
     _runtime: Runtime,
 }
 

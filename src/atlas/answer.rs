@@ -1,8 +1,10 @@
 //! What a node answers its peers (ap §1, §2): a document whose only value is a text of JSON, in the words of the reference.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use data_encoding::BASE64;
+use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -89,7 +91,7 @@ pub(super) struct ZonefileInfo {
 }
 
 /// Which network a node is on, as `testnet` of `getinfo` says it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Testnet {
     /// False: the main network.
@@ -106,6 +108,31 @@ impl Testnet {
             return Self::Named(encode_hex(&params.magic));
         }
         Self::Is(params.first_block != main.first_block)
+    }
+}
+
+/// Strangers say it too: a derived one keeps any value in memory, of a list many times its bytes, before it refuses it.
+impl<'de> Deserialize<'de> for Testnet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Said;
+
+        impl Visitor<'_> for Said {
+            type Value = Testnet;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false or the name of a network")
+            }
+
+            fn visit_bool<E>(self, is_test: bool) -> Result<Testnet, E> {
+                Ok(Testnet::Is(is_test))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Testnet, E> {
+                Ok(Testnet::Named(name.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(Said)
     }
 }
 

@@ -4,8 +4,8 @@
 //! memory, and a rate. A redirect or an encoding is an error. Names are resolved here, unless a proxy does it, and an address
 //! that is not of the whole Internet is only called if the configuration names it.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,8 +14,10 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Request as HttpRequest, StatusCode};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpStream, lookup_host};
-use tokio::time::{Instant, timeout_at};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_socks::tcp::Socks5Stream;
 
 use super::address::{self, Host, PeerAddress};
@@ -46,6 +48,11 @@ const BUFFER: usize = 256 * 1024;
 const HEADERS_MAX: usize = 64;
 /// Addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 4;
+/// Names that are looked up at the same time. The system's resolver keeps a thread, for longer than any call may take, and
+/// strangers tell us names that nobody answers for: the threads that read and write files must not be theirs.
+pub const LOOKUPS_MAX: usize = 2;
+/// How long a name waits for its turn to be looked up.
+const TURN: Duration = Duration::from_secs(1);
 /// Connections that are kept for the next call, and how long: a server closes one that is silent for 10 s.
 const IDLE_MAX: usize = 32;
 const IDLE: Duration = Duration::from_secs(8);
@@ -129,6 +136,7 @@ impl From<Stopped> for CallError {
 pub struct Client {
     options: ClientOptions,
     idle: Mutex<Vec<Idle>>,
+    lookups: Arc<Semaphore>,
     tasks: Tasks,
 }
 
@@ -145,14 +153,15 @@ impl Client {
         Self {
             options,
             idle: Mutex::default(),
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             tasks: Tasks::new("a connection to a peer"),
         }
     }
 
     /// What a peer says about itself.
     pub async fn info(&self, peer: &PeerAddress) -> Result<PeerInfo, CallError> {
-        let document = self.call(peer, &Request::Info, INFO, REPLY_MAX).await?;
-        Ok(reply::info(&document)?)
+        self.call(peer, &Request::Info, (INFO, REPLY_MAX), reply::info)
+            .await
     }
 
     /// Which files of the first `rows` announcements a peer has. One that says more than was asked lies.
@@ -164,8 +173,8 @@ impl Client {
             let offset = bytes.len();
             let request = Request::Inventory { offset, length };
             let most = REPLY_MAX + length.div_ceil(3) * 4;
-            let document = self.call(peer, &request, INVENTORY, most).await?;
-            let part = reply::inventory(&document)?;
+            let call = self.call(peer, &request, (INVENTORY, most), reply::inventory);
+            let part = call.await?;
             if part.len() > length {
                 let text = "its inventory is longer than was asked for";
                 return Err(CallError::Malformed(text.into()));
@@ -187,14 +196,14 @@ impl Client {
         own: &PeerAddress,
     ) -> Result<Vec<PeerAddress>, CallError> {
         let request = Request::Exchange(Some(own.clone()));
-        let document = self.call(peer, &request, NEIGHBOURS, REPLY_MAX).await?;
-        Ok(reply::peers(&document)?)
+        self.call(peer, &request, (NEIGHBOURS, REPLY_MAX), reply::peers)
+            .await
     }
 
     /// Whom a peer knows.
     pub async fn neighbours(&self, peer: &PeerAddress) -> Result<Vec<PeerAddress>, CallError> {
-        let call = self.call(peer, &Request::Peers, NEIGHBOURS, REPLY_MAX);
-        Ok(reply::peers(&call.await?)?)
+        let bounds = (NEIGHBOURS, REPLY_MAX);
+        self.call(peer, &Request::Peers, bounds, reply::peers).await
     }
 
     /// Those of at most 100 files that a peer has, each with the hash that was asked for.
@@ -204,25 +213,26 @@ impl Client {
         hashes: &[ZonefileHash],
     ) -> Result<Vec<(ZonefileHash, Vec<u8>)>, CallError> {
         let request = Request::Zonefiles(hashes.to_vec());
-        let document = self.call(peer, &request, FETCH, FILES_MAX).await?;
-        Ok(reply::zonefiles(&document, hashes)?)
+        let read = |document: &[u8]| reply::zonefiles(document, hashes);
+        self.call(peer, &request, (FETCH, FILES_MAX), read).await
     }
 
     /// Brings a peer at most 5 files; which of them it keeps, or had.
     pub async fn put(&self, peer: &PeerAddress, files: &[Vec<u8>]) -> Result<Vec<bool>, CallError> {
         let request = Request::Put(files.to_vec());
-        let document = self.call(peer, &request, PUSH, REPLY_MAX).await?;
-        Ok(reply::saved(&document, files.len())?)
+        let read = |document: &[u8]| reply::saved(document, files.len());
+        self.call(peer, &request, (PUSH, REPLY_MAX), read).await
     }
 
-    /// The document that a peer replies with.
-    async fn call(
+    /// What `read` makes of the document that a peer replies with, in some time and of some bytes at most. A connection on
+    /// which anything else came is closed.
+    async fn call<T>(
         &self,
         peer: &PeerAddress,
         request: &Request,
-        patience: Duration,
-        most: usize,
-    ) -> Result<Vec<u8>, CallError> {
+        (patience, most): (Duration, usize),
+        read: impl FnOnce(&[u8]) -> Result<T, ReplyError>,
+    ) -> Result<T, CallError> {
         let detour = self
             .options
             .proxy
@@ -232,7 +242,10 @@ impl Client {
         let document = Bytes::from(request.to_document());
         let exchange = self.exchange_documents(peer, document, most, until);
         let exchanged = timeout_at(until, exchange).await;
-        exchanged.unwrap_or(Err(CallError::TooSlow))
+        let (document, requests) = exchanged.unwrap_or(Err(CallError::TooSlow))?;
+        let reply = read(&document)?;
+        self.keep(peer, requests);
+        Ok(reply)
     }
 
     /// On the connection that is there, or on a new one if the peer has closed it meanwhile.
@@ -242,7 +255,7 @@ impl Client {
         document: Bytes,
         most: usize,
         until: Instant,
-    ) -> Result<Vec<u8>, CallError> {
+    ) -> Result<(Vec<u8>, SendRequest<Body>), CallError> {
         if let Some(requests) = self.take_idle(peer) {
             match self
                 .ask(peer, requests, document.clone(), most, until)
@@ -263,7 +276,7 @@ impl Client {
         document: Bytes,
         most: usize,
         until: Instant,
-    ) -> Result<Vec<u8>, CallError> {
+    ) -> Result<(Vec<u8>, SendRequest<Body>), CallError> {
         let request = HttpRequest::post("/RPC2")
             .header(HOST, peer.to_string())
             .header(CONTENT_TYPE, "text/xml")
@@ -271,16 +284,12 @@ impl Client {
         let request = request.map_err(unreachable)?;
         requests.ready().await.map_err(broken)?;
         let response = requests.send_request(request).await.map_err(broken)?;
-        if response.status() != StatusCode::OK {
-            let text = format!("it replied with HTTP status {}", response.status().as_u16());
-            return Err(CallError::Malformed(text));
-        }
+        check_status(response.status())?;
         if is_encoded(response.headers()) {
             return Err(CallError::Malformed("its reply is compressed".into()));
         }
         let document = receive(response.into_body(), most, until).await?;
-        self.keep(peer, requests);
-        Ok(document)
+        Ok((document, requests))
     }
 
     async fn connect(&self, peer: &PeerAddress) -> Result<SendRequest<Body>, CallError> {
@@ -336,10 +345,7 @@ impl Client {
     async fn connect_directly(&self, peer: &PeerAddress) -> Result<TcpStream, CallError> {
         let addresses: Vec<SocketAddr> = match peer.host() {
             Host::Ip(ip) => vec![SocketAddr::new(*ip, peer.port())],
-            Host::Name(name) => {
-                let found = lookup_host((name.as_str(), peer.port())).await;
-                found.map_err(unreachable)?.take(ADDRESSES_MAX).collect()
-            }
+            Host::Name(name) => self.look_up(name.clone(), peer.port()).await?,
         };
         let mut last = unreachable("its name has no address");
         for address in addresses {
@@ -352,6 +358,21 @@ impl Client {
             };
         }
         Err(last)
+    }
+
+    /// The first addresses of a name.
+    async fn look_up(&self, name: String, port: u16) -> Result<Vec<SocketAddr>, CallError> {
+        let turn = timeout(TURN, Arc::clone(&self.lookups).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(unreachable("too many other names are being looked up"));
+        };
+        let looked_up = spawn_blocking(move || {
+            let found = (name.as_str(), port).to_socket_addrs();
+            drop(turn); // not before: who asked may have given up long ago
+            found.map(|all| all.take(ADDRESSES_MAX).collect())
+        });
+        let found = looked_up.await.map_err(unreachable)?;
+        found.map_err(unreachable)
     }
 
     /// Whether a peer may be called at an address: strangers could send us to machines of our own network.
@@ -398,4 +419,52 @@ fn broken(error: hyper::Error) -> CallError {
         return CallError::Malformed("its reply is not HTTP".into());
     }
     unreachable(error)
+}
+
+/// Whether a peer answers at all. One that has too much to do, or something in front of it, says so with its status.
+fn check_status(status: StatusCode) -> Result<(), CallError> {
+    let said = || format!("it replied with HTTP status {}", status.as_u16());
+    match status {
+        StatusCode::OK => Ok(()),
+        StatusCode::TOO_MANY_REQUESTS => Err(CallError::Refused(said())),
+        status if status.is_server_error() => Err(CallError::Refused(said())),
+        _ => Err(CallError::Malformed(said())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn names_wait_for_other_names_and_addresses_for_none() {
+        let client = Client::new(ClientOptions::default());
+        let lookups = Arc::clone(&client.lookups);
+        let all = lookups.acquire_many_owned(LOOKUPS_MAX as u32).await;
+        let ask = async |address: &str| {
+            let peer = address.parse().expect("an address");
+            client.info(&peer).await.expect_err("nobody is there")
+        };
+        let busy = unreachable("too many other names are being looked up");
+        assert_eq!(ask("localhost:6264").await, busy);
+        let forbidden = |error| matches!(error, CallError::Forbidden(_));
+        assert!(forbidden(ask("127.0.0.1:6264").await));
+        drop(all);
+        assert!(forbidden(ask("localhost:6264").await), "it has its turn");
+    }
+
+    #[test]
+    fn a_peer_that_has_too_much_to_do_does_not_lie() {
+        let failure = |status: u16| {
+            let status = StatusCode::from_u16(status).expect("a status");
+            check_status(status).err().map(|error| error.failure())
+        };
+        assert_eq!(failure(200), None);
+        for refused in [429, 500, 502, 503] {
+            assert_eq!(failure(refused), Some(Failure::Unreachable), "{refused}");
+        }
+        for malformed in [204, 302, 404] {
+            assert_eq!(failure(malformed), Some(Failure::Malformed), "{malformed}");
+        }
+    }
 }

@@ -42,20 +42,11 @@ impl Board {
     }
 }
 
-/// What peers told us without being asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
-    /// Somebody is there, or says so from this machine.
-    Exchange(PeerAddress),
-    /// Zone files that are in the archive now.
-    Put(Vec<ZonefileHash>),
-}
-
 /// What calls are answered from.
 pub struct Desk {
     names: Arc<NameStore>,
     board: Arc<Board>,
-    heard: mpsc::Sender<Heard>,
+    suggested: mpsc::Sender<PeerAddress>,
     heights: Heights,
     testnet: Testnet,
     deny: Vec<PeerRule>,
@@ -71,13 +62,18 @@ pub(super) struct Caller {
 }
 
 impl Desk {
-    /// Answers from `names` and `board`. What is heard goes to `heard`; while that is full, it is forgotten.
-    pub fn new(names: Arc<NameStore>, board: Arc<Board>, heard: mpsc::Sender<Heard>) -> Self {
+    /// Answers from `names` and `board`. Who is there, or is said from this machine to be, goes to `suggested`; while that is
+    /// full, it is forgotten.
+    pub fn new(
+        names: Arc<NameStore>,
+        board: Arc<Board>,
+        suggested: mpsc::Sender<PeerAddress>,
+    ) -> Self {
         Self {
             testnet: Testnet::of(&names.params),
             names,
             board,
-            heard,
+            suggested,
             heights: Heights::default(),
             deny: Vec::new(),
         }
@@ -216,23 +212,21 @@ impl Desk {
         Ok(files.finish())
     }
 
-    /// Keeps the files whose hashes the chain announces.
+    /// Keeps the files whose hashes the chain announces. The archive tells its subscribers of them.
     fn put(&self, files: &[Vec<u8>], snapshot: &StoreSnapshot) -> Result<Answer, NamesError> {
         let mut saved = Vec::with_capacity(files.len());
-        let (mut wanted, mut hashes) = (Vec::new(), Vec::new());
+        let mut wanted = Vec::new();
         for file in files {
             let hash = ZonefileHash::of(file);
             let has_size = !file.is_empty() && file.len() <= ZONEFILE_MAX;
             let is_wanted = has_size && snapshot.is_announced(&hash)?;
             saved.push(u8::from(is_wanted));
-            if is_wanted && !hashes.contains(&hash) {
+            if is_wanted {
                 wanted.push(file);
-                hashes.push(hash);
             }
         }
         if !wanted.is_empty() {
             self.names.archive.put_many(&wanted)?;
-            self.hear(Heard::Put(hashes));
         }
         Ok(Answer::Saved { saved })
     }
@@ -249,13 +243,8 @@ impl Desk {
 
     fn exchange(&self, peer: PeerAddress) -> Answer {
         let answer = self.peers(&peer);
-        self.hear(Heard::Exchange(peer));
+        let _ = self.suggested.try_send(peer); // peers call again
         answer
-    }
-
-    fn hear(&self, heard: Heard) {
-        // Files that were put are noticed by the archive's subscribers as well, and peers call again.
-        let _ = self.heard.try_send(heard);
     }
 }
 

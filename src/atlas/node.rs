@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 use super::address::PeerAddress;
 use super::calls::{Caller, Ended};
-use super::desk::{Board, Heard};
+use super::desk::Board;
 use super::dice::Dice;
 use super::ledger::Ledger;
 use super::schedule::{Action, Call, Event, Failure, Reply, Schedule, Settings};
@@ -49,7 +49,7 @@ pub struct Node {
     caller: Arc<Caller>,
     shared: Arc<Shared>,
     board: Arc<Board>,
-    heard: Receiver<Heard>,
+    suggested: Receiver<PeerAddress>,
     ended: (UnboundedSender<Ended>, UnboundedReceiver<Ended>),
     calls: Tasks,
     /// Whether the chain has to be read, since the last time failed or a commit came.
@@ -115,7 +115,7 @@ impl Node {
         namespaces: Vec<NamespaceId>,
         caller: Caller,
         (shared, board): (&Arc<Shared>, &Arc<Board>),
-        heard: Receiver<Heard>,
+        suggested: Receiver<PeerAddress>,
     ) -> Self {
         let now = caller.names.clock.elapsed();
         Self {
@@ -125,7 +125,7 @@ impl Node {
             caller: Arc::new(caller),
             shared: Arc::clone(shared),
             board: Arc::clone(board),
-            heard,
+            suggested,
             ended: unbounded_channel(),
             calls: Tasks::new("a call to a peer"),
             discovered: HashMap::new(),
@@ -151,7 +151,7 @@ impl Node {
                     false => self.take(news),
                 },
                 Some(ended) = self.ended.1.recv() => self.finish(ended),
-                Some(Heard::Exchange(peer)) = self.heard.recv() => {
+                Some(peer) = self.suggested.recv() => {
                     self.handle(Event::Suggested { peer, by: None });
                 }
                 () = sleep(wait) => {}

@@ -51,32 +51,43 @@ impl Bucket {
             self.filled = now;
         }
     }
+
+    /// Whether it asked for the inventory and that is still fresh.
+    fn is_replicating(&self, now: Duration) -> bool {
+        let asked = self.replicates;
+        asked.is_some_and(|at| now.saturating_sub(at) <= INVENTORY_FRESH)
+    }
 }
 
 impl Rates {
-    /// Whether a call may be answered `now`, the time since any moment that stays the same.
+    /// Whether a caller has nothing left `now` for a call of any kind, so that its call need not be read.
+    pub(super) fn is_spent(&mut self, caller: IpAddr, now: Duration) -> bool {
+        let Some(bucket) = self.bucket(caller, now) else {
+            return true;
+        };
+        let least = match bucket.is_replicating(now) {
+            true => COST_OF_FETCH,
+            false => COST,
+        };
+        bucket.left < least
+    }
+
+    /// Whether a call that has been read may be answered `now`, the time since any moment that stays the same.
     pub(super) fn admit(&mut self, caller: IpAddr, kind: Kind, now: Duration) -> bool {
-        let caller = counted(caller);
-        if self.buckets.len() >= ADDRESSES_MAX && !self.buckets.contains_key(&caller) {
-            self.forget_idle(now);
-            if self.buckets.len() >= ADDRESSES_MAX {
-                return false;
-            }
-        }
-        let bucket = self.buckets.entry(caller).or_insert(Bucket {
-            left: FILL,
-            filled: now,
-            replicates: None,
-        });
-        bucket.fill(now);
-        let replicates = bucket.replicates;
-        let replicates = replicates.is_some_and(|at| now.saturating_sub(at) <= INVENTORY_FRESH);
+        let Some(bucket) = self.bucket(caller, now) else {
+            return false;
+        };
+        let replicates = bucket.is_replicating(now);
         let cost = if replicates && kind == Kind::Fetch {
             COST_OF_FETCH
         } else {
             COST
         };
         if bucket.left < cost {
+            if replicates {
+                // To read it was work: otherwise who could fetch could have any number of other calls read.
+                bucket.left = bucket.left.saturating_sub(COST_OF_FETCH);
+            }
             return false;
         }
         bucket.left -= cost;
@@ -86,13 +97,30 @@ impl Rates {
         true
     }
 
+    /// The bucket of a caller, as full as it is `now`. `None` if there are too many others.
+    fn bucket(&mut self, caller: IpAddr, now: Duration) -> Option<&mut Bucket> {
+        let caller = counted(caller);
+        if self.buckets.len() >= ADDRESSES_MAX && !self.buckets.contains_key(&caller) {
+            self.forget_idle(now);
+            if self.buckets.len() >= ADDRESSES_MAX {
+                return None;
+            }
+        }
+        let bucket = self.buckets.entry(caller).or_insert(Bucket {
+            left: FILL,
+            filled: now,
+            replicates: None,
+        });
+        bucket.fill(now);
+        Some(bucket)
+    }
+
     /// Forgets those whose buckets are full, unless they replicate.
     fn forget_idle(&mut self, now: Duration) {
-        let is_fresh = |at: Duration| now.saturating_sub(at) <= INVENTORY_FRESH;
         for only_idle in [true, false] {
             self.buckets.retain(|_, bucket| {
                 bucket.fill(now);
-                bucket.left < FILL || only_idle && bucket.replicates.is_some_and(is_fresh)
+                bucket.left < FILL || only_idle && bucket.is_replicating(now)
             });
             if self.buckets.len() < ADDRESSES_MAX {
                 return;
@@ -102,7 +130,7 @@ impl Rates {
 }
 
 /// The address under which a caller is counted.
-fn counted(caller: IpAddr) -> IpAddr {
+pub(super) fn counted(caller: IpAddr) -> IpAddr {
     match caller.to_canonical() {
         IpAddr::V6(ip) => {
             let network = u128::from(ip) >> 64 << 64;
@@ -148,6 +176,21 @@ mod tests {
             .map(|ms| admitted(&mut rates, Kind::Other, 900_000 + ms, 1))
             .sum();
         assert!((19..=20).contains(&total), "{total}");
+    }
+
+    #[test]
+    fn calls_of_the_spent_need_not_be_read() {
+        let mut rates = Rates::default();
+        let now = Duration::ZERO;
+        assert!(!rates.is_spent(ME, now));
+        assert_eq!(admitted(&mut rates, Kind::Other, 0, 20), 20);
+        assert!(rates.is_spent(ME, now) && !rates.is_spent(ME, Duration::from_millis(50)));
+        assert_eq!(admitted(&mut rates, Kind::Inventory, 1_000, 1), 1);
+        assert_eq!(admitted(&mut rates, Kind::Fetch, 1_000, 185), 185);
+        let now = Duration::from_secs(1);
+        assert!(!rates.is_spent(ME, now), "it may fetch five times more");
+        assert_eq!(admitted(&mut rates, Kind::Other, 1_000, 5), 0);
+        assert!(rates.is_spent(ME, now), "these were read as well");
     }
 
     #[test]

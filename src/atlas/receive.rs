@@ -33,20 +33,17 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The bytes of a body, which are at most `max`. A length that is announced is believed only if it is too large.
+/// The bytes of a body, which are at most `max`. A length that is announced is believed only if it is too large: nothing is
+/// reserved for bytes that have not come.
 pub(super) async fn receive<B>(body: B, max: usize, until: Instant) -> Result<Vec<u8>, Stopped>
 where
     B: Body<Data = Bytes>,
     B::Error: std::fmt::Display,
 {
-    let announced = body.size_hint();
-    if announced.lower() > max as u64 {
+    if body.size_hint().lower() > max as u64 {
         return Err(Stopped::TooLarge);
     }
     let mut bytes = Vec::new();
-    if announced.exact().is_some() {
-        bytes.reserve_exact(announced.lower() as usize);
-    }
     let start = Instant::now();
     let mut body = pin!(body);
     let mut look = start + GRACE;

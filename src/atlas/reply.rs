@@ -1,17 +1,19 @@
 //! What peers reply to us (ap §2, §3). Of zone files only what their hashes prove is believed.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use data_encoding::BASE64;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::address::PeerAddress;
 use super::answer::Testnet;
 use super::json;
-use super::message::{BASE64_MAX, FETCH_MAX, INVENTORY_MAX, PEERS_MAX};
+use super::message::{BASE64_MAX, FETCH_MAX, INVENTORY_MAX, PEERS_MAX, PUT_MAX};
 use super::xml::{self, Response, Value};
 use crate::hash::{ConsensusHash, ZonefileHash};
+use crate::zonefile::ZONEFILE_MAX;
 
 /// First two numbers of the oldest version that a peer may have (ap §3).
 const VERSION_MIN: (u32, u32) = (0, 17);
@@ -29,7 +31,8 @@ pub(super) enum ReplyError {
     /// The peer does not answer, and says so.
     #[error("it refuses: {0}")]
     Refused(String),
-    /// A file that was not asked for, or whose bytes have another hash: all of the reply is worthless.
+    /// A file that was not asked for, that has a size that no zone file has, or whose bytes have another hash: all of the
+    /// reply is worthless.
     #[error("it sent a zone file that is not what was asked for")]
     WrongFile,
 }
@@ -86,7 +89,9 @@ pub(super) fn zonefiles(
     let mut delivered = Vec::with_capacity(files.len());
     for (hash, Base64(bytes)) in files {
         let is_new = !delivered.iter().any(|(other, _)| *other == hash);
-        if !is_new || !asked.contains(&hash) || ZonefileHash::of(&bytes) != hash {
+        let has_size = (1..=ZONEFILE_MAX).contains(&bytes.len()); // the archive refuses all files with one of another size
+        let is_asked = is_new && has_size && asked.contains(&hash);
+        if !is_asked || ZonefileHash::of(&bytes) != hash {
             return Err(ReplyError::WrongFile);
         }
         delivered.push((hash, bytes));
@@ -96,7 +101,7 @@ pub(super) fn zonefiles(
 
 /// A reply to `put_zonefiles` with `count` files: which of them were kept.
 pub(super) fn saved(document: &[u8], count: usize) -> Result<Vec<bool>, ReplyError> {
-    let saved = required(read(document)?.saved, "saved")?;
+    let List(saved) = required(read(document)?.saved, "saved")?;
     if saved.len() != count {
         return malformed("it counts other files than were sent");
     }
@@ -105,17 +110,15 @@ pub(super) fn saved(document: &[u8], count: usize) -> Result<Vec<bool>, ReplyErr
 
 /// A reply with neighbours. Those that have no address that can be one are passed over, like ours of IPv6 by others.
 pub(super) fn peers(document: &[u8]) -> Result<Vec<PeerAddress>, ReplyError> {
-    let peers = required(read(document)?.peers, "peers")?;
-    if peers.len() > PEERS_MAX {
-        return malformed("more neighbours than it may tell");
-    }
+    let List(peers) = required(read(document)?.peers, "peers")?;
     let peers = peers.iter();
     Ok(peers
         .filter_map(|peer| PeerAddress::from_wire(peer).ok())
         .collect())
 }
 
-/// All keys that we look for in any reply; others are passed over.
+/// All keys that we look for in any reply; others are passed over. A reply with files is large and may hold any of them, so
+/// each takes about as much memory as it has bytes.
 #[derive(Deserialize)]
 struct Fields {
     error: Option<String>,
@@ -127,12 +130,15 @@ struct Fields {
     consensus: Option<ConsensusHash>,
     inv: Option<Base64<INVENTORY_BASE64_MAX>>,
     zonefiles: Option<Zonefiles>,
-    saved: Option<Vec<u8>>,
-    peers: Option<Vec<String>>,
+    saved: Option<List<u8, PUT_MAX>>,
+    peers: Option<List<String, PEERS_MAX>>,
 }
 
 /// Zone files by their hashes, in the order of the reply.
 struct Zonefiles(Vec<(ZonefileHash, Base64<BASE64_MAX>)>);
+
+/// At most so many values.
+struct List<T, const MAX: usize>(Vec<T>);
 
 /// Bytes as a text of base64 that has at most so many characters.
 struct Base64<const MAX: usize>(Vec<u8>);
@@ -225,6 +231,33 @@ impl<'de> Deserialize<'de> for Zonefiles {
     }
 }
 
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for List<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Values<T, const MAX: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Values<T, MAX> {
+            type Value = List<T, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MAX} values")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<List<T, MAX>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = list.next_element()? {
+                    if values.len() == MAX {
+                        return Err(A::Error::invalid_length(MAX + 1, &self));
+                    }
+                    values.push(value);
+                }
+                Ok(List(values))
+            }
+        }
+
+        deserializer.deserialize_seq(Values(PhantomData))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::answer::{self, Answer, Files, Standing};
@@ -266,6 +299,12 @@ mod tests {
             zonefiles(&files(&[(one, ZONE), (one, ZONE)]), &[one]),
             wrong
         );
+        for size in [0, ZONEFILE_MAX + 1] {
+            let bytes = vec![b';'; size];
+            let hash = ZonefileHash::of(&bytes);
+            let reply = files(&[(one, ZONE), (hash, &bytes)]);
+            assert_eq!(zonefiles(&reply, &[one, hash]), wrong, "{size} bytes");
+        }
     }
 
     #[test]
@@ -295,6 +334,14 @@ mod tests {
             .collect();
         let many = document(&format!("{{\"peers\": [{}]}}", many.join(",")));
         assert!(matches!(peers(&many), Err(ReplyError::Malformed(_))));
+        let others = (0..=PEERS_MAX).map(|_| "\"\"").collect::<Vec<_>>();
+        let others = format!("{{\"zonefiles\": {{}}, \"peers\": [{}]}}", others.join(","));
+        assert!(
+            is_malformed(&document(&others)),
+            "also beside what was asked for"
+        );
+        let six = document("{\"saved\": [1, 1, 1, 1, 1, 1]}");
+        assert!(matches!(saved(&six, 6), Err(ReplyError::Malformed(_))));
         let three = document("{\"peers\": [\"8.8.8.8:6264\", \"[::1]:80\", \"a b\"]}");
         assert_eq!(peers(&three).expect("one").len(), 1);
     }
@@ -344,6 +391,24 @@ mod tests {
                 .iter()
                 .any(|peer| peer.is_admissible(&Testnet::Is(false)))
         );
+    }
+
+    #[test]
+    fn a_network_is_a_truth_or_a_name_in_any_reply() {
+        let said = |network: &str| {
+            let json = format!("{{\"zonefiles\": {{}}, \"testnet\": {network}}}");
+            zonefiles(&document(&json), &[])
+        };
+        for network in ["true", "\"7879\"", "null"] {
+            assert_eq!(said(network), Ok(vec![]), "{network}");
+        }
+        for network in ["[0, 0]", "{\"a\": 0}", "7"] {
+            let error = said(network).expect_err("no network");
+            assert!(
+                error.to_string().contains("the name of a network"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

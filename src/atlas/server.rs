@@ -2,15 +2,17 @@
 //!
 //! Whoever calls is a stranger. A call has at most [`CALL_MAX`] bytes, which is known before they are in memory, and comes in
 //! with a rate; an address has so many calls a second; connections, calls that are worked on, and bytes of replies on their
-//! way are bounded. Files and the database are read on threads of their own, so that nothing here makes a DNS question wait.
+//! way are bounded, and one address has two large replies at most. Files and the database are read on threads of their own,
+//! so that nothing here makes a DNS question wait.
 //!
 //! Browsers are no peers: a page of the web could call from this machine, whose word counts. They say where a call comes
 //! from, and such calls are refused.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{self, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{self, IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -30,18 +32,20 @@ use tokio::time::{Instant, timeout};
 use super::answer;
 use super::desk::{Caller, Desk};
 use super::message::{CALL_MAX, Request};
-use super::rate::{Kind, Rates};
+use super::rate::{Kind, Rates, counted};
 use super::receive::{Stopped, WHOLE, is_encoded, receive};
 use crate::connections::{Activity, CloseAll, Connections, Patient};
 
 /// Connections at the same time that are enough; each may hold a call of [`CALL_MAX`] bytes.
 pub const CONNECTIONS_MAX: usize = 64;
-/// Calls that are worked on at the same time.
-const WORKERS: usize = 4;
-/// KiB of replies that are being made or sent.
+/// Calls that are worked on at the same time, each on a thread that waits for the disk.
+pub const WORKERS: usize = 2;
+/// KiB of replies with files or inventories that are being made or sent; any other has some KiB at most.
 const REPLIES_KIB: usize = 48 * 1024;
 /// KiB of the largest reply: a hundred zone files in base64.
 const REPLY_KIB: u32 = 6_000;
+/// Such replies to one address at the same time: one that reads none of them must not hold the room of all.
+const REPLIES_OF_ADDRESS: usize = 2;
 /// How long a call waits for its turn.
 const TURN: Duration = Duration::from_secs(5);
 /// How long a connection may take for a head, also between two calls.
@@ -103,6 +107,7 @@ impl Server {
             rates: Mutex::default(),
             workers: Arc::new(Semaphore::new(WORKERS)),
             replies: Arc::new(Semaphore::new(REPLIES_KIB)),
+            large: Mutex::default(),
         });
         let accepting = self.listeners.into_iter();
         join_all(accepting.map(|listener| accept(listener, &connections, &site))).await;
@@ -116,6 +121,8 @@ struct Site {
     rates: Mutex<Rates>,
     workers: Arc<Semaphore>,
     replies: Arc<Semaphore>,
+    /// The addresses that have replies with files or inventories under way.
+    large: Mutex<HashMap<IpAddr, Arc<Semaphore>>>,
 }
 
 async fn accept(listener: net::TcpListener, connections: &Arc<Connections>, site: &Arc<Site>) {
@@ -178,24 +185,35 @@ async fn respond(
     caller: Caller,
     activity: &Activity,
 ) -> Response<Body> {
+    if site.is_spent(caller) {
+        return closing(documented(answer::overloaded().into())); // its body is not even read
+    }
     match read(request).await {
         Ok(document) => {
             activity.ask();
-            let document = site.answer(&document, caller).await;
-            let mut response = Response::new(Body::from(document));
-            let xml = HeaderValue::from_static("text/xml");
-            response.headers_mut().insert(CONTENT_TYPE, xml);
-            response
+            documented(site.answer(&document, caller).await)
         }
         Err(Refusal(status, text)) => {
             let _ = activity.note_garbage(); // the connection ends either way
             let mut response = Response::new(Body::from(text));
             *response.status_mut() = status;
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-            response
+            closing(response)
         }
     }
+}
+
+fn documented(document: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(document));
+    let xml = HeaderValue::from_static("text/xml");
+    response.headers_mut().insert(CONTENT_TYPE, xml);
+    response
+}
+
+/// A response after which the connection ends.
+fn closing(mut response: Response<Body>) -> Response<Body> {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
 }
 
 /// Why a request is no call.
@@ -235,6 +253,10 @@ fn check(head: &Parts) -> Result<(), Refusal> {
 }
 
 impl Site {
+    fn is_spent(&self, caller: Caller) -> bool {
+        self.rates().is_spent(caller.ip, self.desk.now())
+    }
+
     /// The document that answers another one.
     async fn answer(&self, document: &[u8], caller: Caller) -> Bytes {
         let request = Request::read(document);
@@ -243,62 +265,97 @@ impl Site {
             Ok(Request::Inventory { .. }) => Kind::Inventory,
             _ => Kind::Other,
         };
-        let is_admitted = {
-            let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-            rates.admit(caller.ip, kind, self.desk.now())
-        };
+        let is_admitted = self.rates().admit(caller.ip, kind, self.desk.now());
         match request {
             _ if !is_admitted => answer::overloaded().into(),
             Err(refusal) => refusal.to_document().into(),
-            Ok(request) => match timeout(TURN, self.turn(&request)).await {
+            Ok(request) => match timeout(TURN, self.turn(kind, caller)).await {
                 Ok(Some(turn)) => self.work(request, caller, turn).await,
                 _ => answer::overloaded().into(),
             },
         }
     }
 
-    /// Waits for a thread and for room for the reply.
-    async fn turn(&self, request: &Request) -> Option<Turn> {
-        let size = match request {
-            Request::Zonefiles(_) | Request::Inventory { .. } => REPLY_KIB,
-            _ => REPLY_KIB / 10,
+    /// Waits for room for the reply, if it may be large, and for a thread.
+    async fn turn(&self, kind: Kind, caller: Caller) -> Option<Turn> {
+        let room = match kind {
+            Kind::Fetch | Kind::Inventory => Some(self.room(caller.ip).await?),
+            Kind::Other => None,
         };
-        let room = Arc::clone(&self.replies).acquire_many_owned(size).await;
         let worker = Arc::clone(&self.workers).acquire_owned().await;
         Some(Turn {
-            room: room.ok()?,
+            room,
             worker: worker.ok()?,
         })
+    }
+
+    async fn room(&self, caller: IpAddr) -> Option<Room> {
+        let place = self.places(caller).acquire_owned().await.ok()?;
+        let kib = Arc::clone(&self.replies).acquire_many_owned(REPLY_KIB);
+        Some(Room {
+            kib: kib.await.ok()?,
+            _place: place,
+        })
+    }
+
+    /// The places that an address has for large replies.
+    fn places(&self, caller: IpAddr) -> Arc<Semaphore> {
+        let mut large = self.large.lock().unwrap_or_else(PoisonError::into_inner);
+        large.retain(|_, places| Arc::strong_count(places) > 1); // those with a reply or with somebody who waits
+        let new = || Arc::new(Semaphore::new(REPLIES_OF_ADDRESS));
+        Arc::clone(large.entry(counted(caller)).or_insert_with(new))
     }
 
     /// Answers on a thread that may wait.
     async fn work(&self, request: Request, caller: Caller, turn: Turn) -> Bytes {
         let desk = Arc::clone(&self.desk);
-        let Turn { mut room, worker } = turn;
+        let Turn { room, worker } = turn;
         let answered = spawn_blocking(move || {
             let document = desk.answer(request, caller);
             drop(worker);
             document
         });
         let document = answered.await.unwrap_or_else(|_| answer::failed()); // it panicked, and said so
-        let kept = room.split(document.len() / 1_024 + 1).unwrap_or(room);
+        let Some(room) = room else {
+            return document.into();
+        };
         Bytes::from_owner(Sent {
+            _room: room.reduced_to(document.len() / 1_024 + 1),
             document: document.into_bytes(),
-            _room: kept,
         })
+    }
+
+    fn rates(&self) -> MutexGuard<'_, Rates> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The right to work on a call.
 struct Turn {
-    room: OwnedSemaphorePermit,
+    room: Option<Room>,
     worker: OwnedSemaphorePermit,
+}
+
+/// Room for a large reply.
+struct Room {
+    kib: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Room {
+    /// The same for a reply of this size, as far as that is less.
+    fn reduced_to(mut self, kib: usize) -> Self {
+        if let Some(kept) = self.kib.split(kib) {
+            self.kib = kept;
+        }
+        self
+    }
 }
 
 /// A document that keeps its room until the last byte of it is sent.
 struct Sent {
     document: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl AsRef<[u8]> for Sent {

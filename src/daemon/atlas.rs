@@ -12,8 +12,8 @@ use super::descriptors::Shares;
 use crate::api::peers::{PEERS_MAX, Peer, PeerStanding, PeersReply};
 use crate::api::status::AtlasStatus;
 use crate::atlas::{
-    Backups, Board, Caller, Client, ClientOptions, Desk, Node, Options, PeerAddress, PeerRule,
-    PeerState, Server, Settings, Shared, Socks,
+    Backups, Board, Caller, Client, ClientOptions, Desk, LOOKUPS_MAX, Node, Options, PeerAddress,
+    PeerRule, PeerState, Server, Settings, Shared, Socks, WORKERS,
 };
 use crate::config::Config;
 use crate::names::NameStore;
@@ -26,8 +26,9 @@ const THREADS: usize = 2;
 const HEARD_MAX: usize = 1_000;
 /// How long a file that is being written is waited for at the end.
 const STOP_TIME: Duration = Duration::from_secs(5);
-/// Threads that read and write files for peers.
-const BLOCKING_THREADS: usize = 4;
+/// Threads that wait: some for the files of this node, and as many as peers and lookups of names can keep, so that nothing
+/// of the node waits for them.
+const BLOCKING_THREADS: usize = 4 + WORKERS + LOOKUPS_MAX;
 
 /// The network of zone files.
 pub struct Atlas {

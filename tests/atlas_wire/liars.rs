@@ -82,6 +82,10 @@ fn what_is_no_reply_is_not_believed() {
         let lie = format!("{{\"status\": true, \"zonefiles\": {{\"{named}\": \"{bytes}\"}}}}");
         assert_eq!(ask(says(&response(&lie))), CallError::WrongFile);
     }
+    let busy = ask(says(
+        b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    ));
+    assert!(matches!(busy, CallError::Refused(_)), "{busy}");
     let refused = ask(says(&response(
         "{\"error\": \"overloaded\", \"http_status\": 429}",
     )));

@@ -4,6 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
+use tokio::runtime::Runtime;
+use tokio::time::{sleep, timeout};
+
 use super::Peer;
 use crate::common::home::Home;
 use crate::common::http;
@@ -126,6 +131,90 @@ fn whoever_calls_too_often_is_told_so() {
         .iter()
         .filter(|body| body.contains("\"error\":\"overloaded\",\"http_status\":429"));
     assert_eq!(told.count(), 60 - answered);
+}
+
+#[test]
+fn the_connection_of_whoever_calls_too_often_ends() {
+    let home = Home::new();
+    let (_world, peer) = server(&home);
+    let call = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{PING}",
+        PING.len()
+    );
+    let mut stream = TcpStream::connect(peer.address).expect("it listens");
+    stream
+        .write_all(call.repeat(40).as_bytes())
+        .expect("it reads");
+    let mut responses = String::new();
+    stream.read_to_string(&mut responses).expect("an end");
+    let alive = responses.matches("alive").count();
+    assert!((20..40).contains(&alive), "{alive}");
+    assert_eq!(responses.matches("overloaded").count(), 1);
+    assert_eq!(responses.matches("connection: close").count(), 1);
+}
+
+/// Eight connections of one address ask for a hundred large files and read nothing.
+#[test]
+fn one_host_cannot_keep_the_files_from_others() {
+    let home = Home::new();
+    let (world, server) = server(&home);
+    let files: Vec<Vec<u8>> = (0..100)
+        .map(|number| format!("{number:>40960}").into_bytes())
+        .collect();
+    let hashes = world.names().archive.put_many(&files).expect("they fit");
+    let document = {
+        let hashes = hashes.iter();
+        let hashes = hashes.map(|hash| format!("<value><string>{hash}</string></value>"));
+        let list = hashes.collect::<String>();
+        format!(
+            "<methodCall><methodName>get_zonefiles</methodName><params><param><value><array><data>{list}</data></array></value></param></params></methodCall>"
+        )
+    };
+    let fetch = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{document}",
+        document.len()
+    );
+    let runtime = Runtime::new().expect("threads");
+    runtime.block_on(async {
+        let mut deaf = Vec::new();
+        for _ in 0..8 {
+            let mut stream = connect_from([127, 0, 0, 1], server.address).await;
+            stream.write_all(fetch.as_bytes()).await.expect("it reads");
+            deaf.push(stream);
+        }
+        sleep(Duration::from_secs(1)).await;
+
+        let mut other = connect_from([127, 0, 0, 2], server.address).await;
+        other.write_all(fetch.as_bytes()).await.expect("it reads");
+        assert!(start_of_response(&mut other).await.contains("zonefiles"));
+
+        let mut served = 0;
+        for stream in &mut deaf {
+            let start = start_of_response(stream).await;
+            served += usize::from(start.contains("zonefiles"));
+            assert!(
+                start.contains("zonefiles") || start.contains("overloaded"),
+                "{start}"
+            );
+        }
+        assert_eq!(served, 2, "the others wait in vain");
+    });
+}
+
+/// A connection from an address of this machine, with room for a few KiB that nobody has read.
+async fn connect_from(ip: [u8; 4], to: SocketAddr) -> tokio::net::TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a size");
+    socket.bind(SocketAddr::from((ip, 0))).expect("a free port");
+    socket.connect(to).await.expect("it listens")
+}
+
+/// The first bytes of a response, which comes within 8 s: more than the server lets a call wait, less than it lets a reply.
+async fn start_of_response(stream: &mut tokio::net::TcpStream) -> String {
+    let mut start = [0; 600];
+    let read = timeout(Duration::from_secs(8), stream.read(&mut start)).await;
+    let read = read.expect("in time").expect("a response");
+    String::from_utf8_lossy(&start[..read]).into_owned()
 }
 
 #[test]
