@@ -19,4 +19,7 @@ pub struct SubdomainReply {
     pub current: bool,
     /// Its records; `null` if no zone file that is here holds one.
     pub subdomain: Option<SubdomainDetails>,
+    /// The inventory indexes of the zone files of its name that are missing and not declared lost, at most the first 100: what
+    /// they hold may change what is accepted.
+    pub missing: Vec<u32>,
 }

@@ -105,8 +105,7 @@ impl Names {
         if records.is_empty() {
             return Ok(None);
         }
-        let mut missing = subdomains.missing_of(subdomain.name())?;
-        missing.truncate(SHOWN_MAX);
+        let missing = self.missing_of(subdomain.name())?;
         let record_count = records.len();
         let mut details = SubdomainDetails {
             name: subdomain.clone(),
@@ -131,6 +130,16 @@ impl Names {
             self.describe(last, &mut details)?;
         }
         Ok(Some(details))
+    }
+
+    /// The inventory indexes of the zone files of a name that are missing and not declared lost, at most the first 100.
+    pub fn missing_of(&self, name: &Name) -> Result<Vec<u32>, NamesError> {
+        let Some(subdomains) = &self.subdomains else {
+            return Ok(Vec::new());
+        };
+        let mut missing = subdomains.missing_of(name)?;
+        missing.truncate(SHOWN_MAX);
+        Ok(missing)
     }
 
     /// Adds what the last accepted record says.

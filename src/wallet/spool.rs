@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DIR/            record files of anybody who may write here; names that begin with a dot are left alone
-//!   publishing/   those of the zone file that is under way, and that zone file (.zone)
+//!   publishing/   those of the zone file that is under way, that zone file (.zone), and when the last one was done (.updated)
 //!   done/         what is in force
 //!   refused/      what the rules refuse, each with a file beside that says why (NAME.reason)
 //! ```
@@ -25,6 +25,12 @@ use crate::zonefile::ZONEFILE_MAX;
 const LOCK: &str = ".lock";
 /// The zone file that is under way.
 const ZONE: &str = ".zone";
+/// A file that was written when the last zone file had done its work.
+const UPDATED: &str = ".updated";
+/// Longest name of a file, in bytes: with all that is put behind it, it has less than 255.
+const NAME_MAX: usize = 200;
+/// What the name of the file has behind it that says why another one is refused.
+const REASON: &str = ".reason";
 /// Most files that are looked at in one go, and most bytes of them; the others come next time.
 const FILES_MAX: usize = 10_000;
 /// See [`FILES_MAX`].
@@ -92,7 +98,7 @@ impl Spool {
         })
     }
 
-    /// The files in a place that nobody is writing to, the oldest first.
+    /// The files in a place that nobody is writing to, the oldest first. One that waits under too long a name is passed over.
     pub fn slips(&self, place: Place) -> Result<Vec<Slip>, SpoolError> {
         let folder = self.folder(place);
         let mut found = Vec::new();
@@ -107,6 +113,14 @@ impl Spool {
             let is_settled =
                 place == Place::Publishing || modified.elapsed().map_or(true, |age| age > SETTLED);
             let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            if place == Place::Waiting && name.len() > NAME_MAX {
+                let path = folder.join(&name);
+                tracing::warn!(
+                    "{} is passed over: rename it, a name has at most {NAME_MAX} bytes",
+                    path.display()
+                );
+                continue;
+            }
             if metadata.is_file() && !is_hidden && is_settled {
                 found.push((modified, name));
             }
@@ -170,16 +184,30 @@ impl Spool {
     /// A file is refused for a reason.
     pub fn refused(&self, place: Place, name: &OsStr, reason: &str) -> Result<(), SpoolError> {
         let folder = self.directory.join("refused");
-        let mut beside = free(&folder, name).into_os_string();
-        beside.push(".reason");
-        let beside = PathBuf::from(beside);
+        let to = free_with(&folder, name, &["", REASON]);
+        let beside = behind(&to, REASON);
         disk::replace(&beside, format!("{reason}\n").as_bytes()).map_err(at(&beside))?;
-        self.move_file(place, name, &folder)?;
+        let from = self.folder(place).join(name);
+        fs::rename(&from, &to).map_err(at(&from))?;
         self.sync()
     }
 
     /// The zone file that was under way has done its work.
-    pub fn close(&self) -> Result<(), SpoolError> {
+    pub fn finish(&self) -> Result<(), SpoolError> {
+        let path = self.updated();
+        disk::replace(&path, b"").map_err(at(&path))?;
+        self.close()
+    }
+
+    /// How much of a pause is left that began when the last zone file had done its work.
+    pub fn rest(&self, pause: Duration) -> Duration {
+        let updated = fs::metadata(self.updated()).and_then(|file| file.modified());
+        // A clock that was put back makes it wait once more, not longer.
+        let since = updated.map(|time| time.elapsed().unwrap_or(Duration::ZERO));
+        since.map_or(Duration::ZERO, |since| pause.saturating_sub(since))
+    }
+
+    fn close(&self) -> Result<(), SpoolError> {
         let path = self.zone();
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -200,6 +228,10 @@ impl Spool {
         self.folder(Place::Publishing).join(ZONE)
     }
 
+    fn updated(&self) -> PathBuf {
+        self.folder(Place::Publishing).join(UPDATED)
+    }
+
     fn move_file(&self, from: Place, name: &OsStr, to: &Path) -> Result<(), SpoolError> {
         let from = self.folder(from).join(name);
         fs::rename(&from, free(to, name)).map_err(at(&from))
@@ -215,14 +247,27 @@ impl Spool {
 
 /// A path in a folder at which nothing is yet: that of the name, or with a number behind it.
 fn free(folder: &Path, name: &OsStr) -> PathBuf {
+    free_with(folder, name, &[""])
+}
+
+/// The same, if nothing is either where these ends stand behind it.
+fn free_with(folder: &Path, name: &OsStr, ends: &[&str]) -> PathBuf {
     let numbered = (1_u32..).map(|number| {
         let mut numbered = name.to_owned();
         numbered.push(format!(".{number}"));
         folder.join(numbered)
     });
     let mut paths = std::iter::once(folder.join(name)).chain(numbered);
-    let found = paths.find(|path| fs::symlink_metadata(path).is_err());
+    let is_free = |path: PathBuf| fs::symlink_metadata(path).is_err();
+    let found = paths.find(|path| ends.iter().all(|end| is_free(behind(path, end))));
     found.unwrap_or_else(|| folder.join(name))
+}
+
+/// A path with something behind it.
+fn behind(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
 }
 
 /// The bytes of a file that has no more than a zone file. Never follows a link and never waits for somebody to write: what
@@ -311,6 +356,46 @@ mod tests {
         let beside = fs::read_to_string(directory.join("refused/b.reason"));
         assert_eq!(beside.expect("there"), format!("{reason}\n"));
         assert_eq!(names(&spool, Place::Waiting), ["c", "large"]);
+    }
+
+    #[test]
+    fn names_that_are_too_long_are_passed_over_and_reasons_stay_apart() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let spool = Spool::open(scratch.path()).expect("a directory");
+        let (fits, long) = ("f".repeat(NAME_MAX), "l".repeat(255));
+        for name in [&fits, &long, "a", "a.reason"] {
+            write(scratch.path(), name, name);
+        }
+        assert_eq!(names(&spool, Place::Waiting), ["a", "a.reason", &fits]);
+        for name in ["a.reason", "a", &fits] {
+            let refused = spool.refused(Place::Waiting, OsStr::new(name), "no record");
+            refused.expect("moved");
+        }
+        let refused = |name: &str| fs::read_to_string(scratch.path().join("refused").join(name));
+        assert_eq!(refused("a.reason").expect("there"), "a.reason");
+        assert_eq!(refused("a.1").expect("there"), "a");
+        for name in ["a.reason", "a.1", &fits] {
+            let reason = refused(&format!("{name}.reason"));
+            assert_eq!(reason.expect("there"), "no record\n");
+        }
+    }
+
+    #[test]
+    fn a_pause_goes_on_where_it_was() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let spool = Spool::open(scratch.path()).expect("a directory");
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(spool.rest(hour), Duration::ZERO);
+        spool.finish().expect("written");
+        drop(spool);
+        let spool = Spool::open(scratch.path()).expect("free again");
+        assert!(spool.rest(hour) > hour / 2);
+        let file = File::options().write(true).open(spool.updated());
+        let set = |time: SystemTime| file.as_ref().expect("there").set_modified(time);
+        set(SystemTime::now() - hour / 2).expect("ours");
+        assert!(spool.rest(hour) <= hour / 2 && spool.rest(hour / 4).is_zero());
+        set(SystemTime::now() + 9 * hour).expect("ours");
+        assert_eq!(spool.rest(hour), hour);
     }
 
     #[test]

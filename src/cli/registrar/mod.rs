@@ -1,11 +1,13 @@
 //! `bnsd registrar`: publishes the records of subdomains that appear in a directory, in a process of its own.
 //!
 //! It holds the key of the carrier, which the daemon never sees. At most one zone file is announced in the time that it is
-//! told. Where everything stands is in the directory and in the journal of the keys, so that it can be killed at any moment
-//! and goes on when it is started again.
+//! told, over all its runs. Where everything stands is in the directory and in the journal of the keys, so that it can be
+//! killed at any moment and goes on when it is started again. While zone files of a name are missing, new subdomains of it
+//! wait, and so does what would be refused: what is missing could decide otherwise.
 
 mod pauses;
 mod round;
+mod sift;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -75,6 +77,15 @@ impl Registrar {
             spool,
             means: self.means(),
         };
+        let every = Duration::from_secs(self.every);
+        // What is under way is brought to its end at once.
+        let rest = match round.spool.zonefile()? {
+            Some(_) => Duration::ZERO,
+            None => round.spool.rest(every),
+        };
+        if !rest.is_zero() && pauses.interrupted_within(rest) {
+            return Ok(Exit::Success);
+        }
         loop {
             match round.run(&mut pauses) {
                 Ok(Went::Interrupted) => return Ok(Exit::Success),
@@ -82,7 +93,7 @@ impl Registrar {
                 Err(error @ CliError::Output(_)) => return Err(error),
                 Err(error) => tracing::warn!("the records wait: {error}"),
             }
-            if pauses.interrupted_within(Duration::from_secs(self.every)) {
+            if pauses.interrupted_within(every) {
                 return Ok(Exit::Success);
             }
         }

@@ -9,12 +9,13 @@ use bitcoin::Txid;
 use serde::Serialize;
 
 use super::pauses::Pauses;
+use super::sift::sift;
 use crate::api::subdomain::SubdomainReply;
 use crate::bns::Name;
-use crate::bns::subdomain::{Forecast, Packing, Prospect, Record};
+use crate::bns::subdomain::{Packing, Record};
 use crate::cli::count::count;
 use crate::cli::own::state_of;
-use crate::cli::subdomain::{announced_base, ask, learn, records_of};
+use crate::cli::subdomain::{Known, announced_base, ask, records_of};
 use crate::cli::{CliError, Context, Result};
 use crate::hash::ZonefileHash;
 use crate::wallet::spool::{Place, Slip, Spool};
@@ -76,7 +77,7 @@ struct Update<'u> {
 
 /// What is said of a file that no update is made for.
 #[derive(Debug, Serialize)]
-struct Sifted<'s> {
+struct Said<'s> {
     file: String,
     /// Why it is refused; `null` if its records are in force already.
     refused: Option<&'s str>,
@@ -138,7 +139,7 @@ impl Round<'_> {
         let mut packing = Packing::new(&base, versions);
         let mut taken = Vec::new();
         let mut left = HashSet::new();
-        for (name, records) in self.sift(slips)? {
+        for (name, records) in self.sifted(slips)? {
             // A record goes into no earlier zone file than the one that it follows.
             let is_behind = records.iter().any(|it| left.contains(&it.subdomain));
             if !is_behind && packing.add(&records) {
@@ -159,8 +160,9 @@ impl Round<'_> {
         Ok(Some(zonefile))
     }
 
-    /// The files whose records would be accepted one after the other; all others are put aside.
-    fn sift(&self, slips: Vec<Slip>) -> Result<Vec<(OsString, Vec<Record>)>> {
+    /// The files whose records would be accepted one after the other. Those of which nothing is certain yet stay where they are,
+    /// all others are put aside.
+    fn sifted(&self, slips: Vec<Slip>) -> Result<Vec<(OsString, Vec<Record>)>> {
         let versions = self.wallet.versions;
         let mut read = Vec::new();
         for Slip { name, bytes } in slips {
@@ -169,24 +171,22 @@ impl Round<'_> {
                 Err(reason) => self.refuse(&name, &reason)?,
             }
         }
-        let mut forecast = Forecast::default();
-        let subdomains = read.iter().flat_map(|(_, records)| records);
-        let subdomains = subdomains.map(|record| &record.subdomain);
-        learn(self.context, &mut forecast, subdomains, versions)?;
-        // What follows in sequence may have come before.
-        read.sort_by_key(|(_, records)| records.iter().map(|record| record.sequence).max());
-        let mut wanted = Vec::new();
-        for (name, records) in read {
-            match forecast.judge_all(&records, versions) {
-                Prospect::Accepted => wanted.push((name, records)),
-                Prospect::Refused(refusal) => self.refuse(&name, &refusal.to_string())?,
-                Prospect::Known => {
-                    self.spool.done(Place::Waiting, &name)?;
-                    self.say(&name, None)?;
-                }
-            }
+        let mut known = Known::default();
+        let records = read.iter().flat_map(|(_, records)| records);
+        let subdomains = records.map(|record| &record.subdomain);
+        known.learn(self.context, subdomains, versions)?;
+        let sifted = sift(read, &mut known, versions);
+        for (name, refusal) in sifted.refused {
+            self.refuse(&name, &refusal.to_string())?;
         }
-        Ok(wanted)
+        for name in sifted.known {
+            self.spool.done(Place::Waiting, &name)?;
+            self.say(&name, None)?;
+        }
+        for gap in sifted.gaps {
+            tracing::warn!("records wait: {gap}");
+        }
+        Ok(sifted.wanted)
     }
 
     fn refuse(&self, name: &OsString, reason: &str) -> Result<()> {
@@ -200,8 +200,7 @@ impl Round<'_> {
             Some(reason) => format!("{file} is refused: {reason}"),
             None => format!("{file} is in force already"),
         };
-        let sifted = Sifted { file, refused };
-        self.context.output.tell(&sifted, &text)
+        self.context.output.tell(&Said { file, refused }, &text)
     }
 
     // ---- a zone file under way ------------------------------------------------------------------------------
@@ -274,7 +273,7 @@ impl Round<'_> {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        self.spool.close()?;
+        self.spool.finish()?;
         if accepted + refused == 0 {
             return Ok(Went::Through); // an earlier run has told it
         }

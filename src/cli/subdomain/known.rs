@@ -1,8 +1,11 @@
 //! What the running daemon knows of subdomains.
 
+use std::collections::BTreeMap;
+
 use anyhow::anyhow;
 
 use crate::api::subdomain::{SubdomainReply, SubdomainRequest};
+use crate::bns::Name;
 use crate::bns::address::{Address, AddressVersions};
 use crate::bns::subdomain::{Accepted, Forecast, Subdomain};
 use crate::cli::{CliError, Context, Result};
@@ -15,28 +18,59 @@ pub fn ask(context: &Context, subdomain: &Subdomain) -> Result<Box<SubdomainRepl
     context.answer(SubdomainRequest { name })
 }
 
-/// Has a forecast learn what is accepted of subdomains, each once.
-pub fn learn<'s>(
-    context: &Context,
-    forecast: &mut Forecast,
-    subdomains: impl IntoIterator<Item = &'s Subdomain>,
-    versions: AddressVersions,
-) -> Result<()> {
-    for subdomain in subdomains {
-        if forecast.has_learnt(subdomain) {
-            continue;
+/// What the daemon knows of some subdomains.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// What is accepted of them.
+    pub forecast: Forecast,
+    /// The rows of names above them whose zone files are missing; a name that misses none is not among them.
+    missing: BTreeMap<Name, Vec<u32>>,
+}
+
+impl Known {
+    /// Asks for subdomains, each once.
+    pub fn learn<'s>(
+        &mut self,
+        context: &Context,
+        subdomains: impl IntoIterator<Item = &'s Subdomain>,
+        versions: AddressVersions,
+    ) -> Result<()> {
+        for subdomain in subdomains {
+            if self.forecast.has_learnt(subdomain) {
+                continue;
+            }
+            let reply = ask(context, subdomain)?;
+            if !reply.current {
+                return Err(CliError::Trouble(anyhow!(
+                    "the daemon has not read all announced zone files yet, so what is accepted of {subdomain} is not known: try again in a moment"
+                )));
+            }
+            let details = reply.subdomain.iter();
+            let accepted = details.flat_map(|details| accepted(details, versions));
+            self.forecast.learn(subdomain.clone(), accepted);
+            self.misses(subdomain.name(), reply.missing);
         }
-        let reply = ask(context, subdomain)?;
-        if !reply.current {
-            return Err(CliError::Trouble(anyhow!(
-                "the daemon has not read all announced zone files yet, so what is accepted of {subdomain} is not known: try again in a moment"
-            )));
-        }
-        let details = reply.subdomain.iter();
-        let accepted = details.flat_map(|details| accepted(details, versions));
-        forecast.learn(subdomain.clone(), accepted);
+        Ok(())
     }
-    Ok(())
+
+    /// Notes the rows of a name whose zone files are missing.
+    pub fn misses(&mut self, name: &Name, rows: Vec<u32>) {
+        if !rows.is_empty() {
+            self.missing.insert(name.clone(), rows);
+        }
+    }
+
+    /// What is missing before anything is certain of a subdomain, and what can be done, as a sentence without its end; `None`
+    /// if nothing is missing.
+    pub fn gap(&self, subdomain: &Subdomain) -> Option<String> {
+        let name = subdomain.name();
+        let rows: Vec<String> = self.missing.get(name)?.iter().map(u32::to_string).collect();
+        Some(format!(
+            "zone files of {name} are missing that may hold other records of {subdomain}, inventory index {}: wait until they come, import them with `bnsd zonefile import`, or let the owner of {name} declare them lost by the line `_missing TXT \"{}\"` in its zone file",
+            rows.join(", "),
+            rows.join(",")
+        ))
+    }
 }
 
 /// The accepted records that are shown, the last one in any case.

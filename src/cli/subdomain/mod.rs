@@ -17,10 +17,10 @@ use super::argument::fold_name;
 use super::{CliError, Context, Exit, Result};
 use crate::bns::Name;
 use crate::bns::address::AddressVersions;
-use crate::bns::subdomain::{self, Base, Record, Subdomain};
+use crate::bns::subdomain::{self, Base, RESERVED, Record, Subdomain};
 use crate::wallet::harden;
 
-pub use known::{ask, learn};
+pub use known::{Known, ask};
 pub use pack::announced_base;
 
 /// Subcommands of `bnsd subdomain`.
@@ -58,6 +58,34 @@ fn subdomain(text: &str) -> Result<Subdomain> {
     subdomain.map_err(|error| CliError::Usage(format!("{text:?} is no subdomain: {error}")))
 }
 
+/// A subdomain as an argument, if records of it are of use.
+fn writable(text: &str) -> Result<Subdomain> {
+    let subdomain = subdomain(text)?;
+    let label = subdomain.label();
+    if RESERVED.contains(&label) {
+        return Err(CliError::No(format!(
+            "the zone files of names use the label {label} for something else: choose another one"
+        )));
+    }
+    match unserved(&subdomain) {
+        None => Ok(subdomain),
+        Some(reason) => Err(CliError::No(format!(
+            "{reason}: choose another label. Nothing was written"
+        ))),
+    }
+}
+
+/// Why DNS never serves a subdomain; `None` if it can be served.
+fn unserved(subdomain: &Subdomain) -> Option<String> {
+    let is_owner = subdomain.label().starts_with('_');
+    is_owner.then(|| {
+        format!(
+            "DNS never serves {subdomain}: a label that begins with _ belongs to the records of {} itself",
+            subdomain.name()
+        )
+    })
+}
+
 /// A record as a file that its carrier could announce.
 fn record_file(carrier: &Name, record: &Record, versions: AddressVersions) -> String {
     let head = Base::empty(carrier);
@@ -79,9 +107,11 @@ pub fn records_of(
     if let Some(refused) = carried.refused.first() {
         return Err(refused.to_string());
     }
-    match carried.records.is_empty() {
-        true => Err("there is no record in it".to_owned()),
-        false => Ok(carried.records),
+    let mut reasons = carried.records.iter().map(|it| unserved(&it.subdomain));
+    match (carried.records.is_empty(), reasons.find_map(|it| it)) {
+        (true, _) => Err("there is no record in it".to_owned()),
+        (false, Some(reason)) => Err(reason),
+        (false, None) => Ok(carried.records),
     }
 }
 

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
+use super::known::Known;
+use super::read_records;
 use super::signer::Signer;
-use super::{known, read_records};
 use crate::api::owner::ZonefileRequest;
 use crate::bns::Name;
 use crate::bns::address::AddressVersions;
-use crate::bns::subdomain::{self, Base, BaseError, Forecast, Packing, Prospect, Record};
+use crate::bns::subdomain::{self, Base, BaseError, Packing, Prospect, Record};
 use crate::cli::count::count;
 use crate::cli::name::read_zonefile;
 use crate::cli::own::{KeyOptions, name, open, state_of};
@@ -138,10 +139,10 @@ impl Pack {
         mut found: Vec<Found>,
         versions: AddressVersions,
     ) -> Result<(Vec<Record>, usize)> {
-        let mut forecast = Forecast::default();
+        let mut daemon = Known::default();
         if !self.offline {
             let subdomains = found.iter().map(|found| &found.record.subdomain);
-            known::learn(context, &mut forecast, subdomains, versions)?;
+            daemon.learn(context, subdomains, versions)?;
         }
         found.sort_by_key(|found| found.record.sequence);
         let (mut records, mut known, mut refused) = (Vec::new(), 0, Vec::new());
@@ -151,15 +152,20 @@ impl Pack {
             is_wanted,
         } in found
         {
-            match forecast.judge(&record, versions) {
-                Prospect::Accepted => records.push(record),
-                Prospect::Known => known += usize::from(is_wanted),
-                Prospect::Refused(refusal) if is_wanted => refused.push(format!(
-                    "{}: {} would be refused: {refusal}",
-                    path.display(),
+            let prospect = daemon.forecast.judge(&record, versions);
+            let said = |text: String| format!("{}: {text}", path.display());
+            match (prospect, daemon.gap(&record.subdomain)) {
+                (Prospect::Known, _) => known += usize::from(is_wanted),
+                (Prospect::Accepted, Some(gap)) if is_wanted && record.sequence == 0 => {
+                    refused.push(said(gap));
+                }
+                (Prospect::Accepted, _) => records.push(record),
+                (Prospect::Refused(_), _) if !is_wanted => {}
+                (Prospect::Refused(_), Some(gap)) => refused.push(said(gap)),
+                (Prospect::Refused(refusal), None) => refused.push(said(format!(
+                    "{} would be refused: {refusal}",
                     record.subdomain
-                )),
-                Prospect::Refused(_) => {}
+                ))),
             }
         }
         match refused.is_empty() {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{known, subdomain};
+use super::{known, subdomain, unserved};
 use crate::cli::explain::write_subdomain;
 use crate::cli::{Context, Exit, Result};
 use crate::names::SubdomainDetails;
@@ -25,6 +25,17 @@ impl Show {
                 None => page.note(format!(
                     "No zone file that is here holds a record of {subdomain}."
                 )),
+            }
+            if reply.subdomain.is_none() && !reply.missing.is_empty() {
+                let rows: Vec<String> = reply.missing.iter().map(u32::to_string).collect();
+                page.caution(&format!(
+                    "Zone files of {} are missing that may hold one, inventory index {}.",
+                    subdomain.name(),
+                    rows.join(", ")
+                ));
+            }
+            if let Some(reason) = unserved(&subdomain) {
+                page.caution(&format!("{reason}."));
             }
             if !reply.current {
                 page.caution("The daemon has not read all announced zone files yet.");

@@ -32,6 +32,20 @@ impl<'k> Signer<'k> {
         })
     }
 
+    /// The address that a text spells, or that of the key here that it names, for whoever is to own a subdomain. One of ours
+    /// that can sign no record is refused: nothing could be changed any more.
+    pub fn owner(&self, text: &str) -> Result<Address> {
+        let address = self.keyring.address(text, self.versions)?;
+        let script = bitcoin::ScriptBuf::from_bytes(address.script());
+        match self.keyring.owner(&script)? {
+            Some(Lock::WrappedWitness(_)) => Err(CliError::No(format!(
+                "{text}: {}. Nothing was written",
+                SignError::Witness
+            ))),
+            _ => Ok(address),
+        }
+    }
+
     /// The lock behind an address.
     pub fn lock(&self, address: Address) -> Result<Lock> {
         let script = bitcoin::ScriptBuf::from_bytes(address.script());

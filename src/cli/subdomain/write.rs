@@ -7,14 +7,13 @@ use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 
+use super::known::Known;
 use super::signer::Signer;
-use super::{known, record_file, subdomain};
+use super::{record_file, writable};
 use crate::api::owner::ZonefileRequest;
 use crate::bns::Name;
 use crate::bns::address::{Address, AddressVersions};
-use crate::bns::subdomain::{
-    Accepted, Base, Forecast, Packing, Prospect, RESERVED, Record, Subdomain,
-};
+use crate::bns::subdomain::{Accepted, Base, Packing, Prospect, Record, Subdomain};
 use crate::cli::name::read_zonefile;
 use crate::cli::output::print_bytes;
 use crate::cli::own::{KeyOptions, name};
@@ -120,20 +119,20 @@ struct Written<'w> {
 impl New {
     /// Writes the record.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let subdomain = subdomain(&self.subdomain)?;
+        let subdomain = writable(&self.subdomain)?;
         let zonefile = self.writing.zonefile(&subdomain, &self.zonefile)?;
         let signer = Signer::open(context, &self.writing.keys)?;
         let (versions, keyring) = (signer.versions, &signer.keyring);
-        let mut forecast = Forecast::default();
+        let mut known = Known::default();
         if !self.offline {
-            known::learn(context, &mut forecast, [&subdomain], versions)?;
+            known.learn(context, [&subdomain], versions)?;
         }
         let lock = match &self.owner {
             Some(_) => None,
             None => Some(keyring.sender(self.key.as_ref())?),
         };
         let owner = match (&self.owner, &lock) {
-            (Some(owner), _) => keyring.address(owner, versions)?,
+            (Some(owner), _) => signer.owner(owner)?,
             (None, Some(lock)) => lock.address(),
             (None, None) => return Err(CliError::Usage("name an owner with --owner".to_owned())),
         };
@@ -145,7 +144,7 @@ impl New {
             signature: None,
             subdomain,
         };
-        judge(&mut forecast, &record, versions)?;
+        judge(&mut known, &record, versions)?;
         if let Some(lock) = &lock {
             signer.sign(&mut record, lock)?;
         }
@@ -157,7 +156,7 @@ impl New {
 impl Update {
     /// Signs and writes the record.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let subdomain = subdomain(&self.subdomain)?;
+        let subdomain = writable(&self.subdomain)?;
         let zonefile = self.writing.zonefile(&subdomain, &self.zonefile)?;
         let signer = Signer::open(context, &self.writing.keys)?;
         let last = self.follows.last(context, &subdomain, &signer)?;
@@ -173,7 +172,7 @@ impl Update {
 impl Transfer {
     /// Signs and writes the record.
     pub fn run(self, context: &Context) -> Result<Exit> {
-        let subdomain = subdomain(&self.subdomain)?;
+        let subdomain = writable(&self.subdomain)?;
         let signer = Signer::open(context, &self.writing.keys)?;
         let last = self.follows.last(context, &subdomain, &signer)?;
         let zonefile = match &self.zonefile {
@@ -186,7 +185,7 @@ impl Transfer {
             None => present_zonefile(context, &subdomain, last.zonefile)?,
         };
         let change = Change {
-            owner: signer.keyring.address(&self.to, signer.versions)?,
+            owner: signer.owner(&self.to)?,
             zonefile,
         };
         let follows = &self.follows;
@@ -215,12 +214,12 @@ impl Follows {
                 zonefile: ZonefileHash::of(&[]), // not known, and not looked at
             });
         }
-        let mut forecast = Forecast::default();
-        known::learn(context, &mut forecast, [subdomain], signer.versions)?;
-        forecast.last(subdomain).ok_or_else(|| {
-            CliError::No(format!(
-                "there is no subdomain {subdomain} yet: make it with `bnsd subdomain new {subdomain}`"
-            ))
+        let mut known = Known::default();
+        known.learn(context, [subdomain], signer.versions)?;
+        known.forecast.last(subdomain).ok_or_else(|| {
+            CliError::No(known.gap(subdomain).unwrap_or_else(|| {
+                format!("there is no subdomain {subdomain} yet: make it with `bnsd subdomain new {subdomain}`")
+            }))
         })
     }
 
@@ -247,22 +246,25 @@ impl Follows {
         };
         let lock = signer.lock(last.owner)?;
         signer.sign(&mut record, &lock)?;
-        let mut forecast = Forecast::default();
-        forecast.learn(record.subdomain.clone(), [last]);
-        judge(&mut forecast, &record, signer.versions)?;
+        let mut known = Known::default();
+        known.forecast.learn(record.subdomain.clone(), [last]);
+        judge(&mut known, &record, signer.versions)?;
         writing.write(context, &carrier, &record, signer.versions)
     }
 }
 
-/// Refuses a record that the rules would refuse.
-fn judge(forecast: &mut Forecast, record: &Record, versions: AddressVersions) -> Result<()> {
+/// Refuses a record that the rules would refuse, and one of which that is not certain.
+fn judge(known: &mut Known, record: &Record, versions: AddressVersions) -> Result<()> {
     let subdomain = &record.subdomain;
-    match forecast.judge(record, versions) {
-        Prospect::Accepted => Ok(()),
-        Prospect::Known => Err(CliError::No(format!(
+    match (known.forecast.judge(record, versions), known.gap(subdomain)) {
+        (Prospect::Accepted, None) => Ok(()),
+        (Prospect::Accepted | Prospect::Refused(_), Some(gap)) => {
+            Err(CliError::No(format!("{gap}. Nothing was written")))
+        }
+        (Prospect::Known, _) => Err(CliError::No(format!(
             "this record of {subdomain} is accepted already: `bnsd subdomain show {subdomain}`"
         ))),
-        Prospect::Refused(refusal) => Err(CliError::No(format!(
+        (Prospect::Refused(refusal), None) => Err(CliError::No(format!(
             "a record {} of {subdomain} would be refused: {refusal}. Nothing was written",
             record.sequence
         ))),
@@ -287,12 +289,6 @@ fn present_zonefile(
 impl Writing {
     /// The zone file of a subdomain, unless resolvers would leave something of it out.
     fn zonefile(&self, subdomain: &Subdomain, path: &Path) -> Result<Vec<u8>> {
-        if RESERVED.contains(&subdomain.label()) {
-            return Err(CliError::No(format!(
-                "the zone files of names use the label {} for something else: choose another one",
-                subdomain.label()
-            )));
-        }
         let bytes = read_zonefile(path)?;
         let reviewed = review_subdomain(subdomain, &bytes);
         let reviewed = reviewed.map_err(|error| CliError::No(error.to_string()))?;

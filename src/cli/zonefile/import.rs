@@ -150,14 +150,15 @@ impl Import<'_> {
             return Err(no_index(path, 0));
         }
         let mut announced: Vec<AnnouncedZonefile> = Vec::new();
-        let mut number = 0;
+        let (mut number, mut is_ahead) = (0, false);
         while let Some(line) = lines.next().map_err(failed)? {
             number += 1;
             let row = read(&line).filter(|row| row.index == number);
             let row = row.ok_or_else(|| no_index(path, number))?;
-            if announced.is_empty() {
+            if announced.is_empty() && !is_ahead {
                 announced = self.source.announced(number)?.0;
                 announced.reverse();
+                is_ahead = announced.is_empty(); // so are all rows behind it
             }
             match announced.pop() {
                 None => self.report.index_rows_ahead += 1,

@@ -88,6 +88,7 @@ fn subdomain(names: &Names, text: &str) -> Answered<SubdomainReply> {
     Ok(SubdomainReply {
         current: names.subdomains_are_current().map_err(trouble)?,
         subdomain: names.subdomain_details(&subdomain).map_err(trouble)?,
+        missing: names.missing_of(subdomain.name()).map_err(trouble)?,
     })
 }
 
