@@ -234,6 +234,7 @@ fn what_would_not_count_is_not_written() {
             "_missing.foo.id",
             "use the label _missing for something else",
         ),
+        ("_x.foo.id", "DNS never serves _x.foo.id"),
     ] {
         alice.cannot(&["subdomain", "new", name, "--zonefile", &good], reason);
     }
@@ -276,6 +277,10 @@ fn what_would_not_count_is_not_written() {
         &record,
     ];
     alice.does(&[&update[..], &by_hand].concat());
+    let wrapped = [&transfer[..4], &["me/p2sh", "--zonefile", &good], &by_hand].concat();
+    alice.cannot(&wrapped, "wrapped segwit can sign no record");
+    let owned = [&new[..], &[&good, "--owner", "me/p2sh"]].concat();
+    alice.cannot(&owned, "wrapped segwit can sign no record");
     let pack = ["subdomain", "pack", "foo.id", &record, "--out", &record];
     alice.cannot(&pack, "the first record of a subdomain has seqn=0");
     assert_eq!(world.run(&["subdomain", "show", "bar.foo.id"]).code, 1);

@@ -14,12 +14,16 @@ struct Registrar<'w> {
 
 impl<'w> Registrar<'w> {
     fn start(world: &'w World, more: &[&str]) -> Self {
+        Self::start_every(world, "1", more)
+    }
+
+    fn start_every(world: &'w World, seconds: &str, more: &[&str]) -> Self {
         let (dir, log) = (place(world, "records"), world.path("registrar.log"));
         let line = [
             "registrar",
             "foo.id",
             "--every",
-            "1",
+            seconds,
             "--dir",
             &dir,
             "--yes",
@@ -191,6 +195,74 @@ fn what_the_rules_refuse_is_put_aside_with_its_reason() {
     }
     assert!(world.path("records/link").is_symlink());
     assert_eq!(operations(&world), 2);
+}
+
+/// What nobody has may hold another first record, so that none is made and none refused.
+#[test]
+fn while_a_zone_file_of_the_name_is_missing_records_wait() {
+    let world = World::embedded();
+    let alice = carrier(&world);
+    alice.does(&["name", "update", "foo.id", "--hash", &"5a".repeat(20)]);
+    let text = "$ORIGIN foo.id\n$TTL 3600\n@ A 192.0.2.1\n";
+    let base = alice.writes("again.zone", text);
+    alice.does(&["name", "update", "foo.id", "--zonefile", &base]);
+    let missing = || {
+        let shown = world.run(&["--json", "subdomain", "show", "a.foo.id"]);
+        shown.json()["missing"].clone()
+    };
+    until("it is missing", || missing().as_array().unwrap().len() == 1);
+    let row = missing()[0].to_string();
+    let lost = format!("_missing TXT \"{row}\"");
+    fs::create_dir(world.path("records")).unwrap();
+    wishes(&alice, "a");
+    let (file, zone) = (place(&world, "records/a"), zone(&alice, "a.foo.id", "one"));
+    alice.cannot(
+        &["subdomain", "new", "a.foo.id", "--zonefile", &zone],
+        &lost,
+    );
+    let out = place(&world, "packed.zone");
+    let pack = ["subdomain", "pack", "foo.id", &file, "--out", &out];
+    alice.cannot(&pack, &lost);
+    let first = fs::read_to_string(&file).unwrap();
+    fs::write(
+        world.path("records/late"),
+        first.replace("seqn=0", "seqn=4"),
+    )
+    .unwrap();
+
+    let registrar = Registrar::start(&world, &[]);
+    until("it says so", || registrar.logged().contains(&lost));
+    registrar.stop();
+    assert_eq!(files(world.path("records/refused")), [""; 0]);
+    assert_eq!(operations(&world), 3);
+
+    let declared = alice.writes("declared.zone", &format!("{text}{lost}\n"));
+    alice.does(&["name", "update", "foo.id", "--zonefile", &declared]);
+    let registrar = Registrar::start(&world, &[]);
+    until("the new one is in force", || in_force(&world) == ["a"]);
+    until("the other is refused", || {
+        files(world.path("records/refused")) == ["late", "late.reason"]
+    });
+    registrar.stop();
+}
+
+/// A pause between updates is not cut short by a restart.
+#[test]
+fn a_registrar_that_starts_again_waits_for_the_rest_of_the_pause() {
+    let world = World::embedded();
+    let alice = carrier(&world);
+    fs::create_dir(world.path("records")).unwrap();
+    wishes(&alice, "a");
+    let registrar = Registrar::start(&world, &[]);
+    until("the first is in force", || in_force(&world) == ["a"]);
+    until("it is told", || registrar.said().contains("in force"));
+    registrar.kill();
+    wishes(&alice, "b");
+    std::thread::sleep(std::time::Duration::from_millis(1_100));
+    let registrar = Registrar::start_every(&world, "3600", &[]);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    registrar.stop();
+    assert_eq!((in_force(&world).len(), operations(&world)), (1, 2));
 }
 
 #[test]

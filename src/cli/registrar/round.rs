@@ -9,7 +9,7 @@ use bitcoin::Txid;
 use serde::Serialize;
 
 use super::pauses::Pauses;
-use super::sift::sift;
+use super::sift::{Found, sift};
 use crate::api::subdomain::SubdomainReply;
 use crate::bns::Name;
 use crate::bns::subdomain::{Packing, Record};
@@ -162,7 +162,7 @@ impl Round<'_> {
 
     /// The files whose records would be accepted one after the other. Those of which nothing is certain yet stay where they are,
     /// all others are put aside.
-    fn sifted(&self, slips: Vec<Slip>) -> Result<Vec<(OsString, Vec<Record>)>> {
+    fn sifted(&self, slips: Vec<Slip>) -> Result<Vec<Found>> {
         let versions = self.wallet.versions;
         let mut read = Vec::new();
         for Slip { name, bytes } in slips {
