@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bnsd::atlas::{BackupConfig, BackupStatus, Backups};
+use bnsd::atlas::{BackupConfig, BackupStatus, Backups, Unanswered};
 use bnsd::hash::ZonefileHash;
 use bnsd::store::Archive;
 use bnsd::worker::Crew;
@@ -63,7 +63,7 @@ impl Bench {
 
     fn fetch(&self, hash: &ZonefileHash) -> Option<Vec<u8>> {
         let fetched = self.runtime.block_on(self.backups.fetch(hash));
-        fetched.map(|(bytes, by)| {
+        fetched.expect("it answers").map(|(bytes, by)| {
             assert_eq!(by, self.status().place);
             bytes
         })
@@ -148,6 +148,36 @@ fn a_directory_is_a_backup() {
     let bench = Bench::start(&home, &uri, &[]);
     bench.has_written(0);
     gives_no_wrong_bytes(&bench, &directory);
+}
+
+#[test]
+fn a_file_that_a_backup_refuses_keeps_no_other_back() {
+    let home = Home::new();
+    let directory = home.path().join("copies");
+    let uri = format!("fs:{}", directory.display());
+    let mut files = files();
+    files.sort_by_key(|file| ZonefileHash::of(file));
+    let refused = place(&directory, &ZonefileHash::of(&files[0]));
+    fs::create_dir_all(refused.join("in the way")).unwrap();
+    let bench = Bench::start(&home, &uri, &files);
+    let all_but_one = |count: u64| {
+        until("all files but one to be written", || {
+            let status = bench.status();
+            let is_there = status.written == count && status.waiting == 1 && status.compared;
+            (is_there && status.problem.is_some()).then_some(())
+        });
+    };
+    all_but_one(2);
+    // Some of these come behind it and some before it.
+    for number in 0..8 {
+        let file = format!("$ORIGIN later-{number}.id\n");
+        bench.archive.put(file.as_bytes()).unwrap();
+    }
+    all_but_one(10);
+    fs::remove_dir_all(&refused).unwrap();
+    bench.has_written(11);
+    assert_eq!(fs::read(&refused).unwrap(), files[0]);
+    assert_eq!(bench.status().problem, None);
 }
 
 /// A file with rights for its owner alone.
@@ -260,12 +290,23 @@ fn a_web_server_is_only_read() {
         "--directory",
         &root,
     ];
-    let _www = server(&home, &arguments, address);
+    let mut www = server(&home, &arguments, address);
     let bench = Bench::start(&home, &format!("http://{address}/"), &[]);
     gives_no_wrong_bytes(&bench, &directory);
     bench.archive.put(b"$ORIGIN later.id\n").unwrap();
     let status = bench.status();
     assert_eq!((status.written, status.waiting), (0, 0));
+    assert_eq!(status.problem, None, "it can be read again");
+    www.kill();
+    assert!(!bench.backups.are_down());
+    let fetch = || {
+        bench
+            .runtime
+            .block_on(bench.backups.fetch(&ZonefileHash([7; 20])))
+    };
+    assert_eq!(fetch(), Err(Unanswered::Failed), "down is not absent");
+    assert_eq!(fetch(), Err(Unanswered::Skipped));
+    assert!(bench.backups.are_down() && bench.status().problem.is_some());
 }
 
 #[test]

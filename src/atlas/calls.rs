@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::address::PeerAddress;
 use super::answer::Testnet;
-use super::backup::Backups;
+use super::backup::{Backups, Unanswered};
 use super::client::{CallError, Client};
 use super::reply::PeerInfo;
 use super::schedule::{Call, Event, Failure, Reply};
@@ -21,6 +21,8 @@ use crate::store::{ArchiveError, Lookup, Offchain, StoreError};
 const LONG: u64 = 24 * 3_600;
 /// The pause after the disk took nothing, before files are fetched again.
 const NO_ROOM: Duration = Duration::from_secs(10);
+/// How long a look into the backups goes on; then the schedule asks again for the rest.
+const BACKUPS_TIME: Duration = Duration::from_secs(300);
 
 /// What a call ended with.
 pub enum Ended {
@@ -35,8 +37,13 @@ pub enum Ended {
         /// What came.
         delivered: Vec<ZonefileHash>,
     },
-    /// The backups were asked, and these files are stored.
-    Backups(Vec<ZonefileHash>),
+    /// The backups were asked.
+    Backups {
+        /// What they had, and is stored.
+        found: Vec<ZonefileHash>,
+        /// The rest, for the schedule.
+        event: Event,
+    },
     /// How many files nobody has had for more than a day.
     Searched(usize),
 }
@@ -185,20 +192,38 @@ impl Caller {
         }
     }
 
-    /// Looks for files where we back them up, one after the other; gives those that are stored.
+    /// Looks for files where we back them up, one after the other, until no backup answers; what is found is stored.
     pub async fn ask_backups(&self, hashes: Vec<ZonefileHash>) -> Ended {
-        let mut stored = Vec::new();
-        let mut missed = Vec::new();
-        for hash in hashes {
+        let (mut found, mut asked) = (Vec::new(), Vec::new());
+        let (mut failed, mut unasked) = (Vec::new(), Vec::new());
+        let until = self.names.clock.elapsed() + BACKUPS_TIME;
+        let mut hashes = hashes.into_iter();
+        for hash in hashes.by_ref() {
             match self.backups.fetch(&hash).await {
-                Some((bytes, _)) => stored.extend(self.store(vec![bytes]).await),
-                None => missed.push(hash),
+                Ok(Some((bytes, _))) => match self.store(vec![bytes]).await.is_empty() {
+                    true => failed.push(hash),
+                    false => found.push(hash),
+                },
+                Ok(None) => {}
+                Err(Unanswered::Failed) => failed.push(hash),
+                Err(Unanswered::Skipped) => unasked.push(hash),
+            }
+            asked.push(hash);
+            if self.backups.are_down() || self.names.clock.elapsed() >= until {
+                break;
             }
         }
-        missed.extend_from_slice(&stored);
-        self.note_tried("backups".to_owned(), &missed, &stored)
-            .await;
-        Ended::Backups(stored)
+        unasked.extend(hashes);
+        asked.retain(|hash| !unasked.contains(hash));
+        let by = "backups".to_owned();
+        self.note_tried(by, &asked, &found).await;
+        let are_down = self.backups.are_down();
+        let event = Event::BackupsAsked {
+            failed,
+            unasked,
+            are_down,
+        };
+        Ended::Backups { found, event }
     }
 
     async fn push(&self, peer: &PeerAddress, hashes: &[ZonefileHash]) -> Result<Reply, CallError> {

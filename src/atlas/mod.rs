@@ -69,7 +69,7 @@ mod xml;
 
 pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
 pub use answer::Testnet;
-pub use backup::{BackupConfig, BackupError, BackupStatus, Backups, ParseBackupError};
+pub use backup::{BackupConfig, BackupError, BackupStatus, Backups, ParseBackupError, Unanswered};
 pub use calls::Caller;
 pub use client::{CallError, Client, ClientOptions, LOOKUPS_MAX, Socks};
 pub use desk::{Board, Desk};

@@ -309,12 +309,12 @@ impl Node {
                 }
                 self.show_inventory();
             }
-            Ended::Backups(found) => {
+            Ended::Backups { found, event } => {
                 self.fetched.push_back((self.now(), found.len()));
                 for hash in found {
                     self.note(hash, true, None);
                 }
-                self.handle(Event::BackupsAsked);
+                self.handle(event);
                 self.show_inventory();
             }
             Ended::Searched(long_missing) => self.long_missing = long_missing,

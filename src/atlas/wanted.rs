@@ -25,8 +25,8 @@ struct File {
     rows: Box<[u32]>,
     /// How many neighbours say that they have it.
     claims: u16,
-    /// When the backups were asked, in whole seconds.
-    backups_asked: Option<u32>,
+    /// When the backups may be asked again, in whole seconds; `None` if they never were.
+    backups_again: Option<u32>,
 }
 
 /// A call that asked for a file.
@@ -82,7 +82,7 @@ impl Wanted {
         let file = File {
             rows,
             claims: 0,
-            backups_asked: None,
+            backups_again: None,
         };
         self.files.insert(hash, file);
     }
@@ -241,28 +241,41 @@ impl Wanted {
     }
 
     /// Files to look for in the backups, those that somebody waits for first: no neighbour has them, and the backups were
-    /// not asked of late. They count as asked.
+    /// not asked of late. Those for which they never were asked come first. They count as asked.
     pub(super) fn pick_for_backups(&mut self, limit: usize, now: Duration) -> Vec<ZonefileHash> {
-        let nobody_has = self.order.iter().take_while(|(claims, _)| *claims == 0);
-        let candidates = self.urgent.iter().chain(nobody_has.map(|(_, hash)| hash));
+        let (due, again) = (seconds(now), seconds(now + BACKUPS_AGAIN));
+        let nobody_has = || self.order.iter().take_while(|(claims, _)| *claims == 0);
+        let urgent = self.urgent.iter().map(|hash| (hash, due));
+        let new = nobody_has().map(|(_, hash)| (hash, 0));
+        let others = nobody_has().map(|(_, hash)| (hash, due));
         let mut picked = Vec::new();
-        for hash in candidates {
+        for (hash, due) in urgent.chain(new).chain(others) {
             if picked.len() == limit {
                 break;
             }
             let Some(file) = self.files.get_mut(hash).filter(|file| file.claims == 0) else {
                 continue;
             };
-            let asked = file
-                .backups_asked
-                .map(|asked| Duration::from_secs(asked.into()));
-            if asked.is_none_or(|asked| now.saturating_sub(asked) >= BACKUPS_AGAIN) {
-                file.backups_asked = Some(u32::try_from(now.as_secs()).unwrap_or(u32::MAX));
+            if file.backups_again.is_none_or(|at| at <= due) {
+                file.backups_again = Some(again);
                 picked.push(*hash);
             }
         }
         picked
     }
+
+    /// The backups did not say whether they have these files, and are asked again at a time.
+    pub(super) fn ask_backups_again(&mut self, hashes: &[ZonefileHash], at: Duration) {
+        for hash in hashes {
+            if let Some(file) = self.files.get_mut(hash) {
+                file.backups_again = Some(seconds(at));
+            }
+        }
+    }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -354,5 +367,16 @@ mod tests {
         assert_eq!(wanted.pick_for_backups(9, NOW), [hash(3), hash(1)]);
         assert!(wanted.pick_for_backups(9, NOW).is_empty());
         assert_eq!(wanted.pick_for_backups(1, NOW + BACKUPS_AGAIN), [hash(3)]);
+    }
+
+    #[test]
+    fn what_the_backups_did_not_say_is_asked_again_after_what_is_new() {
+        let mut wanted = Wanted::default();
+        (1..=3).for_each(|n| wanted.add(hash(n), vec![n.into()]));
+        assert_eq!(wanted.pick_for_backups(2, NOW), [hash(1), hash(2)]);
+        let again = NOW + Duration::from_secs(60);
+        wanted.ask_backups_again(&[hash(2), hash(9)], again);
+        assert_eq!(wanted.pick_for_backups(9, again), [hash(3), hash(2)]);
+        assert!(wanted.pick_for_backups(9, again).is_empty());
     }
 }

@@ -14,12 +14,16 @@ mod config;
 mod place;
 
 use std::collections::BTreeSet;
+use std::future::pending;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep};
 
 pub use config::{BackupConfig, ParseBackupError};
 pub use place::BackupError;
@@ -35,6 +39,8 @@ const WAITING_MAX: usize = 10_000;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
+/// How long a backup that did not answer is not read.
+const DOWN_FOR: Duration = Duration::from_secs(60);
 
 /// How a backup is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -43,7 +49,7 @@ pub struct BackupStatus {
     pub place: String,
     /// Zone files that were written there since the start.
     pub written: u64,
-    /// Whether all zone files that were here at the start are known to be there.
+    /// Whether all zone files that were here at the start, and can be read, are known to be there or wait to be written.
     pub compared: bool,
     /// Zone files that wait to be written.
     pub waiting: u64,
@@ -51,7 +57,7 @@ pub struct BackupStatus {
     pub read: u64,
     /// How often it failed since the start.
     pub failed: u64,
-    /// Why it failed last; `null` if it has worked since.
+    /// Why it could not be written, or else read, the last time; `null` if that has worked since.
     pub problem: Option<String>,
 }
 
@@ -69,11 +75,34 @@ struct Backup {
 struct State {
     status: BackupStatus,
     waiting: BTreeSet<ZonefileHash>,
-    /// Whether all files of the archive are to be compared, those behind the one that was compared last.
+    /// Whether all files of the archive are to be compared.
     all: bool,
-    compared: Option<ZonefileHash>,
     /// Whether they are to be compared again then, since more was to be written meanwhile than could wait.
     again: bool,
+    /// Until when it is not read, since it did not answer.
+    down_until: Option<Instant>,
+    write_problem: Option<String>,
+    read_problem: Option<String>,
+}
+
+/// How far the task of a backup is.
+#[derive(Default)]
+struct Progress {
+    /// The files of the archive that are still to be compared, once they are listed.
+    to_compare: Option<std::vec::IntoIter<ZonefileHash>>,
+    /// The waiting file that was written, or failed, last: those behind it come next.
+    last: Option<ZonefileHash>,
+    /// Whether a file was written or compared since the last failure.
+    has_worked: bool,
+}
+
+/// Why the backups do not say whether they have a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unanswered {
+    /// One of them did not answer.
+    Failed,
+    /// One of them was not asked, since it did not answer of late.
+    Skipped,
 }
 
 /// Why a file is not in a backup yet.
@@ -98,8 +127,10 @@ impl Backups {
                     },
                     waiting: BTreeSet::new(),
                     all: place.is_writable,
-                    compared: None,
                     again: false,
+                    down_until: None,
+                    write_problem: None,
+                    read_problem: None,
                 }),
                 place,
                 news: Notify::new(),
@@ -119,25 +150,37 @@ impl Backups {
                 }
             });
             let (backup, archive) = (Arc::clone(backup), Arc::clone(archive));
-            crew.task("backup", async move { backup.run(&archive).await });
+            crew.task("backup", async move { backup.run(archive).await });
         }
     }
 
-    /// Asks one backup after the other for a zone file. Gives its bytes, which have the hash, and where they were.
-    pub async fn fetch(&self, hash: &ZonefileHash) -> Option<(Vec<u8>, String)> {
+    /// Asks one backup after the other for a zone file. Gives its bytes, which have the hash, and where they were; `None` if
+    /// all say that they have no such file, or refuse it. Fails if nobody gave it and one that does not answer may have it.
+    pub async fn fetch(
+        &self,
+        hash: &ZonefileHash,
+    ) -> Result<Option<(Vec<u8>, String)>, Unanswered> {
+        let mut unanswered = None;
         for backup in &self.0 {
+            if backup.state().is_down() {
+                unanswered = unanswered.or(Some(Unanswered::Skipped));
+                continue;
+            }
             let read = backup.place.read(hash).await;
+            if read.as_ref().is_err_and(PlaceError::is_down) {
+                unanswered = Some(Unanswered::Failed);
+            }
             let mut state = backup.state();
-            match read {
-                Ok(Some(bytes)) => {
-                    state.status.read += 1;
-                    return Some((bytes, state.status.place.clone()));
-                }
-                Ok(None) => {}
-                Err(error) => state.note_failure(&error.to_string()),
+            if let Some(bytes) = state.note_read(read) {
+                return Ok(Some((bytes, state.status.place.clone())));
             }
         }
-        None
+        unanswered.map_or(Ok(None), Err)
+    }
+
+    /// Whether none of them is asked for files now, since none answered of late.
+    pub fn are_down(&self) -> bool {
+        self.0.iter().all(|backup| backup.state().is_down())
     }
 
     /// How each of them is, in the order of the configuration.
@@ -165,18 +208,19 @@ impl Backup {
         self.news.notify_one();
     }
 
-    /// Writes what waits, for ever. After a failure it waits for longer and longer.
-    async fn run(&self, archive: &Archive) {
+    /// Writes what waits, for ever. It pauses after a failure, and for longer and longer while nothing else works.
+    async fn run(&self, archive: Arc<Archive>) {
         let mut pause = PAUSE_MIN;
+        let mut progress = Progress::default();
         loop {
-            let done = self.write_waiting(archive).await;
+            let done = self.write_waiting(&archive, &mut progress).await;
+            if std::mem::take(&mut progress.has_worked) || done.is_ok() {
+                pause = PAUSE_MIN;
+            }
             match done {
-                Ok(()) => {
-                    pause = PAUSE_MIN;
-                    self.news.notified().await;
-                }
+                Ok(()) => self.news.notified().await,
                 Err(error) => {
-                    self.state().note_failure(&error.to_string());
+                    self.state().note_write_failure(&error.to_string());
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
@@ -184,58 +228,118 @@ impl Backup {
         }
     }
 
-    /// Writes what waits, one after the other, and compares all files first where that is due.
-    async fn write_waiting(&self, archive: &Archive) -> Result<(), WriteError> {
-        let is_due = self.state().all;
-        if is_due {
-            self.compare_all(archive).await?;
+    /// Writes what waits, one after the other, and compares all files first where that is due. A file that fails waits again,
+    /// and the next call begins behind it: one that the place refuses keeps no other back.
+    async fn write_waiting(
+        &self,
+        archive: &Arc<Archive>,
+        progress: &mut Progress,
+    ) -> Result<(), WriteError> {
+        while self.is_to_compare() {
+            self.compare_all(archive, progress).await?;
         }
         loop {
-            let Some(hash) = self.state().waiting.first().copied() else {
+            let Some(hash) = self.state().take_behind(progress.last) else {
                 return Ok(());
             };
-            // What is stored again while it is written is written again.
-            self.state().waiting.remove(&hash);
-            if let Err(error) = self.write(archive, &hash, Known::New).await {
-                self.state().waiting.insert(hash);
-                return Err(error);
-            }
+            progress.last = Some(hash);
+            self.write(archive, &hash, Known::New).await?;
+            progress.has_worked = true;
         }
     }
 
-    /// Goes on where the last attempt failed.
-    async fn compare_all(&self, archive: &Archive) -> Result<(), WriteError> {
-        let compared = self.state().compared;
-        for hash in archive.list(|| true)? {
-            if compared.is_none_or(|compared| hash > compared) {
-                self.write(archive, &hash, Known::Perhaps).await?;
-                self.state().compared = Some(hash);
+    fn is_to_compare(&self) -> bool {
+        self.state().all
+    }
+
+    /// Compares what the archive has, and after a failure what was not compared yet.
+    async fn compare_all(
+        &self,
+        archive: &Arc<Archive>,
+        progress: &mut Progress,
+    ) -> Result<(), WriteError> {
+        let mut to_compare = match progress.to_compare.take() {
+            Some(rest) => rest,
+            None => list(archive).await?.into_iter(),
+        };
+        while let Some(hash) = to_compare.next() {
+            if let Err(error) = self.write(archive, &hash, Known::Perhaps).await {
+                progress.to_compare = Some(to_compare);
+                return Err(error.into());
             }
+            progress.has_worked = true;
         }
         let mut state = self.state();
         state.all = std::mem::take(&mut state.again);
-        state.compared = None;
         Ok(())
     }
 
+    /// Writes a file. One that cannot be read is left out; one that fails waits.
     async fn write(
         &self,
-        archive: &Archive,
+        archive: &Arc<Archive>,
         hash: &ZonefileHash,
         known: Known,
-    ) -> Result<(), WriteError> {
-        let Lookup::Found(bytes) = archive.get(hash)? else {
-            return Ok(()); // it is stored again when somebody has it
+    ) -> Result<(), PlaceError> {
+        let bytes = match read(archive, hash).await {
+            Ok(Lookup::Found(bytes)) => bytes,
+            Ok(_) => return Ok(()), // it is stored again when somebody has it
+            Err(error) => {
+                let place = self.state().status.place.clone();
+                tracing::warn!("the backup {place} goes without a zone file: {error}");
+                return Ok(());
+            }
         };
+        let is_written = self.place_file(hash, bytes, known).await;
+        let mut state = self.state();
+        match is_written {
+            Ok(is_new) => {
+                state.status.written += u64::from(is_new);
+                state.note_write_success();
+                Ok(())
+            }
+            Err(error) => {
+                state.wait_again(*hash);
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes a file unless it is there; whether it was not.
+    async fn place_file(
+        &self,
+        hash: &ZonefileHash,
+        bytes: Vec<u8>,
+        known: Known,
+    ) -> Result<bool, PlaceError> {
         if known == Known::Perhaps && self.place.has(hash, bytes.len()).await? {
-            self.state().note_success();
-            return Ok(());
+            return Ok(false);
         }
         self.place.write(hash, bytes).await?;
-        let mut state = self.state();
-        state.status.written += 1;
-        state.note_success();
-        Ok(())
+        Ok(true)
+    }
+}
+
+/// The files of an archive, in order. Ends early when nobody waits for them any more.
+async fn list(archive: &Arc<Archive>) -> Result<Vec<ZonefileHash>, ArchiveError> {
+    let waits = Arc::new(());
+    let (archive, waiting) = (Arc::clone(archive), Arc::downgrade(&waits));
+    let listed = blocking(move || archive.list(|| waiting.strong_count() > 0)).await;
+    drop(waits);
+    listed
+}
+
+async fn read(archive: &Arc<Archive>, hash: &ZonefileHash) -> Result<Lookup, ArchiveError> {
+    let (archive, hash) = (Arc::clone(archive), *hash);
+    blocking(move || archive.get(&hash)).await
+}
+
+/// Does what waits for the disk, away from those who answer questions.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(_) => pending().await, // the runtime ends
     }
 }
 
@@ -251,24 +355,74 @@ impl State {
         BackupStatus {
             compared: !self.all,
             waiting: self.waiting.len() as u64,
+            problem: self.write_problem.clone().or(self.read_problem.clone()),
             ..self.status.clone()
         }
     }
 
+    /// Takes out the first waiting file behind one, or the first of all. What is stored again while it is written is written
+    /// again.
+    fn take_behind(&mut self, last: Option<ZonefileHash>) -> Option<ZonefileHash> {
+        let behind = last.and_then(|last| self.waiting.range((Excluded(last), Unbounded)).next());
+        let hash = behind.or(self.waiting.first()).copied()?;
+        self.waiting.remove(&hash);
+        Some(hash)
+    }
+
+    /// A file was not written. If too many wait, all are compared again after this time.
+    fn wait_again(&mut self, hash: ZonefileHash) {
+        if self.waiting.len() < WAITING_MAX {
+            self.waiting.insert(hash);
+        } else {
+            self.again = self.all;
+            self.all = true;
+        }
+    }
+
+    fn is_down(&self) -> bool {
+        self.down_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Notes how a look for a file ended; what came.
+    fn note_read(&mut self, read: Result<Option<Vec<u8>>, PlaceError>) -> Option<Vec<u8>> {
+        match read {
+            Ok(found) => {
+                self.status.read += u64::from(found.is_some());
+                if self.read_problem.take().is_some() {
+                    tracing::info!("the backup {} can be read again", self.status.place);
+                }
+                found
+            }
+            Err(problem) => {
+                self.status.failed += 1;
+                if problem.is_down() {
+                    self.down_until = Some(Instant::now() + DOWN_FOR);
+                }
+                let problem = problem.to_string();
+                if self.read_problem.is_none() {
+                    let place = &self.status.place;
+                    tracing::warn!("the backup {place} fails to give a zone file: {problem}");
+                }
+                self.read_problem = Some(problem);
+                None
+            }
+        }
+    }
+
     /// Says it in the log if it worked before.
-    fn note_failure(&mut self, problem: &str) {
+    fn note_write_failure(&mut self, problem: &str) {
         self.status.failed += 1;
         let place = &self.status.place;
-        if self.status.problem.is_none() {
+        if self.write_problem.is_none() {
             tracing::warn!(
                 "the backup {place} fails ({problem}): zone files wait for it, and nothing else does"
             );
         }
-        self.status.problem = Some(problem.to_owned());
+        self.write_problem = Some(problem.to_owned());
     }
 
-    fn note_success(&mut self) {
-        if self.status.problem.take().is_some() {
+    fn note_write_success(&mut self) {
+        if self.write_problem.take().is_some() {
             tracing::info!("the backup {} works again", self.status.place);
         }
     }

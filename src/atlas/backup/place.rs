@@ -61,10 +61,21 @@ pub enum BackupError {
 pub(super) enum PlaceError {
     #[error("it took more than {} s", PATIENCE.as_secs())]
     TooSlow,
+    /// It does not answer, or not now; other files would fail as well.
+    #[error("{0}")]
+    Down(String),
+    /// It refuses this file, as far as one can tell.
     #[error("{0}")]
     Failed(String),
     #[error("it gave a file with other bytes")]
     WrongFile,
+}
+
+impl PlaceError {
+    /// Whether other files would fail as well.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self, Self::TooSlow | Self::Down(_))
+    }
 }
 
 /// What a file of secrets may hold.
@@ -170,7 +181,11 @@ fn path(hash: &ZonefileHash) -> String {
 }
 
 fn failed(error: &opendal::Error) -> PlaceError {
-    PlaceError::Failed(format!("{}: {}", error.kind(), error.message()))
+    let text = format!("{}: {}", error.kind(), error.message());
+    match error.is_temporary() || error.kind() == ErrorKind::RateLimited {
+        true => PlaceError::Down(text),
+        false => PlaceError::Failed(text),
+    }
 }
 
 fn read_secrets(path: &Path) -> Result<Secrets, String> {

@@ -96,7 +96,14 @@ pub enum Event {
         failure: Failure,
     },
     /// The backups were asked; what they had is stored, and said by [`Event::Fresh`].
-    BackupsAsked,
+    BackupsAsked {
+        /// Files for which a backup was asked and gave no answer.
+        failed: Vec<ZonefileHash>,
+        /// Files for which not all were asked, since one did not answer before or the time was over.
+        unasked: Vec<ZonefileHash>,
+        /// Whether no backup answers.
+        are_down: bool,
+    },
 }
 
 /// What a peer replied.

@@ -104,6 +104,8 @@ struct Times {
     freshen: Duration,
     rotate: Duration,
     backups: Duration,
+    /// When the backups may be asked again after none answered.
+    backups_up: Duration,
     /// Since when the backups are being asked.
     backups_since: Option<Duration>,
     /// When last something was missing, or wanted, that no neighbour had.
@@ -146,6 +148,7 @@ impl Schedule {
                 freshen: now + acquaintance::FRESHEN_EACH,
                 rotate: now + circle::ROTATE_EACH,
                 backups: now + traffic::BACKUPS_AFTER,
+                backups_up: now,
                 backups_since: None,
                 hurry: now,
             },
@@ -180,7 +183,16 @@ impl Schedule {
                 self.take_failure(&peer, &call, failure, now, dice);
                 actions.extend(self.tick(now, dice));
             }
-            Event::BackupsAsked => self.times.backups_since = None,
+            Event::BackupsAsked {
+                failed,
+                unasked,
+                are_down,
+            } => {
+                self.end_backups(&failed, &unasked, now);
+                if are_down {
+                    self.times.backups_up = now + traffic::BACKUPS_EACH;
+                }
+            }
         }
         actions
     }

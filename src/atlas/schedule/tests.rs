@@ -396,34 +396,81 @@ fn files_of_an_archive_that_is_fetched_are_pushed_to_nobody() {
     assert!(desk.take(|call| matches!(call, Call::Push(_))).is_empty());
 }
 
-#[test]
-fn backups_are_asked_for_what_no_neighbour_has() {
-    let settings = Settings {
+/// The backups were asked but for some files.
+fn backups_asked(unasked: &[ZonefileHash], are_down: bool) -> Event {
+    let (failed, unasked) = unasked.split_at(unasked.len().min(1));
+    Event::BackupsAsked {
+        failed: failed.to_vec(),
+        unasked: unasked.to_vec(),
+        are_down,
+    }
+}
+
+fn with_backups() -> Desk {
+    Desk::new(Settings {
         peers: vec![peer(1)],
         backups: true,
         ..Settings::default()
-    };
-    let mut desk = Desk::new(settings);
+    })
+}
+
+/// What the backups are being asked for.
+fn asked(desk: &mut Desk) -> Vec<ZonefileHash> {
+    match desk.others.pop() {
+        Some(Action::AskBackups(hashes)) => hashes,
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn backups_that_are_down_are_asked_again_soon() {
+    let mut desk = with_backups();
+    desk.tell(Event::Rows(150));
+    desk.miss(1..=150);
+    desk.wait(seconds(31));
+    let first = asked(&mut desk);
+    assert_eq!(first.len(), 100);
+    desk.tell(backups_asked(&first, true));
+    desk.tell(Event::Asked(first[1]));
+    desk.wait(seconds(59));
+    assert!(asked(&mut desk).is_empty(), "they need a minute");
+    desk.wait(seconds(2));
+    let second = asked(&mut desk);
+    let new = second.iter().filter(|hash| !first.contains(hash));
+    assert_eq!(
+        (second.len(), new.count()),
+        (100, 50),
+        "nothing comes before what is new"
+    );
+    assert_eq!(second[0], first[1], "but what somebody waits for");
+    assert!(!second.contains(&first[0]), "what failed waits longer");
+    desk.tell(backups_asked(&[], false));
+    desk.wait(seconds(1));
+    assert_eq!(asked(&mut desk).len(), 49);
+    desk.tell(backups_asked(&[], false));
+    desk.wait(seconds(600));
+    assert_eq!(asked(&mut desk), [first[0]]);
+}
+
+#[test]
+fn backups_are_asked_for_what_no_neighbour_has() {
+    let mut desk = with_backups();
     desk.tell(Event::Rows(300));
     desk.tick();
     desk.agree();
     desk.show(&[1, 2]);
     desk.miss(1..=300);
-    let asked = |desk: &mut Desk| match desk.others.pop() {
-        Some(Action::AskBackups(hashes)) => hashes,
-        _ => Vec::new(),
-    };
     assert!(asked(&mut desk).is_empty(), "neighbours come first");
     desk.wait(seconds(31));
     let mut looked: BTreeSet<_> = asked(&mut desk).into_iter().collect();
     assert_eq!(looked.len(), 100);
     for _ in 0..4 {
-        desk.tell(Event::BackupsAsked);
+        desk.tell(backups_asked(&[], false));
         desk.wait(seconds(1));
         looked.extend(asked(&mut desk));
     }
     assert_eq!(looked, (3..=300).map(hash).collect());
-    desk.tell(Event::BackupsAsked);
+    desk.tell(backups_asked(&[], false));
     desk.wait(seconds(43_000));
     desk.take(|_| true);
     assert!(asked(&mut desk).is_empty());

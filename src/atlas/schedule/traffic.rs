@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::super::address::PeerAddress;
 use super::super::dice::{Dice, shuffle};
 use super::{Action, Call, Neighbour, Schedule};
+use crate::hash::ZonefileHash;
 
 /// How long an inventory is fresh (the reference's constant).
 const INVENTORY_EACH: Duration = Duration::from_secs(600);
@@ -26,10 +27,12 @@ const FETCH_GAP: Duration = Duration::from_millis(55);
 /// How long neighbours have to show a missing file before the backups are asked.
 pub(super) const BACKUPS_AFTER: Duration = Duration::from_secs(30);
 /// Between two looks for files that only the backups can have.
-const BACKUPS_EACH: Duration = Duration::from_secs(60);
+pub(super) const BACKUPS_EACH: Duration = Duration::from_secs(60);
 /// Files of one look.
 const BACKUPS_MAX: usize = 100;
-/// How long the backups may take for them.
+/// How long a file waits that a backup failed to give: others are tried first, so that no file keeps them back.
+const BACKUPS_FAILED: Duration = Duration::from_secs(600);
+/// After so long a look that did not end counts as ended; one that goes well takes less.
 const BACKUPS_LIMIT: Duration = Duration::from_secs(600);
 
 impl Schedule {
@@ -146,7 +149,7 @@ impl Schedule {
             .times
             .backups_since
             .is_some_and(|since| now < since + BACKUPS_LIMIT);
-        if !self.wish.backups || is_asking || self.times.backups > now {
+        if !self.wish.backups || is_asking || self.backups_due() > now {
             return;
         }
         let hashes = self.wanted.pick_for_backups(BACKUPS_MAX, now);
@@ -158,12 +161,29 @@ impl Schedule {
         actions.push(Action::AskBackups(hashes));
     }
 
+    /// When the backups are asked next, if they are not being asked.
+    fn backups_due(&self) -> Duration {
+        self.times.backups.max(self.times.backups_up)
+    }
+
+    /// A look into the backups ended. What they did not say is asked again soon.
+    pub(super) fn end_backups(
+        &mut self,
+        failed: &[ZonefileHash],
+        unasked: &[ZonefileHash],
+        now: Duration,
+    ) {
+        self.times.backups_since = None;
+        self.wanted.ask_backups_again(failed, now + BACKUPS_FAILED);
+        self.wanted.ask_backups_again(unasked, now + BACKUPS_EACH);
+    }
+
     /// When something is due for the backups.
     pub(super) fn next_backups(&self) -> Option<Duration> {
         let is_waiting = self.times.backups_since.map(|since| since + BACKUPS_LIMIT);
         self.wish
             .backups
-            .then(|| is_waiting.unwrap_or(self.times.backups))
+            .then(|| is_waiting.unwrap_or(self.backups_due()))
     }
 
     /// When something is due for a neighbour.
