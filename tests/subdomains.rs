@@ -10,11 +10,12 @@ use bnsd::bns::proof;
 use bnsd::bns::subdomain::{Did, Record};
 use bnsd::hash::ZonefileHash;
 use bnsd::names::SubdomainDetails;
+use bnsd::resolver::Snapshots as _;
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::Operation;
 use bnsd::wallet::registrar::Registrar;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Name as DnsName, RecordType};
 
 use crate::common::home::Home;
 use crate::common::process::until;
@@ -309,6 +310,42 @@ fn what_the_first_record_has_to_be_and_what_is_declared_lost() {
         said.contains("line 5: no record of a subdomain: owner= is no address"),
         "{said}"
     );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_holds_up_no_other() {
+    let home = Home::new();
+    let mut world = world(home.path());
+    let alice = key("alice");
+    let unreadable = carrier_file(OTHER, &[], "x TXT unreadable\n");
+    let place = world.archived(&ZonefileHash::of(&unreadable));
+    fs::create_dir_all(&place).expect("a directory where a file should be");
+    announce(&mut world, OTHER, &unreadable);
+    carry(&mut world, CARRIER, &[record(BAR, 0, &alice, "192.0.2.10")]);
+    wait_for_address(&world, BAR, "192.0.2.10");
+}
+
+/// The next zone file of a carrier has the records of others alone.
+#[test]
+fn a_carrier_has_no_keys_for_the_subdomains_of_earlier_files() {
+    let home = Home::new();
+    let mut world = world(home.path());
+    let alice = key("alice");
+    carry(&mut world, CARRIER, &[record(BAR, 0, &alice, "192.0.2.10")]);
+    wait_for_address(&world, BAR, "192.0.2.10");
+    let tlsa = format!("TLSA 3 1 1 {}\n", "ab".repeat(32));
+    let keys = format!("_443._tcp.bar {tlsa}_443._tcp.else {tlsa}");
+    let next = carrier_file(CARRIER, &[], &keys);
+    world.archive(&next);
+    announce(&mut world, CARRIER, &next);
+    let bound = world.names().snapshot().bound(&name(CARRIER));
+    let bound = bound.expect("readable").expect("a zone file").bound;
+    let pins = |host: &str| {
+        let host = DnsName::from_ascii(host).expect("a domain name");
+        bound.pins(&host, 443).len()
+    };
+    assert_eq!((pins("bar.hub.id."), pins("else.hub.id.")), (0, 1));
+    assert_eq!(bound.separate().len(), 1);
 }
 
 #[test]

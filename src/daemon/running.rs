@@ -155,7 +155,10 @@ impl Daemon {
         let handler = Arc::downgrade(&service.handler);
         let tell = move |names: &[Name]| {
             if let Some(handler) = handler.upgrade() {
-                handler.note_below(names);
+                match names {
+                    [] => handler.forget_replies(),
+                    _ => handler.note_below(names),
+                }
             }
         };
         index::index_subdomains(&service.names, tell, &stop_indexer, &mut crew)?;

@@ -6,10 +6,11 @@
 //!
 //! The index can be stopped, killed and deleted at any time: it goes on where its rows end.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bns::Params;
 use crate::bns::name::Name;
@@ -24,6 +25,10 @@ use crate::store::{
 const PATIENCE: Duration = Duration::from_millis(250);
 /// Pause after a failure.
 const BACKOFF: Duration = Duration::from_secs(5);
+/// Time between two looks at all rows that wait, which finds what nobody told of.
+const LOOK: Duration = Duration::from_secs(600);
+/// The same while a file could not be read.
+const LOOK_UNREADABLE: Duration = Duration::from_secs(60);
 /// Rows of one transaction; fewer if they have more records than [`RECORDS`].
 const ROWS: usize = 256;
 /// Records from which on a transaction ends.
@@ -44,6 +49,8 @@ pub struct SubdomainIndexer {
     tell: Tell,
     /// Rows below this one are too old to carry subdomains.
     first_row: u32,
+    /// Files that could not be read, which was said in the log; at most [`NEWS_MAX`].
+    unreadable: RefCell<HashSet<ZonefileHash>>,
 }
 
 /// Why something could not be read. It is tried again.
@@ -74,7 +81,8 @@ struct News {
 }
 
 impl SubdomainIndexer {
-    /// An indexer from the rows of `store` and the files of `archive` to `subdomains`; `tell` hears of what changes.
+    /// An indexer from the rows of `store` and the files of `archive` to `subdomains`; `tell` hears of what changes, and of no
+    /// name when the index has become whole, so that anything may have.
     pub fn new(
         store: Arc<Store>,
         archive: Arc<Archive>,
@@ -105,6 +113,7 @@ impl SubdomainIndexer {
             news,
             tell: Box::new(tell),
             first_row: 1,
+            unreadable: RefCell::default(),
         }
     }
 
@@ -112,19 +121,23 @@ impl SubdomainIndexer {
     pub fn run(mut self, stop: &AtomicBool) {
         let go_on = || !stop.load(Ordering::Relaxed);
         let mut said = String::new();
+        let mut looked = Instant::now();
         while go_on() {
-            let news = self.news.wait();
-            let (all, committed) = (news.all, news.committed);
+            let mut news = self.news.wait();
+            news.committed |= !self.subdomains.is_caught_up();
+            news.all |= looked.elapsed() >= self.pause();
+            if news.all {
+                looked = Instant::now();
+            }
             if let Err(error) = self.turn(news, &go_on) {
                 let reason = error.to_string();
                 if reason != said {
                     tracing::warn!("subdomains are not read, which is tried again: {reason}");
                     said = reason;
                 }
-                self.news.add(|news| {
-                    news.committed |= committed;
-                    news.all |= all;
-                });
+                // Whatever was not looked at is among all rows.
+                self.news
+                    .add(|news| (news.committed, news.all) = (true, true));
                 self.news.rest(BACKOFF, &go_on);
             } else {
                 said.clear();
@@ -133,7 +146,14 @@ impl SubdomainIndexer {
     }
 
     fn turn(&mut self, news: News, go_on: &impl Fn() -> bool) -> Result<(), Failure> {
-        while news.committed && go_on() && self.follow()? {}
+        let renewals = self.subdomains.renewals();
+        let mut is_behind = news.committed;
+        while is_behind && go_on() {
+            is_behind = self.follow()?;
+            if !is_behind && self.subdomains.note_caught_up(renewals) {
+                (self.tell)(&[]);
+            }
+        }
         if news.all {
             self.look_at_waiting(go_on)?;
         } else {
@@ -177,12 +197,22 @@ impl SubdomainIndexer {
 
     /// Reads the files of rows and notes what they hold. Gives how many rows it took: not all where they hold a lot.
     fn read(&self, snapshot: &StoreSnapshot, announced: &[Announcement]) -> Result<usize, Failure> {
-        let (mut rows, mut files, mut records) = (Vec::new(), Vec::new(), 0);
+        let (mut rows, mut files, mut records, mut taken) = (Vec::new(), Vec::new(), 0, 0);
         for announcement in announced {
             let Some(block) = snapshot.block(announcement.height)? else {
                 break; // a row without its block is damage, which the store has noted
             };
-            let content = self.content(announcement, &mut files)?;
+            taken += 1;
+            let content = match self.content(announcement, &mut files) {
+                Err(Failure::Archive(error)) => {
+                    self.note_unreadable(announcement, &error);
+                    if self.subdomains.row(announcement.inventory_index)?.is_some() {
+                        continue; // what is known of it stays
+                    }
+                    None
+                }
+                content => content?,
+            };
             records += content.as_ref().map_or(0, |content| content.records.len());
             rows.push(IndexedRow {
                 mark: RowMark {
@@ -200,7 +230,26 @@ impl SubdomainIndexer {
             let changed = self.subdomains.note(&rows)?;
             self.tell(&changed);
         }
-        Ok(rows.len())
+        Ok(taken)
+    }
+
+    /// Says once that a file cannot be read. Its row waits for the next look at all rows.
+    fn note_unreadable(&self, announcement: &Announcement, error: &ArchiveError) {
+        let mut unreadable = self.unreadable.borrow_mut();
+        if unreadable.len() < NEWS_MAX && unreadable.insert(announcement.hash) {
+            let name = &announcement.name;
+            tracing::warn!(
+                "subdomains in a zone file of {name} are not known until it can be read: {error}"
+            );
+        }
+    }
+
+    /// How long the rows that wait are left alone.
+    fn pause(&self) -> Duration {
+        match self.unreadable.borrow().is_empty() {
+            true => LOOK,
+            false => LOOK_UNREADABLE,
+        }
     }
 
     /// What the zone file of a row holds; `None` if it is not here. The zone files in it go to `files`.
@@ -234,6 +283,7 @@ impl SubdomainIndexer {
         let Lookup::Found(bytes) = self.archive.get(hash)? else {
             return Ok(None);
         };
+        self.unreadable.borrow_mut().remove(hash);
         let carried = subdomain::read(&announcement.name, &bytes, self.params.addresses);
         Ok(Some(carried.unwrap_or_default()))
     }
@@ -294,7 +344,7 @@ impl SubdomainIndexer {
             let known = self.subdomains.row(*row)?;
             let mark = mark_of(&snapshot, *row)?.filter(|mark| known.as_ref() == Some(mark));
             if let Some(RowMark { announcement, .. }) = mark
-                && self.archive.contains(&announcement.hash)?
+                && self.is_here(&announcement)
             {
                 announced.push(announcement);
             }
@@ -307,13 +357,27 @@ impl SubdomainIndexer {
         Ok(())
     }
 
+    fn is_here(&self, announcement: &Announcement) -> bool {
+        let is_here = self.archive.contains(&announcement.hash);
+        is_here.unwrap_or_else(|error| {
+            self.note_unreadable(announcement, &error);
+            false
+        })
+    }
+
     /// Stores the zone file of a subdomain again, if a carrier that is here has it.
     fn restore(&self, hash: &ZonefileHash) -> Result<(), Failure> {
         for row in self.subdomains.rows_with_file(hash)? {
             let Some(mark) = self.subdomains.row(row)? else {
                 continue;
             };
-            let carried = self.carried(&mark.announcement)?.unwrap_or_default();
+            let carried = match self.carried(&mark.announcement) {
+                Err(Failure::Archive(error)) => {
+                    self.note_unreadable(&mark.announcement, &error);
+                    continue;
+                }
+                carried => carried?.unwrap_or_default(),
+            };
             let files = carried.records.into_iter().map(|record| record.zonefile);
             let mut files = files.filter(|file| ZonefileHash::of(file) == *hash);
             if let Some(file) = files.next() {

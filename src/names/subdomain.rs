@@ -1,5 +1,8 @@
 //! Subdomains at one height: which are accepted, and why the others are not.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use bitcoin::Txid;
@@ -10,7 +13,7 @@ use crate::bns::name::Name;
 use crate::bns::subdomain::{self, Did, History, Placed, Subdomain, Verdict};
 use crate::hash::ZonefileHash;
 use crate::resolver::{AcceptedSubdomain, ZoneStatus};
-use crate::store::StoreError;
+use crate::store::{StoreError, Subdomains};
 
 /// Most records that are shown of a subdomain, the last ones, and most rows that are missing, the first ones.
 const SHOWN_MAX: usize = 100;
@@ -152,6 +155,26 @@ impl Names {
         details.zonefile_hash = hash;
         details.zonefile_source = source.transpose()?;
         Ok(())
+    }
+
+    /// Whether every announced zone file that is here was looked at since the index of subdomains was opened or made anew;
+    /// the files of new blocks come a little later. What was read of subdomains before this was asked is true only then.
+    pub fn subdomains_are_read(&self) -> Result<bool, NamesError> {
+        let is_caught_up = |subdomains: &Arc<Subdomains>| subdomains.is_caught_up();
+        Ok(self.subdomains.as_ref().is_none_or(is_caught_up) || self.subdomains_are_current()?)
+    }
+
+    /// The labels of the subdomains of a name that have an owner of their own, of whatever zone file; `None`
+    /// while they are not known.
+    pub(super) fn labels_below(
+        &self,
+        name: &Name,
+    ) -> Result<Option<Arc<BTreeSet<String>>>, NamesError> {
+        let labels = match &self.subdomains {
+            Some(subdomains) if subdomains.are_below(name) => subdomains.created_below(name)?,
+            _ => Arc::default(),
+        };
+        Ok(self.subdomains_are_read()?.then_some(labels))
     }
 
     /// Whether every zone file was looked at that is announced up to the tip: their records are read a little later.

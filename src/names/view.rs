@@ -17,8 +17,7 @@ use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
 use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::resolver::{
-    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState,
-    ZoneStatus,
+    NameSource, NameStatus, NamespaceStatus, RegisteredName, SubdomainStatus, SyncState, ZoneStatus,
 };
 use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot, Subdomains};
 use crate::tlsa::{Holder, OwnKeys, Registration};
@@ -193,19 +192,20 @@ impl NameSource for Names {
         Ok(self.zones.get(name.as_str(), hash, self.now)?)
     }
 
-    fn subdomain(
-        &self,
-        label: &[u8],
-        name: &Name,
-    ) -> Result<Option<AcceptedSubdomain>, NamesError> {
+    fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, NamesError> {
+        let Ok(subdomain) = Subdomain::new(label, name.clone()) else {
+            return Ok(SubdomainStatus::Absent);
+        };
         let carries = |subdomains: &Arc<Subdomains>| subdomains.are_below(name);
-        if !self.subdomains.as_ref().is_some_and(carries) {
-            return Ok(None);
+        let found = match self.subdomains.as_ref().is_some_and(carries) {
+            true => self.accepted(subdomain)?,
+            false => None,
+        };
+        // An accepted one could be a former owner's.
+        if !self.subdomains_are_read()? {
+            return Ok(SubdomainStatus::NotRead);
         }
-        match Subdomain::new(label, name.clone()) {
-            Ok(subdomain) => Ok(self.accepted(subdomain)?),
-            Err(_) => Ok(None),
-        }
+        Ok(found.map_or(SubdomainStatus::Absent, SubdomainStatus::Accepted))
     }
 
     fn subdomain_zone(
@@ -236,6 +236,7 @@ impl NameSource for Names {
             txid: record.map_or_else(Txid::all_zeros, |record| record.txid),
             zonefile: *hash,
             own_keys: self.own_keys,
+            subdomains: self.labels_below(name)?,
         })
     }
 }

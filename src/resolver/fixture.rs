@@ -7,8 +7,8 @@ use std::sync::Arc;
 use hickory_proto::rr::Name as DnsName;
 
 use super::source::{
-    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, SyncState,
-    ZoneStatus,
+    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, SubdomainStatus,
+    SyncState, ZoneStatus,
 };
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::subdomain::Subdomain;
@@ -177,13 +177,13 @@ impl NameSource for Names {
         Ok(zone.unwrap_or(ZoneStatus::Missing(*hash)))
     }
 
-    fn subdomain(
-        &self,
-        label: &[u8],
-        name: &Name,
-    ) -> Result<Option<AcceptedSubdomain>, Infallible> {
+    fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, Infallible> {
+        if label == b"unread" {
+            return Ok(SubdomainStatus::NotRead);
+        }
         let subdomain = Subdomain::new(label, name.clone()).ok();
-        Ok(subdomain.and_then(|sub| self.subdomains.get(&sub.to_string()).cloned()))
+        let known = subdomain.and_then(|sub| self.subdomains.get(&sub.to_string()).cloned());
+        Ok(known.map_or(SubdomainStatus::Absent, SubdomainStatus::Accepted))
     }
 
     fn subdomain_zone(

@@ -12,7 +12,8 @@
 //! | zone file here | what [`ServedZone`] finds in it; the gateway, if that is no address of the name |
 //!
 //! A subdomain with an owner of its own ([`crate::bns::subdomain`]) is asked in the place of what the zone file of its name
-//! has at and below its label, with the last four rows of the table; it goes where its name goes. Labels that begin with `_`
+//! has at and below its label, with the last four rows of the table and without the gateway; it goes where its name goes.
+//! While announced zone files are still to be looked at, it is SERVFAIL with extended error 14. Labels that begin with `_`
 //! say something about the name itself (RFC 8552), so that whoever once made such a subdomain does not speak for the name.
 //!
 //! A namespace and `bns.alt` are zones of their own with a synthesised SOA, and with nothing else to ask for.
@@ -35,10 +36,12 @@ use super::policy::Policy;
 use super::question::{Question, suffix};
 use super::route::{BnsRoute, Target};
 use super::source::{
-    AcceptedSubdomain, NameSource, NameStatus, RegisteredName, SyncState, ZoneStatus, bound,
+    AcceptedSubdomain, NameSource, NameStatus, RegisteredName, SubdomainStatus, SyncState,
+    ZoneStatus, bound,
 };
 use super::zone::{PrivateAddresses, ServedZone};
 use crate::bns::name::{Name, NamespaceId};
+use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::tlsa::Bound;
 use crate::wire::ExtendedError;
@@ -68,18 +71,25 @@ pub fn answer_bns<S: NameSource>(
     context.answer(source)
 }
 
-/// The accepted subdomain of `name` that a domain name below the apex of the route belongs to.
+/// What is known of the subdomain of `name` that a domain name below the apex of the route belongs to.
 pub fn carried<S: NameSource>(
     asked: &DnsName,
     name: &Name,
     bns: &BnsRoute,
     source: &S,
-) -> Result<Option<AcceptedSubdomain>, S::Error> {
+) -> Result<SubdomainStatus, S::Error> {
     let below = asked.iter().len().checked_sub(bns.apex.iter().len() + 1);
     match below.and_then(|below| asked.iter().nth(below)) {
         Some(label) if !label.starts_with(b"_") => source.subdomain(label, name),
-        _ => Ok(None),
+        _ => Ok(SubdomainStatus::Absent),
     }
+}
+
+/// SERVFAIL while announced zone files are still to be looked at: each could make the subdomain that is asked for.
+fn subdomains_not_read() -> Answer {
+    let text = "bns: zone files are still being searched for subdomains: ask again";
+    let error = ExtendedError::new(ExtendedError::NOT_READY, text.to_owned());
+    Answer::failure(Outcome::Failed, error)
 }
 
 /// SERVFAIL while the index cannot vouch for the state of names; `None` if it can.
@@ -161,8 +171,11 @@ impl Context<'_> {
             NameStatus::Revoked { height } => self.gone(format!("bns: revoked at block {height}")),
             NameStatus::Registered(registered) => {
                 match carried(&self.question.name, name, self.bns, source)? {
-                    Some(accepted) => self.at_subdomain(&accepted, &registered, source)?,
-                    None => self.at_registered(name, &registered, source)?,
+                    SubdomainStatus::Accepted(accepted) => {
+                        self.at_subdomain(&accepted, &registered, source)?
+                    }
+                    SubdomainStatus::NotRead => subdomains_not_read(),
+                    SubdomainStatus::Absent => self.at_registered(name, &registered, source)?,
                 }
             }
         })
@@ -181,18 +194,18 @@ impl Context<'_> {
             ..self.apex(registered)
         };
         let Some(hash) = accepted.zonefile_hash else {
-            return Ok(self.without_zone_file(&apex));
+            return Ok(self.bare(&apex));
         };
         let zone = match loaded(source.subdomain_zone(&accepted.subdomain, &hash)?) {
             Ok(zone) => zone,
             Err(trouble) => return Ok(*trouble),
         };
         let place = Place {
-            plain: DnsName::from_ascii(accepted.subdomain.to_string()).ok(),
+            plain: plain_subdomain(&accepted.subdomain),
             parent: self.apex(registered),
             apex,
         };
-        Ok(self.served(place, &zone, &|_| false))
+        Ok(self.from_zone(place, &zone, &|_| false))
     }
 
     fn at_registered<S: NameSource>(
@@ -228,7 +241,7 @@ impl Context<'_> {
         let bound = bound(name, hash, &zone, source)?;
         let failed = RefCell::new(None);
         let is_separate = |target: &DnsName| match carried(target, name, self.bns, source) {
-            Ok(found) => found.is_some(),
+            Ok(found) => found != SubdomainStatus::Absent,
             Err(error) => failed.replace(Some(error)).is_none(),
         };
         let answer = self.with_keys(name, registered, &zone, (bound, &is_separate));
@@ -269,10 +282,16 @@ impl Context<'_> {
     fn without_zone_file(&self, apex: &Apex) -> Answer {
         if let Some(answer) = gateway::answer(self.question, apex, None, self.policy) {
             answer
-        } else if self.question.name == apex.name {
-            apex.answer(self.question.rtype)
         } else {
-            apex.no_data()
+            self.bare(apex)
+        }
+    }
+
+    /// The same without a gateway: that is a page about a name, and whoever asks for it knows no subdomains.
+    fn bare(&self, apex: &Apex) -> Answer {
+        match self.question.name == apex.name {
+            true => apex.answer(self.question.rtype),
+            false => apex.no_data(),
         }
     }
 
@@ -281,6 +300,16 @@ impl Context<'_> {
         if let Some(answer) = gateway {
             return answer;
         }
+        self.from_zone(place, zone, is_separate)
+    }
+
+    /// The same without a gateway.
+    fn from_zone(
+        &self,
+        place: Place,
+        zone: &Zone,
+        is_separate: &dyn Fn(&DnsName) -> bool,
+    ) -> Answer {
         let plain = place.plain.as_ref();
         let private = if self.policy.allows_private(&self.question.name)
             || plain.is_some_and(|name| self.policy.allows_private(name))
@@ -373,6 +402,12 @@ fn loaded(status: ZoneStatus) -> Result<Arc<Zone>, Box<Answer>> {
 /// The name as it is served without `bns.alt`.
 fn plain_name(name: &Name) -> Option<DnsName> {
     DnsName::from_labels([name.label().as_bytes(), name.namespace().as_bytes()]).ok()
+}
+
+/// The subdomain as it is served without `bns.alt`. Its label may have characters that the text of a domain name has not.
+fn plain_subdomain(subdomain: &Subdomain) -> Option<DnsName> {
+    let (label, name) = (subdomain.label(), subdomain.name());
+    plain_name(name)?.prepend_label(label.as_bytes()).ok()
 }
 
 #[cfg(test)]
@@ -550,6 +585,46 @@ mod tests {
         assert_eq!(chase("to.hub.podcast.bns.alt."), alias);
         let out = Some("hub.podcast.".to_owned());
         assert_eq!(chase("up.own.hub.podcast."), out);
+    }
+
+    #[test]
+    fn a_subdomain_that_may_be_in_an_unread_zone_file_is_not_answered() {
+        for name in ["unread.hub.podcast.", "www.unread.hub.podcast.bns.alt."] {
+            let answer = ask(name, RecordType::A);
+            assert_eq!(answer.rcode, ResponseCode::ServFail, "{name}");
+            let error = answer.ede.expect("a reason");
+            assert_eq!(error.code, ExtendedError::NOT_READY, "{name}");
+        }
+        assert_eq!(ask("hub.podcast.", RecordType::A).answers.len(), 1);
+    }
+
+    #[test]
+    fn a_subdomain_has_no_gateway() {
+        let policy = Policy {
+            gateway: Some("127.0.0.9".parse().expect("an address")),
+            ..Policy::default()
+        };
+        let found = |name: &str| {
+            let name = DnsName::from_ascii(name).expect("a domain name");
+            let question = Question::new(&name, RecordType::A, DNSClass::IN);
+            match resolve(&question, &policy, &Names::new()) {
+                Ok(Resolution::Answer(answer)) => (answer.provenance, answer.answers.len()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(found("bare.hub.podcast."), (Provenance::Chain, 0));
+        assert_eq!(found("nozf.podcast."), (Provenance::Local, 1));
+    }
+
+    #[test]
+    fn every_subdomain_has_a_domain_name() {
+        for label in ["a+b", "-a", "_a", "a-b"] {
+            let text = format!("{label}.hub.podcast");
+            let plain = plain_subdomain(&text.parse().expect("a subdomain"));
+            let labels = plain.expect("a domain name");
+            let labels: Vec<&[u8]> = labels.iter().collect();
+            assert_eq!(labels, [label.as_bytes(), b"hub", b"podcast"]);
+        }
     }
 
     #[test]

@@ -50,6 +50,6 @@ pub use review::{ReviewError, Reviewed, review, review_subdomain};
 pub use route::{BnsRoute, Route, Target, host_of_chain, registrable, route};
 pub use source::{
     AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, RegisteredName, Snapshots,
-    SyncState, ZoneStatus, bound,
+    SubdomainStatus, SyncState, ZoneStatus, bound,
 };
 pub use special::SpecialUse;

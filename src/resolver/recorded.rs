@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::source::{
-    AcceptedSubdomain, NameSource, NameStatus, NamespaceStatus, SyncState, ZoneStatus,
+    NameSource, NameStatus, NamespaceStatus, SubdomainStatus, SyncState, ZoneStatus,
 };
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::subdomain::Subdomain;
@@ -87,7 +87,7 @@ impl<S: NameSource> NameSource for Recorded<S> {
     }
 
     /// Whoever asks for a subdomain has asked for its name, which stands for both among the subjects.
-    fn subdomain(&self, label: &[u8], name: &Name) -> Result<Option<AcceptedSubdomain>, S::Error> {
+    fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, S::Error> {
         self.source.subdomain(label, name)
     }
 

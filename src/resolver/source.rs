@@ -31,12 +31,8 @@ pub trait NameSource {
     /// What is there of the zone file with this hash, read as the name's.
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Self::Error>;
 
-    /// The accepted subdomain with a label below a name; `None` if there is none.
-    fn subdomain(
-        &self,
-        label: &[u8],
-        name: &Name,
-    ) -> Result<Option<AcceptedSubdomain>, Self::Error>;
+    /// What is known of the subdomain with a label below a name.
+    fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, Self::Error>;
 
     /// What is there of the zone file with this hash, read as the subdomain's.
     fn subdomain_zone(
@@ -152,6 +148,17 @@ pub struct RegisteredName {
     pub last_resolves: Option<u32>,
     /// The hash of its zone file, if it has one.
     pub zonefile_hash: Option<ZonefileHash>,
+}
+
+/// What is known of a subdomain of a living name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubdomainStatus {
+    /// There is none: the zone file of the name says what is there.
+    Absent,
+    /// It has an owner of its own.
+    Accepted(AcceptedSubdomain),
+    /// Zone files that are announced were not looked at yet: nobody can say.
+    NotRead,
 }
 
 /// A subdomain with an owner of its own, of a living name.

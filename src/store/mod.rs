@@ -23,6 +23,7 @@ mod record;
 mod row;
 mod second;
 mod soundness;
+mod subdomain_row;
 mod subdomains;
 mod table;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -65,6 +66,8 @@ pub struct Offchain {
     /// What readers see.
     current: ArcSwap<Current>,
     writing: Mutex<Writing>,
+    /// How often the tables were made anew since they were opened.
+    renewals: AtomicU64,
 }
 
 struct Current {
@@ -95,6 +98,7 @@ impl Offchain {
             chain: chain.clone(),
             current: ArcSwap::from_pointee(current),
             writing: Mutex::new(writing),
+            renewals: AtomicU64::new(0),
         }))
     }
 
@@ -169,6 +173,11 @@ impl Offchain {
         })
     }
 
+    /// How often the tables were made anew, and lost what they had, since they were opened.
+    pub(super) fn renewals(&self) -> u64 {
+        self.renewals.load(Ordering::Acquire)
+    }
+
     /// Reads the tables as the last [`Offchain::write`] left them. If they turn out to be damaged, they are made anew and read
     /// again.
     pub(super) fn read<T>(
@@ -232,6 +241,7 @@ impl Offchain {
         let anew = make_anew(&self.path, &self.chain);
         let (current, anew) = anew.map_err(|error| StoreError::Damaged(error.to_string()))?;
         *writing = anew;
+        self.renewals.fetch_add(1, Ordering::Release); // before anybody can read the empty ones
         self.current.store(Arc::new(current));
         Ok(())
     }
@@ -548,6 +558,9 @@ mod tests {
             };
             let found = offchain.remembered().expect("readable");
             assert!(found == peers || found.is_empty(), "step {step}");
+            if step % 2 == 1 {
+                assert_eq!(offchain.renewals() > 0, found.is_empty(), "step {step}");
+            }
             lost += usize::from(found.is_empty());
             offchain.remember(&[peer(200)]).expect("writable");
             let found = offchain.remembered().expect("readable");

@@ -4,9 +4,10 @@
 //! reorganisation are nothing special. Rows are named by the number of their announcement; whoever reads compares the
 //! transaction of a row with that of the chain, since this database follows the other one a little later.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bitcoin::BlockHash;
 use redb::ReadableTable;
@@ -16,6 +17,10 @@ use super::error::Result;
 use super::key;
 use super::offchain::Offchain;
 use super::row::Announcement;
+use super::subdomain_row::{
+    carrier_key, creation_key, read_record, read_record_key, read_row, record_key, records_key,
+    write_record,
+};
 use super::table::{Bytes, OffchainTables, Rows, WriteTable};
 use crate::bns::address::Address;
 use crate::bns::name::Name;
@@ -24,6 +29,8 @@ use crate::hash::ZonefileHash;
 
 /// Most rows that a lookup of waiting ones gives at once.
 const WAITING: usize = 1_000;
+/// Names whose labels are kept in memory.
+const LABELS_KEPT: usize = 64;
 
 /// What an announced zone file holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +64,12 @@ pub struct Subdomains {
     offchain: Arc<Offchain>,
     /// The names that have any, or had: so that all others cost no look into the database.
     names: RwLock<HashSet<Name>>,
+    /// What [`Subdomains::created_below`] found, until it changes.
+    labels: Mutex<HashMap<Name, Arc<BTreeSet<String>>>>,
+    /// Counts changes.
+    version: AtomicU64,
+    /// How often the tables were made anew when all rows were looked at, and 1; 0 before.
+    caught_up: AtomicU64,
 }
 
 impl Subdomains {
@@ -66,6 +79,9 @@ impl Subdomains {
         Ok(Self {
             offchain,
             names: RwLock::new(names.into_iter().collect()),
+            labels: Mutex::default(),
+            version: AtomicU64::new(0),
+            caught_up: AtomicU64::new(0),
         })
     }
 
@@ -73,6 +89,58 @@ impl Subdomains {
     pub fn are_below(&self, name: &Name) -> bool {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
         names.contains(name)
+    }
+
+    /// The labels of all subdomains that were ever made below a name, by a record in one of its own zone files.
+    pub fn created_below(&self, name: &Name) -> Result<Arc<BTreeSet<String>>> {
+        let mut kept = self.labels(); // whoever changes them waits, and takes away what is read here
+        if let Some(labels) = kept.get(name) {
+            return Ok(Arc::clone(labels));
+        }
+        let labels = Arc::new(self.offchain.read(|tables| {
+            let mut prefix = Vec::new();
+            key::history_of(&mut prefix, name.as_str());
+            let end = [&prefix[..prefix.len() - 1], &[1]].concat(); // behind all keys of the name
+            let records = &tables.subdomain_records;
+            let made = records.range(&prefix[..]..&end[..], usize::MAX, |key, bytes| {
+                let (subdomain, row) = read_record_key(key)?;
+                let record = read_record(row, bytes)?;
+                let is_first = record.sequence == 0 && record.carrier == *name;
+                Some(is_first.then(|| subdomain.label().to_owned()))
+            })?;
+            Ok(made.into_iter().flatten().collect::<BTreeSet<_>>())
+        })?);
+        if kept.len() >= LABELS_KEPT {
+            kept.clear();
+        }
+        kept.insert(name.clone(), Arc::clone(&labels));
+        Ok(labels)
+    }
+
+    /// Counts changes: what was read is still true while it is the same.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// How often the tables were made anew since they were opened.
+    pub fn renewals(&self) -> u64 {
+        self.offchain.renewals()
+    }
+
+    /// Whether every row of the chain was looked at once since the tables were opened or made anew. Ask it after the
+    /// read that it is about.
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up.load(Ordering::Acquire) == self.renewals() + 1
+    }
+
+    /// Notes that every row was looked at by somebody who began after so many renewals. Gives whether that is news.
+    pub fn note_caught_up(&self, renewals: u64) -> bool {
+        let before = self.caught_up.swap(renewals + 1, Ordering::AcqRel);
+        let is_new = before != renewals + 1;
+        if is_new {
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
+        is_new
     }
 
     /// All records of a subdomain.
@@ -184,7 +252,16 @@ impl Subdomains {
         let changed: BTreeSet<Name> = touched.iter().map(|sub| sub.name().clone()).collect();
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         names.extend(changed.iter().cloned());
+        drop(names);
+        if !changed.is_empty() {
+            self.labels().retain(|name, _| !changed.contains(name));
+            self.version.fetch_add(1, Ordering::AcqRel);
+        }
         changed
+    }
+
+    fn labels(&self) -> MutexGuard<'_, HashMap<Name, Arc<BTreeSet<String>>>> {
+        self.labels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -343,94 +420,6 @@ fn records_of<T: ReadableTable<Bytes, Bytes>>(
     records.prefixed(&prefix, |row, bytes| read_record(key::number(row)?, bytes))
 }
 
-/// `name ‖ 0 ‖ row`
-fn carrier_key(name: &Name, row: u32) -> Vec<u8> {
-    let mut key = Vec::new();
-    key::history_of(&mut key, name.as_str());
-    key.extend(key::height(row));
-    key
-}
-
-/// `name ‖ 0 ‖ label ‖ 0`, with which all keys of a subdomain's records begin.
-fn records_key(subdomain: &Subdomain) -> Vec<u8> {
-    let mut key = Vec::new();
-    key::history_of(&mut key, subdomain.name().as_str());
-    key.extend(subdomain.label().as_bytes());
-    key.push(0);
-    key
-}
-
-/// `name ‖ 0 ‖ label ‖ 0 ‖ row`
-fn record_key(subdomain: &Subdomain, row: u32) -> Vec<u8> {
-    let mut key = records_key(subdomain);
-    key.extend(key::height(row));
-    key
-}
-
-/// `address ‖ row ‖ offset`
-fn creation_key(owner: &Address, row: u32, offset: u32) -> [u8; 29] {
-    let mut bytes = Vec::with_capacity(29);
-    owner.write(&mut bytes);
-    bytes.extend(key::operation(row, offset));
-    let mut key = [0; 29];
-    key.copy_from_slice(&bytes);
-    key
-}
-
-fn read_record_key(key: &[u8]) -> Option<(Subdomain, u32)> {
-    let mut parts = key.splitn(3, |&byte| byte == 0);
-    let (name, label, row) = (parts.next()?, parts.next()?, parts.next()?);
-    let subdomain = Subdomain::new(label, Name::from_bytes(name).ok()?).ok()?;
-    Some((subdomain, key::number(row)?))
-}
-
-fn read_row(row: u32, bytes: &[u8]) -> Option<(RowMark, Vec<Subdomain>)> {
-    let mut input = Input::new(bytes);
-    let announcement = Announcement {
-        inventory_index: row,
-        name: String::read(&mut input)?.parse().ok()?,
-        hash: Field::read(&mut input)?,
-        height: Field::read(&mut input)?,
-        txid: Field::read(&mut input)?,
-    };
-    let block = Field::read(&mut input)?;
-    let subdomains = read_list(&mut input, |input| String::read(input)?.parse().ok())?;
-    input.finish((
-        RowMark {
-            announcement,
-            block,
-        },
-        subdomains,
-    ))
-}
-
-fn write_record(placed: &Placed, out: &mut Vec<u8>) {
-    placed.offset.write(out);
-    placed.height.write(out);
-    placed.txid.write(out);
-    placed.carrier.as_str().to_owned().write(out);
-    placed.sequence.write(out);
-    placed.owner.write(out);
-    placed.signer.write(out);
-    placed.zonefile.write(out);
-}
-
-fn read_record(row: u32, bytes: &[u8]) -> Option<Placed> {
-    let mut input = Input::new(bytes);
-    let placed = Placed {
-        row,
-        offset: Field::read(&mut input)?,
-        height: Field::read(&mut input)?,
-        txid: Field::read(&mut input)?,
-        carrier: String::read(&mut input)?.parse().ok()?,
-        sequence: Field::read(&mut input)?,
-        owner: Field::read(&mut input)?,
-        signer: Field::read(&mut input)?,
-        zonefile: Field::read(&mut input)?,
-    };
-    input.finish(placed)
-}
-
 #[cfg(test)]
 mod tests {
     use bitcoin::Txid;
@@ -536,6 +525,51 @@ mod tests {
         assert_eq!(rows_of(&subdomains, "a.foo.id"), [0; 0]);
         assert_eq!(subdomains.rows_with_file(&file).expect("readable"), [0; 0]);
         assert_eq!(subdomains.last_row().expect("readable"), Some(mark(1)));
+    }
+
+    #[test]
+    fn labels_are_those_of_subdomains_that_their_name_made() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let subdomains = open(scratch.path());
+        let name: Name = "foo.id".parse().expect("a name");
+        let labels = || {
+            let labels = subdomains.created_below(&name).expect("readable");
+            labels.iter().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(labels(), [""; 0]);
+        let mut two = row(
+            2,
+            &[("b.foo.id", 0, 1), ("c.foo.id", 1, 1), ("d.foo.id", 2, 1)],
+            &[],
+        );
+        let content = two.content.as_mut().expect("records");
+        content.records[1].1.carrier = "other.id".parse().expect("a name");
+        content.records[2].1.sequence = 1;
+        let version = subdomains.version();
+        subdomains
+            .note(&[two, row(3, &[("a.foo.id", 0, 1)], &[])])
+            .expect("writable");
+        assert_eq!(
+            labels(),
+            ["a", "b"],
+            "a later file says nothing of an earlier one"
+        );
+        assert_ne!(subdomains.version(), version);
+        subdomains.forget_from(3).expect("writable");
+        assert_eq!(labels(), ["b"]);
+    }
+
+    #[test]
+    fn whoever_looked_at_other_tables_has_not_caught_up() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let subdomains = open(scratch.path());
+        let (now, version) = (subdomains.renewals(), subdomains.version());
+        assert!(!subdomains.is_caught_up());
+        assert!(subdomains.note_caught_up(now) && !subdomains.note_caught_up(now));
+        assert!(subdomains.is_caught_up());
+        assert_ne!(subdomains.version(), version);
+        subdomains.note_caught_up(now + 1);
+        assert!(!subdomains.is_caught_up());
     }
 
     #[test]

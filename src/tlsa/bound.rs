@@ -1,6 +1,7 @@
 //! Everything that one zone file binds to its name, in one block.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use hickory_proto::rr::{Name as DnsName, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
@@ -10,7 +11,7 @@ use super::holder::{Holder, OwnKeys};
 use super::own_key::{self, OwnKey};
 use super::pin::{KEY_RECORDS, Pin, Rule};
 use super::problem::{Problem, Reason};
-use super::reading::{DATA_KEY, Judge, Reading, below, data_key, node};
+use super::reading::{DATA_KEY, Judge, Reading, SEPARATE_MAX, below, data_key, node};
 use super::spki::Spki;
 use super::statement::{self, HTTPS, Statement, Text};
 use crate::bns::name::Name;
@@ -28,6 +29,7 @@ pub struct Bound {
     statements: Vec<Statement>,
     own_key: Option<OwnKey>,
     separate: Vec<DnsName>,
+    subdomains: Option<Arc<BTreeSet<String>>>,
     problems: Vec<Problem>,
     is_timed: bool,
 }
@@ -50,6 +52,7 @@ impl Bound {
             return Self::of_former(zone);
         }
         let mut reading = Reading::new(zone);
+        reading.part_from(holder.subdomains.as_deref());
         let own_key = reading.own_key();
         reading.statements(Some(&Judge {
             name,
@@ -62,6 +65,7 @@ impl Bound {
             statements: reading.statements,
             own_key,
             separate: reading.separate,
+            subdomains: holder.subdomains.clone(),
             problems: reading.problems,
             is_timed: reading.is_timed,
         };
@@ -83,6 +87,7 @@ impl Bound {
             statements: Vec::new(),
             own_key: None,
             separate: Vec::new(),
+            subdomains: None,
             problems: Self::is_in(zone).then_some(problem).into_iter().collect(),
             is_timed: false,
         }
@@ -125,10 +130,18 @@ impl Bound {
 
     /// Authorities that the name itself states for HTTPS and whose whole key is known, each once: those that a certificate
     /// for browsers may be made of. A certificate knows no ports, and is for the name with all hosts below it: so the
-    /// authority of a mail server, or of one host, is none of them.
+    /// authority of a mail server, or of one host, is none of them. There is none while a certificate cannot leave out all
+    /// subdomains of others: they are not known, are too many, or have labels that no certificate can say.
     pub fn authorities(&self) -> impl Iterator<Item = &Spki> {
-        let about = self.covering(self.zone.origin(), HTTPS).into_iter();
+        let can_leave_out = |label: &String| !label.starts_with('-') && !label.contains('+');
+        let is_certain = self.separate.len() <= SEPARATE_MAX
+            && self.subdomains.as_ref().is_some_and(|labels| {
+                labels.len() <= SEPARATE_MAX && labels.iter().all(can_leave_out)
+            });
+        let about = is_certain.then(|| self.covering(self.zone.origin(), HTTPS));
         let keys = about
+            .into_iter()
+            .flatten()
             .filter(|it| it.usage == super::Usage::Authority)
             .filter_map(Statement::key);
         keys.collect::<BTreeSet<_>>().into_iter()
@@ -156,8 +169,11 @@ impl Bound {
     }
 
     /// What a TLS server at a TCP port of a host has to show; nothing is pinned if it is empty. The host is at or below the
-    /// name of the zone.
+    /// name of the zone; a subdomain with an owner of its own has none here, whatever the zone file says.
     pub fn pins(&self, host: &DnsName, port: u16) -> Vec<Pin> {
+        if self.is_separate(host) {
+            return Vec::new();
+        }
         let Some(owner) = port_name(host, port) else {
             return Vec::new();
         };
@@ -204,7 +220,7 @@ impl Bound {
         if holder.is_former {
             return Err(Reason::FormerOwner);
         }
-        if self.separate.iter().any(|separate| separate.zone_of(host)) {
+        if self.is_separate(host) {
             return Err(Reason::Separate);
         }
         let is_about = statement.ports.contains(&port) && origin.zone_of(host);
@@ -214,9 +230,25 @@ impl Bound {
         })
     }
 
+    /// Whether somebody else may own a host: it is at or below a subdomain with an owner of its own, or nobody can say.
+    fn is_separate(&self, host: &DnsName) -> bool {
+        let depth = host
+            .iter()
+            .len()
+            .checked_sub(self.zone.origin().iter().len() + 1);
+        let label = depth.and_then(|depth| host.iter().nth(depth));
+        let Some(label) = label.filter(|label| !label.starts_with(b"_")) else {
+            return false;
+        };
+        let label = String::from_utf8_lossy(label).to_ascii_lowercase();
+        let is_made = |labels: &Arc<BTreeSet<String>>| labels.contains(&label);
+        self.subdomains.as_ref().is_none_or(is_made)
+            || self.separate.iter().any(|separate| separate.zone_of(host))
+    }
+
     /// The statements about a port of a host: those nearest above it.
     fn covering(&self, host: &DnsName, port: u16) -> Vec<&Statement> {
-        if self.separate.iter().any(|separate| separate.zone_of(host)) {
+        if self.is_separate(host) {
             return Vec::new();
         }
         let about = |it: &&Statement| it.ports.contains(&port) && it.host.zone_of(host);
@@ -502,6 +534,70 @@ mod tests {
         assert!(!has(&bound, "_443._tcp.sub.me.id.", RecordType::TLSA));
         let apart = [dns("mail.me.id."), dns("sub.me.id.")];
         assert_eq!(bound.apart(&p256(1)), BTreeSet::from(apart));
+    }
+
+    fn bound_beside(labels: Option<&[&str]>, text: &str) -> Bound {
+        let own = |label: &&str| (*label).to_owned();
+        let holder = Holder {
+            subdomains: labels.map(|labels| Arc::new(labels.iter().map(own).collect())),
+            ..Holder::fixture()
+        };
+        bound_by(text, &holder)
+    }
+
+    #[test]
+    fn a_subdomain_of_an_earlier_zone_file_stays_separate() {
+        let digest = "ab".repeat(32);
+        let text = format!(
+            "@ A 192.0.2.1\n* A 192.0.2.2\nbar A 192.0.2.3\n_443._tcp.bar TLSA 3 1 1 {digest}\n\
+             _tlskey TXT {}\n_tlskey.bar TXT {}\n",
+            statement("ta", "443", 1),
+            statement("ta", "443", 2),
+        );
+        let bound = bound_beside(Some(&["bar", "qux"]), &text);
+        assert_eq!(reasons(&bound), [Reason::Separate]);
+        for host in ["bar.me.id.", "BAR.me.id.", "www.bar.me.id.", "qux.me.id."] {
+            assert_eq!(pins(&bound, host, 443), [""; 0], "{host}");
+        }
+        for host in ["me.id.", "else.me.id."] {
+            assert_eq!(pins(&bound, host, 443).len(), 2, "{host}");
+        }
+        assert_eq!(bound.authorities().count(), 1);
+        let apart = [dns("bar.me.id."), dns("qux.me.id.")];
+        assert_eq!(bound.apart(&p256(1)), BTreeSet::from(apart));
+    }
+
+    #[test]
+    fn no_authority_can_leave_out_what_is_not_known_or_too_much() {
+        let text = format!(
+            "@ A 192.0.2.1\n* A 192.0.2.2\n_tlskey TXT {}\n",
+            statement("ta", "443", 1)
+        );
+        let unknown = bound_beside(None, &text);
+        assert_eq!(unknown.authorities().count(), 0);
+        assert_eq!(pins(&unknown, "me.id.", 443).len(), 2);
+        assert_eq!(pins(&unknown, "www.me.id.", 443), [""; 0]);
+        let labels: Vec<String> = (0..=SEPARATE_MAX)
+            .map(|label| format!("s{label}"))
+            .collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let many = bound_beside(Some(&labels), &text);
+        assert_eq!(many.authorities().count(), 0);
+        assert_eq!(pins(&many, "s256.me.id.", 443), [""; 0]);
+        assert_eq!(pins(&many, "www.me.id.", 443).len(), 2);
+        assert_eq!(
+            bound_beside(Some(&labels[1..]), &text)
+                .authorities()
+                .count(),
+            1
+        );
+        for label in ["a+b", "-a"] {
+            assert_eq!(
+                bound_beside(Some(&[label]), &text).authorities().count(),
+                0,
+                "{label}"
+            );
+        }
     }
 
     #[test]

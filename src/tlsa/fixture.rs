@@ -23,6 +23,7 @@ impl Holder {
             txid: Txid::all_zeros(),
             zonefile: ZonefileHash::of(b""),
             own_keys: OwnKeys::Published,
+            subdomains: Some(std::sync::Arc::default()),
         }
     }
 }

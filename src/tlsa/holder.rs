@@ -1,5 +1,8 @@
 //! Whose name it is.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use bitcoin::Txid;
 
 use crate::bns::address::Address;
@@ -24,6 +27,8 @@ pub struct Holder {
     pub zonefile: ZonefileHash,
     /// What this machine makes of the name's own key.
     pub own_keys: OwnKeys,
+    /// The labels of subdomains that have an owner of their own, of whatever zone file; `None` while they are not known.
+    pub subdomains: Option<Arc<BTreeSet<String>>>,
 }
 
 /// What becomes of the data keys of names (T4).

@@ -1,5 +1,7 @@
 //! What a zone file says about keys, read and judged statement by statement.
 
+use std::collections::BTreeSet;
+
 use hickory_proto::rr::{Name as DnsName, RecordType};
 
 use super::STATEMENTS_MAX;
@@ -12,6 +14,9 @@ use super::statement::{self, Statement, Text};
 use crate::bns::name::Name;
 use crate::zonefile::{Found, Node, RrSet, Zone};
 
+/// Subdomains of others that a certificate leaves out at most: with more, the name has no authority. Each takes about 60
+/// bytes of it.
+pub(super) const SEPARATE_MAX: usize = 256;
 /// The label of the record with the data key.
 pub(super) const DATA_KEY: &[u8] = b"pubkey";
 /// What the TXT record of a subdomain with its own owner says in the reference.
@@ -55,6 +60,20 @@ impl<'z> Reading<'z> {
             statements: Vec::new(),
             problems: Vec::new(),
             is_timed: false,
+        }
+    }
+
+    /// Takes these subdomains for separate too, whatever the zone file says of them. A label that begins with `_` says
+    /// something about the name itself.
+    pub(super) fn part_from(&mut self, labels: Option<&BTreeSet<String>>) {
+        for label in labels.into_iter().flatten() {
+            let host = below(self.zone.origin(), label.as_bytes());
+            let host = host.filter(|_| !label.starts_with('_'));
+            let new = host.filter(|host| !self.separate.contains(host));
+            self.separate.extend(new);
+            if self.separate.len() > SEPARATE_MAX {
+                return; // the name has no authority then
+            }
         }
     }
 

@@ -149,7 +149,8 @@ impl Mint {
     /// How a certificate stands that was made before, renewed if it has to be.
     pub fn standing(&self, issued: &Issued) -> Result<Standing, MintError> {
         let name = issued.name();
-        if !self.vouches(&self.names.snapshot()) {
+        let names = self.names.snapshot();
+        if !self.vouches(&names) || !names.subdomains_are_read()? {
             return Ok(Standing::Unknown);
         }
         let Some((bound, ownership)) = self.bound(name)? else {
@@ -193,7 +194,10 @@ impl Mint {
             .tip()
             .map(|tip| tip.hash.to_string());
         let policy = self.terms.policy();
+        let subdomains = self.names.subdomains.as_ref();
+        let subdomains = subdomains.map(|subdomains| subdomains.version());
         let is_same = seen.tip == tip
+            && seen.subdomains == subdomains
             && seen
                 .policy
                 .as_ref()
@@ -201,6 +205,7 @@ impl Mint {
         *seen = Seen {
             tip,
             policy: Some(policy),
+            subdomains,
         };
         !is_same
     }
@@ -271,11 +276,12 @@ impl Mint {
     }
 }
 
-/// A state of the chain and the policy.
+/// A state of the chain, of subdomains, which a late zone file changes without a block, and the policy.
 #[derive(Debug, Default)]
 pub struct Seen {
     tip: Option<String>,
     policy: Option<Arc<Policy>>,
+    subdomains: Option<u64>,
 }
 
 impl Allowance {

@@ -19,7 +19,7 @@ use crate::hash::ZonefileHash;
 use crate::names::Names;
 use crate::resolver::{
     self, AcceptedSubdomain, Answer, NameSource as _, NameStatus, Policy, Provenance, Question,
-    Resolution, Route, Snapshots as _, Target, ZoneStatus,
+    Resolution, Route, Snapshots as _, SubdomainStatus, Target, ZoneStatus,
 };
 use crate::zonefile::{Found, RrSet, Zone};
 use crate::{wire, zonefile};
@@ -186,8 +186,11 @@ impl<'a> ServedName<'a> {
             return None;
         };
         let (zone, apex) = match resolver::carried(&question.name, name, &bns, names).ok()? {
-            Some(accepted) => subdomain_zone(&accepted, &bns.apex, names)?,
-            None => (name_zone(name, registered.zonefile_hash?, names)?, bns.apex),
+            SubdomainStatus::Accepted(accepted) => subdomain_zone(&accepted, &bns.apex, names)?,
+            SubdomainStatus::NotRead => return None,
+            SubdomainStatus::Absent => {
+                (name_zone(name, registered.zonefile_hash?, names)?, bns.apex)
+            }
         };
         Some(Self {
             zone,
