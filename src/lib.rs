@@ -55,7 +55,6 @@
 //!
 //! | capability | room | where it plugs in |
 //! |---|---|---|
-//! | peers for zone files (Atlas) | `atlas/`, an adapter beside [`folder`] | reads [`store`]'s announcements, fills its [`store::Archive`]; a worker of the [`daemon`] |
 //! | another way to bind a key | [`tlsa`] | a rule of its table; its records are added to the zone before `resolver/` looks |
 //! | another program that has to trust names | [`trust`] | a store beside `trust/stores`, or a [`trust::PinSource`] |
 //! | a chain without a node | `chain/log`, `chain/p2p` | one more [`chain::ChainSource`]; `virtualchain/proof.rs` for what is proved |
