@@ -342,7 +342,7 @@ impl Store {
         let database = open::again(&file.again(), self.options.cache_bytes);
         let database = database.inspect_err(|error| file.note_failure(error))?;
         if let Some(earlier) = writing.database.replace(database) {
-            open::close(earlier);
+            open::close(earlier, &self.damage);
         }
         let (names, namespaces) = std::mem::take(&mut writing.unsettled);
         let height = StoreSnapshot::of(writing.database(), &self.damage)?.tip();
@@ -390,7 +390,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Some(database) = self.writing().database.take() {
-            open::close(database);
+            open::close(database, &self.damage);
         }
     }
 }

@@ -258,20 +258,17 @@ impl Writing {
     }
 
     fn replace(&mut self, database: Database, file: CheckedFile) {
-        self.file = file;
+        let earlier_file = std::mem::replace(&mut self.file, file);
         if let Some(earlier) = self.database.replace(database) {
-            open::close(earlier);
+            open::close(earlier, earlier_file.damage());
         }
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        match self.database.take() {
-            Some(database) if self.file.damage().found().is_none() => open::close(database),
-            damaged => {
-                let _ = contain(|| drop(damaged)); // it was told of
-            }
+        if let Some(database) = self.database.take() {
+            open::close(database, self.file.damage());
         }
     }
 }

@@ -95,28 +95,59 @@ pub(super) fn open_over(
     chain: &ChainIdentity,
     cache_bytes: usize,
 ) -> Result<Opened, OpenError> {
-    let (database, damage) = (begin(path, &file, cache_bytes)?, Arc::clone(file.damage()));
+    let damage = Arc::clone(file.damage());
+    let opening = Opening {
+        database: Some(begin(path, &file, cache_bytes)?),
+        damage: Arc::clone(&damage),
+    };
+    let database = opening.database();
     let failed = |error: StoreError| store_error(path, error);
-    match identify(path, &database, &damage)? {
-        None => change(&database, &damage, |tables| initialise(tables, chain)).map_err(failed)?,
+    match identify(path, database, &damage)? {
+        None => change(database, &damage, |tables| initialise(tables, chain)).map_err(failed)?,
         // What was started before it was configured has nothing of the other chain.
         Some((FORMAT, found))
-            if found != *chain && is_empty(&database, &damage).map_err(failed)? =>
+            if found != *chain && is_empty(database, &damage).map_err(failed)? =>
         {
-            change(&database, &damage, |tables| initialise(tables, chain)).map_err(failed)?;
+            change(database, &damage, |tables| initialise(tables, chain)).map_err(failed)?;
         }
         Some((format, found)) => {
             check_chain(path, found, chain)?;
-            upgrade(&database, &damage, format).map_err(failed)?;
+            upgrade(database, &damage, format).map_err(failed)?;
         }
     }
-    let snapshot = StoreSnapshot::of(&database, &damage).map_err(failed)?;
+    let snapshot = StoreSnapshot::of(database, &damage).map_err(failed)?;
     Ok(Opened {
-        database,
+        database: opening.finish(),
         file: Some(file),
         damage,
         snapshot,
     })
+}
+
+/// A database that is closed again unless all of the opening succeeds.
+struct Opening {
+    database: Option<Database>,
+    damage: Arc<Damage>,
+}
+
+impl Opening {
+    fn database(&self) -> &Database {
+        let database = self.database.as_ref();
+        database.expect("the database is there until this is finished")
+    }
+
+    fn finish(mut self) -> Database {
+        let database = self.database.take();
+        database.expect("the database is there until this is finished")
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Some(database) = self.database.take() {
+            close(database, &self.damage);
+        }
+    }
 }
 
 /// Opens another database file with sums, as it is.
@@ -165,7 +196,7 @@ fn create(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
     let database = begin(&new, &file, 0)?;
     change(&database, file.damage(), |tables| initialise(tables, chain))
         .map_err(|error| store_error(&new, error))?;
-    close(database);
+    close(database, file.damage());
     move_with_sums(&new, path).map_err(broken)
 }
 
@@ -190,7 +221,7 @@ fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
         tracing::info!("the whole database is checked, once: its pages have no sums yet");
     }
     database.check_integrity().map_err(refused)?;
-    close(database);
+    close(database, &Damage::default());
     let mut tenth = 0;
     let reached = |done: u64, of: u64| {
         if is_large && done * 10 / of > tenth {
@@ -230,9 +261,12 @@ fn upgrade(database: &Database, damage: &Arc<Damage>, format: u32) -> Result<()>
 }
 
 /// Closes a database. A damaged allocator state makes redb 4.4 panic when it is saved on closing; what was
-/// committed is not affected, and the next opening reports the damage.
-pub(super) fn close(database: Database) {
-    if contain(|| drop(database)).is_none() {
+/// committed is not affected, and the next opening reports the damage. One that is known to be damaged is left as it is:
+/// redb can panic twice at once there, which ends the program.
+pub(super) fn close(database: Database, damage: &Damage) {
+    if damage.found().is_some() {
+        std::mem::forget(database);
+    } else if contain(|| drop(database)).is_none() {
         tracing::error!("the database could not be closed in order: its file is damaged");
     }
 }
