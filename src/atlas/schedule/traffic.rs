@@ -22,8 +22,8 @@ const FETCHES_MAX: usize = 8;
 const FETCHES_OF_PEER_MAX: usize = 2;
 /// More of both for files that somebody waits for.
 const FETCHES_URGENT: usize = 1;
-/// Between two calls for files to one peer: it ends conversations of more than 20 calls a second.
-const FETCH_GAP: Duration = Duration::from_millis(55);
+/// Between two calls for files to one peer: whoever asked for its inventory, as we have, may make 200 a second.
+const FETCH_GAP: Duration = Duration::from_millis(7);
 /// How long neighbours have to show a missing file before the backups are asked.
 pub(super) const BACKUPS_AFTER: Duration = Duration::from_secs(30);
 /// Between two looks for files that only the backups can have.
