@@ -257,7 +257,7 @@ fn to_json(record: &Record) -> serde_json::Value {
     serde_json::to_value(record).unwrap_or_default() // its keys are texts
 }
 
-fn zonefile_info(row: Announcement) -> ZonefileInfo {
+fn zonefile_info(row: &Announcement) -> ZonefileInfo {
     ZonefileInfo {
         name: row.name.to_string(),
         zonefile_hash: row.hash,
@@ -301,7 +301,7 @@ fn announced(
     let first = u32::try_from(first.saturating_add(offset)).unwrap_or(u32::MAX);
     let mut rows = snapshot.announced_from(first, count)?;
     rows.retain(|row| row.height <= to);
-    let zonefile_info = rows.into_iter().map(zonefile_info).collect();
+    let zonefile_info = rows.iter().map(zonefile_info).collect();
     Ok(Answer::Announced { zonefile_info })
 }
 

@@ -90,7 +90,7 @@ fn push(bytes: &[u8]) -> Vec<u8> {
     let [low, high] = length.to_le_bytes();
     let head: &[u8] = match length {
         ..=0x4b => &[low],
-        ..=0xff => &[PUSHDATA1, low],
+        0x4c..=0xff => &[PUSHDATA1, low],
         _ => &[PUSHDATA2, low, high],
     };
     [head, bytes].concat()

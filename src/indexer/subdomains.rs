@@ -129,7 +129,7 @@ impl SubdomainIndexer {
             if news.all {
                 looked = Instant::now();
             }
-            if let Err(error) = self.turn(news, &go_on) {
+            if let Err(error) = self.turn(&news, &go_on) {
                 let reason = error.to_string();
                 if reason != said {
                     tracing::warn!("subdomains are not read, which is tried again: {reason}");
@@ -145,7 +145,7 @@ impl SubdomainIndexer {
         }
     }
 
-    fn turn(&mut self, news: News, go_on: &impl Fn() -> bool) -> Result<(), Failure> {
+    fn turn(&mut self, news: &News, go_on: &impl Fn() -> bool) -> Result<(), Failure> {
         let renewals = self.subdomains.renewals();
         let mut is_behind = news.committed;
         while is_behind && go_on() {

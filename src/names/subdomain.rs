@@ -79,9 +79,9 @@ impl Names {
     /// What was made of a subdomain up to this height.
     pub(super) fn accepted(
         &self,
-        subdomain: Subdomain,
+        subdomain: &Subdomain,
     ) -> Result<Option<AcceptedSubdomain>, StoreError> {
-        let history = self.history_of(&subdomain)?;
+        let history = self.history_of(subdomain)?;
         let accepted: Vec<&Placed> = history.accepted(self.height_or_zero()).collect();
         let changed = accepted.iter().map(|record| record.height).max();
         Ok(accepted.last().map(|last| AcceptedSubdomain {

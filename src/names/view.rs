@@ -198,7 +198,7 @@ impl NameSource for Names {
         };
         let carries = |subdomains: &Arc<Subdomains>| subdomains.are_below(name);
         let found = match self.subdomains.as_ref().is_some_and(carries) {
-            true => self.accepted(subdomain)?,
+            true => self.accepted(&subdomain)?,
             false => None,
         };
         // An accepted one could be a former owner's.

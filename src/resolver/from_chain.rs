@@ -47,6 +47,9 @@ use crate::tlsa::Bound;
 use crate::wire::ExtendedError;
 use crate::zonefile::Zone;
 
+/// Whether a host has an owner of its own.
+type Separate<'s> = &'s dyn Fn(&DnsName) -> bool;
+
 /// Expected time between blocks, in seconds.
 const BLOCK_SECONDS: u32 = 600;
 
@@ -205,7 +208,7 @@ impl Context<'_> {
             parent: self.apex(registered),
             apex,
         };
-        Ok(self.from_zone(place, &zone, &|_| false))
+        Ok(self.zone_answer(place, &zone, &|_| false))
     }
 
     fn at_registered<S: NameSource>(
@@ -257,7 +260,7 @@ impl Context<'_> {
         name: &Name,
         registered: &RegisteredName,
         zone: &Zone,
-        (bound, is_separate): (Option<Bound>, &dyn Fn(&DnsName) -> bool),
+        (bound, is_separate): (Option<Bound>, Separate<'_>),
     ) -> Answer {
         let place = Place {
             plain: plain_name(name),
@@ -300,11 +303,11 @@ impl Context<'_> {
         if let Some(answer) = gateway {
             return answer;
         }
-        self.from_zone(place, zone, is_separate)
+        self.zone_answer(place, zone, is_separate)
     }
 
     /// The same without a gateway.
-    fn from_zone(
+    fn zone_answer(
         &self,
         place: Place,
         zone: &Zone,

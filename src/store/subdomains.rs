@@ -230,7 +230,7 @@ impl Subdomains {
             }
             Ok(touched)
         })?;
-        Ok(self.changed(touched))
+        Ok(self.changed(&touched))
     }
 
     /// Forgets a row and all behind it. Gives the names below which something may have changed.
@@ -245,10 +245,10 @@ impl Subdomains {
             }
             Ok(touched)
         })?;
-        Ok(self.changed(touched))
+        Ok(self.changed(&touched))
     }
 
-    fn changed(&self, touched: BTreeSet<Subdomain>) -> BTreeSet<Name> {
+    fn changed(&self, touched: &BTreeSet<Subdomain>) -> BTreeSet<Name> {
         let changed: BTreeSet<Name> = touched.iter().map(|sub| sub.name().clone()).collect();
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         names.extend(changed.iter().cloned());

@@ -192,7 +192,7 @@ fn tamper(file: &[u8], random: &mut Random) -> Vec<u8> {
         3 => {
             bytes = String::from_utf8_lossy(file)
                 .replace('\n', "\r\n")
-                .into_bytes()
+                .into_bytes();
         }
         4 => bytes = [b"\xef\xbb\xbf", file].concat(),
         _ => bytes.push(0),

@@ -1,5 +1,10 @@
 //! How fast a node gets the zone files of a large network from one peer; `-- --quick` takes 2,000 of them.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot go on should say where"
+)]
+
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "a benchmark uses a part of it")]
 mod common;

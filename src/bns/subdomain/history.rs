@@ -182,6 +182,10 @@ mod tests {
         }
     }
 
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "tests hand in what they just made"
+    )]
     fn elsewhere(record: Placed) -> Placed {
         Placed {
             carrier: "other.id".parse().expect("a name"),

@@ -28,14 +28,14 @@ impl Show {
             }
             if reply.subdomain.is_none() && !reply.missing.is_empty() {
                 let rows: Vec<String> = reply.missing.iter().map(u32::to_string).collect();
-                page.caution(&format!(
+                page.caution(format!(
                     "Zone files of {} are missing that may hold one, inventory index {}.",
                     subdomain.name(),
                     rows.join(", ")
                 ));
             }
             if let Some(reason) = unserved(&subdomain) {
-                page.caution(&format!("{reason}."));
+                page.caution(format!("{reason}."));
             }
             if !reply.current {
                 page.caution("The daemon has not read all announced zone files yet.");
