@@ -167,14 +167,17 @@ impl Lab {
         self.names.insert(name, address);
     }
 
-    /// Members that hear nothing of the others, though all hear of blocks.
+    /// Members that hear nothing of the others, nor of the liars, one of whom hands on what the owner's daemon has. All hear of
+    /// blocks.
     pub fn part(&self, far: &[usize]) {
         let links = |members: &mut dyn Iterator<Item = usize>| {
             let links: Vec<_> = members.map(|member| format!("\"v{member}\"")).collect();
             links.join(", ")
         };
         let there = links(&mut far.iter().copied());
-        let here = links(&mut (1..MEMBERS).filter(|member| !far.contains(member)));
+        let liars = (FIRST_LIAR..).take(LIES.len());
+        let here = (1..MEMBERS).filter(|member| !far.contains(member));
+        let here = links(&mut here.chain(liars));
         let hosts: Vec<_> = far
             .iter()
             .map(|member| format!("10.{member}.0.1"))
