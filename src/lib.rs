@@ -70,6 +70,7 @@
 pub mod bns;
 pub mod hash;
 pub mod resolver;
+pub mod subnet;
 pub mod tlsa;
 pub mod virtualchain;
 pub mod wire;

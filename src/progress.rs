@@ -16,6 +16,26 @@ const PACE_MIN: Duration = Duration::from_secs(1);
 /// Bits of a height in a note: enough for 300 years of blocks, and the rest for 30 years of milliseconds.
 const HEIGHT_BITS: u32 = 24;
 
+/// What is known of a chain whose blocks are not all read: each of its operations is proved by work, and these say how
+/// likely it is that none is left out (`light.md` §4).
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Known {
+    /// Logs that are followed and whose data checks.
+    pub sources: usize,
+    /// Old blocks that were looked at whole.
+    pub audited: u32,
+    /// The newest height for which the author of an accepted operation vouched.
+    pub vouched: Option<u32>,
+    /// The highest height with a consensus hash that the configuration names and that the rules led to.
+    pub pinned: Option<u32>,
+    /// From this height on every block was seen whole.
+    pub full_from: Option<u32>,
+    /// Why the index stays where it is, as one sentence.
+    pub held: Option<String>,
+    /// Why it seems that something was left out, as one sentence.
+    pub alarm: Option<String>,
+}
+
 /// How far the index is.
 #[derive(Debug)]
 pub struct Progress {
@@ -28,6 +48,7 @@ pub struct Progress {
     forked: AtomicBool,
     filling: AtomicBool,
     trouble: ArcSwapOption<String>,
+    known: ArcSwapOption<Known>,
     /// The height at the first look in each of the last seconds: time in milliseconds plus one, and height. 0 is empty.
     pace: [AtomicU64; PACE.as_secs() as usize + 1],
 }
@@ -43,6 +64,7 @@ impl Default for Progress {
             forked: AtomicBool::default(),
             filling: AtomicBool::default(),
             trouble: ArcSwapOption::default(),
+            known: ArcSwapOption::default(),
             pace: std::array::from_fn(|_| AtomicU64::default()),
         }
     }
@@ -114,6 +136,18 @@ impl Progress {
     /// What keeps the index from going on, as one sentence.
     pub fn trouble(&self) -> Option<Arc<String>> {
         self.trouble.load_full()
+    }
+
+    /// Notes how much is known of a chain whose blocks are not all read; `None` where they are.
+    pub fn set_known(&self, known: Option<Known>) {
+        if self.known.load().as_deref() != known.as_ref() {
+            self.known.store(known.map(Arc::new));
+        }
+    }
+
+    /// How much is known of a chain whose blocks are not all read.
+    pub fn known(&self) -> Option<Arc<Known>> {
+        self.known.load_full()
     }
 
     /// Notes how far it is `now` on the monotonic clock, so that the pace can be told; cheap enough for every block.

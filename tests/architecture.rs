@@ -13,8 +13,9 @@ use std::fs;
 use source::{Source, modules_used, rust_files, source_folder, sources, without_tests};
 
 /// Values in, values out; each with what it uses.
-const PURE: [(&str, &[&str]); 7] = [
+const PURE: [(&str, &[&str]); 8] = [
     ("hash", &[]),
+    ("subnet", &[]),
     ("virtualchain", &["hash"]),
     ("wire", &[]),
     ("zonefile", &["hash"]),

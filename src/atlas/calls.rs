@@ -15,7 +15,7 @@ use super::reply::PeerInfo;
 use super::schedule::{Call, Event, Failure, Reply};
 use crate::hash::ZonefileHash;
 use crate::names::NameStore;
-use crate::store::{ArchiveError, Lookup, Offchain, StoreError};
+use crate::store::{Offchain, StoreError};
 
 /// Nobody had a file for so many seconds that a person should know.
 const LONG: u64 = 24 * 3_600;
@@ -227,18 +227,8 @@ impl Caller {
     }
 
     async fn push(&self, peer: &PeerAddress, hashes: &[ZonefileHash]) -> Result<Reply, CallError> {
-        let archive = Arc::clone(&self.names.archive);
-        let hashes = hashes.to_vec();
-        let read = spawn_blocking(move || -> Result<Vec<Vec<u8>>, ArchiveError> {
-            let mut files = Vec::with_capacity(hashes.len());
-            for hash in &hashes {
-                if let Lookup::Found(bytes) = archive.get(hash)? {
-                    files.push(bytes);
-                }
-            }
-            Ok(files)
-        });
-        let files = match read.await {
+        let (names, hashes) = (Arc::clone(&self.names), hashes.to_vec());
+        let files = match spawn_blocking(move || names.present(&hashes)).await {
             Ok(Ok(files)) => files,
             Ok(Err(error)) => {
                 tracing::warn!("zone files cannot be sent to peers: {error}");

@@ -15,10 +15,9 @@ use super::inventory::Inventory;
 use super::message::{PEERS_MAX, Request};
 use super::rule::PeerRule;
 use crate::hash::{ConsensusHash, ZonefileHash};
-use crate::names::{NameStore, Names, NamesError, Record};
+use crate::names::{Imported, NameStore, Names, NamesError, Record};
 use crate::resolver::{NameSource as _, Snapshots as _, SyncState};
 use crate::store::{Announcement, Lookup, StoreError, StoreSnapshot};
-use crate::zonefile::ZONEFILE_MAX;
 
 /// A node that was not at the tip of its source for so long is stale (ap §1).
 const STALE_AFTER: Duration = Duration::from_secs(2 * 3_600);
@@ -120,7 +119,7 @@ impl Desk {
             Request::Zonefiles(hashes) => return self.zonefiles(&hashes, standing),
             Request::Info => Answer::Info(self.info(names)?),
             Request::Inventory { offset, length } => self.inventory(offset, length),
-            Request::Put(files) => self.put(&files, snapshot)?,
+            Request::Put(files) => self.put(&files)?,
             Request::Announced {
                 from,
                 to,
@@ -213,22 +212,12 @@ impl Desk {
     }
 
     /// Keeps the files whose hashes the chain announces. The archive tells its subscribers of them.
-    fn put(&self, files: &[Vec<u8>], snapshot: &StoreSnapshot) -> Result<Answer, NamesError> {
-        let mut saved = Vec::with_capacity(files.len());
-        let mut wanted = Vec::new();
-        for file in files {
-            let hash = ZonefileHash::of(file);
-            let has_size = !file.is_empty() && file.len() <= ZONEFILE_MAX;
-            let is_wanted = has_size && snapshot.is_announced(&hash)?;
-            saved.push(u8::from(is_wanted));
-            if is_wanted {
-                wanted.push(file);
-            }
-        }
-        if !wanted.is_empty() {
-            self.names.archive.put_many(&wanted)?;
-        }
-        Ok(Answer::Saved { saved })
+    fn put(&self, files: &[Vec<u8>]) -> Result<Answer, NamesError> {
+        let imported = self.names.import(files)?.into_iter();
+        let is_here = |fate| matches!(fate, Imported::Stored | Imported::Known);
+        Ok(Answer::Saved {
+            saved: imported.map(|fate| u8::from(is_here(fate))).collect(),
+        })
     }
 
     /// The neighbours of which the caller can be told, but for itself.

@@ -21,7 +21,6 @@ use super::ledger::Ledger;
 use super::schedule::{Action, Call, Event, Failure, Reply, Schedule, Settings};
 use super::shared::{Report, Shared};
 use super::signals::News;
-use crate::bns::name::NamespaceId;
 use crate::hash::ZonefileHash;
 use crate::store::{Archive, RememberedPeer, StoreError};
 use crate::worker::Tasks;
@@ -112,7 +111,6 @@ impl Node {
     /// A node that has read nothing yet.
     pub fn new(
         settings: Settings,
-        namespaces: Vec<NamespaceId>,
         caller: Caller,
         (shared, board): (&Arc<Shared>, &Arc<Board>),
         suggested: Receiver<PeerAddress>,
@@ -120,7 +118,7 @@ impl Node {
         let now = caller.names.clock.elapsed();
         Self {
             schedule: Schedule::new(settings, now),
-            ledger: Ledger::new(namespaces),
+            ledger: Ledger::new(caller.names.chosen.clone()),
             dice: Random(StdRng::from_rng(&mut rand::rng())),
             caller: Arc::new(caller),
             shared: Arc::clone(shared),

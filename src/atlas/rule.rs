@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::address::{Host, PeerAddress};
+use crate::subnet::Subnet;
 
 /// Which peers a line of a list means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,12 +15,7 @@ pub enum PeerRule {
     /// All ports of a host.
     Host(Host),
     /// All hosts whose addresses begin with the same bits.
-    Network {
-        /// An address of the network.
-        address: IpAddr,
-        /// How many bits are common.
-        bits: u8,
-    },
+    Network(Subnet),
 }
 
 /// A text that means no peers.
@@ -35,8 +31,8 @@ impl PeerRule {
         match self {
             Self::Peer(one) => one == peer,
             Self::Host(host) => host == peer.host(),
-            Self::Network { address, bits } => match peer.host() {
-                Host::Ip(ip) => masked(*ip, *bits) == masked(*address, *bits),
+            Self::Network(network) => match peer.host() {
+                Host::Ip(ip) => network.contains(*ip),
                 Host::Name(_) => false,
             },
         }
@@ -48,13 +44,8 @@ impl FromStr for PeerRule {
 
     fn from_str(text: &str) -> Result<Self, ParseRuleError> {
         let error = || ParseRuleError(text.to_owned());
-        if let Some((address, bits)) = text.split_once('/') {
-            let address: IpAddr = address.parse().map_err(|_| error())?;
-            let bits: u8 = bits.parse().map_err(|_| error())?;
-            let (width, _) = masked(address, 0);
-            return (bits <= width)
-                .then_some(Self::Network { address, bits })
-                .ok_or_else(error);
+        if text.contains('/') {
+            return text.parse().map(Self::Network).map_err(|_| error());
         }
         if let Ok(ip) = text.parse::<IpAddr>() {
             return Ok(Self::Host(Host::Ip(ip.to_canonical())));
@@ -74,19 +65,9 @@ impl fmt::Display for PeerRule {
             Self::Peer(peer) => peer.fmt(f),
             Self::Host(Host::Ip(ip)) => ip.fmt(f),
             Self::Host(Host::Name(name)) => name.fmt(f),
-            Self::Network { address, bits } => write!(f, "{address}/{bits}"),
+            Self::Network(network) => network.fmt(f),
         }
     }
-}
-
-/// How long an address is in bits, and its first `bits`, the rest 0.
-fn masked(address: IpAddr, bits: u8) -> (u8, u128) {
-    let (value, width) = match address {
-        IpAddr::V4(v4) => (u128::from(u32::from(v4)), 32_u8),
-        IpAddr::V6(v6) => (u128::from(v6), 128),
-    };
-    let dropped = width.saturating_sub(bits);
-    (width, value.checked_shr(dropped.into()).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -43,6 +43,10 @@ pub enum SourceKind {
     Blockfiles,
     /// The embedded chain on disk, whose blocks come when transactions do.
     Dev,
+    /// Logs of what decides about names, checked by work, and blocks of Bitcoin peers: no node is needed.
+    Log,
+    /// No chain: the published last state of the main network, as it was imported.
+    Final,
 }
 
 /// A place in a chain of blocks.

@@ -131,7 +131,7 @@ pub const KEYS: &[Key] = &[
         "chain.source",
         Shape::Text,
         Effect::Restart,
-        "Where blocks come from: none, bitcoind (RPC of a node), blockfiles (its block files) or dev (the embedded chain).",
+        "Where blocks come from: none, bitcoind (RPC of a node), blockfiles (its block files), log (logs and Bitcoin peers, without a node), final (the imported last state of the main network) or dev (the embedded chain).",
     ),
     key(
         "chain.network",
@@ -204,6 +204,42 @@ pub const KEYS: &[Key] = &[
         Shape::Path,
         Effect::Restart,
         "Directory of the node's block files, for the source blockfiles.",
+    ),
+    key(
+        "chain.logs",
+        Shape::List,
+        Effect::Restart,
+        "Where logs are, for the source log: directories as /PATH, and https://HOST/FOLDER or http://HOST/FOLDER. One honest one is enough.",
+    ),
+    key(
+        "chain.peers",
+        Shape::List,
+        Effect::Restart,
+        "Bitcoin peers that the source log has headers and new blocks from: HOST[:PORT], seeds (whoever the network's seeds name) or none.",
+    ),
+    key(
+        "chain.proxy",
+        Shape::Text,
+        Effect::Restart,
+        "ADDRESS:PORT of a SOCKS5 proxy through which Bitcoin peers and logs are asked, such as Tor's 127.0.0.1:9050; it also resolves their names.",
+    ),
+    key(
+        "chain.audit",
+        Shape::Number,
+        Effect::Restart,
+        "How many old blocks a day are looked at whole, to find what every log left out.",
+    ),
+    key(
+        "chain.pins",
+        Shape::List,
+        Effect::Restart,
+        "HEIGHT:HASH, consensus hashes that the logs have to lead to.",
+    ),
+    key(
+        "chain.publish",
+        Shape::Path,
+        Effect::Restart,
+        "Directory in which the log is kept current, for others to follow.",
     ),
     key(
         "dns.upstreams",

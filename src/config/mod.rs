@@ -36,7 +36,10 @@ mod value;
 
 pub use change::{Change, FOLDERS};
 pub use error::ConfigError;
-pub use options::{BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, ZonefilesConfig};
+pub use options::{
+    BitcoinChain, BitcoinPeers, ChainConfig, Config, DnsConfig, LightConfig, NodeConfig,
+    ZonefilesConfig,
+};
 pub use place::Places;
 pub use setting::{Origin, Setting};
 use settle::CONTROL_SOCKET;

@@ -17,9 +17,11 @@ use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
 use crate::chain::SourceKind;
-use crate::dns::{self, Encrypted, QueryLog};
+use crate::dns::{Encrypted, QueryLog};
+use crate::hash::ConsensusHash;
 use crate::log::LogOptions;
 use crate::resolver::Mode;
+use crate::subnet::Subnet;
 use crate::tlsa::OwnKeys;
 use crate::upstream::UpstreamConfig;
 
@@ -84,6 +86,36 @@ pub struct ChainConfig {
     pub undo_depth: u32,
     /// The node of the sources `bitcoind` and `blockfiles`.
     pub node: NodeConfig,
+    /// What the source `log` follows.
+    pub light: LightConfig,
+    /// Where the log is published, absolute; `None` for nowhere.
+    pub publish: Option<PathBuf>,
+}
+
+/// A chain without a node, in section `[chain]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LightConfig {
+    /// Absolute directories and URLs of logs.
+    pub logs: Vec<String>,
+    /// Who is asked for headers and blocks.
+    pub peers: BitcoinPeers,
+    /// The SOCKS5 proxy through which everybody is asked.
+    pub proxy: Option<SocketAddr>,
+    /// Old blocks a day that are looked at whole.
+    pub audit: u32,
+    /// Consensus hashes that the logs have to lead to, with their heights.
+    pub pins: Vec<(u32, ConsensusHash)>,
+}
+
+/// Which Bitcoin peers are asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BitcoinPeers {
+    /// Those that the network's seeds name.
+    Seeds,
+    /// These, as HOST or HOST:PORT.
+    Given(Vec<String>),
+    /// Nobody.
+    None,
 }
 
 /// A Bitcoin Core node, in section `[chain]`.
@@ -135,7 +167,7 @@ pub struct DnsConfig {
     /// Whether AD is set on answers from the chain for those who ask for it.
     pub ad_for_bns: bool,
     /// Who may ask beside this machine.
-    pub access: Vec<dns::Network>,
+    pub access: Vec<Subnet>,
     /// Queries per second from each source beyond this machine.
     pub rate_limit: u32,
     /// DNS over TLS.

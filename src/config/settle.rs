@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::options::{
-    BitcoinChain, ChainConfig, Config, DnsConfig, NodeConfig, TlsConfig, ZonefilesConfig,
+    BitcoinChain, BitcoinPeers, ChainConfig, Config, DnsConfig, LightConfig, NodeConfig, TlsConfig,
+    ZonefilesConfig,
 };
 use super::place::{self, Places};
 use super::reader::Reader;
@@ -160,6 +161,49 @@ fn settle_chain(reader: &mut Reader, profile: Profile) -> Result<ChainConfig, Co
         // Each block that can be undone costs space in the database.
         undo_depth: reader.one("chain.undo-depth", "100", number(1..=10_000))?,
         node: settle_node(reader, bitcoin)?,
+        light: settle_light(reader, source, bitcoin)?,
+        publish: reader.optional("chain.publish", "nowhere", value::path)?,
+    })
+}
+
+fn settle_light(
+    reader: &mut Reader,
+    source: SourceKind,
+    chain: BitcoinChain,
+) -> Result<LightConfig, ConfigError> {
+    let logs = reader.many("chain.logs", &[], "none", value::chain_log)?;
+    if logs.is_empty() && source == SourceKind::Log {
+        let problem =
+            "the source \"log\" follows at least one log; set `chain.logs` to its directory or URL";
+        return Err(reader.refuse("chain.source", problem));
+    }
+    // A private chain has no seeds.
+    let built_in = match chain {
+        BitcoinChain::Regtest => "none",
+        BitcoinChain::Main | BitcoinChain::Testnet4 | BitcoinChain::Signet => "seeds",
+    };
+    let given = reader.many("chain.peers", &[built_in], "none", value::bitcoin_peer)?;
+    let peers = match &given[..] {
+        [one] if one == "seeds" => BitcoinPeers::Seeds,
+        [one] if one == "none" => BitcoinPeers::None,
+        [] => BitcoinPeers::None,
+        many if many.iter().any(|one| one == "seeds" || one == "none") => {
+            let problem = "\"seeds\" and \"none\" stand alone; leave them out to name peers";
+            return Err(reader.refuse("chain.peers", problem));
+        }
+        _ => BitcoinPeers::Given(given),
+    };
+    if peers == BitcoinPeers::Seeds && chain == BitcoinChain::Regtest {
+        let problem = "regtest has no seeds; name peers, or write \"none\"";
+        return Err(reader.refuse("chain.peers", problem));
+    }
+    Ok(LightConfig {
+        logs,
+        peers,
+        proxy: reader.optional("chain.proxy", "none", value::proxy)?,
+        // A thousand blocks a day are about 1.5 GB.
+        audit: reader.one("chain.audit", "48", number(0..=1_000))?,
+        pins: reader.many("chain.pins", &[], "none", value::pin)?,
     })
 }
 
@@ -178,9 +222,12 @@ fn settle_built_in(
         (SourceKind::Dev, network) if network != Network::Dev => {
             Some("the source \"dev\" has only the network \"dev\"; change one of the two")
         }
-        (SourceKind::Bitcoind | SourceKind::Blockfiles, Network::Dev) => Some(
-            "a Bitcoin Core node follows \"mainnet\", \"mainnet-continued\" or \"regtest\"; write one of them",
+        (SourceKind::Bitcoind | SourceKind::Blockfiles | SourceKind::Log, Network::Dev) => Some(
+            "only the source \"dev\" has the network \"dev\"; write \"mainnet\", \"mainnet-continued\" or \"regtest\"",
         ),
+        (SourceKind::Final, network) if network != Network::Mainnet => {
+            Some("the source \"final\" is the last state of \"mainnet\"; leave `chain.network` out")
+        }
         _ => None,
     };
     if let Some(problem) = refused {
@@ -214,7 +261,11 @@ fn settle_own(
     let given = reader.optional("chain.bitcoin", open, value::bitcoin_chain)?;
     let bitcoin = match source {
         SourceKind::Dev => given.or(Some(BitcoinChain::Regtest)),
-        SourceKind::None | SourceKind::Bitcoind | SourceKind::Blockfiles => given,
+        SourceKind::None
+        | SourceKind::Bitcoind
+        | SourceKind::Blockfiles
+        | SourceKind::Log
+        | SourceKind::Final => given,
     };
     let key = "chain.network-file";
     if named.is_some() {

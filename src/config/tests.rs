@@ -201,6 +201,42 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
             "bnsd.toml:2: `atlas.listen`: \"none\" stands alone; leave it out to listen on the others",
         ),
         (
+            "[chain]\nsource = \"log\"",
+            "bnsd.toml:2: `chain.source`: the source \"log\" follows at least one log; set `chain.logs` to its directory or URL",
+        ),
+        (
+            "[chain]\nlogs = [\"log\"]",
+            "bnsd.toml:2: `chain.logs`: \"log\" is no place of a log: write /PATH, https://HOST/FOLDER or http://HOST/FOLDER",
+        ),
+        (
+            "[chain]\npeers = [\"a b\"]",
+            "bnsd.toml:2: `chain.peers`: \"a b\" is no Bitcoin peer: write HOST, HOST:PORT, seeds or none",
+        ),
+        (
+            "[chain]\npeers = [\"none\", \"192.0.2.1\"]",
+            "bnsd.toml:2: `chain.peers`: \"seeds\" and \"none\" stand alone; leave them out to name peers",
+        ),
+        (
+            "[chain]\nnetwork = \"regtest\"\npeers = [\"seeds\"]",
+            "bnsd.toml:3: `chain.peers`: regtest has no seeds; name peers, or write \"none\"",
+        ),
+        (
+            "[chain]\nproxy = \"localhost:9050\"",
+            "bnsd.toml:2: `chain.proxy`: \"localhost:9050\" is no ADDRESS:PORT; write for example 127.0.0.1:9050",
+        ),
+        (
+            "[chain]\naudit = 1001",
+            "bnsd.toml:2: `chain.audit`: 1001 is not in 0..=1000",
+        ),
+        (
+            "[chain]\npins = [\"1:2\"]",
+            "bnsd.toml:2: `chain.pins`: \"1:2\" is no pin: write HEIGHT:HASH, a consensus hash of 32 hex digits",
+        ),
+        (
+            "[chain]\nsource = \"final\"\nnetwork = \"regtest\"",
+            "bnsd.toml:3: `chain.network`: the source \"final\" is the last state of \"mainnet\"; leave `chain.network` out",
+        ),
+        (
             "[atlas]\npeers = [\"node.example\"]",
             "bnsd.toml:2: `atlas.peers`: \"node.example\" is no address of a peer: write HOST:PORT, 192.0.2.1:6264, or [2001:db8::1]:6264",
         ),

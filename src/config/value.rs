@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hickory_proto::rr;
+use hyper::Uri;
+use hyper::http::uri::Authority;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,9 +19,10 @@ use crate::bns::name::NamespaceId;
 use crate::bns::network::Network;
 use crate::bns::network_file::NetworkFile;
 use crate::chain::SourceKind;
-use crate::dns;
+use crate::hash::ConsensusHash;
 use crate::log::{LogFormat, LogLevel};
 use crate::resolver::Mode;
+use crate::subnet::{ParseSubnetError, Subnet};
 use crate::upstream::UpstreamConfig;
 
 /// Longest network file in bytes: what fits into a zone file, as which it can travel.
@@ -137,8 +140,8 @@ pub fn mode(text: &str) -> Result<Mode, String> {
 
 /// Where blocks come from.
 pub fn source(text: &str) -> Result<SourceKind, String> {
-    use SourceKind::{Bitcoind, Blockfiles, Dev, None};
-    choose(text, &[None, Bitcoind, Blockfiles, Dev])
+    use SourceKind::{Bitcoind, Blockfiles, Dev, Final, Log, None};
+    choose(text, &[None, Bitcoind, Blockfiles, Log, Final, Dev])
 }
 
 /// Which network is followed, of those that are built in.
@@ -168,6 +171,42 @@ pub fn bitcoin_chain(text: &str) -> Result<BitcoinChain, String> {
     choose(text, &[Main, Testnet4, Signet, Regtest])
 }
 
+/// Where a log of the chain is: a directory or a URL.
+pub fn chain_log(text: &str) -> Result<String, String> {
+    let is_url = match text.parse::<Uri>() {
+        Ok(uri) => matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some(),
+        Err(_) => false,
+    };
+    match is_url || Path::new(text).is_absolute() {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} is no place of a log: write /PATH, https://HOST/FOLDER or http://HOST/FOLDER"
+        )),
+    }
+}
+
+/// A Bitcoin peer as HOST or HOST:PORT; `seeds` and `none` are not told apart from hosts here.
+pub fn bitcoin_peer(text: &str) -> Result<String, String> {
+    let authority = text.parse::<Authority>();
+    let is_host = authority.is_ok_and(|authority| !authority.as_str().contains('@'));
+    match is_host || text.parse::<IpAddr>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{text:?} is no Bitcoin peer: write HOST, HOST:PORT, seeds or none"
+        )),
+    }
+}
+
+/// A consensus hash at a height.
+pub fn pin(text: &str) -> Result<(u32, ConsensusHash), String> {
+    let pin = text
+        .split_once(':')
+        .and_then(|(height, hash)| Some((height.parse().ok()?, hash.parse().ok()?)));
+    pin.ok_or_else(|| {
+        format!("{text:?} is no pin: write HEIGHT:HASH, a consensus hash of 32 hex digits")
+    })
+}
+
 /// How much is logged.
 pub fn log_level(text: &str) -> Result<LogLevel, String> {
     use LogLevel::{Debug, Error, Info, Off, Trace, Warn};
@@ -186,9 +225,9 @@ pub fn switch(text: &str) -> Result<bool, String> {
 }
 
 /// Addresses that may ask.
-pub fn access(text: &str) -> Result<dns::Network, String> {
+pub fn access(text: &str) -> Result<Subnet, String> {
     text.parse()
-        .map_err(|error: dns::NotANetwork| error.to_string())
+        .map_err(|error: ParseSubnetError| error.to_string())
 }
 
 /// Where a proxy is.

@@ -95,8 +95,7 @@ impl Atlas {
                 .find(|own| own.to_wire().is_some()),
         };
         let settings = settings(options, &listeners);
-        let namespaces = options.namespaces.clone();
-        let node = Node::new(settings, namespaces, caller, (&shared, &board), heard);
+        let node = Node::new(settings, caller, (&shared, &board), heard);
         subscribe(names, &shared);
         let connections = Shares::of(config).peers;
         crew.thread("atlas", move || {

@@ -59,7 +59,8 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let chain = &config.chain;
     let mut embedded = None;
     let source: Option<Box<dyn ChainSource>> = match chain.source {
-        SourceKind::None => None,
+        SourceKind::None | SourceKind::Final => None,
+        SourceKind::Log => bail!("the source \"log\" is not built yet"),
         SourceKind::Dev => {
             let dev = open_embedded(config)?;
             let opened = Opened::of_dev(&dev, chain);

@@ -11,65 +11,17 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::subnet::{Subnet, masked};
+
 /// Sources that are counted at the same time. All sources beyond share one count.
 const SOURCES_MAX: usize = 16_384;
 /// Queries per second and source, unless the configuration says otherwise.
 pub const RATE: u32 = 1_000;
-
-/// Addresses with a common beginning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
-
-/// Why a text is no network.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no network; write for example 192.168.0.0/16 or 2001:db8::/32")]
-pub struct NotANetwork(String);
-
-impl FromStr for Network {
-    type Err = NotANetwork;
-
-    fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let problem = || NotANetwork(text.to_owned());
-        let (address, bits) = text
-            .split_once('/')
-            .map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| problem())?;
-        let (longest, _) = masked(address, 0);
-        let bits = bits
-            .map_or(Ok(longest), str::parse)
-            .map_err(|_| problem())?;
-        if bits > longest {
-            return Err(problem());
-        }
-        Ok(Self { address, bits })
-    }
-}
-
-impl Network {
-    /// Whether an address begins like the network's.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        masked(self.address, self.bits) == masked(address, self.bits)
-    }
-}
-
-/// How long an address is in bits, and its first `bits`, the rest 0.
-fn masked(address: IpAddr, bits: u8) -> (u8, u128) {
-    let (value, width) = match address {
-        IpAddr::V4(v4) => (u128::from(u32::from(v4)), 32_u8),
-        IpAddr::V6(v6) => (u128::from(v6), 128),
-    };
-    let dropped = width.saturating_sub(bits);
-    (width, value.checked_shr(dropped.into()).unwrap_or(0))
-}
 
 /// What is done with somebody's packet or connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +44,7 @@ pub struct Access {
 
 /// Who may ask, and how much.
 struct Terms {
-    networks: Vec<Network>,
+    networks: Vec<Subnet>,
     /// Queries per second and source.
     rate: u32,
 }
@@ -111,7 +63,7 @@ impl Default for Access {
 
 impl Access {
     /// This machine and `networks`; `rate` queries per second from each source beyond loopback.
-    pub fn new(networks: Vec<Network>, rate: u32) -> Self {
+    pub fn new(networks: Vec<Subnet>, rate: u32) -> Self {
         Self {
             terms: ArcSwap::from_pointee(Terms::new(networks, rate)),
             used: Mutex::default(),
@@ -119,7 +71,7 @@ impl Access {
     }
 
     /// From now on these are admitted, at this rate. Connections that are open stay.
-    pub fn set(&self, networks: Vec<Network>, rate: u32) {
+    pub fn set(&self, networks: Vec<Subnet>, rate: u32) {
         self.terms.store(Arc::new(Terms::new(networks, rate)));
     }
 
@@ -182,7 +134,7 @@ impl Access {
 }
 
 impl Terms {
-    fn new(networks: Vec<Network>, rate: u32) -> Self {
+    fn new(networks: Vec<Subnet>, rate: u32) -> Self {
         let rate = rate.max(1);
         Self { networks, rate }
     }
@@ -198,15 +150,15 @@ mod tests {
 
     #[test]
     fn networks_are_read_and_contain_what_begins_like_them() {
-        let lan: Network = "192.168.0.0/16".parse().expect("a network");
+        let lan: Subnet = "192.168.0.0/16".parse().expect("a network");
         assert!(lan.contains(ip("192.168.7.9")));
         assert!(!lan.contains(ip("192.169.0.1")) && !lan.contains(ip("::1")));
-        let one: Network = "2001:db8::1".parse().expect("a network");
+        let one: Subnet = "2001:db8::1".parse().expect("a network");
         assert!(one.contains(ip("2001:db8::1")) && !one.contains(ip("2001:db8::2")));
-        let all: Network = "0.0.0.0/0".parse().expect("a network");
+        let all: Subnet = "0.0.0.0/0".parse().expect("a network");
         assert!(all.contains(ip("203.0.113.1")));
         for wrong in ["", "10.0.0.0/33", "10.0.0.0/x", "lan", "10/8"] {
-            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+            assert!(wrong.parse::<Subnet>().is_err(), "{wrong}");
         }
     }
 

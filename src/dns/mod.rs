@@ -52,7 +52,7 @@ mod tcp;
 mod tls;
 mod udp;
 
-pub use access::{Access, Network, NotANetwork, RATE};
+pub use access::{Access, RATE};
 pub use bind::BindError;
 pub use busiest::Busiest;
 pub use client::{Client, Transport};

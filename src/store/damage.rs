@@ -6,8 +6,9 @@
 //! is opened again. A panic inside ends here and prints nothing.
 
 use std::cell::Cell;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::sync::{Once, OnceLock};
+use std::sync::{Arc, Once, OnceLock};
 
 use super::error::{Result, StoreError};
 
@@ -59,6 +60,54 @@ impl Damage {
     fn error(&self) -> StoreError {
         let detail = self.found().unwrap_or(SENSELESS);
         StoreError::Damaged(detail.to_owned())
+    }
+}
+
+/// Something of redb until it is let go of. Letting go of it panics once it is in no known state, and a second panic beside
+/// the first would end the program: after damage it is left as it is.
+pub(super) struct Held<T> {
+    held: Option<T>,
+    damage: Arc<Damage>,
+}
+
+impl<T> Held<T> {
+    pub(super) fn new(held: T, damage: &Arc<Damage>) -> Self {
+        Self {
+            held: Some(held),
+            damage: Arc::clone(damage),
+        }
+    }
+
+    /// What was held, for somebody else to let go of.
+    pub(super) fn release(mut self) -> T {
+        let held = self.held.take();
+        held.expect("it is held until this is dropped")
+    }
+}
+
+impl<T> Deref for Held<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        let held = self.held.as_ref();
+        held.expect("it is held until this is dropped")
+    }
+}
+
+impl<T> DerefMut for Held<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        let held = self.held.as_mut();
+        held.expect("it is held until this is dropped")
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take()
+            && self.damage.found().is_some()
+        {
+            std::mem::forget(held);
+        }
     }
 }
 

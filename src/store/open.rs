@@ -12,7 +12,7 @@ use redb::{
 
 use super::change::index_zonefile;
 use super::codec::{Field as _, read_whole};
-use super::damage::{Damage, SENSELESS, contain};
+use super::damage::{Damage, Held, SENSELESS, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
 use super::pages::{CheckedFile, has_sums, make_sums, move_with_sums, remove_with_sums};
@@ -96,11 +96,8 @@ pub(super) fn open_over(
     cache_bytes: usize,
 ) -> Result<Opened, OpenError> {
     let damage = Arc::clone(file.damage());
-    let opening = Opening {
-        database: Some(begin(path, &file, cache_bytes)?),
-        damage: Arc::clone(&damage),
-    };
-    let database = opening.database();
+    let opened = Held::new(begin(path, &file, cache_bytes)?, &damage);
+    let database = &*opened;
     let failed = |error: StoreError| store_error(path, error);
     match identify(path, database, &damage)? {
         None => change(database, &damage, |tables| initialise(tables, chain)).map_err(failed)?,
@@ -117,37 +114,11 @@ pub(super) fn open_over(
     }
     let snapshot = StoreSnapshot::of(database, &damage).map_err(failed)?;
     Ok(Opened {
-        database: opening.finish(),
+        database: opened.release(),
         file: Some(file),
         damage,
         snapshot,
     })
-}
-
-/// A database that is closed again unless all of the opening succeeds.
-struct Opening {
-    database: Option<Database>,
-    damage: Arc<Damage>,
-}
-
-impl Opening {
-    fn database(&self) -> &Database {
-        let database = self.database.as_ref();
-        database.expect("the database is there until this is finished")
-    }
-
-    fn finish(mut self) -> Database {
-        let database = self.database.take();
-        database.expect("the database is there until this is finished")
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        if let Some(database) = self.database.take() {
-            close(database, &self.damage);
-        }
-    }
 }
 
 /// Opens another database file with sums, as it is.
@@ -221,7 +192,7 @@ fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
         tracing::info!("the whole database is checked, once: its pages have no sums yet");
     }
     database.check_integrity().map_err(refused)?;
-    close(database, &Damage::default());
+    close(database, &Arc::default());
     let mut tenth = 0;
     let reached = |done: u64, of: u64| {
         if is_large && done * 10 / of > tenth {
@@ -261,12 +232,10 @@ fn upgrade(database: &Database, damage: &Arc<Damage>, format: u32) -> Result<()>
 }
 
 /// Closes a database. A damaged allocator state makes redb 4.4 panic when it is saved on closing; what was
-/// committed is not affected, and the next opening reports the damage. One that is known to be damaged is left as it is:
-/// redb can panic twice at once there, which ends the program.
-pub(super) fn close(database: Database, damage: &Damage) {
-    if damage.found().is_some() {
-        std::mem::forget(database);
-    } else if contain(|| drop(database)).is_none() {
+/// committed is not affected, and the next opening reports the damage.
+pub(super) fn close(database: Database, damage: &Arc<Damage>) {
+    let database = Held::new(database, damage);
+    if contain(|| drop(database)).is_none() {
         tracing::error!("the database could not be closed in order: its file is damaged");
     }
 }

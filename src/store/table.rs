@@ -6,7 +6,7 @@
 //! ([`super::pages`]). Every call of redb is made behind the door ([`super::damage`]).
 
 use std::cmp::Ordering;
-use std::ops::{Deref, DerefMut, RangeBounds};
+use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use bitcoin::hashes::{HashEngine as _, siphash24};
@@ -15,7 +15,7 @@ use redb::{
     WriteTransaction,
 };
 
-use super::damage::Damage;
+use super::damage::{Damage, Held};
 use super::error::{Result, StoreError};
 
 /// Keys and values as redb sees them.
@@ -168,39 +168,6 @@ pub(super) struct Rows<T> {
     damage: Arc<Damage>,
 }
 
-/// A table of redb until it is let go of. Letting go of one for writing panics once the transaction is in no known state, and
-/// a second panic beside the first would end the program: after damage it is left as it is.
-struct Held<T> {
-    table: Option<T>,
-    damage: Arc<Damage>,
-}
-
-impl<T> Deref for Held<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        let table = self.table.as_ref();
-        table.expect("the table is there until this is dropped")
-    }
-}
-
-impl<T> DerefMut for Held<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        let table = self.table.as_mut();
-        table.expect("the table is there until this is dropped")
-    }
-}
-
-impl<T> Drop for Held<T> {
-    fn drop(&mut self) {
-        if let Some(table) = self.table.take()
-            && self.damage.found().is_some()
-        {
-            std::mem::forget(table);
-        }
-    }
-}
-
 impl<T> Rows<T> {
     fn new(
         name: &'static str,
@@ -210,10 +177,10 @@ impl<T> Rows<T> {
         Ok(Self {
             name,
             seed: siphash24::Hash::hash_to_u64_with_keys(0, 0, name.as_bytes()),
-            table: Held {
-                table: Some(damage.pass(|| Ok(open(TableDefinition::new(name))?))?),
-                damage: Arc::clone(damage),
-            },
+            table: Held::new(
+                damage.pass(|| Ok(open(TableDefinition::new(name))?))?,
+                damage,
+            ),
             damage: Arc::clone(damage),
         })
     }

@@ -33,6 +33,6 @@ pub fn choose<'c, A: Ask + 'c>(
                 limits,
             ))))
         }
-        SourceKind::None => Err(NodeError::Absent),
+        SourceKind::None | SourceKind::Log | SourceKind::Final => Err(NodeError::Absent),
     }
 }

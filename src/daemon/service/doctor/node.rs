@@ -49,7 +49,7 @@ impl Service {
     /// How the node is; nothing where none is followed.
     pub(super) fn node_finding(&self, own: &Own) -> Option<Finding> {
         match self.setup.chain.source {
-            SourceKind::None | SourceKind::Dev => None,
+            SourceKind::None | SourceKind::Dev | SourceKind::Log | SourceKind::Final => None,
             SourceKind::Blockfiles => Some(self.block_files()),
             SourceKind::Bitcoind => Some(self.bitcoind(own)),
         }
