@@ -20,9 +20,10 @@ mod depths;
 /// Shared with the long form.
 pub mod script;
 
+use crate::common::follow::Reduced;
 use crate::common::random;
 use crate::common::scratch::scratch;
-use script::{Base, Index, Report};
+use script::{Base, Index, Report, Script};
 
 /// Scripts in this short form.
 const SCRIPTS: u64 = 50;
@@ -66,6 +67,14 @@ fn fifty_random_reorganisations_end_with_the_winning_chain() {
         "the scripts do what they are for"
     );
     assert!(names > 5 * SCRIPTS, "the scripts register names");
+}
+
+#[test]
+fn blocks_without_their_bytes_make_the_same_database() {
+    let mut script = Script::new(&Base::mine(), 7);
+    script.mine(60);
+    script.settle();
+    script.compare_with(|chain| Box::new(Reduced(chain.source(0))));
 }
 
 #[test]

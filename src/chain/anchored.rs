@@ -52,9 +52,9 @@ impl ChainSource for Anchored {
     fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> Result<Event> {
         let event = self.source.next(tip, first_block)?;
         let is_due = match event {
-            Event::Preparing { .. } => false,
+            Event::Preparing { .. } | Event::Waiting(_) => false,
             Event::Disconnect => true,
-            Event::Connect(_) | Event::Idle => !self.seen,
+            Event::Connect(_) | Event::ConnectCandidates(_) | Event::Idle => !self.seen,
         };
         if is_due {
             self.require_anchor()?;

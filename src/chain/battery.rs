@@ -113,7 +113,8 @@ fn follow(source: &mut dyn ChainSource, index: &mut Vec<BlockRef>, first_block: 
             Event::Disconnect => {
                 index.pop().expect("there is something to undo");
             }
-            Event::Idle | Event::Preparing { .. } => return connected,
+            Event::ConnectCandidates(block) => panic!("without its bytes: {}", block.height),
+            Event::Idle | Event::Preparing { .. } | Event::Waiting(_) => return connected,
         }
     }
 }

@@ -1,8 +1,14 @@
 //! Blocks with their candidates and the outputs that those spend, which is all that the rules see of a block.
 
+use std::time::Duration;
+
 use super::{Block, BlockRef, ChainSource, Event, Result, SourceError};
 use crate::virtualchain::scan::{self, Candidate};
 use crate::virtualchain::{BlockHeader, CandidateBlock, VirtualTransaction};
+
+/// How often a block that the source waits for is asked for, and the time between: two minutes together.
+const WAITS: u32 = 480;
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Every block that a source has, from the first block of a virtualchain to the tip.
 ///
@@ -31,9 +37,17 @@ impl Blocks {
     }
 
     fn read(&mut self) -> Result<Option<CandidateBlock>> {
+        let mut waits = 0;
         loop {
             match self.source.next(self.tip, self.first_block)? {
                 Event::Preparing { .. } => {}
+                Event::Waiting(missing) if waits == WAITS => {
+                    return Err(SourceError::Unavailable(missing));
+                }
+                Event::Waiting(_) => {
+                    waits += 1;
+                    self.source.wait(PATIENCE);
+                }
                 Event::Idle => return Ok(None),
                 Event::Disconnect => {
                     let problem = "the chain was reorganised while it was read: run it again";
@@ -42,6 +56,10 @@ impl Blocks {
                 Event::Connect(block) => {
                     self.tip = Some(block.at);
                     return candidates(self.source.as_mut(), &block, self.magic).map(Some);
+                }
+                Event::ConnectCandidates(block) => {
+                    self.tip = Some(place(&block));
+                    return Ok(Some(block));
                 }
             }
         }
@@ -54,6 +72,12 @@ impl Iterator for Blocks {
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
     }
+}
+
+/// Where a block stands.
+pub fn place(block: &CandidateBlock) -> BlockRef {
+    let (height, hash) = (block.height, block.about.hash);
+    BlockRef { height, hash }
 }
 
 /// Scans a block for `magic` and asks its source for what the candidates spend.

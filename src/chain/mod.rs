@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use bitcoin::{BlockHash, OutPoint, TxOut};
 
+use crate::virtualchain::CandidateBlock;
+
 pub mod anchored;
 #[cfg(test)]
 mod battery;
@@ -29,7 +31,7 @@ pub mod dev;
 pub mod header;
 mod pipeline;
 
-pub use candidates::{Blocks, candidates};
+pub use candidates::{Blocks, candidates, place};
 
 /// Kinds of block source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -86,10 +88,14 @@ impl Block {
 pub enum Event {
     /// The next block of the best chain, deep enough to be indexed.
     Connect(Block),
+    /// The next block, reduced to what the rules see of it: its bytes are not at hand.
+    ConnectCandidates(CandidateBlock),
     /// The index's tip is no longer on the best chain: undo that one block and ask again.
     Disconnect,
     /// No block follows for now.
     Idle,
+    /// A block follows, and what the rules need of it is not at hand yet; in words what is missing.
+    Waiting(String),
     /// The source has not read all that it has. It reads a piece per question, so that the caller can stop in between.
     Preparing {
         /// How many files it has read.
@@ -119,6 +125,17 @@ pub enum SourceError {
         reach: u32,
         /// Height of the index's tip.
         tip: u32,
+    },
+    /// A block that is indexed has more candidates than were shown when it was: the index is to be derived again from
+    /// there. The source says so until the index is below that block.
+    #[error(
+        "block {height} has an operation that {source_names} left out: the index is derived again from there"
+    )]
+    Hole {
+        /// The lowest such block.
+        height: u32,
+        /// Who left it out.
+        source_names: String,
     },
     /// Asking again will not help: wrong network, pruned blocks, damaged files.
     #[error("{0}")]

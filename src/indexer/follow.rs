@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::bns::{Bns, Params};
-use crate::chain::{Block, BlockRef, ChainSource, Event, SourceError, candidates};
+use crate::chain::{BlockRef, ChainSource, Event, SourceError, candidates, place};
 use crate::clock::Clock;
 use crate::disk;
 use crate::disk::rights::make_private;
 use crate::progress::Progress;
 use crate::store::{Store, StoreError, Writer};
-use crate::virtualchain::derive;
+use crate::virtualchain::{CandidateBlock, derive};
 
 use super::error::IndexError;
 use super::fork::ForkCheck;
@@ -37,11 +37,14 @@ const FINAL: &str = "final";
 
 /// While the index is far behind, one transaction in this many waits for the disk.
 const UNSYNCED_BLOCKS: u32 = 16;
+/// How many blocks whose candidates are at hand go into one transaction while the index is far behind, and how many
+/// candidates at most before it is committed.
+const RUN: (usize, usize) = (1_000, 5_000);
 /// From this many blocks on the index is far behind.
 const FAR_BEHIND: u32 = 8;
 
 /// What one turn of the loop did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
     /// This block was connected.
     Connected(BlockRef),
@@ -51,6 +54,8 @@ pub enum Turn {
     Idle,
     /// The source still prepares: it has looked at so many of so many files.
     Preparing(usize, usize),
+    /// A block follows, and the source waits for what the rules need of it: in words what is missing.
+    Waiting(String),
     /// The network has ended, and its last block is too deep to be undone.
     Final,
 }
@@ -131,7 +136,7 @@ impl Indexer {
         let before = self.progress.height();
         self.progress.note_pace(self.clock.elapsed());
         let turn = self.turn()?;
-        match turn {
+        match &turn {
             Turn::Connected(at) => {
                 let blocks = at.height.saturating_sub(before).max(1);
                 let best = self.source.best_height()?.max(at.height);
@@ -147,7 +152,11 @@ impl Indexer {
                 report.idle();
                 self.source.wait(PATIENCE);
             }
-            Turn::Preparing(done, of) => report.preparing(done, of),
+            Turn::Preparing(done, of) => report.preparing(*done, *of),
+            Turn::Waiting(_) => {
+                self.progress.set_best_height(self.source.best_height()?);
+                self.source.wait(PATIENCE);
+            }
             Turn::Final => {
                 self.note_synced();
                 tracing::info!(
@@ -168,12 +177,26 @@ impl Indexer {
             return Ok(turn);
         }
         match self.next()? {
-            Event::Connect(block) if self.bns.params().is_after_end(block.at.height) => {
-                Ok(Turn::Idle)
+            Event::Connect(block) if self.is_after_end(block.at.height) => Ok(Turn::Idle),
+            Event::Connect(block) => {
+                let is_far_behind = self.check_near_tip(block.at.height)?;
+                let magic = self.bns.params().magic;
+                let shown = candidates(self.source.as_mut(), &block, magic)?;
+                self.connect(vec![shown], is_far_behind)
             }
-            Event::Connect(block) => self.connect(&block),
+            Event::ConnectCandidates(block) if self.is_after_end(block.height) => Ok(Turn::Idle),
+            Event::ConnectCandidates(block) => {
+                let is_far_behind = self.check_near_tip(block.height)?;
+                let blocks = if is_far_behind {
+                    self.run_from(block)
+                } else {
+                    vec![block]
+                };
+                self.connect(blocks, is_far_behind)
+            }
             Event::Disconnect => self.disconnect(),
             Event::Idle => Ok(Turn::Idle),
+            Event::Waiting(missing) => Ok(Turn::Waiting(missing)),
             Event::Preparing { done, of } => Ok(Turn::Preparing(done, of)),
         }
     }
@@ -215,7 +238,7 @@ impl Indexer {
         if !self.source.holds(last)? {
             return Ok(None);
         }
-        if !matches!(event, Event::Connect(_)) {
+        if !matches!(event, Event::Connect(_) | Event::ConnectCandidates(_)) {
             return Ok(Some(Turn::Idle));
         }
         if let Err(error) = disk::replace(&note, final_note(last).as_bytes()) {
@@ -224,27 +247,63 @@ impl Indexer {
         Ok(Some(Turn::Final))
     }
 
-    /// Connects a block in a transaction of its own. While the index is far behind, only one in a while waits for
-    /// the disk, since syncing one costs more than most blocks; a crash then costs the blocks since that one, which
-    /// the source still has. Nor is a fork looked for there: the hash that the next block names as the one below
-    /// it says the same.
-    fn connect(&mut self, block: &Block) -> Result<Turn, IndexError> {
-        let left = self.source.best_height()?.saturating_sub(block.at.height);
+    fn is_after_end(&self, height: u32) -> bool {
+        self.bns.params().is_after_end(height)
+    }
+
+    /// Whether the index is far behind at `height`. Where it is not, a fork that is too deep is an error; elsewhere the
+    /// hash that the next block names as the one below it says the same.
+    fn check_near_tip(&mut self, height: u32) -> Result<bool, IndexError> {
+        let left = self.source.best_height()?.saturating_sub(height);
         let is_far_behind = left >= FAR_BEHIND;
         if !is_far_behind {
             self.check_fork(u32::MAX)?;
         }
-        let shown = candidates(self.source.as_mut(), block, self.bns.params().magic)?;
-        let connect = |writer: &mut Writer<'_>| derive(&self.bns, [Ok(shown)], writer);
-        self.unsynced += 1;
+        Ok(is_far_behind)
+    }
+
+    /// `first` and what the source has behind it without further work. What it says else is asked again by the next
+    /// turn.
+    fn run_from(&mut self, first: CandidateBlock) -> Vec<CandidateBlock> {
+        let params = self.bns.params();
+        let mut operations = first.candidates.len();
+        let mut tip = place(&first);
+        let mut blocks = vec![first];
+        while blocks.len() < RUN.0 && operations < RUN.1 {
+            match self.source.next(Some(tip), params.first_block) {
+                Ok(Event::ConnectCandidates(block)) if !params.is_after_end(block.height) => {
+                    operations += block.candidates.len();
+                    tip = place(&block);
+                    blocks.push(block);
+                }
+                _ => break,
+            }
+        }
+        blocks
+    }
+
+    /// Connects a run of blocks in one transaction. While the index is far behind, only one in a while waits for
+    /// the disk, since syncing one costs more than most blocks; a crash then costs the blocks since that one, which
+    /// the source still has.
+    fn connect(
+        &mut self,
+        blocks: Vec<CandidateBlock>,
+        is_far_behind: bool,
+    ) -> Result<Turn, IndexError> {
+        let last = blocks.last().expect("a run has a block");
+        let (at, time) = (place(last), last.about.time);
+        let count = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
+        let connect =
+            |writer: &mut Writer<'_>| derive(&self.bns, blocks.into_iter().map(Ok), writer);
+        self.unsynced = self.unsynced.saturating_add(count);
         if is_far_behind && self.unsynced < UNSYNCED_BLOCKS {
             self.store.write_unsynced(connect)?;
         } else {
             self.store.write(connect)?;
             self.unsynced = 0;
         }
-        self.progress.set_tip(block.at.height, block.time);
-        Ok(Turn::Connected(block.at))
+        self.progress.set_tip(at.height, time);
+        Ok(Turn::Connected(at))
     }
 
     fn disconnect(&mut self) -> Result<Turn, IndexError> {

@@ -5,9 +5,11 @@
 //! everything: killed anywhere, or without a source that it needs, nothing is replaced.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use crate::bns::Bns;
-use crate::chain::ChainSource;
+use crate::chain::{ChainSource, SourceError};
 use crate::clock::SystemClock;
 use crate::progress::Progress;
 use crate::store::{IndexedBlock, Purpose, SecondError, Store, StoreError, Writer};
@@ -18,6 +20,10 @@ use super::follow::{Indexer, Turn};
 
 /// Directory of the second database in the data directory.
 const BESIDE: &str = "repair";
+
+/// How often a block that the source waits for is asked for, and the time between: two minutes together.
+const WAITS: u32 = 480;
+const WAIT: Duration = Duration::from_millis(250);
 
 /// Why a database is not repaired. It is as it was before.
 #[derive(Debug, thiserror::Error)]
@@ -115,11 +121,21 @@ fn follow(
     let (progress, clock) = (Arc::default(), Arc::new(SystemClock::start()));
     let progress: Arc<Progress> = progress;
     let mut indexer = Indexer::new(source, bns.params().clone(), store, progress, clock);
+    let mut waits = 0;
     loop {
         match indexer.turn()? {
             Turn::Connected(block) => reached(block.height),
             Turn::Idle | Turn::Final => return Ok(()),
             Turn::Disconnected(_) | Turn::Preparing(..) => {}
+            Turn::Waiting(missing) if waits == WAITS => {
+                return Err(SourceError::Unavailable(missing).into());
+            }
+            Turn::Waiting(_) => {
+                waits += 1;
+                thread::sleep(WAIT);
+                continue;
+            }
         }
+        waits = 0;
     }
 }

@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bitcoin::Network;
 use bitcoin::hex::DisplayHex as _;
+use bitcoin::{Network, OutPoint, TxOut};
 use bitcoincore_rpc::RpcApi as _;
 use bnsd::bns::Params;
 use bnsd::chain::bitcoind::http::{Credentials, Limits};
 use bnsd::chain::bitcoind::{BitcoindSource, NodeOptions};
 use bnsd::chain::blockfiles::BlockFilesSource;
 use bnsd::chain::dev::DevChain;
-use bnsd::chain::{BlockRef, ChainSource, Event};
+use bnsd::chain::{Block, BlockRef, ChainSource, Event, candidates};
 use bnsd::clock::SystemClock;
 use bnsd::indexer::{IndexError, Indexer, Turn};
 use bnsd::progress::Progress;
@@ -98,6 +98,42 @@ pub fn rpc_as(address: String, credentials: Credentials, timeout: Duration) -> B
 /// The node's block files.
 pub fn block_files(node: &Node) -> BlockFilesSource {
     BlockFilesSource::new(&node.blocks(), Network::Regtest, 0)
+}
+
+/// A source that gives every block reduced to its candidates, as one does that has no blocks.
+pub struct Reduced<S>(pub S);
+
+impl<S: ChainSource> ChainSource for Reduced<S> {
+    fn next(&mut self, tip: Option<BlockRef>, first_block: u32) -> bnsd::chain::Result<Event> {
+        let Event::Connect(block) = self.0.next(tip, first_block)? else {
+            return self.0.next(tip, first_block);
+        };
+        let shown = candidates(&mut self.0, &block, Params::regtest().magic)?;
+        Ok(Event::ConnectCandidates(shown))
+    }
+
+    fn prevouts(&mut self, block: &Block, _: &[OutPoint]) -> bnsd::chain::Result<Vec<TxOut>> {
+        panic!(
+            "block {} was given with all that it spends",
+            block.at.height
+        )
+    }
+
+    fn best_height(&mut self) -> bnsd::chain::Result<u32> {
+        self.0.best_height()
+    }
+
+    fn holds(&mut self, at: BlockRef) -> bnsd::chain::Result<bool> {
+        self.0.holds(at)
+    }
+
+    fn wait(&mut self, patience: Duration) {
+        self.0.wait(patience);
+    }
+
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
 }
 
 /// What a database for regtest is opened with.

@@ -14,6 +14,7 @@ use bnsd::bns::price::{self, PriceFunction};
 use bnsd::bns::record::{NameRecord, TokenUnits};
 use bnsd::bns::view::View as _;
 use bnsd::bns::{Bns, Params};
+use bnsd::chain::ChainSource;
 use bnsd::chain::dev::DevChain;
 use bnsd::clock::SystemClock;
 use bnsd::hash::{ConsensusHash, ZonefileHash};
@@ -134,6 +135,11 @@ pub struct Index {
 
 impl Index {
     pub fn new(chain: &DevChain, undo_depth: u32) -> Self {
+        Self::of(Box::new(chain.source(0)), undo_depth)
+    }
+
+    /// An index that follows any source.
+    pub fn of(source: Box<dyn ChainSource>, undo_depth: u32) -> Self {
         let directory = scratch();
         let params = Params::regtest();
         let identity = ChainIdentity::new("dev", &params);
@@ -144,7 +150,7 @@ impl Index {
         let store = Arc::new(Store::open(directory.path(), &identity, options).unwrap());
         let progress = Arc::new(Progress::default());
         let indexer = Indexer::new(
-            Box::new(chain.source(0)),
+            source,
             params,
             Arc::clone(&store),
             Arc::clone(&progress),
@@ -169,7 +175,7 @@ impl Index {
             match self.turn().unwrap() {
                 Turn::Idle | Turn::Final => return disconnected,
                 Turn::Disconnected(_) => disconnected += 1,
-                Turn::Connected(_) | Turn::Preparing(..) => {}
+                Turn::Connected(_) | Turn::Preparing(..) | Turn::Waiting(_) => {}
             }
         }
     }
@@ -223,6 +229,19 @@ pub struct Script {
 }
 
 impl Script {
+    /// Another source of the same chain makes the same database.
+    #[allow(
+        dead_code,
+        reason = "the long form includes this file for its other scripts"
+    )]
+    pub fn compare_with(&self, source: impl FnOnce(&DevChain) -> Box<dyn ChainSource>) {
+        let mut other = Index::of(source(&self.chain), DEEPEST);
+        other.follow();
+        let (ours, theirs) = (self.index.store.snapshot(), other.store.snapshot());
+        assert_eq!(ours.tip(), theirs.tip());
+        assert_same(&ours.dump().unwrap(), &theirs.dump().unwrap(), 0);
+    }
+
     /// Begins with a copy of `base`, which the index has followed.
     pub fn new(base: &Base, seed: u64) -> Self {
         let directory = base.copy();
