@@ -190,7 +190,7 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
         ),
         (
             "[chain]\nsource = \"bitcoin\"",
-            "bnsd.toml:2: `chain.source`: \"bitcoin\" is not possible; write one of none, bitcoind, blockfiles, dev",
+            "bnsd.toml:2: `chain.source`: \"bitcoin\" is not possible; write one of none, bitcoind, blockfiles, log, final, dev",
         ),
         (
             "[chain]\nsource = \"dev\"\nnetwork = \"mainnet\"",
