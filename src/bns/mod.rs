@@ -39,6 +39,7 @@ pub mod reject;
 pub mod state;
 pub mod subdomain;
 pub mod view;
+pub mod vouching;
 pub mod wire;
 
 pub use changes::Changes;

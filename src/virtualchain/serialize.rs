@@ -69,6 +69,23 @@ pub fn first_field(text: &str) -> Option<(char, &str)> {
     Some((opcode.chars().next()?, field))
 }
 
+/// The opcode character of a canonical text, and all its fields; `None` unless the text is exactly what a [`Serializer`]
+/// makes of them.
+pub fn fields(text: &str) -> Option<(char, Vec<&str>)> {
+    let (opcode, mut rest) = text.split_at_checked(1)?;
+    let mut fields = Vec::new();
+    let mut separator = ":";
+    while !rest.is_empty() {
+        let (length, behind) = rest.strip_prefix(separator)?.split_once(':')?;
+        let number: usize = length.parse().ok()?;
+        let field = (number.to_string() == length).then(|| behind.get(..number))??;
+        fields.push(field);
+        rest = behind.get(number..)?;
+        separator = ",";
+    }
+    (!fields.is_empty()).then_some((opcode.chars().next()?, fields))
+}
+
 /// A double as Python 2 prints it with `str`: 12 significant digits, exponent form from 1e11 rounded up
 /// and below 1e-4, always a point or an exponent (ch §1).
 #[derive(Debug, Clone, Copy)]
@@ -124,6 +141,28 @@ mod tests {
             .field(12)
             .boolean(false)
             .hex(&[0xab]);
-        assert_eq!(text.finish(), "::6:foo.id,0:,2:12,5:False,2:ab");
+        let text = text.finish();
+        assert_eq!(text, "::6:foo.id,0:,2:12,5:False,2:ab");
+        let read = fields(&text).expect("fields");
+        assert_eq!(read, (':', vec!["foo.id", "", "12", "False", "ab"]));
+    }
+
+    #[test]
+    fn a_text_that_nobody_writes_has_no_fields() {
+        for text in [
+            "",
+            ":",
+            "::",
+            "::3:ab",
+            "::02:ab",
+            "::+2:ab",
+            "::2:ab,",
+            "::2:ab;1:c",
+            "::2:abc",
+            ":2:ab",
+            "é:1:a",
+        ] {
+            assert_eq!(fields(text), None, "{text}");
+        }
     }
 }
