@@ -3,6 +3,7 @@
 //! Every figure is one atomic, so that readers never make the indexer wait. Each figure is true, but two of them may
 //! belong to different moments.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,7 +19,9 @@ const HEIGHT_BITS: u32 = 24;
 
 /// What is known of a chain whose blocks are not all read: each of its operations is proved by work, and these say how
 /// likely it is that none is left out (`light.md` §4).
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+)]
 pub struct Known {
     /// Logs that are followed and whose data checks.
     pub sources: usize,
@@ -34,6 +37,30 @@ pub struct Known {
     pub held: Option<String>,
     /// Why it seems that something was left out, as one sentence.
     pub alarm: Option<String>,
+}
+
+impl fmt::Display for Known {
+    /// What the chain rests on, in one sentence without a full stop.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        let (sources, audited) = (self.sources as u64, u64::from(self.audited));
+        write!(
+            f,
+            "proved by work; complete as far as {sources} log{}",
+            plural(sources)
+        )?;
+        write!(f, " and {audited} audited block{} tell", plural(audited))?;
+        if let Some(height) = self.full_from {
+            write!(f, ", whole blocks from {height} on")?;
+        }
+        if let Some(height) = self.vouched {
+            write!(f, ", vouched for up to {height}")?;
+        }
+        if let Some(height) = self.pinned {
+            write!(f, ", pinned at {height}")?;
+        }
+        Ok(())
+    }
 }
 
 /// How far the index is.
@@ -145,6 +172,14 @@ impl Progress {
         }
     }
 
+    /// Whether the index stays where it is because something is missing that nobody has shown yet.
+    pub fn is_held(&self) -> bool {
+        self.known
+            .load()
+            .as_ref()
+            .is_some_and(|known| known.held.is_some())
+    }
+
     /// How much is known of a chain whose blocks are not all read.
     pub fn known(&self) -> Option<Arc<Known>> {
         self.known.load_full()
@@ -196,6 +231,22 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_known_is_said_in_one_sentence() {
+        let mut known = Known {
+            sources: 1,
+            audited: 48,
+            ..Known::default()
+        };
+        let short = "proved by work; complete as far as 1 log and 48 audited blocks tell";
+        assert_eq!(known.to_string(), short);
+        known.full_from = Some(900);
+        known.vouched = Some(890);
+        known.pinned = Some(665_749);
+        let rest = ", whole blocks from 900 on, vouched for up to 890, pinned at 665749";
+        assert_eq!(known.to_string(), format!("{short}{rest}"));
+    }
 
     #[test]
     fn the_pace_is_that_of_the_last_minute() {

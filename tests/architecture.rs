@@ -91,6 +91,7 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
             "disk",
             "host",
             "names",
+            "progress",
             "wallet",
         ],
     ),

@@ -36,6 +36,9 @@ pub struct ExplainReply {
     /// Whether the tip is the last block of a network that ended, so that what the chain says stays so for ever.
     #[serde(default, rename = "final")]
     pub is_final: bool,
+    /// What the chain rests on where its blocks are not all read, in one sentence.
+    #[serde(default)]
+    pub rests_on: Option<String>,
     /// What a DNS client gets.
     pub answer: Option<LookupReply>,
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::atlas::BackupStatus;
 use crate::names::Zonefiles;
+use crate::progress::Known;
 
 /// Most entries of each list in a reply; the counts beside them are always complete.
 pub const LIST_MAX: usize = 100;
@@ -38,6 +39,9 @@ pub struct StatusReply {
     pub is_final: bool,
     /// One line about the block source.
     pub source: String,
+    /// How much is known of the chain where its blocks are not all read; `null` where they are.
+    #[serde(default)]
+    pub known: Option<Known>,
     /// Height of the indexed tip; `null` before the first block.
     pub height: Option<u32>,
     /// Height of the best block that the source knows.

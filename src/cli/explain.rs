@@ -86,6 +86,7 @@ fn write_name(reply: &ExplainReply, page: &mut Page) {
     page.entry_if("vtxindex", known.vtxindex);
     page.entry_if("confirmations", reply.provenance.confirmations);
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
+    page.entry_if("rests on", reply.rests_on.as_ref());
     if reply.is_final {
         page.entry(
             "final",

@@ -100,6 +100,7 @@ fn write_chain(reply: &StatusReply, page: &mut Page) {
     page.entry("chain", &format!("{}, {}", reply.network, reply.source));
     page.entry("network", &reply.network_meaning);
     page.entry("height", &height(reply));
+    page.entry_if("rests on", reply.known.as_ref());
     page.entry_if("sync", reply.sync.as_ref().map(sync));
     let lag = reply.lag_seconds.filter(|lag| *lag > 0);
     page.entry_if("behind", lag.map(duration));

@@ -123,7 +123,8 @@ impl Snapshots for NameStore {
             return SyncState::Filling { indexed };
         }
         if !progress.has_ever_synced() {
-            return SyncState::NeverSynced { indexed, tip };
+            let held = progress.is_held();
+            return SyncState::NeverSynced { indexed, tip, held };
         }
         if progress.is_forked() {
             return SyncState::Forked { indexed };
@@ -141,7 +142,13 @@ impl Snapshots for NameStore {
         if lag <= AT_TIP {
             SyncState::Synced
         } else {
-            SyncState::Behind { indexed, tip, lag }
+            let held = progress.is_held();
+            SyncState::Behind {
+                indexed,
+                tip,
+                lag,
+                held,
+            }
         }
     }
 }

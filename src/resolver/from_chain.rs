@@ -104,8 +104,16 @@ fn not_ready<S: NameSource>(policy: &Policy, source: &S) -> Option<Answer> {
             ExtendedError::INVALID_DATA,
             "bns: the database is damaged, see bnsd status".to_owned(),
         ),
-        SyncState::Behind { indexed, tip, .. } | SyncState::NeverSynced { indexed, tip } => {
-            let text = format!("bns: synced {indexed}/{tip}");
+        SyncState::Behind {
+            indexed, tip, held, ..
+        }
+        | SyncState::NeverSynced { indexed, tip, held } => {
+            let why = if held {
+                ", held back, see bnsd status"
+            } else {
+                ""
+            };
+            let text = format!("bns: synced {indexed}/{tip}{why}");
             (ExtendedError::NOT_READY, text)
         }
         SyncState::Filling { indexed } => (

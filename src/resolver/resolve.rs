@@ -367,6 +367,7 @@ mod tests {
             indexed: 100,
             tip: 200,
             lag: Duration::from_secs(7201),
+            held: false,
         };
         for name in ["good.id.", "good.id.bns.alt.", "nosuch.podcast."] {
             let Resolution::Answer(answer) = ask_in(&names, &policy, name, RecordType::A) else {
@@ -375,7 +376,22 @@ mod tests {
             let ede = answer.ede.expect("an explanation");
             assert_eq!((ede.code, &*ede.text), (14, "bns: synced 100/200"));
         }
-        names.sync = SyncState::NeverSynced { indexed: 1, tip: 9 };
+        names.sync = SyncState::Behind {
+            indexed: 100,
+            tip: 200,
+            lag: Duration::from_secs(7201),
+            held: true,
+        };
+        let Resolution::Answer(answer) = ask_in(&names, &policy, "good.id.", RecordType::A) else {
+            panic!("it was forwarded");
+        };
+        let ede = answer.ede.expect("an explanation");
+        assert_eq!(ede.text, "bns: synced 100/200, held back, see bnsd status");
+        names.sync = SyncState::NeverSynced {
+            indexed: 1,
+            tip: 9,
+            held: false,
+        };
         let forwarded = ask_in(&names, &policy, "good.id.", RecordType::A);
         assert!(matches!(forwarded, Resolution::Forward));
     }

@@ -84,6 +84,8 @@ pub enum SyncState {
         tip: u32,
         /// Age of the newest indexed block beyond what is usual.
         lag: Duration,
+        /// Whether it waits for something that nobody has shown yet, and not for blocks.
+        held: bool,
     },
     /// The chain parted from the index deeper than it can follow by itself: a person has to decide.
     Forked {
@@ -103,6 +105,8 @@ pub enum SyncState {
         indexed: u32,
         /// The height that the source of blocks reports; 0 if it was never reached.
         tip: u32,
+        /// As for [`Self::Behind`].
+        held: bool,
     },
 }
 

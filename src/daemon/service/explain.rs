@@ -42,6 +42,7 @@ impl Service {
             subdomain: subdomain.transpose().map_err(trouble)?.flatten(),
             consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
             is_final: names.is_final(),
+            rests_on: self.names.progress.known().map(|known| known.to_string()),
             answer: Some(answer),
         })
     }

@@ -35,6 +35,7 @@ impl Service {
             last_block: self.names.params.last_block,
             is_final: names.is_final(),
             source: self.source.clone().unwrap_or_else(|| "none".to_owned()),
+            known: self.names.progress.known().as_deref().cloned(),
             height: tip.map(|tip| tip.height),
             best_height: self.source.is_some().then(|| progress.best_height()),
             block_time: tip.map(|tip| tip.time),
@@ -185,6 +186,9 @@ impl Service {
         warnings.extend(self.atlas.iter().flat_map(Atlas::warnings));
         warnings.extend(self.reload_warnings());
         warnings.extend(self.node_lag(names));
+        if let Some(known) = self.names.progress.known() {
+            warnings.extend(known.held.iter().chain(&known.alarm).cloned());
+        }
         warnings.extend(self.missing_on_embedded_chain(names));
         if self.handler.forwarder.upstreams().is_empty() {
             warnings.push(
