@@ -52,6 +52,9 @@ mod doctor;
 /// What somebody sees who starts `bnsd demo` and nothing else.
 mod demo;
 
+/// The log of a chain, written for others.
+mod exported;
+
 /// Zone files from other nodes.
 mod atlas;
 

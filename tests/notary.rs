@@ -152,7 +152,7 @@ fn announcement(sender: u8, data: &[u8]) -> Transaction {
         lock_time: LockTime::ZERO,
         input: vec![TxIn {
             previous_output: OutPoint::new(Txid::from_byte_array([sender; 32]), 0),
-            script_sig: ScriptBuf::new(),
+            script_sig: ScriptBuf::from(vec![1, sender]), // without one it would be void
             sequence: Sequence::MAX,
             witness: Witness::new(),
         }],

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bitcoin::hashes::{Hash as _, HashEngine as _, siphash24};
+use bitcoin::{Amount, ScriptBuf, TxOut};
 use bnsd::bns::address::Address;
 use bnsd::bns::changes::Changes;
 use bnsd::bns::{Bns, Params};
@@ -16,6 +17,7 @@ use bnsd::hash::ZonefileHash;
 use bnsd::indexer::{Indexer, Turn, VerifyError, verify};
 use bnsd::progress::Progress;
 use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use bnsd::virtualchain::scan;
 use bnsd::wallet::registrar::Registrar;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
@@ -72,6 +74,39 @@ fn a_long_random_chain_is_what_its_operations_make_it() {
         store.disconnect().unwrap();
     }
     verify(&store, &bns, |_| {}).unwrap();
+}
+
+/// Databases of earlier releases hold what void transactions spend; the rules refuse them all the same.
+#[test]
+fn a_database_that_holds_what_void_transactions_spend_is_sound() {
+    let scratch = scratch();
+    let chain = golden::chain("scenarios", "unsupported-senders");
+    let bns = Bns::new(chain.params.clone());
+    let mut blocks = chain.blocks.clone();
+    let candidates = blocks.iter_mut().flat_map(|block| &mut block.candidates);
+    let mut filled = 0;
+    for candidate in candidates.filter(|candidate| scan::is_void(&candidate.transaction)) {
+        assert!(candidate.prevouts.is_empty());
+        let inputs = candidate.transaction.input.iter();
+        // A native segwit output, and the sender's beside it.
+        let spent = |script_sig: &ScriptBuf| match script_sig.is_empty() {
+            true => ScriptBuf::from([&[0, 20][..], &[7; 20]].concat()),
+            false => ScriptBuf::from(Address::P2pkh([7; 20]).script()),
+        };
+        candidate.prevouts = inputs
+            .map(|input| TxOut {
+                value: Amount::ONE_BTC,
+                script_pubkey: spent(&input.script_sig),
+            })
+            .collect();
+        filled += 1;
+    }
+    assert!(filled > 1);
+    let store = golden::open(scratch.path(), &chain.params, 100);
+    golden::connect(&store, &bns, &blocks, |_, _| {});
+    let verified = verify(&store, &bns, |_| {}).unwrap();
+    let last = chain.blocks.last().unwrap();
+    assert_eq!(verified.tip, Some((last.height, last.about.unwrap())));
 }
 
 #[test]

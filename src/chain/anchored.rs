@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bitcoin::block::Header;
 use bitcoin::{OutPoint, TxOut};
 
 use super::{Block, BlockRef, ChainSource, Event, Result, SourceError};
@@ -64,6 +65,10 @@ impl ChainSource for Anchored {
 
     fn prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>> {
         self.source.prevouts(block, outpoints)
+    }
+
+    fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>> {
+        self.source.headers(from, count)
     }
 
     fn best_height(&mut self) -> Result<u32> {

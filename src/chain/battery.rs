@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bitcoin::block::Header;
 use bitcoin::consensus::deserialize;
 use bitcoin::{OutPoint, Target};
 
@@ -28,6 +29,7 @@ pub(super) fn run<S: Stage>(mut new_stage: impl FnMut() -> S) {
     a_reorganisation_is_followed(new_stage());
     the_same_question_has_the_same_answer(new_stage());
     waiting_ends_with_the_patience(&new_stage());
+    headers_are_those_of_the_best_chain(new_stage());
 }
 
 fn blocks_come_in_order_from_the_first(mut stage: impl Stage) {
@@ -99,6 +101,32 @@ fn waiting_ends_with_the_patience(stage: &impl Stage) {
     assert_eq!(next(source.as_mut(), None, 1), Event::Idle);
     source.wait(Duration::from_millis(1));
     assert!(!source.describe().is_empty());
+}
+
+fn headers_are_those_of_the_best_chain(mut stage: impl Stage) {
+    stage.grow(6);
+    let mut source = stage.source();
+    let all = source.headers(0, 100).expect("readable");
+    let genesis = bitcoin::constants::genesis_block(bitcoin::Network::Regtest).header;
+    assert_eq!((all.len(), all[0]), (7, genesis));
+    let blocks = follow(source.as_mut(), &mut Vec::new(), 1);
+    let hashes =
+        |headers: &[Header]| -> Vec<_> { headers.iter().map(Header::block_hash).collect() };
+    let followed: Vec<_> = blocks.iter().map(|block| block.at.hash).collect();
+    assert_eq!(hashes(&all[1..]), followed);
+    assert_eq!(source.headers(2, 3).expect("readable"), all[2..5]);
+    assert_eq!(source.headers(7, 1).expect("readable"), []);
+    assert_eq!(source.headers(0, 0).expect("readable"), []);
+    stage.reorganise(2);
+    // A source may see the other branch only when it is asked what follows.
+    follow(source.as_mut(), &mut followed_as_refs(&blocks), 1);
+    let other = source.headers(0, 100).expect("readable");
+    assert_eq!(other[..5], all[..5]);
+    assert!(other.len() == 8 && other[5] != all[5]);
+}
+
+fn followed_as_refs(blocks: &[Block]) -> Vec<BlockRef> {
+    blocks.iter().map(|block| block.at).collect()
 }
 
 /// Does what an indexer does until there is nothing to do; gives the blocks that were connected.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bitcoin::block::Header;
 use bitcoin::{BlockHash, OutPoint, TxOut};
 
 use crate::virtualchain::CandidateBlock;
@@ -29,9 +30,11 @@ mod candidates;
 pub mod checked;
 pub mod dev;
 pub mod header;
+mod indexed;
 mod pipeline;
 
 pub use candidates::{Blocks, candidates, place};
+pub use indexed::Indexed;
 
 /// Kinds of block source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -142,6 +145,9 @@ pub enum SourceError {
     Fatal(String),
 }
 
+/// Headers that are asked for at once: 160 KB.
+pub const HEADERS_MAX: u32 = 2_000;
+
 /// A chain of Bitcoin blocks to follow.
 pub trait ChainSource: Send {
     /// What follows `tip`; with `None`, the block at `first_block` is wanted.
@@ -150,6 +156,14 @@ pub trait ChainSource: Send {
     /// The outputs that `outpoints` name, in the same order; all of them are spent by `block`. For none, nothing is read
     /// or asked.
     fn prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>>;
+
+    /// The headers of the best chain from the height `from` on, at most `count` and no more than [`HEADERS_MAX`]; fewer
+    /// where the chain ends. Each is linked to the one before it.
+    ///
+    /// Only sources that a log can be written from have them.
+    fn headers(&mut self, _from: u32, _count: u32) -> Result<Vec<Header>> {
+        Err(no_log_from(&self.describe()))
+    }
 
     /// Height of the best block that the source knows, for progress.
     fn best_height(&mut self) -> Result<u32>;
@@ -168,6 +182,12 @@ pub trait ChainSource: Send {
 
     /// One line that names the source for `status` and the log, without secrets.
     fn describe(&self) -> String;
+}
+
+fn no_log_from(source: &str) -> SourceError {
+    SourceError::Fatal(format!(
+        "{source} does not have what a log consists of: write the log where a node, its block files or another log is followed"
+    ))
 }
 
 /// The outputs that `outpoints` name, out of all that a block spends; an error is the first that it does not spend.

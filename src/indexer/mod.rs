@@ -21,6 +21,7 @@ mod again;
 mod error;
 mod follow;
 mod fork;
+mod indexed;
 mod repair;
 mod replay;
 mod report;
@@ -30,6 +31,7 @@ mod verify;
 
 pub use error::IndexError;
 pub use follow::{Indexer, Turn, was_synced};
+pub use indexed::IndexedCandidates;
 pub use repair::{RepairError, repair};
 pub use replay::{Replay, ReplayBlock, ReplayError};
 pub use rewind::{RewindError, Rewound, UndoneOperation, operations_above, rewind};

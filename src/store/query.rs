@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Bound;
 
+use bitcoin::Txid;
 use redb::ReadableTable;
 
 use crate::bns::name::{Name, NamespaceId};
@@ -128,6 +129,23 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         let operations = &self.tables.operations;
         operations.prefixed(&key::height(height), |rest, row| {
             StoredOperation::read(key::number(rest)?, row)
+        })
+    }
+
+    /// A candidate by its place.
+    pub fn operation(&self, height: u32, vtxindex: u32) -> Result<Option<StoredOperation>> {
+        let key = key::operation(height, vtxindex);
+        let operations = &self.tables.operations;
+        operations.get(&key, |row| StoredOperation::read(vtxindex, row))
+    }
+
+    /// The candidates of the blocks from `first` to `last`, in the order of the chain: height, place in the block, id.
+    pub fn candidates_between(&self, first: u32, last: u32) -> Result<Vec<(u32, u32, Txid)>> {
+        let (first, last) = (key::operation(first, 0), key::operation(last, u32::MAX));
+        let operations = &self.tables.operations;
+        operations.range(&first[..]..=&last[..], usize::MAX, |place, row| {
+            let (height, vtxindex) = key::read_place(place)?;
+            Some((height, vtxindex, StoredOperation::read_id(row)?))
         })
     }
 

@@ -111,6 +111,13 @@ pub(super) fn write_candidate(candidate: &VirtualTransaction, out: &mut Vec<u8>)
 }
 
 impl StoredOperation {
+    /// The id of the transaction alone.
+    pub(super) fn read_id(bytes: &[u8]) -> Option<Txid> {
+        let mut input = Input::new(bytes);
+        StoredDecision::read(&mut input)?;
+        Field::read(&mut input)
+    }
+
     pub(super) fn read(vtxindex: u32, bytes: &[u8]) -> Option<Self> {
         let mut input = Input::new(bytes);
         let decision = StoredDecision::read(&mut input)?;

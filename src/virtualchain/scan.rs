@@ -20,9 +20,9 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The outputs that it spends and that rules look at; none for a coinbase.
+    /// The outputs that it spends and that rules look at; none for a coinbase and none if it [`is_void`].
     pub fn outpoints(&self) -> impl Iterator<Item = OutPoint> {
-        let inputs = if self.transaction.is_coinbase() {
+        let inputs = if self.transaction.is_coinbase() || is_void(&self.transaction) {
             &[]
         } else {
             &self.transaction.input[..]
@@ -30,7 +30,7 @@ impl Candidate {
         inputs.iter().map(|input| input.previous_output)
     }
 
-    /// Joins the candidate with its spent outputs, one per outpoint, in order.
+    /// Joins the candidate with its spent outputs, one for each of [`Self::outpoints`], in order.
     pub fn with_prevouts(self, prevouts: Vec<TxOut>) -> VirtualTransaction {
         VirtualTransaction {
             vtxindex: self.vtxindex,
@@ -51,6 +51,14 @@ pub fn payload(transaction: &Transaction, magic: [u8; 2]) -> Option<&[u8]> {
     // Quirk LAST-NULLDATA: a malformed or foreign last one cancels an earlier good one.
     let last = scripts.rfind(|script| script.first() == Some(&OP_RETURN))?;
     script::null_data(last)?.strip_prefix(&magic)
+}
+
+/// Whether a transaction is no operation whatever it spends: an input has no scriptSig. Neither p2pkh nor p2sh is spent
+/// so in a valid block, and an operation spends nothing else (wf §1 step 4). It is decided before anything is asked or
+/// read, and the rules refuse it because it comes without spent outputs.
+pub fn is_void(transaction: &Transaction) -> bool {
+    let mut inputs = transaction.input.iter();
+    inputs.any(|input| input.script_sig.is_empty())
 }
 
 /// Walks a serialised block and returns the candidates in block order.
@@ -83,8 +91,13 @@ pub fn scan(block: &[u8], magic: [u8; 2]) -> Result<Vec<Candidate>, ScanError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bitcoin::absolute::LockTime;
+    use bitcoin::hashes::Hash as _;
+    use bitcoin::transaction::Version;
+    use bitcoin::{ScriptBuf, TxIn, Txid};
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn a_block_that_ends_early_is_an_error() {
@@ -94,6 +107,30 @@ mod tests {
         for length in 0..bytes.len() {
             assert!(scan(&bytes[..length], *b"id").is_err(), "{length} bytes");
         }
+    }
+
+    #[test]
+    fn an_input_without_a_script_asks_for_nothing() {
+        let input = |script_sig: &[u8]| TxIn {
+            previous_output: OutPoint::new(Txid::from_byte_array([7; 32]), 0),
+            script_sig: ScriptBuf::from(script_sig.to_vec()),
+            ..TxIn::default()
+        };
+        let candidate = |input: Vec<TxIn>| Candidate {
+            vtxindex: 1,
+            transaction: Transaction {
+                version: Version::ONE,
+                lock_time: LockTime::ZERO,
+                input,
+                output: Vec::new(),
+            },
+        };
+        let asked = |candidate: &Candidate| candidate.outpoints().count();
+        let (signed, bare) = (input(&[1, 7]), input(&[]));
+        assert_eq!(asked(&candidate(vec![signed.clone(), signed.clone()])), 2);
+        let void = candidate(vec![signed, bare]);
+        assert!(is_void(&void.transaction));
+        assert_eq!(asked(&void), 0);
     }
 
     proptest! {

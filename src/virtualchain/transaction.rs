@@ -11,7 +11,8 @@ pub struct VirtualTransaction {
     pub txid: Txid,
     /// The transaction itself.
     pub transaction: Transaction,
-    /// The outputs that its inputs spend, in input order; empty for a coinbase. A value is 0 where the funding
-    /// transaction is not at hand; no rule reads it, fees are read from outputs.
+    /// The outputs that its inputs spend, in input order; empty for a coinbase and for a void transaction
+    /// ([`super::scan::is_void`]). A value is 0 where the funding transaction is not at hand; no rule reads it, fees are
+    /// read from outputs.
     pub prevouts: Vec<TxOut>,
 }

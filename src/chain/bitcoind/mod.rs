@@ -11,6 +11,7 @@
 
 mod ahead;
 mod credentials;
+mod evidence;
 #[cfg(fuzzing)]
 pub mod fuzz;
 pub mod http;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bitcoin::block::Header;
 use bitcoin::{Network, OutPoint, TxOut};
 
 use self::ahead::Ahead;
@@ -28,7 +30,7 @@ use self::http::{Credentials, Http, Limits};
 use self::node::{Node, Place, Unchecked};
 use self::rpc::Rpc;
 use super::pipeline::Pipeline;
-use super::{Block, BlockRef, ChainSource, Event, Result, SourceError, pick};
+use super::{Block, BlockRef, ChainSource, Event, HEADERS_MAX, Result, SourceError, pick};
 
 /// Blocks are fetched ahead if at least this many follow.
 const FETCH_AHEAD_FROM: u32 = 3;
@@ -221,13 +223,7 @@ impl BitcoindSource {
             let outputs = outpoints.iter().map(|outpoint| self.node.output(*outpoint));
             return outputs.collect();
         };
-        pick(&spent, outpoints).map_err(|outpoint| {
-            SourceError::Unavailable(format!(
-                "{} does not say what block {} spends with {outpoint}: check the node",
-                self.node.describe(),
-                block.at.height
-            ))
-        })
+        pick(&spent, outpoints).map_err(|outpoint| self.node.does_not_say(block.at, outpoint))
     }
 }
 
@@ -244,6 +240,12 @@ impl ChainSource for BitcoindSource {
     fn prevouts(&mut self, block: &Block, outpoints: &[OutPoint]) -> Result<Vec<TxOut>> {
         let outputs = self.try_prevouts(block, outpoints);
         self.forgetting_after_error(outputs)
+    }
+
+    fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>> {
+        let greeted = self.greet();
+        let headers = greeted.and_then(|()| self.node.headers(from, count.min(HEADERS_MAX)));
+        self.forgetting_after_error(headers)
     }
 
     fn best_height(&mut self) -> Result<u32> {

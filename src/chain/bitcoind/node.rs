@@ -23,10 +23,10 @@ use crate::chain::{Block, BlockRef, Result, SourceError};
 /// A node of one network.
 #[derive(Debug)]
 pub struct Node {
-    rpc: Rpc,
+    pub(super) rpc: Rpc,
     network: Network,
     limit: Target,
-    rest: bool,
+    pub(super) rest: bool,
 }
 
 /// What a node sent for a block, before anybody has looked at it.
@@ -322,13 +322,13 @@ impl Node {
         }
     }
 
-    fn failed(&self, error: CallError) -> SourceError {
+    pub(super) fn failed(&self, error: CallError) -> SourceError {
         SourceError::Unavailable(self.rpc.explain(error))
     }
 }
 
 /// What a node sends as hexadecimal digits.
-struct Bytes(Vec<u8>);
+pub(super) struct Bytes(pub(super) Vec<u8>);
 
 impl<'de> Deserialize<'de> for Bytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use bitcoin::block::Header;
 use bitcoin::p2p::Magic;
 use bitcoin::{Network, Target};
 
@@ -141,6 +142,24 @@ impl Files {
             // A running node may be just writing it, so this is not the end.
             SourceError::Unavailable(format!(
                 "{} holds a damaged block {} at byte {offset}: {error}; restart the node with -reindex if this stays",
+                path.display(),
+                at.height
+            ))
+        })
+    }
+
+    /// Reads the header of a block that was checked when it was found.
+    pub fn read_header(&self, at: BlockRef, position: Position) -> Result<Header> {
+        let path = self.path(FileKind::Blocks, position.file);
+        let offset = u64::from(position.offset);
+        let raw = self
+            .read(&path, offset, header::HEADER_LENGTH as u32)
+            .map_err(|error| unreadable(&path, &error))?;
+        let header = header::parse(&raw).ok();
+        let header = header.filter(|header| header.block_hash() == at.hash);
+        header.ok_or_else(|| {
+            SourceError::Unavailable(format!(
+                "{} no longer holds the header of block {} at byte {offset}; restart the node with -reindex if this stays",
                 path.display(),
                 at.height
             ))

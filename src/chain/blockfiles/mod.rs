@@ -20,13 +20,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bitcoin::block::Header;
+use bitcoin::constants::genesis_block;
 use bitcoin::{Network, OutPoint, TxOut};
 
 use self::files::{Files, Scan};
 use self::headers::Headers;
 use self::spent::SpentOutputs;
 use super::pipeline::Pipeline;
-use super::{Block, BlockRef, ChainSource, Event, Result, SourceError};
+use super::{Block, BlockRef, ChainSource, Event, HEADERS_MAX, Result, SourceError};
 
 /// Blocks are read ahead if at least this many follow.
 const READ_AHEAD_FROM: u32 = 3;
@@ -139,7 +141,7 @@ impl BlockFilesSource {
 impl Opened {
     fn new(directory: &Path, network: Network) -> Result<Self> {
         let files = Arc::new(Files::open(directory, network)?);
-        let genesis = bitcoin::constants::genesis_block(network);
+        let genesis = genesis_block(network);
         Ok(Self {
             spent: SpentOutputs::new(Arc::clone(&files)),
             headers: Headers::new(&genesis.header),
@@ -205,6 +207,20 @@ impl ChainSource for BlockFilesSource {
         let position = opened.headers.position_at(height);
         let position = position.ok_or_else(|| opened.files.pruned(height))?;
         opened.spent.find(block, position.file, outpoints)
+    }
+
+    fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>> {
+        let network = self.network;
+        let opened = self.whole()?;
+        let heights = from..from.saturating_add(count.min(HEADERS_MAX));
+        let known = heights.map_while(|height| Some((height, opened.headers.at(height)?)));
+        known
+            .map(|(height, at)| match opened.headers.position_at(height) {
+                Some(position) => opened.files.read_header(at, position),
+                None if height == 0 => Ok(genesis_block(network).header),
+                None => Err(opened.files.pruned(height)),
+            })
+            .collect()
     }
 
     fn best_height(&mut self) -> Result<u32> {

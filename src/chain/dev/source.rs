@@ -3,11 +3,12 @@
 use std::io;
 use std::time::Duration;
 
+use bitcoin::block::Header;
 use bitcoin::consensus::deserialize;
 use bitcoin::{OutPoint, TxOut};
 
 use super::DevChain;
-use crate::chain::{Block, BlockRef, ChainSource, Event, Result, SourceError, pick};
+use crate::chain::{Block, BlockRef, ChainSource, Event, HEADERS_MAX, Result, SourceError, pick};
 
 /// Follows a [`DevChain`] that others mine on.
 #[derive(Debug)]
@@ -45,6 +46,14 @@ impl ChainSource for DevSource {
         let decoded = deserialize(&block.raw)
             .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))?;
         pick(&undo.outputs(&decoded), outpoints).map_err(|outpoint| block.not_spent(outpoint))
+    }
+
+    fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>> {
+        let state = self.chain.lock();
+        let heights = from..from.saturating_add(count.min(HEADERS_MAX));
+        Ok(heights
+            .map_while(|height| state.header_at(height))
+            .collect())
     }
 
     fn best_height(&mut self) -> Result<u32> {

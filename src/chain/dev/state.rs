@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
+use bitcoin::block::Header;
 use bitcoin::consensus::deserialize;
 use bitcoin::constants::genesis_block;
 use bitcoin::{Block, BlockHash, Network, OutPoint, Script, Transaction, TxOut};
@@ -90,6 +91,12 @@ impl State {
     pub fn block_at(&self, height: u32) -> Option<BlockRef> {
         let hash = *self.best.get(height as usize)?;
         Some(BlockRef { height, hash })
+    }
+
+    /// The header of the best chain's block at a height.
+    pub fn header_at(&self, height: u32) -> Option<Header> {
+        let entry = self.tree.get(self.block_at(height)?.hash)?;
+        Some(entry.header)
     }
 
     /// A block as the index wants it.

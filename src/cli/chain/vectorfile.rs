@@ -233,12 +233,17 @@ impl RawTransaction {
             vtxindex,
             transaction,
         };
-        let expected = candidate.outpoints().count();
+        let inputs = &candidate.transaction.input;
+        let expected = inputs
+            .iter()
+            .filter(|input| !input.previous_output.is_null())
+            .count();
         if self.prevouts.len() != expected {
             let found = self.prevouts.len();
             return Err(format!("{expected} inputs but {found} spent outputs"));
         }
-        let prevouts = self.prevouts.iter().map(RawPrevout::read);
+        let looked_at = candidate.outpoints().count();
+        let prevouts = self.prevouts.iter().take(looked_at).map(RawPrevout::read);
         Ok(Some(
             candidate.with_prevouts(prevouts.collect::<Result<_, _>>()?),
         ))
