@@ -60,7 +60,7 @@ pub fn check(block: &[u8], wanted: BlockHash, limit: Target) -> Result<Header, B
 }
 
 /// The ids of a block's transactions, hashed where they stand.
-fn txids(block: &[u8]) -> Result<Vec<Txid>, ScanError> {
+pub(super) fn txids(block: &[u8]) -> Result<Vec<Txid>, ScanError> {
     let (mut walk, count) = Walk::begin(block)?;
     let mut txids = Vec::new(); // the count is not trusted; each transaction takes input
     for _ in 0..count {

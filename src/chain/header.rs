@@ -94,8 +94,8 @@ pub(crate) fn find_nonce(mut header: Header) -> Option<Header> {
     })
 }
 
-/// An odd node at the end of a level is paired with itself.
-fn hash_pair(pair: &[[u8; 32]]) -> [u8; 32] {
+/// The node above one or two others: an odd one at the end of a level is paired with itself.
+pub(super) fn hash_pair(pair: &[[u8; 32]]) -> [u8; 32] {
     let mut engine = TxMerkleNode::engine();
     for node in [pair.first(), pair.last()].into_iter().flatten() {
         engine.input(node);

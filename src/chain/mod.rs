@@ -30,7 +30,9 @@ mod candidates;
 pub mod checked;
 pub mod dev;
 pub mod header;
+pub mod headers;
 mod indexed;
+pub mod log;
 mod pipeline;
 
 pub use candidates::{Blocks, candidates, place};

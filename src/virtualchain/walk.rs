@@ -31,6 +31,11 @@ pub struct Walked<'a> {
 }
 
 impl<'a> Walk<'a> {
+    /// At the first byte of `bytes`, which begin with a transaction.
+    pub fn over(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
     /// At the first transaction of a block, and how many there are said to be.
     pub fn begin(block: &'a [u8]) -> Result<(Self, u64), ScanError> {
         let mut walk = Self {
