@@ -197,6 +197,11 @@ impl Lab {
              ip saddr {{ {hosts} }} tcp dport 6264 drop
              ip saddr {{ {hosts} }} tcp sport 6264 drop
              }}
+             chain output {{
+             type filter hook output priority 0;
+             ip daddr {{ {hosts} }} tcp dport 6264 drop
+             ip daddr {{ {hosts} }} tcp sport 6264 drop
+             }}
              }}\n"
         );
         let file = self.home.path().join("parted.nft");
