@@ -38,6 +38,9 @@ mod pipeline;
 pub use candidates::{Blocks, candidates, place};
 pub use indexed::Indexed;
 
+/// What to write where no source is configured.
+pub const CHOOSE_A_SOURCE: &str = "set `chain.source`: without a node, write `source = \"log\"` and `logs = [\"https://HOST/FOLDER\"]` below [chain]; with one, `source = \"bitcoind\"`";
+
 /// Kinds of block source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

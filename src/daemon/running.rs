@@ -26,7 +26,7 @@ use crate::api::http::BindError;
 use crate::api::lookup::LookupReply;
 use crate::api::message::Reply;
 use crate::bns::{Name, NamespaceId};
-use crate::chain::ChainSource;
+use crate::chain::{CHOOSE_A_SOURCE, ChainSource};
 use crate::config::{Config, Profile};
 use crate::dns::{Server, Serving, Transport};
 use crate::folder::Folders;
@@ -314,7 +314,7 @@ impl Daemon {
             Some(source) => tracing::info!("following {source}"),
             None if self.names().snapshot().is_final() => {}
             None => tracing::warn!(
-                "no chain source is configured: names of the chain cannot be answered; set `chain.source`"
+                "no chain source is configured: names of the chain cannot be answered; {CHOOSE_A_SOURCE}"
             ),
         }
     }

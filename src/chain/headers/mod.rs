@@ -156,7 +156,9 @@ impl HeaderChain {
     fn all_known(&self, headers: &[Header]) -> Accepted {
         let hash = headers.last().map(Header::block_hash);
         let height = hash.and_then(|hash| self.height_of(&hash));
-        let last = height.zip(hash).map(|(height, hash)| BlockRef { height, hash });
+        let last = height
+            .zip(hash)
+            .map(|(height, hash)| BlockRef { height, hash });
         Accepted {
             last: last.unwrap_or(self.tip()),
             new: 0,
@@ -182,12 +184,7 @@ impl HeaderChain {
     }
 
     /// Puts headers on top of a branch, each checked against those below it.
-    fn check(
-        &self,
-        branch: &mut Branch,
-        headers: &[Header],
-        now: u64,
-    ) -> Result<(), HeaderFault> {
+    fn check(&self, branch: &mut Branch, headers: &[Header], now: u64) -> Result<(), HeaderFault> {
         for header in headers {
             if header.prev_blockhash != branch.tip {
                 return Err(HeaderFault::Unlinked(header.block_hash()));
@@ -210,10 +207,17 @@ impl HeaderChain {
     fn follow(&mut self, branch: Branch) -> Result<(), HeaderFault> {
         let tip = self.best.tip();
         if branch.fork == tip.height {
-            return self.best.extend(&branch.headers, branch.tip).map_err(|error| disk(&error));
+            return self
+                .best
+                .extend(&branch.headers, branch.tip)
+                .map_err(|error| disk(&error));
         }
         let depth = tip.height - branch.fork;
-        let kept = if depth as usize > HEADERS_MAX { 0 } else { depth };
+        let kept = if depth as usize > HEADERS_MAX {
+            0
+        } else {
+            depth
+        };
         let mut headers = self.best.headers(branch.fork + 1, kept);
         if headers.len() < kept as usize {
             headers.clear();

@@ -10,9 +10,9 @@ use bitcoin::{OutPoint, Transaction, TxOut, Txid};
 use super::input::{Flaw, Input, Malformed, write_compact, write_transaction};
 use super::tree::{Tree, TreeFault};
 use crate::chain::checked::txids;
+use crate::virtualchain::VirtualTransaction;
 use crate::virtualchain::scan::{self, Candidate};
 use crate::virtualchain::walk::{ScanError, Walk};
-use crate::virtualchain::VirtualTransaction;
 
 /// A transaction of this many bytes could be an inner node of a tree (CVE-2017-12842).
 const NODE_PAIR: usize = 64;
@@ -135,7 +135,9 @@ impl Evidence {
             length: raw.len(),
         };
         let shown = candidates.iter().map(|candidate| candidate.vtxindex);
-        let shown = [0].into_iter().chain(shown.filter(|vtxindex| *vtxindex > 0));
+        let shown = [0]
+            .into_iter()
+            .chain(shown.filter(|vtxindex| *vtxindex > 0));
         Ok(Self {
             tree: Tree::of(&txids(raw)?, shown.collect()).ok_or(error)?,
             coinbase: coinbase(raw)?,

@@ -248,17 +248,26 @@ impl Writer {
             Ok(Funding::Here(given.clone()))
         };
         let inputs = candidate.transaction.input.iter();
-        inputs.map(|input| input.previous_output.txid).map(entry).collect()
+        inputs
+            .map(|input| input.previous_output.txid)
+            .map(entry)
+            .collect()
     }
 
     fn write(&mut self, record: &Record) {
         record.write(self.header.from, &mut self.records);
         self.header.records += 1;
         self.next = record.height.saturating_add(1);
-        for entry in record.candidates.iter().flat_map(|candidate| &candidate.funding) {
+        for entry in record
+            .candidates
+            .iter()
+            .flat_map(|candidate| &candidate.funding)
+        {
             if let Funding::Here(transaction) = entry {
                 let place = self.spelled.len() as u32;
-                self.spelled.entry(transaction.compute_txid()).or_insert(place);
+                self.spelled
+                    .entry(transaction.compute_txid())
+                    .or_insert(place);
             }
         }
     }

@@ -139,7 +139,9 @@ impl Tree {
             shown: Vec::new(),
             hashes: hashes.to_vec(),
         };
-        let mut bits = flags.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
+        let mut bits = flags
+            .iter()
+            .flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
         let mut open = vec![tree.top()];
         while let Some(node) = open.pop() {
             match (bits.next().ok_or(TreeFault::Flags)?, node.level) {
@@ -196,7 +198,9 @@ impl Tree {
         }
         let [left, right] = self.below(node);
         let left = left.map(|left| self.fold(left, given, txids)).transpose()?;
-        let right = right.map(|right| self.fold(right, given, txids)).transpose()?;
+        let right = right
+            .map(|right| self.fold(right, given, txids))
+            .transpose()?;
         if left == right {
             return Err(TreeFault::Twins);
         }

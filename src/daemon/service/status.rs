@@ -8,6 +8,7 @@ use crate::api::peers::PeersReply;
 use crate::api::status::{
     BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
 };
+use crate::chain::CHOOSE_A_SOURCE;
 use crate::config::Network;
 use crate::daemon::atlas::Atlas;
 use crate::daemon::reload::Reload;
@@ -177,7 +178,7 @@ impl Service {
             ));
         }
         if self.source.is_none() && !names.is_final() {
-            warnings.push("no chain source is configured, so names of the chain cannot be answered: set `chain.source`".to_owned());
+            warnings.push(format!("no chain source is configured, so names of the chain cannot be answered: {CHOOSE_A_SOURCE}"));
         } else if let SyncState::NeverSynced { .. } = names.sync() {
             warnings.push("the first synchronisation has not finished: namespaces in mode `exact` are forwarded".to_owned());
         }

@@ -2,6 +2,7 @@
 
 use super::own::Own;
 use crate::api::doctor::Finding;
+use crate::chain::CHOOSE_A_SOURCE;
 use crate::daemon::service::Service;
 use crate::resolver::{NameSource as _, Snapshots as _, SyncState};
 
@@ -21,7 +22,9 @@ impl Service {
             return Finding::ok(CHECK, format!("{height}, the network's last"));
         }
         if self.source.is_none() {
-            let text = "no chain source is configured, so names of the chain are not found";
+            let text = format!(
+                "no chain source is configured, so names of the chain are not found: {CHOOSE_A_SOURCE}"
+            );
             let command = own.with_section("chain", "source = \"bitcoind\"");
             let command = command.unwrap_or_else(|| "bnsd serve --source bitcoind".to_owned());
             return Finding::warning(CHECK, text, command);
