@@ -44,7 +44,7 @@
 //! ```
 //!
 //! Arrows only go down; the drawing shows the main ones (`bns` reads what zone files carry from the lines of `zonefile`). Pure rooms name no file, socket, clock, randomness, task or
-//! database: values in, values out. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
+//! database: values in, values out. [`peer_address`] says where a peer is, of Atlas or of Bitcoin. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
 //! survive a crash), [`log`], [`progress`], [`worker`] (threads and tasks with names and owners), [`connections`] (of
 //! clients) and [`host`] (how a server is called over HTTP) serve all adapters. A commit tells those who subscribed what
 //! changed. [`system`], which no daemon needs, sends the machine's questions to bnsd and takes that back. [`trust`] makes the
@@ -69,6 +69,7 @@
 // Pure: values in, values out.
 pub mod bns;
 pub mod hash;
+pub mod peer_address;
 pub mod resolver;
 pub mod subnet;
 pub mod tlsa;

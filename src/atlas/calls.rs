@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::address::PeerAddress;
 use super::answer::Testnet;
 use super::backup::{Backups, Unanswered};
 use super::client::{CallError, Client};
@@ -15,6 +14,7 @@ use super::reply::PeerInfo;
 use super::schedule::{Call, Event, Failure, Reply};
 use crate::hash::ZonefileHash;
 use crate::names::NameStore;
+use crate::peer_address::PeerAddress;
 use crate::store::{Offchain, StoreError};
 
 /// Nobody had a file for so many seconds that a person should know.

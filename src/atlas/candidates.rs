@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::address::{PeerAddress, Prefix};
 use super::dice::Dice;
+use crate::peer_address::{PeerAddress, Prefix};
 
 /// Peers that wait (the reference's limit: ten lists of 80).
 const CANDIDATES_MAX: usize = 800;

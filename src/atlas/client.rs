@@ -20,7 +20,6 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_socks::tcp::Socks5Stream;
 
-use super::address::{self, Host, PeerAddress};
 use super::inventory::Inventory;
 use super::message::{INVENTORY_MAX, Request};
 use super::receive::{Stopped, is_encoded, receive};
@@ -28,6 +27,7 @@ use super::reply::{self, PeerInfo, ReplyError};
 use super::rule::PeerRule;
 use super::schedule::Failure;
 use crate::hash::ZonefileHash;
+use crate::peer_address::{self, Host, PeerAddress};
 use crate::worker::Tasks;
 
 /// How long a call may take (ap §3).
@@ -380,7 +380,7 @@ impl Client {
         let there = PeerAddress::new(ip, peer.port());
         let names = |rule: &PeerRule| rule.matches(peer) || rule.matches(&there);
         let ClientOptions { allow, deny, .. } = &self.options;
-        let is_allowed = address::is_public(ip) || allow.iter().any(names);
+        let is_allowed = peer_address::is_public(ip) || allow.iter().any(names);
         let may = is_allowed && !deny.iter().any(names);
         may.then_some(())
             .ok_or_else(|| CallError::Forbidden(ip.to_string()))

@@ -8,7 +8,6 @@ use arc_swap::ArcSwap;
 use data_encoding::BASE64;
 use tokio::sync::mpsc;
 
-use super::address::PeerAddress;
 use super::answer::{self, Answer, Files, Info, PROTOCOL_VERSION, Standing, Testnet, ZonefileInfo};
 use super::heights::Heights;
 use super::inventory::Inventory;
@@ -16,6 +15,7 @@ use super::message::{PEERS_MAX, Request};
 use super::rule::PeerRule;
 use crate::hash::{ConsensusHash, ZonefileHash};
 use crate::names::{Imported, NameStore, Names, NamesError, Record};
+use crate::peer_address::PeerAddress;
 use crate::resolver::{NameSource as _, Snapshots as _, SyncState};
 use crate::store::{Announcement, Lookup, StoreError, StoreSnapshot};
 

@@ -4,10 +4,10 @@
 //! bounds is checked here: a [`Call`] that exists can be answered. What replies say to us is read in
 //! [`reply`](super::reply).
 
-use super::address::PeerAddress;
 use super::answer::refuse;
 use super::xml::{self, Value, XmlError};
 use crate::hash::{ConsensusHash, ZonefileHash};
+use crate::peer_address::PeerAddress;
 use data_encoding::BASE64;
 
 /// Bytes of a call (ap §1).

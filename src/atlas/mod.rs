@@ -5,7 +5,6 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `address.rs` (pure) | where a peer is |
 //! | `answer.rs` (pure) | our answers, as documents |
 //! | `backup/` | copies of zone files in other places |
 //! | `calls.rs` | a call to a peer, from the wish of the schedule to its event |
@@ -34,7 +33,6 @@
 //! | `wanted.rs` (pure) | files that we lack, rarest first |
 //! | `xml/` (pure) | XML-RPC |
 
-mod address;
 mod answer;
 mod backup;
 mod calls;
@@ -67,7 +65,7 @@ mod walk;
 mod wanted;
 mod xml;
 
-pub use address::{Host, ParseAddressError, PeerAddress, Prefix};
+pub use crate::peer_address::{Host, ParseAddressError, PeerAddress, Prefix};
 pub use answer::Testnet;
 pub use backup::{BackupConfig, BackupError, BackupStatus, Backups, ParseBackupError, Unanswered};
 pub use calls::Caller;

@@ -13,7 +13,6 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_
 use tokio::task::{block_in_place, spawn_blocking};
 use tokio::time::sleep;
 
-use super::address::PeerAddress;
 use super::calls::{Caller, Ended};
 use super::desk::Board;
 use super::dice::Dice;
@@ -22,6 +21,7 @@ use super::schedule::{Action, Call, Event, Failure, Reply, Schedule, Settings};
 use super::shared::{Report, Shared};
 use super::signals::News;
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 use crate::store::{Archive, RememberedPeer, StoreError};
 use crate::worker::Tasks;
 

@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::address::PeerAddress;
 use super::backup::BackupConfig;
 use super::rule::PeerRule;
 use crate::bns::name::NamespaceId;
+use crate::peer_address::PeerAddress;
 
 /// Section `[atlas]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

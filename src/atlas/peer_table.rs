@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::address::{Host, PeerAddress};
 use super::dice::{Dice, shuffle};
 use super::peer::{HEALTH_MIN, HEALTH_WINDOW, Peer};
 use super::rule::PeerRule;
 use crate::hash::sha256;
+use crate::peer_address::{Host, PeerAddress};
 
 /// Calls from which on a peer can be called ill.
 const CALLS_MIN: u32 = 10;

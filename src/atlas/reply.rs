@@ -7,12 +7,12 @@ use data_encoding::BASE64;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::address::PeerAddress;
 use super::answer::Testnet;
 use super::json;
 use super::message::{BASE64_MAX, FETCH_MAX, INVENTORY_MAX, PEERS_MAX, PUT_MAX};
 use super::xml::{self, Response, Value};
 use crate::hash::{ConsensusHash, ZonefileHash};
+use crate::peer_address::PeerAddress;
 use crate::zonefile::ZONEFILE_MAX;
 
 /// First two numbers of the oldest version that a peer may have (ap §3).

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::address::{Host, PeerAddress};
+use crate::peer_address::{Host, PeerAddress};
 use crate::subnet::Subnet;
 
 /// Which peers a line of a list means.

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::address::PeerAddress;
 use super::inventory::Inventory;
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 
 /// A call for a file that takes longer may be doubled by a call to another peer.
 const LATE: Duration = Duration::from_secs(5);

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::super::address::PeerAddress;
 use super::super::candidates::Source;
 use super::super::dice::{Dice, pick};
 use super::super::peer_table::Place;
 use super::{Action, Call, Schedule};
+use crate::peer_address::PeerAddress;
 
 /// Candidates that are asked at once while neighbours are lacking.
 const PROBES_MAX: usize = 8;

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use super::super::address::{PeerAddress, Prefix};
 use super::super::dice::{Dice, pick};
 use super::super::inventory::Inventory;
 use super::super::peer::HEALTH_MIN;
 use super::traffic::BATCH_MAX;
 use super::{Action, Neighbour, Schedule};
+use crate::peer_address::{PeerAddress, Prefix};
 
 /// How often a neighbour is replaced.
 pub(super) const ROTATE_EACH: Duration = Duration::from_secs(3600);

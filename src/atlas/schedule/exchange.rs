@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::address::PeerAddress;
 use super::super::inventory::Inventory;
 use super::super::rule::PeerRule;
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 
 /// Neighbours, unless the settings say otherwise: those whose inventories we follow and whom we push to (white paper).
 const NEIGHBOURS: usize = 8;

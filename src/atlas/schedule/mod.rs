@@ -29,7 +29,6 @@ pub use exchange::{Action, Call, Event, Failure, PeerState, Reply, Settings};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::address::PeerAddress;
 use super::candidates::{Candidates, Source};
 use super::dice::Dice;
 use super::inventory::Inventory;
@@ -39,6 +38,7 @@ use super::pushes::Pushes;
 use super::walk::Walk;
 use super::wanted::Wanted;
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 
 /// Missing files from which on new ones are not pushed: a node that fetches an archive has nothing that is new to others.
 const MISSING_TO_PUSH: usize = 1000;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::super::address::PeerAddress;
 use super::super::dice::Dice;
 use super::super::inventory::Inventory;
 use super::{Action, Call, Failure, Reply, Schedule};
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 
 /// By how much a call for files shrinks when the peer was too slow for the one before.
 const SHRINK: usize = 4;

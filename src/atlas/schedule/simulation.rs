@@ -7,12 +7,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use super::super::address::PeerAddress;
 use super::super::dice::Dice;
 use super::super::dice::fixture::Seeded;
 use super::super::inventory::Inventory;
 use super::{Action, Call, Event, Failure, Reply, Schedule, Settings};
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 
 /// The longest time a call takes.
 const ROUND: Duration = Duration::from_secs(1);

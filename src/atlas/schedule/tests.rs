@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::address::PeerAddress;
 use super::super::dice::fixture::Seeded;
 use super::super::inventory::Inventory;
 use super::{Action, Call, Event, Failure, Reply, Schedule, Settings};
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 
 /// One node, and the calls that it makes.
 struct Desk {

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::super::address::PeerAddress;
 use super::super::dice::{Dice, shuffle};
 use super::{Action, Call, Neighbour, Schedule};
 use crate::hash::ZonefileHash;
+use crate::peer_address::PeerAddress;
 
 /// How long an inventory is fresh (the reference's constant).
 const INVENTORY_EACH: Duration = Duration::from_secs(600);

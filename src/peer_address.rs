@@ -1,6 +1,6 @@
-//! Where a peer is: a host and a port.
+//! Where a peer is, of Atlas or of Bitcoin: a host and a port.
 //!
-//! Peers name each other as `host:port` (ap §2). An IPv6 address has no form there, since a host has no
+//! Peers of Atlas name each other as `host:port` (ap §2). An IPv6 address has no form there, since a host has no
 //! colon: it is written `[address]:port` in configurations and shown so, and is left out of what peers are told.
 
 use std::fmt;
@@ -55,6 +55,22 @@ impl PeerAddress {
             host: Host::Ip(ip.to_canonical()),
             port,
         }
+    }
+
+    /// The peer that a text names, at `port` where it names none.
+    pub fn parse_with_port(text: &str, port: u16) -> Result<Self, ParseAddressError> {
+        if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
+            return Ok(Self::new(ip, port));
+        }
+        let has_port = text.contains(':');
+        let whole = if has_port {
+            text.to_owned()
+        } else {
+            format!("{text}:{port}")
+        };
+        whole
+            .parse()
+            .map_err(|_| ParseAddressError(text.to_owned()))
     }
 
     /// The host.
@@ -251,6 +267,25 @@ mod tests {
         ] {
             let error = wrong.parse::<PeerAddress>().expect_err(wrong).to_string();
             assert!(error.contains("is no address of a peer"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_may_be_left_out_where_there_is_a_usual_one() {
+        for (text, shown) in [
+            ("192.0.2.1", "192.0.2.1:8333"),
+            ("192.0.2.1:1", "192.0.2.1:1"),
+            ("2001:db8::1", "[2001:db8::1]:8333"),
+            ("[2001:db8::1]", "[2001:db8::1]:8333"),
+            ("[2001:db8::1]:1", "[2001:db8::1]:1"),
+            ("Node.example", "node.example:8333"),
+        ] {
+            let read = PeerAddress::parse_with_port(text, 8333);
+            assert_eq!(read.map(|peer| peer.to_string()), Ok(shown.to_owned()));
+        }
+        for wrong in ["", ":", "a:", "a:0", "a b"] {
+            let error = PeerAddress::parse_with_port(wrong, 8333).expect_err(wrong);
+            assert_eq!(error, ParseAddressError(wrong.to_owned()));
         }
     }
 
