@@ -57,7 +57,7 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
     ("worker", &[]),
     ("connections", &["worker"]),
     ("host", &[]),
-    ("chain", &["disk", "worker"]),
+    ("chain", &["clock", "disk", "worker"]),
     ("store", &["disk"]),
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),

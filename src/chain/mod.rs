@@ -33,6 +33,7 @@ pub mod header;
 pub mod headers;
 mod indexed;
 pub mod log;
+pub mod p2p;
 mod pipeline;
 
 pub use candidates::{Blocks, candidates, place};
