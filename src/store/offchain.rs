@@ -20,12 +20,14 @@ use super::damage::{Damage, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
 use super::open;
-use super::pages::{CheckedFile, has_sums, remove_with_sums};
+use super::pages::{CheckedFile, finish_move, has_sums, move_with_sums, remove_with_sums};
 use super::table::{OffchainTables, SnapshotTable, WriteTable, open_meta};
 use crate::hash::ZonefileHash;
 
 /// The file in the data directory.
 const FILE_NAME: &str = "atlas.redb";
+/// What it is called until it is whole.
+const NEW_FILE_NAME: &str = "atlas.new.redb";
 /// The format that this program writes; another one is made anew.
 const FORMAT: u32 = 2;
 const FORMAT_KEY: &[u8] = b"format";
@@ -309,28 +311,22 @@ fn make_anew(path: &Path, chain: &ChainIdentity) -> Result<(Current, Writing), O
 
 /// Opens what is there if all of it can be used, or makes it where nothing is.
 fn open_sound(path: &Path, chain: &ChainIdentity) -> Result<(Current, Writing), OpenError> {
-    let is_new = fs::metadata(path).map_or(0, |metadata| metadata.len()) == 0;
-    if is_new {
-        remove_with_sums(path).map_err(|source| io_error(path, source))?;
-    } else if !has_sums(path) {
+    let new = path.with_file_name(NEW_FILE_NAME);
+    if fs::metadata(path).map_or(0, |metadata| metadata.len()) == 0 {
+        create(path, &new, chain)?;
+    }
+    finish_move(&new, path).map_err(|source| io_error(path, source))?;
+    if !has_sums(path) {
         return Err(damaged(path, "its pages have no sums"));
     }
-    contain(|| open_file(path, chain, is_new))
-        .unwrap_or_else(|| Err(damaged(path, "it makes no sense")))
+    contain(|| open_file(path, chain)).unwrap_or_else(|| Err(damaged(path, "it makes no sense")))
 }
 
-fn open_file(
-    path: &Path,
-    chain: &ChainIdentity,
-    is_new: bool,
-) -> Result<(Current, Writing), OpenError> {
-    let (database, file) = open::open_beside(path, CACHE)?;
-    let damage = Arc::clone(file.damage());
-    let writing = Writing {
-        database: Some(database),
-        file,
-    };
-    let failed = |error: StoreError| open::store_error(path, error);
+/// Makes an empty one under the name `new` and moves it to `path`, so that one that was begun on a full disk is not taken for
+/// a damaged one.
+fn create(path: &Path, new: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
+    remove_with_sums(new).map_err(|source| io_error(new, source))?;
+    let (database, file) = open::open_beside(new, 0)?;
     let seal = |tables: &mut OffchainTables<WriteTable<'_>>| {
         let mut row = Vec::new();
         chain.write(&mut row);
@@ -339,9 +335,19 @@ fn open_file(
             .meta
             .put(FORMAT_KEY, &mut FORMAT.to_be_bytes().to_vec())
     };
-    if is_new {
-        change(writing.database(), &damage, seal).map_err(failed)?;
-    }
+    change(&database, file.damage(), seal).map_err(|error| open::store_error(new, error))?;
+    open::close(database, file.damage());
+    move_with_sums(new, path).map_err(|source| io_error(path, source))
+}
+
+fn open_file(path: &Path, chain: &ChainIdentity) -> Result<(Current, Writing), OpenError> {
+    let (database, file) = open::open_beside(path, CACHE)?;
+    let damage = Arc::clone(file.damage());
+    let writing = Writing {
+        database: Some(database),
+        file,
+    };
+    let failed = |error: StoreError| open::store_error(path, error);
     identify(path, writing.database(), &damage, chain)?;
     writing
         .file

@@ -404,6 +404,14 @@ pub(super) fn move_with_sums(from: &Path, to: &Path) -> io::Result<()> {
     disk::rename(&sums_path(from), &sums_path(to))
 }
 
+/// Ends a [move](move_with_sums) to `to` that was cut off between the file and its sums.
+pub(super) fn finish_move(from: &Path, to: &Path) -> io::Result<()> {
+    match has_sums(from) && !from.exists() && !has_sums(to) {
+        true => disk::rename(&sums_path(from), &sums_path(to)),
+        false => Ok(()),
+    }
+}
+
 /// Removes a database file and its sums, as far as they are there.
 pub(super) fn remove_with_sums(path: &Path) -> io::Result<()> {
     disk::remove(path)?;
