@@ -100,6 +100,9 @@ mod own;
 /// The same on Bitcoin Core in regtest.
 mod own_node;
 
+/// Proofs of names.
+mod proof;
+
 /// Laws of the engine: undo, reorganisations, parsers.
 mod properties;
 

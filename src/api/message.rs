@@ -12,6 +12,7 @@ use super::lookup::{LookupReply, LookupRequest};
 use super::peers::{PeersReply, PeersRequest};
 use super::portal::{PortalReply, PortalRequest};
 use super::prefer::{PreferReply, PreferRequest};
+use super::proof::{ProveReply, ProveRequest};
 use super::records::{RecordsReply, RecordsRequest};
 use super::reload::{ReloadReply, ReloadRequest};
 use super::series::{SeriesReply, SeriesRequest};
@@ -66,6 +67,8 @@ pub enum Request {
     Namespaces(names::NamespacesRequest),
     /// What labels would cost by a price function.
     Prices(names::PricesRequest),
+    /// A proof of what a name was.
+    Prove(ProveRequest),
     /// Unspent preorders.
     Preorder(owner::PreorderRequest),
     /// Whether the next blocks would accept transactions.
@@ -144,6 +147,8 @@ pub enum Reply {
     Namespaces(names::NamespacesReply),
     /// To [`Request::Prices`].
     Prices(names::PricesReply),
+    /// To [`Request::Prove`].
+    Prove(ProveReply),
     /// To [`Request::Preorder`].
     Preorder(owner::PreorderReply),
     /// To [`Request::Judge`].
@@ -227,6 +232,7 @@ questions! {
     names::NamespaceRequest, Namespace => Namespace(Box<NamespaceDetails>);
     names::NamespacesRequest, Namespaces => Namespaces(names::NamespacesReply);
     names::PricesRequest, Prices => Prices(names::PricesReply);
+    ProveRequest, Prove => Prove(ProveReply);
     owner::PreorderRequest, Preorder => Preorder(owner::PreorderReply);
     owner::JudgeRequest, Judge => Judge(Judgement);
     Search, Operation => Operation(owner::OperationReply);

@@ -5,7 +5,7 @@
 //! # Modules
 //!
 //! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`counters`],
-//! [`peers`], [`portal`], [`prefer`], [`records`], [`reload`], [`series`], [`subdomain`], [`trust`], [`zonefiles`] and [`doctor`] the payloads; they
+//! [`peers`], [`portal`], [`prefer`], [`proof`], [`records`], [`reload`], [`series`], [`subdomain`], [`trust`], [`zonefiles`] and [`doctor`] the payloads; they
 //! are also what `--json`
 //! prints. [`control`] serves, [`socket`]
 //! makes the file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on
@@ -28,6 +28,7 @@ pub mod owner;
 pub mod peers;
 pub mod portal;
 pub mod prefer;
+pub mod proof;
 pub mod records;
 pub mod reload;
 pub mod series;

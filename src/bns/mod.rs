@@ -36,6 +36,7 @@ pub mod price;
 pub mod proof;
 pub mod record;
 pub mod reject;
+pub mod shown;
 pub mod state;
 pub mod subdomain;
 pub mod view;

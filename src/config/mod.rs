@@ -46,7 +46,7 @@ use settle::CONTROL_SOCKET;
 pub use sources::{FileChoice, Flag, Profile, Sources};
 
 pub use crate::bns::network::Network;
-pub use value::bitcoin_chain;
+pub use value::{bitcoin_chain, network_file};
 
 use layer::Layers;
 use reader::Reader;

@@ -211,6 +211,9 @@ pub enum BitcoinChain {
 }
 
 impl BitcoinChain {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Main, Self::Testnet4, Self::Signet, Self::Regtest];
+
     /// The `bitcoin` crate's name for it.
     pub fn network(self) -> bitcoin::Network {
         match self {

@@ -167,8 +167,7 @@ pub fn network_file(text: &str) -> Result<NetworkFile, String> {
 
 /// On which chain of Bitcoin the network of somebody's own is.
 pub fn bitcoin_chain(text: &str) -> Result<BitcoinChain, String> {
-    use BitcoinChain::{Main, Regtest, Signet, Testnet4};
-    choose(text, &[Main, Testnet4, Signet, Regtest])
+    choose(text, &BitcoinChain::ALL)
 }
 
 /// Where a log of the chain is: a directory or a URL.

@@ -53,6 +53,7 @@ pub fn open(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
         Arc::new(progress),
         Arc::new(SystemClock::start()),
     );
+    names.carrier = config.chain.bitcoin.network();
     names.offchain = Some(Arc::clone(&offchain));
     names.chosen.clone_from(&config.atlas.namespaces);
     names.own_keys = config.tls.own_keys;

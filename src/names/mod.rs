@@ -15,6 +15,7 @@
 //! | `record.rs` | their rows in the words of the reference |
 //! | `pages.rs` | names by the number of their page, and how many there are |
 //! | `price.rs` | what they cost |
+//! | `proof.rs` | proofs for whoever trusts one consensus hash |
 //! | `provenance.rs` | what an answer rests on |
 //! | `zone.rs` | zone files, read and kept |
 //! | `missing.rs` | which announced zone files the archive has |
@@ -32,6 +33,7 @@ mod missing;
 mod name_store;
 mod pages;
 mod price;
+mod proof;
 mod provenance;
 mod record;
 mod shelf;
@@ -49,6 +51,7 @@ pub use missing::Zonefiles;
 pub use name_store::NameStore;
 pub use pages::{NamePage, Selection};
 pub use price::Price;
+pub use proof::{Along, NameProof, Unprovable};
 pub use provenance::{NameStatus, Provenance, ZonefileSource};
 pub use record::{NamespaceRow, Record, RecordAt};
 pub use shelf::{AnnouncedZonefile, Imported, MissingZonefile, TriedZonefile};

@@ -10,6 +10,7 @@ use super::pages::Pages;
 use super::view::{Names, Namespaces};
 use super::zone::Zones;
 use crate::bns::NamespaceId;
+use crate::bns::address::AddressVersions;
 use crate::bns::params::Params;
 use crate::clock::Clock;
 use crate::progress::Progress;
@@ -26,6 +27,8 @@ const NAMESPACES_MAX: usize = 64;
 pub struct NameStore {
     /// The constants of the chain.
     pub params: Arc<Params>,
+    /// The chain of Bitcoin that carries it.
+    pub carrier: bitcoin::Network,
     /// Its state.
     pub store: Arc<Store>,
     /// The zone files.
@@ -50,7 +53,8 @@ pub struct NameStore {
 }
 
 impl NameStore {
-    /// Names of `store` with the zone files of `archive`.
+    /// Names of `store` with the zone files of `archive`. Their carrier is taken to be the main chain or a private one, by its
+    /// addresses.
     pub fn new(
         params: Arc<Params>,
         store: Arc<Store>,
@@ -59,6 +63,10 @@ impl NameStore {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
+            carrier: match params.addresses == AddressVersions::MAINNET {
+                true => bitcoin::Network::Bitcoin,
+                false => bitcoin::Network::Regtest,
+            },
             offchain: None,
             chosen: Vec::new(),
             own_keys: OwnKeys::Published,

@@ -18,6 +18,7 @@ mod medium;
 mod offchain;
 mod open;
 mod pages;
+mod proof;
 mod query;
 mod record;
 mod row;

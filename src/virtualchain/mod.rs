@@ -20,6 +20,7 @@
 pub mod derive;
 pub mod engine;
 pub mod merkle;
+pub mod proof;
 pub mod scan;
 pub mod script;
 pub mod serialize;

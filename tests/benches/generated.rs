@@ -10,9 +10,9 @@ use bnsd::bns::commitment::{name_preorder_hash, namespace_preorder_hash, update_
 use bnsd::bns::price::PriceFunction;
 use bnsd::bns::state::State;
 use bnsd::bns::wire::{self, Payload};
-use bnsd::bns::{Bns, Name, NamespaceId, Params};
+use bnsd::bns::{Bns, Changes, Name, NamespaceId, Params, Reject};
 use bnsd::hash::{ConsensusHash, ZonefileHash, h160};
-use bnsd::virtualchain::{Decision, VirtualTransaction, connect_block};
+use bnsd::virtualchain::{BlockOutcome, Decision, VirtualTransaction, connect_block};
 
 /// How many names an owner gets; the quota is 25.
 pub const NAMES_PER_OWNER: usize = 20;
@@ -55,7 +55,12 @@ pub struct Generated {
     height: u32,
     last: ConsensusHash,
     counter: u64,
+    /// The blocks that opened the namespace.
+    pub opening: Vec<Outcome>,
 }
+
+/// What became of a block.
+pub type Outcome = BlockOutcome<Reject, Changes>;
 
 impl Generated {
     /// A chain with the namespace `test`, ready for registrations.
@@ -67,6 +72,7 @@ impl Generated {
             height: params.first_block,
             last: params.initial_consensus_hash,
             counter: 0,
+            opening: Vec::new(),
             params,
         };
         chain.open_namespace();
@@ -74,7 +80,7 @@ impl Generated {
     }
 
     /// Connects a block of operations, all of which must be accepted.
-    pub fn connect(&mut self, candidates: &[VirtualTransaction]) {
+    pub fn connect(&mut self, candidates: &[VirtualTransaction]) -> Outcome {
         let outcome = connect_block(&self.bns, self.height, candidates, &self.state)
             .expect("memory does not fail");
         let accepted = |decision: &Decision<_>| matches!(decision, Decision::Accepted(_));
@@ -88,6 +94,7 @@ impl Generated {
             .connect(self.height, &outcome.changes, outcome.snapshot);
         self.last = outcome.snapshot.consensus_hash;
         self.height += 1;
+        outcome
     }
 
     /// A commitment to `name`, by its later owner.
@@ -159,12 +166,13 @@ impl Generated {
         let burn = self.params.burn_address.script();
         let own = (&owner.script, 5_500);
         let preorder = self.transaction(&owner, &preorder, &[own, (&burn, NAMESPACE_FEE)]);
-        self.connect(&[preorder]);
+        let preordered = self.connect(&[preorder]);
         let reveal = self.transaction(&owner, &reveal, &[own, own]);
-        self.connect(&[reveal]);
+        let revealed = self.connect(&[reveal]);
         let ready = Payload::NamespaceReady { namespace_id: id };
         let ready = self.transaction(&owner, &ready, &[own]);
-        self.connect(&[ready]);
+        let opened = self.connect(&[ready]);
+        self.opening = vec![preordered, revealed, opened];
     }
 
     fn transaction(

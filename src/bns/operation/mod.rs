@@ -20,6 +20,7 @@ mod origin;
 mod outputs;
 mod payment;
 mod read;
+mod reading;
 mod text;
 mod token_transfer;
 
@@ -36,6 +37,8 @@ pub use namespace_reveal::NamespaceReveal;
 pub use origin::Origin;
 pub use outputs::{Burn, Recipient};
 pub use token_transfer::TokenTransfer;
+
+pub(super) use reading::{name_of_text, namespace_of_text};
 
 use super::block::{Block, Checked, Refusal};
 use super::reject::Reject;

@@ -3,6 +3,7 @@
 use super::Decided;
 use super::namespace_reveal::namespace_text;
 use super::origin::Origin;
+use crate::bns::address::AddressVersions;
 use crate::bns::block::{Block, Checked, Refusal, ensure};
 use crate::bns::life;
 use crate::bns::name::NamespaceId;
@@ -28,10 +29,9 @@ impl NamespaceReady {
             vtxindex: origin.vtxindex,
             ..before
         };
-        let mut text = namespace_text('!', &record, block.params.addresses);
-        text.field(record.ready_block);
+        let text = ready_text(&record, block.params.addresses);
         block.state.put_namespace(record)?;
-        Ok(text.finish())
+        Ok(text)
     }
 
     /// sm §6.10. Returns the namespace's row.
@@ -42,4 +42,11 @@ impl NamespaceReady {
         ensure(namespace.recipient == origin.sender, Reject::NotOwner)?;
         Ok(namespace)
     }
+}
+
+/// ch §1, `!`.
+pub(super) fn ready_text(record: &NamespaceRecord, versions: AddressVersions) -> String {
+    let mut text = namespace_text('!', record, versions);
+    text.field(record.ready_block);
+    text.finish()
 }

@@ -9,8 +9,10 @@ use crate::config::{Config, Profile};
 use crate::daemon;
 use crate::store::{Store, StoreError};
 
+mod check_proof;
 mod new_network;
 mod progress;
+mod prove;
 mod replay;
 mod rewind;
 pub mod vectorfile;
@@ -25,6 +27,10 @@ pub enum ChainCommand {
     NewNetwork(new_network::NewNetwork),
     /// Go back to an earlier block and list what that undoes; the daemon must not run.
     Rewind(rewind::Rewind),
+    /// Write a proof of what a name was, for whoever trusts the consensus hash of one block.
+    Prove(prove::Prove),
+    /// Say what a proof shows; needs no database and no daemon.
+    CheckProof(check_proof::CheckProof),
     /// Derive everything that is stored again from the stored operations, and compare.
     Verify(verify::Verify),
 }
@@ -36,6 +42,8 @@ impl ChainCommand {
             Self::Replay(replay) => replay.run(context),
             Self::NewNetwork(network) => network.run(context),
             Self::Rewind(rewind) => rewind.run(context),
+            Self::Prove(prove) => prove.run(context),
+            Self::CheckProof(check) => check.run(context),
             Self::Verify(verify) => verify.run(context),
         }
     }

@@ -5,7 +5,7 @@ mod import;
 mod index;
 mod missing;
 mod new;
-mod source;
+pub(super) mod source;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

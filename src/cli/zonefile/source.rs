@@ -1,4 +1,4 @@
-//! Where the zone files are: with the daemon, or in a data directory that no daemon uses.
+//! Where names and zone files are: with the daemon, or in a data directory that no daemon uses.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -16,8 +16,8 @@ use crate::names::AnnouncedZonefile;
 /// How often the line changes.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// Who has the zone files.
-pub(super) enum Source {
+/// Who has them.
+pub(in crate::cli) enum Source {
     /// A running daemon.
     Daemon(Client),
     /// A data directory.
@@ -26,7 +26,7 @@ pub(super) enum Source {
 
 impl Source {
     /// The daemon if one listens; otherwise its data directory, for as long as this lives.
-    pub(super) fn find(context: &Context) -> Result<Self> {
+    pub(in crate::cli) fn find(context: &Context) -> Result<Self> {
         let sockets = context.control_candidates()?;
         if sockets
             .iter()
@@ -40,7 +40,7 @@ impl Source {
         Ok(Self::Directory(Box::new(offline)))
     }
 
-    pub(super) fn ask<Q: Question>(&self, question: Q) -> Result<Q::Answer> {
+    pub(in crate::cli) fn ask<Q: Question>(&self, question: Q) -> Result<Q::Answer> {
         Ok(match self {
             Self::Daemon(client) => client.ask(question)?,
             Self::Directory(offline) => offline.ask(question)?,

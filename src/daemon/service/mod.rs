@@ -13,6 +13,7 @@ mod node;
 mod owner;
 mod portal;
 mod prefer;
+mod proof;
 mod reload;
 mod status;
 mod trust;
@@ -120,6 +121,7 @@ impl Service {
             | Request::Namespace(_)
             | Request::Namespaces(_)
             | Request::Prices(_) => self.state_of_names(request),
+            Request::Prove(request) => proof::prove(&self.names, &request).map(Reply::Prove),
             Request::Keys(request) => self
                 .keys(&request)
                 .map(|reply| Reply::Keys(Box::new(reply))),

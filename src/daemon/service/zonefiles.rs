@@ -1,6 +1,7 @@
 //! Zone files in bulk: the same answers from a daemon and from a data directory that no daemon uses.
 
 use super::answered::{Answered, trouble, usage};
+use super::proof;
 use crate::api::ask::Ask;
 use crate::api::message::{Reply, Request};
 use crate::api::zonefiles::{
@@ -24,7 +25,11 @@ impl Offline {
 
 impl Ask for Offline {
     fn exchange(&self, request: &Request) -> Result<Reply, StateError> {
-        Ok(answer(&self.0, request.clone()).unwrap_or_else(|refused| *refused))
+        let reply = match request {
+            Request::Prove(request) => proof::prove(&self.0, request).map(Reply::Prove),
+            request => answer(&self.0, request.clone()),
+        };
+        Ok(reply.unwrap_or_else(|refused| *refused))
     }
 }
 
