@@ -117,6 +117,12 @@ hash_type!(
     20
 );
 
+hash_type!(
+    /// SHA-256 over the exact bytes of a file.
+    FileHash,
+    32
+);
+
 impl ZonefileHash {
     /// The hash of a zone file's exact bytes.
     pub fn of(bytes: &[u8]) -> Self {

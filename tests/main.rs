@@ -100,6 +100,9 @@ mod own;
 /// The same on Bitcoin Core in regtest.
 mod own_node;
 
+/// The published last state of the historical network.
+mod last_state;
+
 /// Proofs of names.
 mod proof;
 

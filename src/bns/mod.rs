@@ -25,6 +25,7 @@ pub mod engine;
 pub mod epoch;
 pub mod forecast;
 mod keychain;
+pub mod last_state;
 pub mod life;
 pub mod name;
 pub mod network;

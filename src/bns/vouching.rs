@@ -8,12 +8,12 @@
 //! | opcode | its quote | it vouches | it doubts |
 //! |---|---|---|---|
 //! | `?` `*` `>` `$` | in the payload | accepted: for the height of the hash | refused: the hash is of none of our heights |
-//! | `+` | hashed with the name | accepted: the rules found the hash that fits | refused: the sender has names here, and none fits with a hash of the last [`UPDATE_WINDOW`] heights |
+//! | `+` | hashed with the name | accepted: the rules found the hash that fits | refused: the sender has names here, and none fits with a hash of the last `UPDATE_WINDOW` heights |
 //! | `:` `;` `~` `&` `!` `#` | none | | |
 //!
 //! An old hash of ours that came too late is *stale* and tells nothing; nor do the hash before the first block and
 //! the zeros of a token transfer (sm §6.12). A refused `+` can also be an attempt on somebody else's name by one who owns
-//! another, and a hash can be one of a branch that Bitcoin left: one doubt alone means little. [`ALARM_AFTER`] doubts of as
+//! another, and a hash can be one of a branch that Bitcoin left: one doubt alone means little. `ALARM_AFTER` doubts of as
 //! many senders without an accepted quote between them are an alarm: something above the last vouched height is hidden
 //! from us. It is a signal and no proof, since for its fees anybody can quote what he likes.
 //!
@@ -36,9 +36,9 @@ use crate::virtualchain::{Decision, SnapshotView, VirtualTransaction};
 /// week: the newest quotes of a network with few operations are in it.
 pub const SHOWN_AT_START: u32 = 2_016;
 /// Senders that have to doubt in a row.
-pub const ALARM_AFTER: usize = 3;
+const ALARM_AFTER: usize = 3;
 /// Heights whose hashes a refused update is tried with; two days, since who builds one sends it soon.
-pub const UPDATE_WINDOW: u32 = 288;
+const UPDATE_WINDOW: u32 = 288;
 /// Names of a sender that a refused update is tried with. Only importers have more than the quota (sm §2).
 const UPDATE_NAMES: usize = 100;
 /// What operations told, of the newest ones: more than three senders send in between.

@@ -564,6 +564,14 @@ const EXAMPLES: &[Example] = &[
         &[
             ("bnsd chain verify", "derive the database again and compare"),
             ("bnsd chain replay --until 400000", "every consensus hash"),
+            (
+                "bnsd chain prove werner.id > werner.proof",
+                "for whoever trusts one consensus hash",
+            ),
+            (
+                "bnsd chain import-final chainstate.txt name_zonefiles.txt",
+                "the historical names, without any chain",
+            ),
         ],
     ),
     (

@@ -80,6 +80,7 @@ fn write_name(reply: &ExplainReply, page: &mut Page) {
     page.entry_if("registered name", reply.provenance.registered_name.as_ref());
     page.entry_if("status", reply.provenance.status.map(status_text));
     page.entry_if("owner", known.owner.as_ref());
+    page.entry_if("on the later chain", known.later_owner.as_ref());
     page.entry_if("last operation", known.operation.as_ref());
     write_past(page, "at height", known.height, known.time.as_ref());
     page.entry_if("transaction", known.txid.as_ref());

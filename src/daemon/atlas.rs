@@ -15,6 +15,7 @@ use crate::atlas::{
     Backups, Board, Caller, Client, ClientOptions, Desk, LOOKUPS_MAX, Node, Options, PeerAddress,
     PeerRule, PeerState, Server, Settings, Shared, Socks, WORKERS,
 };
+use crate::chain::SourceKind;
 use crate::config::Config;
 use crate::names::NameStore;
 use crate::store::Offchain;
@@ -48,6 +49,11 @@ pub struct Port {
 /// Takes the port, before rights are given up. One that nobody asked for is done without if somebody else has it.
 pub fn bind(config: &Config) -> anyhow::Result<Port> {
     let options = &config.atlas;
+    if !is_wanted(config) {
+        let server = Server::bind(&[])?;
+        let taken = Vec::new();
+        return Ok(Port { server, taken });
+    }
     match Server::bind(&options.listen) {
         Ok(server) => Ok(Port {
             server,
@@ -59,6 +65,11 @@ pub fn bind(config: &Config) -> anyhow::Result<Port> {
         }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether zone files are shared. Names of an export have no numbers that others have too.
+fn is_wanted(config: &Config) -> bool {
+    config.chain.source != SourceKind::Final
 }
 
 impl Atlas {
@@ -73,7 +84,8 @@ impl Atlas {
         let options = &config.atlas;
         let listeners = server.addresses();
         let has_peers = !options.peers.is_empty();
-        if options.listen.is_empty() && !has_peers && options.backups.is_empty() {
+        let has_nobody = options.listen.is_empty() && !has_peers && options.backups.is_empty();
+        if has_nobody || !is_wanted(config) {
             return Ok(None);
         }
         let backups = Arc::new(Backups::open(&options.backups)?);

@@ -1,5 +1,6 @@
 //! The state of names and what keeps it up to date: the chain's constants, the database, the archive, the indexer.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,15 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use crate::bns::network_file::NetworkFile;
-use crate::bns::{Name, Params};
-use crate::chain::ChainSource;
+use crate::bns::{Name, Params, last_state};
+use crate::chain::{ChainSource, SourceKind};
 use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, Network};
 use crate::hash::ZonefileHash;
-use crate::indexer::{Indexer, SubdomainIndexer};
-use crate::names::{NameStore, NamesError};
+use crate::indexer::{Indexer, LastState, SubdomainIndexer};
+use crate::names::{Exported, NameStore, NamesError};
 use crate::progress::Progress;
-use crate::store::{Archive, ChainIdentity, Offchain, Store, StoreOptions, Subdomains};
+use crate::store::{
+    Archive, ChainIdentity, DirectoryLock, Offchain, Store, StoreOptions, Subdomains,
+};
 use crate::worker::Crew;
 
 /// Folder of the zone files in the data directory.
@@ -41,6 +44,9 @@ const RIGHTS_PAUSE: Duration = Duration::from_millis(1);
 
 /// Opens the data directory and takes its lock. Gives the state of names, and what is known beside the chain.
 pub fn open(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
+    if config.chain.source == SourceKind::Final {
+        return open_last_state(config);
+    }
     let params = params(&config.chain);
     let store = open_store(config, &params)?;
     require_end(config, &params, &store)?;
@@ -49,7 +55,7 @@ pub fn open(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
     let mut names = NameStore::new(
         Arc::new(params),
         Arc::new(store),
-        Arc::new(Archive::open(&config.data_dir.join(ARCHIVE))?),
+        Arc::new(Archive::open(&archive(config))?),
         Arc::new(progress),
         Arc::new(SystemClock::start()),
     );
@@ -59,6 +65,43 @@ pub fn open(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
     names.own_keys = config.tls.own_keys;
     names.subdomains = Some(Arc::new(Subdomains::open(Arc::clone(&offchain))?));
     Ok((names, offchain))
+}
+
+/// The published last state of the network in the data directory, with nothing that a chain would bring. Of subdomains not
+/// even the records are known that were published before the last zone file of their carrier.
+fn open_last_state(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
+    let directory = &config.data_dir;
+    let lock = DirectoryLock::take(directory)?;
+    let found = LastState::of(directory);
+    let found = found.with_context(|| format!("cannot read what names of {} rest on: run `bnsd chain import-final CHAINSTATE ZONEFILES` again", directory.display()))?;
+    let Some(state) = found else {
+        bail!(
+            "there is no last state in {}: get the two published files and run `bnsd chain import-final CHAINSTATE ZONEFILES`",
+            directory.display()
+        );
+    };
+    let store = state.open(directory, DATABASE_CACHE)?;
+    let progress = restored_progress(&store);
+    progress.set_ever_synced(); // there is nothing to wait for
+    let offchain = Offchain::open(store.directory(), store.chain())?;
+    let mut names = NameStore::new(
+        Arc::new(params(&config.chain)),
+        Arc::new(store),
+        Arc::new(Archive::open(&archive(config))?),
+        Arc::new(progress),
+        Arc::new(SystemClock::start()),
+    );
+    names.exported = Some(Exported {
+        rests_on: state.rests_on(),
+        lock,
+    });
+    names.own_keys = config.tls.own_keys;
+    Ok((names, offchain))
+}
+
+/// The directory of zone files.
+pub fn archive(config: &Config) -> PathBuf {
+    config.data_dir.join(ARCHIVE)
 }
 
 /// Starts the writing side, which follows `source` on a thread of `crew` until `stop` is set. One that cannot go on says
@@ -247,6 +290,9 @@ impl Tending {
 
 /// The constants of the configured chain.
 pub fn params(chain: &ChainConfig) -> Params {
+    if chain.source == SourceKind::Final {
+        return last_state::params();
+    }
     let built_in = || chain.network.params();
     let own = chain.network_file.as_ref().map(NetworkFile::params);
     let mut params = own

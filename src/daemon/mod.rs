@@ -46,7 +46,7 @@ mod supervisor;
 mod trust;
 
 pub use demo::run_demo;
-pub use index::{open_store, params, require_end};
+pub use index::{archive, open_store, params, require_end};
 pub use running::Daemon;
 pub use service::Offline;
 pub use source::{credentials as node_credentials, open_existing as open_source};

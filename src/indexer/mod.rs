@@ -15,6 +15,8 @@
 //!
 //! `subdomains` reads the zone files that were announced, and not blocks, into the records of subdomains.
 //!
+//! `last_state` brings in names without any chain, from files that were published.
+//!
 //! Nothing here decides about an operation, and nothing here answers questions.
 
 mod again;
@@ -22,6 +24,7 @@ mod error;
 mod follow;
 mod fork;
 mod indexed;
+mod last_state;
 mod repair;
 mod replay;
 mod report;
@@ -32,6 +35,7 @@ mod verify;
 pub use error::IndexError;
 pub use follow::{Indexer, Turn, was_synced};
 pub use indexed::IndexedCandidates;
+pub use last_state::{Import as ImportLastState, ImportError, Imported, LastState};
 pub use repair::{RepairError, repair};
 pub use replay::{Replay, ReplayBlock, ReplayError};
 pub use rewind::{RewindError, Rewound, UndoneOperation, operations_above, rewind};

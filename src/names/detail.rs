@@ -8,6 +8,7 @@ use super::price::Price;
 use super::state::{NameState, NamespaceState};
 use super::view::{Names, NamesError};
 use crate::bns::address::Address;
+use crate::bns::last_state::{self, c32};
 use crate::bns::life;
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::price::PriceFunction;
@@ -71,6 +72,9 @@ pub struct Registration {
     pub operation: Option<String>,
     /// Address of the owner, also of a name that is free again.
     pub owner: Option<String>,
+    /// Address of the owner on the later chain to which the names moved, where they come from its export.
+    #[serde(default)]
+    pub later_owner: Option<String>,
     /// Hash of the zone file.
     #[schema(value_type = Option<String>)]
     pub zonefile_hash: Option<ZonefileHash>,
@@ -131,6 +135,9 @@ pub struct NameDetails {
     /// What the chain says.
     #[serde(flatten)]
     pub registration: Registration,
+    /// What it rests on where the blocks of a chain are not all read, in one sentence.
+    #[serde(default)]
+    pub rests_on: Option<String>,
 }
 
 /// A namespace.
@@ -181,6 +188,9 @@ impl Names {
         let Some(entry) = self.entry(name)? else {
             return Ok(Registration::default());
         };
+        if last_state::is_exported(&entry.record.txid) {
+            return Ok(self.exported(&entry.record));
+        }
         let history = self.snapshot.name_history(name)?;
         let term = self.state(&entry.record)?.1;
         let (first_registered, last_renewed) =
@@ -193,6 +203,7 @@ impl Names {
             txid: Some(last.txid),
             operation: Some(last.operation),
             owner: last.owner,
+            later_owner: None,
             zonefile_hash: last.zonefile_hash,
             first_registered: Some(first_registered),
             first_registered_time: self.time(first_registered)?,
@@ -204,6 +215,17 @@ impl Names {
                 .map(|entry| self.event(entry))
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// What an export says about a name.
+    fn exported(&self, record: &NameRecord) -> Registration {
+        let address = record.address();
+        Registration {
+            owner: self.owner(record),
+            later_owner: address.map(|address| c32::encode(&address)),
+            zonefile_hash: record.value_hash,
+            ..Registration::default()
+        }
     }
 
     /// All about a name; `None` if it can belong to no namespace.
@@ -224,6 +246,7 @@ impl Names {
             zonefile_present: present.unwrap_or(false),
             price: namespace.map(|namespace| self.name_price(name, &namespace.record)),
             registration: self.registration(name)?,
+            rests_on: None,
         }))
     }
 
@@ -297,8 +320,10 @@ impl Names {
             row.reveal_block
                 .saturating_add(params.namespace_reveal_expire)
         };
-        let (reveal_block, lapses_at) = (row.map(|row| row.reveal_block), unready.map(lapse));
-        let ready_block = ready.map(|row| row.ready_block);
+        // An export has no heights.
+        let dated = row.filter(|row| !last_state::is_exported(&row.txid));
+        let (reveal_block, lapses_at) = (dated.map(|row| row.reveal_block), unready.map(lapse));
+        let ready_block = ready.and(dated).map(|row| row.ready_block);
         let time = |height: Option<u32>| height.map_or(Ok(None), |height| self.time(height));
         let ends = row.filter(|row| row.lifetime != FOR_EVER);
         Ok(NamespaceDetails {

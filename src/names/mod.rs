@@ -48,7 +48,7 @@ pub use detail::{
     ListedName, NameDetails, NameEvent, NameList, NamespaceDetails, Registration, Wanted,
 };
 pub use missing::Zonefiles;
-pub use name_store::NameStore;
+pub use name_store::{Exported, NameStore};
 pub use pages::{NamePage, Selection};
 pub use price::Price;
 pub use proof::{Along, NameProof, Unprovable};

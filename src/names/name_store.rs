@@ -15,13 +15,22 @@ use crate::bns::params::Params;
 use crate::clock::Clock;
 use crate::progress::Progress;
 use crate::resolver::{Snapshots, SyncState};
-use crate::store::{Archive, Offchain, Store, Subdomains};
+use crate::store::{Archive, DirectoryLock, Offchain, Store, Subdomains};
 use crate::tlsa::OwnKeys;
 
 /// An index that reached its source's tip this recently is at the tip.
 const AT_TIP: Duration = Duration::from_secs(10);
 /// Namespaces that are kept.
 const NAMESPACES_MAX: usize = 64;
+
+/// What names rest on that come from an export.
+#[derive(Debug)]
+pub struct Exported {
+    /// One sentence without a full stop.
+    pub rests_on: String,
+    /// Of the data directory: their database is in a directory of its own there.
+    pub lock: DirectoryLock,
+}
 
 /// The names of a virtualchain.
 pub struct NameStore {
@@ -43,6 +52,8 @@ pub struct NameStore {
     pub chosen: Vec<NamespaceId>,
     /// What becomes of the data keys of names.
     pub own_keys: OwnKeys,
+    /// Set where the names come from an export and not from a chain.
+    pub exported: Option<Exported>,
     /// The records of subdomains; `None` where nobody reads them.
     pub subdomains: Option<Arc<Subdomains>>,
     pub(super) turns: Mutex<Turns>,
@@ -70,6 +81,7 @@ impl NameStore {
             offchain: None,
             chosen: Vec::new(),
             own_keys: OwnKeys::Published,
+            exported: None,
             subdomains: None,
             turns: Mutex::default(),
             news: News::of(&store, &archive),

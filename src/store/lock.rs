@@ -33,7 +33,7 @@ pub(super) fn is_data_directory(directory: &Path) -> io::Result<bool> {
 
 /// A data directory that is ours until this is dropped.
 #[derive(Debug)]
-pub(super) struct DirectoryLock {
+pub struct DirectoryLock {
     file: File,
 }
 
@@ -46,8 +46,8 @@ impl Drop for DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Claims `directory` and takes its lock.
-    pub(super) fn take(directory: &Path) -> Result<Self, OpenError> {
+    /// Claims `directory` and takes its lock. Opening a database takes that of its directory.
+    pub fn take(directory: &Path) -> Result<Self, OpenError> {
         claim(directory)?;
         let path = directory.join(FILE_NAME);
         let broken = |source| OpenError::Io {

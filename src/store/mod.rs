@@ -38,6 +38,7 @@ pub use compare::{LastChange, RowDifference};
 pub use database::{Purpose, Store, StoreOptions};
 pub use error::{OpenError, StoreError};
 pub use identity::ChainIdentity;
+pub use lock::DirectoryLock;
 pub use offchain::{Offchain, RememberedPeer, Tried};
 pub use query::{Counts, HistoryEntry, WantedZonefile};
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};

@@ -1,22 +1,12 @@
 """Checks proofs of names, written from the format alone (the head of src/virtualchain/proof/mod.rs, and ch 1 to 3).
 
-Reads lines of JSON: proof, consensus_hash, magic, network, first, multiplier, grace, and what the proof should show.
-Accepts each proof, and refuses it with one bit changed, another bit in each. Prints how many it saw of both.
+Reads lines of JSON with a proof and what it should show. Accepts each, and refuses it with one bit changed, another bit
+in each. Prints how many it accepted and refused.
 """
 
 import hashlib
 import json
-import struct
 import sys
-
-
-class Wrong(Exception):
-    pass
-
-
-def need(holds, why):
-    if not holds:
-        raise Wrong(why)
 
 
 def d(data):
@@ -32,20 +22,18 @@ class Input:
         self.data, self.at = data, 0
 
     def take(self, count):
-        need(self.at + count <= len(self.data), "it ends too early")
+        assert self.at + count <= len(self.data), "it ends too early"
         self.at += count
         return self.data[self.at - count:self.at]
 
     def u32(self):
-        return struct.unpack("<I", self.take(4))[0]
+        return int.from_bytes(self.take(4), "little")
 
     def cs(self):
         first = self.take(1)[0]
-        if first < 0xfd:
-            return first
-        size, form, least = {0xfd: (2, "<H", 0xfd), 0xfe: (4, "<I", 1 << 16), 0xff: (8, "<Q", 1 << 32)}[first]
-        value = struct.unpack(form, self.take(size))[0]
-        need(value >= least, "a number is longer than it has to be")
+        size, least = {0xfd: (2, 0xfd), 0xfe: (4, 1 << 16), 0xff: (8, 1 << 32)}.get(first, (0, 0))
+        value = int.from_bytes(self.take(size), "little") if size else first
+        assert value >= least, "a number is longer than it has to be"
         return value
 
 
@@ -73,7 +61,7 @@ def descend(data, first, known, stepped, target):
                 if older not in known:
                     known[older] = data.take(16)
             folded = h160(fold([ops] + [known[h] for h in previous(height, first)]))[:16]
-            need(folded == known[height], "a consensus hash does not follow")
+            assert folded == known[height], "a consensus hash does not follow"
             stepped[height] = ops
         if height == target:
             return stepped[height]
@@ -88,21 +76,21 @@ def sides(index, count):
 
 def leaves(data, ops_hash):
     count, entries, ways, texts = data.cs(), data.cs(), [], []
-    need(0 < entries <= 4, "the number of entries")
+    assert 0 < entries <= 4, "the number of entries"
     for _ in range(entries):
-        index, text = data.cs(), None
-        need(index < count <= 1 << 17 and (not ways or index > ways[-1]), "the order of entries")
+        index = data.cs()
+        assert index < count <= 1 << 17 and (not ways or index > ways[-1]), "the order of entries"
         text = data.take(data.cs())
         node = d(text)[::-1]
         for side in sides(index, count):
             other = node if side == "same" else data.take(32)
-            need(side == "same" or other != node, "a node is written twice")
+            assert side == "same" or other != node, "a node is written twice"
             node = d(other + node if side == "left" else node + other)
-        need(node[::-1] == ops_hash, "an operation is not in its block")
+        assert node[::-1] == ops_hash, "an operation is not in its block"
         ways.append(index)
         texts.append(text.decode())
     shorter = all(i < count - 1 and list(sides(i, count)) == list(sides(i, count - 1)) for i in ways)
-    need(not shorter, "the row is longer than it has to be")
+    assert not shorter, "the row is longer than it has to be"
     return texts
 
 
@@ -117,24 +105,22 @@ def netstrings(text):
 
 def check(data, case):
     data = Input(data)
-    need(data.take(7) == b"bnsprf\x01", "the beginning")
-    need(data.take(2).hex() == case["magic"] and data.take(4).hex() == case["network"], "the chain")
-    need(data.u32() == case["first"], "the first block")
+    assert data.take(7) == b"bnsprf\x01", "the beginning"
+    assert data.take(2).hex() == case["magic"] and data.take(4).hex() == case["network"], "the chain"
+    assert data.u32() == case["first"], "the first block"
     height = data.u32()
     targets = [data.u32() for _ in range(data.cs())]
-    need(targets and targets == sorted(set(targets), reverse=True) and targets[0] <= height, "the targets")
-    need(targets[-1] >= case["first"], "the targets")
+    assert targets == sorted(set(targets), reverse=True), "the targets"
+    assert targets and height >= targets[0] and targets[-1] >= case["first"], "the targets"
     known, stepped = {height: bytes.fromhex(case["consensus_hash"])}, {}
     roots = [descend(data, case["first"], known, stepped, target) for target in targets]
     operations = [(target, netstrings(text)) for target, root in zip(targets, roots) for text in leaves(data, root)]
     zonefile = data.take(data.cs())
-    need(data.at == len(data.data), "it goes on too long")
-    ready = [(at, fields) for at, (opcode, fields) in operations if opcode == "!"]
-    names = [(at, fields) for at, (opcode, fields) in operations if opcode in ":;+>~"]
-    need(len(ready) == len(names) == 1 and len(operations) == 2, "the operations")
-    (ready_at, ready), (name_at, name) = ready[0], names[0]
-    need(name[0].split(".")[-1] == ready[0] and int(ready[19]) == ready_at, "the namespace")
-    need(not zonefile or h160(zonefile).hex() == name[1], "the zone file")
+    assert data.at == len(data.data), "it goes on too long"
+    [(ready_at, ready)] = [(at, fields) for at, (opcode, fields) in operations if opcode == "!"]
+    [(name_at, name)] = [(at, fields) for at, (opcode, fields) in operations if opcode in ":;+>~"]
+    assert name[0].split(".")[-1] == ready[0] and int(ready[19]) == ready_at, "the namespace"
+    assert not zonefile or h160(zonefile).hex() == name[1], "the zone file"
     term = int(ready[13]) * case["multiplier"] + case["grace"]
     last = max(int(ready[19]) + term - 1, int(name[8]) + term)
     return {"name": name[0], "zonefile_hash": name[1], "owner": name[4], "txid": name[11], "height": height,
@@ -155,7 +141,7 @@ def main():
         try:
             check(bytes(damaged), case)
             raise SystemExit(f"proof {number} with bit {bit} changed is accepted")
-        except (Wrong, UnicodeDecodeError, ValueError, KeyError, IndexError):
+        except (AssertionError, ValueError):
             refused += 1
     print(accepted, refused)
 

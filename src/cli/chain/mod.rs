@@ -5,11 +5,13 @@ use clap::Subcommand;
 
 use super::{CliError, Context, Exit, Result, log};
 use crate::bns::Bns;
+use crate::chain::SourceKind;
 use crate::config::{Config, Profile};
 use crate::daemon;
 use crate::store::{Store, StoreError};
 
 mod check_proof;
+mod import_final;
 mod new_network;
 mod progress;
 mod prove;
@@ -29,6 +31,8 @@ pub enum ChainCommand {
     Rewind(rewind::Rewind),
     /// Write a proof of what a name was, for whoever trusts the consensus hash of one block.
     Prove(prove::Prove),
+    /// Bring in the names of the historical network from the files of its last state; the daemon must not run.
+    ImportFinal(import_final::ImportFinal),
     /// Say what a proof shows; needs no database and no daemon.
     CheckProof(check_proof::CheckProof),
     /// Derive everything that is stored again from the stored operations, and compare.
@@ -43,6 +47,7 @@ impl ChainCommand {
             Self::NewNetwork(network) => network.run(context),
             Self::Rewind(rewind) => rewind.run(context),
             Self::Prove(prove) => prove.run(context),
+            Self::ImportFinal(import) => import.run(context),
             Self::CheckProof(check) => check.run(context),
             Self::Verify(verify) => verify.run(context),
         }
@@ -65,6 +70,11 @@ fn open_database(context: &Context) -> Result<(Store, Bns)> {
 fn open_even_damaged(context: &Context) -> Result<(Store, Bns, Config)> {
     let config = context.load(Profile::Serve, Vec::new())?;
     log::start(config.log)?;
+    if config.chain.source == SourceKind::Final {
+        return Err(CliError::Trouble(anyhow!(
+            "the names of `chain.source = \"final\"` come from published files: there is no chain to work on"
+        )));
+    }
     if !Store::exists(&config.data_dir) {
         let directory = config.data_dir.display();
         return Err(CliError::Trouble(anyhow!(

@@ -154,6 +154,8 @@ fn write(page: &mut Page, reply: &NameDetails) {
     page.heading(reply.name.as_str());
     page.entry("state", state(reply.state));
     page.entry_if("owner", known.owner.as_ref());
+    page.entry_if("on the later chain", known.later_owner.as_ref());
+    page.entry_if("rests on", reply.rests_on.as_ref());
     page.entry_if("zone file hash", known.zonefile_hash.as_ref());
     if known.zonefile_hash.is_some() {
         let present = if reply.zonefile_present {

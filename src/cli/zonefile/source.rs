@@ -55,14 +55,14 @@ impl Source {
 }
 
 /// A line on the terminal that says how far it is; elsewhere nothing.
-pub(super) struct FileLine {
+pub(in crate::cli) struct FileLine {
     start: Instant,
     shown: Option<Instant>,
     visible: bool,
 }
 
 impl FileLine {
-    pub(super) fn new() -> Self {
+    pub(in crate::cli) fn new() -> Self {
         Self {
             start: Instant::now(),
             shown: None,
@@ -71,7 +71,7 @@ impl FileLine {
     }
 
     /// So many files are done, which is `done` of `all` parts of the work.
-    pub(super) fn reached(&mut self, files: u64, done: u64, all: u64) {
+    pub(in crate::cli) fn reached(&mut self, files: u64, done: u64, all: u64) {
         let now = Instant::now();
         if !self.visible || self.shown.is_some_and(|shown| now < shown + EVERY) {
             return;

@@ -18,7 +18,6 @@ impl Service {
         let question = question(&request.name, &request.record_type)?;
         let answer = self.lookup_now(&question).await?;
         let names = self.names.snapshot();
-        let tip = names.snapshot().tip();
         let asked = match resolver::route(&question, &self.handler.policy()) {
             Route::Bns(bns) => match bns.target {
                 Target::Name(name, _) => Some(name),
@@ -40,9 +39,9 @@ impl Service {
             decision: self.decision(&question, &names)?,
             provenance: provenance.transpose().map_err(trouble)?.unwrap_or_default(),
             subdomain: subdomain.transpose().map_err(trouble)?.flatten(),
-            consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
+            consensus_hash: self.consensus_hash(&names),
             is_final: names.is_final(),
-            rests_on: self.names.progress.known().map(|known| known.to_string()),
+            rests_on: self.rests_on(),
             answer: Some(answer),
         })
     }

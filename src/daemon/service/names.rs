@@ -20,7 +20,8 @@ impl Service {
         let names = self.names.snapshot();
         match request {
             Request::Name(request) => {
-                let details = details(&names, &name(&request.name)?)?;
+                let mut details = details(&names, &name(&request.name)?)?;
+                details.rests_on = self.rests_on();
                 Ok(Reply::Name(Box::new(details)))
             }
             Request::Names(request) => self.list(&names, &request).map(Reply::Names),

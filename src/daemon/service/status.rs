@@ -35,11 +35,15 @@ impl Service {
             network_meaning: self.network_meaning(),
             last_block: self.names.params.last_block,
             is_final: names.is_final(),
-            source: self.source.clone().unwrap_or_else(|| "none".to_owned()),
+            source: match (&self.source, &self.names.exported) {
+                (Some(source), _) => source.clone(),
+                (None, Some(exported)) => exported.rests_on.clone(),
+                (None, None) => "none".to_owned(),
+            },
             known: self.names.progress.known().as_deref().cloned(),
             height: tip.map(|tip| tip.height),
             best_height: self.source.is_some().then(|| progress.best_height()),
-            block_time: tip.map(|tip| tip.time),
+            block_time: tip.map(|tip| tip.time).filter(|time| *time > 0),
             lag_seconds: match names.sync() {
                 SyncState::Synced => Some(0),
                 SyncState::Behind { lag, .. } => Some(lag.as_secs()),
@@ -50,7 +54,7 @@ impl Service {
             },
             sync: self.sync_status(&names),
             tip_age_seconds: self.tip_age(&names),
-            consensus_hash: tip.map(|tip| tip.consensus_hash.to_string()),
+            consensus_hash: self.consensus_hash(&names),
             names: counts.names,
             namespaces: counts.namespaces,
             preorders: counts.preorders,
@@ -88,6 +92,22 @@ impl Service {
         })
     }
 
+    /// What names rest on where the blocks of a chain are not all read, in one sentence.
+    pub(super) fn rests_on(&self) -> Option<String> {
+        let exported = self.names.exported.as_ref();
+        let known = || self.names.progress.known().map(|known| known.to_string());
+        exported
+            .map(|exported| exported.rests_on.clone())
+            .or_else(known)
+    }
+
+    /// Consensus hash of the tip, if there is one.
+    pub(super) fn consensus_hash(&self, names: &Names) -> Option<String> {
+        let tip = names.snapshot().tip()?;
+        let is_known = self.names.exported.is_none();
+        is_known.then(|| tip.consensus_hash.to_string())
+    }
+
     /// What was read of the database; nothing of one that is damaged or failed, which a warning names. The reading may be
     /// what finds that.
     fn if_readable<T: Default>(&self, read: Result<T, impl std::fmt::Display>) -> Answered<T> {
@@ -120,6 +140,9 @@ impl Service {
     /// Seconds since the time in the header of the tip.
     fn tip_age(&self, names: &Names) -> Option<u64> {
         let time = u64::from(names.snapshot().tip()?.time);
+        if self.names.exported.is_some() {
+            return None; // it has no blocks
+        }
         Some(self.names.clock.unix_time().saturating_sub(time))
     }
 
