@@ -30,6 +30,8 @@ mod accepted;
 mod credentials;
 /// A daemon that is killed while it syncs over RPC.
 mod kills;
+/// The log that is written beside a node.
+mod logged;
 /// A node that does not say what its blocks spend.
 mod older;
 /// Historical zone files, imported into their namespaces.

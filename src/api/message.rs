@@ -8,6 +8,7 @@ use super::counters::{CountersReply, CountersRequest};
 use super::doctor::{DoctorReply, DoctorRequest};
 use super::explain::{ExplainReply, ExplainRequest};
 use super::keys::{KeysReply, KeysRequest};
+use super::log::{HeadersReply, HeadersRequest, LogReply, LogRequest, PieceReply, PieceRequest};
 use super::lookup::{LookupReply, LookupRequest};
 use super::peers::{PeersReply, PeersRequest};
 use super::portal::{PortalReply, PortalRequest};
@@ -87,6 +88,12 @@ pub enum Request {
     Import(ImportRequest),
     /// The zone files that the archive lacks.
     Missing(MissingRequest),
+    /// Which chain a log is of.
+    Log(LogRequest),
+    /// Headers for a log.
+    Headers(HeadersRequest),
+    /// What a log says of a run of blocks.
+    Piece(PieceRequest),
     /// Spendable outputs on the embedded chain.
     Coins(owner::CoinsRequest),
     /// Transactions for the embedded chain.
@@ -165,6 +172,12 @@ pub enum Reply {
     Import(ImportReply),
     /// To [`Request::Missing`].
     Missing(MissingReply),
+    /// To [`Request::Log`].
+    Log(LogReply),
+    /// To [`Request::Headers`].
+    Headers(HeadersReply),
+    /// To [`Request::Piece`].
+    Piece(PieceReply),
     /// To [`Request::Coins`].
     Coins(owner::CoinsReply),
     /// To [`Request::Submit`], [`Request::Mine`] and [`Request::Faucet`].
@@ -242,6 +255,9 @@ questions! {
     ZonefilesRequest, Zonefiles => Zonefiles(ZonefilesReply);
     ImportRequest, Import => Import(ImportReply);
     MissingRequest, Missing => Missing(MissingReply);
+    LogRequest, Log => Log(LogReply);
+    HeadersRequest, Headers => Headers(HeadersReply);
+    PieceRequest, Piece => Piece(PieceReply);
     owner::CoinsRequest, Coins => Coins(owner::CoinsReply);
     owner::SubmitRequest, Submit => Mined(owner::MinedReply);
     owner::MineRequest, Mine => Mined(owner::MinedReply);

@@ -5,7 +5,7 @@
 //! # Modules
 //!
 //! [`message`] has the envelopes, [`lookup`], [`explain`], [`status`], [`names`], [`owner`], [`cache`], [`counters`],
-//! [`peers`], [`portal`], [`prefer`], [`proof`], [`records`], [`reload`], [`series`], [`subdomain`], [`trust`], [`zonefiles`] and [`doctor`] the payloads; they
+//! [`log`], [`peers`], [`portal`], [`prefer`], [`proof`], [`records`], [`reload`], [`series`], [`subdomain`], [`trust`], [`zonefiles`] and [`doctor`] the payloads; they
 //! are also what `--json`
 //! prints. [`control`] serves, [`socket`]
 //! makes the file, [`client`] connects, [`ask`] asks a daemon wherever it is. [`http`] answers a part of it to everybody on
@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod explain;
 pub mod http;
 pub mod keys;
+pub mod log;
 pub mod lookup;
 pub mod message;
 pub mod names;

@@ -21,6 +21,15 @@ pub struct StatusRequest {
     pub busiest: bool,
 }
 
+/// How the published log stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PublishedStatus {
+    /// The last block that it tells of; `null` before it was written in this run.
+    pub height: Option<u32>,
+    /// What keeps it from going on.
+    pub trouble: Option<String>,
+}
+
 /// How the daemon is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StatusReply {
@@ -58,6 +67,9 @@ pub struct StatusReply {
     pub tip_age_seconds: Option<u64>,
     /// Consensus hash of the indexed tip.
     pub consensus_hash: Option<String>,
+    /// The log that is published; `null` where none is.
+    #[serde(default)]
+    pub published: Option<PublishedStatus>,
     /// Names in the database.
     pub names: u64,
     /// Namespaces in the database.

@@ -9,8 +9,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bitcoin::block::Header;
-use bitcoin::{OutPoint, TxOut};
+use bitcoin::{OutPoint, TxOut, Txid};
 
+use super::log::record::Evidence;
 use super::{Block, BlockRef, ChainSource, Event, Result, SourceError};
 
 /// A source with its anchor.
@@ -69,6 +70,15 @@ impl ChainSource for Anchored {
 
     fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>> {
         self.source.headers(from, count)
+    }
+
+    fn evidence(
+        &mut self,
+        at: BlockRef,
+        magic: [u8; 2],
+        known: &dyn Fn(&Txid) -> bool,
+    ) -> Result<Evidence> {
+        self.source.evidence(at, magic, known)
     }
 
     fn best_height(&mut self) -> Result<u32> {

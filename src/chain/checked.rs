@@ -5,12 +5,11 @@
 //! module is pure.
 
 use bitcoin::block::Header;
-use bitcoin::hashes::{Hash as _, HashEngine as _};
-use bitcoin::{BlockHash, Network, Target, Txid};
+use bitcoin::{BlockHash, Network, Target};
 
 use super::header::{self, HeaderError};
 use super::{Block, BlockRef};
-use crate::virtualchain::walk::{ScanError, Walk};
+use crate::virtualchain::walk::txids;
 
 /// Why bytes are not the block that they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -59,26 +58,11 @@ pub fn check(block: &[u8], wanted: BlockHash, limit: Target) -> Result<Header, B
     }
 }
 
-/// The ids of a block's transactions, hashed where they stand.
-pub(super) fn txids(block: &[u8]) -> Result<Vec<Txid>, ScanError> {
-    let (mut walk, count) = Walk::begin(block)?;
-    let mut txids = Vec::new(); // the count is not trusted; each transaction takes input
-    for _ in 0..count {
-        let mut engine = Txid::engine();
-        let transaction = walk.transaction(|_| ())?;
-        for part in transaction.stripped {
-            engine.input(part);
-        }
-        txids.push(Txid::from_engine(engine));
-    }
-    walk.end()?;
-    Ok(txids)
-}
-
 #[cfg(test)]
 mod tests {
     use bitcoin::consensus::serialize;
     use bitcoin::constants::genesis_block;
+    use bitcoin::hashes::Hash as _;
 
     use super::*;
 
@@ -102,27 +86,5 @@ mod tests {
             check(&bytes, hash, strict),
             Err(BlockError::Header(_))
         ));
-    }
-
-    #[test]
-    fn ids_are_those_of_the_bitcoin_crate() {
-        let mut transaction = genesis_block(Network::Bitcoin).txdata.remove(0);
-        let plain = transaction.clone();
-        transaction.input[0].witness = bitcoin::Witness::from_slice(&[vec![1; 300], Vec::new()]);
-        transaction.output.resize(300, plain.output[0].clone());
-        let transactions = [serialize(&plain), serialize(&transaction)].concat();
-        let block = [vec![0; header::HEADER_LENGTH], vec![2], transactions].concat();
-        let expected = [plain.compute_txid(), transaction.compute_txid()];
-        assert_eq!(txids(&block), Ok(expected.to_vec()));
-        for length in 0..block.len() {
-            assert!(txids(&block[..length]).is_err(), "{length} bytes");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
-            let _ = txids(&bytes);
-        }
     }
 }

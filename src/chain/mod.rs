@@ -16,8 +16,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bitcoin::block::Header;
-use bitcoin::{BlockHash, OutPoint, TxOut};
+use bitcoin::{BlockHash, OutPoint, TxOut, Txid};
 
+use self::log::record::Evidence;
 use crate::virtualchain::CandidateBlock;
 
 pub mod anchored;
@@ -29,6 +30,7 @@ pub mod blockfiles;
 mod candidates;
 pub mod checked;
 pub mod dev;
+mod evidence;
 pub mod header;
 pub mod headers;
 mod indexed;
@@ -80,16 +82,6 @@ pub struct Block {
     pub time: u32,
     /// The serialised block, header first, witnesses included where the source has them.
     pub raw: Vec<u8>,
-}
-
-impl Block {
-    /// The error for an outpoint that this block does not spend.
-    fn not_spent(&self, outpoint: OutPoint) -> SourceError {
-        SourceError::Fatal(format!(
-            "block {} does not spend {outpoint}: the index asked for the wrong block",
-            self.at.hash
-        ))
-    }
 }
 
 /// What follows the block that the index holds.
@@ -168,6 +160,19 @@ pub trait ChainSource: Send {
     ///
     /// Only sources that a log can be written from have them.
     fn headers(&mut self, _from: u32, _count: u32) -> Result<Vec<Header>> {
+        Err(no_log_from(&self.describe()))
+    }
+
+    /// What a log says of the block at `at`, which is on the best chain: its tree, its coinbase, its candidates and the
+    /// transactions that those spend outputs of, but for those in `known`, which are candidates themselves.
+    ///
+    /// Only sources that a log can be written from have it.
+    fn evidence(
+        &mut self,
+        _at: BlockRef,
+        _magic: [u8; 2],
+        _known: &dyn Fn(&Txid) -> bool,
+    ) -> Result<Evidence> {
         Err(no_log_from(&self.describe()))
     }
 

@@ -105,6 +105,12 @@ fn write_chain(reply: &StatusReply, page: &mut Page) {
     let lag = reply.lag_seconds.filter(|lag| *lag > 0);
     page.entry_if("behind", lag.map(duration));
     page.entry_if("consensus hash", reply.consensus_hash.as_ref());
+    let published = reply.published.as_ref();
+    let published = published.and_then(|published| published.height);
+    page.entry_if(
+        "log published",
+        published.map(|height| format!("up to block {height}")),
+    );
     page.entry("names", &reply.names);
     page.entry("namespaces", &reply.namespaces);
     page.entry("preorders", &reply.preorders);

@@ -3,7 +3,7 @@
 //! ```text
 //! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket),
 //!           sweep (reads the database again), archive (counts its files and notices lost ones), archive rights (takes those
-//!           of others)
+//!           of others), publish (keeps the log of the chain current)
 //! tasks:    tcp, tls, https (accept connections), control socket, HTTP API, network watch, configuration
 //!           (the file that changes), memory, samples, log (faults that repeat)
 //! ```
@@ -27,6 +27,7 @@ mod inherited;
 #[cfg(target_os = "macos")]
 #[allow(unsafe_code, reason = "launchd hands over descriptors by a call of C")]
 mod launchd;
+mod log_desk;
 #[allow(unsafe_code, reason = "malloc_trim(3) is in no library but libc")]
 mod memory;
 #[cfg(target_os = "linux")]

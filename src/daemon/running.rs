@@ -12,6 +12,7 @@ use super::descriptors::Shares;
 use super::dns;
 use super::http;
 use super::index;
+use super::log_desk::{self, LogDesk};
 use super::memory;
 use super::notify;
 use super::preferences::Preferences;
@@ -118,7 +119,16 @@ impl Daemon {
         let trust = Trust::new(config, &names, &forwarder);
         let provision = trust.start(config, &mut crew)?;
         let atlas = Atlas::start(peers, &names, &offchain, config, &mut crew)?;
+        let stop_indexer = Arc::default();
+        let store = &names.store;
+        let log = Arc::new(LogDesk::new(config, embedded.clone(), store, &stop_indexer));
+        let publish = config.chain.publish.as_deref();
+        let publish =
+            publish.map(|to| log_desk::publish(to, &log, store, &stop_indexer, &mut crew));
+        let published = publish.transpose()?;
         let service = Arc::new(Service {
+            log,
+            published,
             atlas,
             trust,
             handler: dns::handler(config, &names, policy, forwarder, provision),
@@ -147,7 +157,6 @@ impl Daemon {
         {
             node.begin(service.names.params.first_block);
         }
-        let stop_indexer = Arc::default();
         if let Some(source) = source {
             index::follow(&service.names, source, &stop_indexer, &mut crew)?;
         }

@@ -95,8 +95,9 @@ pub fn enter(config: &Config, sources: &Sources) -> anyhow::Result<()> {
             .iter()
             .filter_map(BackupConfig::directory),
     );
-    for backup in written.iter().skip(1) {
-        let _ = fs::create_dir_all(backup); // the backup says if it cannot be made
+    written.extend(config.chain.publish.as_deref());
+    for directory in written.iter().skip(1) {
+        let _ = fs::create_dir_all(directory); // whoever writes there says if it cannot be made
     }
     let state = match restrict(&written, socket, &read(config, sources)) {
         Ok(status) => match status.ruleset {

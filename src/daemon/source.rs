@@ -96,6 +96,18 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     })
 }
 
+/// A second source like the configured one, for work beside the indexer. `embedded` is the embedded chain that runs.
+pub fn another(
+    config: &Config,
+    embedded: Option<&DevChain>,
+) -> anyhow::Result<Box<dyn ChainSource>> {
+    if let Some(dev) = embedded {
+        return Ok(Box::new(dev.source(config.chain.confirmations)));
+    }
+    let opened = open(config)?;
+    opened.source.context("no chain is followed")
+}
+
 /// How the node is shown who we are.
 pub fn credentials(node: &NodeConfig) -> anyhow::Result<Credentials> {
     let user = match (&node.rpc_user, &node.rpc_password_file) {

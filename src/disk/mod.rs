@@ -12,9 +12,9 @@ pub mod rights;
 pub mod users;
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +22,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// path at the same time, by the lock on the data directory for instance.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Staged::write(with_ending(path, "new"), bytes)?.replace(path)
+}
+
+/// Writes a file that everybody may read (mode 0644) in place of the one at `path`; otherwise as [`replace`].
+pub fn replace_public(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let staged = Staged::write(with_ending(path, "new"), bytes)?;
+    fs::set_permissions(&staged.path, Permissions::from_mode(0o644))?;
+    staged.replace(path)
 }
 
 /// Writes a private file where there is none. Fails with [`io::ErrorKind::AlreadyExists`] where something is.

@@ -13,6 +13,8 @@
 //! Two more uses of the loop stand where their users are: [`crate::bns::forecast`] runs it over transactions that
 //! nobody has sent yet, [`crate::wallet::registrar`] over the blocks that it mines itself.
 //!
+//! `export` writes the log of the blocks in the database, for those who follow the chain without a node.
+//!
 //! `subdomains` reads the zone files that were announced, and not blocks, into the records of subdomains.
 //!
 //! `last_state` brings in names without any chain, from files that were published.
@@ -21,8 +23,11 @@
 
 mod again;
 mod error;
+mod export;
+mod export_error;
 mod follow;
 mod fork;
+mod headers_file;
 mod indexed;
 mod last_state;
 mod repair;
@@ -30,9 +35,12 @@ mod replay;
 mod report;
 mod rewind;
 mod subdomains;
+mod supply;
 mod verify;
 
 pub use error::IndexError;
+pub use export::{Exported, Exporter};
+pub use export_error::ExportError;
 pub use follow::{Indexer, Turn, was_synced};
 pub use indexed::IndexedCandidates;
 pub use last_state::{Import as ImportLastState, ImportError, Imported, LastState};
@@ -40,4 +48,5 @@ pub use repair::{RepairError, repair};
 pub use replay::{Replay, ReplayBlock, ReplayError};
 pub use rewind::{RewindError, Rewound, UndoneOperation, operations_above, rewind};
 pub use subdomains::SubdomainIndexer;
+pub use supply::{LocalSupply, LogBlock, LogFacts, Piece, Supply};
 pub use verify::{Verified, VerifyError, verify};

@@ -3,6 +3,9 @@
 //! Whoever looks for something in every transaction, or hashes all of them, would spend most of the time on
 //! building values that nobody wants. Blocks come from outside: a malformed one is an error, never a panic.
 
+use bitcoin::Txid;
+use bitcoin::hashes::{Hash as _, HashEngine as _};
+
 /// Length of a block header in bytes.
 pub const HEADER_LENGTH: usize = 80;
 
@@ -28,6 +31,22 @@ pub struct Walked<'a> {
     pub whole: &'a [u8],
     /// What its id is the hash of: version, inputs and outputs, lock time; no marker, flag or witnesses.
     pub stripped: [&'a [u8]; 3],
+}
+
+/// The ids of a serialised block's transactions, hashed where they stand.
+pub fn txids(block: &[u8]) -> Result<Vec<Txid>, ScanError> {
+    let (mut walk, count) = Walk::begin(block)?;
+    let mut txids = Vec::new(); // the count is not trusted; each transaction takes input
+    for _ in 0..count {
+        let mut engine = Txid::engine();
+        let transaction = walk.transaction(|_| ())?;
+        for part in transaction.stripped {
+            engine.input(part);
+        }
+        txids.push(Txid::from_engine(engine));
+    }
+    walk.end()?;
+    Ok(txids)
 }
 
 impl<'a> Walk<'a> {
@@ -134,5 +153,36 @@ impl<'a> Walk<'a> {
             .iter()
             .rev()
             .fold(0, |value, &byte| value << 8 | u64::from(byte)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::Network;
+    use bitcoin::consensus::serialize;
+    use bitcoin::constants::genesis_block;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_those_of_the_bitcoin_crate() {
+        let mut transaction = genesis_block(Network::Bitcoin).txdata.remove(0);
+        let plain = transaction.clone();
+        transaction.input[0].witness = bitcoin::Witness::from_slice(&[vec![1; 300], Vec::new()]);
+        transaction.output.resize(300, plain.output[0].clone());
+        let transactions = [serialize(&plain), serialize(&transaction)].concat();
+        let block = [vec![0; HEADER_LENGTH], vec![2], transactions].concat();
+        let expected = [plain.compute_txid(), transaction.compute_txid()];
+        assert_eq!(txids(&block), Ok(expected.to_vec()));
+        for length in 0..block.len() {
+            assert!(txids(&block[..length]).is_err(), "{length} bytes");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let _ = txids(&bytes);
+        }
     }
 }

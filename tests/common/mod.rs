@@ -25,6 +25,7 @@ pub mod scratch;
 pub mod unbound;
 pub mod upstream;
 pub mod world;
+pub mod written;
 
 /// Functions of the shell that make parts of machines.
 pub const MACHINE: &str = include_str!("machine.sh");

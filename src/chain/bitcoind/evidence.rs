@@ -3,13 +3,15 @@
 //! Neither `txindex` nor a wallet is needed. Since Bitcoin Core 23 `getblock` with verbosity 3 gives the height at which each
 //! spent output was made, and a transaction is found by its block. Pruned blocks are lost for this.
 
+use std::collections::HashMap;
+
 use bitcoin::block::Header;
 use bitcoin::consensus::deserialize;
-use bitcoin::{BlockHash, OutPoint};
+use bitcoin::{BlockHash, OutPoint, Transaction, Txid};
 use serde_json::json;
 
 use super::node::{Bytes, Node};
-use super::rpc::CallError;
+use super::rpc::{CallError, code};
 use crate::chain::header::HEADER_LENGTH;
 use crate::chain::{BlockRef, Result, SourceError};
 
@@ -66,6 +68,69 @@ impl Node {
         self.failed(CallError::Failed(
             "its reply to a question for headers is not what Bitcoin Core sends".to_owned(),
         ))
+    }
+
+    /// The transactions that made `outpoints`, all of which are spent by the block at `at`.
+    pub fn funding(
+        &self,
+        at: BlockRef,
+        outpoints: &[OutPoint],
+    ) -> Result<HashMap<Txid, Transaction>> {
+        if outpoints.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let Some(spent) = self.spent_by(at)? else {
+            let found = outpoints.iter().map(|outpoint| {
+                let transaction = self.rpc.transaction(outpoint.txid);
+                let transaction =
+                    transaction.map_err(|error| self.missing_transaction(outpoint.txid, error))?;
+                Ok((outpoint.txid, transaction))
+            });
+            return found.collect();
+        };
+        let found = outpoints.iter().map(|outpoint| {
+            let height = spent.get(outpoint).map(|spent| spent.height);
+            let height = height.ok_or_else(|| self.does_not_say(at, *outpoint))?;
+            let transaction = self.transaction_in(outpoint.txid, height)?;
+            Ok((outpoint.txid, transaction))
+        });
+        found.collect()
+    }
+
+    /// A transaction of the best chain's block at a height.
+    fn transaction_in(&self, txid: Txid, height: u32) -> Result<Transaction> {
+        let hash = self.hash_at(height)?.ok_or_else(|| {
+            self.failed(CallError::Failed(format!(
+                "it has no block {height} any more"
+            )))
+        })?;
+        let place = BlockRef { height, hash };
+        let arguments = [json!(txid), json!(false), json!(hash)];
+        let reply = self.rpc.call("getrawtransaction", &arguments);
+        let Bytes(bytes) = reply.map_err(|error| self.missing_funding(place, error))?;
+        let transaction = deserialize::<Transaction>(&bytes).ok();
+        let transaction = transaction.filter(|transaction| transaction.compute_txid() == txid);
+        transaction.ok_or_else(|| {
+            self.failed(CallError::Failed(format!(
+                "it sent something else for transaction {txid}"
+            )))
+        })
+    }
+
+    fn missing_funding(&self, at: BlockRef, error: CallError) -> SourceError {
+        match error {
+            CallError::Refused {
+                code: code::MISC | code::NOT_FOUND,
+                message,
+            } if message.contains("pruned") || message.contains("not available") => {
+                SourceError::Fatal(format!(
+                    "{} has pruned block {}, which holds an output that an operation spends: a log is written from a node that keeps all blocks (prune=0, then -reindex), from block files or from another log",
+                    self.describe(),
+                    at.height
+                ))
+            }
+            error => self.failed(error),
+        }
     }
 
     pub(super) fn does_not_say(&self, at: BlockRef, outpoint: OutPoint) -> SourceError {

@@ -23,12 +23,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bitcoin::block::Header;
-use bitcoin::{Network, OutPoint, TxOut};
+use bitcoin::{Network, OutPoint, TxOut, Txid};
 
 use self::ahead::Ahead;
 use self::http::{Credentials, Http, Limits};
 use self::node::{Node, Place, Unchecked};
 use self::rpc::Rpc;
+use super::log::record::Evidence;
 use super::pipeline::Pipeline;
 use super::{Block, BlockRef, ChainSource, Event, HEADERS_MAX, Result, SourceError, pick};
 
@@ -223,7 +224,10 @@ impl BitcoindSource {
             let outputs = outpoints.iter().map(|outpoint| self.node.output(*outpoint));
             return outputs.collect();
         };
-        pick(&spent, outpoints).map_err(|outpoint| self.node.does_not_say(block.at, outpoint))
+        let spent = spent.into_iter();
+        let spent = spent.map(|(outpoint, spent)| (outpoint, spent.output.into()));
+        pick(&spent.collect(), outpoints)
+            .map_err(|outpoint| self.node.does_not_say(block.at, outpoint))
     }
 }
 
@@ -246,6 +250,20 @@ impl ChainSource for BitcoindSource {
         let greeted = self.greet();
         let headers = greeted.and_then(|()| self.node.headers(from, count.min(HEADERS_MAX)));
         self.forgetting_after_error(headers)
+    }
+
+    fn evidence(
+        &mut self,
+        at: BlockRef,
+        magic: [u8; 2],
+        known: &dyn Fn(&Txid) -> bool,
+    ) -> Result<Evidence> {
+        let block = self.greet().and_then(|()| self.node.block(at));
+        let node = &self.node;
+        let evidence = block.and_then(|block| {
+            super::evidence::of_block(&block, magic, known, |spent| node.funding(at, spent))
+        });
+        self.forgetting_after_error(evidence)
     }
 
     fn best_height(&mut self) -> Result<u32> {

@@ -29,6 +29,16 @@ pub struct Node {
     pub(super) rest: bool,
 }
 
+/// An output that a block spends.
+#[derive(Deserialize)]
+pub struct Spent {
+    /// Height of the block that created it.
+    pub height: u32,
+    /// The output.
+    #[serde(flatten)]
+    pub output: Output,
+}
+
 /// What a node sent for a block, before anybody has looked at it.
 #[derive(Debug)]
 pub struct Unchecked {
@@ -168,8 +178,12 @@ impl Node {
         let Some(hash) = self.hash_at(height)? else {
             return Ok(None);
         };
-        let block = self.fetch(BlockRef { height, hash })?;
-        self.check(block).map(Some)
+        self.block(BlockRef { height, hash }).map(Some)
+    }
+
+    /// A block, checked.
+    pub fn block(&self, at: BlockRef) -> Result<Block> {
+        self.check(self.fetch(at)?)
     }
 
     /// What the node sends for blocks of its best chain, in one exchange where it sends digits.
@@ -218,7 +232,7 @@ impl Node {
     }
 
     /// Everything that a block spends, from its undo data; `None` if the node is too old to tell.
-    pub fn spent_by(&self, at: BlockRef) -> Result<Option<HashMap<OutPoint, TxOut>>> {
+    pub fn spent_by(&self, at: BlockRef) -> Result<Option<HashMap<OutPoint, Spent>>> {
         #[derive(Deserialize)]
         struct Block {
             tx: Vec<Spender>,
@@ -231,7 +245,7 @@ impl Node {
         struct Input {
             txid: Option<Txid>,
             vout: Option<u32>,
-            prevout: Option<Output>,
+            prevout: Option<Spent>,
         }
         let reply = self.rpc.call("getblock", &[json!(at.hash), json!(3)]);
         let block: Block = reply.map_err(|error| self.missing_block(at, error))?;
@@ -243,7 +257,7 @@ impl Node {
             let Some(output) = input.prevout else {
                 return Ok(None);
             };
-            spent.insert(OutPoint { txid, vout }, output.into());
+            spent.insert(OutPoint { txid, vout }, output);
         }
         Ok(Some(spent))
     }
@@ -271,7 +285,7 @@ impl Node {
     }
 
     /// The node knows the block and cannot give it.
-    fn missing_block(&self, at: BlockRef, error: CallError) -> SourceError {
+    pub(super) fn missing_block(&self, at: BlockRef, error: CallError) -> SourceError {
         match error {
             CallError::Refused {
                 code: code::MISC,
@@ -289,7 +303,7 @@ impl Node {
     }
 
     /// The node cannot find a transaction that a block of its chain spends.
-    fn missing_transaction(&self, txid: Txid, error: CallError) -> SourceError {
+    pub(super) fn missing_transaction(&self, txid: Txid, error: CallError) -> SourceError {
         let node = self.describe();
         match error {
             CallError::Refused {

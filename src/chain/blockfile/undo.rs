@@ -87,10 +87,19 @@ impl BlockUndo {
 
     /// The outputs that `block` spent, whose undo data this has to be.
     pub fn outputs(self, block: &Block) -> HashMap<OutPoint, TxOut> {
+        let coins = self.coins(block).into_iter();
+        coins
+            .map(|(outpoint, coin)| (outpoint, coin.output))
+            .collect()
+    }
+
+    /// The same with where they came from.
+    pub fn coins(self, block: &Block) -> HashMap<OutPoint, Coin> {
         let inputs = block.txdata.iter().skip(1).flat_map(|tx| &tx.input);
         let outpoints = inputs.map(|input| input.previous_output);
-        let coins = self.transactions.into_iter().flatten();
-        outpoints.zip(coins.map(|coin| coin.output)).collect()
+        outpoints
+            .zip(self.transactions.into_iter().flatten())
+            .collect()
     }
 }
 

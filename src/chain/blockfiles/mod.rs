@@ -16,17 +16,21 @@ mod files;
 mod headers;
 mod spent;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bitcoin::block::Header;
 use bitcoin::constants::genesis_block;
-use bitcoin::{Network, OutPoint, TxOut};
+use bitcoin::{Network, OutPoint, TxOut, Txid};
 
 use self::files::{Files, Scan};
 use self::headers::Headers;
 use self::spent::SpentOutputs;
+use super::blockfile::undo::Coin;
+use super::evidence;
+use super::log::record::Evidence;
 use super::pipeline::Pipeline;
 use super::{Block, BlockRef, ChainSource, Event, HEADERS_MAX, Result, SourceError};
 
@@ -158,8 +162,8 @@ impl Opened {
                 .then(|| self.start_pipeline(height, last))
                 .flatten();
         }
-        let pruned = || self.files.pruned(height);
-        let at = self.headers.at(height).ok_or_else(pruned)?;
+        let at = self.headers.at(height);
+        let at = at.ok_or_else(|| self.files.pruned(height))?;
         if let Some(pipeline) = &mut self.pipeline
             && let Some(block) = pipeline.take()?
             && block.at == at
@@ -167,8 +171,23 @@ impl Opened {
             return Ok(block);
         }
         self.pipeline = None;
+        self.read(height)
+    }
+
+    /// The best chain's block at a height.
+    fn read(&self, height: u32) -> Result<Block> {
+        let pruned = || self.files.pruned(height);
+        let at = self.headers.at(height).ok_or_else(pruned)?;
         let position = self.headers.position_at(height).ok_or_else(pruned)?;
         self.files.read_block(at, position)
+    }
+
+    /// Everything that a block of the best chain spends.
+    fn spent_by(&mut self, block: &Block) -> Result<HashMap<OutPoint, Coin>> {
+        let height = block.at.height;
+        let position = self.headers.position_at(height);
+        let position = position.ok_or_else(|| self.files.pruned(height))?;
+        self.spent.of(block, position.file)
     }
 
     /// Reads ahead what the best chain is now; the places are copied for the thread, in bounded runs.
@@ -203,10 +222,12 @@ impl ChainSource for BlockFilesSource {
         if outpoints.is_empty() {
             return Ok(Vec::new());
         }
-        let (opened, height) = (self.whole()?, block.at.height);
-        let position = opened.headers.position_at(height);
-        let position = position.ok_or_else(|| opened.files.pruned(height))?;
-        opened.spent.find(block, position.file, outpoints)
+        let spent = self.whole()?.spent_by(block)?;
+        let outputs = outpoints.iter().map(|outpoint| {
+            let coin = spent.get(outpoint).map(|coin| coin.output.clone());
+            coin.ok_or_else(|| evidence::not_spent(block.at, *outpoint))
+        });
+        outputs.collect()
     }
 
     fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>> {
@@ -221,6 +242,26 @@ impl ChainSource for BlockFilesSource {
                 None => Err(opened.files.pruned(height)),
             })
             .collect()
+    }
+
+    fn evidence(
+        &mut self,
+        at: BlockRef,
+        magic: [u8; 2],
+        known: &dyn Fn(&Txid) -> bool,
+    ) -> Result<Evidence> {
+        let opened = self.whole()?;
+        let block = opened.read(at.height)?;
+        if block.at != at {
+            return Err(SourceError::Unavailable(format!(
+                "block {} is another one now: the chain was reorganised",
+                at.height
+            )));
+        }
+        evidence::of_block(&block, magic, known, |outpoints| {
+            let spent = opened.spent_by(&block)?;
+            evidence::funding(at, &spent, outpoints, |height| opened.read(height))
+        })
     }
 
     fn best_height(&mut self) -> Result<u32> {

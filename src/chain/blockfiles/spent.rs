@@ -5,18 +5,19 @@
 //! the blocks, which is nearly the order of height, so the search begins behind the last find; records for another
 //! number of transactions are passed over without being read.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use bitcoin::OutPoint;
 use bitcoin::consensus::encode::VarInt;
 use bitcoin::consensus::{Decodable as _, deserialize};
-use bitcoin::{OutPoint, TxOut};
 
 use super::files::Files;
 use crate::chain::blockfile::record::{Next, RecordReader};
-use crate::chain::blockfile::undo::BlockUndo;
-use crate::chain::{Block, Result, SourceError, pick};
+use crate::chain::blockfile::undo::{BlockUndo, Coin};
+use crate::chain::{Block, Result, SourceError};
 
 /// How many undo files are remembered: around a file's end, blocks of two files alternate.
 const REMEMBERED: usize = 4;
@@ -51,17 +52,12 @@ impl SpentOutputs {
         }
     }
 
-    /// The outputs that `outpoints` name, all of them spent by `block`, whose file has this number.
-    pub fn find(
-        &mut self,
-        block: &Block,
-        number: u32,
-        outpoints: &[OutPoint],
-    ) -> Result<Vec<TxOut>> {
+    /// Everything that `block` spends, whose file has this number.
+    pub fn of(&mut self, block: &Block, number: u32) -> Result<HashMap<OutPoint, Coin>> {
         let decoded: bitcoin::Block = deserialize(&block.raw)
             .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.height)))?;
         let undo = self.undo_of(block, number, decoded.txdata.len() as u64 - 1)?;
-        pick(&undo.outputs(&decoded), outpoints).map_err(|outpoint| block.not_spent(outpoint))
+        Ok(undo.coins(&decoded))
     }
 
     fn undo_of(&mut self, block: &Block, number: u32, transactions: u64) -> Result<BlockUndo> {

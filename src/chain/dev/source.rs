@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use bitcoin::block::Header;
 use bitcoin::consensus::deserialize;
-use bitcoin::{OutPoint, TxOut};
+use bitcoin::{OutPoint, TxOut, Txid};
 
 use super::DevChain;
+use crate::chain::evidence;
+use crate::chain::log::record::Evidence;
 use crate::chain::{Block, BlockRef, ChainSource, Event, HEADERS_MAX, Result, SourceError, pick};
 
 /// Follows a [`DevChain`] that others mine on.
@@ -43,9 +45,8 @@ impl ChainSource for DevSource {
         }
         let undo = self.chain.lock().undo_of(block.at.hash);
         let undo = undo.map_err(|error| unreadable(&error))?;
-        let decoded = deserialize(&block.raw)
-            .map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))?;
-        pick(&undo.outputs(&decoded), outpoints).map_err(|outpoint| block.not_spent(outpoint))
+        pick(&undo.outputs(&decode(block)?), outpoints)
+            .map_err(|outpoint| evidence::not_spent(block.at, outpoint))
     }
 
     fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>> {
@@ -54,6 +55,28 @@ impl ChainSource for DevSource {
         Ok(heights
             .map_while(|height| state.header_at(height))
             .collect())
+    }
+
+    fn evidence(
+        &mut self,
+        at: BlockRef,
+        magic: [u8; 2],
+        known: &dyn Fn(&Txid) -> bool,
+    ) -> Result<Evidence> {
+        let state = self.chain.lock();
+        let read = |at| state.read(at).map_err(|error| unreadable(&error));
+        let read_at = |height| match state.block_at(height) {
+            Some(at) => read(at),
+            None => Err(SourceError::Unavailable(format!(
+                "the embedded chain no longer has a block {height}"
+            ))),
+        };
+        let block = read(at)?;
+        evidence::of_block(&block, magic, known, |outpoints| {
+            let undo = state.undo_of(at.hash).map_err(|error| unreadable(&error))?;
+            let decoded = decode(&block)?;
+            evidence::funding(at, &undo.coins(&decoded), outpoints, read_at)
+        })
     }
 
     fn best_height(&mut self) -> Result<u32> {
@@ -75,6 +98,11 @@ impl ChainSource for DevSource {
         let state = self.chain.lock();
         format!("embedded regtest chain in {}", state.directory().display())
     }
+}
+
+fn decode(block: &Block) -> Result<bitcoin::Block> {
+    let decoded = deserialize(&block.raw);
+    decoded.map_err(|error| SourceError::Fatal(format!("block {}: {error}", block.at.hash)))
 }
 
 fn unreadable(error: &io::Error) -> SourceError {

@@ -9,10 +9,9 @@ use bitcoin::{OutPoint, Transaction, TxOut, Txid};
 
 use super::input::{Flaw, Input, Malformed, write_compact, write_transaction};
 use super::tree::{Tree, TreeFault};
-use crate::chain::checked::txids;
 use crate::virtualchain::VirtualTransaction;
 use crate::virtualchain::scan::{self, Candidate};
-use crate::virtualchain::walk::{ScanError, Walk};
+use crate::virtualchain::walk::{ScanError, Walk, txids};
 
 /// A transaction of this many bytes could be an inner node of a tree (CVE-2017-12842).
 const NODE_PAIR: usize = 64;

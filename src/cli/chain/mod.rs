@@ -11,6 +11,7 @@ use crate::daemon;
 use crate::store::{Store, StoreError};
 
 mod check_proof;
+mod export;
 mod import_final;
 mod new_network;
 mod progress;
@@ -25,6 +26,12 @@ mod verify;
 pub enum ChainCommand {
     /// Derive the consensus hash of every block in memory and print it; nothing is written.
     Replay(replay::Replay),
+    /// Write the log of the chain, from which others follow it without a node.
+    ///
+    /// The running daemon is asked; where none runs, its database and its node are. Equal chains give equal bytes. What an
+    /// earlier run wrote stays, so that a run that was ended goes on. The newest blocks are in the log as soon as they are
+    /// indexed; run it again for those that follow, or set `chain.publish`.
+    Export(export::Export),
     /// Write the file of a network of one's own, and say what to configure.
     NewNetwork(new_network::NewNetwork),
     /// Go back to an earlier block and list what that undoes; the daemon must not run.
@@ -44,6 +51,7 @@ impl ChainCommand {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
             Self::Replay(replay) => replay.run(context),
+            Self::Export(export) => export.run(context),
             Self::NewNetwork(network) => network.run(context),
             Self::Rewind(rewind) => rewind.run(context),
             Self::Prove(prove) => prove.run(context),

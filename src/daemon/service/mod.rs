@@ -7,6 +7,7 @@ mod doctor;
 mod explain;
 mod health;
 mod keys;
+mod log;
 mod lookup;
 mod names;
 mod node;
@@ -34,6 +35,7 @@ use crate::api::message::{Reply, Request};
 use crate::chain::SourceKind;
 use crate::config::Network;
 use crate::daemon::atlas::Atlas;
+use crate::daemon::log_desk::{LogDesk, Published};
 use crate::daemon::preferences::Preferences;
 use crate::daemon::reload::Reload;
 use crate::daemon::samples::Series;
@@ -70,6 +72,9 @@ pub struct Service {
     pub(super) series: Series,
     pub(super) setup: Setup,
     pub(super) trust: Trust,
+    pub(super) log: Arc<LogDesk>,
+    /// `None` where no log is published.
+    pub(super) published: Option<Arc<Published>>,
     /// `None` where no peer is asked or answered.
     pub(super) atlas: Option<Atlas>,
 }
@@ -122,6 +127,9 @@ impl Service {
             | Request::Namespaces(_)
             | Request::Prices(_) => self.state_of_names(request),
             Request::Prove(request) => proof::prove(&self.names, &request).map(Reply::Prove),
+            Request::Log(request) => self.log(&request).map(Reply::Log),
+            Request::Headers(request) => self.headers(&request).map(Reply::Headers),
+            Request::Piece(request) => self.piece(&request).map(Reply::Piece),
             Request::Keys(request) => self
                 .keys(&request)
                 .map(|reply| Reply::Keys(Box::new(reply))),

@@ -6,7 +6,8 @@ use super::{Answered, Service, trouble};
 use crate::api::http::BindError;
 use crate::api::peers::PeersReply;
 use crate::api::status::{
-    BusyName, LIST_MAX, StatusReply, StatusRequest, SyncStatus, WaitingZonefile, ZonefilesStatus,
+    BusyName, LIST_MAX, PublishedStatus, StatusReply, StatusRequest, SyncStatus, WaitingZonefile,
+    ZonefilesStatus,
 };
 use crate::chain::CHOOSE_A_SOURCE;
 use crate::config::Network;
@@ -55,6 +56,10 @@ impl Service {
             sync: self.sync_status(&names),
             tip_age_seconds: self.tip_age(&names),
             consensus_hash: self.consensus_hash(&names),
+            published: self.published.as_ref().map(|published| {
+                let (height, trouble) = published.state();
+                PublishedStatus { height, trouble }
+            }),
             names: counts.names,
             namespaces: counts.namespaces,
             preorders: counts.preorders,
@@ -213,6 +218,8 @@ impl Service {
         if let Some(known) = self.names.progress.known() {
             warnings.extend(known.held.iter().chain(&known.alarm).cloned());
         }
+        let published = self.published.as_ref().map(|published| published.state());
+        warnings.extend(published.and_then(|(_, trouble)| trouble));
         warnings.extend(self.missing_on_embedded_chain(names));
         if self.handler.forwarder.upstreams().is_empty() {
             warnings.push(
