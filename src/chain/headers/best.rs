@@ -12,7 +12,6 @@ use std::path::Path;
 
 use bitcoin::block::Header;
 use bitcoin::consensus::encode;
-use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash as _;
 use bitcoin::{BlockHash, Work};
 
@@ -45,7 +44,7 @@ pub(super) struct Best {
 impl Best {
     /// The chain in the file at `path`, which is made if it is missing. A file of another network is an error.
     pub(super) fn open(path: &Path, rules: &Rules) -> io::Result<Self> {
-        let genesis = genesis_block(rules.network()).header;
+        let genesis = rules.genesis();
         let mut best = Self {
             file: rights::open_private(path)?,
             short: Vec::new(),

@@ -10,7 +10,7 @@ use bitcoin::{BlockHash, Work};
 /// nobody who came first with a chain of little work can keep the real one out.
 pub(super) const HEADERS_MAX: usize = 500_000;
 /// How many branches are kept.
-const BRANCHES_MAX: usize = 64;
+pub(super) const BRANCHES_MAX: usize = 64;
 
 /// Headers on top of one of the best chain.
 #[derive(Debug, Clone)]
@@ -144,5 +144,12 @@ impl Branches {
 
     fn headers(&self) -> usize {
         self.0.iter().map(|branch| branch.headers.len()).sum()
+    }
+}
+
+#[cfg(test)]
+impl Branches {
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
     }
 }

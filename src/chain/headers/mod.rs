@@ -13,6 +13,8 @@ use bitcoin::{BlockHash, Network};
 mod best;
 mod branches;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 
 use best::Best;
 use branches::{Branch, Branches, HEADERS_MAX, Taken};
@@ -74,26 +76,22 @@ impl HeaderChain {
         };
         let mut taken = self.take(first, unknown)?;
         let unknown = unknown.get(taken.shared..).unwrap_or_default();
-        if let Err(fault) = self.check(&mut taken.branch, unknown, now) {
-            self.branches.put_back(taken);
-            return Err(fault);
-        }
-        let branch = taken.branch;
-        let last = BlockRef {
-            height: branch.height(),
-            hash: branch.tip,
-        };
-        let is_new_best = branch.work > self.best.work();
-        if is_new_best {
-            self.follow(branch)?;
-        } else {
-            self.branches.keep(branch);
-        }
-        Ok(Accepted {
-            last,
+        let checked = self.check(&mut taken.branch, unknown, now);
+        let branch = &taken.branch;
+        let accepted = Accepted {
+            last: BlockRef {
+                height: branch.height(),
+                hash: branch.tip,
+            },
             new: unknown.len(),
-            is_new_best,
-        })
+            is_new_best: branch.work > self.best.work(),
+        };
+        match checked {
+            Ok(()) if accepted.is_new_best => self.follow(taken.branch)?,
+            Ok(()) if accepted.new > 0 => self.branches.keep(taken.branch),
+            _ => self.branches.put_back(taken),
+        }
+        checked.map(|()| accepted)
     }
 
     /// The best block.

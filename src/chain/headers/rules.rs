@@ -8,6 +8,7 @@
 
 use bitcoin::block::Header;
 use bitcoin::consensus::Params;
+use bitcoin::constants::genesis_block;
 use bitcoin::{BlockHash, CompactTarget, Network, Work};
 
 use crate::chain::header::{self, HeaderError};
@@ -70,6 +71,7 @@ impl HeaderFault {
 #[derive(Debug, Clone)]
 pub struct Rules {
     params: Params,
+    genesis: Header,
     minimum_work: Work,
 }
 
@@ -87,6 +89,7 @@ impl Rules {
         bytes[16..].copy_from_slice(&work.to_be_bytes());
         Self {
             params: Params::new(network),
+            genesis: genesis_block(network).header,
             minimum_work: Work::from_be_bytes(bytes),
         }
     }
@@ -96,8 +99,9 @@ impl Rules {
         self.minimum_work
     }
 
-    pub(super) fn network(&self) -> Network {
-        self.params.network
+    /// The first header of every chain.
+    pub(super) fn genesis(&self) -> Header {
+        self.genesis
     }
 
     /// The hash of a header that may stand at `height`, on top of `below`; `now` is in seconds since 1970.
@@ -228,4 +232,143 @@ impl Rules {
 fn read(below: Below<'_>, height: u32, back: u32) -> Result<Header, HeaderFault> {
     let at = height.checked_sub(back);
     at.and_then(below).ok_or(HeaderFault::Disk)
+}
+
+#[cfg(test)]
+impl Rules {
+    /// The main network's rules with eight blocks of a second instead of 2016 of ten minutes, where 64 hashes are enough.
+    pub(super) fn with_short_periods() -> Self {
+        let mut rules = Self::of(Network::Bitcoin);
+        let bits = CompactTarget::from_consensus(0x2003_ffff);
+        rules.params.max_attainable_target = bits.into();
+        rules.params.pow_target_spacing = 1;
+        rules.params.pow_target_timespan = 8;
+        let easy = Header {
+            bits,
+            ..rules.genesis
+        };
+        rules.genesis = header::find_nonce(easy).expect("a nonce");
+        rules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chain up to `height` with the given last header, and one at `first`; all others are as the last one.
+    fn below(height: u32, last: (u32, u32), first: (u32, u32)) -> impl Fn(u32) -> Option<Header> {
+        move |at| {
+            let (time, bits) = if at == first.0 {
+                (first.1, last.1)
+            } else {
+                last
+            };
+            (at <= height).then_some(Header {
+                time,
+                bits: CompactTarget::from_consensus(bits),
+                ..genesis_block(Network::Bitcoin).header
+            })
+        }
+    }
+
+    #[test]
+    fn targets_are_those_of_bitcoin_core() {
+        // `pow_tests.cpp` of Bitcoin Core: real retargets of the main network.
+        let rules = Rules::of(Network::Bitcoin);
+        for (height, time, bits, first, wanted) in [
+            (
+                32_255,
+                1_262_152_739,
+                0x1d00_ffff,
+                1_261_130_161,
+                0x1d00_d86a,
+            ),
+            (
+                2_015,
+                1_233_061_996,
+                0x1d00_ffff,
+                1_231_006_505,
+                0x1d00_ffff,
+            ),
+            (
+                68_543,
+                1_279_297_671,
+                0x1c05_a3f4,
+                1_279_008_237,
+                0x1c01_68fd,
+            ),
+            (
+                46_367,
+                1_269_211_443,
+                0x1c38_7f6f,
+                1_263_163_443,
+                0x1d00_e1fd,
+            ),
+        ] {
+            let below = below(height, (time, bits), (height - 2_015, first));
+            let header = genesis_block(Network::Bitcoin).header;
+            let found = rules.target_at(&header, height + 1, &below);
+            assert_eq!(found.map(CompactTarget::to_consensus), Ok(wanted));
+            let later = rules.target_at(&header, height, &below);
+            assert_eq!(later.map(CompactTarget::to_consensus), Ok(bits));
+        }
+    }
+
+    #[test]
+    fn test_networks_have_an_exception_for_slow_blocks() {
+        let real = 0x1c05_a3f4;
+        let easy = 0x1d00_ffff;
+        let target = |network, seconds, height, bits, first| {
+            let chain = |at| {
+                let bits = if at <= first { real } else { bits };
+                (at < height).then_some(Header {
+                    time: 1_000_000,
+                    bits: CompactTarget::from_consensus(bits),
+                    ..genesis_block(network).header
+                })
+            };
+            let header = Header {
+                time: 1_000_000 + seconds,
+                ..genesis_block(network).header
+            };
+            let target = Rules::of(network).target_at(&header, height, &chain);
+            target.map(CompactTarget::to_consensus)
+        };
+        for network in [Network::Testnet, Network::Testnet4] {
+            assert_eq!(target(network, 1_201, 5_000, real, 0), Ok(easy));
+            assert_eq!(target(network, 1_200, 5_000, easy, 4_500), Ok(real));
+        }
+        assert_eq!(target(Network::Signet, 1_201, 5_000, real, 0), Ok(real));
+        // BIP 94: the first block of the period decides, not the last one, which used the exception.
+        let next = |network| target(network, 600, 4_032, easy, 2_016);
+        assert_eq!(next(Network::Testnet), Ok(0x1c3f_ffc0));
+        assert_eq!(next(Network::Testnet4), Ok(0x1c01_68fd));
+    }
+
+    #[test]
+    fn the_first_block_of_a_period_may_not_go_far_back_on_testnet4() {
+        let times = |at: u32| match at {
+            2_015 => 10_000,
+            _ => 1,
+        };
+        let chain = |at: u32| {
+            Some(Header {
+                time: times(at),
+                ..genesis_block(Network::Testnet4).header
+            })
+        };
+        let check = |network, time| {
+            let header = Header {
+                time,
+                ..genesis_block(network).header
+            };
+            Rules::of(network).check_time(&header, 2_016, &chain, 1 << 40)
+        };
+        assert_eq!(check(Network::Testnet4, 9_400), Ok(()));
+        let early = Err(HeaderFault::EarlyTime(2_016));
+        assert_eq!(check(Network::Testnet4, 9_399), early);
+        assert_eq!(check(Network::Bitcoin, 9_399), Ok(()));
+        assert_eq!(check(Network::Bitcoin, 1), early);
+    }
 }
