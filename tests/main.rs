@@ -25,6 +25,9 @@ mod backup;
 /// All zone files carried somewhere and back.
 mod carry;
 
+/// Logs of a chain, and damage to them.
+mod chain_log;
+
 /// Every section that a comment cites is there.
 mod citations;
 

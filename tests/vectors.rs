@@ -13,6 +13,7 @@ mod chains;
 mod folders;
 mod pricing;
 mod recorded;
+mod records;
 mod rows;
 mod states;
 mod wire;
@@ -124,6 +125,8 @@ struct Tally {
     refused: usize,
     states: usize,
     rows: usize,
+    /// Blocks that went through a record of a log.
+    records: usize,
     wire_cases: usize,
     prices: usize,
     light_walks: usize,
@@ -148,6 +151,7 @@ impl Tally {
             (self.refused, "refused"),
             (self.states, "states"),
             (self.rows, "rows"),
+            (self.records, "records of a log"),
             (self.wire_cases, "transactions read"),
             (self.prices, "prices"),
             (self.light_walks, "light walks"),
@@ -205,11 +209,13 @@ fn fail_if_any(folder: &str, tally: &Tally) {
 /// Checks what a file holds; `false` if that is no vector.
 fn check_file(file: &Value, tally: &mut Tally) -> bool {
     if let Some(chain) = chain_of(file) {
+        records::check(&chain, file, tally);
         if let Err(mismatch) = chains::replay(&chain, tally) {
             tally.failures.push(mismatch.text);
         }
     } else if file["scenarios"].is_array() {
         for chain in ChainFile::of_recorded(file) {
+            records::check(&chain, file, tally);
             recorded_chain(chain, tally);
         }
     } else if file["examples"][0]["steps"].is_array() {

@@ -1,5 +1,10 @@
 //! Chains made up for measurements: valid operations of many owners, as transactions with their spent outputs.
 
+#![allow(
+    dead_code,
+    reason = "not every program that includes this needs all of it"
+)]
+
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash as _;
 use bitcoin::secp256k1::{PublicKey, Secp256k1, SecretKey};
@@ -46,6 +51,9 @@ impl Owner {
     }
 }
 
+/// Gives the outputs that an owner with this script spends in the next transaction.
+pub type Purse = Box<dyn FnMut(&[u8]) -> Vec<(OutPoint, TxOut)>>;
+
 /// A chain that grows block by block.
 pub struct Generated {
     params: Params,
@@ -57,6 +65,7 @@ pub struct Generated {
     counter: u64,
     /// The blocks that opened the namespace.
     pub opening: Vec<Outcome>,
+    purse: Option<Purse>,
 }
 
 /// What became of a block.
@@ -65,18 +74,32 @@ pub type Outcome = BlockOutcome<Reject, Changes>;
 impl Generated {
     /// A chain with the namespace `test`, ready for registrations.
     pub fn new() -> Self {
+        let mut chain = Self::unopened(None);
+        for candidate in chain.opening_operations() {
+            let outcome = chain.connect(&[candidate]);
+            chain.opening.push(outcome);
+        }
+        chain
+    }
+
+    /// A chain without a namespace; what is spent comes from `purse`, or is made up.
+    pub fn unopened(purse: Option<Purse>) -> Self {
         let params = Params::regtest();
-        let mut chain = Self {
+        Self {
             bns: Bns::new(params.clone()),
             state: State::genesis(&params),
             height: params.first_block,
             last: params.initial_consensus_hash,
             counter: 0,
             opening: Vec::new(),
+            purse,
             params,
-        };
-        chain.open_namespace();
-        chain
+        }
+    }
+
+    /// The consensus hash after the last block.
+    pub fn consensus_hash(&self) -> ConsensusHash {
+        self.last
     }
 
     /// Connects a block of operations, all of which must be accepted.
@@ -128,7 +151,7 @@ impl Generated {
             update_hash: update_hash(name, self.last),
             value_hash: ZonefileHash(h160(name.as_str().as_bytes())),
         });
-        self.transaction(owner, &payload, &[])
+        self.transaction(owner, &payload, &[(&owner.script, 5_500)])
     }
 
     /// A name moves to another owner.
@@ -141,7 +164,8 @@ impl Generated {
         self.transaction(owner, &payload, &[(&to.script, 5_500)])
     }
 
-    fn open_namespace(&mut self) {
+    /// The operations that open the namespace, for the first three blocks.
+    pub fn opening_operations(&mut self) -> [VirtualTransaction; 3] {
         let owner = Owner::new(usize::MAX >> 8);
         let id: NamespaceId = "test".parse().expect("an id");
         let address = owner.address.encode(self.params.addresses);
@@ -165,14 +189,12 @@ impl Generated {
         });
         let burn = self.params.burn_address.script();
         let own = (&owner.script, 5_500);
-        let preorder = self.transaction(&owner, &preorder, &[own, (&burn, NAMESPACE_FEE)]);
-        let preordered = self.connect(&[preorder]);
-        let reveal = self.transaction(&owner, &reveal, &[own, own]);
-        let revealed = self.connect(&[reveal]);
         let ready = Payload::NamespaceReady { namespace_id: id };
-        let ready = self.transaction(&owner, &ready, &[own]);
-        let opened = self.connect(&[ready]);
-        self.opening = vec![preordered, revealed, opened];
+        [
+            self.transaction(&owner, &preorder, &[own, (&burn, NAMESPACE_FEE)]),
+            self.transaction(&owner, &reveal, &[own, own]),
+            self.transaction(&owner, &ready, &[own]),
+        ]
     }
 
     fn transaction(
@@ -182,8 +204,16 @@ impl Generated {
         outputs: &[(&Vec<u8>, u64)],
     ) -> VirtualTransaction {
         self.counter += 1;
-        let mut spent = [0; 32];
-        spent[..8].copy_from_slice(&self.counter.to_le_bytes());
+        let spent = match &mut self.purse {
+            Some(purse) => purse(&owner.script),
+            None => vec![made_up(self.counter, owner)],
+        };
+        let input = |outpoint: &OutPoint| TxIn {
+            previous_output: *outpoint,
+            script_sig: owner.script_sig.clone(),
+            sequence: Sequence::MAX,
+            witness: Witness::new(),
+        };
         let data = [&self.params.magic[..], &payload.encode()].concat();
         let length = u8::try_from(data.len()).expect("a payload is short");
         let null_data = match length {
@@ -196,21 +226,24 @@ impl Generated {
         let transaction = Transaction {
             version: Version::ONE,
             lock_time: LockTime::ZERO,
-            input: vec![TxIn {
-                previous_output: OutPoint::new(Txid::from_byte_array(spent), 0),
-                script_sig: owner.script_sig.clone(),
-                sequence: Sequence::MAX,
-                witness: Witness::new(),
-            }],
+            input: spent.iter().map(|(outpoint, _)| input(outpoint)).collect(),
             output: [output(null_data, 0)].into_iter().chain(rest).collect(),
         };
         VirtualTransaction {
             vtxindex: self.counter as u32,
             txid: transaction.compute_txid(),
             transaction,
-            prevouts: vec![output(owner.script.clone(), 1_000_000)],
+            prevouts: spent.into_iter().map(|(_, output)| output).collect(),
         }
     }
+}
+
+/// An output of nothing, which no rule asks about.
+fn made_up(number: u64, owner: &Owner) -> (OutPoint, TxOut) {
+    let mut txid = [0; 32];
+    txid[..8].copy_from_slice(&number.to_le_bytes());
+    let outpoint = OutPoint::new(Txid::from_byte_array(txid), 0);
+    (outpoint, output(owner.script.clone(), 1_000_000))
 }
 
 fn registration(name: &Name) -> Payload {

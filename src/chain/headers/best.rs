@@ -12,8 +12,9 @@ use std::path::Path;
 
 use bitcoin::block::Header;
 use bitcoin::consensus::encode;
+use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash as _;
-use bitcoin::{BlockHash, Work};
+use bitcoin::{BlockHash, Network, Work};
 
 use super::rules::Rules;
 use crate::chain::BlockRef;
@@ -26,6 +27,15 @@ const RECENT: usize = 4_096;
 const PAGE: u32 = 4_096;
 /// The work up to every so manieth header is in memory.
 const MARK: u32 = 1_024;
+
+/// The networks that a file may belong to.
+const NETWORKS: [Network; 5] = [
+    Network::Bitcoin,
+    Network::Testnet,
+    Network::Testnet4,
+    Network::Signet,
+    Network::Regtest,
+];
 
 /// The headers of the best chain, from the genesis block on.
 #[derive(Debug)]
@@ -53,11 +63,13 @@ impl Best {
             tip: genesis.prev_blockhash,
             work: Work::from_be_bytes([0; 32]),
         };
-        best.read_file(rules)?;
-        match best.header_at(0) {
-            Some(first) if first == genesis => {}
-            Some(_) => return Err(other_network(path)),
-            None => best.extend(&[genesis], genesis.block_hash())?,
+        match best.read(0, 1).unwrap_or_default().first() {
+            Some(first) if *first == genesis => best.read_file(rules)?,
+            Some(first) if begins_a_network(first) => return Err(other_network(path)),
+            _ => {
+                best.file.set_len(0)?;
+                best.extend(&[genesis], genesis.block_hash())?;
+            }
         }
         Ok(best)
     }
@@ -214,6 +226,13 @@ impl Best {
 fn short(hash: &BlockHash) -> u32 {
     let first = hash.as_byte_array().first_chunk();
     u32::from_le_bytes(*first.expect("a hash has 32 bytes"))
+}
+
+/// Whether it is the first header of a network of Bitcoin.
+fn begins_a_network(header: &Header) -> bool {
+    NETWORKS
+        .iter()
+        .any(|network| genesis_block(network).header == *header)
 }
 
 fn other_network(path: &Path) -> io::Error {

@@ -66,8 +66,8 @@ impl HeaderChain {
         })
     }
 
-    /// Takes a run of headers, each on top of the one before it, the first on top of one that is known; a few thousand at
-    /// once. `now` is in seconds since 1970. After a fault everything is as it was.
+    /// Takes a run of headers, each on top of the one before it, the first on top of one that is known, or the genesis
+    /// block; a few thousand at once. `now` is in seconds since 1970. After a fault everything is as it was.
     pub fn accept(&mut self, headers: &[Header], now: u64) -> Result<Accepted, HeaderFault> {
         let known = self.count_best(headers);
         let unknown = headers.get(known..).unwrap_or_default();
@@ -139,15 +139,16 @@ impl HeaderChain {
         hashes
     }
 
-    /// How many of the headers are the best chain's, from the first on.
+    /// How many of the headers are the best chain's, from the first on; that may be the genesis block.
     fn count_best(&self, headers: &[Header]) -> usize {
         let Some(first) = headers.first() else {
             return 0;
         };
-        let Some(below) = self.height_of(&first.prev_blockhash) else {
-            return 0;
+        let from = match self.height_of(&first.prev_blockhash) {
+            Some(below) => below.saturating_add(1),
+            None => 0,
         };
-        let best = self.headers(below.saturating_add(1), headers.len() as u32);
+        let best = self.headers(from, headers.len() as u32);
         best.iter().zip(headers).take_while(|(a, b)| a == b).count()
     }
 

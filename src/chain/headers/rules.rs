@@ -62,7 +62,7 @@ pub enum HeaderFault {
 
 impl HeaderFault {
     /// Whether who sent it is to blame, and not this machine's clock or disk.
-    pub fn blames_sender(&self) -> bool {
+    pub(crate) fn blames_sender(&self) -> bool {
         !matches!(self, Self::LateTime(_) | Self::Disk)
     }
 }
@@ -319,7 +319,7 @@ mod tests {
     fn test_networks_have_an_exception_for_slow_blocks() {
         let real = 0x1c05_a3f4;
         let easy = 0x1d00_ffff;
-        let target = |network, seconds, height, bits, first| {
+        let target = |network, seconds: u32, height, bits, first| {
             let chain = |at| {
                 let bits = if at <= first { real } else { bits };
                 (at < height).then_some(Header {

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::hash::ConsensusHash;
 
 /// How many blocks a sealed segment ends at a multiple of.
-pub const SEGMENT_BLOCKS: u32 = 2_016;
+pub(crate) const SEGMENT_BLOCKS: u32 = 2_016;
 /// A segment is sealed when its publisher has so many blocks on top.
 pub const SEALED_BELOW: u32 = 100;
-/// The largest segment, in bytes; those of the main network have 1.4 MB on average.
-pub const SEGMENT_BYTES_MAX: u64 = 128 << 20;
+/// The largest segment, in bytes: a reader has several in memory. Those of the main network have 1.4 MB on average.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 24 << 20;
 /// The largest `log.json`, in bytes: enough for 2,000 segments, 76 years.
 pub const MANIFEST_BYTES_MAX: usize = 1 << 20;
 /// The format that is written and read.

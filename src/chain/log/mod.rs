@@ -10,6 +10,8 @@ mod input;
 pub mod manifest;
 pub mod record;
 pub mod segment;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use input::{Flaw, Malformed};

@@ -193,6 +193,9 @@ impl Record {
                 0 => &[][..],
                 _ => entries.next().map_or(&[][..], |given| &given.funding),
             };
+            if candidate.outpoints().count() != funding.len() {
+                return Err(RecordFault::Count.into());
+            }
             let inputs = candidate.transaction.input.iter().zip(funding);
             let prevouts = inputs.map(|(input, entry)| {
                 let outpoint = input.previous_output;

@@ -132,6 +132,8 @@ pub struct Writer {
     next: u32,
     /// The transactions that were spelled out, with their places.
     spelled: HashMap<Txid, u32>,
+    /// How many were.
+    places: u32,
 }
 
 impl Writer {
@@ -148,6 +150,7 @@ impl Writer {
             records: Vec::new(),
             next: from,
             spelled: HashMap::new(),
+            places: 0,
         }
     }
 
@@ -160,7 +163,7 @@ impl Writer {
             if record.height > to {
                 break;
             }
-            writer.write(&record);
+            writer.copy(&record);
         }
         Ok(writer)
     }
@@ -195,7 +198,7 @@ impl Writer {
             coinbase: evidence.coinbase.clone(),
             candidates: candidates.collect::<Result<_, _>>()?,
         };
-        self.write(&record);
+        self.copy(&record);
         Ok(())
     }
 
@@ -236,9 +239,8 @@ impl Writer {
                     vtxindex,
                 });
             }
-            let before = self.spelled.len();
             let again = here.iter().position(|spelled| *spelled == txid);
-            let again = again.map(|at| (before + at) as u32);
+            let again = again.map(|at| self.places + at as u32);
             if let Some(place) = self.spelled.get(&txid).copied().or(again) {
                 return Ok(Funding::Spelled(place));
             }
@@ -254,7 +256,8 @@ impl Writer {
             .collect()
     }
 
-    fn write(&mut self, record: &Record) {
+    /// Adds a record as it is. What it points to has to be in its place.
+    pub fn copy(&mut self, record: &Record) {
         record.write(self.header.from, &mut self.records);
         self.header.records += 1;
         self.next = record.height.saturating_add(1);
@@ -264,10 +267,9 @@ impl Writer {
             .flat_map(|candidate| &candidate.funding)
         {
             if let Funding::Here(transaction) = entry {
-                let place = self.spelled.len() as u32;
-                self.spelled
-                    .entry(transaction.compute_txid())
-                    .or_insert(place);
+                let txid = transaction.compute_txid();
+                self.spelled.entry(txid).or_insert(self.places);
+                self.places += 1;
             }
         }
     }

@@ -98,6 +98,16 @@ impl Tree {
         Ok((TxMerkleNode::from_byte_array(root), txids))
     }
 
+    /// Reads a tree that takes all of `bytes`, as it stands behind the header in the reply of a node to `gettxoutproof`.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut input = Input::new(bytes, 0);
+        let tree = Self::read(&mut input)?;
+        match input.rest() {
+            [] => Ok(tree),
+            _ => Err(input.malformed(Flaw::Rest)),
+        }
+    }
+
     pub(super) fn read(input: &mut Input<'_>) -> Result<Self, Malformed> {
         let start = input.clone();
         let total = input.u32()?;
