@@ -41,7 +41,7 @@ fn a_log_leads_to_the_state_that_it_was_made_from() {
     let bytes: usize = log.segments().iter().map(|path| log.file(path).len()).sum();
     let each = bytes / candidates;
     assert!(
-        (1_000..=BYTES_PER_CANDIDATE).contains(&each),
+        (1_100..=BYTES_PER_CANDIDATE).contains(&each),
         "{each} bytes"
     );
     let entries: Vec<Funding> = log

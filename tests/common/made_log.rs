@@ -41,6 +41,8 @@ use super::random::Random;
 pub const MAGIC: [u8; 2] = *b"id";
 /// The first block that can have operations.
 pub const FIRST_BLOCK: u32 = 1;
+/// How many inputs a payment has: with these it has 522 bytes, as much as those on the main network on average.
+const PAYMENT_INPUTS: usize = 3;
 /// Names that are registered side by side.
 const GROUP: usize = 5;
 
@@ -80,11 +82,11 @@ pub fn make(size: Size, seed: u64, write: &mut dyn FnMut(&str, &[u8])) -> Manife
     ];
     for group in 0..size.names / GROUP {
         let first = group * GROUP;
+        let owner = Owner::new(first / NAMES_PER_OWNER);
         for kind in kinds {
             for numbers in [first..first + 2, first + 2..first + GROUP] {
                 let candidates = numbers.map(|number| {
                     let name: Name = format!("name{number}.test").parse().expect("a name");
-                    let owner = Owner::new(number / NAMES_PER_OWNER);
                     kind(&mut maker.chain, &name, &owner)
                 });
                 let candidates = candidates.collect();
@@ -125,14 +127,12 @@ impl Coins {
 
     /// Outputs of a payment that is made for this.
     fn make(&mut self, script: &[u8], count: usize) -> Vec<(OutPoint, TxOut)> {
-        let mut previous = [0; 32];
-        previous[..8].copy_from_slice(&self.random.next().to_le_bytes());
-        let input = input(
-            OutPoint::new(Txid::from_byte_array(previous), 0),
-            vec![0x47; 107],
-        );
+        let inputs = [(); PAYMENT_INPUTS].map(|()| {
+            let previous = Txid::from_byte_array(random_hash(&mut self.random));
+            input(OutPoint::new(previous, 0), vec![0x47; 107])
+        });
         let output = output(script.to_vec(), 20_000);
-        let payment = transaction(vec![input], vec![output.clone(), output.clone()]);
+        let payment = transaction(inputs.to_vec(), vec![output.clone(), output.clone()]);
         let txid = payment.compute_txid();
         self.made.insert(txid, payment);
         let coins = (0..count as u32).map(|vout| (OutPoint::new(txid, vout), output.clone()));
