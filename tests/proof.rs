@@ -20,14 +20,10 @@ use bnsd::virtualchain::snapshot::{consensus_hash, previous_heights};
 use bnsd::virtualchain::{Decision, Snapshot, SnapshotView, connect_block};
 use serde_json::json;
 
-#[allow(dead_code, reason = "benches use the rest")]
-#[path = "benches/generated.rs"]
-mod generated;
-
 /// Through the commands.
 mod commands;
 
-use generated::{Generated, NAMES_PER_OWNER, Outcome, Owner};
+use crate::common::generated::{Generated, NAMES_PER_OWNER, Outcome, Owner};
 
 /// Names of the chain that is proved.
 const NAMES: usize = 1_000;
