@@ -97,6 +97,9 @@ mod notary;
 /// The status page, in a browser.
 mod page;
 
+/// Bitcoin peers: what real ones send, and what liars do.
+mod peers;
+
 /// A person's life with names, on the embedded chain.
 mod own;
 

@@ -292,6 +292,28 @@ impl Script {
         }
     }
 
+    /// Takes so many blocks back and mines more of others.
+    #[allow(
+        dead_code,
+        reason = "the long form includes this file for its other scripts"
+    )]
+    pub fn replace(&mut self, depth: u32) {
+        self.settle();
+        let fork = self.chain.tip().height - depth;
+        self.chain.rewind(fork).unwrap();
+        self.mine(depth + 2);
+        self.settle();
+    }
+
+    /// The chain.
+    #[allow(
+        dead_code,
+        reason = "the long form includes this file for its other scripts"
+    )]
+    pub fn chain(&self) -> &DevChain {
+        &self.chain
+    }
+
     /// Mines a branch without operations until it has more work.
     fn overtake(&mut self, fork: u32, depth: u32) {
         let mut parent = self.chain.block_at(fork).unwrap().hash;

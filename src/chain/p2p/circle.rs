@@ -103,6 +103,8 @@ struct Member {
     delivered: Duration,
     heard: Duration,
     pinged: Option<Duration>,
+    /// Whether the connection may have gone without a word.
+    is_doubted: bool,
     /// When it was the first with something new.
     useful: Duration,
     /// Blocks that it was asked for and has not sent, whoever was asked since.
@@ -150,6 +152,7 @@ impl Circle {
             delivered: now,
             heard: now,
             pinged: None,
+            is_doubted: false,
             useful: now,
             owes: VecDeque::new(),
             late: 0,
@@ -317,9 +320,16 @@ impl Circle {
         actions
     }
 
+    /// Has all peers asked whether they live.
+    pub fn doubt(&mut self) {
+        for member in self.members.values_mut() {
+            member.is_doubted = true;
+        }
+    }
+
     fn heard(&mut self, id: PeerId, now: Duration) -> Option<&mut Member> {
         let member = self.members.get_mut(&id)?;
-        (member.heard, member.pinged) = (now, None);
+        (member.heard, member.pinged, member.is_doubted) = (now, None, false);
         Some(member)
     }
 
@@ -428,7 +438,7 @@ impl Member {
         }
         match self.pinged {
             Some(pinged) if now >= pinged + PATIENCE => Some(Action::Drop(id, End::Silent)),
-            None if now >= self.heard + PING_AFTER => {
+            None if self.is_doubted || now >= self.heard + PING_AFTER => {
                 self.pinged = Some(now);
                 Some(Action::Ping(id))
             }
@@ -670,6 +680,17 @@ mod tests {
         assert_eq!(scene.after(PATIENCE), []);
         assert_eq!(scene.after(PING_AFTER), [Action::Ping(0)]);
         assert_eq!(scene.after(PATIENCE), [Action::Drop(0, End::Silent)]);
+    }
+
+    #[test]
+    fn who_may_be_gone_is_asked_at_once() {
+        let mut scene = Scene::settled(2);
+        scene.now += PING_AFTER / 2;
+        assert_eq!(scene.due(), []);
+        scene.circle.doubt();
+        assert_eq!(scene.due().len(), 2);
+        scene.circle.unasked(0, 32, scene.now);
+        assert_eq!(scene.after(PATIENCE), [Action::Drop(1, End::Silent)]);
     }
 
     #[test]

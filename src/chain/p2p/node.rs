@@ -35,6 +35,12 @@ const TICK: Duration = Duration::from_millis(500);
 const EVENTS_MAX: usize = 4;
 /// What waits to be said to a peer; one that reads so slowly is let go of.
 const OUTBOX_MAX: usize = 64;
+/// With so many peers nobody else is looked for by name.
+const ENOUGH: usize = 4;
+/// How long peers of an earlier run have before seeds are asked.
+const REMEMBERED_TIME: Duration = Duration::from_secs(10);
+/// How long the machine has to have slept for the connections to be doubted.
+const SLEPT: Duration = Duration::from_secs(30);
 /// The first pause between two rounds of questions to seeds, and the longest.
 const SEEDS_PAUSE: Duration = Duration::from_secs(15);
 const SEEDS_PAUSE_MAX: Duration = Duration::from_secs(600);
@@ -63,6 +69,9 @@ pub(super) struct Node {
     tasks: Tasks,
     events: Sender<Event>,
     start: Instant,
+    /// Goes on while the machine sleeps, as `start` does not.
+    clock: SystemClock,
+    slept: Duration,
     seeds_asked: u32,
     seeds_next: Duration,
     file: PathBuf,
@@ -98,6 +107,11 @@ impl Node {
         if wants_strangers {
             book.remember(&read(&file));
         }
+        let saved = book.remembered();
+        let seeds_next = match saved.is_empty() {
+            true => Duration::ZERO,
+            false => REMEMBERED_TIME,
+        };
         let node = Self {
             network: options.network,
             magic: Magic::from(options.network),
@@ -108,7 +122,7 @@ impl Node {
             shared,
             headers,
             circle: Circle::new(options.outbound),
-            saved: book.remembered(),
+            saved,
             book,
             links: HashMap::new(),
             next_id: 0,
@@ -116,7 +130,9 @@ impl Node {
             events,
             start: Instant::now(),
             seeds_asked: 0,
-            seeds_next: Duration::ZERO,
+            seeds_next,
+            clock: SystemClock::start(),
+            slept: Duration::ZERO,
             file,
             save_next: SAVE_AFTER,
         };
@@ -156,6 +172,7 @@ impl Node {
                 if self.book.is_seed(&peer) {
                     return self.say(id, NetworkMessage::GetAddr);
                 }
+                self.shared.set_heard();
                 tracing::debug!(
                     "connected with the Bitcoin peer {peer}, which is at block {height}"
                 );
@@ -218,7 +235,7 @@ impl Node {
             is_better: false,
         };
         if !headers.is_empty() {
-            let time = SystemClock::start().unix_time();
+            let time = self.clock.unix_time();
             match self.chain(|chain| chain.accept(headers, time)) {
                 Ok(accepted) => {
                     news.last = Some(accepted.last);
@@ -309,6 +326,11 @@ impl Node {
         let (peer, now) = (link.peer, self.now());
         tracing::debug!("no longer connected with the Bitcoin peer {peer}: {end}");
         if matches!(end, End::Lied(_)) {
+            if self.book.is_given(&peer) {
+                tracing::warn!(
+                    "a peer of `chain.peers` is not asked for an hour: {end}; the level debug names it"
+                );
+            }
             self.book.ban(&peer, now);
         }
         self.book.ended(&peer, now, &mut random);
@@ -318,6 +340,11 @@ impl Node {
     /// Calls whom there is room for, and asks seeds where nobody is left.
     fn look_around(&mut self) {
         let now = self.now();
+        let slept = self.clock.elapsed().saturating_sub(now);
+        if slept > self.slept + SLEPT {
+            self.circle.doubt();
+            self.slept = slept;
+        }
         while self.links.len() < self.size
             && let Some(peer) = self.book.next(now, &mut random)
         {
@@ -327,7 +354,7 @@ impl Node {
         let late = self.links.iter().filter(|(_, link)| is_late(link));
         let late: Vec<PeerId> = late.map(|(id, _)| *id).collect();
         late.into_iter().for_each(|id| self.end(id, &End::Silent));
-        let lacks = self.links.len() < self.size && !self.book.has_strangers();
+        let lacks = self.circle.len() < ENOUGH.min(self.size) && !self.book.has_strangers();
         if self.wants_strangers && lacks && now >= self.seeds_next {
             self.ask_seeds();
         }
@@ -404,7 +431,6 @@ impl Node {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "one arm of many")]
 fn lie(id: PeerId, lie: Lie) -> Option<Action> {
     Some(Action::Drop(id, End::Lied(lie)))
 }

@@ -36,7 +36,7 @@ pub(super) async fn receive(
     let mut checksum = Checksum::default();
     let mut payload = Vec::new(); // the length is not trusted; room is made for what has come
     let mut left = head.length;
-    let mut piece = [0; PIECE];
+    let mut piece = vec![0; head.length.min(PIECE)];
     while left > 0 {
         let room = piece.get_mut(..left.min(PIECE)).unwrap_or_default();
         let count = pace.read(stream, room, counter).await?;
