@@ -260,6 +260,15 @@ impl Script {
         }
     }
 
+    /// The chain as it is now.
+    #[allow(
+        dead_code,
+        reason = "the long form includes this file for its other scripts"
+    )]
+    pub fn chain(&self) -> &DevChain {
+        &self.chain
+    }
+
     /// Takes blocks back and mines others.
     pub fn reorganise(&mut self) {
         self.settle();
@@ -303,15 +312,6 @@ impl Script {
         self.chain.rewind(fork).unwrap();
         self.mine(depth + 2);
         self.settle();
-    }
-
-    /// The chain.
-    #[allow(
-        dead_code,
-        reason = "the long form includes this file for its other scripts"
-    )]
-    pub fn chain(&self) -> &DevChain {
-        &self.chain
     }
 
     /// Mines a branch without operations until it has more work.

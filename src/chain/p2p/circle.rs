@@ -1,16 +1,18 @@
 //! The peers that are connected: what is asked of which, and who is let go of.
 //!
 //! One peer at a time leads: it is asked for headers until it has no more, so that a first synchronisation costs its bytes
-//! once. Then all are asked, so that none can withhold a better chain. A block is asked of the peer with the least to do that can have it. Who
-//! is silent, floods or refuses is let go of; others go on meanwhile. This file is pure; times are since the node started.
+//! once. Then all are asked, so that none can withhold a better chain. A block is asked of the peer with the least to do
+//! that can have it. Who is silent, floods or refuses is let go of; others go on meanwhile. This file is pure; times are
+//! since the node started.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bitcoin::BlockHash;
 
 use super::PeerId;
 use super::end::{End, Lie};
+use super::member::{Member, News, Serves};
 use super::orders::{ASKED_MAX, Orders, PATIENCE};
 use crate::chain::BlockRef;
 
@@ -28,24 +30,10 @@ const REFUSED_MAX: u32 = 16;
 const UNLINKED_MAX: u32 = 10;
 /// Full messages of headers that may come without a better chain: all headers of the main network until 2030.
 const FULL_MAX: u32 = 600;
-/// Bytes that a peer may send unasked at once, and how many more each second.
-const UNASKED: u64 = 2_000_000;
-const UNASKED_A_SECOND: u64 = 2_000;
-/// Blocks that a pruned peer has (BIP 159), less some that come while it is asked.
-const RECENT: u32 = 280;
 /// After so long without a new block somebody else is called in place of one peer (Bitcoin Core calls one more), and how
 /// often.
 const STALE_AFTER: Duration = Duration::from_secs(1_800);
 const RELIEVE_AFTER: Duration = Duration::from_secs(600);
-
-/// Which blocks a peer has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Serves {
-    /// All.
-    All,
-    /// The newest 288: it is pruned.
-    Recent,
-}
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,17 +46,6 @@ pub(super) enum Action {
     Ping(PeerId),
     /// Let go of it.
     Drop(PeerId, End),
-}
-
-/// What came of a message with headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct News {
-    /// The last of them.
-    pub last: Option<BlockRef>,
-    /// Whether the message holds as many as one can.
-    pub is_full: bool,
-    /// Whether they made a better chain.
-    pub is_better: bool,
 }
 
 /// The connected peers.
@@ -84,37 +61,6 @@ pub(super) struct Circle {
     /// When there last was a better chain.
     better: Duration,
     relieved: Duration,
-}
-
-#[derive(Debug)]
-struct Member {
-    serves: Serves,
-    /// Whether a person named it.
-    is_given: bool,
-    /// The highest block that it told of.
-    height: u32,
-    /// Since when headers are awaited.
-    headers_asked: Option<Duration>,
-    /// When headers last came that were asked for.
-    headers_came: Option<Duration>,
-    /// When it was asked for a block while it owed none.
-    blocks_asked: Duration,
-    /// When something came that was asked for.
-    delivered: Duration,
-    heard: Duration,
-    pinged: Option<Duration>,
-    /// Whether the connection may have gone without a word.
-    is_doubted: bool,
-    /// When it was the first with something new.
-    useful: Duration,
-    /// Blocks that it was asked for and has not sent, whoever was asked since.
-    owes: VecDeque<BlockHash>,
-    late: u32,
-    refused: u32,
-    unlinked: u32,
-    full: u32,
-    unasked: u64,
-    unasked_at: Duration,
 }
 
 impl Circle {
@@ -142,26 +88,7 @@ impl Circle {
 
     /// A peer that said who it is.
     pub fn join(&mut self, id: PeerId, serves: Serves, height: u32, is_given: bool, now: Duration) {
-        let member = Member {
-            serves,
-            is_given,
-            height,
-            headers_asked: None,
-            headers_came: None,
-            blocks_asked: now,
-            delivered: now,
-            heard: now,
-            pinged: None,
-            is_doubted: false,
-            useful: now,
-            owes: VecDeque::new(),
-            late: 0,
-            refused: 0,
-            unlinked: 0,
-            full: 0,
-            unasked: 0,
-            unasked_at: now,
-        };
+        let member = Member::new(serves, height, is_given, now);
         self.members.insert(id, member);
     }
 
@@ -177,13 +104,9 @@ impl Circle {
     /// A message of so many bytes that nobody asked for.
     pub fn unasked(&mut self, id: PeerId, bytes: u64, now: Duration) -> Option<Action> {
         let member = self.heard(id, now)?;
-        let since = now.saturating_sub(member.unasked_at).as_secs();
-        if since > 0 {
-            member.unasked = member.unasked.saturating_sub(since * UNASKED_A_SECOND);
-            member.unasked_at = now;
-        }
-        member.unasked = member.unasked.saturating_add(bytes);
-        (member.unasked > UNASKED).then_some(Action::Drop(id, End::Lied(Lie::Flood)))
+        member
+            .floods(bytes, now)
+            .then_some(Action::Drop(id, End::Lied(Lie::Flood)))
     }
 
     /// Headers of which something is known now.
@@ -192,18 +115,7 @@ impl Circle {
             self.better = now;
         }
         let member = self.heard(id, now)?;
-        let was_asked = member.headers_asked.take().is_some();
-        if was_asked {
-            (member.headers_came, member.delivered) = (Some(now), now);
-        }
-        let height = news.last.map_or(0, |last| last.height);
-        member.height = member.height.max(height);
-        member.unlinked = 0;
-        if news.is_better {
-            (member.useful, member.full) = (now, 0);
-        } else if news.is_full {
-            member.full += 1;
-        }
+        let was_asked = member.take_news(news, now);
         if member.full > FULL_MAX {
             return Some(Action::Drop(id, End::Lied(Lie::Endless)));
         }
@@ -213,15 +125,10 @@ impl Circle {
                 return flood;
             }
         }
-        let goes_on = match news.is_full {
-            true => self.goes_on(id, news.is_better, now),
-            false => {
-                if self.leads(id) {
-                    (self.leader, self.is_settled) = (None, true);
-                }
-                false
-            }
-        };
+        if !news.is_full && self.leads(id) {
+            (self.leader, self.is_settled) = (None, true);
+        }
+        let goes_on = news.is_full && self.goes_on(id, news.is_better, now);
         let member = self.members.get_mut(&id).filter(|_| goes_on)?;
         member.headers_asked = Some(now);
         Some(Action::AskHeaders(id, news.last.map(|last| last.hash)))
@@ -280,12 +187,11 @@ impl Circle {
         let Some(member) = self.heard(id, now) else {
             return false;
         };
-        let Some(place) = member.owes.iter().position(|owed| owed == hash) else {
-            return false;
-        };
-        member.owes.remove(place);
-        (member.delivered, member.late, member.refused) = (now, 0, 0);
-        true
+        let was_owed = member.settle(hash);
+        if was_owed {
+            (member.delivered, member.late, member.refused) = (now, 0, 0);
+        }
+        was_owed
     }
 
     /// It lacks blocks.
@@ -298,8 +204,7 @@ impl Circle {
     ) -> Option<Action> {
         let member = self.heard(id, now)?;
         for hash in hashes {
-            if let Some(place) = member.owes.iter().position(|owed| owed == hash) {
-                member.owes.remove(place);
+            if member.settle(hash) {
                 member.refused += 1;
                 orders.failed(id, hash, now);
             }
@@ -311,7 +216,7 @@ impl Circle {
     pub fn due(&mut self, orders: &mut Orders, tip: u32, now: Duration) -> Vec<Action> {
         let mut actions: Vec<Action> = Vec::new();
         for (id, member) in &mut self.members {
-            actions.extend(member.due(*id, orders, now));
+            actions.extend(due(*id, member, orders, now));
         }
         actions.extend(self.relieve(now));
         let dropped: Vec<PeerId> = actions.iter().filter_map(Action::dropped).collect();
@@ -386,13 +291,9 @@ impl Circle {
             let Some((id, hash)) = asked else {
                 return actions;
             };
-            let load = busy.entry(id).or_default();
-            *load += 1;
+            *busy.entry(id).or_default() += 1;
             if let Some(member) = self.members.get_mut(&id) {
-                if *load == 1 {
-                    member.blocks_asked = now;
-                }
-                member.owes.push_back(hash);
+                member.owes.push(hash);
             }
             actions.push(Action::AskBlock(id, hash));
         }
@@ -413,38 +314,28 @@ impl Circle {
     }
 }
 
-impl Member {
-    /// Whether it can have a block: nobody announces what he lacks.
-    fn can_send(&self, at: BlockRef, tip: u32) -> bool {
-        let is_kept = match self.serves {
-            Serves::All => true,
-            Serves::Recent => at.height.saturating_add(RECENT) >= tip.max(self.height),
-        };
-        is_kept && self.height >= at.height
+/// What is due with a peer.
+fn due(id: PeerId, member: &mut Member, orders: &mut Orders, now: Duration) -> Option<Action> {
+    let asked = orders.asked_of(id);
+    let late = asked
+        .iter()
+        .filter(|(_, since)| member.is_late(*since, now));
+    let late: Vec<_> = late.map(|(hash, _)| *hash).collect();
+    late.iter().for_each(|hash| orders.failed(id, hash, now));
+    member.late += u32::from(!late.is_empty());
+    let owes_headers = member
+        .headers_asked
+        .is_some_and(|since| member.is_late(since, now));
+    let is_mute = member.pinged.is_some_and(|since| now >= since + PATIENCE);
+    if owes_headers || is_mute || member.late >= LATE_MAX {
+        return Some(Action::Drop(id, End::Silent));
     }
-
-    fn due(&mut self, id: PeerId, orders: &mut Orders, now: Duration) -> Option<Action> {
-        let is_late = |since: Duration| now >= since.max(self.delivered) + PATIENCE;
-        if self.headers_asked.is_some_and(is_late) {
-            return Some(Action::Drop(id, End::Silent));
-        }
-        let asked = orders.asked_of(id);
-        if !asked.is_empty() && is_late(self.blocks_asked) {
-            asked.iter().for_each(|hash| orders.failed(id, hash, now));
-            self.late += 1;
-            if self.late >= LATE_MAX {
-                return Some(Action::Drop(id, End::Silent));
-            }
-        }
-        match self.pinged {
-            Some(pinged) if now >= pinged + PATIENCE => Some(Action::Drop(id, End::Silent)),
-            None if self.is_doubted || now >= self.heard + PING_AFTER => {
-                self.pinged = Some(now);
-                Some(Action::Ping(id))
-            }
-            _ => None,
-        }
-    }
+    let is_quiet = member.is_doubted || now >= member.heard + PING_AFTER;
+    let is_due = is_quiet && member.pinged.is_none();
+    is_due.then(|| {
+        member.pinged = Some(now);
+        Action::Ping(id)
+    })
 }
 
 impl Action {
@@ -460,6 +351,7 @@ impl Action {
 mod tests {
     use bitcoin::hashes::Hash as _;
 
+    use super::super::member::RECENT;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -532,6 +424,11 @@ mod tests {
         fn after(&mut self, time: Duration) -> Vec<Action> {
             self.now += time;
             self.due()
+        }
+
+        fn asked_of(&self, id: PeerId) -> Vec<BlockHash> {
+            let asked = self.orders.asked_of(id);
+            asked.into_iter().map(|(hash, _)| hash).collect()
         }
 
         fn want(&mut self, heights: &[u32]) -> Vec<Action> {
@@ -626,9 +523,9 @@ mod tests {
                 scene.circle.block(id, &at(height).hash, scene.now);
             }
         }
-        let owed = scene.orders.asked_of(0);
+        let owed: Vec<_> = scene.asked_of(0);
         for id in 1..4 {
-            scene.orders.asked_of(id).iter().for_each(|hash| {
+            scene.asked_of(id).iter().for_each(|hash| {
                 scene.orders.put(crate::chain::Block {
                     at: at(hash.to_byte_array()[0].into()),
                     previous: *hash,
@@ -647,10 +544,7 @@ mod tests {
         let again = scene.after(SECOND);
         let asked = asked_for_blocks(&again);
         assert!(asked.len() >= 2 && !asked.contains(&0), "{again:?}");
-        assert!(
-            owed.iter()
-                .all(|hash| !scene.orders.asked_of(0).contains(hash))
-        );
+        assert!(scene.orders.asked_of(0).is_empty());
         // What it sends after all was asked for, once.
         assert!(scene.circle.block(0, &owed[0], scene.now));
         assert!(!scene.circle.block(0, &owed[0], scene.now));

@@ -14,8 +14,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_socks::tcp::Socks5Stream;
 
-use super::circle::Serves;
 use super::end::{End, Lie};
+use super::member::Serves;
 use super::message::{self, Heard, Introduction};
 use super::orders::PATIENCE;
 use super::receive::receive;

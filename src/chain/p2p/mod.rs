@@ -10,6 +10,7 @@
 //! | `circle.rs` (pure) | who is connected, and what is asked of whom |
 //! | `end.rs` (pure) | why a conversation ended |
 //! | `line.rs` | one connection |
+//! | `member.rs` (pure) | one connected peer |
 //! | `message.rs` (pure) | messages as bytes |
 //! | `node.rs` | the loop over all of it |
 //! | `orders.rs` (pure) | blocks that are wanted |
@@ -32,6 +33,7 @@ mod end;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod line;
+mod member;
 mod message;
 mod node;
 mod orders;

@@ -14,9 +14,10 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::book::Book;
-use super::circle::{Action, Circle, News};
+use super::circle::{Action, Circle};
 use super::end::{End, Lie};
 use super::line::{Event, Line, Way, look_up};
+use super::member::News;
 use super::message::{self, HEADERS_MAX, Heard};
 use super::orders::Standard;
 use super::shared::Shared;

@@ -46,7 +46,8 @@ struct Order {
 #[derive(Debug)]
 enum Standing {
     Wanted,
-    Asked(PeerId),
+    /// Of whom, and since when.
+    Asked(PeerId, Duration),
     Here(Block),
 }
 
@@ -87,7 +88,7 @@ impl Orders {
                 self.waiting -= block.raw.len();
                 Some(block)
             }
-            Standing::Wanted | Standing::Asked(_) => None,
+            Standing::Wanted | Standing::Asked(..) => None,
         }
     }
 
@@ -110,7 +111,7 @@ impl Orders {
             order.failed.retain(|(_, until)| *until > now);
             let failed: Vec<PeerId> = order.failed.iter().map(|(peer, _)| *peer).collect();
             let peer = choose(at, &failed)?;
-            order.standing = Standing::Asked(peer);
+            order.standing = Standing::Asked(peer, now);
             Some((peer, at.hash))
         })
     }
@@ -136,17 +137,22 @@ impl Orders {
         }
     }
 
-    /// What a peer was asked for and has not sent.
-    pub fn asked_of(&self, peer: PeerId) -> Vec<BlockHash> {
-        let is_asked = |order: &&Order| matches!(order.standing, Standing::Asked(id) if id == peer);
-        let asked = self.orders.values().filter(is_asked);
-        asked.map(|order| order.at.hash).collect()
+    /// What a peer was asked for and has not sent, and since when it is awaited.
+    pub fn asked_of(&self, peer: PeerId) -> Vec<(BlockHash, Duration)> {
+        let asked = self
+            .orders
+            .values()
+            .filter_map(|order| match order.standing {
+                Standing::Asked(id, since) if id == peer => Some((order.at.hash, since)),
+                _ => None,
+            });
+        asked.collect()
     }
 
     /// Asks somebody else for a block that `peer` was asked for, and that peer no sooner than after a while.
     pub fn failed(&mut self, peer: PeerId, hash: &BlockHash, now: Duration) {
         if let Some(order) = self.orders.get_mut(hash)
-            && matches!(order.standing, Standing::Asked(id) if id == peer)
+            && matches!(order.standing, Standing::Asked(id, _) if id == peer)
         {
             order.standing = Standing::Wanted;
             order.failed.push((peer, now + PATIENCE));
@@ -156,7 +162,7 @@ impl Orders {
     /// Asks others for all that a peer was asked for that is gone.
     pub fn left(&mut self, peer: PeerId) {
         for order in self.orders.values_mut() {
-            if matches!(order.standing, Standing::Asked(id) if id == peer) {
+            if matches!(order.standing, Standing::Asked(id, _) if id == peer) {
                 order.standing = Standing::Wanted;
             }
         }
@@ -165,7 +171,7 @@ impl Orders {
     fn asked(&self) -> usize {
         let orders = self.orders.values();
         orders
-            .filter(|order| matches!(order.standing, Standing::Asked(_)))
+            .filter(|order| matches!(order.standing, Standing::Asked(..)))
             .count()
     }
 
@@ -271,7 +277,7 @@ mod tests {
         assert_eq!(ask(&mut orders, 8), [1]);
         // A late word of the first one changes nothing.
         orders.failed(7, &at(1).hash, NOW);
-        assert_eq!(orders.asked_of(8), [at(1).hash]);
+        assert_eq!(orders.asked_of(8), [(at(1).hash, NOW)]);
         orders.left(8);
         orders.left(7);
         assert_eq!(ask(&mut orders, 9), [1, 2]);
