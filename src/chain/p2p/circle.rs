@@ -14,7 +14,6 @@ use super::PeerId;
 use super::end::{End, Lie};
 use super::member::{Member, News, Serves};
 use super::orders::{ASKED_MAX, Orders, PATIENCE};
-use crate::chain::BlockRef;
 
 /// After so long without a word a peer is asked whether it lives (Bitcoin Core's `PING_INTERVAL`).
 const PING_AFTER: Duration = Duration::from_secs(120);
@@ -353,6 +352,7 @@ mod tests {
 
     use super::super::member::RECENT;
     use super::*;
+    use crate::chain::BlockRef;
 
     const SECOND: Duration = Duration::from_secs(1);
     const TIP: u32 = 1_000;

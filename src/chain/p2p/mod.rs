@@ -144,7 +144,7 @@ impl Peers {
         let common = Arc::clone(&shared);
         crew.thread("peers", move || {
             runtime.block_on(async {
-                let (node, heard) = Node::new(options, headers, way, common);
+                let (node, heard) = Node::new(&options, headers, way, common);
                 node.run(heard).await;
             });
             runtime.shutdown_timeout(STOP_TIME);

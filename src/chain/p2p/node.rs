@@ -1,7 +1,10 @@
 //! The loop that joins connections, known peers, headers and wanted blocks. It runs on a thread and a runtime of its own.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +20,7 @@ use super::book::Book;
 use super::circle::{Action, Circle};
 use super::end::{End, Lie};
 use super::line::{Event, Line, Way, look_up};
-use super::member::News;
+use super::member::{News, Serves};
 use super::message::{self, HEADERS_MAX, Heard};
 use super::orders::Standard;
 use super::shared::Shared;
@@ -90,7 +93,7 @@ struct Link {
 
 impl Node {
     pub fn new(
-        options: PeerOptions,
+        options: &PeerOptions,
         headers: Arc<Mutex<HeaderChain>>,
         way: Way,
         shared: Arc<Shared>,
@@ -163,28 +166,8 @@ impl Node {
     }
 
     fn happened(&mut self, event: Option<Event>) {
-        let now = self.now();
         match event {
-            Some(Event::Joined(id, serves, height)) => {
-                let Some(link) = self.links.get(&id) else {
-                    return; // it was let go of meanwhile
-                };
-                let peer = link.peer.clone();
-                if self.book.is_seed(&peer) {
-                    return self.say(id, NetworkMessage::GetAddr);
-                }
-                self.shared.set_heard();
-                tracing::debug!(
-                    "connected with the Bitcoin peer {peer}, which is at block {height}"
-                );
-                self.book.worked(&peer);
-                let is_given = self.book.is_given(&peer);
-                self.circle.join(id, serves, height, is_given, now);
-                self.say(id, NetworkMessage::SendHeaders);
-                if self.wants_strangers {
-                    self.say(id, NetworkMessage::GetAddr);
-                }
-            }
+            Some(Event::Joined(id, serves, height)) => self.joined(id, serves, height),
             Some(Event::Heard(id, heard, bytes)) if self.links.contains_key(&id) => {
                 self.shared.set_heard();
                 self.heard(id, heard, bytes);
@@ -196,6 +179,26 @@ impl Node {
                 self.book.hear(named.collect(), &mut random);
             }
             Some(Event::Heard(..)) | None => {}
+        }
+    }
+
+    fn joined(&mut self, id: PeerId, serves: Serves, height: u32) {
+        let Some(link) = self.links.get(&id) else {
+            return; // it was let go of meanwhile
+        };
+        self.shared.set_heard();
+        let peer = link.peer.clone();
+        if self.book.is_seed(&peer) {
+            return self.say(id, NetworkMessage::GetAddr);
+        }
+        tracing::debug!("connected with the Bitcoin peer {peer}, which is at block {height}");
+        self.book.worked(&peer);
+        let is_given = self.book.is_given(&peer);
+        let now = self.now();
+        self.circle.join(id, serves, height, is_given, now);
+        self.say(id, NetworkMessage::SendHeaders);
+        if self.wants_strangers {
+            self.say(id, NetworkMessage::GetAddr);
         }
     }
 
@@ -277,12 +280,7 @@ impl Node {
         }
     }
 
-    fn peers(
-        &mut self,
-        id: PeerId,
-        peers: Vec<std::net::SocketAddr>,
-        bytes: u64,
-    ) -> Option<Action> {
+    fn peers(&mut self, id: PeerId, peers: Vec<SocketAddr>, bytes: u64) -> Option<Action> {
         let is_seed = self
             .links
             .get(&id)
@@ -444,10 +442,9 @@ fn random() -> u64 {
 }
 
 /// The file of peers; empty where there is none.
-fn read(file: &std::path::Path) -> String {
-    use std::io::Read as _;
+fn read(file: &Path) -> String {
     let mut text = String::new();
-    if let Ok(file) = std::fs::File::open(file) {
+    if let Ok(file) = File::open(file) {
         let _ = file.take(FILE_MAX).read_to_string(&mut text); // what is no text names nobody
     }
     text
