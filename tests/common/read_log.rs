@@ -1,5 +1,10 @@
 //! Reads a log in memory as its format says, check by check, and runs the rules over it.
 
+#![allow(
+    dead_code,
+    reason = "not every program that includes this needs all of it"
+)]
+
 use std::collections::HashMap;
 
 use bitcoin::Transaction;
@@ -42,10 +47,7 @@ impl Log {
     }
 
     pub fn headers(&self) -> Vec<Header> {
-        let bytes = self.file("headers").chunks_exact(80);
-        bytes
-            .map(|bytes| deserialize(bytes).expect("80 bytes"))
-            .collect()
+        headers(self.file("headers"))
     }
 
     /// The paths of the segments, in order.
@@ -67,7 +69,7 @@ impl Log {
             if (header.magic, header.network, header.from, header.to) != promised {
                 return Err("it is another segment than log.json promises".to_owned());
             }
-            read_segment(reader, headers, &mut shown)?;
+            read_segment(reader, headers, &mut shown, &|_, _| None)?;
         }
         Ok(shown)
     }
@@ -97,11 +99,18 @@ impl Log {
     }
 }
 
-/// Adds what a segment shows, if all of it passes the checks.
-fn read_segment(
+/// The headers that stand in these bytes.
+pub fn headers(bytes: &[u8]) -> Vec<Header> {
+    let headers = bytes.chunks_exact(80).map(deserialize);
+    headers.map(|header| header.expect("80 bytes")).collect()
+}
+
+/// Adds what a segment shows, if all of it passes the checks; `earlier` gives candidates of segments before.
+pub fn read_segment(
     mut reader: Reader<'_>,
     headers: &HeaderChain,
     shown: &mut Shown,
+    earlier: &dyn Fn(u32, u32) -> Option<Transaction>,
 ) -> Result<(), String> {
     while let Some(record) = reader.next() {
         let record = record.map_err(|error| error.to_string())?;
@@ -109,13 +118,13 @@ fn read_segment(
         let header = header.ok_or(format!("there is no block {}", record.height))?;
         let candidates = read_record(&record, &header, |place| match place {
             Elsewhere::Spelled(place) => reader.spelled(place),
-            Elsewhere::Candidate { height, vtxindex } => {
-                let found = shown
-                    .get(&height)?
-                    .iter()
-                    .find(|at| at.vtxindex == vtxindex);
-                found.map(|found| found.transaction.clone())
-            }
+            Elsewhere::Candidate { height, vtxindex } => match shown.get(&height) {
+                Some(shown) => {
+                    let found = shown.iter().find(|at| at.vtxindex == vtxindex);
+                    found.map(|found| found.transaction.clone())
+                }
+                None => earlier(height, vtxindex),
+            },
         });
         let candidates = candidates.map_err(|fault| format!("{}: {fault}", record.height))?;
         shown.insert(record.height, candidates);
