@@ -63,6 +63,47 @@ Exit codes:
   3  trouble on the way",
     ),
     (
+        &["chain", "prove"],
+        "\
+Asks the running daemon, or opens the database where none runs. The proof goes to
+the standard output, the block and the hash that it starts from to the standard
+error. It shows that the name's last operation was accepted, and not that nothing
+followed.
+
+Exit codes:
+  0  it is written
+  1  there is none: the name was never registered, its namespace was not open,
+     its zone file is not here
+  2  wrong use, such as a terminal as output
+  3  trouble on the way",
+    ),
+    (
+        &["chain", "check-proof"],
+        "\
+Whoever made the proof is not trusted, and nothing else is asked or read. The hash
+is one that you trust: from your own node, or from people who compared theirs.
+
+Exit codes:
+  0  the proof is right; what it shows is printed
+  1  it is not, or it was made for another hash: the reason is said
+  2  wrong use
+  3  trouble on the way: a file that cannot be read",
+    ),
+    (
+        &["chain", "import-final"],
+        "\
+The two files are those that were published when the names of the historical
+network moved to another chain, `chainstate.txt` and `name_zonefiles.txt`. Their
+SHA-256 are built in. What they say rests on these hashes, not on work. Killed at any
+moment, the names from before are there, or all new ones.
+
+Exit codes:
+  0  they are there; `chain.source = \"final\"` serves them
+  1  refused: a file has another SHA-256, or a line that nobody wrote
+  2  wrong use
+  3  trouble on the way: a file that cannot be read, a daemon that runs",
+    ),
+    (
         &["tls", "check"],
         "\
 Addresses and pins are those of the running daemon.

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::common::home::{Home, is_one_sentence};
+use crate::common::home::{Home, ended, is_one_sentence};
 use crate::common::person::World;
 
 const ZONE: &str = "$ORIGIN me.id\n$TTL 3600\n@ A 93.184.216.34\n";
@@ -95,6 +95,20 @@ fn a_name_is_proved_and_the_proof_checked_without_a_daemon() {
         let ended = home.run(&["chain", "check-proof", &file, "--consensus-hash", hash]);
         is_one_sentence(&ended, 1, &[reason]);
     }
+}
+
+#[test]
+fn a_proof_is_not_written_to_a_terminal() {
+    let home = Home::new();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/at_terminal.py");
+    let program = env!("CARGO_BIN_EXE_bnsd");
+    let ended = ended(&mut home.command(
+        "python3",
+        &[script, "--", program, "chain", "prove", "me.id"],
+    ));
+    let shown = format!("{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.code, 2, "{shown}");
+    assert!(shown.contains("send it into a file"), "{shown}");
 }
 
 #[test]

@@ -126,3 +126,32 @@ fn leaf(text: &str) -> [u8; 32] {
 fn parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
     sha256d(&[&left[..], right].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::virtualchain::merkle::ops_hash;
+
+    #[test]
+    fn every_text_leads_to_the_ops_hash_and_only_one_count_is_right() {
+        for count in 1..=33 {
+            let texts: Vec<String> = (0..count).map(|place| format!("~:2:{place:02}")).collect();
+            let all: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let root = ops_hash(&all);
+            for text in &all {
+                let ways = ways(&texts, &[text]).expect("it is in the row");
+                let (way, siblings, _) = ways.first().expect("one way");
+                assert_eq!(way.climb(text, siblings), Some(root));
+                let others = (way.index + 1..=70).map(|count| Way { count, ..*way });
+                let like_it = others.filter(|other| other.sides().eq(way.sides()));
+                let least: Vec<Way> = like_it.filter(|other| is_least(&[*other])).collect();
+                assert_eq!(least, [*way]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_not_in_the_row_has_no_way() {
+        assert_eq!(ways(&["~:1:a".to_owned()], &["~:1:b"]), None);
+    }
+}
