@@ -28,6 +28,8 @@ use crate::common::process::{Process, status};
 mod accepted;
 /// How a node is shown who we are.
 mod credentials;
+/// Operations that look as if somebody else had sent them.
+mod disguised;
 /// A daemon that is killed while it syncs over RPC.
 mod kills;
 /// The log that is written beside a node.
