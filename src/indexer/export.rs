@@ -132,7 +132,8 @@ impl Exporter {
         };
         let updated = self.bring(&mut manifest, &facts, tip, supply, reached);
         let exported = updated.map(|written| exported(&manifest, tip, written));
-        if exported.is_ok() {
+        // After a failed write nobody knows what is there; otherwise it needs not be hashed again.
+        if !matches!(exported, Err(ExportError::File { .. })) {
             self.manifest = Some(manifest);
         }
         exported

@@ -42,10 +42,11 @@ impl HeadersFile {
         tip: BlockRef,
         supply: &mut dyn Supply,
     ) -> Result<u32, ExportError> {
-        let had = match self.count.take() {
+        let had = match self.count {
             Some(count) => count,
             None => self.count_linked().map_err(failed(&self.path))?,
         };
+        self.count = Some(had);
         let wanted = tip.height.saturating_add(1);
         let mut kept = had.min(wanted);
         let mut step = 1;
@@ -58,12 +59,13 @@ impl HeadersFile {
             step *= 2;
         }
         if kept < wanted || had > wanted {
+            self.count = None; // until it is written
             self.write(kept, had, wanted, supply)?;
+            self.count = Some(wanted);
         }
         if self.at(tip.height)?.block_hash() != tip.hash {
             return Err(ExportError::Moved);
         }
-        self.count = Some(wanted);
         Ok(kept.saturating_sub(1))
     }
 
