@@ -5,6 +5,7 @@ use bnsd::chain::headers::HeaderChain;
 use bnsd::chain::log::record::Funding;
 use bnsd::chain::log::segment::{Reader, Writer};
 
+use crate::common::log_source;
 use crate::common::made_log::{self, Size};
 use crate::common::read_log::{Log, NOW};
 use crate::common::scratch::scratch;
@@ -59,6 +60,27 @@ fn a_log_leads_to_the_state_that_it_was_made_from() {
         "{share} % spend a candidate's output"
     );
     assert!(is(|entry| matches!(entry, Funding::Spelled(_))) > 0);
+}
+
+#[test]
+fn a_log_on_a_disk_is_imported_into_a_database() {
+    let directory = scratch();
+    let log = directory.path().join("log");
+    std::fs::create_dir_all(log.join("segments")).expect("directories");
+    let size = Size {
+        names: 280,
+        distance: 5,
+    };
+    made_log::make(size, 1, &mut |path, bytes| {
+        std::fs::write(log.join(path), bytes).expect("a file");
+    });
+    let store = log_source::import(&log, &directory.path().join("data"));
+    let snapshot = store.snapshot();
+    let count = |height| snapshot.operations_at(height).expect("rows").len();
+    let operations: usize = (1..=snapshot.tip().expect("blocks").height)
+        .map(count)
+        .sum();
+    assert_eq!(operations, size.candidates() + 3);
 }
 
 #[test]

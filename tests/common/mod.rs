@@ -16,6 +16,7 @@ pub mod golden;
 pub mod home;
 pub mod http;
 pub mod internet;
+pub mod log_source;
 pub mod made_log;
 pub mod person;
 pub mod ports;
