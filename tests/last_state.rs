@@ -161,6 +161,7 @@ fn old_names_are_served_without_any_chain() {
         assert_eq!(explained[absent], Value::Null, "{absent}");
     }
     assert_eq!(explained["history"].as_array().unwrap().len(), 0);
+    assert_eq!(explained["answer"]["time"], Value::Null);
     let shown = export.home.run(&["name", "show", "name3.id"]);
     for part in ["registered", "not work", &c32::encode(&owner(3)), "present"] {
         assert!(shown.stdout.contains(part), "{part}: {shown:?}");

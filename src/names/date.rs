@@ -42,9 +42,10 @@ impl Names {
         })
     }
 
-    /// The time of the block at a height (RFC 3339); `None` if it is not indexed.
+    /// The time of the block at a height (RFC 3339); `None` if it is not indexed, or made of an export, which has no times.
     pub fn time(&self, height: u32) -> Result<Option<String>, StoreError> {
         let indexed = self.snapshot.block(height)?;
+        let indexed = indexed.filter(|block| block.time > 0);
         Ok(indexed.map(|block| rfc3339(block.time.into())))
     }
 

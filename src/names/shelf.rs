@@ -153,7 +153,10 @@ impl NameStore {
             chosen: snapshot.is_announced_in(&row.hash, &self.chosen)?,
             name: row.name,
             hash: row.hash,
-            since: block.flatten().map(|block| block.time.into()),
+            since: block
+                .flatten()
+                .map(|block| block.time.into())
+                .filter(|since| *since > 0),
             tried: tried.map(TriedZonefile::from),
         })
     }

@@ -64,7 +64,7 @@ impl CheckProof {
         let bytes = read(&self.file)?;
         let (shown, proof) = match self.check(&bytes) {
             Ok(checked) => checked,
-            Err(reason) => return refuse(reason, context),
+            Err(reason) => return refuse(&reason, context),
         };
         if self.zonefile && !proof.zonefile.is_empty() {
             print_bytes(&proof.zonefile)?;
@@ -154,9 +154,9 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-fn refuse(reason: String, context: &Context) -> Result<Exit> {
+fn refuse(reason: &str, context: &Context) -> Result<Exit> {
     let report = Report {
-        reason: Some(reason.clone()),
+        reason: Some(reason.to_owned()),
         ..Report::default()
     };
     if context.output.is_json() {

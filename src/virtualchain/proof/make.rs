@@ -98,15 +98,16 @@ fn write_leaves<V: ProofView>(
     texts: &[&str],
     proof: &mut Vec<u8>,
 ) -> Result<(), Unmade<V::Error>> {
-    let ways = row::ways(&view.texts(height)?, texts).ok_or(Unmade::NotIndexed(height))?;
-    let count = ways.first().map_or(0, |(way, ..)| way.count);
+    let entries = row::entries(&view.texts(height)?, texts);
+    let entries = entries.ok_or(Unmade::NotIndexed(height))?;
+    let count = entries.first().map_or(0, |entry| entry.way.count);
     write_size(count as usize, proof);
-    write_size(ways.len(), proof);
-    for (way, siblings, text) in ways {
-        write_size(way.index as usize, proof);
-        write_size(text.len(), proof);
-        proof.extend(text.as_bytes());
-        proof.extend(siblings.concat());
+    write_size(entries.len(), proof);
+    for entry in entries {
+        write_size(entry.way.index as usize, proof);
+        write_size(entry.text.len(), proof);
+        proof.extend(entry.text.as_bytes());
+        proof.extend(entry.siblings.concat());
     }
     Ok(())
 }

@@ -11,6 +11,17 @@ pub(super) struct Way {
     pub(super) count: u32,
 }
 
+/// A text of a row, and how it leads to the ops hash.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its way.
+    pub(super) way: Way,
+    /// The nodes beside the way.
+    pub(super) siblings: Vec<[u8; 32]>,
+    /// The text.
+    pub(super) text: String,
+}
+
 /// Where the node is that is hashed with the one on the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -77,25 +88,30 @@ pub(super) fn is_least(ways: &[Way]) -> bool {
     })
 }
 
-/// The places of `texts` in the row of all texts of their block, with the least count, and the nodes beside their ways;
-/// in ascending order. `None` if one is not in the row.
-pub(super) fn ways(all: &[String], texts: &[&str]) -> Option<Vec<(Way, Vec<[u8; 32]>, String)>> {
+/// The entries of `texts` in the row of all texts of their block, with the least count and in ascending order; `None` if one
+/// is not in the row.
+pub(super) fn entries(all: &[String], texts: &[&str]) -> Option<Vec<Entry>> {
     let mut row: Vec<[u8; 32]> = all.iter().map(|text| leaf(text)).collect();
     row.sort_unstable_by(|one, other| one.iter().rev().cmp(other.iter().rev()));
     let count = u32::try_from(row.len()).ok()?;
-    let mut ways = Vec::new();
+    let mut entries = Vec::new();
     for text in texts {
         let leaf = leaf(text);
         let index = row.iter().position(|other| *other == leaf)?;
         let index = u32::try_from(index).ok()?;
         let way = Way { index, count };
-        ways.push((way, siblings(row.clone(), way), (*text).to_owned()));
+        entries.push(Entry {
+            way,
+            siblings: siblings(row.clone(), way),
+            text: (*text).to_owned(),
+        });
     }
-    ways.sort_unstable_by_key(|(way, ..)| way.index);
-    while !is_least(&ways.iter().map(|(way, ..)| *way).collect::<Vec<_>>()) {
-        ways.iter_mut().for_each(|(way, ..)| way.count -= 1);
+    entries.sort_unstable_by_key(|entry| entry.way.index);
+    let ways = |entries: &[Entry]| entries.iter().map(|entry| entry.way).collect::<Vec<_>>();
+    while !is_least(&ways(&entries)) {
+        entries.iter_mut().for_each(|entry| entry.way.count -= 1);
     }
-    Some(ways)
+    Some(entries)
 }
 
 fn siblings(mut row: Vec<[u8; 32]>, way: Way) -> Vec<[u8; 32]> {
@@ -139,8 +155,8 @@ mod tests {
             let all: Vec<&str> = texts.iter().map(String::as_str).collect();
             let root = ops_hash(&all);
             for text in &all {
-                let ways = ways(&texts, &[text]).expect("it is in the row");
-                let (way, siblings, _) = ways.first().expect("one way");
+                let entries = entries(&texts, &[text]).expect("it is in the row");
+                let Entry { way, siblings, .. } = entries.first().expect("one entry");
                 assert_eq!(way.climb(text, siblings), Some(root));
                 let others = (way.index + 1..=70).map(|count| Way { count, ..*way });
                 let like_it = others.filter(|other| other.sides().eq(way.sides()));
@@ -152,6 +168,6 @@ mod tests {
 
     #[test]
     fn a_text_that_is_not_in_the_row_has_no_way() {
-        assert_eq!(ways(&["~:1:a".to_owned()], &["~:1:b"]), None);
+        assert_eq!(entries(&["~:1:a".to_owned()], &["~:1:b"]), None);
     }
 }
