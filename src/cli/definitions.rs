@@ -63,6 +63,17 @@ Exit codes:
   3  trouble on the way",
     ),
     (
+        &["chain", "export"],
+        "\
+Exit codes:
+  0  the directory tells of all blocks that are indexed
+  1  there is nothing to tell of, or the directory is not for this log: it holds
+     something else, the log of another chain, or somebody writes to it
+  2  wrong use
+  3  trouble on the way: the disk, the daemon, or a node that lacks old blocks; run
+     it again, it goes on",
+    ),
+    (
         &["chain", "prove"],
         "\
 Asks the running daemon, or opens the database where none runs. The proof goes to
@@ -605,6 +616,7 @@ const EXAMPLES: &[Example] = &[
         &[
             ("bnsd chain verify", "derive the database again and compare"),
             ("bnsd chain replay --until 400000", "every consensus hash"),
+            ("bnsd chain export /srv/log", "for others, who have no node"),
             (
                 "bnsd chain prove werner.id > werner.proof",
                 "for whoever trusts one consensus hash",
