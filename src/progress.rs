@@ -18,7 +18,7 @@ const PACE_MIN: Duration = Duration::from_secs(1);
 const HEIGHT_BITS: u32 = 24;
 
 /// What is known of a chain whose blocks are not all read: each of its operations is proved by work, and these say how
-/// likely it is that none is left out (`light.md` §4).
+/// likely it is that none is left out.
 #[derive(
     Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema,
 )]

@@ -69,7 +69,7 @@ const ADAPTERS: [(&str, &[&str]); 19] = [
     ("worker", &[]),
     ("connections", &["worker"]),
     ("host", &[]),
-    ("chain", &["clock", "disk", "worker"]),
+    ("chain", &["clock", "disk", "progress", "worker"]),
     ("store", &["disk"]),
     ("names", &["store", "progress", "clock"]),
     ("indexer", &["chain", "store", "disk", "progress", "clock"]),

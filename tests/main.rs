@@ -58,6 +58,9 @@ mod demo;
 /// The log of a chain, written for others.
 mod exported;
 
+/// A chain without a node: logs.
+mod light;
+
 /// Zone files from other nodes.
 mod atlas;
 

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::audit::AuditRequest;
 use super::cache::{CacheReply, CacheRequest};
 use super::counters::{CountersReply, CountersRequest};
 use super::doctor::{DoctorReply, DoctorRequest};
@@ -25,6 +26,7 @@ use super::zonefiles::{
     ZonefilesReply, ZonefilesRequest,
 };
 use super::{names, owner};
+use crate::chain::light::AuditStatus;
 use crate::names::{NameDetails, NameList, NamespaceDetails};
 use crate::wallet::task::state::{Judgement, Search};
 
@@ -102,6 +104,8 @@ pub enum Request {
     Mine(owner::MineRequest),
     /// Worthless coins of the embedded chain.
     Faucet(owner::FaucetRequest),
+    /// A look at old blocks.
+    Audit(AuditRequest),
     /// What is kept of upstreams' answers.
     Cache(CacheRequest),
     /// The peers of Atlas.
@@ -186,6 +190,8 @@ pub enum Reply {
     Cache(CacheReply),
     /// To [`Request::Peers`].
     Peers(PeersReply),
+    /// To [`Request::Audit`].
+    Audit(AuditStatus),
     /// To [`Request::Portal`].
     Portal(PortalReply),
     /// To [`Request::Prefer`].
@@ -267,6 +273,7 @@ questions! {
     KeysRequest, Keys => Keys(Box<KeysReply>);
     CacheRequest, Cache => Cache(CacheReply);
     PeersRequest, Peers => Peers(PeersReply);
+    AuditRequest, Audit => Audit(AuditStatus);
     PortalRequest, Portal => Portal(PortalReply);
     PreferRequest, Prefer => Prefer(PreferReply);
     SeriesRequest, Series => Series(Box<SeriesReply>);

@@ -13,6 +13,7 @@
 //! [`control::Control`]. Nothing that arrives is trusted: lines, connections and waiting are bounded.
 
 pub mod ask;
+pub mod audit;
 pub mod cache;
 pub mod client;
 pub mod control;

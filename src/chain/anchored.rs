@@ -11,8 +11,10 @@ use std::time::Duration;
 use bitcoin::block::Header;
 use bitcoin::{OutPoint, TxOut, Txid};
 
+use super::light::Audits;
 use super::log::record::Evidence;
 use super::{Block, BlockRef, ChainSource, Event, Result, SourceError};
+use crate::progress::Known;
 
 /// A source with its anchor.
 pub struct Anchored {
@@ -95,6 +97,14 @@ impl ChainSource for Anchored {
 
     fn stop_with(&mut self, stop: Arc<AtomicBool>) {
         self.source.stop_with(stop);
+    }
+
+    fn known(&self) -> Option<Known> {
+        self.source.known()
+    }
+
+    fn audits(&self) -> Option<Audits> {
+        self.source.audits()
     }
 
     fn describe(&self) -> String {

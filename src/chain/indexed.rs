@@ -6,6 +6,7 @@
 use bitcoin::{Transaction, Txid};
 
 use super::Result;
+use crate::hash::ConsensusHash;
 
 /// The candidates of the blocks that the index holds.
 pub trait Indexed: Send {
@@ -14,4 +15,7 @@ pub trait Indexed: Send {
 
     /// Where the candidate with this id is: height and position in the block.
     fn place_of(&self, txid: &Txid) -> Result<Option<(u32, u32)>>;
+
+    /// The consensus hash of an indexed block; `None` above the tip.
+    fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>>;
 }

@@ -6,6 +6,7 @@
 //!
 //! - [`bitcoind`]: a Bitcoin Core node, over RPC.
 //! - [`blockfiles`]: the block directory of a Bitcoin Core node, without the node.
+//! - [`light`]: logs, checked by work, and blocks of Bitcoin peers: no node is needed.
 //! - [`dev`]: an embedded regtest chain on disk that mines on demand, in Bitcoin Core's file formats.
 //!
 #![doc = include_str!("sources.md")]
@@ -19,6 +20,8 @@ use bitcoin::block::Header;
 use bitcoin::{BlockHash, OutPoint, TxOut, Txid};
 
 use self::log::record::Evidence;
+use crate::hash::ConsensusHash;
+use crate::progress::Known;
 use crate::virtualchain::CandidateBlock;
 
 pub mod anchored;
@@ -34,6 +37,7 @@ mod evidence;
 pub mod header;
 pub mod headers;
 mod indexed;
+pub mod light;
 pub mod log;
 pub mod p2p;
 mod pipeline;
@@ -138,6 +142,20 @@ pub enum SourceError {
         /// Who left it out.
         source_names: String,
     },
+    /// The rules lead to another consensus hash than the configuration names: an operation is missing in every source.
+    #[error(
+        "block {height} has the consensus hash {found}, and `chain.pins` names {expected}: {source_names} left something out, and names are withheld until a source shows it"
+    )]
+    Pinned {
+        /// The block.
+        height: u32,
+        /// What the configuration names.
+        expected: ConsensusHash,
+        /// What the rules lead to.
+        found: ConsensusHash,
+        /// Who told of the block.
+        source_names: String,
+    },
     /// Asking again will not help: wrong network, pruned blocks, damaged files.
     #[error("{0}")]
     Fatal(String),
@@ -190,6 +208,16 @@ pub trait ChainSource: Send {
     ///
     /// Only a source whose calls can take long has to do anything about it.
     fn stop_with(&mut self, _stop: Arc<AtomicBool>) {}
+
+    /// How complete the source knows the chain to be; `None` where it has whole blocks.
+    fn known(&self) -> Option<Known> {
+        None
+    }
+
+    /// Where old blocks can be had looked at whole; `None` where all are.
+    fn audits(&self) -> Option<light::Audits> {
+        None
+    }
 
     /// One line that names the source for `status` and the log, without secrets.
     fn describe(&self) -> String;

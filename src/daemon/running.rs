@@ -147,6 +147,7 @@ impl Daemon {
             network: config.chain.network,
             source: source.as_ref().map(|source| source.describe()),
             source_kind: config.chain.source,
+            audits: source.as_ref().and_then(|source| source.audits()),
             confirmations: config.chain.confirmations,
             node: embedded.map(|chain| DevNode::new(chain, config.chain.confirmations)),
             series: Series::default(),

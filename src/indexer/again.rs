@@ -75,6 +75,32 @@ where
     Ok(())
 }
 
+/// Derives the chain again in the database that has it, up to the height `last`, in one transaction: whoever reads has the
+/// state before until all is done, also after a crash. `go_on` is asked before each block.
+pub(super) fn derive_in_place<E>(
+    bns: &Bns,
+    store: &Store,
+    last: Option<u32>,
+    mut take: impl FnMut(&mut Writer<'_>, Derived) -> Result<(), E>,
+    mut go_on: impl FnMut() -> Result<(), E>,
+) -> Result<(), E>
+where
+    E: From<StoreError> + From<Unreadable>,
+{
+    let stored = store.snapshot();
+    let first = bns.params().first_block;
+    let heights = last.map_or(0..0, |last| first..last.saturating_add(1));
+    store.write(|writer| {
+        writer.begin_again(&bns.params().genesis_changes())?;
+        let blocks = heights.map(|height| {
+            go_on()?;
+            read(&stored, height).map_err(|error| E::from((height, error)))
+        });
+        let take = &mut take;
+        derive(bns, blocks, &mut Rewritten { writer, take })
+    })
+}
+
 /// Reads what the rules are shown of a stored block.
 fn read(stored: &StoreSnapshot, height: u32) -> Result<CandidateBlock<Stored>, Option<StoreError>> {
     let block = stored.block(height)?.ok_or(None)?;

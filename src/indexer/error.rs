@@ -3,6 +3,8 @@
 use crate::chain::SourceError;
 use crate::store::StoreError;
 
+use super::rewind::RewindError;
+
 /// Why the index cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -12,6 +14,9 @@ pub enum IndexError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What a source had left out cannot be closed.
+    #[error("the index cannot be derived again: {0}")]
+    Rewind(#[from] RewindError),
     /// The source's best chain parted from the index's below what can be undone.
     #[error(
         "the chain that the source follows parted from the index at block {fork}, {depth} blocks below its tip, and only {undo_depth} can be undone automatically: if the source is right, stop bnsd and run `bnsd chain rewind {fork}`"
@@ -32,9 +37,12 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    /// Whether a person has to decide between the source and the index.
+    /// Whether nobody may rely on the index until a person, or another source, decides.
     pub(super) fn is_fork(&self) -> bool {
-        matches!(self, Self::DeepFork { .. } | Self::OtherChain(_))
+        matches!(
+            self,
+            Self::DeepFork { .. } | Self::OtherChain(_) | Self::Source(SourceError::Pinned { .. })
+        )
     }
 
     /// Whether trying again later may help.
@@ -42,6 +50,8 @@ impl IndexError {
         match self {
             Self::Source(error) => !matches!(error, SourceError::Fatal(_)),
             Self::Store(error) => error.may_pass(),
+            Self::Rewind(RewindError::Store(error)) => error.may_pass(),
+            Self::Rewind(error) => matches!(error, RewindError::Stopped),
             Self::DeepFork { .. } | Self::OtherChain(_) => true,
         }
     }

@@ -25,6 +25,8 @@ use crate::virtualchain::{CandidateBlock, derive};
 use super::error::IndexError;
 use super::fork::ForkCheck;
 use super::report::Report;
+use super::rewind;
+use super::witnesses::Witnesses;
 
 /// Longest wait for news from the source; it also bounds how long a stop takes.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -48,6 +50,8 @@ const FAR_BEHIND: u32 = 8;
 pub enum Turn {
     /// This block was connected.
     Connected(BlockRef),
+    /// A source had left something out of this block: the index is below it now.
+    WentBelow(u32),
     /// The tip was disconnected: this block.
     Disconnected(BlockRef),
     /// There is nothing to do.
@@ -69,6 +73,10 @@ pub struct Indexer {
     clock: Arc<dyn Clock>,
     /// Blocks since the last one that waited for the disk.
     unsynced: u32,
+    /// Why no indexed name is answered until the index is at the tip again.
+    mending: Option<String>,
+    witnesses: Witnesses,
+    stop: Arc<AtomicBool>,
 }
 
 impl Indexer {
@@ -82,11 +90,14 @@ impl Indexer {
     ) -> Self {
         Self {
             source,
+            witnesses: Witnesses::new(params.clone()),
             bns: Bns::new(params),
             store,
             progress,
             clock,
             unsynced: 0,
+            mending: None,
+            stop: Arc::default(),
         }
     }
 
@@ -95,6 +106,7 @@ impl Indexer {
     /// is tried again every second; what trying again cannot mend is returned.
     pub fn run(mut self, stop: &Arc<AtomicBool>) -> Result<(), IndexError> {
         self.source.stop_with(Arc::clone(stop));
+        self.stop = Arc::clone(stop);
         let mut pause = BACKOFF.0;
         let mut report = Report::new();
         while !stop.load(Ordering::Relaxed) {
@@ -143,12 +155,14 @@ impl Indexer {
                 self.progress.set_best_height(best);
                 report.connected(blocks, at.height, best);
             }
+            Turn::WentBelow(_) => {}
             Turn::Disconnected(undone) => {
                 tracing::info!(height = undone.height, hash = %undone.hash, "disconnected a block");
             }
             Turn::Idle => {
                 self.progress.set_best_height(self.source.best_height()?);
                 self.note_synced();
+                self.mending = None;
                 report.idle();
                 self.source.wait(PATIENCE);
             }
@@ -164,8 +178,9 @@ impl Indexer {
                 );
             }
         }
-        self.progress.set_forked(false);
-        self.progress.set_trouble(None);
+        self.note_known(&turn)?;
+        self.progress.set_forked(self.mending.is_some());
+        self.progress.set_trouble(self.mending.clone());
         Ok(turn)
     }
 
@@ -176,7 +191,13 @@ impl Indexer {
         {
             return Ok(turn);
         }
-        match self.next()? {
+        let event = match self.next() {
+            Err(IndexError::Source(hole @ SourceError::Hole { height, .. })) => {
+                return self.go_below(height, hole.to_string());
+            }
+            event => event?,
+        };
+        match event {
             Event::Connect(block) if self.is_after_end(block.at.height) => Ok(Turn::Idle),
             Event::Connect(block) => {
                 let is_far_behind = self.check_near_tip(block.at.height)?;
@@ -306,6 +327,20 @@ impl Indexer {
         Ok(Turn::Connected(at))
     }
 
+    /// Undoes the block at `height` and all above it, because an operation of it was left out. No indexed name is
+    /// answered until the index is at the tip again.
+    fn go_below(&mut self, height: u32, why: String) -> Result<Turn, IndexError> {
+        tracing::warn!("{why}");
+        self.progress.set_forked(true);
+        self.progress.set_trouble(Some(why.clone()));
+        self.mending = Some(why);
+        rewind::go_below(&self.store, &self.bns, height, &self.stop)?;
+        let tip = self.store.snapshot().tip();
+        let (height, time) = tip.map_or((0, 0), |tip| (tip.height, tip.time));
+        self.progress.set_tip(height, time);
+        Ok(Turn::WentBelow(height))
+    }
+
     fn disconnect(&mut self) -> Result<Turn, IndexError> {
         self.check_fork(u32::MAX)?;
         let undone = self.store.disconnect()?;
@@ -326,6 +361,43 @@ impl Indexer {
             undo_depth: self.store.undo_depth(),
         };
         check.run(self.source.as_mut(), reach)
+    }
+
+    /// Notes how much is known of a chain whose blocks are not read whole.
+    fn note_known(&mut self, turn: &Turn) -> Result<(), StoreError> {
+        let undone = match turn {
+            Turn::Disconnected(at) => Some(at.height),
+            Turn::WentBelow(height) => Some(height.saturating_add(1)),
+            _ => None,
+        };
+        if let Some(height) = undone {
+            self.witnesses.undo(height);
+        }
+        let Some(mut known) = self.source.known() else {
+            return Ok(());
+        };
+        let before = self.progress.known();
+        match (turn, before) {
+            (Turn::Idle, _) | (_, None) => {
+                let first_block = self.bns.params().first_block;
+                self.witnesses
+                    .add(&self.store.snapshot(), first_block, &mut known)?;
+            }
+            (_, Some(before)) => {
+                known.vouched = before.vouched;
+                known.alarm.clone_from(&before.alarm);
+            }
+        }
+        if let Some(alarm) = &known.alarm
+            && self
+                .progress
+                .known()
+                .is_none_or(|before| before.alarm.is_none())
+        {
+            tracing::warn!("{alarm}");
+        }
+        self.progress.set_known(Some(known));
+        Ok(())
     }
 
     fn note_synced(&self) {

@@ -11,6 +11,7 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::{Transaction, Txid};
 
 use crate::chain::{BlockRef, Indexed, Result, SourceError};
+use crate::hash::ConsensusHash;
 use crate::store::{Store, StoreError, StoreSnapshot};
 
 /// Blocks whose candidates are read from the database at once.
@@ -117,6 +118,12 @@ impl Indexed for IndexedCandidates {
 
     fn place_of(&self, txid: &Txid) -> Result<Option<(u32, u32)>> {
         self.try_place_of(txid).map_err(|error| unreadable(&error))
+    }
+
+    fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>> {
+        let block = self.store.snapshot().block(height);
+        let block = block.map_err(|error| unreadable(&error))?;
+        Ok(block.map(|block| block.consensus_hash))
     }
 }
 

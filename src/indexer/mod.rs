@@ -37,6 +37,7 @@ mod rewind;
 mod subdomains;
 mod supply;
 mod verify;
+mod witnesses;
 
 pub use error::IndexError;
 pub use export::{Exported, Exporter};

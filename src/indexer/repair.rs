@@ -126,7 +126,7 @@ fn follow(
         match indexer.turn()? {
             Turn::Connected(block) => reached(block.height),
             Turn::Idle | Turn::Final => return Ok(()),
-            Turn::Disconnected(_) | Turn::Preparing(..) => {}
+            Turn::Disconnected(_) | Turn::WentBelow(_) | Turn::Preparing(..) => {}
             Turn::Waiting(missing) if waits == WAITS => {
                 return Err(SourceError::Unavailable(missing).into());
             }

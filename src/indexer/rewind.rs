@@ -8,6 +8,7 @@
 //! make it and nothing is replaced.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bitcoin::Txid;
 use serde::Serialize;
@@ -21,7 +22,7 @@ use crate::store::{
 };
 use crate::virtualchain::scan;
 
-use super::again::{Derived, Unreadable, derive_again};
+use super::again::{Derived, Unreadable, derive_again, derive_in_place};
 
 /// Directory of the second database in the data directory.
 const BESIDE: &str = "rewind";
@@ -48,6 +49,9 @@ pub enum RewindError {
         "block {0} is not what its operations make it: run `bnsd chain verify --repair`, which derives the database anew"
     )]
     Differs(u32),
+    /// It took too long for somebody who wants to end.
+    #[error("bnsd was told to stop before the state was derived again")]
+    Stopped,
     /// One of the databases failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,6 +98,34 @@ pub fn rewind(
     drop(stored);
     store.replace_by(second)?;
     Ok(Rewound::Derived)
+}
+
+/// The same in a database that others read: the block below `height` becomes the tip, or none. Readers have the state
+/// before until all is done. Ends early once `stop` is set; nothing is changed then.
+pub(super) fn go_below(
+    store: &Store,
+    bns: &Bns,
+    height: u32,
+    stop: &AtomicBool,
+) -> Result<(), RewindError> {
+    let undone = store.write(|writer| {
+        while writer.state().tip().is_some_and(|tip| tip.height >= height) {
+            writer.undo_tip()?;
+        }
+        Ok(())
+    });
+    match undone {
+        Err(StoreError::UndoGone { .. }) => {}
+        undone => return Ok(undone?),
+    }
+    let first = store.chain().first_block;
+    let last = height.checked_sub(1).filter(|last| *last >= first);
+    derive_in_place(bns, store, last, take, || {
+        match stop.load(Ordering::Relaxed) {
+            true => Err(RewindError::Stopped),
+            false => Ok(()),
+        }
+    })
 }
 
 fn take(writer: &mut Writer<'_>, derived: Derived) -> Result<(), RewindError> {

@@ -32,6 +32,9 @@ const SEAL_LEN: usize = 4;
 pub(super) trait AllTables<T> {
     /// Every table, in the order of the specification.
     fn all(&self) -> Vec<&Rows<T>>;
+
+    /// The same, to write to.
+    fn all_mut(&mut self) -> Vec<&mut Rows<T>>;
 }
 
 macro_rules! tables {
@@ -55,6 +58,10 @@ macro_rules! tables {
         impl<T> AllTables<T> for $tables<T> {
             fn all(&self) -> Vec<&Rows<T>> {
                 vec![$(&self.$name),*]
+            }
+
+            fn all_mut(&mut self) -> Vec<&mut Rows<T>> {
+                vec![$(&mut self.$name),*]
             }
         }
 

@@ -29,13 +29,15 @@ use super::error::{Result, StoreError};
 use super::key;
 use super::record::Row as _;
 use super::row::{Announcement, IndexedBlock, StoredDecision, write_candidate};
-use super::table::{Tables, WriteTable};
+use super::table::{AllTables as _, Tables, WriteTable};
 use super::undo::write_history;
 use super::view::{OpenState, StateReader};
 
 /// Taking back what a block wrote.
 mod take_back;
 
+/// The table that says what the database is.
+const META: &str = "meta";
 /// The row of `meta` that says that the rows before the first block are there.
 const SEEDED_KEY: &[u8] = b"seeded";
 
@@ -113,6 +115,26 @@ impl<'t> Writer<'t> {
         self.attempt(|writer| {
             writer.change_rows(first_block, genesis, &mut Vec::new())?;
             writer.state.tables.meta.put(SEEDED_KEY, &mut Vec::new())
+        })
+    }
+
+    /// Takes away everything that blocks ever wrote, so that the chain can be derived again in this transaction; readers
+    /// have the state before it until the commit. `genesis` are the rows before the first block.
+    pub fn begin_again(&mut self, genesis: &Changes) -> Result<()> {
+        self.attempt(|writer| {
+            let names = writer.state.names(None, usize::MAX)?;
+            writer
+                .names
+                .extend(names.into_iter().map(|record| record.name));
+            let namespaces = writer.state.namespaces()?.into_iter();
+            let ids = namespaces.map(|record| record.namespace_id);
+            writer.namespaces.extend(ids);
+            let tables = writer.state.tables.all_mut().into_iter();
+            for table in tables.filter(|table| table.name() != META) {
+                table.clear(..)?;
+            }
+            writer.state.tip = None;
+            writer.change_rows(writer.first_block, genesis, &mut Vec::new())
         })
     }
 

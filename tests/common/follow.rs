@@ -1,7 +1,7 @@
 //! What follows a chain in the tests: sources on a real node, and an index that any source feeds.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bitcoin::hex::DisplayHex as _;
@@ -12,11 +12,16 @@ use bnsd::chain::bitcoind::http::{Credentials, Limits};
 use bnsd::chain::bitcoind::{BitcoindSource, NodeOptions};
 use bnsd::chain::blockfiles::BlockFilesSource;
 use bnsd::chain::dev::DevChain;
+use bnsd::chain::headers::HeaderChain;
+use bnsd::chain::light::{Audits, LightOptions, LightSource, LogPlace};
+use bnsd::chain::p2p::{PeerChoice, PeerOptions, Peers};
 use bnsd::chain::{Block, BlockRef, ChainSource, Event, candidates};
 use bnsd::clock::SystemClock;
-use bnsd::indexer::{IndexError, Indexer, Turn};
+use bnsd::hash::ConsensusHash;
+use bnsd::indexer::{IndexError, IndexedCandidates, Indexer, Turn};
 use bnsd::progress::Progress;
 use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use bnsd::worker::Crew;
 use serde_json::{Value, json};
 
 use super::bitcoind::Node;
@@ -145,6 +150,8 @@ pub fn identity() -> ChainIdentity {
 pub struct Index {
     indexer: Indexer,
     pub store: Arc<Store>,
+    /// Where audits are asked for, if blocks come from logs.
+    pub audits: Option<Audits>,
 }
 
 impl Index {
@@ -171,7 +178,108 @@ impl Index {
             Arc::new(Progress::default()),
             Arc::new(SystemClock::start()),
         );
-        Self { indexer, store }
+        Self {
+            indexer,
+            store,
+            audits: None,
+        }
+    }
+
+    /// An index that follows logs, without Bitcoin peers.
+    pub fn of_logs(directory: &Path, logs: &[String], undo_depth: u32) -> Self {
+        Self::of_pinned_logs(directory, logs, undo_depth, &[])
+    }
+
+    /// The same with a Bitcoin peer. Its thread belongs to the crew.
+    pub fn with_peer(
+        directory: &Path,
+        logs: &[String],
+        peer: std::net::SocketAddr,
+        crew: &mut Crew,
+    ) -> Self {
+        let kept = directory.join("log");
+        Store::claim(directory).expect("a directory");
+        std::fs::create_dir_all(&kept).expect("a directory");
+        let headers = HeaderChain::open(&kept, Network::Regtest).expect("headers");
+        let headers = Arc::new(Mutex::new(headers));
+        let given = [peer.to_string()];
+        let options = PeerOptions {
+            network: Network::Regtest,
+            choice: PeerChoice::given(Network::Regtest, &given).expect("an address"),
+            proxy: None,
+            outbound: 8,
+            directory: kept,
+        };
+        let peers = Peers::start(
+            options,
+            Arc::clone(&headers),
+            Box::new(|_| Vec::new()),
+            crew,
+        );
+        let peers = peers.expect("a thread");
+        Self::light(directory, logs, 100, &[], (headers, Some(peers)))
+    }
+
+    /// The same with consensus hashes that it has to arrive at.
+    pub fn of_pinned_logs(
+        directory: &Path,
+        logs: &[String],
+        undo_depth: u32,
+        pins: &[(u32, ConsensusHash)],
+    ) -> Self {
+        let kept = directory.join("log");
+        Store::claim(directory).expect("a directory");
+        std::fs::create_dir_all(&kept).expect("a directory");
+        let headers = HeaderChain::open(&kept, Network::Regtest).expect("headers");
+        let headers = Arc::new(Mutex::new(headers));
+        Self::light(directory, logs, undo_depth, pins, (headers, None))
+    }
+
+    fn light(
+        directory: &Path,
+        logs: &[String],
+        undo_depth: u32,
+        pins: &[(u32, ConsensusHash)],
+        (headers, peers): (Arc<Mutex<HeaderChain>>, Option<Arc<Peers>>),
+    ) -> Self {
+        let params = Params::regtest();
+        let options = StoreOptions {
+            undo_depth,
+            ..StoreOptions::default()
+        };
+        let store = Arc::new(Store::open(directory, &identity(), options).expect("a database"));
+        store.seed(&params.genesis_changes()).expect("a database");
+        let options = LightOptions {
+            network: Network::Regtest,
+            magic: params.magic,
+            first_block: params.first_block,
+            confirmations: 0,
+            directory: directory.join("log"),
+            logs: logs.iter().map(|log| LogPlace::of(log)).collect(),
+            proxy: None,
+            pins: pins.to_vec(),
+            audit_a_day: 0,
+        };
+        let indexed = IndexedCandidates::new(Arc::clone(&store));
+        let source = LightSource::new(options, headers, peers, Box::new(indexed));
+        let audits = source.audits();
+        let indexer = Indexer::new(
+            Box::new(source),
+            params,
+            Arc::clone(&store),
+            Arc::new(Progress::default()),
+            Arc::new(SystemClock::start()),
+        );
+        Self {
+            indexer,
+            store,
+            audits,
+        }
+    }
+
+    /// One turn.
+    pub fn turn(&mut self) -> Result<Turn, IndexError> {
+        self.indexer.turn()
     }
 
     /// Turns until there is nothing to do.

@@ -4,6 +4,7 @@ pub mod apart;
 pub mod bitcoind;
 pub mod browser;
 pub mod chain_file;
+pub mod chain_log;
 pub mod demo;
 pub mod dns;
 pub mod doh;

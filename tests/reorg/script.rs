@@ -142,7 +142,7 @@ impl Index {
     pub fn of(source: Box<dyn ChainSource>, undo_depth: u32) -> Self {
         let directory = scratch();
         let params = Params::regtest();
-        let identity = ChainIdentity::new("dev", &params);
+        let identity = ChainIdentity::new("regtest", &params);
         let options = StoreOptions {
             undo_depth,
             ..StoreOptions::default()
@@ -175,7 +175,10 @@ impl Index {
             match self.turn().unwrap() {
                 Turn::Idle | Turn::Final => return disconnected,
                 Turn::Disconnected(_) => disconnected += 1,
-                Turn::Connected(_) | Turn::Preparing(..) | Turn::Waiting(_) => {}
+                Turn::Connected(_)
+                | Turn::WentBelow(_)
+                | Turn::Preparing(..)
+                | Turn::Waiting(_) => {}
             }
         }
     }

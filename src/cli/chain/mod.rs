@@ -10,6 +10,7 @@ use crate::config::{Config, Profile};
 use crate::daemon;
 use crate::store::{Store, StoreError};
 
+mod audit;
 mod check_proof;
 mod export;
 mod import_final;
@@ -24,6 +25,8 @@ mod verify;
 /// Subcommands of `bnsd chain`.
 #[derive(Debug, Subcommand)]
 pub enum ChainCommand {
+    /// Have the daemon look at random old blocks whole, to find what logs left out.
+    Audit(audit::Audit),
     /// Derive the consensus hash of every block in memory and print it; nothing is written.
     Replay(replay::Replay),
     /// Write the log of the chain, from which others follow it without a node.
@@ -50,6 +53,7 @@ impl ChainCommand {
     /// Does what the subcommand is for.
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
+            Self::Audit(audit) => audit.run(context),
             Self::Replay(replay) => replay.run(context),
             Self::Export(export) => export.run(context),
             Self::NewNetwork(network) => network.run(context),

@@ -1,6 +1,7 @@
 //! What the daemon answers on its control socket: a file for each kind of request.
 
 mod answered;
+mod audit;
 mod cache;
 mod counters;
 mod doctor;
@@ -33,6 +34,7 @@ use crate::api::ask::Ask;
 use crate::api::control::Control;
 use crate::api::message::{Reply, Request};
 use crate::chain::SourceKind;
+use crate::chain::light::Audits;
 use crate::config::Network;
 use crate::daemon::atlas::Atlas;
 use crate::daemon::log_desk::{LogDesk, Published};
@@ -67,6 +69,8 @@ pub struct Service {
     pub(super) network: Network,
     pub(super) source: Option<String>,
     pub(super) source_kind: SourceKind,
+    /// Where old blocks can be had looked at whole.
+    pub(super) audits: Option<Audits>,
     pub(super) confirmations: u32,
     pub(super) node: Option<DevNode>,
     pub(super) series: Series,
@@ -94,6 +98,7 @@ impl Control for Service {
                 tokio::task::block_in_place(|| zonefiles::answer(&self.names, request))
             }
             Request::Cache(request) => self.cache(&request).map(Reply::Cache),
+            Request::Audit(request) => self.audit(&request).map(Reply::Audit),
             Request::Portal(request) => self.portal(&request).map(Reply::Portal),
             Request::Prefer(request) => self.prefer(request).map(Reply::Prefer),
             Request::Series(request) => Ok(Reply::Series(Box::new(self.series.reply(&request)))),
