@@ -286,7 +286,7 @@ fn an_audit_finds_what_every_log_left_out() {
     submit(stage.script.chain(), &node);
     let mut crew = Crew::default();
     let place = stage.directory.path().join("index");
-    let mut index = Index::with_peer(&place, &[liar.clone()], address, &mut crew);
+    let mut index = Index::with_peers(&place, &[liar.clone()], &[address], &mut crew);
     let end = Instant::now() + PATIENCE;
     while index.store.snapshot().tip().map(|tip| tip.height) != Some(stage.history().height()) {
         let turn = index.turn().unwrap();

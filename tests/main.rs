@@ -151,6 +151,9 @@ mod subdomains_made;
 /// System DNS on and off again.
 mod system;
 
+/// A log and Bitcoin peers in place of a node of one's own.
+mod without_node;
+
 /// Zone files that were changed on disk.
 mod tamper;
 

@@ -190,11 +190,11 @@ impl Index {
         Self::of_pinned_logs(directory, logs, undo_depth, &[])
     }
 
-    /// The same with a Bitcoin peer. Its thread belongs to the crew.
-    pub fn with_peer(
+    /// The same with Bitcoin peers. Their thread belongs to the crew.
+    pub fn with_peers(
         directory: &Path,
         logs: &[String],
-        peer: std::net::SocketAddr,
+        peers: &[std::net::SocketAddr],
         crew: &mut Crew,
     ) -> Self {
         let kept = directory.join("log");
@@ -202,7 +202,7 @@ impl Index {
         std::fs::create_dir_all(&kept).expect("a directory");
         let headers = HeaderChain::open(&kept, Network::Regtest).expect("headers");
         let headers = Arc::new(Mutex::new(headers));
-        let given = [peer.to_string()];
+        let given: Vec<String> = peers.iter().map(ToString::to_string).collect();
         let options = PeerOptions {
             network: Network::Regtest,
             choice: PeerChoice::given(Network::Regtest, &given).expect("an address"),
