@@ -27,6 +27,7 @@ mod inherited;
 #[cfg(target_os = "macos")]
 #[allow(unsafe_code, reason = "launchd hands over descriptors by a call of C")]
 mod launchd;
+mod light;
 mod log_desk;
 #[allow(unsafe_code, reason = "malloc_trim(3) is in no library but libc")]
 mod memory;

@@ -6,10 +6,8 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::light;
 use super::service::Service;
-use crate::api::control::Control as _;
-use crate::api::lookup::LookupRequest;
-use crate::api::message::{Reply, Request};
 use crate::config::Config;
 use crate::resolver::policy::protected_names;
 use crate::resolver::{Policy, Snapshots as _};
@@ -58,20 +56,7 @@ impl Terms for DaemonSurroundings {
 impl Surroundings for DaemonSurroundings {
     fn addresses(&self, host: &str) -> BoxFuture<'_, Vec<IpAddr>> {
         let host = host.to_owned();
-        Box::pin(async move {
-            let mut found = Vec::new();
-            for rtype in ["A", "AAAA"] {
-                let request = LookupRequest {
-                    name: host.clone(),
-                    record_type: rtype.to_owned(),
-                    at: None,
-                };
-                if let Reply::Lookup(reply) = self.0.handle(Request::Lookup(request)).await {
-                    found.extend(reply.addresses());
-                }
-            }
-            found
-        })
+        Box::pin(async move { light::addresses(&self.0, &host).await })
     }
 
     fn now(&self) -> u64 {

@@ -12,6 +12,7 @@ use super::descriptors::Shares;
 use super::dns;
 use super::http;
 use super::index;
+use super::light::{self, Lookups};
 use super::log_desk::{self, LogDesk};
 use super::memory;
 use super::notify;
@@ -27,7 +28,7 @@ use crate::api::http::BindError;
 use crate::api::lookup::LookupReply;
 use crate::api::message::Reply;
 use crate::bns::{Name, NamespaceId};
-use crate::chain::{CHOOSE_A_SOURCE, ChainSource};
+use crate::chain::{CHOOSE_A_SOURCE, ChainSource, SourceKind};
 use crate::config::{Config, Profile};
 use crate::dns::{Server, Serving, Transport};
 use crate::folder::Folders;
@@ -121,6 +122,11 @@ impl Daemon {
         let atlas = Atlas::start(peers, &names, &offchain, config, &mut crew)?;
         let stop_indexer = Arc::default();
         let store = &names.store;
+        let lookups = Lookups::default();
+        let source = match config.chain.source {
+            SourceKind::Log => Some(light::start(config, store, &lookups, &mut crew)?),
+            _ => source,
+        };
         let log = Arc::new(LogDesk::new(config, embedded.clone(), store, &stop_indexer));
         let publish = config.chain.publish.as_deref();
         let publish =
@@ -153,6 +159,7 @@ impl Daemon {
             series: Series::default(),
             setup: Setup::of(config, profile),
         });
+        lookups.begin(&service);
         if let Some(node) = &service.node
             && profile == Profile::Serve
         {

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 
+use super::light;
 use crate::chain::SourceKind;
 use crate::chain::anchored::Anchored;
 use crate::chain::bitcoind::http::{Credentials, Limits, UserPassword};
@@ -21,8 +23,18 @@ use crate::wallet::harden;
 /// Folder of the embedded chain in the data directory.
 pub const DEV_CHAIN: &str = "chain";
 
-/// The configured source of blocks, for work without a daemon: an embedded chain is not begun by it.
-pub fn open_existing(config: &Config) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
+/// The configured source of blocks, for work without a daemon: an embedded chain is not begun by it. `store` is the database
+/// that it is followed into, which logs need.
+pub fn open_existing(
+    config: &Config,
+    store: Option<&Arc<Store>>,
+) -> anyhow::Result<Option<Box<dyn ChainSource>>> {
+    if config.chain.source == SourceKind::Log {
+        let store = store.context(
+            "a log is followed into a database and cannot be replayed without one: `bnsd chain verify` derives everything again",
+        )?;
+        return light::open(config, store).map(Some);
+    }
     let directory = config.data_dir.join(DEV_CHAIN);
     if config.chain.source == SourceKind::Dev && !directory.is_dir() {
         bail!("there is no embedded chain in {}", directory.display());
@@ -59,8 +71,8 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     let chain = &config.chain;
     let mut embedded = None;
     let source: Option<Box<dyn ChainSource>> = match chain.source {
-        SourceKind::None | SourceKind::Final => None,
-        SourceKind::Log => bail!("the source \"log\" is not built yet"),
+        // That of logs needs the database: `light` opens it.
+        SourceKind::None | SourceKind::Final | SourceKind::Log => None,
         SourceKind::Dev => {
             let dev = open_embedded(config)?;
             let opened = Opened::of_dev(&dev, chain);
@@ -83,17 +95,21 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
             Some(Box::new(source))
         }
     };
-    let anchored = |source: Box<dyn ChainSource>| match &chain.network_file {
+    Ok(Opened {
+        source: source.map(|source| anchored(chain, source)),
+        embedded,
+    })
+}
+
+/// A source that has to have the block on which a network of one's own begins.
+pub fn anchored(chain: &ChainConfig, source: Box<dyn ChainSource>) -> Box<dyn ChainSource> {
+    match &chain.network_file {
         None => source,
         Some(file) => {
             let (height, hash) = file.anchor;
             Box::new(Anchored::new(source, BlockRef { height, hash }))
         }
-    };
-    Ok(Opened {
-        source: source.map(anchored),
-        embedded,
-    })
+    }
 }
 
 /// A second source like the configured one, for work beside the indexer. `embedded` is the embedded chain that runs.
@@ -103,6 +119,9 @@ pub fn another(
 ) -> anyhow::Result<Box<dyn ChainSource>> {
     if let Some(dev) = embedded {
         return Ok(Box::new(dev.source(config.chain.confirmations)));
+    }
+    if config.chain.source == SourceKind::Log {
+        bail!("what was followed from logs cannot be written as a log again yet: copy one of them");
     }
     let opened = open(config)?;
     opened.source.context("no chain is followed")

@@ -64,12 +64,12 @@ impl From<StoreError> for Stop {
     }
 }
 
-/// Derives the state anew, from the operations in `store` and from `source`, and puts it in the place of `store`. Gives
-/// its last block. `reached` is told how far it is. `bns` must have the constants that the database was made with.
+/// Derives the state anew, from the operations in `store` and from the source that `source` opens for the new database, and
+/// puts it in the place of `store`. Gives its last block. `reached` is told how far it is. `bns` must have the constants that the database was made with.
 pub fn repair(
     store: Store,
     bns: &Bns,
-    source: Option<Box<dyn ChainSource>>,
+    source: impl FnOnce(&Arc<Store>) -> Option<Box<dyn ChainSource>>,
     mut reached: impl FnMut(u32),
 ) -> Result<Option<IndexedBlock>, RepairError> {
     let second = store.create_second(BESIDE, Purpose::Lasting)?;
@@ -88,7 +88,7 @@ pub fn repair(
     }
     let mut derived = second.store().snapshot().tip();
     if tip.is_none() || derived != tip {
-        let Some(source) = source else {
+        let Some(source) = source(&second.shared()) else {
             return Err(RepairError::NoSource(derived.map_or(0, |tip| tip.height)));
         };
         follow(source, bns, second.shared(), reached)?;

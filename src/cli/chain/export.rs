@@ -63,12 +63,13 @@ fn supply(context: &Context) -> Result<Box<dyn Supply>> {
         return Ok(Box::new(Daemon(context.client()?)));
     }
     let (store, _, config) = open_even_damaged(context)?;
-    let source = daemon::open_source(&config).map_err(CliError::Trouble)?;
+    let store = Arc::new(store);
+    let source = daemon::open_source(&config, Some(&store)).map_err(CliError::Trouble)?;
     let source = source.ok_or_else(|| {
         CliError::No("no chain is followed, so there is no log: set `chain.source`".to_owned())
     })?;
     let network = config.chain.bitcoin.network();
-    let supply = LocalSupply::new(Arc::new(store), source, network);
+    let supply = LocalSupply::new(store, source, network);
     Ok(Box::new(supply))
 }
 

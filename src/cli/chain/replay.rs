@@ -82,7 +82,7 @@ impl Replay {
         }
         let flags = flag("chain.source", "SOURCE", self.source.as_slice());
         let config = context.load(Profile::Serve, flags.into_iter().collect())?;
-        let source = daemon::open_source(&config).map_err(CliError::Trouble)?;
+        let source = daemon::open_source(&config, None).map_err(CliError::Trouble)?;
         let mut source = source.ok_or_else(|| {
             trouble("there is no chain to replay: name a SOURCE, set `chain.source` or use --file")
         })?;

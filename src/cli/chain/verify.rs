@@ -1,5 +1,7 @@
 //! `bnsd chain verify`: whether the database is what its operations make it.
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -85,12 +87,22 @@ fn verified(store: &Store, bns: &Bns) -> Result<Result<Verified, Finding>> {
 
 /// Derives the database anew.
 fn repaired(finding: Finding, bns: &Bns, config: &Config) -> Result<Report> {
-    let source = daemon::open_source(config).map_err(CliError::Trouble)?;
+    let mut trouble = None;
+    let source = |store: &Arc<Store>| {
+        let source = daemon::open_source(config, Some(store));
+        source.unwrap_or_else(|error| {
+            trouble = Some(error);
+            None
+        })
+    };
     let store = daemon::open_store(config, bns.params()).map_err(CliError::Trouble)?;
     let last = store.snapshot().tip().map_or(0, |tip| tip.height);
     let mut progress = ProgressLine::on_terminal(bns.params().first_block);
     let reached = |height| progress.reached(height, last.max(height));
     let tip = indexer::repair(store, bns, source, reached);
+    if let Some(error) = trouble {
+        return Err(CliError::Trouble(error));
+    }
     let tip = tip.map_err(|error| CliError::Trouble(error.into()))?;
     Ok(Report {
         ok: true,

@@ -1,0 +1,149 @@
+//! The chain without a node, as the configuration says it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use anyhow::Context as _;
+use tokio::runtime::Handle;
+
+use super::service::Service;
+use super::{index, source};
+use crate::api::control::Control as _;
+use crate::api::lookup::LookupRequest;
+use crate::api::message::{Reply, Request};
+use crate::chain::ChainSource;
+use crate::chain::headers::HeaderChain;
+use crate::chain::light::{LightOptions, LightSource, LogPlace};
+use crate::chain::p2p::{PeerChoice, PeerOptions, Peers};
+use crate::config::{BitcoinPeers, Config};
+use crate::indexer::IndexedCandidates;
+use crate::store::Store;
+use crate::worker::Crew;
+
+/// Folder of headers, logs and addresses of peers in the data directory.
+const FOLDER: &str = "log";
+/// How many Bitcoin peers are connected at the same time.
+const OUTBOUND: usize = 8;
+
+/// Who looks up the names of seeds and peers: the daemon itself, as soon as it answers.
+#[derive(Clone, Default)]
+pub(super) struct Lookups {
+    service: Arc<OnceLock<Weak<Service>>>,
+}
+
+impl Lookups {
+    /// From now on names are looked up by `service`.
+    pub(super) fn begin(&self, service: &Arc<Service>) {
+        let _ = self.service.set(Arc::downgrade(service)); // it is called once
+    }
+
+    /// The addresses of a host; none before it began. Blocks, so it is not for the daemon's own threads.
+    fn addresses(&self, host: &str, runtime: &Handle) -> Vec<IpAddr> {
+        let Some(service) = self.service.get().and_then(Weak::upgrade) else {
+            return Vec::new();
+        };
+        if let Ok(address) = host.parse() {
+            return vec![address];
+        }
+        runtime.block_on(addresses(&service, host))
+    }
+}
+
+/// The addresses of a host, as a client of the daemon would get them.
+pub(super) async fn addresses(service: &Arc<Service>, host: &str) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for rtype in ["A", "AAAA"] {
+        let request = LookupRequest {
+            name: host.to_owned(),
+            record_type: rtype.to_owned(),
+            at: None,
+        };
+        if let Reply::Lookup(reply) = service.handle(Request::Lookup(request)).await {
+            found.extend(reply.addresses());
+        }
+    }
+    found
+}
+
+/// The source for a running daemon, whose peers are called on a thread of `crew`.
+pub(super) fn start(
+    config: &Config,
+    store: &Arc<Store>,
+    lookups: &Lookups,
+    crew: &mut Crew,
+) -> anyhow::Result<Box<dyn ChainSource>> {
+    let headers = headers(config)?;
+    let peers = peer_options(config)?.map(|options| {
+        let (lookups, runtime) = (lookups.clone(), Handle::current());
+        let resolve = Box::new(move |host: &str| lookups.addresses(host, &runtime));
+        Peers::start(options, Arc::clone(&headers), resolve, crew)
+            .context("cannot start the thread that calls Bitcoin peers")
+    });
+    let peers = peers.transpose()?;
+    Ok(over(config, store, headers, peers))
+}
+
+/// The same without peers, for work without a daemon and beside the indexer: from logs alone.
+pub(super) fn open(config: &Config, store: &Arc<Store>) -> anyhow::Result<Box<dyn ChainSource>> {
+    Ok(over(config, store, headers(config)?, None))
+}
+
+fn over(
+    config: &Config,
+    store: &Arc<Store>,
+    headers: Arc<Mutex<HeaderChain>>,
+    peers: Option<Arc<Peers>>,
+) -> Box<dyn ChainSource> {
+    let (chain, params) = (&config.chain, index::params(&config.chain));
+    let options = LightOptions {
+        network: chain.bitcoin.network(),
+        magic: params.magic,
+        first_block: params.first_block,
+        confirmations: chain.confirmations,
+        directory: folder(config),
+        logs: chain
+            .light
+            .logs
+            .iter()
+            .map(|text| LogPlace::of(text))
+            .collect(),
+        proxy: chain.light.proxy,
+        pins: chain.light.pins.clone(),
+        audit_a_day: chain.light.audit,
+    };
+    let indexed = Box::new(IndexedCandidates::new(Arc::clone(store)));
+    source::anchored(
+        &config.chain,
+        Box::new(LightSource::new(options, headers, peers, indexed)),
+    )
+}
+
+fn headers(config: &Config) -> anyhow::Result<Arc<Mutex<HeaderChain>>> {
+    let folder = folder(config);
+    let headers = HeaderChain::open(&folder, config.chain.bitcoin.network());
+    let headers =
+        headers.with_context(|| format!("cannot open the headers in {}", folder.display()))?;
+    Ok(Arc::new(Mutex::new(headers)))
+}
+
+fn folder(config: &Config) -> PathBuf {
+    config.data_dir.join(FOLDER)
+}
+
+/// Which Bitcoin peers are called; `None` for none.
+fn peer_options(config: &Config) -> anyhow::Result<Option<PeerOptions>> {
+    let network = config.chain.bitcoin.network();
+    let choice = match &config.chain.light.peers {
+        BitcoinPeers::None => return Ok(None),
+        BitcoinPeers::Seeds => PeerChoice::Seeds,
+        BitcoinPeers::Given(peers) => PeerChoice::given(network, peers)?,
+    };
+    Ok(Some(PeerOptions {
+        network,
+        choice,
+        proxy: config.chain.light.proxy,
+        outbound: OUTBOUND,
+        directory: folder(config),
+    }))
+}
