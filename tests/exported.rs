@@ -62,7 +62,7 @@ fn a_candidate_is_found_by_its_id_as_long_as_its_block_is_indexed() {
 const TIME: u32 = 1_700_000_000;
 
 /// A home with an embedded chain of a sealed segment and an open one, both with operations; it is indexed.
-fn indexed() -> Home {
+pub fn indexed() -> Home {
     let home = Home::new();
     let chain = DevChain::open(&home.state().join("chain")).expect("a chain");
     let mut registrar = Registrar::open(chain.clone(), Bns::new(Params::regtest())).expect("keys");
@@ -106,7 +106,7 @@ impl Home {
     }
 }
 
-fn export(home: &Home, to: &Path) -> Ended {
+pub fn export(home: &Home, to: &Path) -> Ended {
     let to = to.display().to_string();
     ended(&mut home.command_on_chain(&["chain", "export", &to]))
 }

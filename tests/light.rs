@@ -181,7 +181,7 @@ fn a_hole_is_closed_when_somebody_shows_what_was_left_out() {
         let hidden = [stage.accepted(b'?', 100)];
         let liar = stage.log(&format!("liar-{name}"), &hidden);
         let place = stage.directory.path().join(name);
-        let mut index = Index::of_logs(&place, &[liar.clone()], undo_depth);
+        let mut index = Index::of_logs(&place, std::slice::from_ref(&liar), undo_depth);
         settle(&mut index);
         assert_ne!(rows(&index.store.snapshot()), rows(&stage.truth()));
         drop(index);
@@ -286,7 +286,7 @@ fn an_audit_finds_what_every_log_left_out() {
     submit(stage.script.chain(), &node);
     let mut crew = Crew::default();
     let place = stage.directory.path().join("index");
-    let mut index = Index::with_peers(&place, &[liar.clone()], &[address], &mut crew);
+    let mut index = Index::with_peers(&place, std::slice::from_ref(&liar), &[address], &mut crew);
     let end = Instant::now() + PATIENCE;
     while index.store.snapshot().tip().map(|tip| tip.height) != Some(stage.history().height()) {
         let turn = index.turn().unwrap();

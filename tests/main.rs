@@ -57,6 +57,7 @@ mod demo;
 
 /// The log of a chain, written for others.
 mod exported;
+mod followed;
 
 /// A chain without a node: logs.
 mod light;

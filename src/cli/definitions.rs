@@ -63,6 +63,15 @@ Exit codes:
   3  trouble on the way",
     ),
     (
+        &["chain", "audit"],
+        "\
+Exit codes:
+  0  nothing was left out of the blocks that were looked at
+  1  something was: which block is said, and the index goes on with it
+  2  wrong arguments, or every block is read whole anyway
+  3  trouble: no daemon, no peers",
+    ),
+    (
         &["chain", "export"],
         "\
 Exit codes:

@@ -66,65 +66,70 @@ pub(super) async fn addresses(service: &Arc<Service>, host: &str) -> Vec<IpAddr>
     found
 }
 
-/// The source for a running daemon, whose peers are called on a thread of `crew`.
-pub(super) fn start(
-    config: &Config,
-    store: &Arc<Store>,
-    lookups: &Lookups,
-    crew: &mut Crew,
-) -> anyhow::Result<Box<dyn ChainSource>> {
-    let headers = headers(config)?;
-    let peers = peer_options(config)?.map(|options| {
-        let (lookups, runtime) = (lookups.clone(), Handle::current());
-        let resolve = Box::new(move |host: &str| lookups.addresses(host, &runtime));
-        Peers::start(options, Arc::clone(&headers), resolve, crew)
-            .context("cannot start the thread that calls Bitcoin peers")
-    });
-    let peers = peers.transpose()?;
-    Ok(over(config, store, headers, peers))
-}
-
-/// The same without peers, for work without a daemon and beside the indexer: from logs alone.
-pub(super) fn open(config: &Config, store: &Arc<Store>) -> anyhow::Result<Box<dyn ChainSource>> {
-    Ok(over(config, store, headers(config)?, None))
-}
-
-fn over(
-    config: &Config,
-    store: &Arc<Store>,
+/// What all who follow the same logs share.
+#[derive(Clone)]
+pub(super) struct Light {
+    config: Arc<Config>,
+    store: Arc<Store>,
     headers: Arc<Mutex<HeaderChain>>,
-    peers: Option<Arc<Peers>>,
-) -> Box<dyn ChainSource> {
-    let (chain, params) = (&config.chain, index::params(&config.chain));
-    let options = LightOptions {
-        network: chain.bitcoin.network(),
-        magic: params.magic,
-        first_block: params.first_block,
-        confirmations: chain.confirmations,
-        directory: folder(config),
-        logs: chain
-            .light
-            .logs
-            .iter()
-            .map(|text| LogPlace::of(text))
-            .collect(),
-        proxy: chain.light.proxy,
-        pins: chain.light.pins.clone(),
-        audit_a_day: chain.light.audit,
-    };
-    let indexed = Box::new(IndexedCandidates::new(Arc::clone(store)));
-    source::anchored(
-        &config.chain,
-        Box::new(LightSource::new(options, headers, peers, indexed)),
-    )
 }
 
-fn headers(config: &Config) -> anyhow::Result<Arc<Mutex<HeaderChain>>> {
-    let folder = folder(config);
-    let headers = HeaderChain::open(&folder, config.chain.bitcoin.network());
-    let headers =
-        headers.with_context(|| format!("cannot open the headers in {}", folder.display()))?;
-    Ok(Arc::new(Mutex::new(headers)))
+impl Light {
+    /// Opens the headers in the data directory; nobody is asked yet.
+    pub(super) fn open(config: &Config, store: &Arc<Store>) -> anyhow::Result<Self> {
+        let folder = folder(config);
+        let headers = HeaderChain::open(&folder, config.chain.bitcoin.network());
+        let headers =
+            headers.with_context(|| format!("cannot open the headers in {}", folder.display()))?;
+        Ok(Self {
+            config: Arc::new(config.clone()),
+            store: Arc::clone(store),
+            headers: Arc::new(Mutex::new(headers)),
+        })
+    }
+
+    /// The source for a running daemon, whose peers are called on a thread of `crew`.
+    pub(super) fn start(
+        &self,
+        lookups: &Lookups,
+        crew: &mut Crew,
+    ) -> anyhow::Result<Box<dyn ChainSource>> {
+        let peers = peer_options(&self.config)?.map(|options| {
+            let (lookups, runtime) = (lookups.clone(), Handle::current());
+            let resolve = Box::new(move |host: &str| lookups.addresses(host, &runtime));
+            Peers::start(options, Arc::clone(&self.headers), resolve, crew)
+                .context("cannot start the thread that calls Bitcoin peers")
+        });
+        Ok(self.over(peers.transpose()?))
+    }
+
+    /// The same without peers, for work without a daemon and beside the indexer: from logs alone.
+    pub(super) fn without_peers(&self) -> Box<dyn ChainSource> {
+        self.over(None)
+    }
+
+    fn over(&self, peers: Option<Arc<Peers>>) -> Box<dyn ChainSource> {
+        let (chain, params) = (&self.config.chain, index::params(&self.config.chain));
+        let options = LightOptions {
+            network: chain.bitcoin.network(),
+            magic: params.magic,
+            first_block: params.first_block,
+            confirmations: chain.confirmations,
+            directory: folder(&self.config),
+            logs: chain
+                .light
+                .logs
+                .iter()
+                .map(|log| LogPlace::of(log))
+                .collect(),
+            proxy: chain.light.proxy,
+            pins: chain.light.pins.clone(),
+            audit_a_day: chain.light.audit,
+        };
+        let indexed = Box::new(IndexedCandidates::new(Arc::clone(&self.store)));
+        let source = LightSource::new(options, Arc::clone(&self.headers), peers, indexed);
+        source::anchored(chain, Box::new(source))
+    }
 }
 
 fn folder(config: &Config) -> PathBuf {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bitcoin::block::Header;
 
+use super::light::Light;
 use super::source;
 use crate::chain::dev::DevChain;
 use crate::config::Config;
@@ -40,12 +41,13 @@ impl LogDesk {
     pub(super) fn new(
         config: &Config,
         embedded: Option<DevChain>,
+        light: Option<Light>,
         store: &Arc<Store>,
         stop: &Arc<AtomicBool>,
     ) -> Self {
         let (config, store, stop) = (config.clone(), Arc::clone(store), Arc::clone(stop));
         let open = move || {
-            let mut source = source::another(&config, embedded.as_ref())?;
+            let mut source = source::another(&config, embedded.as_ref(), light.as_ref())?;
             source.stop_with(Arc::clone(&stop));
             let network = config.chain.bitcoin.network();
             Ok(LocalSupply::new(Arc::clone(&store), source, network))

@@ -12,7 +12,7 @@ use super::descriptors::Shares;
 use super::dns;
 use super::http;
 use super::index;
-use super::light::{self, Lookups};
+use super::light::{Light, Lookups};
 use super::log_desk::{self, LogDesk};
 use super::memory;
 use super::notify;
@@ -123,11 +123,21 @@ impl Daemon {
         let stop_indexer = Arc::default();
         let store = &names.store;
         let lookups = Lookups::default();
-        let source = match config.chain.source {
-            SourceKind::Log => Some(light::start(config, store, &lookups, &mut crew)?),
-            _ => source,
+        let light = match config.chain.source {
+            SourceKind::Log => Some(Light::open(config, store)?),
+            _ => None,
         };
-        let log = Arc::new(LogDesk::new(config, embedded.clone(), store, &stop_indexer));
+        let source = match &light {
+            Some(light) => Some(light.start(&lookups, &mut crew)?),
+            None => source,
+        };
+        let log = Arc::new(LogDesk::new(
+            config,
+            embedded.clone(),
+            light,
+            store,
+            &stop_indexer,
+        ));
         let publish = config.chain.publish.as_deref();
         let publish =
             publish.map(|to| log_desk::publish(to, &log, store, &stop_indexer, &mut crew));

@@ -216,6 +216,10 @@ fn read(config: &Config, sources: &Sources) -> Vec<PathBuf> {
     if config.chain.source == SourceKind::Blockfiles {
         read.extend(node.blocks_dir.clone());
     }
+    if config.chain.source == SourceKind::Log {
+        let logs = config.chain.light.logs.iter().map(PathBuf::from);
+        read.extend(logs.filter(|log| log.is_absolute()));
+    }
     read
 }
 

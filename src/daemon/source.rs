@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use super::light;
+use super::light::Light;
 use crate::chain::SourceKind;
 use crate::chain::anchored::Anchored;
 use crate::chain::bitcoind::http::{Credentials, Limits, UserPassword};
@@ -33,7 +33,7 @@ pub fn open_existing(
         let store = store.context(
             "a log is followed into a database and cannot be replayed without one: `bnsd chain verify` derives everything again",
         )?;
-        return light::open(config, store).map(Some);
+        return Ok(Some(Light::open(config, store)?.without_peers()));
     }
     let directory = config.data_dir.join(DEV_CHAIN);
     if config.chain.source == SourceKind::Dev && !directory.is_dir() {
@@ -112,16 +112,18 @@ pub fn anchored(chain: &ChainConfig, source: Box<dyn ChainSource>) -> Box<dyn Ch
     }
 }
 
-/// A second source like the configured one, for work beside the indexer. `embedded` is the embedded chain that runs.
+/// A second source like the configured one, for work beside the indexer. `embedded` is the embedded chain that runs, `light`
+/// what the running source of logs shares.
 pub fn another(
     config: &Config,
     embedded: Option<&DevChain>,
+    light: Option<&Light>,
 ) -> anyhow::Result<Box<dyn ChainSource>> {
+    if let Some(light) = light {
+        return Ok(light.without_peers());
+    }
     if let Some(dev) = embedded {
         return Ok(Box::new(dev.source(config.chain.confirmations)));
-    }
-    if config.chain.source == SourceKind::Log {
-        bail!("what was followed from logs cannot be written as a log again yet: copy one of them");
     }
     let opened = open(config)?;
     opened.source.context("no chain is followed")

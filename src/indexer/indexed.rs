@@ -101,7 +101,7 @@ impl Places {
         match held {
             None => self.known.clear(), // another database, as after a rewind
             Some(held) if reached > Some(held) => {
-                self.known.retain(|(_, height, _)| *height <= held)
+                self.known.retain(|(_, height, _)| *height <= held);
             }
             Some(_) => {}
         }

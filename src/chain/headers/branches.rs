@@ -106,7 +106,7 @@ impl Branches {
     }
 
     /// Puts back what was taken out, as it was.
-    pub(super) fn put_back(&mut self, taken: Taken) {
+    pub(super) fn put_back(&mut self, taken: &Taken) {
         if let Some(length) = taken.whole {
             self.keep(taken.branch.cut(length));
         }

@@ -87,9 +87,9 @@ impl HeaderChain {
             is_new_best: branch.work > self.best.work(),
         };
         match checked {
-            Ok(()) if accepted.is_new_best => self.follow(taken.branch)?,
+            Ok(()) if accepted.is_new_best => self.follow(&taken.branch)?,
             Ok(()) if accepted.new > 0 => self.branches.keep(taken.branch),
-            _ => self.branches.put_back(taken),
+            _ => self.branches.put_back(&taken),
         }
         checked.map(|()| accepted)
     }
@@ -203,7 +203,7 @@ impl HeaderChain {
     }
 
     /// Makes a branch the best chain, and what it replaces a branch.
-    fn follow(&mut self, branch: Branch) -> Result<(), HeaderFault> {
+    fn follow(&mut self, branch: &Branch) -> Result<(), HeaderFault> {
         let tip = self.best.tip();
         if branch.fork == tip.height {
             return self

@@ -4,7 +4,8 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -163,7 +164,7 @@ impl Reader {
     ) -> Result<(), PlaceError> {
         match (&self.place, &mut self.web) {
             (LogPlace::Directory(directory), _) => {
-                read_file(directory.join(wanted.name), wanted, take)
+                read_file(&directory.join(wanted.name), wanted, take)
             }
             (LogPlace::Url(_), Some(web)) => web.get(wanted, take),
             (LogPlace::Url(uri), None) => Err(PlaceError::Unreachable(uri.to_string())),
@@ -182,9 +183,14 @@ impl Reader {
     }
 }
 
-fn read_file(path: PathBuf, wanted: Wanted<'_>, take: &mut Take<'_>) -> Result<(), PlaceError> {
+fn read_file(path: &Path, wanted: Wanted<'_>, take: &mut Take<'_>) -> Result<(), PlaceError> {
     let failed = |error: io::Error| PlaceError::Unreachable(format!("{}: {error}", path.display()));
-    let mut file = File::open(&path).map_err(failed)?;
+    // Whatever lies there must not hold up the thread.
+    let mut file = File::options()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path)
+        .map_err(failed)?;
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(PlaceError::Wrong(format!("{} is no file", path.display())));
     }

@@ -62,7 +62,8 @@ impl LightSource {
             }
         }
         let mut far = self.windows.split_off(&(number + 2));
-        far.extend(self.windows.extract_if(..number, |_, _| true));
+        let near = self.windows.split_off(&number);
+        far.append(&mut std::mem::replace(&mut self.windows, near));
         for (number, window) in far {
             self.note_checked(&window, tip);
             self.shared.lock().given.remove(&number);
