@@ -1,22 +1,17 @@
 //! The chain without a node, as the configuration says it.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
-use tokio::runtime::Handle;
 
-use super::service::Service;
 use super::{index, source};
-use crate::api::control::Control as _;
-use crate::api::lookup::LookupRequest;
-use crate::api::message::{Reply, Request};
 use crate::chain::ChainSource;
 use crate::chain::headers::HeaderChain;
 use crate::chain::light::{LightOptions, LightSource, LogPlace};
-use crate::chain::p2p::{PeerChoice, PeerOptions, Peers};
+use crate::chain::p2p::{PeerChoice, PeerOptions, Peers, Resolve};
 use crate::config::{BitcoinPeers, Config};
+use crate::disk::rights::open_directory;
 use crate::indexer::IndexedCandidates;
 use crate::store::Store;
 use crate::worker::Crew;
@@ -25,46 +20,6 @@ use crate::worker::Crew;
 const FOLDER: &str = "log";
 /// How many Bitcoin peers are connected at the same time.
 const OUTBOUND: usize = 8;
-
-/// Who looks up the names of seeds and peers: the daemon itself, as soon as it answers.
-#[derive(Clone, Default)]
-pub(super) struct Lookups {
-    service: Arc<OnceLock<Weak<Service>>>,
-}
-
-impl Lookups {
-    /// From now on names are looked up by `service`.
-    pub(super) fn begin(&self, service: &Arc<Service>) {
-        let _ = self.service.set(Arc::downgrade(service)); // it is called once
-    }
-
-    /// The addresses of a host; none before it began. Blocks, so it is not for the daemon's own threads.
-    fn addresses(&self, host: &str, runtime: &Handle) -> Vec<IpAddr> {
-        let Some(service) = self.service.get().and_then(Weak::upgrade) else {
-            return Vec::new();
-        };
-        if let Ok(address) = host.parse() {
-            return vec![address];
-        }
-        runtime.block_on(addresses(&service, host))
-    }
-}
-
-/// The addresses of a host, as a client of the daemon would get them.
-pub(super) async fn addresses(service: &Arc<Service>, host: &str) -> Vec<IpAddr> {
-    let mut found = Vec::new();
-    for rtype in ["A", "AAAA"] {
-        let request = LookupRequest {
-            name: host.to_owned(),
-            record_type: rtype.to_owned(),
-            at: None,
-        };
-        if let Reply::Lookup(reply) = service.handle(Request::Lookup(request)).await {
-            found.extend(reply.addresses());
-        }
-    }
-    found
-}
 
 /// What all who follow the same logs share.
 #[derive(Clone)]
@@ -78,9 +33,10 @@ impl Light {
     /// Opens the headers in the data directory; nobody is asked yet.
     pub(super) fn open(config: &Config, store: &Arc<Store>) -> anyhow::Result<Self> {
         let folder = folder(config);
+        let unopened = || format!("cannot open the headers in {}", folder.display());
+        open_directory(&folder).with_context(unopened)?;
         let headers = HeaderChain::open(&folder, config.chain.bitcoin.network());
-        let headers =
-            headers.with_context(|| format!("cannot open the headers in {}", folder.display()))?;
+        let headers = headers.with_context(unopened)?;
         Ok(Self {
             config: Arc::new(config.clone()),
             store: Arc::clone(store),
@@ -88,15 +44,13 @@ impl Light {
         })
     }
 
-    /// The source for a running daemon, whose peers are called on a thread of `crew`.
+    /// The source for a running daemon, whose peers are called on a thread of `crew` and looked up with `resolve`.
     pub(super) fn start(
         &self,
-        lookups: &Lookups,
+        resolve: Box<Resolve>,
         crew: &mut Crew,
     ) -> anyhow::Result<Box<dyn ChainSource>> {
         let peers = peer_options(&self.config)?.map(|options| {
-            let (lookups, runtime) = (lookups.clone(), Handle::current());
-            let resolve = Box::new(move |host: &str| lookups.addresses(host, &runtime));
             Peers::start(options, Arc::clone(&self.headers), resolve, crew)
                 .context("cannot start the thread that calls Bitcoin peers")
         });

@@ -29,6 +29,7 @@ mod inherited;
 mod launchd;
 mod light;
 mod log_desk;
+mod lookups;
 #[allow(unsafe_code, reason = "malloc_trim(3) is in no library but libc")]
 mod memory;
 #[cfg(target_os = "linux")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::light;
+use super::lookups;
 use super::service::Service;
 use crate::config::Config;
 use crate::resolver::policy::protected_names;
@@ -56,7 +56,7 @@ impl Terms for DaemonSurroundings {
 impl Surroundings for DaemonSurroundings {
     fn addresses(&self, host: &str) -> BoxFuture<'_, Vec<IpAddr>> {
         let host = host.to_owned();
-        Box::pin(async move { light::addresses(&self.0, &host).await })
+        Box::pin(async move { lookups::addresses(&self.0, &host).await })
     }
 
     fn now(&self) -> u64 {

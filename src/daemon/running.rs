@@ -12,8 +12,9 @@ use super::descriptors::Shares;
 use super::dns;
 use super::http;
 use super::index;
-use super::light::{Light, Lookups};
+use super::light::Light;
 use super::log_desk::{self, LogDesk};
+use super::lookups::Lookups;
 use super::memory;
 use super::notify;
 use super::preferences::Preferences;
@@ -128,7 +129,7 @@ impl Daemon {
             _ => None,
         };
         let source = match &light {
-            Some(light) => Some(light.start(&lookups, &mut crew)?),
+            Some(light) => Some(light.start(lookups.resolve(), &mut crew)?),
             None => source,
         };
         let log = Arc::new(LogDesk::new(
