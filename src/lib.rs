@@ -57,7 +57,6 @@
 //! |---|---|---|
 //! | another way to bind a key | [`tlsa`] | a rule of its table; its records are added to the zone before `resolver/` looks |
 //! | another program that has to trust names | [`trust`] | a store beside `trust/stores`, or a [`trust::PinSource`] |
-//! | a chain without a node | `chain/log`, `chain/p2p` | one more [`chain::ChainSource`]; `virtualchain/proof.rs` for what is proved |
 //! | signing (DNSSEC) | `resolver/` decides, `dns/` encodes | between [`resolver::Answer`] and `dns/encode.rs`; keys in `dns/` |
 //! | zone transfer | `dns/transfer.rs` | one more variant of [`dns::Handled`]; zones come from [`names`] |
 //! | an endpoint over HTTP | [`api::http`] | a row of a table: path, what it takes and replies; asks what the control socket asks |
