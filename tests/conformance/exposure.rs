@@ -9,6 +9,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 
 use super::bench::{Bench, Query, shared, tcp_receive, tcp_send, udp};
+use crate::common::ports::free_address;
 
 /// An address of this machine that is not loopback, if it has one.
 fn own_address() -> Ipv4Addr {
@@ -145,10 +146,7 @@ fn row_51_a_taken_port_is_an_error_that_says_what_to_do() {
 /// A daemon of its own process, whose log can be read.
 fn log_of(queries: &str) -> String {
     let scratch = tempfile::tempdir().unwrap();
-    let port = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let port = free_address();
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_bnsd"))
         .args(["serve", "--listen", &port.to_string(), "--data-dir"])
         .arg(scratch.path())
