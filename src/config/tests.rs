@@ -226,7 +226,7 @@ fn values_that_a_key_cannot_have_are_refused_in_one_sentence() {
         ),
         (
             "[chain]\naudit = 1001",
-            "bnsd.toml:2: `chain.audit`: 1001 is not in 0..=1000",
+            "bnsd.toml:2: `chain.audit`: \"1001\" is no whole number from 0 to 1000",
         ),
         (
             "[chain]\npins = [\"1:2\"]",
