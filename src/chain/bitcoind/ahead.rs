@@ -10,8 +10,9 @@ use crate::chain::{BlockRef, Result};
 const HASHES: u32 = 100;
 /// Bytes of blocks that are asked for at once, as far as the size of the last ones tells.
 const EXCHANGE_BYTES: usize = 1 << 20;
-/// Blocks that are asked for at once, at most.
+/// Blocks that are asked for at once, at most, and at least where they come as bytes, so that two connections take turns.
 const EXCHANGE_BLOCKS: usize = 16;
+const TURNS: usize = 4;
 
 /// What was received and not taken yet, and what is still to be asked for.
 pub struct Ahead {
@@ -53,7 +54,8 @@ impl Ahead {
         self.blocks.extend(self.node.fetch_all(&wanted)?);
         let largest = self.blocks.iter().map(|block| block.weight()).max();
         let fitting = EXCHANGE_BYTES / largest.unwrap_or(1).max(1);
-        self.count = fitting.clamp(1, EXCHANGE_BLOCKS);
+        let least = if self.node.rest { TURNS } else { 1 };
+        self.count = fitting.clamp(least, EXCHANGE_BLOCKS);
         Ok(())
     }
 }

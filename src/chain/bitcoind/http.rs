@@ -1,7 +1,7 @@
 //! HTTP to a node, with limits on everything that it sends.
 //!
-//! hyper speaks HTTP; what is ours are the limits. One connection is kept open and used again; one that the node has
-//! closed meanwhile is replaced once per request. A reply has to be complete within [`Limits::timeout`], however
+//! hyper speaks HTTP; what is ours are the limits. One connection is kept open and used again, or two where many blocks are
+//! asked for; one that the node has closed meanwhile is replaced once per request. A reply has to be complete within [`Limits::timeout`], however
 //! slowly it trickles in, and its body below [`Limits::reply_bytes`]: a node that hangs, or something else that
 //! listens on its port, costs neither time nor memory without bound. Every reply has to announce its length, as all
 //! of Bitcoin Core's do.
@@ -25,6 +25,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::runtime::{self, Runtime};
 use tokio::time::sleep;
+
+mod turns;
 
 pub use super::credentials::{Credentials, UserPassword};
 use crate::worker::Tasks;
@@ -108,7 +110,7 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// One connection to one node.
+/// One way to one node.
 #[derive(Debug)]
 pub struct Http {
     address: String,
@@ -126,6 +128,8 @@ struct Connection {
     /// Built with the first request.
     runtime: Option<Runtime>,
     sender: Option<SendRequest<String>>,
+    /// Takes turns with the first where much is asked for.
+    second: Option<SendRequest<String>>,
     authorization: Option<HeaderValue>,
 }
 
@@ -178,9 +182,13 @@ impl Http {
 
     /// Asks for a path of the REST interface.
     pub fn get(&self, path: &str) -> Result<Reply, HttpError> {
-        let request = Request::get(path).header(HOST, &self.address);
-        let request = request.body(String::new())?;
+        let request = self.get_request(path)?;
         self.lock().exchange(self, request)
+    }
+
+    fn get_request(&self, path: &str) -> Result<Request<String>, HttpError> {
+        let request = Request::get(path).header(HOST, &self.address);
+        Ok(request.body(String::new())?)
     }
 
     /// Posts a JSON-RPC request, with credentials.
