@@ -126,18 +126,22 @@ pub fn null_data(script: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The public key that a scriptSig of exactly two tokens reveals for `key_hash` (wf §3): a valid compressed
-/// or 04-prefixed key that hashes, as it was pushed, to `key_hash`. Hybrid keys are not recognised.
-pub fn revealed_public_key<'a>(script_sig: &'a [u8], key_hash: &[u8; 20]) -> Option<&'a [u8]> {
+/// What a scriptSig of exactly two tokens pushes where a public key stands (wf §3), if it has the length and the first
+/// byte of a compressed or 04-prefixed key. Hybrid keys are not recognised.
+pub fn pushed_key(script_sig: &[u8]) -> Option<&[u8]> {
     let mut tokens = tokens(script_sig);
     let (Some(_), Some(Token::Push(key)), None) = (tokens.next(), tokens.next(), tokens.next())
     else {
         return None;
     };
     let recognised = matches!((key.len(), key.first()), (33, Some(2 | 3)) | (65, Some(4)));
-    let found =
-        recognised && h160(key) == *key_hash && secp256k1::PublicKey::from_slice(key).is_ok();
-    found.then_some(key)
+    recognised.then_some(key)
+}
+
+/// Whether pushed bytes are the public key that `key_hash` was made of (wf §3): they hash to it as they were pushed, and
+/// are a point of the curve.
+pub fn is_public_key(pushed: &[u8], key_hash: &[u8; 20]) -> bool {
+    h160(pushed) == *key_hash && secp256k1::PublicKey::from_slice(pushed).is_ok()
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use crate::hash::encode_hex;
+use bitcoin::Txid;
+use bitcoin::hashes::Hash as _;
+
+use crate::hash::hex_digit;
 
 /// Builds the text that enters the ops hash: one opcode character, a colon, then a netstring a field.
 #[derive(Debug, Clone)]
@@ -10,6 +13,8 @@ pub struct Serializer {
     text: String,
     /// How long the text is before its first field.
     head: usize,
+    /// A field whose length is not known before it is written.
+    value: String,
 }
 
 impl Serializer {
@@ -21,19 +26,17 @@ impl Serializer {
         Self {
             head: text.len(),
             text,
+            value: String::new(),
         }
     }
 
     /// Appends a field as its displayed text.
     pub fn field(&mut self, value: impl Display) -> &mut Self {
-        let value = value.to_string();
-        let separator = if self.text.len() == self.head {
-            ""
-        } else {
-            ","
-        };
-        write!(self.text, "{separator}{}:{value}", value.len())
-            .expect("writing to a string cannot fail");
+        let mut text = std::mem::take(&mut self.value);
+        write!(text, "{value}").expect("writing to a string cannot fail");
+        self.begin(text.len()).push_str(&text);
+        text.clear();
+        self.value = text;
         self
     }
 
@@ -47,7 +50,31 @@ impl Serializer {
 
     /// Appends bytes as lower-case hex.
     pub fn hex(&mut self, bytes: &[u8]) -> &mut Self {
-        self.field(encode_hex(bytes))
+        push_hex(bytes.iter(), self.begin(2 * bytes.len()));
+        self
+    }
+
+    /// Appends bytes that may be absent, which is the empty string.
+    pub fn optional_hex(&mut self, bytes: Option<&[u8]>) -> &mut Self {
+        self.hex(bytes.unwrap_or_default())
+    }
+
+    /// Appends a txid as it is shown: its bytes in reverse.
+    pub fn txid(&mut self, txid: Txid) -> &mut Self {
+        let bytes = txid.as_byte_array();
+        push_hex(bytes.iter().rev(), self.begin(2 * bytes.len()));
+        self
+    }
+
+    /// Separates the next field from the one before, and gives the text for its `length` bytes.
+    fn begin(&mut self, length: usize) -> &mut String {
+        let separator = if self.text.len() == self.head {
+            ""
+        } else {
+            ","
+        };
+        write!(self.text, "{separator}{length}:").expect("writing to a string cannot fail");
+        &mut self.text
     }
 
     /// Appends a truth value as `True` or `False`.
@@ -58,6 +85,13 @@ impl Serializer {
     /// The finished text.
     pub fn finish(self) -> String {
         self.text
+    }
+}
+
+fn push_hex<'b>(bytes: impl Iterator<Item = &'b u8>, text: &mut String) {
+    for byte in bytes {
+        text.push(hex_digit(byte >> 4).into());
+        text.push(hex_digit(*byte).into());
     }
 }
 

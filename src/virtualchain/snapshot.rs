@@ -32,13 +32,22 @@ pub fn previous_heights(height: u32, first_block: u32) -> impl Iterator<Item = u
 
 /// The consensus hash of a height from its ops hash and the hashes of [`previous_heights`] (ch §3).
 pub fn consensus_hash(ops_hash: OpsHash, previous: &[ConsensusHash]) -> ConsensusHash {
+    of_root(&merkle::root(leaves(&ops_hash, previous)))
+}
+
+/// What is folded into a consensus hash, in the order of the row (ch §3 step 2).
+pub(super) fn leaves<'a>(ops_hash: &'a OpsHash, previous: &'a [ConsensusHash]) -> Vec<&'a [u8]> {
     // Sorting bytes is sorting their hex text: a 16-byte hash that is a prefix of the ops hash comes first
     // either way.
-    let mut leaves: Vec<&[u8]> = previous.iter().map(|hash| hash.as_bytes()).collect();
+    let mut leaves: Vec<&[u8]> = previous.iter().map(ConsensusHash::as_bytes).collect();
     leaves.push(ops_hash.as_bytes());
     leaves.sort_unstable();
-    let root = merkle::root(leaves);
-    let digest = h160(&root);
+    leaves
+}
+
+/// The consensus hash that belongs to the root over [`leaves`] (ch §3 step 4).
+pub(super) fn of_root(root: &[u8]) -> ConsensusHash {
+    let digest = h160(root);
     ConsensusHash(*digest.first_chunk().expect("20 bytes have a front of 16"))
 }
 

@@ -1,4 +1,4 @@
-"""Checks proofs of names, written from the format alone (the head of src/virtualchain/proof/mod.rs, and ch 1 to 3).
+"""Checks proofs of names, written from the format alone (the head of src/virtualchain/proof/mod.rs, and ch §1 to §3).
 
 Reads lines of JSON with a proof and what it should show. Accepts each, and refuses it with one bit changed, another bit
 in each. Prints how many it accepted and refused.
@@ -45,53 +45,54 @@ def previous(height, first):
         step = 2 * step + 1
 
 
-def fold(leaves):
-    row = [leaf[::-1] for leaf in sorted(leaves, key=bytes.hex)]
-    while len(row) > 1:
-        row = [d(row[i] + row[min(i + 1, len(row) - 1)]) for i in range(0, len(row), 2)]
-    return row[0][::-1]
-
-
-def descend(data, first, known, stepped, target):
-    while True:
-        height = min(h for h in known if h >= target)
-        if height not in stepped:
-            ops = data.take(32)
-            for older in previous(height, first):
-                if older not in known:
-                    known[older] = data.take(16)
-            folded = h160(fold([ops] + [known[h] for h in previous(height, first)]))[:16]
-            assert folded == known[height], "a consensus hash does not follow"
-            stepped[height] = ops
-        if height == target:
-            return stepped[height]
-
-
 def sides(index, count):
-    """For each row: whether the other node is left, right, or the same one."""
     while count > 1:
         yield "left" if index % 2 else "right" if index + 1 < count else "same"
         index, count = index // 2, (count + 1) // 2
 
 
-def leaves(data, ops_hash):
-    count, entries, ways, texts = data.cs(), data.cs(), [], []
-    assert 0 < entries <= 4, "the number of entries"
-    for _ in range(entries):
+def climb(data, leaf, index, count, lowest):
+    """The root above a leaf; the node beside it has so many bytes."""
+    node = leaf[::-1]
+    assert index < count, "the place in the row"
+    for row, side in enumerate(sides(index, count)):
+        other = node if side == "same" else data.take(32 if row else lowest)
+        assert side == "same" or other != node, "a node is written twice"
+        node = d(other + node if side == "left" else node + other)
+    return node[::-1]
+
+
+def entries(data):
+    count, places, texts, roots = data.cs(), [], [], set()
+    for _ in range(data.cs()):
         index = data.cs()
-        assert index < count <= 1 << 17 and (not ways or index > ways[-1]), "the order of entries"
+        assert not places or index > places[-1], "the order of entries"
         text = data.take(data.cs())
-        node = d(text)[::-1]
-        for side in sides(index, count):
-            other = node if side == "same" else data.take(32)
-            assert side == "same" or other != node, "a node is written twice"
-            node = d(other + node if side == "left" else node + other)
-        assert node[::-1] == ops_hash, "an operation is not in its block"
-        ways.append(index)
+        assert len(text) > 64, "a text is as short as two nodes"
+        roots.add(climb(data, d(text), index, count, 32))
+        places.append(index)
         texts.append(text.decode())
-    shorter = all(i < count - 1 and list(sides(i, count)) == list(sides(i, count - 1)) for i in ways)
-    assert not shorter, "the row is longer than it has to be"
-    return texts
+    shorter = [i < count - 1 and list(sides(i, count)) == list(sides(i, count - 1)) for i in places]
+    assert len(roots) == 1 and not all(shorter), "the operations are not in one row, or it is too long"
+    return texts, roots.pop()
+
+
+def fold(data, part, height, first):
+    """The consensus hash of a height that a part of it leads to: its ops hash, or an earlier consensus hash."""
+    (beside, index), count = divmod(data.take(1)[0], 128), 1 + len(list(previous(height, first)))
+    assert not beside or len(part) == 16 and next(sides(index, count), "same") != "same", "what is beside"
+    return h160(climb(data, part, index, count, 32 if beside else 16))[:16]
+
+
+def ascend(data, first, known, height, ops_hash):
+    hashed, passed = fold(data, ops_hash, height, first), {}
+    while height not in known:
+        passed[height] = hashed
+        below, height = height, height + 2 ** data.take(1)[0] - 1
+        assert below < height <= max(known), "a way leads too high"
+        hashed = fold(data, hashed, height, first)
+    assert known[height] == hashed, "a consensus hash does not follow"
+    known.update(passed)
 
 
 def netstrings(text):
@@ -105,16 +106,16 @@ def netstrings(text):
 
 def check(data, case):
     data = Input(data)
-    assert data.take(7) == b"bnsprf\x01", "the beginning"
+    assert data.take(7) == b"bnsprf\x02", "the beginning"
     assert data.take(2).hex() == case["magic"] and data.take(4).hex() == case["network"], "the chain"
     assert data.u32() == case["first"], "the first block"
     height = data.u32()
-    targets = [data.u32() for _ in range(data.cs())]
-    assert targets == sorted(set(targets), reverse=True), "the targets"
-    assert targets and height >= targets[0] and targets[-1] >= case["first"], "the targets"
-    known, stepped = {height: bytes.fromhex(case["consensus_hash"])}, {}
-    roots = [descend(data, case["first"], known, stepped, target) for target in targets]
-    operations = [(target, netstrings(text)) for target, root in zip(targets, roots) for text in leaves(data, root)]
+    known, operations = {height: bytes.fromhex(case["consensus_hash"])}, []
+    for _ in range(data.cs()):
+        target, (texts, root) = data.u32(), entries(data)
+        assert case["first"] <= target <= height and all(target < above for above, _ in operations), "the targets"
+        ascend(data, case["first"], known, target, root)
+        operations += [(target, netstrings(text)) for text in texts]
     zonefile = data.take(data.cs())
     assert data.at == len(data.data), "it goes on too long"
     [(ready_at, ready)] = [(at, fields) for at, (opcode, fields) in operations if opcode == "!"]

@@ -132,4 +132,22 @@ fn what_was_and_what_never_was() {
         assert_eq!(ended.status.code(), Some(1), "{said}");
         assert!(ended.stdout.is_empty() && said.contains(reason), "{said}");
     }
+    // The text of an update has no height.
+    let checked = |proof: &Output| {
+        let said = String::from_utf8(proof.stderr.clone()).unwrap();
+        let hash = said.split_whitespace().last().unwrap().to_owned();
+        let file = written(&world, &proof.stdout);
+        world.run(&["chain", "check-proof", &file, "--consensus-hash", &hash])
+    };
+    let words = "as whoever made the proof says";
+    let registered = checked(&proves(&world, &["me.id"])).stdout;
+    assert!(registered.contains("a registration") && !registered.contains(words));
+    world
+        .person("me")
+        .does(&["name", "update", "me.id", "--hash", &"ab".repeat(20)]);
+    let updated = checked(&proves(&world, &["me.id", "--bare"])).stdout;
+    assert!(
+        updated.contains("an update") && updated.contains(words),
+        "{updated}"
+    );
 }

@@ -180,7 +180,7 @@ fn page(shown: &Shown, report: &Report) -> Page {
         },
     );
     page.entry("operation", operation_text(shown.operation));
-    page.entry("at height", &shown.operation_height);
+    page.entry("at height", &height_text(shown));
     page.entry("transaction", &shown.txid);
     page.entry("registered at", &shown.first_registered);
     page.entry("renewed at", &shown.last_renewed);
@@ -197,6 +197,15 @@ fn page(shown: &Shown, report: &Report) -> Page {
     );
     page.entry("not shown", NOT_SHOWN);
     page
+}
+
+/// The height of the operation. Only the texts of registrations and renewals say it.
+fn height_text(shown: &Shown) -> String {
+    let height = shown.operation_height;
+    match shown.operation {
+        ":" | "::" => height.to_string(),
+        _ => format!("{height}, as whoever made the proof says"),
+    }
 }
 
 fn operation_text(opcode: &'static str) -> &'static str {

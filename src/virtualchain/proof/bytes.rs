@@ -3,7 +3,8 @@
 use bitcoin::VarInt;
 use bitcoin::consensus::encode::{deserialize_partial, serialize};
 
-use super::{BEGINNING, ProofChain, ProofFault, TARGETS_MAX};
+use super::way::Way;
+use super::{BEGINNING, ProofChain, ProofFault};
 
 /// A place in a proof.
 pub(super) struct Input<'a> {
@@ -67,22 +68,22 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Descending heights from `last` to `first`.
-    pub(super) fn targets(&mut self, first: u32, last: u32) -> Result<Vec<u32>, ProofFault> {
-        let count = self.size(TARGETS_MAX)?;
-        let mut targets: Vec<u32> = Vec::new();
-        for _ in 0..count {
-            let target = self.u32()?;
-            let descends = targets.last().is_none_or(|above| target < *above);
-            if !descends || !(first..=last).contains(&target) {
-                return Err(self.fault());
-            }
-            targets.push(target);
-        }
-        match targets.is_empty() {
-            true => Err(self.fault()),
-            false => Ok(targets),
-        }
+    pub(super) fn u8(&mut self) -> Result<u8, ProofFault> {
+        self.array().map(|[byte]| byte)
+    }
+
+    /// The nodes beside a way: those of the lowest row have `lowest` bytes, the others 32.
+    pub(super) fn siblings(
+        &mut self,
+        way: Way,
+        lowest: usize,
+    ) -> Result<Vec<&'a [u8]>, ProofFault> {
+        let lengths = std::iter::once(lowest).chain(std::iter::repeat(32));
+        let written = way
+            .sides()
+            .zip(lengths)
+            .filter(|(side, _)| side.is_written());
+        written.map(|(_, length)| self.take(length)).collect()
     }
 
     /// An error unless everything was read.

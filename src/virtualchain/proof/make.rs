@@ -1,8 +1,10 @@
 //! Makes a proof from what an index has.
 
+use std::collections::BTreeSet;
+
 use super::bytes::write_size;
-use super::descent::Descent;
-use super::{BEGINNING, ProofChain, row};
+use super::fold::{self, Part};
+use super::{BEGINNING, JUMP_MAX, ProofChain, length, row};
 use crate::virtualchain::snapshot::{Snapshot, SnapshotView};
 
 /// The reads that a proof is made from.
@@ -46,50 +48,68 @@ pub fn prove<V: ProofView>(
     let mut targets: Vec<u32> = wanted.iter().map(|wanted| wanted.height).collect();
     targets.sort_unstable();
     targets.dedup();
-    targets.reverse();
     let mut proof = BEGINNING.to_vec();
     proof.extend(chain.magic);
     proof.extend(chain.network);
     proof.extend(chain.first_block.to_le_bytes());
     proof.extend(tip.to_le_bytes());
     write_size(targets.len(), &mut proof);
-    for target in &targets {
-        proof.extend(target.to_le_bytes());
-    }
-    write_steps(view, chain, tip, &targets, &mut proof)?;
-    for target in targets {
+    let mut known = BTreeSet::from([tip]);
+    for target in targets.into_iter().rev() {
         let texts = wanted.iter().filter(|wanted| wanted.height == target);
         let texts: Vec<&str> = texts.map(|wanted| wanted.text.as_str()).collect();
+        proof.extend(target.to_le_bytes());
         write_leaves(view, target, &texts, &mut proof)?;
+        let heights = write_ascent(view, chain.first_block, target, &known, &mut proof)?;
+        known.extend(heights);
     }
     write_size(zonefile.len(), &mut proof);
     proof.extend(zonefile);
     Ok(proof)
 }
 
-fn write_steps<V: ProofView>(
+/// Writes the way from the ops hash of `target` up to the nearest of the `known` heights; gives the heights on it.
+fn write_ascent<V: ProofView>(
     view: &V,
-    chain: &ProofChain,
-    tip: u32,
-    targets: &[u32],
+    first_block: u32,
+    target: u32,
+    known: &BTreeSet<u32>,
     proof: &mut Vec<u8>,
-) -> Result<(), Unmade<V::Error>> {
+) -> Result<Vec<u32>, Unmade<V::Error>> {
     let hashes = |height| view.hashes(height)?.ok_or(Unmade::NotIndexed(height));
-    let trusted = hashes(tip)?.consensus_hash;
-    let mut descent = Descent::new(chain.first_block, tip, trusted);
-    for target in targets {
-        descent.to(*target, |step| {
-            let ops_hash = hashes(step.height)?.ops_hash;
-            proof.extend(ops_hash.as_bytes());
-            for height in step.unknown {
-                let hash = hashes(*height)?.consensus_hash;
-                proof.extend(hash.as_bytes());
-                step.known.insert(*height, hash);
-            }
-            Ok::<_, Unmade<V::Error>>(ops_hash)
-        })?;
+    let mut part = Part::Ops(hashes(target)?.ops_hash);
+    let mut heights = vec![target];
+    let mut height = target;
+    fold::write(view, part, height, first_block, proof)?;
+    for jump in jumps(target, known) {
+        part = Part::Earlier(hashes(height)?.consensus_hash);
+        height += length(jump);
+        proof.push(jump);
+        fold::write(view, part, height, first_block, proof)?;
+        heights.push(height);
     }
-    Ok(())
+    Ok(heights)
+}
+
+/// The jumps from `target` to that of the `known` heights that the fewest lead to, shortest first. A shorter way would end at
+/// a known height on it, so there is none on it but its end.
+fn jumps(target: u32, known: &BTreeSet<u32>) -> Vec<u8> {
+    let ways = known.range(target..).map(|height| split(height - target));
+    ways.min_by_key(Vec::len).unwrap_or_default()
+}
+
+/// The fewest jumps that make up a distance, shortest first. The longest one that does not overshoot is always among them,
+/// as each jump is twice the next shorter one and one block.
+fn split(mut distance: u32) -> Vec<u8> {
+    let mut jumps = Vec::new();
+    while distance > 0 {
+        let longest = (1..=JUMP_MAX).rev().find(|jump| length(*jump) <= distance);
+        let longest = longest.expect("a jump of 1 is one block");
+        distance -= length(longest);
+        jumps.push(longest);
+    }
+    jumps.reverse();
+    jumps
 }
 
 fn write_leaves<V: ProofView>(
@@ -110,4 +130,32 @@ fn write_leaves<V: ProofView>(
         proof.extend(entry.siblings.concat());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_takes_the_fewest_jumps_and_ends_at_the_first_known_height() {
+        let mut fewest = vec![0_usize];
+        for distance in 1..2_000_u32 {
+            let lengths = (1..=JUMP_MAX).map(length);
+            let shorter = lengths.take_while(|length| *length <= distance);
+            let shorter = shorter.map(|length| fewest[(distance - length) as usize]);
+            fewest.push(1 + shorter.min().expect("a jump of one block"));
+            let jumps = split(distance);
+            assert_eq!(jumps.len(), fewest[distance as usize], "{distance}");
+            assert_eq!(jumps.into_iter().map(length).sum::<u32>(), distance);
+        }
+        for target in 0..200 {
+            let known = BTreeSet::from([200, 193, 178, 177, 120, 119, 60]);
+            let mut height = target;
+            for jump in jumps(target, &known) {
+                assert!(!known.contains(&height), "from {target} through {height}");
+                height += length(jump);
+            }
+            assert!(known.contains(&height), "from {target}");
+        }
+    }
 }

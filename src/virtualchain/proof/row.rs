@@ -1,15 +1,7 @@
 //! The way of a text up the sorted row of its block to the ops hash (ch §2).
 
+use super::way::Way;
 use crate::hash::{OpsHash, sha256d};
-
-/// A place in a row of leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Way {
-    /// The place, from 0 on; below `count`.
-    pub(super) index: u32,
-    /// How many leaves the row has.
-    pub(super) count: u32,
-}
 
 /// A text of a row, and how it leads to the ops hash.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,63 +9,15 @@ pub(super) struct Entry {
     /// Its way.
     pub(super) way: Way,
     /// The nodes beside the way.
-    pub(super) siblings: Vec<[u8; 32]>,
+    pub(super) siblings: Vec<Vec<u8>>,
     /// The text.
     pub(super) text: String,
 }
 
-/// Where the node is that is hashed with the one on the way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    Left,
-    Right,
-    /// The last one of an odd row is repeated.
-    Itself,
-}
-
-impl Side {
-    pub(super) fn is_written(self) -> bool {
-        self != Self::Itself
-    }
-}
-
-impl Way {
-    /// The sides from the bottom up.
-    pub(super) fn sides(self) -> impl Iterator<Item = Side> {
-        let Self {
-            mut index,
-            mut count,
-        } = self;
-        std::iter::from_fn(move || {
-            let side = match index % 2 {
-                1 => Side::Left,
-                _ if index + 1 < count => Side::Right,
-                _ => Side::Itself,
-            };
-            let goes_on = count > 1;
-            (index, count) = (index / 2, count.div_ceil(2));
-            goes_on.then_some(side)
-        })
-    }
-
-    /// The ops hash that a text leads to; `None` if the siblings are not as many as there should be, or one of them equals
-    /// the node beside it, where the row would have repeated it.
-    pub(super) fn climb(self, text: &str, siblings: &[[u8; 32]]) -> Option<OpsHash> {
-        let mut node = leaf(text);
-        let mut siblings = siblings.iter();
-        for side in self.sides() {
-            let sibling = match side {
-                Side::Itself => node,
-                _ => *siblings.next().filter(|sibling| **sibling != node)?,
-            };
-            node = match side {
-                Side::Left => parent(&sibling, &node),
-                Side::Right | Side::Itself => parent(&node, &sibling),
-            };
-        }
-        node.reverse();
-        siblings.next().is_none().then_some(OpsHash(node))
-    }
+/// The ops hash that a text leads to; `None` if the siblings cannot be those of the way.
+pub(super) fn climb(way: Way, text: &str, siblings: &[&[u8]]) -> Option<OpsHash> {
+    let root = way.climb(&sha256d(text.as_bytes()), siblings)?;
+    OpsHash::from_slice(&root)
 }
 
 /// Whether no shorter row has all these ways, which have the same count.
@@ -91,18 +35,19 @@ pub(super) fn is_least(ways: &[Way]) -> bool {
 /// The entries of `texts` in the row of all texts of their block, with the least count and in ascending order; `None` if one
 /// is not in the row.
 pub(super) fn entries(all: &[String], texts: &[&str]) -> Option<Vec<Entry>> {
-    let mut row: Vec<[u8; 32]> = all.iter().map(|text| leaf(text)).collect();
-    row.sort_unstable_by(|one, other| one.iter().rev().cmp(other.iter().rev()));
+    let mut row: Vec<[u8; 32]> = all.iter().map(|text| sha256d(text.as_bytes())).collect();
+    row.sort_unstable();
+    let row: Vec<&[u8]> = row.iter().map(|leaf| &leaf[..]).collect();
     let count = u32::try_from(row.len()).ok()?;
     let mut entries = Vec::new();
     for text in texts {
-        let leaf = leaf(text);
+        let leaf = sha256d(text.as_bytes());
         let index = row.iter().position(|other| *other == leaf)?;
         let index = u32::try_from(index).ok()?;
         let way = Way { index, count };
         entries.push(Entry {
             way,
-            siblings: siblings(row.clone(), way),
+            siblings: way.siblings(&row),
             text: (*text).to_owned(),
         });
     }
@@ -112,35 +57,6 @@ pub(super) fn entries(all: &[String], texts: &[&str]) -> Option<Vec<Entry>> {
         entries.iter_mut().for_each(|entry| entry.way.count -= 1);
     }
     Some(entries)
-}
-
-fn siblings(mut row: Vec<[u8; 32]>, way: Way) -> Vec<[u8; 32]> {
-    let mut index = way.index as usize;
-    let mut siblings = Vec::new();
-    for side in way.sides() {
-        let beside = match side {
-            Side::Left => row.get(index - 1),
-            Side::Right => row.get(index + 1),
-            Side::Itself => None,
-        };
-        siblings.extend(beside);
-        let pairs = row.chunks(2);
-        row = pairs
-            .map(|pair| parent(&pair[0], pair.last().unwrap_or(&pair[0])))
-            .collect();
-        index /= 2;
-    }
-    siblings
-}
-
-fn leaf(text: &str) -> [u8; 32] {
-    let mut leaf = sha256d(text.as_bytes());
-    leaf.reverse();
-    leaf
-}
-
-fn parent(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    sha256d(&[&left[..], right].concat())
 }
 
 #[cfg(test)]
@@ -157,7 +73,8 @@ mod tests {
             for text in &all {
                 let entries = entries(&texts, &[text]).expect("it is in the row");
                 let Entry { way, siblings, .. } = entries.first().expect("one entry");
-                assert_eq!(way.climb(text, siblings), Some(root));
+                let siblings: Vec<&[u8]> = siblings.iter().map(Vec::as_slice).collect();
+                assert_eq!(climb(*way, text, &siblings), Some(root));
                 let others = (way.index + 1..=70).map(|count| Way { count, ..*way });
                 let like_it = others.filter(|other| other.sides().eq(way.sides()));
                 let least: Vec<Way> = like_it.filter(|other| is_least(&[*other])).collect();
