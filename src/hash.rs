@@ -145,6 +145,11 @@ pub fn sha256d(bytes: &[u8]) -> [u8; 32] {
     sha256d::Hash::hash(bytes).to_byte_array()
 }
 
+/// The lower-case hex digit of the lower four bits.
+pub fn hex_digit(bits: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(bits & 15)]
+}
+
 /// Lower-case hex of any bytes.
 pub fn encode_hex(bytes: &[u8]) -> String {
     bytes.to_lower_hex_string()

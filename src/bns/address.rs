@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use bitcoin::base58;
-
+use super::base58;
 use crate::virtualchain::script;
 
 /// Version bytes of a network's base58 addresses.
@@ -78,7 +77,7 @@ impl Address {
 
     /// The address that base58check `text` spells on a network.
     pub fn decode(text: &str, versions: AddressVersions) -> Option<Self> {
-        let bytes = base58::decode_check(text).ok()?;
+        let bytes = bitcoin::base58::decode_check(text).ok()?;
         let (&version, hash) = bytes.split_first()?;
         let hash = hash.try_into().ok()?;
         if version == versions.p2pkh {

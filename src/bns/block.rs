@@ -1,7 +1,9 @@
 //! The block under way: the state as its next operation sees it, and the questions that rules ask (sm §2).
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use bitcoin::hashes::Hash as _;
 
 use super::address::Address;
 use super::changes::Changes;
@@ -105,8 +107,8 @@ impl<'a, V: View> Block<'a, V> {
     }
 
     /// The row of a name's namespace, if names can be registered in it.
-    pub fn ready_namespace(&self, name: &Name) -> Checked<V, NamespaceRecord> {
-        let ready = self.namespace_of(name)?.filter(life::is_ready);
+    pub fn ready_namespace(&self, name: &Name) -> Checked<V, Rc<NamespaceRecord>> {
+        let ready = self.namespace_of(name)?.filter(|row| life::is_ready(row));
         ready.ok_or(Refusal::Reject(Reject::NamespaceNotReady))
     }
 
@@ -116,7 +118,7 @@ impl<'a, V: View> Block<'a, V> {
             return Ok(None);
         };
         let namespace = self.namespace_of(name)?;
-        let live = life::is_live(self.params, &record, namespace.as_ref(), height);
+        let live = life::is_live(self.params, &record, namespace.as_deref(), height);
         Ok(live.then_some(record))
     }
 
@@ -135,36 +137,36 @@ impl<'a, V: View> Block<'a, V> {
         ensure(!in_grace, Reject::NameInGracePeriod)
     }
 
-    /// OWNED: names of `sender` that are live and not revoked (sm §2).
-    pub fn owned_names(&self, sender: &[u8]) -> Result<Vec<NameRecord>, V::Error> {
-        let mut owned = Vec::new();
-        let mut namespaces = BTreeMap::new(); // most of an owner's names are in one namespace
-        for name in self.state.names_of_sender(sender)? {
-            let row = self.state.name(&name)?;
-            let Some(record) = row.filter(|record| !record.revoked) else {
-                continue;
-            };
-            let namespace = match namespaces.entry(record.name.namespace().to_owned()) {
-                Entry::Occupied(entry) => entry.into_mut(),
-                Entry::Vacant(entry) => entry.insert(self.namespace_of(&name)?),
-            };
-            if life::is_live(self.params, &record, namespace.as_ref(), self.last) {
-                owned.push(record);
-            }
-        }
-        Ok(owned)
+    /// The name's row if it is OWNED: live at `L` and not revoked (sm §2).
+    pub fn owned_name(&self, name: &Name) -> Result<Option<NameRecord>, V::Error> {
+        Ok(self.live_name(name)?.filter(|record| !record.revoked))
     }
 
-    /// QUOTA: the script may receive one more name (sm §2).
-    pub fn ensure_quota(&self, sender: &[u8]) -> Checked<V> {
-        let here = self.registered_to.get(sender).copied().unwrap_or(0);
-        let most = self.params.max_names_per_sender;
-        // Few have so many rows that it matters which of them are live.
-        if self.state.names_of_sender(sender)?.len() + here < most {
+    /// Refuses unless at most `most` of these names are OWNED (sm §2), all names of one sender. Few senders have so many
+    /// rows that it matters which of them are.
+    pub fn ensure_owned_at_most(&self, names: &[Name], most: usize) -> Checked<V> {
+        if names.len() <= most {
             return Ok(());
         }
-        let quota = self.owned_names(sender)?.len() + here;
-        ensure(quota < most, Reject::QuotaExceeded)
+        let mut owned = 0;
+        for name in names {
+            owned += usize::from(self.owned_name(name)?.is_some());
+            ensure(owned <= most, Reject::QuotaExceeded)?;
+        }
+        Ok(())
+    }
+
+    /// QUOTA: the script may receive one more name, those that this block registered to it so far included (sm §2).
+    pub fn ensure_quota(&self, sender: &[u8]) -> Checked<V> {
+        let here = self.registered_to.get(sender).copied().unwrap_or(0);
+        self.ensure_room(sender, here)
+    }
+
+    /// The script may receive one more name besides `here` others.
+    pub fn ensure_room(&self, sender: &[u8], here: usize) -> Checked<V> {
+        let most = self.params.max_names_per_sender.checked_sub(here + 1);
+        let most = most.ok_or(Refusal::Reject(Reject::QuotaExceeded))?;
+        self.ensure_owned_at_most(&self.state.names_of_sender(sender)?, most)
     }
 
     /// Counts a registration of this block against its owner's quota (sm §2, QUOTA).
@@ -200,7 +202,13 @@ impl<'a, V: View> Block<'a, V> {
     ) -> Result<Option<Preorder>, V::Error> {
         let rows = self.state.preorders(hash)?.into_iter();
         let of_kind = rows.filter(|row| row.kind == kind);
-        Ok(of_kind.min_by_key(|row| (row.block_number, row.txid.to_string())))
+        // Txids sort as they are shown, which is their bytes in reverse.
+        let age = |row: &Preorder| {
+            let mut txid = row.txid.to_byte_array();
+            txid.reverse();
+            (row.block_number, txid)
+        };
+        Ok(of_kind.min_by_key(age))
     }
 
     /// The token account of an address, if it holds `amount` (sm §6.1 rule 4, §6.3 rule 10, §6.7 rule 4).
@@ -224,11 +232,8 @@ impl<'a, V: View> Block<'a, V> {
     }
 
     /// The row of a name's namespace.
-    pub fn namespace_of(&self, name: &Name) -> Result<Option<NamespaceRecord>, V::Error> {
-        match name.namespace_id() {
-            Some(id) => self.state.namespace(&id),
-            None => Ok(None),
-        }
+    pub fn namespace_of(&self, name: &Name) -> Result<Option<Rc<NamespaceRecord>>, V::Error> {
+        self.state.namespace_of(name)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The hashes by which operations commit to names without saying them (wf §5).
 
-use super::name::{Name, NamespaceId};
-use crate::hash::{ConsensusHash, PreorderHash, UpdateHash, h160, sha256};
+use super::name::{NAME_MAX, Name, NamespaceId};
+use crate::hash::{ConsensusHash, PreorderHash, UpdateHash, h160, hex_digit, sha256};
 
 const BASE40: &[u8; 40] = b"0123456789abcdefghijklmnopqrstuvwxyz-_.+";
 
@@ -22,10 +22,23 @@ pub fn namespace_preorder_hash(
 
 /// How an update says which name it means, and which consensus hash its sender saw.
 pub fn update_hash(name: &Name, consensus_hash: ConsensusHash) -> UpdateHash {
-    let digest = sha256(format!("{name}{consensus_hash}").as_bytes());
+    // An update is compared with every name of its sender, so this allocates nothing.
+    let mut text = [0; NAME_MAX + 2 * 16];
+    let (name, digits) = (name.as_str().as_bytes(), hex_digits(consensus_hash.0));
+    let length = name.len() + digits.len();
+    text[..name.len()].copy_from_slice(name);
+    text[name.len()..length].copy_from_slice(&digits);
+    let digest = sha256(&text[..length]);
     let mut hash = [0; 16];
     hash.copy_from_slice(&digest[..16]);
     UpdateHash(hash)
+}
+
+fn hex_digits(bytes: [u8; 16]) -> [u8; 32] {
+    std::array::from_fn(|place| {
+        let byte = bytes[place / 2];
+        hex_digit(if place % 2 == 0 { byte >> 4 } else { byte })
+    })
 }
 
 fn preorder_hash(text: &str, script: &[u8], address: &str) -> PreorderHash {

@@ -70,14 +70,19 @@ impl<V: View> StateMachine<V> for Bns {
 }
 
 /// Finds the names and namespaces that several operations of the block would create if each were alone
-/// (sm §4.1, quirk BOTH-LOSE). Nothing is applied but import keychains.
+/// (sm §4.1, quirk BOTH-LOSE). Nothing is applied but import keychains: where all names differ, only imports are looked at.
 fn scan_pass<V: View>(
     block: &mut Block<'_, V>,
     operations: &[Located<Operation>],
 ) -> Result<HashSet<String>, V::Error> {
     let mut seen = HashSet::new();
     let mut collided = HashSet::new();
-    for located in operations {
+    let distinct = are_distinct(operations);
+    let is_needed = |operation: &Operation| match operation.action {
+        Action::NameImport(_) => true,
+        _ => !distinct,
+    };
+    for located in operations.iter().filter(|located| is_needed(&located.item)) {
         match created_alone(block, &located.item) {
             Ok(Some(id)) if !seen.insert(id) => {
                 collided.insert(id.to_owned());
@@ -87,6 +92,19 @@ fn scan_pass<V: View>(
         }
     }
     Ok(collided)
+}
+
+/// Whether no two operations ask to create the same name or namespace.
+fn are_distinct(operations: &[Located<Operation>]) -> bool {
+    let mut asked = operations
+        .iter()
+        .filter_map(|located| match &located.item.action {
+            Action::NameRegistration(action) => Some(action.payload.name.as_str()),
+            Action::NamespaceReveal(action) => Some(action.payload.namespace_id.as_str()),
+            _ => None,
+        });
+    let mut seen = HashSet::new();
+    asked.all(|id| seen.insert(id))
 }
 
 /// The name or namespace that an operation would create if it were alone in the block. Imports pass through

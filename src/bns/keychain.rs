@@ -11,7 +11,7 @@ use crate::hash::h160;
 /// The keychain of `namespace_id` that follows from the revealer's key as it was pushed: that key and its
 /// first `size` non-hardened BIP32 children, with a chain code of zeros (quirk KEYCHAIN).
 ///
-/// `None` when `pubkey` is no public key, which [`crate::virtualchain::script::revealed_public_key`] rules out.
+/// `None` when `pubkey` is no public key, which [`crate::virtualchain::script::is_public_key`] rules out.
 pub fn derive(namespace_id: &NamespaceId, pubkey: &[u8], size: u32) -> Option<ImportKeychain> {
     let secp = Secp256k1::verification_only();
     let parent = Xpub {

@@ -18,6 +18,7 @@
 //! - `quirk` and a name in capitals: [a behaviour that looks like a mistake and must be kept](rules::quirks).
 
 pub mod address;
+mod base58;
 mod block;
 pub mod changes;
 pub mod commitment;

@@ -1,6 +1,9 @@
 //! The state as the operations of a block see it: what the block changed so far, on top of a view.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use bitcoin::Txid;
 
@@ -21,13 +24,25 @@ pub struct Pending<'v, V> {
     /// The newest height of the base and the consensus hash that later heights are taken to have.
     newest: Option<(u32, ConsensusHash)>,
     changes: Changes,
-    /// Names that the block changed, by the owner that their row came to have.
+    /// Names that the block gave to another owner, by the owners that their rows came to have.
     by_sender: BTreeMap<Script, BTreeSet<Name>>,
-    /// Names that the block changed, by the commitment that their row came to carry.
+    /// Names to whose rows the block gave another commitment, by the commitments that they came to carry.
     by_preorder: BTreeMap<PreorderHash, BTreeSet<Name>>,
     /// Names that had no row before the block.
     created: BTreeMap<NameHash128, Name>,
+    read: RefCell<Read>,
 }
+
+/// Rows of the base: an operation asks several times for that of its name and for that of its namespace.
+#[derive(Debug, Default)]
+struct Read {
+    names: HashMap<Name, Option<NameRecord>>,
+    /// The present rows, those that the block changed included.
+    namespaces: HashMap<Box<str>, Option<Rc<NamespaceRecord>>>,
+}
+
+/// How many names' rows are kept: as many as a block has operations. More are asked for by senders with very many names.
+const ROWS_KEPT: usize = 4_000;
 
 impl<'v, V: View> Pending<'v, V> {
     /// Nothing changed yet.
@@ -39,6 +54,7 @@ impl<'v, V: View> Pending<'v, V> {
             by_sender: BTreeMap::new(),
             by_preorder: BTreeMap::new(),
             created: BTreeMap::new(),
+            read: RefCell::default(),
         }
     }
 
@@ -81,20 +97,30 @@ impl<'v, V: View> Pending<'v, V> {
     /// Inserts or replaces a name's row and notes it in the history.
     pub fn put_name(&mut self, record: NameRecord) -> Result<(), V::Error> {
         self.note(record.vtxindex, record.txid, EventRow::Name(record.clone()));
-        let (name, sender) = (record.name.clone(), record.sender.clone());
-        self.by_sender
-            .entry(sender)
-            .or_default()
-            .insert(name.clone());
-        let under = self.by_preorder.entry(record.preorder_hash).or_default();
-        under.insert(name.clone());
-        if self.name(&name)?.is_none() {
-            self.created.insert(name.hash128(), name);
+        let name = record.name.clone();
+        let change = match self.changes.names.entry(name.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let kept = self.read.get_mut().names.remove(&name);
+                let before = kept.map_or_else(|| self.base.name(&name), Ok)?;
+                if before.is_none() {
+                    self.created.insert(name.hash128(), name.clone());
+                }
+                let after = None;
+                entry.insert(Change { before, after })
+            }
+        };
+        let former = change.after.as_ref().or(change.before.as_ref());
+        if former.is_none_or(|former| former.sender != record.sender) {
+            let names = self.by_sender.entry(record.sender.clone()).or_default();
+            names.insert(name.clone());
         }
-        let (base, key) = (self.base, record.name.clone());
-        put(&mut self.changes.names, key, Some(record), |key| {
-            base.name(key)
-        })
+        if former.is_none_or(|former| former.preorder_hash != record.preorder_hash) {
+            let names = self.by_preorder.entry(record.preorder_hash).or_default();
+            names.insert(name);
+        }
+        change.after = Some(record);
+        Ok(())
     }
 
     /// Inserts or replaces a namespace's row and notes it in the history.
@@ -104,10 +130,26 @@ impl<'v, V: View> Pending<'v, V> {
             record.txid,
             EventRow::Namespace(record.clone()),
         );
+        let kept = &mut self.read.get_mut().namespaces;
+        kept.remove(record.namespace_id.as_str());
         let (base, key) = (self.base, record.namespace_id.clone());
         put(&mut self.changes.namespaces, key, Some(record), |key| {
             base.namespace(key)
         })
+    }
+
+    /// The row of a name's namespace, read once.
+    pub fn namespace_of(&self, name: &Name) -> Result<Option<Rc<NamespaceRecord>>, V::Error> {
+        if let Some(row) = self.read.borrow().namespaces.get(name.namespace()) {
+            return Ok(row.clone());
+        }
+        let row = match name.namespace_id() {
+            Some(id) => self.namespace(&id)?.map(Rc::new),
+            None => None,
+        };
+        let kept = &mut self.read.borrow_mut().namespaces;
+        kept.insert(name.namespace().into(), row.clone());
+        Ok(row)
     }
 
     /// Inserts a preorder.
@@ -154,23 +196,25 @@ impl<'v, V: View> Pending<'v, V> {
         });
     }
 
-    /// Names that an index of the base lists, plus those that the block put under the same key, if their row
-    /// still fits.
+    /// Names that an index of the base lists, in order, plus those that the block put under the same key, if their rows
+    /// fit now.
     fn names_that(
         &self,
         listed: Vec<Name>,
         put: Option<&BTreeSet<Name>>,
         fits: impl Fn(&NameRecord) -> bool,
     ) -> Vec<Name> {
-        let changed = &self.changes.names;
+        let fits_now = |name: &Name| {
+            let changed = self.changes.names.get(name);
+            changed.is_none_or(|change| change.after.as_ref().is_some_and(&fits))
+        };
         let mut names = listed;
-        names.retain(|name| !changed.contains_key(name));
-        let fitting = put.into_iter().flatten().filter(|&name| {
-            let row = changed.get(name).and_then(|change| change.after.as_ref());
-            row.is_some_and(&fits)
-        });
-        names.extend(fitting.cloned());
-        names.sort_unstable();
+        names.retain(fits_now);
+        if let Some(put) = put {
+            names.extend(put.iter().filter(|name| fits_now(name)).cloned());
+            names.sort_unstable();
+            names.dedup(); // one that came back is in both
+        }
         names
     }
 }
@@ -218,7 +262,18 @@ impl<V: View> SnapshotView for Pending<'_, V> {
 
 impl<V: View> View for Pending<'_, V> {
     fn name(&self, name: &Name) -> Result<Option<NameRecord>, V::Error> {
-        current(&self.changes.names, name, || self.base.name(name))
+        if let Some(change) = self.changes.names.get(name) {
+            return Ok(change.after.clone());
+        }
+        if let Some(row) = self.read.borrow().names.get(name) {
+            return Ok(row.clone());
+        }
+        let row = self.base.name(name)?;
+        let kept = &mut self.read.borrow_mut().names;
+        if kept.len() < ROWS_KEPT {
+            kept.insert(name.clone(), row.clone());
+        }
+        Ok(row)
     }
 
     fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, V::Error> {

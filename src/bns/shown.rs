@@ -32,7 +32,7 @@ pub struct Shown {
     pub operation: &'static str,
     /// Its transaction.
     pub txid: Txid,
-    /// Its height.
+    /// Its height; only the texts of registrations and renewals say it too.
     pub operation_height: u32,
     /// Height of the registration.
     pub first_registered: u32,

@@ -21,7 +21,6 @@
 //! §7.3) refuses what others accept. It then parts from the history of others by itself, and the alarm says so.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fmt;
 
 use super::commitment::update_hash;
 use super::operation::{Action, Operation};
@@ -97,26 +96,27 @@ pub struct Alarm {
     pub without_tokens: bool,
 }
 
-impl fmt::Display for Alarm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Alarm {
+    /// What is to be said of it, as one sentence without a full stop; `sources` is where the operations come from.
+    pub fn message(&self, sources: &str) -> String {
         let (senders, since) = (self.senders, self.since);
-        write!(
-            f,
-            "since block {since}, {senders} senders in a row quoted histories that are not this one: "
-        )?;
+        let quoted = format!(
+            "since block {since}, {senders} senders in a row quoted histories that are not this one"
+        );
         if self.without_tokens {
-            return f.write_str(
-                "bnsd lacks the token accounts of the genesis block, with which names are paid by now, so it may be bnsd that parted from the others",
+            return format!(
+                "{quoted}: bnsd lacks the token accounts of the genesis block, with which names are paid by now, so it may be bnsd that parted from the others"
             );
         }
-        match self.vouched {
-            Some(height) => write!(
-                f,
-                "operations above block {height}, the last one that somebody vouched for, may be hidden from bnsd"
+        let hidden = match self.vouched {
+            Some(height) => format!(
+                "operations above block {height}, the last one that somebody vouched for, may be hidden"
             ),
-            None => f.write_str("operations may be hidden from bnsd"),
-        }?;
-        f.write_str("; add a log of somebody else to `chain.logs`, or have the blocks audited with `bnsd chain audit`")
+            None => "operations may be hidden".to_owned(),
+        };
+        format!(
+            "{quoted}: {hidden} by {sources}; add a log of somebody else to `chain.logs`, or have the blocks audited with `bnsd chain audit`"
+        )
     }
 }
 
@@ -519,7 +519,10 @@ mod tests {
         show(&mut vouching, &[(preorder(STRANGE, 3), Fate::Refused)]);
         let alarm = vouching.alarm().expect("an alarm");
         assert_eq!((alarm.vouched, alarm.senders), (Some(TIP - 20), 3));
-        assert!(alarm.to_string().contains("above block 980"), "{alarm}");
+        let message = alarm.message("the log in /log");
+        for part in ["above block 980", "hidden by the log in /log"] {
+            assert!(message.contains(part), "{message}");
+        }
         show(
             &mut vouching,
             &[(preorder(hash_at(TIP), 4), Fate::Accepted(None))],
@@ -572,7 +575,8 @@ mod tests {
             }
             let alarm = vouching.alarm().expect("an alarm");
             assert_eq!(alarm.without_tokens, without_tokens);
-            assert_eq!(alarm.to_string().contains("token accounts"), without_tokens);
+            let message = alarm.message("a log");
+            assert_eq!(message.contains("token accounts"), without_tokens);
         }
     }
 }

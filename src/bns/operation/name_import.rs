@@ -1,5 +1,7 @@
 //! NAME_IMPORT: the revealer hands out names before the namespace is ready (sm §6.9).
 
+use std::rc::Rc;
+
 use super::Decided;
 use super::origin::Origin;
 use super::outputs::Recipient;
@@ -11,7 +13,7 @@ use crate::bns::keychain;
 use crate::bns::life;
 use crate::bns::name::Name;
 use crate::bns::price;
-use crate::bns::record::{Fee, NameOp, NameRecord, NamespaceRecord};
+use crate::bns::record::{Fee, NameOp, NameRecord, NamespaceRecord, PublicKey};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::hash::{ZonefileHash, h160};
@@ -29,8 +31,8 @@ pub struct NameImport {
 
 impl NameImport {
     pub(super) fn decide<V: View>(&self, origin: &Origin, block: &mut Block<'_, V>) -> Decided<V> {
-        let namespace = self.check(origin, block)?;
-        let fresh = self.fresh_record(origin, block, &namespace);
+        let (namespace, key) = self.check(origin, block)?;
+        let fresh = self.fresh_record(origin, key, block, &namespace);
         let record = match block.live_name(&self.name)? {
             Some(live) => imported_again(fresh, &live),
             None => fresh,
@@ -41,26 +43,31 @@ impl NameImport {
     }
 
     /// sm §6.9. Creates the import keychain on the way, also in the scan pass, where it stays even if
-    /// nothing else does (quirk KEYCHAIN).
+    /// nothing else does (quirk KEYCHAIN). Returns the namespace's row and the importer's key.
     pub(in crate::bns) fn check<V: View>(
         &self,
         origin: &Origin,
         block: &mut Block<'_, V>,
-    ) -> Checked<V, NamespaceRecord> {
-        let pubkey = origin.sender_pubkey.as_deref();
-        let pubkey = pubkey.ok_or(Refusal::Reject(Reject::SenderPubkeyRequired))?;
+    ) -> Checked<V, (Rc<NamespaceRecord>, PublicKey)> {
         let namespace = block.namespace_of(&self.name)?;
-        let revealed = |row: &NamespaceRecord| life::is_revealed(block.params, row, block.last);
-        let namespace = namespace.filter(revealed);
+        let namespace = namespace.filter(|row| life::is_revealed(block.params, row, block.last));
+        if let Some(namespace) = &namespace
+            && let Some(key) = listed_key(origin, block, namespace)?
+        {
+            return Ok((Rc::clone(namespace), key));
+        }
+        let key = origin.sender_pubkey();
+        let key = key.ok_or(Refusal::Reject(Reject::SenderPubkeyRequired))?;
         let namespace = namespace.ok_or(Refusal::Reject(Reject::NamespaceNotRevealed))?;
-        check_keychain(block, &namespace, pubkey)?;
-        Ok(namespace)
+        check_first_import(block, &namespace, &key)?;
+        Ok((namespace, key))
     }
 
     /// The row of a name that is imported for the first time.
     fn fresh_record<V: View>(
         &self,
         origin: &Origin,
+        key: PublicKey,
         block: &Block<'_, V>,
         namespace: &NamespaceRecord,
     ) -> NameRecord {
@@ -71,7 +78,7 @@ impl NameImport {
             preorder_hash: name_preorder_hash(&self.name, &origin.sender, &owner),
             value_hash: Some(self.value_hash),
             sender: self.recipient.script.clone(),
-            sender_pubkey: origin.sender_pubkey.clone(),
+            sender_pubkey: Some(key),
             block_number: height,
             preorder_block_number: height,
             namespace_block_number: namespace.block_number,
@@ -127,19 +134,29 @@ fn imported_again(fresh: NameRecord, live: &NameRecord) -> NameRecord {
     }
 }
 
-/// Rule 4 of sm §6.9.
-fn check_keychain<V: View>(
+/// The importer's key, if the keychain of the namespace lists it. Keychains list hashes of keys, so what has such a hash
+/// is a key and need not be checked again.
+fn listed_key<V: View>(
+    origin: &Origin,
+    block: &Block<'_, V>,
+    namespace: &NamespaceRecord,
+) -> Result<Option<PublicKey>, V::Error> {
+    let keychain = block.state.keychain(&namespace.namespace_id)?;
+    let hash = origin.address.hash();
+    let lists = keychain.is_some_and(|keychain| keychain.addresses.contains(&hash));
+    Ok(origin.preimage().filter(|_| lists).cloned())
+}
+
+/// Rule 4 of sm §6.9 for a key that no keychain lists.
+fn check_first_import<V: View>(
     block: &mut Block<'_, V>,
     namespace: &NamespaceRecord,
     pubkey: &[u8],
 ) -> Checked<V> {
     let id = &namespace.namespace_id;
-    let importer = h160(pubkey);
-    if let Some(keychain) = block.state.keychain(id)? {
-        let listed = keychain.addresses.contains(&importer);
-        return ensure(listed, Reject::ImporterNotInKeychain);
-    }
-    let from_revealer = namespace.recipient_address == Address::P2pkh(importer);
+    let is_first = block.state.keychain(id)?.is_none();
+    ensure(is_first, Reject::ImporterNotInKeychain)?;
+    let from_revealer = namespace.recipient_address == Address::P2pkh(h160(pubkey));
     ensure(from_revealer, Reject::FirstImportNotFromRevealer)?;
     let keychain = keychain::derive(id, pubkey, block.params.name_import_keyring_size);
     let keychain = keychain.ok_or(Refusal::Reject(Reject::SenderPubkeyRequired))?;

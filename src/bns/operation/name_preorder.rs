@@ -10,7 +10,7 @@ use crate::bns::record::{Preorder, PreorderKind, TokenUnits};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::bns::wire;
-use crate::hash::{ConsensusHash, PreorderHash, encode_hex};
+use crate::hash::{ConsensusHash, PreorderHash};
 use crate::virtualchain::serialize::Serializer;
 
 /// The only token type that exists.
@@ -93,7 +93,7 @@ pub(super) fn preorder<V: View>(
         preorder_hash: commitment.preorder_hash,
         consensus_hash: commitment.consensus_hash,
         sender: origin.sender.clone(),
-        sender_pubkey: origin.sender_pubkey.clone(),
+        sender_pubkey: origin.sender_pubkey(),
         address: origin.address,
         block_number: block.height,
         txid: origin.txid,
@@ -110,11 +110,11 @@ pub(super) fn preorder<V: View>(
 /// ch §1, `?`. Tokens and burn address are not in it (quirk ZERO-TOKEN-HASH).
 fn text(row: &Preorder, versions: AddressVersions) -> String {
     let mut text = Serializer::new('?');
-    text.field(row.preorder_hash).field(row.consensus_hash);
-    text.hex(&row.sender);
-    text.optional(row.sender_pubkey.as_deref().map(encode_hex));
+    text.hex(row.preorder_hash.as_bytes());
+    text.hex(row.consensus_hash.as_bytes()).hex(&row.sender);
+    text.optional_hex(row.sender_pubkey.as_deref());
     text.field(row.address.encode(versions));
     text.field(row.block_number).field('?');
-    text.field(row.txid).field(row.vtxindex).field(row.op_fee);
+    text.txid(row.txid).field(row.vtxindex).field(row.op_fee);
     text.finish()
 }

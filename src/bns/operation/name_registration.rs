@@ -1,5 +1,7 @@
 //! NAME_REGISTRATION: reveals a preordered name and gives it to its owner (sm §6.2).
 
+use std::rc::Rc;
+
 use super::Decided;
 use super::origin::Origin;
 use super::outputs::Recipient;
@@ -41,7 +43,7 @@ impl NameRegistration {
         &self,
         origin: &Origin,
         block: &Block<'_, V>,
-    ) -> Checked<V, (Preorder, NamespaceRecord)> {
+    ) -> Checked<V, (Preorder, Rc<NamespaceRecord>)> {
         let name = &self.payload.name;
         let live = block.live_name(name)?;
         let revoked = live.as_ref().is_some_and(|record| record.revoked);
@@ -93,7 +95,8 @@ impl NameRegistration {
             preorder_hash: preorder.preorder_hash,
             value_hash: self.payload.value_hash,
             sender: self.recipient.script.clone(),
-            sender_pubkey: origin.sender_pubkey.clone(), // quirk REG-PUBKEY
+            // Quirk REG-PUBKEY. The preorder has the same sender.
+            sender_pubkey: origin.sender_pubkey_knowing(preorder.sender_pubkey.as_ref()),
             block_number: former.map_or(preorder.block_number, |record| record.block_number),
             preorder_block_number: preorder.block_number,
             namespace_block_number: namespace.block_number,

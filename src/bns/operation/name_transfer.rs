@@ -40,8 +40,8 @@ impl NameTransfer {
             ..origin.touch(before, op)
         };
         let mut text = name_text('>', &record, block.params.addresses);
-        text.field(self.payload.name_hash128).field(consensus_hash);
-        text.boolean(keep_data);
+        text.hex(self.payload.name_hash128.as_bytes());
+        text.hex(consensus_hash.as_bytes()).boolean(keep_data);
         block.state.put_name(record)?;
         Ok(text.finish())
     }
@@ -60,9 +60,7 @@ impl NameTransfer {
         ensure(origin.sender != *recipient, Reject::TransferToSelf)?;
         ensure(record.sender == origin.sender, Reject::NotOwner)?; // rule 7 follows by rule 5
         // Registrations of this block do not count here (rule 8).
-        let held = block.owned_names(recipient)?.len();
-        let most = block.params.max_names_per_sender;
-        ensure(held < most, Reject::QuotaExceeded)?;
+        block.ensure_room(recipient, 0)?;
         let from_p2sh = script::p2sh_hash(&origin.sender).is_some();
         let multisig = block.epoch.features.multisig;
         ensure(multisig || !from_p2sh, Reject::MultisigNotEnabled)?;

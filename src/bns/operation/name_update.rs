@@ -3,8 +3,9 @@
 use super::Decided;
 use super::origin::Origin;
 use super::text::name_text;
-use crate::bns::block::{Block, Checked, Refusal, ensure};
+use crate::bns::block::{Block, Checked, Refusal};
 use crate::bns::commitment::update_hash;
+use crate::bns::name::Name;
 use crate::bns::record::{NameOp, NameRecord};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
@@ -21,7 +22,8 @@ impl NameUpdate {
             ..origin.touch(before, NameOp::Update)
         };
         let mut text = name_text('+', &record, block.params.addresses);
-        text.field(self.update_hash).field(consensus_hash);
+        text.hex(self.update_hash.as_bytes());
+        text.hex(consensus_hash.as_bytes());
         block.state.put_name(record)?;
         Ok(text.finish())
     }
@@ -32,27 +34,211 @@ impl NameUpdate {
         origin: &Origin,
         block: &Block<'_, V>,
     ) -> Checked<V, (NameRecord, ConsensusHash)> {
-        let owned = block.owned_names(&origin.sender)?;
-        let most = block.params.max_names_per_sender;
-        ensure(owned.len() <= most, Reject::QuotaExceeded)?;
-        let found = self.find(owned, block.recent_consensus_hashes());
-        let (record, consensus_hash) = found.ok_or(Refusal::Reject(Reject::UnknownNameHash))?;
+        let names = block.state.names_of_sender(&origin.sender)?;
+        block.ensure_owned_at_most(&names, block.params.max_names_per_sender)?;
+        let unknown = Refusal::Reject(Reject::UnknownNameHash);
+        let Some((name, consensus_hash)) = self.find(&names, block.recent_consensus_hashes())
+        else {
+            return Err(unknown);
+        };
+        let record = block.owned_name(name)?.ok_or(unknown)?;
         let namespace = block.ready_namespace(&record.name)?;
         block.ensure_not_in_grace(&record, &namespace)?;
         Ok((record, consensus_hash))
     }
 
-    /// The newest hashes are quoted most; no two pairs of name and hash give the same update hash.
-    fn find(
+    /// The name that is meant, whether or not it is owned, so that no other row has to be read. The newest hashes are
+    /// quoted most; no two pairs of name and hash give the same update hash.
+    fn find<'n>(
         &self,
-        owned: Vec<NameRecord>,
+        names: &'n [Name],
         recent: &[ConsensusHash],
-    ) -> Option<(NameRecord, ConsensusHash)> {
-        let meant = |hash, record: &NameRecord| update_hash(&record.name, hash) == self.update_hash;
-        let (index, hash) = recent.iter().find_map(|&hash| {
-            let index = owned.iter().position(|record| meant(hash, record))?;
-            Some((index, hash))
-        })?;
-        Some((owned.into_iter().nth(index)?, hash))
+    ) -> Option<(&'n Name, ConsensusHash)> {
+        recent.iter().find_map(|&hash| {
+            let mut names = names.iter();
+            let name = names.find(|name| update_hash(name, hash) == self.update_hash)?;
+            Some((name, hash))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
+    use bitcoin::Txid;
+    use bitcoin::hashes::Hash as _;
+
+    use super::*;
+    use crate::bns::Params;
+    use crate::bns::address::Address;
+    use crate::bns::changes::{Change, Changes};
+    use crate::bns::name::NamespaceId;
+    use crate::bns::price::PriceFunction;
+    use crate::bns::record::{
+        Account, Fee, ImportKeychain, NamespaceOp, NamespaceRecord, Preorder,
+    };
+    use crate::bns::state::State;
+    use crate::hash::{NameHash128, OpsHash, PreorderHash, ZonefileHash};
+    use crate::virtualchain::{Snapshot, SnapshotView};
+
+    const OWNER: Address = Address::P2pkh([7; 20]);
+    const QUOTED: ConsensusHash = ConsensusHash([9; 16]);
+
+    /// A state that counts which rows are read of it.
+    struct Counted {
+        state: State,
+        names: Cell<u32>,
+        namespaces: Cell<u32>,
+    }
+
+    impl SnapshotView for Counted {
+        type Error = Infallible;
+
+        fn consensus_hash(&self, height: u32) -> Result<Option<ConsensusHash>, Infallible> {
+            self.state.consensus_hash(height)
+        }
+    }
+
+    impl View for Counted {
+        fn name(&self, name: &Name) -> Result<Option<NameRecord>, Infallible> {
+            self.names.set(self.names.get() + 1);
+            self.state.name(name)
+        }
+
+        fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>, Infallible> {
+            self.state.name_by_hash128(hash)
+        }
+
+        fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, Infallible> {
+            self.state.names_of_sender(sender)
+        }
+
+        fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, Infallible> {
+            self.state.names_of_preorder(hash)
+        }
+
+        fn namespace(&self, id: &NamespaceId) -> Result<Option<NamespaceRecord>, Infallible> {
+            self.namespaces.set(self.namespaces.get() + 1);
+            self.state.namespace(id)
+        }
+
+        fn namespace_has_preorder(&self, hash: &PreorderHash) -> Result<bool, Infallible> {
+            self.state.namespace_has_preorder(hash)
+        }
+
+        fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, Infallible> {
+            self.state.preorders(hash)
+        }
+
+        fn keychain(&self, id: &NamespaceId) -> Result<Option<ImportKeychain>, Infallible> {
+            self.state.keychain(id)
+        }
+
+        fn account(&self, address: &Address) -> Result<Option<Account>, Infallible> {
+            self.state.account(address)
+        }
+    }
+
+    fn namespace() -> NamespaceRecord {
+        NamespaceRecord {
+            namespace_id: "test".parse().expect("an id"),
+            preorder_hash: PreorderHash([0; 20]),
+            version: 1,
+            sender: OWNER.script(),
+            sender_pubkey: None,
+            address: OWNER,
+            recipient: OWNER.script(),
+            recipient_address: OWNER,
+            block_number: 1,
+            reveal_block: 1,
+            ready_block: 1,
+            op: NamespaceOp::Ready,
+            op_fee: 0,
+            token_fee: 0,
+            txid: Txid::all_zeros(),
+            vtxindex: 1,
+            lifetime: 1_000,
+            price: PriceFunction {
+                coeff: 1,
+                base: 1,
+                buckets: [0; 16],
+                nonalpha_discount: 1,
+                no_vowel_discount: 1,
+            },
+        }
+    }
+
+    fn owned(number: u8) -> NameRecord {
+        NameRecord {
+            name: format!("name{number}.test").parse().expect("a name"),
+            preorder_hash: PreorderHash([number; 20]),
+            value_hash: None,
+            sender: OWNER.script(),
+            sender_pubkey: None,
+            block_number: 1,
+            preorder_block_number: 1,
+            namespace_block_number: 1,
+            first_registered: 1,
+            last_renewed: 1,
+            revoked: false,
+            op: NameOp::Register,
+            txid: Txid::all_zeros(),
+            vtxindex: 2,
+            op_fee: Fee::Satoshi(0),
+            importer: None,
+            importer_address: None,
+            consensus_hash: None,
+            update_consensus_hash: None,
+            token_fee: 0,
+        }
+    }
+
+    /// The state after block 1, in which an owner got as many names as there may be.
+    fn state(params: &Params) -> Counted {
+        let mut changes = Changes::default();
+        let after = namespace();
+        let change = Change::insertion(after.clone());
+        changes.namespaces.insert(after.namespace_id, change);
+        for number in 0..params.max_names_per_sender as u8 {
+            let after = owned(number);
+            let name = after.name.clone();
+            changes.names.insert(name, Change::insertion(after));
+        }
+        let snapshot = Snapshot {
+            ops_hash: OpsHash([0; 32]),
+            consensus_hash: QUOTED,
+        };
+        let mut state = State::default();
+        state.connect(1, &changes, snapshot);
+        Counted {
+            state,
+            names: Cell::new(0),
+            namespaces: Cell::new(0),
+        }
+    }
+
+    #[test]
+    fn an_update_reads_one_name_of_its_sender() {
+        let params = Params::regtest();
+        let state = state(&params);
+        let mut block = Block::new(&params, 2, &state).expect("memory");
+        let name = owned(17).name;
+        let update = NameUpdate {
+            update_hash: update_hash(&name, QUOTED),
+            value_hash: ZonefileHash([3; 20]),
+        };
+        let origin = Origin {
+            sender: OWNER.script(),
+            address: OWNER,
+            pushed_keys: Vec::new(),
+            txid: Txid::all_zeros(),
+            vtxindex: 1,
+        };
+        assert!(update.decide(&origin, &mut block).is_ok());
+        let changes = block.into_changes();
+        assert_eq!(changes.names.keys().collect::<Vec<_>>(), [&name]);
+        assert_eq!((state.names.get(), state.namespaces.get()), (1, 1));
     }
 }

@@ -11,7 +11,6 @@ use crate::bns::record::{Preorder, PreorderKind};
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::bns::wire;
-use crate::hash::encode_hex;
 use crate::virtualchain::serialize::Serializer;
 
 /// `*`
@@ -58,7 +57,7 @@ fn text(row: &Preorder, versions: AddressVersions) -> String {
     text.field('*').field(row.op_fee);
     text.field(row.txid).field(row.vtxindex);
     text.field(row.block_number).hex(&row.sender);
-    text.optional(row.sender_pubkey.as_deref().map(encode_hex));
+    text.optional_hex(row.sender_pubkey.as_deref());
     text.field(row.address.encode(versions));
     text.finish()
 }

@@ -12,7 +12,6 @@ use crate::bns::record::{NamespaceOp, NamespaceRecord, Preorder, PreorderKind, T
 use crate::bns::reject::Reject;
 use crate::bns::view::View;
 use crate::bns::wire;
-use crate::hash::encode_hex;
 use crate::virtualchain::serialize::Serializer;
 
 /// `&`
@@ -48,7 +47,7 @@ impl NamespaceReveal {
             preorder_hash: preorder.preorder_hash,
             version: payload.version,
             sender: origin.sender.clone(),
-            sender_pubkey: origin.sender_pubkey.clone(),
+            sender_pubkey: origin.sender_pubkey_knowing(preorder.sender_pubkey.as_ref()),
             address: origin.address,
             recipient: self.recipient.script.clone(),
             recipient_address: self.recipient.address,
@@ -120,7 +119,7 @@ pub(super) fn namespace_text(
     let mut text = Serializer::new(opcode);
     text.field(&row.namespace_id).field(row.preorder_hash);
     text.field(row.version).hex(&row.sender);
-    text.optional(row.sender_pubkey.as_deref().map(encode_hex));
+    text.optional_hex(row.sender_pubkey.as_deref());
     text.field(row.address.encode(versions)).hex(&row.recipient);
     text.field(row.recipient_address.encode(versions));
     text.field(row.block_number).field(row.reveal_block);

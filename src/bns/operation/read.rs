@@ -47,18 +47,13 @@ fn origin(transaction: &VirtualTransaction) -> Result<Origin, Reject> {
     let first = prevouts.first().ok_or(Reject::UnsupportedSenderScript)?;
     let sender = first.script_pubkey.to_bytes();
     let address = Address::of_script(&sender).ok_or(Reject::UnsupportedSenderScript)?;
-    let revealed = |hash| {
-        let mut scripts = inputs.iter().map(|input| input.script_sig.as_bytes());
-        scripts.find_map(|script| script::revealed_public_key(script, hash))
-    };
-    let sender_pubkey = match &address {
-        Address::P2pkh(hash) => revealed(hash).map(<[u8]>::to_vec),
-        Address::P2sh(_) => None,
-    };
+    let scripts = inputs.iter().map(|input| input.script_sig.as_bytes());
+    let mut pushed_keys: Vec<_> = scripts.filter_map(script::pushed_key).collect();
+    pushed_keys.dedup();
     Ok(Origin {
         sender,
         address,
-        sender_pubkey,
+        pushed_keys: pushed_keys.into_iter().map(<[u8]>::to_vec).collect(),
         txid: transaction.txid,
         vtxindex: transaction.vtxindex,
     })
