@@ -60,6 +60,7 @@ where
     while let Some(last) = last.filter(|last| next <= *last) {
         let end = last.min(next.saturating_add(BATCH.0 - 1));
         second.write(|writer| {
+            writer.expect_best(last);
             let mut operations = 0;
             let blocks = (next..=end).map_while(|height| {
                 let block = (operations < BATCH.1).then(|| read(stored, height))?;
@@ -92,6 +93,7 @@ where
     let heights = last.map_or(0..0, |last| first..last.saturating_add(1));
     store.write(|writer| {
         writer.begin_again(&bns.params().genesis_changes())?;
+        writer.expect_best(last.unwrap_or(0));
         let blocks = heights.map(|height| {
             go_on()?;
             read(&stored, height).map_err(|error| E::from((height, error)))

@@ -8,9 +8,8 @@
 //! In memory are the segment that is written and the open one, whose records are taken over as long as their blocks stay.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -20,24 +19,19 @@ use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::p2p::Magic;
 
 use crate::chain::log::manifest::{
-    MANIFEST_BYTES_MAX, Manifest, SEALED_BELOW, SegmentEntry, last_of_segment,
+    MANIFEST_BYTES_MAX, Manifest, SEALED_BELOW, SegmentEntry, first_of_segment, last_of_segment,
 };
 use crate::chain::log::record::{Evidence, Funding, Record};
-use crate::chain::log::segment::{Reader, Writer};
+use crate::chain::log::segment::{Reader, WriteFault, Writer, candidates};
 use crate::disk;
 use crate::hash::ConsensusHash;
 
 use super::export_error::{ExportError, failed};
+use super::export_files::{
+    HEADERS, MANIFEST, OPEN, SEGMENTS, create_public, foreign_name, read_bounded,
+};
 use super::headers_file::HeadersFile;
 use super::supply::{LogBlock, LogFacts, Supply};
-
-/// What a log has, and nothing else may be in its directory.
-const MANIFEST: &str = "log.json";
-const HEADERS: &str = "headers";
-const SEGMENTS: &str = "segments";
-const OPEN: &str = "segments/open";
-/// How files end that are not in their place yet.
-const BESIDE: &str = ".new";
 
 /// How often an update is tried while blocks are replaced, and the time between.
 const ATTEMPTS: u32 = 20;
@@ -102,6 +96,11 @@ impl Exporter {
         })
     }
 
+    /// Compares all that is there with the index at the next update, because blocks were taken back.
+    pub fn look_again(&mut self) {
+        self.manifest = None;
+    }
+
     /// Brings the log to the tip of the index. `reached` is told how far it is, and the last block. The index and the source
     /// may be on different branches for a moment, which is waited for.
     pub fn update(
@@ -128,7 +127,7 @@ impl Exporter {
         let tip = facts.tip.ok_or(ExportError::Empty)?;
         let mut manifest = match self.manifest.take() {
             Some(manifest) => manifest,
-            None => self.read(&facts)?,
+            None => self.read(&facts, supply)?,
         };
         let updated = self.bring(&mut manifest, &facts, tip, supply, reached);
         let exported = updated.map(|written| exported(&manifest, tip, written));
@@ -151,10 +150,10 @@ impl Exporter {
         let before = manifest.clone();
         self.forget_another_branch(manifest);
         let kept = self.headers.follow(tip.at, supply)?;
-        self.forget_unsealed(manifest, tip, supply)?;
+        Self::forget_unsealed(manifest, tip, supply)?;
         if let Some(open) = manifest.open
-            && open.to <= kept
-            && self.named(supply, &open)?.is_none()
+            && !self.open.is_empty()
+            && !self.is_open_told(&open, kept, supply)?
         {
             self.open.clear();
         }
@@ -193,8 +192,8 @@ impl Exporter {
         Ok(written)
     }
 
-    /// Reads what an earlier run left, as far as it is whole.
-    fn read(&mut self, facts: &LogFacts) -> Result<Manifest, ExportError> {
+    /// Reads what an earlier run left, as far as it is whole and tells of what the index has.
+    fn read(&mut self, facts: &LogFacts, supply: &mut dyn Supply) -> Result<Manifest, ExportError> {
         self.open.clear();
         let new = Manifest::new(facts.network, facts.magic, facts.first_block);
         let path = self.directory.join(MANIFEST);
@@ -211,9 +210,17 @@ impl Exporter {
         if chain(&manifest) != chain(&new) {
             return Err(refused("has the log of another chain".to_owned()));
         }
-        let whole = manifest.segments.iter();
-        let whole = whole.take_while(|entry| self.whole(&entry.sealed_path(), entry).is_some());
-        let whole = whole.count();
+        let mut whole = 0;
+        for entry in &manifest.segments {
+            let Some(bytes) = self.whole(&entry.sealed_path(), entry) else {
+                break;
+            };
+            let block = named(supply, entry)?;
+            if !block.is_some_and(|block| tells_all(&bytes, block)) {
+                break;
+            }
+            whole += 1;
+        }
         if whole < manifest.segments.len() {
             manifest.segments.truncate(whole);
             manifest.open = None;
@@ -245,14 +252,13 @@ impl Exporter {
 
     /// Takes sealed segments back that are not on the chain, or too near to the tip.
     fn forget_unsealed(
-        &self,
         manifest: &mut Manifest,
         tip: LogBlock,
         supply: &mut dyn Supply,
     ) -> Result<(), ExportError> {
         while let Some(last) = manifest.segments.last() {
             let is_deep = last.to.saturating_add(SEALED_BELOW) <= tip.at.height;
-            if is_deep && self.named(supply, last)?.is_some() {
+            if is_deep && named(supply, last)?.is_some() {
                 break;
             }
             manifest.segments.pop();
@@ -261,16 +267,22 @@ impl Exporter {
         Ok(())
     }
 
-    /// The last block of an entry, if the index has it with the same hashes.
-    fn named(
+    /// Whether the open segment tells of what the index has, up to the block at `kept`. It may reach into the heights of the
+    /// next one, whose candidates are counted for themselves.
+    fn is_open_told(
         &self,
+        open: &SegmentEntry,
+        kept: u32,
         supply: &mut dyn Supply,
-        entry: &SegmentEntry,
-    ) -> Result<Option<LogBlock>, ExportError> {
-        let block = supply.block(entry.to)?;
-        Ok(block.filter(|block| {
-            (block.at.hash, block.consensus_hash) == (entry.block_hash, entry.consensus_hash)
-        }))
+    ) -> Result<bool, ExportError> {
+        let upto = open.to.min(kept);
+        let own = supply.block(last_of_segment(open.from).min(upto))?;
+        let last = match upto == open.to {
+            true => named(supply, open)?,
+            false => supply.block(upto)?,
+        };
+        let is_told = |block: Option<LogBlock>| block.is_some_and(|at| tells_all(&self.open, at));
+        Ok(is_told(own) && is_told(last))
     }
 
     /// Makes a segment of the blocks from `from` to `to`. Blocks that the open one has and that are still there are taken
@@ -338,7 +350,10 @@ impl Exporter {
             let checked = record.check(&header, magic);
             evidence.candidates = checked.map_err(|fault| untrue(height, &fault))?;
             let pushed = writer.push(height, &evidence, |txid| earlier.get(txid).copied());
-            pushed.map_err(|fault| untrue(height, &fault))?;
+            pushed.map_err(|fault| match fault {
+                WriteFault::Large(height) => ExportError::Large(height),
+                fault => untrue(height, &fault),
+            })?;
         }
         Ok(())
     }
@@ -391,6 +406,21 @@ fn exported(manifest: &Manifest, tip: LogBlock, written: u64) -> Exported {
     }
 }
 
+/// The last block of an entry, if the index has it with the same hashes.
+fn named(supply: &mut dyn Supply, entry: &SegmentEntry) -> Result<Option<LogBlock>, ExportError> {
+    let block = supply.block(entry.to)?;
+    Ok(block.filter(|block| {
+        (block.at.hash, block.consensus_hash) == (entry.block_hash, entry.consensus_hash)
+    }))
+}
+
+/// Whether a segment shows as many candidates as the index has, up to a block from the multiple of 2016 below it. What it
+/// shows was checked when it was written, so that no other ones can be among them.
+fn tells_all(segment: &[u8], upto: LogBlock) -> bool {
+    let height = upto.at.height;
+    candidates(segment, first_of_segment(height)..=height) == Ok(upto.candidates)
+}
+
 /// What the candidates of a record spend: the transactions that the segment spells out, and the places of the others. The
 /// candidates themselves are left to the check.
 fn spent(record: &Record, reader: &Reader<'_>) -> (Evidence, HashMap<Txid, (u32, u32)>) {
@@ -425,45 +455,4 @@ fn spent(record: &Record, reader: &Reader<'_>) -> (Evidence, HashMap<Txid, (u32,
         }
     }
     (evidence, earlier)
-}
-
-/// The name of something in the directory that belongs to no log.
-fn foreign_name(directory: &Path) -> io::Result<Option<String>> {
-    let names = |directory: &Path| -> io::Result<Vec<String>> {
-        let entries = fs::read_dir(directory)?;
-        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-        names.collect()
-    };
-    let foreign = names(directory)?.into_iter().find(|name| {
-        let name = name.strip_suffix(BESIDE).unwrap_or(name);
-        ![MANIFEST, HEADERS, SEGMENTS].contains(&name)
-    });
-    let segments = directory.join(SEGMENTS);
-    if foreign.is_some() || !segments.is_dir() {
-        return Ok(foreign);
-    }
-    Ok(names(&segments)?.into_iter().find(|name| {
-        let name = name.strip_suffix(BESIDE).unwrap_or(name);
-        name != "open" && name.parse::<u32>().is_err()
-    }))
-}
-
-/// Makes a directory that everybody may read. An existing one stays as it is.
-fn create_public(directory: &Path) -> io::Result<()> {
-    match directory.is_dir() {
-        true => Ok(()),
-        false => DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(directory),
-    }
-}
-
-/// Reads a file that has at most so many bytes.
-fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > most {
-        return Err(io::Error::from(io::ErrorKind::InvalidData));
-    }
-    fs::read(path)
 }

@@ -40,6 +40,11 @@ pub enum ExportError {
     /// The index moved on to another branch meanwhile.
     #[error("the chain was reorganised while the log was written: run it again")]
     Moved,
+    /// No reader would take the segment that has this block.
+    #[error(
+        "with block {0} a segment of the log would have more bytes than any reader takes: the log ends below it, and who follows it goes on with `chain.peers`"
+    )]
+    Large(u32),
     /// What was supplied is not true.
     #[error(
         "block {height}: what the log would say of it is wrong ({fault}): nothing of it is written; check the node"

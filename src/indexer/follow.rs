@@ -1,8 +1,8 @@
 //! The loop that follows a chain source: it is asked what follows the indexed tip, and that is done.
 //!
-//! The tip in the store is the only cursor, and every block is one transaction, so the loop can be stopped or
-//! killed anywhere and goes on at a block boundary. It runs on a thread of its own, because sources and the store
-//! block.
+//! The tip in the store is the only cursor, and every block is one transaction, or many are while the index is far behind,
+//! so the loop can be stopped or killed anywhere and goes on at a block boundary. It runs on a thread of its own, because
+//! sources and the store block.
 //!
 //! A network that ends is followed to its last block, and until that block is too deep to be undone. Then the index is
 //! final, which a file in the data directory notes, and the source is not asked any more, in no later run either.
@@ -19,13 +19,14 @@ use crate::clock::Clock;
 use crate::disk;
 use crate::disk::rights::make_private;
 use crate::progress::Progress;
-use crate::store::{Store, StoreError, Writer};
+use crate::store::{IndexedBlock, Store, StoreError, Writer};
 use crate::virtualchain::{CandidateBlock, derive};
 
 use super::error::IndexError;
 use super::fork::ForkCheck;
 use super::report::Report;
 use super::rewind;
+use super::run::Run;
 use super::witnesses::Witnesses;
 
 /// Longest wait for news from the source; it also bounds how long a stop takes.
@@ -39,9 +40,6 @@ const FINAL: &str = "final";
 
 /// While the index is far behind, one transaction in this many waits for the disk.
 const UNSYNCED_BLOCKS: u32 = 16;
-/// How many blocks whose candidates are at hand go into one transaction while the index is far behind, and how many
-/// candidates at most before it is committed.
-const RUN: (usize, usize) = (1_000, 5_000);
 /// From this many blocks on the index is far behind.
 const FAR_BEHIND: u32 = 8;
 
@@ -200,20 +198,15 @@ impl Indexer {
         match event {
             Event::Connect(block) if self.is_after_end(block.at.height) => Ok(Turn::Idle),
             Event::Connect(block) => {
-                let is_far_behind = self.check_near_tip(block.at.height)?;
+                let best = self.check_near_tip(block.at.height)?;
                 let magic = self.bns.params().magic;
                 let shown = candidates(self.source.as_mut(), &block, magic)?;
-                self.connect(vec![shown], is_far_behind)
+                self.connect_from(shown, best)
             }
             Event::ConnectCandidates(block) if self.is_after_end(block.height) => Ok(Turn::Idle),
             Event::ConnectCandidates(block) => {
-                let is_far_behind = self.check_near_tip(block.height)?;
-                let blocks = if is_far_behind {
-                    self.run_from(block)
-                } else {
-                    vec![block]
-                };
-                self.connect(blocks, is_far_behind)
+                let best = self.check_near_tip(block.height)?;
+                self.connect_from(block, best)
             }
             Event::Disconnect => self.disconnect(),
             Event::Idle => Ok(Turn::Idle),
@@ -272,52 +265,47 @@ impl Indexer {
         self.bns.params().is_after_end(height)
     }
 
-    /// Whether the index is far behind at `height`. Where it is not, a fork that is too deep is an error; elsewhere the
-    /// hash that the next block names as the one below it says the same.
-    fn check_near_tip(&mut self, height: u32) -> Result<bool, IndexError> {
-        let left = self.source.best_height()?.saturating_sub(height);
-        let is_far_behind = left >= FAR_BEHIND;
-        if !is_far_behind {
-            self.check_fork(u32::MAX)?;
+    /// The height of the source's best block, if the index is far behind at `height`. Where it is not, a fork that is too
+    /// deep is an error; elsewhere the hash that the next block names as the one below it says the same.
+    fn check_near_tip(&mut self, height: u32) -> Result<Option<u32>, IndexError> {
+        let best = self.source.best_height()?;
+        if best.saturating_sub(height) >= FAR_BEHIND {
+            return Ok(Some(best));
         }
-        Ok(is_far_behind)
+        self.check_fork(u32::MAX)?;
+        Ok(None)
     }
 
-    /// `first` and what the source has behind it without further work. What it says else is asked again by the next
-    /// turn.
-    fn run_from(&mut self, first: CandidateBlock) -> Vec<CandidateBlock> {
-        let params = self.bns.params();
-        let mut operations = first.candidates.len();
-        let mut tip = place(&first);
-        let mut blocks = vec![first];
-        while blocks.len() < RUN.0 && operations < RUN.1 {
-            match self.source.next(Some(tip), params.first_block) {
-                Ok(Event::ConnectCandidates(block)) if !params.is_after_end(block.height) => {
-                    operations += block.candidates.len();
-                    tip = place(&block);
-                    blocks.push(block);
-                }
-                _ => break,
-            }
-        }
-        blocks
+    /// Connects a block, and in the same transaction those behind it if the index is far behind the height `best`.
+    fn connect_from(
+        &mut self,
+        first: CandidateBlock,
+        best: Option<u32>,
+    ) -> Result<Turn, IndexError> {
+        let Some(best) = best else {
+            return self.connect(vec![first], None);
+        };
+        let run = Run::from(first).gather(self.source.as_mut(), self.bns.params(), &self.stop);
+        self.connect(run, Some(best))
     }
 
-    /// Connects a run of blocks in one transaction. While the index is far behind, only one in a while waits for
-    /// the disk, since syncing one costs more than most blocks; a crash then costs the blocks since that one, which
-    /// the source still has.
+    /// Connects a run of blocks in one transaction. While the index is far behind the height `best`, only one in a while
+    /// waits for the disk, since syncing one costs more than most blocks; a crash then costs the blocks since that one,
+    /// which the source still has.
     fn connect(
         &mut self,
         blocks: Vec<CandidateBlock>,
-        is_far_behind: bool,
+        best: Option<u32>,
     ) -> Result<Turn, IndexError> {
         let last = blocks.last().expect("a run has a block");
         let (at, time) = (place(last), last.about.time);
         let count = u32::try_from(blocks.len()).unwrap_or(u32::MAX);
-        let connect =
-            |writer: &mut Writer<'_>| derive(&self.bns, blocks.into_iter().map(Ok), writer);
+        let connect = |writer: &mut Writer<'_>| {
+            writer.expect_best(best.unwrap_or(at.height));
+            derive(&self.bns, blocks.into_iter().map(Ok), writer)
+        };
         self.unsynced = self.unsynced.saturating_add(count);
-        if is_far_behind && self.unsynced < UNSYNCED_BLOCKS {
+        if best.is_some() && self.unsynced < UNSYNCED_BLOCKS {
             self.store.write_unsynced(connect)?;
         } else {
             self.store.write(connect)?;
@@ -343,7 +331,10 @@ impl Indexer {
 
     fn disconnect(&mut self) -> Result<Turn, IndexError> {
         self.check_fork(u32::MAX)?;
-        let undone = self.store.disconnect()?;
+        let undone = match self.store.disconnect() {
+            Err(StoreError::UndoGone { .. }) => self.derive_to_fork()?,
+            undone => undone?,
+        };
         let tip = self.store.snapshot().tip();
         let (height, time) = tip.map_or((0, 0), |tip| (tip.height, tip.time));
         self.progress.set_tip(height, time);
@@ -351,6 +342,30 @@ impl Indexer {
             height: undone.height,
             hash: undone.hash,
         }))
+    }
+
+    /// Undoes all blocks that the source does not have, and gives the lowest of them. Blocks that were far below the best
+    /// height have no undo data; a source that replaces them all the same had another chain in mind, and the state is
+    /// derived again from the stored operations.
+    fn derive_to_fork(&mut self) -> Result<IndexedBlock, IndexError> {
+        let stored = self.store.snapshot();
+        let mut parted = stored.tip().ok_or(StoreError::NothingToUndo)?;
+        while let Some(below) = parted.height.checked_sub(1)
+            && let Some(block) = stored.block(below)?
+            && !self.source.holds(BlockRef {
+                height: below,
+                hash: block.hash,
+            })?
+        {
+            parted = block;
+        }
+        drop(stored); // it keeps pages from being used again
+        let height = parted.height;
+        tracing::warn!(
+            "the source has replaced block {height}, which was far below its best one: the index is derived again up to there"
+        );
+        rewind::go_below(&self.store, &self.bns, height, &self.stop)?;
+        Ok(parted)
     }
 
     /// An error if the source, which has blocks up to `reach`, parted from the index too deep to be undone.
@@ -380,8 +395,9 @@ impl Indexer {
         match (turn, before) {
             (Turn::Idle, _) | (_, None) => {
                 let first_block = self.bns.params().first_block;
+                let sources = self.source.describe();
                 self.witnesses
-                    .add(&self.store.snapshot(), first_block, &mut known)?;
+                    .add(&self.store.snapshot(), first_block, &sources, &mut known)?;
             }
             (_, Some(before)) => {
                 known.vouched = before.vouched;

@@ -2,15 +2,16 @@
 //!
 //! The database finds a candidate by its place. By id it is found here: the first eight bytes of each id are kept in memory
 //! with the place, about 25 bytes a candidate, and what the database has there is compared. The list is built with the
-//! first question and follows the database with each, also back where blocks were undone.
+//! first question and follows the database with each; it is built again where blocks were taken back, because the same
+//! blocks may have come again with operations that they lacked.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bitcoin::hashes::Hash as _;
 use bitcoin::{Transaction, Txid};
 
-use crate::chain::{BlockRef, Indexed, Result, SourceError};
+use crate::chain::{Indexed, Result, SourceError};
 use crate::hash::ConsensusHash;
 use crate::store::{Store, StoreError, StoreSnapshot};
 
@@ -28,8 +29,10 @@ pub struct IndexedCandidates {
 struct Places {
     /// First bytes of the id, height, position in the block.
     known: BTreeSet<(u64, u32, u32)>,
-    /// The newest blocks that are in the list, as many as can be undone and one more.
-    newest: VecDeque<BlockRef>,
+    /// The last block whose candidates are in the list.
+    reached: Option<u32>,
+    /// [`Store::undone`] when the list was begun.
+    undone: u64,
 }
 
 impl IndexedCandidates {
@@ -42,9 +45,16 @@ impl IndexedCandidates {
     }
 
     fn try_place_of(&self, txid: &Txid) -> Result<Option<(u32, u32)>, StoreError> {
+        let undone = self.store.undone();
         let snapshot = self.store.snapshot();
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.follow(&self.store, &snapshot)?;
+        if places.undone != undone {
+            *places = Places {
+                undone,
+                ..Places::default()
+            };
+        }
+        places.follow(self.store.chain().first_block, &snapshot)?;
         let prefix = prefix(txid);
         let alike = places
             .known
@@ -60,52 +70,22 @@ impl IndexedCandidates {
 }
 
 impl Places {
-    /// Brings the list to the tip of `snapshot`.
-    fn follow(&mut self, store: &Store, snapshot: &StoreSnapshot) -> Result<(), StoreError> {
+    /// Brings the list to the tip of `snapshot`. What it has of blocks above that is not found there.
+    fn follow(&mut self, first_block: u32, snapshot: &StoreSnapshot) -> Result<(), StoreError> {
         let Some(tip) = snapshot.tip() else {
-            *self = Self::default();
             return Ok(());
         };
-        let held = self.go_back(snapshot)?;
-        let mut next = held.map_or(store.chain().first_block, |height| height.saturating_add(1));
+        let reached = self.reached;
+        let mut next = reached.map_or(first_block, |height| height.saturating_add(1));
         while next <= tip.height {
             let last = tip.height.min(next.saturating_add(RUN - 1));
             let candidates = snapshot.candidates_between(next, last)?.into_iter();
             let places = candidates.map(|(height, at, txid)| (prefix(&txid), height, at));
             self.known.extend(places);
-            let kept = tip.height.saturating_sub(store.undo_depth());
-            for height in next.max(kept)..=last {
-                let block = snapshot.block(height)?;
-                let hash = block.map(|block| block.hash);
-                self.newest
-                    .extend(hash.map(|hash| BlockRef { height, hash }));
-            }
+            self.reached = Some(last);
             next = last.saturating_add(1);
         }
-        let most = store.undo_depth() as usize + 1;
-        self.newest.drain(..self.newest.len().saturating_sub(most));
         Ok(())
-    }
-
-    /// Forgets what the database no longer has; gives the height that the list then reaches.
-    fn go_back(&mut self, snapshot: &StoreSnapshot) -> Result<Option<u32>, StoreError> {
-        let reached = self.newest.back().map(|at| at.height);
-        while let Some(at) = self.newest.back() {
-            let block = snapshot.block(at.height)?;
-            if block.is_some_and(|block| block.hash == at.hash) {
-                break;
-            }
-            self.newest.pop_back();
-        }
-        let held = self.newest.back().map(|at| at.height);
-        match held {
-            None => self.known.clear(), // another database, as after a rewind
-            Some(held) if reached > Some(held) => {
-                self.known.retain(|(_, height, _)| *height <= held);
-            }
-            Some(_) => {}
-        }
-        Ok(held)
     }
 }
 

@@ -12,8 +12,9 @@ use bitcoin::block::Header;
 use bitcoin::p2p::Magic;
 use bitcoin::{Network, Txid};
 
+use crate::chain::log::manifest::first_of_segment;
 use crate::chain::log::record::Evidence;
-use crate::chain::log::segment::Writer;
+use crate::chain::log::segment::{WriteFault, Writer};
 use crate::chain::{BlockRef, ChainSource, Indexed as _, SourceError};
 use crate::hash::ConsensusHash;
 use crate::store::{IndexedBlock, Store, StoreSnapshot, StoredOperation};
@@ -34,6 +35,9 @@ pub struct LogBlock {
     pub at: BlockRef,
     /// The consensus hash after it.
     pub consensus_hash: ConsensusHash,
+    /// How many candidates the index has up to the block, from the multiple of 2016 below it. A hole that was closed may
+    /// change nothing else.
+    pub candidates: u32,
 }
 
 /// Which chain a log is of, and how far it can reach.
@@ -99,7 +103,10 @@ impl LocalSupply {
         operations: &[StoredOperation],
         places: &HashMap<Txid, (u32, u32)>,
     ) -> Result<Evidence, ExportError> {
-        let at = place_of(block).at;
+        let at = BlockRef {
+            height: block.height,
+            hash: block.hash,
+        };
         let magic = self.store.chain().magic;
         let known = |txid: &Txid| places.contains_key(txid);
         let evidence = self.source.evidence(at, magic, &known)?;
@@ -136,6 +143,25 @@ impl LocalSupply {
         Ok(places)
     }
 
+    /// A block as the log names it.
+    fn logged(
+        &self,
+        block: &IndexedBlock,
+        snapshot: &StoreSnapshot,
+    ) -> Result<LogBlock, ExportError> {
+        let height = block.height;
+        let first = first_of_segment(height).max(self.store.chain().first_block);
+        let candidates = snapshot.candidates_between(first, height)?;
+        Ok(LogBlock {
+            at: BlockRef {
+                height,
+                hash: block.hash,
+            },
+            consensus_hash: block.consensus_hash,
+            candidates: candidates.len() as u32,
+        })
+    }
+
     /// Adds a block; gives about how many bytes it takes.
     fn add(
         &mut self,
@@ -150,7 +176,10 @@ impl LocalSupply {
         let places = self.places(&operations)?;
         let evidence = self.evidence(block, &operations, &places)?;
         let pushed = writer.push(block.height, &evidence, |txid| places.get(txid).copied());
-        pushed.map_err(|fault| SourceError::Unavailable(fault.to_string()))?;
+        pushed.map_err(|fault| match fault {
+            WriteFault::Large(height) => ExportError::Large(height),
+            fault => SourceError::Unavailable(fault.to_string()).into(),
+        })?;
         let candidates = evidence.candidates.iter().map(|found| &found.transaction);
         let transactions = candidates.chain(evidence.funding.values());
         Ok(transactions
@@ -162,17 +191,22 @@ impl LocalSupply {
 impl Supply for LocalSupply {
     fn facts(&mut self) -> Result<LogFacts, ExportError> {
         let chain = self.store.chain();
+        let snapshot = self.store.snapshot();
+        let tip = snapshot.tip().map(|tip| self.logged(&tip, &snapshot));
         Ok(LogFacts {
             network: self.network,
             magic: chain.magic,
             first_block: chain.first_block,
-            tip: self.store.snapshot().tip().as_ref().map(place_of),
+            tip: tip.transpose()?,
         })
     }
 
     fn block(&mut self, height: u32) -> Result<Option<LogBlock>, ExportError> {
-        let block = self.store.snapshot().block(height)?;
-        Ok(block.as_ref().map(place_of))
+        let snapshot = self.store.snapshot();
+        let block = snapshot.block(height)?;
+        block
+            .map(|block| self.logged(&block, &snapshot))
+            .transpose()
     }
 
     fn headers(&mut self, from: u32, count: u32) -> Result<Vec<Header>, ExportError> {
@@ -191,23 +225,13 @@ impl Supply for LocalSupply {
                 break;
             };
             bytes += self.add(&mut writer, &block, &snapshot)?;
-            last = Some(place_of(&block));
+            last = Some(block);
             if bytes >= PIECE_BYTES || start.elapsed() >= PIECE_TIME {
                 break;
             }
         }
-        let last = last.ok_or(ExportError::Moved)?;
+        let last = self.logged(&last.ok_or(ExportError::Moved)?, &snapshot)?;
         let bytes = writer.finish(last.at.height);
         Ok(Piece { last, bytes })
-    }
-}
-
-fn place_of(block: &IndexedBlock) -> LogBlock {
-    LogBlock {
-        at: BlockRef {
-            height: block.height,
-            hash: block.hash,
-        },
-        consensus_hash: block.consensus_hash,
     }
 }

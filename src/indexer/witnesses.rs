@@ -22,11 +22,12 @@ impl Witnesses {
         }
     }
 
-    /// Looks at the blocks that were stored since, and adds what they tell to `known`.
+    /// Looks at the blocks that were stored since, which come from `sources`, and adds what they tell to `known`.
     pub(super) fn add(
         &mut self,
         stored: &StoreSnapshot,
         first_block: u32,
+        sources: &str,
         known: &mut Known,
     ) -> Result<(), StoreError> {
         let Some(tip) = stored.tip() else {
@@ -42,7 +43,7 @@ impl Witnesses {
         }
         self.next = tip.height.saturating_add(1);
         known.vouched = self.vouching.vouched();
-        known.alarm = self.vouching.alarm().map(|alarm| alarm.to_string());
+        known.alarm = self.vouching.alarm().map(|alarm| alarm.message(sources));
         Ok(())
     }
 

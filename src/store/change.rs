@@ -16,20 +16,24 @@ use super::table::{Rows, Tables, WriteTable};
 use super::undo::{Earlier, write_earlier};
 use super::view::StateReader;
 
-/// Replaces the rows of one table, checks what was there, and notes it in `undo`.
+/// Replaces the rows of one table, checks what was there, and notes it in `undo`, if that is wanted.
 pub(super) fn exchange<R: Row>(
     rows: &mut Rows<WriteTable<'_>>,
     height: u32,
     changes: &BTreeMap<R::Key, Change<R>>,
-    undo: &mut Vec<u8>,
+    undo: &mut Option<Vec<u8>>,
 ) -> Result<()> {
-    write_length(changes.len(), undo);
+    if let Some(undo) = undo {
+        write_length(changes.len(), undo);
+    }
     let (mut key, mut before, mut after) = (Vec::new(), Vec::new(), Vec::new());
     for (record_key, change) in changes {
         key.clear();
         record_key.write_key(&mut key);
         let expected = encode(change.before.as_ref(), &mut before);
-        write_earlier(&key, expected.as_deref().map(Vec::as_slice), undo);
+        if let Some(undo) = undo {
+            write_earlier(&key, expected.as_deref().map(Vec::as_slice), undo);
+        }
         let expected = expected.map(|row| row.as_slice());
         let wanted = encode(change.after.as_ref(), &mut after);
         if !rows.replace(&key, expected, wanted)? {

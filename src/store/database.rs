@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -64,6 +65,8 @@ type Subscriber = Box<dyn Fn(&ChangeNotice) + Send + Sync>;
 /// The database of one data directory. One writer at a time, any number of readers.
 pub struct Store {
     current: ArcSwap<StoreSnapshot>,
+    /// How many commits took blocks back.
+    undone: AtomicU64,
     subscribers: Mutex<Vec<Subscriber>>,
     writing: Mutex<Writing>,
     file: Option<CheckedFile>,
@@ -160,6 +163,7 @@ impl Store {
     ) -> Self {
         Self {
             current: ArcSwap::from_pointee(opened.snapshot),
+            undone: AtomicU64::new(0),
             subscribers: Mutex::default(),
             writing: Mutex::new(Writing {
                 database: Some(opened.database),
@@ -199,6 +203,12 @@ impl Store {
     /// The state after the last committed block. Costs a reference count; see [`StoreSnapshot`] on how long to hold it.
     pub fn snapshot(&self) -> Arc<StoreSnapshot> {
         self.current.load_full()
+    }
+
+    /// A number that is another one after blocks were taken back, once [`Store::snapshot`] shows it: the same blocks may have
+    /// come back with operations that they lacked. To be read before the snapshot that it is kept with.
+    pub fn undone(&self) -> u64 {
+        self.undone.load(Ordering::Acquire)
     }
 
     /// Writes the rows that exist before the first block (genesis accounts), before any block is connected. Changes
@@ -350,6 +360,7 @@ impl Store {
             height: height.map(|tip| tip.height),
             names: names.into_iter().collect(),
             namespaces: namespaces.into_iter().collect(),
+            has_undone: true, // commits that did not reach the disk may be gone
         };
         self.publish(&writing, &notice)
     }
@@ -373,6 +384,9 @@ impl Store {
 
     pub(super) fn publish(&self, writing: &Writing, notice: &ChangeNotice) -> Result<()> {
         self.renew_snapshot(writing)?;
+        if notice.has_undone {
+            self.undone.fetch_add(1, Ordering::Release); // last: who reads it has the snapshot that it is about
+        }
         let subscribers = self.subscribers.lock();
         for subscriber in subscribers.unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber(notice);

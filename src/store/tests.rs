@@ -483,6 +483,35 @@ fn undo_data_is_kept_for_so_many_blocks() {
 }
 
 #[test]
+fn blocks_that_no_reorganisation_reaches_leave_no_undo_data() {
+    let scratch = tempfile::tempdir().expect("a scratch directory");
+    let options = StoreOptions {
+        undo_depth: 3,
+        ..StoreOptions::default()
+    };
+    let store = open_at(scratch.path(), options);
+    let connect = |heights: std::ops::Range<u32>, best: u32| {
+        let connected: Result<(), StoreError> = store.write(|writer| {
+            writer.expect_best(best);
+            let mut heights = heights.clone();
+            heights
+                .try_for_each(|height| Block::of_changes(height, Changes::default()).apply(writer))
+        });
+        connected.expect("they follow");
+        store.snapshot().tables.undo.len().expect("readable")
+    };
+    assert_eq!(connect(FIRST..FIRST + 4, 0), 3, "nobody knows of more");
+    assert_eq!(connect(FIRST + 4..FIRST + 8, FIRST + 100), 0);
+    let error = store.disconnect().expect_err("the best block is far away");
+    assert!(matches!(error, StoreError::UndoGone { height, .. } if height == FIRST + 7));
+    assert_eq!(connect(FIRST + 8..FIRST + 20, FIRST + 19), 3);
+    for _ in 0..3 {
+        store.disconnect().expect("the undo data is there");
+    }
+    assert!(store.disconnect().is_err());
+}
+
+#[test]
 fn subscribers_hear_of_every_commit() {
     let (_scratch, store) = scratch();
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -491,10 +520,11 @@ fn subscribers_hear_of_every_commit() {
     connect_record(&store, FIRST, &record("a.id", NameOp::Register, FIRST));
     store.disconnect().expect("the undo data is there");
     let names = vec!["a.id".parse().expect("a name")];
-    let notice = |height| ChangeNotice {
+    let notice = |height: Option<u32>| ChangeNotice {
         height,
         names: names.clone(),
         namespaces: Vec::new(),
+        has_undone: height.is_none(),
     };
     let heard = heard.lock().expect("one thread");
     assert_eq!(*heard, [notice(Some(FIRST)), notice(None)]);

@@ -50,6 +50,8 @@ pub struct ChangeNotice {
     pub names: Vec<Name>,
     /// Namespaces whose row changed, ascending.
     pub namespaces: Vec<NamespaceId>,
+    /// Whether blocks were taken back.
+    pub has_undone: bool,
 }
 
 /// Applies blocks to an open write transaction.
@@ -57,9 +59,12 @@ pub struct Writer<'t> {
     state: OpenState<'t>,
     first_block: u32,
     undo_depth: u32,
+    /// The height of the best block that is known of; 0 if nobody said.
+    best: u32,
     condition: Condition,
     names: BTreeSet<Name>,
     namespaces: BTreeSet<NamespaceId>,
+    has_undone: bool,
     key: Vec<u8>,
     row: Vec<u8>,
 }
@@ -82,9 +87,11 @@ impl<'t> Writer<'t> {
             state: StateReader::new(tables)?,
             first_block,
             undo_depth,
+            best: 0,
             condition: Condition::Untouched,
             names: BTreeSet::new(),
             namespaces: BTreeSet::new(),
+            has_undone: false,
             key: Vec::new(),
             row: Vec::new(),
         })
@@ -93,6 +100,12 @@ impl<'t> Writer<'t> {
     /// The state with the blocks applied so far.
     pub fn state(&self) -> &OpenState<'t> {
         &self.state
+    }
+
+    /// Says how high the chain is that the next blocks are of. What lies deeper below its best block than reorganisations
+    /// are followed gets no undo data.
+    pub fn expect_best(&mut self, height: u32) {
+        self.best = height;
     }
 
     /// Connects the block that follows the tip, with what the rules made of its candidates.
@@ -113,7 +126,7 @@ impl<'t> Writer<'t> {
         }
         let first_block = self.first_block;
         self.attempt(|writer| {
-            writer.change_rows(first_block, genesis, &mut Vec::new())?;
+            writer.change_rows(first_block, genesis, &mut None)?;
             writer.state.tables.meta.put(SEEDED_KEY, &mut Vec::new())
         })
     }
@@ -134,7 +147,8 @@ impl<'t> Writer<'t> {
                 table.clear(..)?;
             }
             writer.state.tip = None;
-            writer.change_rows(writer.first_block, genesis, &mut Vec::new())
+            writer.has_undone = true;
+            writer.change_rows(writer.first_block, genesis, &mut None)
         })
     }
 
@@ -142,6 +156,7 @@ impl<'t> Writer<'t> {
     pub fn undo_tip(&mut self) -> Result<IndexedBlock> {
         let undone = self.state.tip.ok_or(StoreError::NothingToUndo)?;
         self.attempt(|writer| writer.take_back(undone.height))?;
+        self.has_undone = true;
         Ok(undone)
     }
 
@@ -154,6 +169,7 @@ impl<'t> Writer<'t> {
                 height: self.state.tip.map(|tip| tip.height),
                 names: self.names.into_iter().collect(),
                 namespaces: self.namespaces.into_iter().collect(),
+                has_undone: self.has_undone,
             })),
         }
     }
@@ -195,12 +211,9 @@ impl<'t> Writer<'t> {
     ) -> Result<()> {
         let height = block.height;
         let changes = &outcome.changes;
-        let mut undo = Vec::new();
+        let mut undo = self.may_be_undone(height).then(Vec::new);
         self.change_rows(height, changes, &mut undo)?;
-        write_history(&changes.events, &mut undo);
-        let tables = &mut self.state.tables;
-        tables.undo.put(&key::height(height), &mut undo)?;
-        self.prune_undo(height)?;
+        self.write_undo(height, undo, &changes.events)?;
         self.write_events(height, &changes.events)?;
         let candidates = self.write_operations(block, &outcome.decisions)?;
         self.write_tip(IndexedBlock {
@@ -214,8 +227,13 @@ impl<'t> Writer<'t> {
         })
     }
 
-    /// Writes the new state of every changed row and its index entries; the old state goes to `undo`.
-    fn change_rows(&mut self, height: u32, changes: &Changes, undo: &mut Vec<u8>) -> Result<()> {
+    /// Writes the new state of every changed row and its index entries; the old state goes to `undo`, if it is wanted.
+    fn change_rows(
+        &mut self,
+        height: u32,
+        changes: &Changes,
+        undo: &mut Option<Vec<u8>>,
+    ) -> Result<()> {
         let tables = &mut self.state.tables;
         exchange(&mut tables.names, height, &changes.names, undo)?;
         exchange(&mut tables.namespaces, height, &changes.namespaces, undo)?;
@@ -229,12 +247,27 @@ impl<'t> Writer<'t> {
         Ok(())
     }
 
-    fn prune_undo(&mut self, height: u32) -> Result<()> {
-        let Some(oldest_gone) = height.checked_sub(self.undo_depth) else {
-            return Ok(());
+    /// Whether a reorganisation that is followed can reach the block at `height`.
+    fn may_be_undone(&self, height: u32) -> bool {
+        height.saturating_add(self.undo_depth) > self.best
+    }
+
+    /// Writes the undo data of a block and removes that of blocks that have become too deep. Nothing below a block without
+    /// undo data can be undone, so all goes with the first such block.
+    fn write_undo(&mut self, height: u32, undo: Option<Vec<u8>>, events: &[Event]) -> Result<()> {
+        let rows = &mut self.state.tables.undo;
+        let Some(mut undo) = undo else {
+            return match rows.len()? {
+                0 => Ok(()),
+                _ => rows.clear(..),
+            };
         };
-        let undo = &mut self.state.tables.undo;
-        undo.clear(..=&key::height(oldest_gone)[..])
+        write_history(events, &mut undo);
+        rows.put(&key::height(height), &mut undo)?;
+        match height.checked_sub(self.undo_depth) {
+            None => Ok(()),
+            Some(oldest_gone) => rows.clear(..=&key::height(oldest_gone)[..]),
+        }
     }
 
     /// Writes the history rows of the block and the announcements among them.

@@ -151,6 +151,7 @@ fn notice() -> ChangeNotice {
         height: None,
         names: Vec::new(),
         namespaces: Vec::new(),
+        has_undone: false,
     }
 }
 

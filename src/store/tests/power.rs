@@ -25,6 +25,8 @@ const FILES: [&str; 2] = ["names.redb", "names.sums"];
 /// Times that the database is opened, and blocks each time.
 const SESSIONS: u32 = 4;
 const BLOCKS: u32 = 12;
+/// Blocks of a transaction that has several.
+const RUN: u32 = 3;
 
 /// How many cuts are tried; more with `BNSD_TEST_FORM=release`.
 fn cuts() -> usize {
@@ -193,7 +195,7 @@ fn open_recorded(directory: &Path, log: &Log, is_full: &Arc<AtomicBool>) -> Stor
 }
 
 /// A block that changes a few of many names.
-fn block(store: &Store, height: u32, random: &mut Random) -> Block {
+fn block<V: View<Error = StoreError>>(state: &V, height: u32, random: &mut Random) -> Block {
     let mut changes = Changes::default();
     for _ in 0..1 + random.below(20) {
         let after = record(
@@ -201,7 +203,7 @@ fn block(store: &Store, height: u32, random: &mut Random) -> Block {
             NameOp::Update,
             height,
         );
-        let before = store.snapshot().name(&after.name).expect("readable");
+        let before = state.name(&after.name).expect("readable");
         let change = Change {
             before,
             after: Some(after.clone()),
@@ -210,6 +212,18 @@ fn block(store: &Store, height: u32, random: &mut Random) -> Block {
     }
     changes.events = events(&changes);
     Block::of_changes(height, changes)
+}
+
+/// Several blocks in one transaction, as during a long sync.
+fn bulk(store: &Store, height: u32, random: &mut Random) {
+    let connected: Result<(), StoreError> = store.write(|writer| {
+        writer.expect_best(height + RUN);
+        for height in height..height + RUN {
+            block(writer.state(), height, random).apply(writer)?;
+        }
+        Ok(())
+    });
+    connected.expect("the blocks follow");
 }
 
 /// Opens, fills and closes a database a few times; gives it as it was before, and what happened.
@@ -222,7 +236,13 @@ fn history(directory: &Path, random: &mut Random) -> ([Disk; 2], Vec<Event>) {
         let store = open_recorded(directory, &log, &Arc::default());
         note(&log, Event::Promise(full_dump(&store)));
         for _ in 0..BLOCKS {
-            let block = block(&store, height, random);
+            if random.below(4) == 0 {
+                bulk(&store, height, random);
+                note(&log, Event::Promise(full_dump(&store)));
+                height += RUN;
+                continue;
+            }
+            let block = block(&*store.snapshot(), height, random);
             if random.below(3) == 0 {
                 let unsynced = store.write_unsynced(|writer| block.apply(writer));
                 unsynced.expect("the block follows");
@@ -330,14 +350,14 @@ fn a_disk_that_was_full_for_a_while_costs_nothing() {
     store.subscribe(move |notice| sink.lock().expect("one thread").push(notice.clone()));
     let mut random = Random::new(28);
     for height in FIRST..FIRST + 8 {
-        let block = block(&store, height, &mut random);
+        let block = block(&*store.snapshot(), height, &mut random);
         block.connect(&store).expect("the block follows");
     }
     let settled = full_dump(&store);
-    let unsynced = block(&store, FIRST + 8, &mut random);
+    let unsynced = block(&*store.snapshot(), FIRST + 8, &mut random);
     let done = store.write_unsynced(|writer| unsynced.apply(writer));
     done.expect("the block follows");
-    let failing = block(&store, FIRST + 9, &mut random);
+    let failing = block(&*store.snapshot(), FIRST + 9, &mut random);
     is_full.store(true, Ordering::Relaxed);
     for _ in 0..3 {
         let failed = failing.connect(&store);

@@ -18,7 +18,7 @@ impl Writer<'_> {
         let undo = undo.ok_or(StoreError::UndoGone { height, depth })?;
         self.remove_history(height, &undo.history)?;
         let changes = self.changes_back(undo)?;
-        self.change_rows(height, &changes, &mut Vec::new())?;
+        self.change_rows(height, &changes, &mut None)?;
         self.remove_announcements(height)?;
         let tables = &mut self.state.tables;
         let (first, last) = (key::operation(height, 0), key::operation(height, u32::MAX));
