@@ -42,6 +42,8 @@ pub struct LoggedBlock {
     pub hash: BlockHash,
     /// The consensus hash after it.
     pub consensus_hash: ConsensusHash,
+    /// How many candidates the index has up to it, from the multiple of 2016 below it.
+    pub candidates: u32,
 }
 
 /// Asks for headers of the best chain.

@@ -67,7 +67,8 @@ Exit codes:
         "\
 Exit codes:
   0  nothing was left out of the blocks that were looked at
-  1  something was: which block is said, and the index goes on with it
+  1  something was: the block and the logs that tell of it are said, and names are
+     derived again from there
   2  wrong arguments, or every block is read whole anyway
   3  trouble: no daemon, no peers",
     ),

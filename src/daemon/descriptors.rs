@@ -2,18 +2,21 @@
 //!
 //! Files, the database and listeners come first, since nothing works without them. What is left is shared by connections of
 //! clients, questions to upstreams (a socket each), the control socket and the HTTP API, so that none of them can take the
-//! others'.
+//! others'. So do connections that a configuration asks for: to peers of Atlas, to Bitcoin peers, to servers of logs.
 //! The limit is raised as far as the system allows before it is shared.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::api::{control, http};
 use crate::atlas;
-use crate::config::Config;
+use crate::chain::SourceKind;
+use crate::config::{BitcoinPeers, ChainConfig, Config};
 use crate::dns::CONNECTIONS_MAX;
 use crate::trust::AGENTS_MAX;
 use crate::trust::proxy::TUNNELS_MAX;
 use crate::upstream::QUESTIONS_MAX;
+
+use super::light::OUTBOUND;
 
 /// Descriptors that are enough for everything.
 const ENOUGH: u64 = 16_384;
@@ -59,22 +62,7 @@ impl Shares {
     /// The shares under the limit of this process, which is raised as far as the system allows.
     pub fn of(config: &Config) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let encrypted = [&config.dns.tls, &config.dns.https].into_iter().flatten();
-        let streams: usize = encrypted.map(|encrypted| encrypted.listen.len()).sum();
-        let streams = streams + config.api.listen.len() + config.api.gateway.iter().len();
-        let agents = if config.tls.users.is_empty() {
-            0
-        } else {
-            AGENTS
-        };
-        let tunnels = config.tls.proxy.map_or(0, |_| TUNNELS);
-        let calls = if config.atlas.peers.is_empty() {
-            0
-        } else {
-            CALLS
-        };
-        let atlas = config.atlas.listen.len() + calls;
-        let others = streams + agents + tunnels + atlas;
+        let others = others(config);
         Self::among(raised_limit(), cores, config.listen.len(), others)
     }
 
@@ -103,6 +91,38 @@ impl Shares {
     }
 }
 
+/// Descriptors of all that listens beside plain DNS, and of connections that a configuration asks for.
+fn others(config: &Config) -> usize {
+    let encrypted = [&config.dns.tls, &config.dns.https].into_iter().flatten();
+    let streams: usize = encrypted.map(|encrypted| encrypted.listen.len()).sum();
+    let streams = streams + config.api.listen.len() + config.api.gateway.iter().len();
+    let agents = if config.tls.users.is_empty() {
+        0
+    } else {
+        AGENTS
+    };
+    let tunnels = config.tls.proxy.map_or(0, |_| TUNNELS);
+    let calls = if config.atlas.peers.is_empty() {
+        0
+    } else {
+        CALLS
+    };
+    let atlas = config.atlas.listen.len() + calls;
+    streams + agents + tunnels + atlas + chain(&config.chain)
+}
+
+/// Connections to Bitcoin peers and to the web servers of logs.
+fn chain(chain: &ChainConfig) -> usize {
+    if chain.source != SourceKind::Log {
+        return 0;
+    }
+    let peers = match chain.light.peers {
+        BitcoinPeers::None => 0,
+        BitcoinPeers::Seeds | BitcoinPeers::Given(_) => OUTBOUND,
+    };
+    peers + chain.light.logs.len()
+}
+
 /// The limit of open descriptors, raised as far as the system allows and makes sense.
 fn raised_limit() -> usize {
     let found = getrlimit(Resource::Nofile);
@@ -120,6 +140,7 @@ fn raised_limit() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{FileChoice, Places, Profile, Sources};
 
     #[test]
     fn all_shares_together_leave_room_for_files() {
@@ -136,6 +157,36 @@ mod tests {
                 assert!(all + 24 <= limit, "{limit}, {cores}: {shares:?}");
             }
         }
+    }
+
+    #[test]
+    fn who_follows_logs_has_room_for_bitcoin_peers() {
+        let others_of = |settings: &[(&str, &str)]| {
+            let data = [
+                ("BNSD_DATA_DIR", "/data"),
+                ("BNSD_CHAIN_NETWORK", "regtest"),
+            ];
+            let environment = data.iter().chain(settings);
+            let environment = environment.map(|(key, value)| (key.to_string(), value.to_string()));
+            let config = Config::load(&Sources {
+                profile: Profile::Serve,
+                file: FileChoice::Nothing,
+                environment: environment.collect(),
+                flags: Vec::new(),
+                places: Places::default(),
+            });
+            others(&config.expect("a configuration"))
+        };
+        let without = others_of(&[]);
+        let log = [
+            ("BNSD_CHAIN_SOURCE", "log"),
+            ("BNSD_CHAIN_LOGS", "/one,/two"),
+        ];
+        let none = ("BNSD_CHAIN_PEERS", "none");
+        let given = ("BNSD_CHAIN_PEERS", "127.0.0.1:18444");
+        assert_eq!(others_of(&[log[0], log[1], none]), without + 2);
+        assert_eq!(others_of(&[log[0], log[1], given]), without + 2 + 8);
+        assert_eq!(others_of(&[given]), without, "nobody is called");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::worker::Crew;
 /// Folder of headers, logs and addresses of peers in the data directory.
 const FOLDER: &str = "log";
 /// How many Bitcoin peers are connected at the same time.
-const OUTBOUND: usize = 8;
+pub(super) const OUTBOUND: usize = 8;
 
 /// What all who follow the same logs share.
 #[derive(Clone)]

@@ -130,16 +130,24 @@ pub(super) fn publish(
     let stop = Arc::clone(stop);
     let run = move || {
         let (mut written, mut rest) = (None, Duration::ZERO);
+        let mut looked = publisher.store.undone();
         while !stop.load(Ordering::Relaxed) {
             thread::sleep(LOOK_EVERY);
             rest = rest.saturating_sub(LOOK_EVERY);
+            let undone = publisher.store.undone();
             let tip = publisher.store.snapshot().tip().map(|tip| tip.hash);
-            if tip.is_none() || tip == written || !rest.is_zero() {
+            let is_new = tip != written || undone != looked;
+            if tip.is_none() || !is_new || !rest.is_zero() {
                 continue;
+            }
+            if undone != looked
+                && let Some(exporter) = &mut publisher.exporter
+            {
+                exporter.look_again();
             }
             rest = match publisher.update(&stop) {
                 true => {
-                    written = tip;
+                    (written, looked) = (tip, undone);
                     UPDATE_EVERY
                 }
                 false => TRY_AGAIN,

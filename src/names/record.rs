@@ -10,7 +10,7 @@ use super::detail::opcode_name;
 use super::view::{Names, NamesError};
 use crate::bns::address::Address;
 use crate::bns::name::{Name, NamespaceId};
-use crate::bns::operation::{Action, Origin};
+use crate::bns::operation::Action;
 use crate::bns::record::{Fee, NameRecord, NamespaceOp, NamespaceRecord};
 use crate::bns::{Operation, Params};
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash, encode_hex};
@@ -327,22 +327,16 @@ fn commitment(params: &Params, height: u32, stored: &StoredOperation) -> Option<
         }
         _ => return None,
     };
-    let Origin {
-        sender,
-        address,
-        sender_pubkey,
-        txid,
-        vtxindex,
-    } = operation.origin;
+    let origin = &operation.origin;
     Some(CommitmentRow {
         operation: OperationRow {
             op: op.to_owned(),
             opcode: opcode.to_owned(),
-            txid,
-            vtxindex,
-            sender: encode_hex(&sender),
-            sender_pubkey: sender_pubkey.as_deref().map(encode_hex),
-            address: Some(address.encode(params.addresses)),
+            txid: origin.txid,
+            vtxindex: origin.vtxindex,
+            sender: encode_hex(&origin.sender),
+            sender_pubkey: origin.sender_pubkey().as_deref().map(encode_hex),
+            address: Some(origin.address.encode(params.addresses)),
             block_number: height,
             op_fee: burn.op_fee.into(),
             token_fee: tokens.to_string(),

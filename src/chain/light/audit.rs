@@ -3,10 +3,11 @@
 //! A few random ones a day cost little, and all who do it look at every block within weeks. More are looked at when
 //! somebody asks.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::desk::found_folder;
+use super::desk::{AuditHole, found_folder};
 use super::source::LightSource;
 use crate::chain::{Block, BlockRef, Result};
 use crate::disk;
@@ -17,12 +18,13 @@ const DAY: Duration = Duration::from_secs(86_400);
 const AT_ONCE: usize = 8;
 /// After this time a block is asked for again.
 const AGAIN: Duration = Duration::from_secs(120);
+
 impl LightSource {
     /// Goes on with audits; what they find is a hole from the next question on.
     pub(super) fn audit(&mut self, tip: Option<BlockRef>, best: BlockRef) -> Result<()> {
         let (Some(tip), Some(full)) = (tip, &self.full) else {
             let trouble = "there are no Bitcoin peers to ask for whole blocks: set `chain.peers`";
-            self.auditing.audits.lock().status.trouble = Some(trouble.to_owned());
+            self.auditing.audits.lock().trouble = Some(trouble.to_owned());
             return Ok(());
         };
         let peers = Arc::clone(&full.peers);
@@ -59,20 +61,20 @@ impl LightSource {
     fn choose(&mut self, last: u32) {
         let first = self.options.first_block;
         let Some(span) = last.checked_sub(first).filter(|span| *span > 0) else {
-            self.auditing.audits.lock().status.left = 0; // every block was seen whole
+            self.auditing.audits.lock().left = 0; // every block was seen whole
             return;
         };
         let a_day = self.options.audit_a_day;
         let auditing = &mut self.auditing;
-        let mut desk = auditing.audits.lock();
-        desk.status.trouble = None;
+        let mut status = auditing.audits.lock();
+        status.trouble = None;
         if a_day > 0 && auditing.due <= Instant::now() {
             auditing.due = Instant::now() + DAY / a_day;
-            desk.status.left = desk.status.left.max(auditing.under_way.len() as u32 + 1);
+            status.left = status.left.max(auditing.under_way.len() as u32 + 1);
         }
         let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut chosen = Vec::new();
-        let wanted = (desk.status.left as usize).min(AT_ONCE);
+        let wanted = (status.left as usize).min(AT_ONCE);
         for _ in auditing.under_way.len()..wanted {
             let height = first + random() % span;
             if let Some(hash) = headers.hash_at(height) {
@@ -97,21 +99,22 @@ impl LightSource {
                 .candidate(height, candidate.vtxindex)?
                 .is_none();
         }
-        let mut desk = self.auditing.audits.lock();
-        desk.status.left = desk.status.left.saturating_sub(1);
-        desk.status.done = desk.status.done.saturating_add(1);
+        let state = self.shared.lock();
+        let logs: BTreeSet<usize> = state.telling(height).map(|(at, _)| at).collect();
+        let names = state.names(&logs);
+        drop(state);
+        let mut status = self.auditing.audits.lock();
+        status.left = status.left.saturating_sub(1);
+        status.done = status.done.saturating_add(1);
         if !is_hole {
             return Ok(());
         }
-        desk.status.holes.push(height);
-        drop(desk);
+        status.holes.push(AuditHole {
+            height,
+            sources: names.clone(),
+        });
+        drop(status);
         self.keep_found(block);
-        let state = self.shared.lock();
-        let telling = (0..).zip(&state.logs);
-        let telling = telling.filter(|(_, log)| log.reach().is_some_and(|reach| reach >= height));
-        let logs = telling.map(|(at, _)| at).collect();
-        let names = state.names(&logs);
-        drop(state);
         self.name_lacking(height, logs, "the block has");
         if self
             .hole

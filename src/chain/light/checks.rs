@@ -5,38 +5,16 @@ use std::collections::BTreeSet;
 use super::shared::LogState;
 use super::source::LightSource;
 use super::window::Window;
-use crate::chain::log::manifest::SEGMENT_BLOCKS;
+use crate::chain::log::manifest::{SEGMENT_BLOCKS, SegmentEntry};
 use crate::chain::{BlockRef, Result, SourceError};
 use crate::hash::ConsensusHash;
 
 impl LightSource {
-    /// Compares the consensus hash at the tip with those of the logs that were compared with the index up to there, and with the pins up to it; `false` if the tip is
-    /// not committed yet.
+    /// Compares the consensus hash at the tip with those of the logs that were compared with the index up to there, and with
+    /// the pins up to it; `false` if the tip is not committed yet.
     pub(super) fn check_hashes(&mut self, tip: BlockRef) -> Result<bool> {
         let height = tip.height;
-        let ends: Vec<(usize, ConsensusHash)> = {
-            let state = self.shared.lock();
-            let is_compared = |log: &LogState| {
-                let mut below = log.entries.iter().filter(|entry| entry.from <= height);
-                below.all(|entry| {
-                    let checked = state.checked.get(&(entry.from / SEGMENT_BLOCKS));
-                    let is_shown = |window: &Window| {
-                        let mut segments = window.segments.iter();
-                        segments.any(|segment| segment.sha256 == entry.sha256)
-                    };
-                    checked.is_some_and(|checked| checked.contains(&entry.sha256))
-                        || self.windows.values().any(is_shown)
-                })
-            };
-            let is_whole = self.notes.full_from.is_some_and(|from| from <= height);
-            let logs = state.logs.iter().enumerate();
-            let logs = logs.filter(|(_, log)| !is_whole && !log.lacks && is_compared(log));
-            let ends = logs.flat_map(|(at, log)| {
-                let ends = log.entries.iter().filter(|entry| entry.to == height);
-                ends.map(move |entry| (at, entry.consensus_hash))
-            });
-            ends.collect()
-        };
+        let ends = self.ends_at(height);
         let from = self.pinned_to.map_or(0, |to| to.saturating_add(1));
         let pins = self
             .options
@@ -66,6 +44,31 @@ impl LightSource {
         Ok(true)
     }
 
+    /// The consensus hashes that logs name for the block at a height, of those whose segments up to there are all in the
+    /// index.
+    fn ends_at(&self, height: u32) -> Vec<(usize, ConsensusHash)> {
+        if self.notes.full_from.is_some_and(|from| from <= height) {
+            return Vec::new();
+        }
+        let state = self.shared.lock();
+        let is_compared = |entry: &SegmentEntry| {
+            let checked = state.checked.get(&(entry.from / SEGMENT_BLOCKS));
+            let is_shown = |window: &Window| {
+                let mut segments = window.segments.iter();
+                segments.any(|segment| segment.sha256 == entry.sha256)
+            };
+            checked.is_some_and(|checked| checked.contains(&entry.sha256))
+                || self.windows.values().any(is_shown)
+        };
+        let end = |(at, log): (usize, &LogState)| {
+            let last = log.entries.binary_search_by_key(&height, |entry| entry.to);
+            let upto = log.entries.get(..=last.ok()?)?; // few blocks end a segment: the rest is rarely asked
+            let is_known = !log.lacks && upto.iter().all(is_compared);
+            is_known.then_some((at, upto.last()?.consensus_hash))
+        };
+        state.logs.iter().enumerate().filter_map(end).collect()
+    }
+
     /// An error if the rules did not arrive where a pin says. Whoever told of that block is left out.
     fn check_pin(&mut self, height: u32, expected: ConsensusHash) -> Result<()> {
         let Some(found) = self.indexed.consensus_hash(height)? else {
@@ -75,12 +78,8 @@ impl LightSource {
             return Ok(());
         }
         let mut state = self.shared.lock();
-        let tells = |log: &LogState| !log.lacks && log.reach().is_some_and(|reach| reach >= height);
-        let logs: BTreeSet<usize> = (0..)
-            .zip(&state.logs)
-            .filter(|(_, log)| tells(log))
-            .map(|(at, _)| at)
-            .collect();
+        let telling = state.telling(height).filter(|(_, log)| !log.lacks);
+        let logs: BTreeSet<usize> = telling.map(|(at, _)| at).collect();
         let source_names = state.names(&logs);
         let why =
             format!("it leads to another consensus hash at block {height} than `chain.pins` names");

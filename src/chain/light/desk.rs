@@ -15,7 +15,7 @@ const FOLDER: &str = "found";
 
 /// What is to be looked at, and what came of it; shared with whoever asks.
 #[derive(Debug, Clone, Default)]
-pub struct Audits(Arc<Mutex<Desk>>);
+pub struct Audits(Arc<Mutex<AuditStatus>>);
 
 /// How far audits are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -24,30 +24,34 @@ pub struct AuditStatus {
     pub left: u32,
     /// Blocks that were looked at since the start.
     pub done: u32,
-    /// Those from which a log had left something out.
-    pub holes: Vec<u32>,
+    /// Those from which something had been left out.
+    pub holes: Vec<AuditHole>,
     /// Why nothing is looked at, if that is so.
     pub trouble: Option<String>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Desk {
-    pub(super) status: AuditStatus,
+/// A block from which something had been left out.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AuditHole {
+    /// Its height.
+    pub height: u32,
+    /// The logs that tell of the block, without secrets.
+    pub sources: String,
 }
 
 impl Audits {
     /// Has `blocks` more random old blocks looked at.
     pub fn ask(&self, blocks: u32) {
-        let mut desk = self.lock();
-        desk.status.left = desk.status.left.saturating_add(blocks).min(AUDIT_MAX);
+        let mut status = self.lock();
+        status.left = status.left.saturating_add(blocks).min(AUDIT_MAX);
     }
 
     /// How far they are.
     pub fn status(&self) -> AuditStatus {
-        self.lock().status.clone()
+        self.lock().clone()
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Desk> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, AuditStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ use bitcoin::block::Header;
 use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::{BlockHash, Transaction};
 
-use super::segment::{Chain, Segment};
+use super::segment::Segment;
 use super::shelf::Shelf;
 use super::source::LightSource;
 use super::whole::kept_record;
@@ -27,6 +27,7 @@ const LIST_AGAIN: Duration = Duration::from_secs(1);
 /// What is kept on the disk, as far as it was looked at.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
+    shelf: Option<Shelf>,
     listed: Option<Instant>,
     entries: Vec<(sha256::Hash, Start)>,
     segments: Vec<Arc<Segment>>,
@@ -76,7 +77,11 @@ impl LightSource {
     /// The segments that tell of a block, out of what is kept.
     fn segments_of(&mut self, at: BlockRef) -> Result<Vec<Arc<Segment>>> {
         let unavailable = |error: io::Error| SourceError::Unavailable(error.to_string());
-        let shelf = Shelf::open(&self.options.directory).map_err(unavailable)?;
+        let shelf = match self.kept.shelf.take() {
+            Some(shelf) => shelf,
+            None => Shelf::open(&self.options.directory).map_err(unavailable)?,
+        };
+        let shelf = self.kept.shelf.insert(shelf).clone();
         if self
             .kept
             .listed
@@ -114,16 +119,7 @@ impl LightSource {
         let headers: Vec<Header> = self
             .header_chain()
             .headers(entry.from, entry.to - entry.from + 1);
-        let (network, magic, first_block) = (
-            self.options.network,
-            self.options.magic,
-            self.options.first_block,
-        );
-        let chain = Chain {
-            network,
-            magic,
-            first_block,
-        };
+        let chain = self.options.chain();
         let segment = Arc::new(Segment::read(bytes, entry, &chain, &headers).ok()?);
         self.kept.segments.truncate(CACHED - 1);
         self.kept.segments.insert(0, Arc::clone(&segment));

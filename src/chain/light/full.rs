@@ -25,6 +25,7 @@ const NEWEST: u32 = 144;
 const PRUNED: u32 = 288;
 /// Blocks that are asked for at once.
 const AHEAD: u32 = 8;
+
 impl LightSource {
     /// Whether the block at a height comes whole.
     pub(super) fn comes_whole(&mut self, height: u32, best: BlockRef) -> bool {

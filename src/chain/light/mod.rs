@@ -11,18 +11,22 @@
 //!
 //! [`SourceError::Hole`]: super::SourceError::Hole
 
+mod ahead;
 mod audit;
 mod checks;
 mod desk;
 mod evidence;
 mod fetch;
 mod full;
+mod listing;
 mod notes;
 mod place;
 mod segment;
 mod shared;
 mod shelf;
 mod source;
+#[cfg(test)]
+mod tests;
 mod union;
 mod web;
 mod whole;
@@ -33,9 +37,11 @@ use std::path::PathBuf;
 
 use bitcoin::Network;
 
-pub use desk::{AUDIT_MAX, AuditStatus, Audits};
+pub use desk::{AUDIT_MAX, AuditHole, AuditStatus, Audits};
 pub use place::LogPlace;
 pub use source::LightSource;
+
+use segment::Chain;
 
 use crate::hash::ConsensusHash;
 
@@ -60,4 +66,15 @@ pub struct LightOptions {
     pub pins: Vec<(u32, ConsensusHash)>,
     /// Old blocks a day that are looked at whole.
     pub audit_a_day: u32,
+}
+
+impl LightOptions {
+    /// Which log is read.
+    fn chain(&self) -> Chain {
+        Chain {
+            network: self.network,
+            magic: self.magic,
+            first_block: self.first_block,
+        }
+    }
 }

@@ -63,6 +63,11 @@ impl LogState {
     pub(super) fn reach(&self) -> Option<u32> {
         self.entries.last().map(|entry| entry.to)
     }
+
+    /// Whether it tells of a block.
+    pub(super) fn tells_of(&self, height: u32) -> bool {
+        self.reach().is_some_and(|reach| reach >= height)
+    }
 }
 
 /// What both threads know.
@@ -125,6 +130,12 @@ impl State {
             [] => "every source".to_owned(),
             _ => names.join(", "),
         }
+    }
+
+    /// The logs that tell of a block, with their numbers.
+    pub(super) fn telling(&self, height: u32) -> impl Iterator<Item = (usize, &LogState)> {
+        let logs = self.logs.iter().enumerate();
+        logs.filter(move |(_, log)| log.tells_of(height))
     }
 
     /// The highest block that a log tells of.

@@ -11,10 +11,9 @@ use bitcoin::{Network, OutPoint, Transaction, TxOut, Txid};
 
 use super::desk::{self, Auditing, Audits};
 use super::evidence::Kept;
-use super::fetch::{self, Fetcher, Log};
+use super::fetch::{Fetcher, Log};
 use super::notes::{NoteFile, Notes};
 use super::place::Reader;
-use super::segment::Chain;
 use super::shared::{Condition, LogState, Shared};
 use super::shelf::Shelf;
 use super::whole::{self, Full};
@@ -28,6 +27,7 @@ use crate::chain::p2p::Peers;
 use crate::chain::{
     Block, BlockRef, ChainSource, Event, HEADERS_MAX, Indexed, Result, SourceError, checked, header,
 };
+use crate::clock::{Clock as _, SystemClock};
 use crate::progress::Known;
 use crate::worker;
 
@@ -108,12 +108,6 @@ impl LightSource {
         if self.thread.is_some() {
             return Ok(());
         }
-        let LightOptions {
-            network,
-            magic,
-            first_block,
-            ..
-        } = self.options;
         let directory = &self.options.directory;
         let shelf = Shelf::open(directory).map_err(|error| {
             let directory = directory.display();
@@ -137,16 +131,14 @@ impl LightSource {
         };
         self.shared.lock().logs = self.options.logs.iter().map(state).collect();
         let fetcher = Fetcher {
-            chain: Chain {
-                network,
-                magic,
-                first_block,
-            },
+            chain: self.options.chain(),
             headers: Arc::clone(&self.headers),
             shelf,
             shared: Arc::clone(&self.shared),
             logs: self.options.logs.iter().map(log).collect(),
             cache: Vec::new(),
+            clock: SystemClock::start(),
+            published_at: None,
         };
         let thread = worker::thread("logs", move || fetcher.run());
         let thread = thread.map_err(|error| {
@@ -185,10 +177,13 @@ impl LightSource {
         if self.comes_whole(height, best) {
             return self.show_whole(height, best);
         }
-        match self.is_told(height) {
-            true => self.show(height),
-            false => self.rest(tip, best),
+        if self.is_told(height) {
+            return self.show(height);
         }
+        let conditions = self.shared.lock().conditions();
+        Ok(self.hold(format!(
+            "block {height} has a header, and no log tells of it yet: {conditions}"
+        )))
     }
 
     /// What there is to do before the headers are known.
@@ -243,11 +238,10 @@ impl LightSource {
         }
     }
 
-    /// Tells the thread what is needed next.
+    /// Tells the thread what is needed next. It reads windows, so that it is woken for the first block of one only.
     fn want(&self, height: u32) {
-        let mut state = self.shared.lock();
-        if state.wanted != Some(height) {
-            state.wanted = Some(height);
+        let before = self.shared.lock().wanted.replace(height);
+        if before.map(|before| before / SEGMENT_BLOCKS) != Some(height / SEGMENT_BLOCKS) {
             self.shared.notify();
         }
     }
@@ -271,10 +265,7 @@ impl LightSource {
 
     /// Whether a log tells of a block.
     pub(super) fn is_told(&self, height: u32) -> bool {
-        self.shared
-            .lock()
-            .reach()
-            .is_some_and(|reach| reach >= height)
+        self.shared.lock().telling(height).next().is_some()
     }
 
     /// Nothing follows: that is true only if somebody was heard lately and the newest block is not old.
@@ -292,7 +283,8 @@ impl LightSource {
     fn doubt(&self, best: BlockRef) -> Option<String> {
         let header = self.header_chain().header_at(best.height);
         let age = header.map_or(u64::MAX, |header| {
-            fetch::now().saturating_sub(header.time.into())
+            let now = SystemClock::start().unix_time();
+            now.saturating_sub(header.time.into())
         });
         let state = self.shared.lock();
         let is_heard = match &self.full {

@@ -18,7 +18,7 @@ use crate::virtualchain::{CandidateBlock, VirtualTransaction};
 
 /// Longest wait for a window within one question.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// How many blocks the index may take before it commits what it took, see `RUN` of the indexer, and some.
+/// How many blocks the index may take before it commits what it took, see `BLOCKS` of its runs, and some.
 const UNCOMMITTED: u32 = 1_100;
 /// So many candidates are kept before those are looked for that the index has.
 const RECENT: usize = 4_096;
@@ -121,7 +121,8 @@ impl LightSource {
     pub(super) fn show(&mut self, height: u32) -> Result<Event> {
         let number = height / SEGMENT_BLOCKS;
         let is_held = self.windows.get(&number).is_some_and(|window| {
-            window.to() >= height && self.header_chain().hash_at(window.to()) == Some(window.top)
+            (window.from..=window.to()).contains(&height)
+                && self.header_chain().hash_at(window.to()) == Some(window.top)
         });
         let Some(window) = self.windows.remove(&number).filter(|_| is_held) else {
             self.request(number);

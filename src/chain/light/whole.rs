@@ -15,6 +15,7 @@ const FOLDER: &str = "whole";
 
 /// How long ago a peer may have said something to count as heard; they are asked every two minutes.
 pub(super) const HEARD: Duration = Duration::from_secs(300);
+
 /// Blocks on their way.
 pub(super) struct Full {
     pub(super) peers: Arc<Peers>,

@@ -154,7 +154,12 @@ impl SegmentEntry {
 
 /// The height of the last block of the sealed segment that has the block at `height`.
 pub fn last_of_segment(height: u32) -> u32 {
-    (height - height % SEGMENT_BLOCKS).saturating_add(SEGMENT_BLOCKS - 1)
+    first_of_segment(height).saturating_add(SEGMENT_BLOCKS - 1)
+}
+
+/// The height with which the segment begins that has the block at `height`, unless the virtualchain begins later.
+pub(crate) fn first_of_segment(height: u32) -> u32 {
+    height - height % SEGMENT_BLOCKS
 }
 
 /// Two bytes as four hex digits.

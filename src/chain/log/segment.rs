@@ -1,16 +1,20 @@
 //! A file of a log: the records of up to 2016 blocks.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use bitcoin::p2p::Magic;
 use bitcoin::{Transaction, Txid};
 
 use super::input::{Flaw, Input, Malformed, write_compact};
+use super::manifest::SEGMENT_BYTES_MAX;
 use super::record::{Evidence, Funding, Record, RecordedCandidate};
 use crate::virtualchain::scan::{self, Candidate};
 
 /// How a segment begins, with the version of the format.
 const START: [u8; 7] = *b"bnslog\x01";
+/// The most bytes that stand before the records: the start, the magic bytes, the network, two heights and a CompactSize.
+const START_BYTES_MAX: usize = START.len() + 2 + 4 + 4 + 4 + 9;
 
 /// The start of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +111,21 @@ impl Iterator for Reader<'_> {
     }
 }
 
+/// How many candidates a segment shows in the blocks at these heights.
+pub fn candidates(bytes: &[u8], heights: RangeInclusive<u32>) -> Result<u32, Malformed> {
+    let mut reader = Reader::new(bytes)?;
+    let magic = reader.header().magic;
+    let mut count = 0;
+    while let Some(record) = reader.next().transpose()? {
+        if !heights.contains(&record.height) {
+            continue;
+        }
+        let is_first = scan::payload(&record.coinbase, magic).is_some();
+        count += u32::from(is_first) + record.candidates.len() as u32;
+    }
+    Ok(count)
+}
+
 /// Why a record cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteFault {
@@ -121,6 +140,11 @@ pub enum WriteFault {
     /// The block is not above the one before it.
     #[error("block {0} does not follow the records that the segment has")]
     Order(u32),
+    /// The segment would be larger than any reader takes.
+    #[error(
+        "with block {0} the segment would have more than {SEGMENT_BYTES_MAX} bytes, which no reader takes"
+    )]
+    Large(u32),
 }
 
 /// Makes a segment. Equal blocks make equal bytes.
@@ -169,7 +193,7 @@ impl Writer {
     }
 
     /// Adds what a block shows. `earlier` says where a transaction stands that is an earlier candidate: height and
-    /// position. A block without candidates has no record.
+    /// position. A block without candidates has no record. After an error the segment is as it was before.
     pub fn push(
         &mut self,
         height: u32,
@@ -198,7 +222,13 @@ impl Writer {
             coinbase: evidence.coinbase.clone(),
             candidates: candidates.collect::<Result<_, _>>()?,
         };
-        self.copy(&record);
+        let mut bytes = Vec::new();
+        record.write(self.header.from, &mut bytes);
+        let length = START_BYTES_MAX + self.records.len() + bytes.len();
+        if length as u64 > SEGMENT_BYTES_MAX {
+            return Err(WriteFault::Large(height));
+        }
+        self.append(&record, &bytes);
         Ok(())
     }
 
@@ -258,7 +288,13 @@ impl Writer {
 
     /// Adds a record as it is. What it points to has to be in its place.
     pub fn copy(&mut self, record: &Record) {
-        record.write(self.header.from, &mut self.records);
+        let mut bytes = Vec::new();
+        record.write(self.header.from, &mut bytes);
+        self.append(record, &bytes);
+    }
+
+    fn append(&mut self, record: &Record, bytes: &[u8]) {
+        self.records.extend_from_slice(bytes);
         self.header.records += 1;
         self.next = record.height.saturating_add(1);
         for entry in record

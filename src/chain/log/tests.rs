@@ -17,6 +17,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::input::{Flaw, Input, write_compact};
+use super::manifest::SEGMENT_BYTES_MAX;
 use super::record::{Elsewhere, Evidence, Funding, Record, RecordFault, RecordedCandidate};
 use super::segment::{Reader, WriteFault, Writer};
 use super::{Tree, TreeFault};
@@ -233,6 +234,34 @@ fn a_segment_that_goes_on_is_the_one_that_was_written_at_once() {
         missing,
         Err(WriteFault::Missing { height: 13, .. })
     ));
+}
+
+#[test]
+fn no_segment_is_written_that_is_larger_than_a_reader_takes() {
+    let mut writer = Writer::new(MAGIC, Magic::REGTEST, 1);
+    let mut push = |height: u32, length: usize| {
+        let mut paid = funding(height.into());
+        paid.input[0].script_sig = ScriptBuf::from(vec![7; length]);
+        let candidate = transaction(vec![spend(&paid)], b"id?large", 1);
+        let (raw, _) = block(height, &[candidate]);
+        let known = HashMap::from([(paid.compute_txid(), paid)]);
+        let evidence = Evidence::of_block(&raw, MAGIC, known).expect("a block");
+        let pushed = writer.push(height, &evidence, |_| None);
+        (pushed, writer.finish(20))
+    };
+    for height in 1..=8 {
+        assert_eq!(push(height, 3_000_000).0, Ok(()));
+    }
+    let (refused, after) = push(9, 3_000_000);
+    assert_eq!(refused, Err(WriteFault::Large(9)));
+    let records: Result<Vec<_>, _> = Reader::new(&after).expect("a segment").collect();
+    assert_eq!(records.expect("nothing of the refused one").len(), 8);
+    // Up to the last byte that a reader takes there is room.
+    let room = SEGMENT_BYTES_MAX as usize - after.len();
+    let (pushed, after) = push(10, room - 1_000);
+    assert_eq!(pushed, Ok(()));
+    let used = after.len() as u64;
+    assert!((SEGMENT_BYTES_MAX - 1_000..=SEGMENT_BYTES_MAX).contains(&used));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::progress::ProgressLine;
 use crate::api::audit::AuditRequest;
-use crate::chain::light::AUDIT_MAX;
+use crate::chain::light::{AUDIT_MAX, AuditHole};
 use crate::cli::output::Page;
 use crate::cli::{CliError, Context, Exit, Result};
 
@@ -30,8 +30,8 @@ pub struct Audit {
 struct Report {
     /// How many blocks were looked at.
     blocks: u32,
-    /// Those from which a log had left something out.
-    holes: Vec<u32>,
+    /// Those from which something had been left out, and the logs that tell of them.
+    holes: Vec<AuditHole>,
 }
 
 impl Audit {
@@ -46,7 +46,8 @@ impl Audit {
                 return Err(CliError::Trouble(anyhow!(trouble)));
             }
             let done = status.done.saturating_sub(before.done);
-            if done >= self.blocks || status.left == 0 {
+            let is_found = status.holes.len() > before.holes.len();
+            if is_found || done >= self.blocks || status.left == 0 {
                 break status;
             }
             progress.reached(done, self.blocks);
@@ -56,15 +57,14 @@ impl Audit {
         let holes = status.holes.iter().skip(before.holes.len());
         let report = Report {
             blocks: status.done.saturating_sub(before.done),
-            holes: holes.copied().collect(),
+            holes: holes.cloned().collect(),
         };
         context.output.print(&report, || page(&report))?;
-        match report.holes[..] {
-            [] => Ok(Exit::Success),
-            _ => Err(CliError::No(
-                "a log left out an operation: the state is derived again from there, see the log"
-                    .to_owned(),
-            )),
+        match report.holes.first() {
+            None => Ok(Exit::Success),
+            Some(AuditHole { height, sources }) => Err(CliError::No(format!(
+                "an operation of block {height} is left out by {sources}: names are derived again from there; add a log of somebody else to `chain.logs`"
+            ))),
         }
     }
 }
@@ -73,8 +73,8 @@ fn page(report: &Report) -> Page {
     let mut page = Page::default();
     page.entry("blocks looked at", &report.blocks);
     page.entry("blocks with something left out", &report.holes.len());
-    for height in &report.holes {
-        page.note(format!("block {height}"));
+    for AuditHole { height, sources } in &report.holes {
+        page.note(format!("block {height}, by {sources}"));
     }
     if report.blocks == 0 {
         page.note("every block was seen whole already");

@@ -127,6 +127,7 @@ fn block(block: LoggedBlock) -> LogBlock {
             hash: block.hash,
         },
         consensus_hash: block.consensus_hash,
+        candidates: block.candidates,
     }
 }
 

@@ -51,5 +51,6 @@ fn row(block: LogBlock) -> LoggedBlock {
         height: block.at.height,
         hash: block.at.hash,
         consensus_hash: block.consensus_hash,
+        candidates: block.candidates,
     }
 }
