@@ -198,8 +198,7 @@ fn a_new_zone_file_is_pushed_to_neighbours() {
 fn zone_files_come_about_as_fast_as_by_a_bare_loop() {
     let figures = replicate::measure(form(2_000, 70_000));
     println!("{figures}");
-    // Of so few files the start of a process takes most of the time.
-    assert!(figures.ratio() > 0.02, "{figures}");
+    assert!(figures.ratio() > 0.05, "{figures}");
     assert!(figures.memory < 200 << 20, "{figures}");
 }
 

@@ -99,6 +99,7 @@ fn is_a_backup(home: &Home, uri: &str) {
     assert_eq!((status.read, status.failed, status.problem), (4, 0, None));
     drop(bench);
     let bench = Bench::start(home, uri, &[]);
+    bench.has_written(0); // what comes while both are compared may be written twice
     let more = bench.archive.put(b"$ORIGIN more.id\n").unwrap();
     bench.has_written(1);
     assert!(bench.fetch(&more).is_some() && bench.fetch(&later).is_some());

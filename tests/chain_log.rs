@@ -4,14 +4,16 @@ use bitcoin::Network;
 use bnsd::chain::headers::HeaderChain;
 use bnsd::chain::log::record::Funding;
 use bnsd::chain::log::segment::{Reader, Writer};
+use bnsd::indexer::Turn;
 
-use crate::common::log_source;
+use crate::common::follow::Index;
 use crate::common::made_log::{self, Size};
 use crate::common::read_log::{Log, NOW};
 use crate::common::scratch::scratch;
 
 mod damage;
 mod script_sigs;
+mod through;
 
 /// The most that a log may take for a candidate, headers aside.
 const BYTES_PER_CANDIDATE: usize = 1_700;
@@ -71,16 +73,22 @@ fn a_log_on_a_disk_is_imported_into_a_database() {
         names: 280,
         distance: 5,
     };
-    made_log::make(size, 1, &mut |path, bytes| {
+    let manifest = made_log::make(size, 1, &mut |path, bytes| {
         std::fs::write(log.join(path), bytes).expect("a file");
     });
-    let store = log_source::import(&log, &directory.path().join("data"));
-    let snapshot = store.snapshot();
+    let logs = [log.display().to_string()];
+    let mut index = Index::of_logs(&directory.path().join("data"), &logs, 100);
+    while index.turn().expect("a good log") != Turn::Idle {}
+    let snapshot = index.store.snapshot();
     let count = |height| snapshot.operations_at(height).expect("rows").len();
-    let operations: usize = (1..=snapshot.tip().expect("blocks").height)
-        .map(count)
-        .sum();
+    let tip = snapshot.tip().expect("blocks");
+    let operations: usize = (1..=tip.height).map(count).sum();
     assert_eq!(operations, size.candidates() + 3);
+    let open = manifest.open.expect("an open segment");
+    assert_eq!(
+        (tip.height, tip.consensus_hash),
+        (open.to, open.consensus_hash)
+    );
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn a_candidate_is_found_by_its_id_as_long_as_its_block_is_indexed() {
 }
 
 /// Header time of the first block, seconds since 1970.
-const TIME: u32 = 1_700_000_000;
+pub const TIME: u32 = 1_700_000_000;
 
 /// A home with an embedded chain of a sealed segment and an open one, both with operations; it is indexed.
 pub fn indexed() -> Home {

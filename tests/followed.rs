@@ -1,19 +1,32 @@
 //! A daemon without a node: it follows a log in a directory, says what that rests on, publishes the same bytes again, and
 //! survives every kill.
 
+/// Whole old blocks.
+mod audited;
+/// What derives names again.
+mod mended;
+/// A log over TLS.
+mod secure;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use bitcoin::ScriptBuf;
 use bnsd::bns::{Bns, Params};
+use bnsd::chain::dev::DevChain;
+use bnsd::hash::ZonefileHash;
 use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use bnsd::wallet::registrar::Registrar;
 
+use crate::common::chain_log::{History, Place};
 use crate::common::form::form;
 use crate::common::home::{Home, ended};
 use crate::common::process::{Process, status, until};
+use crate::common::scratch::scratch;
 use crate::common::written;
-use crate::exported::{export, indexed};
+use crate::exported::{TIME, export, indexed};
 
 /// The last block of the log.
 const TIP: u32 = 2_016 + 120;
@@ -46,11 +59,17 @@ impl Scene {
         command
     }
 
-    fn serve(&self, publish: Option<&Path>) -> Process {
+    /// The command of a daemon.
+    fn serving(&self) -> Command {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         command
             .env("BNSD_API_LISTEN", "none")
             .env("BNSD_ATLAS_LISTEN", "none");
+        command
+    }
+
+    fn serve(&self, publish: Option<&Path>) -> Process {
+        let mut command = self.serving();
         if let Some(to) = publish {
             command.env("BNSD_CHAIN_PUBLISH", to);
         }
@@ -140,4 +159,62 @@ fn whenever_it_is_killed_the_next_start_goes_on() {
 /// Whether the first sync has finished.
 fn is_done(data: &Path) -> bool {
     data.join("synced").exists()
+}
+
+/// A chain of a sealed segment and an open one, with an operation in each that changes no consensus hash: they are refused.
+fn with_refused_operations(directory: &Path) -> (History, Vec<Place>) {
+    let chain = DevChain::open(directory).expect("a chain");
+    let mut registrar = Registrar::open(chain.clone(), Bns::new(Params::regtest())).expect("keys");
+    let name = ("one.id".parse().expect("a name"), ZonefileHash::of(b"text"));
+    registrar.publish(&[name], TIME).expect("operations");
+    let refused = ScriptBuf::new_op_return(*b"id?refused");
+    let mine = |reward: &ScriptBuf, to: u32| {
+        let left = to - chain.tip().height;
+        let mined = chain.mine_empty(reward, left, TIME).expect("blocks");
+        (mined.height, 0)
+    };
+    let nobody = ScriptBuf::from(vec![0x51]);
+    let start = mine(&nobody, 200).0;
+    let early = mine(&refused, start + 1);
+    mine(&nobody, TIP - 20);
+    let late = mine(&refused, TIP - 19);
+    mine(&nobody, TIP);
+    (History::read(&chain), vec![early, late])
+}
+
+#[test]
+fn a_published_log_gets_what_was_left_out_though_nothing_else_changes() {
+    let directory = scratch();
+    let (history, hidden) = with_refused_operations(&directory.path().join("chain"));
+    let tip = |hidden: &[Place]| history.consensus_hashes(hidden)[&TIP];
+    assert_eq!(tip(&hidden), tip(&[]), "they change nothing");
+    let home = Home::new();
+    let [liar, later] = ["liar", "later"].map(|name| directory.path().join(name));
+    history.write(&liar, &hidden);
+    fs::create_dir(&later).expect("a directory"); // the daemon may read what is there when it starts
+    let again = home.folder("again");
+    let mut command = home.bnsd(&["serve", "--listen", "127.0.0.1:0"]);
+    command
+        .env("BNSD_CHAIN_SOURCE", "log")
+        .env("BNSD_CHAIN_NETWORK", "regtest")
+        .env(
+            "BNSD_CHAIN_LOGS",
+            format!("{},{}", liar.display(), later.display()),
+        )
+        .env("BNSD_CHAIN_PUBLISH", &again)
+        .env("BNSD_API_LISTEN", "none")
+        .env("BNSD_ATLAS_LISTEN", "none");
+    let mut daemon = Process::start(&home, command);
+    until("what the first log says", || {
+        (written::files(&again) == written::files(&liar)).then_some(())
+    });
+    history.write(&later, &[]);
+    until("what the other one says", || {
+        (written::files(&again) == written::files(&later)).then_some(())
+    });
+    let seen = status(&home.state().join("control.sock")).expect("a status");
+    assert_eq!(seen.height, Some(TIP));
+    let log = daemon.stderr();
+    assert!(log.contains("block 201 has an operation that"), "{log}");
+    assert!(daemon.terminate().success(), "{}", daemon.stderr());
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bitcoin::ScriptBuf;
+use bnsd::bns::Name;
 use bnsd::chain::SourceError;
+use bnsd::chain::light::AuditHole;
 use bnsd::hash::ConsensusHash;
 use bnsd::indexer::{IndexError, Turn};
 use bnsd::store::{StoreSnapshot, StoredDecision};
@@ -14,7 +16,9 @@ use bnsd::worker::Crew;
 use crate::common::bitcoind::Node;
 use crate::common::chain_log::{History, Place};
 use crate::common::follow::{Index, submit};
+use crate::common::home::Home;
 use crate::common::ports::free_address;
+use crate::common::process::{serve, status, until};
 use crate::common::scratch::scratch;
 use crate::reorg::script::{Base, NOW, Script};
 
@@ -175,6 +179,34 @@ fn what_one_of_three_logs_shows_is_there() {
 }
 
 #[test]
+fn a_registration_that_two_of_three_logs_hide_still_collides() {
+    let mut script = Script::new(&Base::mine(), 10);
+    let name: Name = "fought.reorg".parse().unwrap();
+    let height = script.collide(&name);
+    script.mine(30);
+    script.settle();
+    let stage = Stage {
+        script,
+        directory: scratch(),
+    };
+    let places = stage.history().places().into_iter();
+    let colliding: Vec<Place> = places.filter(|(at, _)| *at == height).collect();
+    assert_eq!(colliding.len(), 2);
+    let one = stage.log("one", &colliding[..1]);
+    let two = stage.log("two", &colliding[..1]);
+    // Who sees the other one alone gives its owner the name.
+    let mut fooled = stage.index("fooled", &[&one, &two]);
+    settle(&mut fooled);
+    let history = |snapshot: &StoreSnapshot| snapshot.name_history(&name).unwrap().len();
+    assert_eq!(history(&fooled.store.snapshot()), 1);
+    let truth = stage.log("truth", &[]);
+    let mut index = stage.index("index", &[&one, &truth, &two]);
+    settle(&mut index);
+    stage.assert_true(&index);
+    assert_eq!(history(&index.store.snapshot()), 0);
+}
+
+#[test]
 fn a_hole_is_closed_when_somebody_shows_what_was_left_out() {
     let stage = Stage::new(5);
     for (undo_depth, name) in [(100, "near"), (5, "far")] {
@@ -269,6 +301,33 @@ fn the_rules_arrive_at_a_pin_or_names_are_withheld() {
 }
 
 #[test]
+fn those_who_write_operations_tell_that_every_log_leaves_something_out() {
+    let stage = Stage::new(10);
+    let hidden = [stage.accepted(b'?', 100)];
+    let liars = ["one", "two"].map(|name| stage.log(name, &hidden));
+    let home = Home::new();
+    let environment = [
+        ("BNSD_CHAIN_SOURCE", "log"),
+        ("BNSD_CHAIN_NETWORK", "regtest"),
+        ("BNSD_CHAIN_LOGS", &liars.join(",")),
+        ("BNSD_CHAIN_PEERS", "none"),
+    ];
+    let _daemon = serve(&home, &environment);
+    let socket = home.state().join("control.sock");
+    let known = until("an alarm", || {
+        let known = status(&socket)?.known?;
+        known.alarm.is_some().then_some(known)
+    });
+    let (alarm, vouched) = (known.alarm.unwrap(), known.vouched.unwrap());
+    assert!(vouched < hidden[0].0 + 24, "{alarm}");
+    for part in [format!("above block {vouched}"), liars.join(", ")] {
+        assert!(alarm.contains(&part), "{alarm}");
+    }
+    let page = home.run(&["status"]).stdout;
+    assert!(page.contains(&alarm), "{page}");
+}
+
+#[test]
 fn an_audit_finds_what_every_log_left_out() {
     let mut stage = Stage::new(9);
     let chain = stage.script.chain();
@@ -303,7 +362,11 @@ fn an_audit_finds_what_every_log_left_out() {
         }
     };
     assert_eq!(went, hidden[0].0 - 1);
-    assert_eq!(audits.status().holes, [hidden[0].0]);
+    let hole = AuditHole {
+        height: hidden[0].0,
+        sources: liar.clone(),
+    };
+    assert_eq!(audits.status().holes, [hole]);
     // Nobody says what the operation spends: nothing is guessed. Or it is known already, and the truth results.
     loop {
         match index.turn().unwrap() {

@@ -15,6 +15,8 @@ use proptest::prelude::*;
 
 use crate::common::golden;
 
+/// Many blocks in one transaction.
+mod bulk;
 /// Comparing what is deep below the tip with the source.
 mod depths;
 /// Shared with the long form.

@@ -1,10 +1,15 @@
 //! Five real Bitcoin Core nodes, linked by their own protocol, and two indexes: one asks a node over RPC, the other has a log
 //! and calls the nodes as peers. Whatever happens on the chain, both hold the same rows.
 
+/// The same through the program.
+mod daemons;
+
 use std::time::{Duration, Instant};
 
 use bitcoin::ScriptBuf;
+use bitcoincore_rpc::RpcApi as _;
 use bnsd::chain::BlockRef;
+use bnsd::chain::dev::DevChain;
 use bnsd::indexer::IndexError;
 use bnsd::worker::Crew;
 use serde_json::{Value, json};
@@ -21,29 +26,67 @@ const NODES: usize = 5;
 /// How long an index may take to follow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// After this time a node that lags is linked anew: what it asked a peer in vain, it asks again after two minutes only.
+const RELINK: Duration = Duration::from_secs(10);
+
 /// The nodes, each linked with the next two.
 struct Net(Vec<Real>);
 
 impl Net {
     fn start() -> Self {
         let nodes: Vec<Real> = (0..NODES).map(|_| Real::start()).collect();
-        for (number, real) in nodes.iter().enumerate() {
+        let net = Self(nodes);
+        // A node that is told to keep a link tries it once a minute.
+        until("the nodes to be linked", || {
+            let links = |real: &Real| real.node.call::<usize>("getconnectioncount", &[]);
+            let is_linked = net.0.iter().all(|real| links(real) == NODES - 1);
+            if !is_linked {
+                net.link();
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            is_linked.then_some(())
+        });
+        net
+    }
+
+    /// Has each node call the next two, unless it did.
+    fn link(&self) {
+        for (number, real) in self.0.iter().enumerate() {
             for step in [1, 2] {
-                let next = nodes[(number + step) % NODES].address.to_string();
-                let _: Value = real.node.call("addnode", &[json!(next), json!("add")]);
+                let next = self.0[(number + step) % NODES].address.to_string();
+                let call = [json!(next), json!("onetry")];
+                let _: Value = real.node.call("addnode", &call);
             }
         }
-        Self(nodes)
     }
 
     /// Hands a chain to the first node and waits until all have it.
-    fn take(&self, script: &Script) -> BlockRef {
-        let tip = script.chain().tip();
-        follow::submit(script.chain(), &self.0[0].node);
-        for real in &self.0 {
-            until("the nodes to agree", || (real.tip() == tip).then_some(()));
-        }
+    fn take(&self, chain: &DevChain) -> BlockRef {
+        let tip = chain.tip();
+        follow::submit(chain, &self.0[0].node);
+        let mut due = Instant::now() + RELINK;
+        let what = format!("all nodes to be at block {}", tip.height);
+        until(&what, || {
+            let lagging: Vec<&Real> = self.0.iter().filter(|real| real.tip() != tip).collect();
+            if due <= Instant::now() {
+                due = Instant::now() + RELINK;
+                self.link_anew(&lagging);
+            }
+            lagging.is_empty().then_some(())
+        });
         tip
+    }
+
+    fn link_anew(&self, lagging: &[&Real]) {
+        for real in lagging {
+            for other in &self.0 {
+                let address = json!(other.address.to_string());
+                let client = real.node.client();
+                // An error says that there is no such link.
+                let _ = client.call::<Value>("disconnectnode", &[address]);
+            }
+        }
+        self.link();
     }
 }
 
@@ -80,7 +123,7 @@ fn whoever_has_no_node_holds_the_same_rows() {
     let place = |name: &str| directory.path().join(name);
     let log = place("log");
     let write = |script: &Script| History::read(script.chain()).write(&log, &[]);
-    let (mut tip, mut crew) = (net.take(&script), Crew::default());
+    let (mut tip, mut crew) = (net.take(script.chain()), Crew::default());
     write(&script);
     let mut with_node = Index::open(&place("with"), follow::rpc(&net.0[0].node));
     let peers: Vec<_> = net.0[1..].iter().map(|real| real.address).collect();
@@ -100,7 +143,7 @@ fn whoever_has_no_node_holds_the_same_rows() {
             0..=2 => script.mine(8),
             _ => script.replace(10),
         }
-        tip = net.take(&script);
+        tip = net.take(script.chain());
         write(&script);
     }
     for index in [&mut with_node, &mut without] {
@@ -111,7 +154,7 @@ fn whoever_has_no_node_holds_the_same_rows() {
     chain
         .mine_empty(&ScriptBuf::new(), 115, NOW)
         .expect("blocks");
-    net.take(&script);
+    net.take(chain);
     let said = [&mut with_node, &mut without].map(|index| part(index).to_string());
     assert!(said[0].contains("bnsd chain rewind"), "{said:?}");
     assert_eq!(said[0], said[1]);

@@ -1,14 +1,18 @@
-//! How fast operations are decided, in memory: over a whole chain, and one kind at a time at 10,000 and at
-//! 1,000,000 names. `cargo bench --bench engine`; with `-- small` at a hundredth of the size.
+//! How fast operations are decided: in memory over a whole chain and one kind at a time at 10,000 and at 1,000,000 names,
+//! and into a database. `cargo bench --bench engine`; with `-- small` at a hundredth of the size, with `-- database` only
+//! into a database.
 
 #![allow(missing_docs, reason = "a program that prints a table")]
 
+#[path = "engine/database.rs"]
+mod database;
 mod generated;
 
 use std::time::{Duration, Instant};
 
 use bnsd::bns::Name;
 use bnsd::virtualchain::VirtualTransaction;
+use database::Database;
 use generated::{Generated, NAMES_PER_OWNER, Owner};
 
 /// Operations of a block: about what fits if a block holds little else.
@@ -19,6 +23,10 @@ const SAMPLE: usize = 10_000;
 fn main() {
     let small = std::env::args().any(|argument| argument == "small");
     let scale = if small { 100 } else { 1 };
+    into_a_database(100_000 / scale);
+    if std::env::args().any(|argument| argument == "database") {
+        return;
+    }
     whole_chain(100_000 / scale);
     let few = costs(10_000 / scale.min(10));
     let many = costs(1_000_000 / scale);
@@ -31,6 +39,23 @@ fn main() {
         println!("{kind:<14}{few:>14.2?}{many:>14.2?}{ratio:>8.2}");
     }
     println!("\npeak memory {}", peak_memory());
+}
+
+/// A chain with four operations a name, committed block by block and in runs, as while an index is far behind.
+fn into_a_database(names: usize) {
+    println!("processor time of an operation, us, {names} names, {PER_BLOCK} operations a block");
+    for run in [1, 4, 16] {
+        let mut owned = Owned {
+            database: Some(Database::new(run)),
+            ..Owned::new()
+        };
+        owned.register(names);
+        owned.each(names, Generated::update);
+        owned.each(names, Generated::renewal);
+        if let Some(database) = owned.database {
+            println!("    {run:>2} blocks a commit: {}", database.finish());
+        }
+    }
 }
 
 /// A chain with ten operations a name: how many a second.
@@ -71,6 +96,8 @@ struct Owned {
     chain: Generated,
     owners: Vec<Owner>,
     names: Vec<Name>,
+    /// Where the blocks go besides.
+    database: Option<Database>,
 }
 
 impl Owned {
@@ -79,6 +106,7 @@ impl Owned {
             chain: Generated::new(),
             owners: Vec::new(),
             names: Vec::new(),
+            database: None,
         }
     }
 
@@ -146,7 +174,11 @@ impl Owned {
         }
         let start = Instant::now();
         self.chain.connect(&candidates);
-        start.elapsed()
+        let time = start.elapsed();
+        if let Some(database) = &mut self.database {
+            database.push(candidates);
+        }
+        time
     }
 }
 

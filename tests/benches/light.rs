@@ -2,7 +2,8 @@
 //! hundredth of the size.
 //!
 //! 600,000 blocks with real work of regtest have 300,000 candidates. Goals: 120 s on two cores, 200 MB of memory, 1,700 bytes
-//! of log for a candidate, headers aside. Each step is a process of its own, so that the memory is that of the import.
+//! of log for a candidate, headers aside. The log goes through the source that the daemon follows logs with. Each step is a
+//! process of its own, so that the memory is that of the import.
 
 #![allow(missing_docs, reason = "a program that prints a table")]
 #![allow(
@@ -13,14 +14,17 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bitcoin::Network;
 use bnsd::chain::headers::HeaderChain;
+use bnsd::chain::log::manifest::Manifest;
+use bnsd::indexer::Turn;
+use bnsd::store::StoreOptions;
 
 mod generated;
-#[path = "../common/log_source.rs"]
-mod log_source;
+#[path = "../common/index.rs"]
+mod index;
 #[path = "../common/made_log.rs"]
 mod made_log;
 #[path = "../common/random.rs"]
@@ -83,16 +87,43 @@ fn make(size: Size, directory: &Path) {
 fn import(size: Size, directory: &Path) {
     let start = Instant::now();
     let log = directory.join("log");
-    log_source::import(&log, &directory.join("data"));
-    let time = start.elapsed();
-    let segments = log_source::manifest(&log)
-        .entries()
-        .map(|entry| entry.bytes)
-        .sum::<u64>();
+    let data = directory.join("data");
+    let headers = index::headers(&data);
+    let store = index::open(&data, StoreOptions::DEFAULT_UNDO_DEPTH);
+    let places = [log.display().to_string()];
+    let source = index::light(&data, &places, &[], (headers, None), &store);
+    let mut indexer = index::indexer(source, &store);
+    while indexer.turn().unwrap() != Turn::Idle {}
+    let (time, threads) = (start.elapsed(), threads());
+    let manifest = Manifest::parse(&fs::read(log.join("log.json")).unwrap()).unwrap();
+    let (open, tip) = (manifest.open.unwrap(), store.snapshot().tip().unwrap());
+    let promised = (open.to, open.consensus_hash);
+    assert_eq!((tip.height, tip.consensus_hash), promised);
+    let segments = manifest.entries().map(|entry| entry.bytes).sum::<u64>();
     let each = segments as f64 / size.candidates() as f64;
     println!("imported in {time:.1?} (goal 120 s)");
+    println!("time on processors by thread: {}", threads.join(", "));
     println!("peak memory {} (goal 200 MB)", peak_memory());
     println!("{each:.0} bytes of log for a candidate (goal 1,700)");
+}
+
+/// For how long each thread of this process ran, the longest first, as the kernel says.
+fn threads() -> Vec<String> {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten();
+    let mut times: Vec<(Duration, String)> = threads
+        .filter_map(|thread| {
+            let path = thread.ok()?.path();
+            let ran = fs::read_to_string(path.join("schedstat")).ok()?;
+            let ran = ran.split_whitespace().next()?.parse().ok()?;
+            let name = fs::read_to_string(path.join("comm")).ok()?;
+            Some((Duration::from_nanos(ran), name.trim().to_owned()))
+        })
+        .collect();
+    times.sort_unstable_by(|one, other| other.cmp(one));
+    let named = times
+        .into_iter()
+        .map(|(time, name)| format!("{name} {time:.1?}"));
+    named.collect()
 }
 
 /// What an import does, step by step and without a database; the largest first.

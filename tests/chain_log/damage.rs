@@ -19,20 +19,25 @@ use crate::common::read_log::{Log, NOW, Shown};
 use crate::common::scratch::scratch;
 
 /// The file that is damaged, beside the headers.
-const OPEN: &str = "segments/open";
+pub const OPEN: &str = "segments/open";
 /// The most memory that reading any of them may take, in kB.
-const MEMORY_MAX: u64 = 200_000;
+pub const MEMORY_MAX: u64 = 200_000;
 
-/// The same in a process of its own, where its memory can be told from that of other tests.
 #[test]
 fn damaged_logs_change_nothing() {
+    in_a_process_of_its_own("chain_log::damage::in_this_process");
+}
+
+/// Runs an ignored test where its memory can be told from that of other tests.
+pub fn in_a_process_of_its_own(test: &str) {
     let test = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--ignored", "--exact", "chain_log::damage::in_this_process"])
+        .args(["--ignored", "--exact", test, "--nocapture"])
         .output()
         .expect("this program starts");
     let said = String::from_utf8_lossy(&test.stdout);
     assert!(test.status.success(), "{said}");
     assert!(said.contains("1 passed"), "{said}");
+    println!("{said}");
 }
 
 #[test]
@@ -45,9 +50,15 @@ fn in_this_process() {
     let count = form(2_000, 100_000);
     for number in 0..count {
         let is_refused = match number % 5 {
-            0 => scene.damage_headers(&mut random),
-            1 => scene.damage_records(&mut random),
-            _ => scene.damage_bytes(&mut random),
+            0 => scene.refuses_headers(&scene.damaged_headers(&mut random)),
+            1 => {
+                let damaged = scene.damaged_records(&mut random);
+                damaged.is_none_or(|damaged| scene.is_refused(&damaged, &scene.chain))
+            }
+            _ => {
+                let damaged = scene.damaged_bytes(&mut random);
+                damaged == scene.log.file(OPEN) || scene.is_refused(&damaged, &scene.chain)
+            }
         };
         refused += usize::from(is_refused);
     }
@@ -61,8 +72,8 @@ fn in_this_process() {
 }
 
 /// An honest log, and what it shows.
-struct Scene {
-    log: Log,
+pub struct Scene {
+    pub log: Log,
     chain: HeaderChain,
     headers: Vec<Header>,
     records: Vec<Record>,
@@ -71,7 +82,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (log, chain, directory) = made(5, 2);
         let shown = log.read(&chain).expect("nothing is wrong with it");
         assert_eq!(log.derive(&shown), Ok(()));
@@ -102,7 +113,8 @@ impl Scene {
         !is_complete
     }
 
-    fn damage_bytes(&self, random: &mut Random) -> bool {
+    /// The segment with some of its bytes changed.
+    pub fn damaged_bytes(&self, random: &mut Random) -> Vec<u8> {
         let mut bytes = self.log.file(OPEN).to_vec();
         let at = random.below(bytes.len());
         let length = 1 + random.below(200);
@@ -139,11 +151,11 @@ impl Scene {
                 }
             }
         }
-        bytes == self.log.file(OPEN) || self.is_refused(&bytes, &self.chain)
+        bytes
     }
 
-    /// Changes records and encodes them again, so that the bytes are well formed.
-    fn damage_records(&self, random: &mut Random) -> bool {
+    /// The segment with changed records, encoded again, so that the bytes are well formed; `None` if it says the same.
+    pub fn damaged_records(&self, random: &mut Random) -> Option<Vec<u8>> {
         let mut records = self.records.clone();
         let at = random.below(records.len());
         let other = random.below(records.len());
@@ -162,16 +174,16 @@ impl Scene {
             _ => change_funding(&mut records[at], random),
         }
         if records == self.records {
-            return true;
+            return None;
         }
         let mut writer = Writer::resume(self.log.file(OPEN), 0).expect("a segment");
         records.iter().for_each(|record| writer.copy(record));
         let to = self.chain.tip().height;
-        self.is_refused(&writer.finish(to), &self.chain)
+        Some(writer.finish(to))
     }
 
-    /// Whether a chain takes the damaged headers, and the log with them.
-    fn damage_headers(&self, random: &mut Random) -> bool {
+    /// Block headers of which some are wrong or missing.
+    pub fn damaged_headers(&self, random: &mut Random) -> Vec<Header> {
         let mut headers = self.headers.clone();
         let at = 1 + random.below(headers.len() - 1);
         let other = 1 + random.below(headers.len() - 1);
@@ -198,14 +210,19 @@ impl Scene {
                 mine_from(&mut headers, at);
             }
         }
+        headers
+    }
+
+    /// Whether a chain refuses damaged headers, or the log with them.
+    fn refuses_headers(&self, headers: &[Header]) -> bool {
         let directory = scratch();
         let chain = HeaderChain::open(directory.path(), Network::Regtest);
         let mut chain = chain.expect("a file");
         if headers == self.headers {
             return true;
         }
-        let taken = chain.accept(&headers, NOW);
-        let is_shorter = self.headers.starts_with(&headers);
+        let taken = chain.accept(headers, NOW);
+        let is_shorter = self.headers.starts_with(headers);
         assert!(taken.is_err() || is_shorter, "{taken:?}");
         if taken.is_err() {
             assert_eq!(chain.tip().height, 0, "a run with a fault changes nothing");
@@ -254,7 +271,7 @@ fn mine_from(headers: &mut [Header], at: usize) {
 }
 
 /// The most memory that this process had, in kB, as the kernel says.
-fn peak_memory() -> u64 {
+pub fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("a kernel that says so");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB"));

@@ -13,18 +13,17 @@ use bnsd::chain::bitcoind::{BitcoindSource, NodeOptions};
 use bnsd::chain::blockfiles::BlockFilesSource;
 use bnsd::chain::dev::DevChain;
 use bnsd::chain::headers::HeaderChain;
-use bnsd::chain::light::{Audits, LightOptions, LightSource, LogPlace};
+use bnsd::chain::light::Audits;
 use bnsd::chain::p2p::{PeerChoice, PeerOptions, Peers};
 use bnsd::chain::{Block, BlockRef, ChainSource, Event, candidates};
-use bnsd::clock::SystemClock;
 use bnsd::hash::ConsensusHash;
-use bnsd::indexer::{IndexError, IndexedCandidates, Indexer, Turn};
-use bnsd::progress::Progress;
-use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use bnsd::indexer::{IndexError, Indexer, Turn};
+use bnsd::store::Store;
 use bnsd::worker::Crew;
 use serde_json::{Value, json};
 
 use super::bitcoind::Node;
+use super::index;
 
 /// Submits every block of the embedded chain that the node lacks; each has to be accepted.
 pub fn submit(chain: &DevChain, node: &Node) {
@@ -141,11 +140,6 @@ impl<S: ChainSource> ChainSource for Reduced<S> {
     }
 }
 
-/// What a database for regtest is opened with.
-pub fn identity() -> ChainIdentity {
-    ChainIdentity::new("regtest", &Params::regtest())
-}
-
 /// An index in a directory, fed by any source.
 pub struct Index {
     indexer: Indexer,
@@ -164,22 +158,9 @@ impl Index {
         source: impl ChainSource + 'static,
         undo_depth: u32,
     ) -> Self {
-        let params = Params::regtest();
-        let options = StoreOptions {
-            undo_depth,
-            ..StoreOptions::default()
-        };
-        let store = Arc::new(Store::open(directory, &identity(), options).expect("a database"));
-        store.seed(&params.genesis_changes()).expect("a database");
-        let indexer = Indexer::new(
-            Box::new(source),
-            params,
-            Arc::clone(&store),
-            Arc::new(Progress::default()),
-            Arc::new(SystemClock::start()),
-        );
+        let store = index::open(directory, undo_depth);
         Self {
-            indexer,
+            indexer: index::indexer(source, &store),
             store,
             audits: None,
         }
@@ -197,18 +178,14 @@ impl Index {
         peers: &[std::net::SocketAddr],
         crew: &mut Crew,
     ) -> Self {
-        let kept = directory.join("log");
-        Store::claim(directory).expect("a directory");
-        std::fs::create_dir_all(&kept).expect("a directory");
-        let headers = HeaderChain::open(&kept, Network::Regtest).expect("headers");
-        let headers = Arc::new(Mutex::new(headers));
+        let headers = index::headers(directory);
         let given: Vec<String> = peers.iter().map(ToString::to_string).collect();
         let options = PeerOptions {
             network: Network::Regtest,
             choice: PeerChoice::given(Network::Regtest, &given).expect("an address"),
             proxy: None,
             outbound: 8,
-            directory: kept,
+            directory: directory.join("log"),
         };
         let peers = Peers::start(
             options,
@@ -227,11 +204,7 @@ impl Index {
         undo_depth: u32,
         pins: &[(u32, ConsensusHash)],
     ) -> Self {
-        let kept = directory.join("log");
-        Store::claim(directory).expect("a directory");
-        std::fs::create_dir_all(&kept).expect("a directory");
-        let headers = HeaderChain::open(&kept, Network::Regtest).expect("headers");
-        let headers = Arc::new(Mutex::new(headers));
+        let headers = index::headers(directory);
         Self::light(directory, logs, undo_depth, pins, (headers, None))
     }
 
@@ -242,36 +215,11 @@ impl Index {
         pins: &[(u32, ConsensusHash)],
         (headers, peers): (Arc<Mutex<HeaderChain>>, Option<Arc<Peers>>),
     ) -> Self {
-        let params = Params::regtest();
-        let options = StoreOptions {
-            undo_depth,
-            ..StoreOptions::default()
-        };
-        let store = Arc::new(Store::open(directory, &identity(), options).expect("a database"));
-        store.seed(&params.genesis_changes()).expect("a database");
-        let options = LightOptions {
-            network: Network::Regtest,
-            magic: params.magic,
-            first_block: params.first_block,
-            confirmations: 0,
-            directory: directory.join("log"),
-            logs: logs.iter().map(|log| LogPlace::of(log)).collect(),
-            proxy: None,
-            pins: pins.to_vec(),
-            audit_a_day: 0,
-        };
-        let indexed = IndexedCandidates::new(Arc::clone(&store));
-        let source = LightSource::new(options, headers, peers, Box::new(indexed));
+        let store = index::open(directory, undo_depth);
+        let source = index::light(directory, logs, pins, (headers, peers), &store);
         let audits = source.audits();
-        let indexer = Indexer::new(
-            Box::new(source),
-            params,
-            Arc::clone(&store),
-            Arc::new(Progress::default()),
-            Arc::new(SystemClock::start()),
-        );
         Self {
-            indexer,
+            indexer: index::indexer(source, &store),
             store,
             audits,
         }

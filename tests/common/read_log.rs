@@ -69,7 +69,7 @@ impl Log {
             if (header.magic, header.network, header.from, header.to) != promised {
                 return Err("it is another segment than log.json promises".to_owned());
             }
-            read_segment(reader, headers, &mut shown, &|_, _| None)?;
+            read_segment(reader, headers, &mut shown)?;
         }
         Ok(shown)
     }
@@ -105,12 +105,11 @@ pub fn headers(bytes: &[u8]) -> Vec<Header> {
     headers.map(|header| header.expect("80 bytes")).collect()
 }
 
-/// Adds what a segment shows, if all of it passes the checks; `earlier` gives candidates of segments before.
-pub fn read_segment(
+/// Adds what a segment shows, if all of it passes the checks.
+fn read_segment(
     mut reader: Reader<'_>,
     headers: &HeaderChain,
     shown: &mut Shown,
-    earlier: &dyn Fn(u32, u32) -> Option<Transaction>,
 ) -> Result<(), String> {
     while let Some(record) = reader.next() {
         let record = record.map_err(|error| error.to_string())?;
@@ -118,13 +117,11 @@ pub fn read_segment(
         let header = header.ok_or(format!("there is no block {}", record.height))?;
         let candidates = read_record(&record, &header, |place| match place {
             Elsewhere::Spelled(place) => reader.spelled(place),
-            Elsewhere::Candidate { height, vtxindex } => match shown.get(&height) {
-                Some(shown) => {
-                    let found = shown.iter().find(|at| at.vtxindex == vtxindex);
-                    found.map(|found| found.transaction.clone())
-                }
-                None => earlier(height, vtxindex),
-            },
+            Elsewhere::Candidate { height, vtxindex } => {
+                let mut shown = shown.get(&height)?.iter();
+                let found = shown.find(|at| at.vtxindex == vtxindex);
+                found.map(|found| found.transaction.clone())
+            }
         });
         let candidates = candidates.map_err(|fault| format!("{}: {fault}", record.height))?;
         shown.insert(record.height, candidates);

@@ -143,7 +143,7 @@ doctor_daemon() {
     as=
     # One that is held up is there all the same.
     kill -STOP "$(cat /mnt/data/lock)"
-    is_found daemon failure 'did not reply'
+    until_it is_found daemon failure 'did not reply' # its threads do not all stop at once
     grep -qE '"check": ?"(port|api)"' /mnt/doctor.log && fail "$(cat /mnt/doctor.log)"
     kill -CONT "$(cat /mnt/data/lock)"
     until_it is_well daemon

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::common::index;
 use crate::common::process::{status, until};
 
 /// How often the daemon is killed.
@@ -82,6 +83,6 @@ fn time_of_sync(mirror: &Mirror) -> Duration {
 }
 
 fn open(directory: &Path) -> Store {
-    Store::open(directory, &follow::identity(), StoreOptions::default())
+    Store::open(directory, &index::identity(), StoreOptions::default())
         .expect("a database that is whole")
 }

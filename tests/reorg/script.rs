@@ -327,6 +327,34 @@ impl Script {
         }
     }
 
+    /// Two actors preorder a name in one block and register it in the next, whose height is given. Neither gets it.
+    #[allow(
+        dead_code,
+        reason = "the long form includes this file for its other scripts"
+    )]
+    pub fn collide(&mut self, name: &Name) -> u32 {
+        self.settle();
+        let preorders = [0, 1].map(|actor| (self.preorder_of(name, actor), actor));
+        self.mine_operations(&preorders);
+        let registrations = [0, 1].map(|actor| {
+            (
+                Operation::name_register(name, key(actor).address(), None),
+                actor,
+            )
+        });
+        self.mine_operations(&registrations);
+        self.settle();
+        self.chain.tip().height
+    }
+
+    fn mine_operations(&self, operations: &[(Operation, usize)]) {
+        let signed = |(operation, actor): &(Operation, usize)| self.signed(operation, *actor);
+        let transactions: Option<Vec<Transaction>> = operations.iter().map(signed).collect();
+        let transactions = transactions.expect("everybody has coins");
+        let reward = key(0).script();
+        self.chain.mine(&reward, transactions, NOW).unwrap();
+    }
+
     /// Mines blocks, about half of them with operations; the index follows now and then.
     pub fn mine(&mut self, count: u32) {
         for _ in 0..count {
@@ -415,14 +443,18 @@ impl Script {
             .parse()
             .unwrap();
         self.preordered.push((name.clone(), actor));
+        self.preorder_of(&name, actor)
+    }
+
+    fn preorder_of(&self, name: &Name, actor: usize) -> Operation {
         let (key, params) = (key(actor), Params::regtest());
         Operation::name_preorder(
-            &name,
+            name,
             &key.script(),
             (key.address(), params.addresses),
             self.quoted(),
             None,
-            burn(self.price(&name)),
+            burn(self.price(name)),
         )
     }
 

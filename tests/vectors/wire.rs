@@ -240,7 +240,7 @@ fn add_origin(fields: &mut Value, params: &Params, origin: &Origin) {
         "address",
         json!(origin.address.encode(params.addresses)),
     );
-    let pubkey = origin.sender_pubkey.as_deref().map(encode_hex);
+    let pubkey = origin.sender_pubkey().as_deref().map(encode_hex);
     add(fields, "sender_pubkey", json!(pubkey));
 }
 
