@@ -67,7 +67,8 @@ const FORGED: (&str, &str) = ("198.51.100.13", "203.0.113.13");
 /// The zones as files, and where NSD serves them.
 pub struct Internet {
     directory: PathBuf,
-    address: SocketAddr,
+    /// Where NSD answers.
+    pub address: SocketAddr,
     /// The root's key, for validators; there is none if nothing is signed.
     pub anchor: PathBuf,
 }

@@ -50,6 +50,8 @@ impl Unbound {
 
     fn resolve(home: Home, more: &str, internet: &Internet) -> Self {
         let authority = Process::start(&home, internet.authority());
+        // An authority that is not there at the first question is not asked again for some time.
+        until("the authority to answer", || answers(internet.address));
         let mut unbound = Self::run(home, &resolving(more, internet));
         unbound._authority = Some(authority);
         unbound
@@ -110,7 +112,6 @@ impl Unbound {
     }
 
     fn wait(&mut self) {
-        let question = dns::query("ready.invalid", RecordType::A);
         until("unbound to answer", || {
             assert!(
                 !self.process.has_ended(),
@@ -118,9 +119,16 @@ impl Unbound {
                 self.process.stderr(),
                 fs::read_to_string(&self.log).unwrap_or_default()
             );
-            dns::try_udp(self.address, &question, Duration::from_millis(200)).ok()
+            answers(self.address)
         });
     }
+}
+
+/// Nothing as long as nobody answers there.
+fn answers(server: SocketAddr) -> Option<()> {
+    let question = dns::query("ready.invalid", RecordType::A);
+    let answer = dns::try_udp(server, &question, Duration::from_millis(200));
+    answer.ok().map(drop)
 }
 
 impl SecureUnbound {
