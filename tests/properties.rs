@@ -200,7 +200,7 @@ proptest! {
         prop_assert!(pushed <= bytes.len());
         let _ = script::classify(&bytes);
         let _ = script::null_data(&bytes);
-        let _ = script::pushed_key(&bytes).map(|key| script::is_public_key(key, &[0; 20]));
+        let _ = script::pushed_key(&bytes).map(script::is_public_key);
     }
 
     #[test]

@@ -214,74 +214,17 @@ pub fn lifetime(namespace: &NamespaceRecord, epoch: &Epoch) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bitcoin::Txid;
-    use bitcoin::hashes::Hash as _;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
     use crate::bns::address::Address;
     use crate::bns::epoch::historical;
-    use crate::bns::price::PriceFunction;
-    use crate::bns::record::{Fee, NameOp, Script};
-    use crate::hash::PreorderHash;
+    use crate::bns::samples::{name_record, namespace_record};
 
     /// Longer than any life below.
     const LATER: u32 = 400;
-
-    fn name() -> NameRecord {
-        NameRecord {
-            name: "anna.test".parse().expect("a name"),
-            preorder_hash: PreorderHash([0; 20]),
-            value_hash: None,
-            sender: Script::new(),
-            sender_pubkey: None,
-            block_number: 0,
-            preorder_block_number: 0,
-            namespace_block_number: 0,
-            first_registered: 0,
-            last_renewed: 0,
-            revoked: false,
-            op: NameOp::Register,
-            txid: Txid::all_zeros(),
-            vtxindex: 1,
-            op_fee: Fee::Satoshi(0),
-            importer: None,
-            importer_address: None,
-            consensus_hash: None,
-            update_consensus_hash: None,
-            token_fee: 0,
-        }
-    }
-
-    fn namespace() -> NamespaceRecord {
-        NamespaceRecord {
-            namespace_id: "test".parse().expect("an id"),
-            preorder_hash: PreorderHash([0; 20]),
-            version: 1,
-            sender: Script::new(),
-            sender_pubkey: None,
-            address: Address::P2pkh([0; 20]),
-            recipient: Script::new(),
-            recipient_address: Address::P2pkh([0; 20]),
-            block_number: 0,
-            reveal_block: 0,
-            ready_block: 0,
-            op: NamespaceOp::Ready,
-            op_fee: 0,
-            token_fee: 0,
-            txid: Txid::all_zeros(),
-            vtxindex: 1,
-            lifetime: 0,
-            price: PriceFunction {
-                coeff: 0,
-                base: 0,
-                buckets: [0; 16],
-                nonalpha_discount: 1,
-                no_vowel_discount: 1,
-            },
-        }
-    }
+    const OWNER: Address = Address::P2pkh([0; 20]);
 
     fn chain(epochs: Vec<(u32, u32, u32)>) -> Params {
         let mut end = 0;
@@ -303,9 +246,9 @@ mod tests {
         /// A name and its namespace, renewed before or after the opening.
         fn life()(ready in 20u32..60, registered in 10u32..60, renewed in 0u32..40, lifetime in 0u32..30)
             -> (NameRecord, NamespaceRecord) {
-            let mut record = name();
+            let mut record = name_record("anna.test", OWNER, 0);
             (record.first_registered, record.last_renewed) = (registered, registered + renewed);
-            (record, NamespaceRecord { ready_block: ready, lifetime, ..namespace() })
+            (record, NamespaceRecord { ready_block: ready, lifetime, ..namespace_record(OWNER, 0) })
         }
     }
 

@@ -38,6 +38,8 @@ pub mod price;
 pub mod proof;
 pub mod record;
 pub mod reject;
+#[cfg(test)]
+mod samples;
 pub mod shown;
 pub mod state;
 pub mod subdomain;

@@ -352,17 +352,16 @@ fn front(hash: ConsensusHash) -> u64 {
 #[cfg(test)]
 mod tests {
     use bitcoin::absolute::LockTime;
-    use bitcoin::hashes::Hash as _;
     use bitcoin::script::PushBytesBuf;
     use bitcoin::transaction::Version;
-    use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Txid};
+    use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn, TxOut};
 
     use super::*;
     use crate::bns::address::Address;
     use crate::bns::changes::{Change, Changes};
     use crate::bns::name::Name;
     use crate::bns::network::Network;
-    use crate::bns::record::{Fee, NameOp, NameRecord};
+    use crate::bns::samples::name_record;
     use crate::bns::state::State;
     use crate::bns::wire::{self, Payload};
     use crate::hash::{OpsHash, PreorderHash, ZonefileHash};
@@ -386,14 +385,8 @@ mod tests {
             };
             let mut changes = Changes::default();
             if height == 1 {
-                let after = Some(record());
-                changes.names.insert(
-                    name(),
-                    Change {
-                        before: None,
-                        after,
-                    },
-                );
+                let record = name_record("werner.id", Address::P2pkh([1; 20]), 1);
+                changes.names.insert(name(), Change::insertion(record));
             }
             state.connect(height, &changes, snapshot);
         }
@@ -402,31 +395,6 @@ mod tests {
 
     fn name() -> Name {
         "werner.id".parse().expect("a name")
-    }
-
-    fn record() -> NameRecord {
-        NameRecord {
-            name: name(),
-            preorder_hash: PreorderHash([0; 20]),
-            value_hash: None,
-            sender: sender(1),
-            sender_pubkey: None,
-            block_number: 1,
-            preorder_block_number: 1,
-            namespace_block_number: 1,
-            first_registered: 1,
-            last_renewed: 1,
-            revoked: false,
-            op: NameOp::Register,
-            txid: Txid::all_zeros(),
-            vtxindex: 0,
-            op_fee: Fee::Satoshi(0),
-            importer: None,
-            importer_address: None,
-            consensus_hash: None,
-            update_consensus_hash: None,
-            token_fee: 0,
-        }
     }
 
     fn sender(number: u8) -> Script {

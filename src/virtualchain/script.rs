@@ -5,8 +5,6 @@
 
 use bitcoin::secp256k1;
 
-use crate::hash::h160;
-
 /// One element of a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Token<'a> {
@@ -138,10 +136,9 @@ pub fn pushed_key(script_sig: &[u8]) -> Option<&[u8]> {
     recognised.then_some(key)
 }
 
-/// Whether pushed bytes are the public key that `key_hash` was made of (wf §3): they hash to it as they were pushed, and
-/// are a point of the curve.
-pub fn is_public_key(pushed: &[u8], key_hash: &[u8; 20]) -> bool {
-    h160(pushed) == *key_hash && secp256k1::PublicKey::from_slice(pushed).is_ok()
+/// Whether pushed bytes are a point of the curve (wf §3). Whether they are the sender's depends on their hash.
+pub fn is_public_key(pushed: &[u8]) -> bool {
+    secp256k1::PublicKey::from_slice(pushed).is_ok()
 }
 
 #[cfg(test)]

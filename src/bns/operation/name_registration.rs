@@ -136,21 +136,19 @@ fn check_age<V: View>(
 
 #[cfg(test)]
 mod tests {
-    use bitcoin::hashes::Hash as _;
     use bitcoin::{
-        Amount, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute, transaction,
+        Amount, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, absolute, transaction,
     };
 
     use super::*;
     use crate::bns::address::Address;
     use crate::bns::changes::{Change, Changes};
     use crate::bns::name::Name;
-    use crate::bns::price::PriceFunction;
-    use crate::bns::record::NamespaceOp;
+    use crate::bns::samples::namespace_record;
     use crate::bns::state::State;
     use crate::bns::wire::Payload;
     use crate::bns::{Bns, Params};
-    use crate::hash::{ConsensusHash, OpsHash, PreorderHash, decode_hex, h160};
+    use crate::hash::{ConsensusHash, OpsHash, decode_hex, h160};
     use crate::virtualchain::{Decision, Snapshot, VirtualTransaction, connect_block};
 
     const CONSENSUS_HASH: ConsensusHash = ConsensusHash([7; 16]);
@@ -210,40 +208,10 @@ mod tests {
 
     /// The state after block 1, in which the namespace `test` became ready.
     fn ready_state() -> State {
-        let namespace = NamespaceRecord {
-            namespace_id: "test".parse().expect("an id"),
-            preorder_hash: PreorderHash([0; 20]),
-            version: 1,
-            sender: owner().script(),
-            sender_pubkey: None,
-            address: owner(),
-            recipient: owner().script(),
-            recipient_address: owner(),
-            block_number: 1,
-            reveal_block: 1,
-            ready_block: 1,
-            op: NamespaceOp::Ready,
-            op_fee: 0,
-            token_fee: 0,
-            txid: Txid::all_zeros(),
-            vtxindex: 1,
-            lifetime: 1_000,
-            price: PriceFunction {
-                coeff: 1,
-                base: 1,
-                buckets: [0; 16],
-                nonalpha_discount: 1,
-                no_vowel_discount: 1,
-            },
-        };
+        let namespace = namespace_record(owner(), 1);
         let mut changes = Changes::default();
-        changes.namespaces.insert(
-            namespace.namespace_id.clone(),
-            Change {
-                before: None,
-                after: Some(namespace),
-            },
-        );
+        let id = namespace.namespace_id.clone();
+        changes.namespaces.insert(id, Change::insertion(namespace));
         let mut state = State::default();
         let snapshot = Snapshot {
             ops_hash: OpsHash([0; 32]),

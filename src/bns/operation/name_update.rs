@@ -75,10 +75,8 @@ mod tests {
     use crate::bns::address::Address;
     use crate::bns::changes::{Change, Changes};
     use crate::bns::name::NamespaceId;
-    use crate::bns::price::PriceFunction;
-    use crate::bns::record::{
-        Account, Fee, ImportKeychain, NamespaceOp, NamespaceRecord, Preorder,
-    };
+    use crate::bns::record::{Account, ImportKeychain, NamespaceRecord, Preorder};
+    use crate::bns::samples::{name_record, namespace_record};
     use crate::bns::state::State;
     use crate::hash::{NameHash128, OpsHash, PreorderHash, ZonefileHash};
     use crate::virtualchain::{Snapshot, SnapshotView};
@@ -141,64 +139,14 @@ mod tests {
         }
     }
 
-    fn namespace() -> NamespaceRecord {
-        NamespaceRecord {
-            namespace_id: "test".parse().expect("an id"),
-            preorder_hash: PreorderHash([0; 20]),
-            version: 1,
-            sender: OWNER.script(),
-            sender_pubkey: None,
-            address: OWNER,
-            recipient: OWNER.script(),
-            recipient_address: OWNER,
-            block_number: 1,
-            reveal_block: 1,
-            ready_block: 1,
-            op: NamespaceOp::Ready,
-            op_fee: 0,
-            token_fee: 0,
-            txid: Txid::all_zeros(),
-            vtxindex: 1,
-            lifetime: 1_000,
-            price: PriceFunction {
-                coeff: 1,
-                base: 1,
-                buckets: [0; 16],
-                nonalpha_discount: 1,
-                no_vowel_discount: 1,
-            },
-        }
-    }
-
     fn owned(number: u8) -> NameRecord {
-        NameRecord {
-            name: format!("name{number}.test").parse().expect("a name"),
-            preorder_hash: PreorderHash([number; 20]),
-            value_hash: None,
-            sender: OWNER.script(),
-            sender_pubkey: None,
-            block_number: 1,
-            preorder_block_number: 1,
-            namespace_block_number: 1,
-            first_registered: 1,
-            last_renewed: 1,
-            revoked: false,
-            op: NameOp::Register,
-            txid: Txid::all_zeros(),
-            vtxindex: 2,
-            op_fee: Fee::Satoshi(0),
-            importer: None,
-            importer_address: None,
-            consensus_hash: None,
-            update_consensus_hash: None,
-            token_fee: 0,
-        }
+        name_record(&format!("name{number}.test"), OWNER, 1)
     }
 
     /// The state after block 1, in which an owner got as many names as there may be.
     fn state(params: &Params) -> Counted {
         let mut changes = Changes::default();
-        let after = namespace();
+        let after = namespace_record(OWNER, 1);
         let change = Change::insertion(after.clone());
         changes.namespaces.insert(after.namespace_id, change);
         for number in 0..params.max_names_per_sender as u8 {

@@ -26,11 +26,8 @@ pub struct Origin {
 impl Origin {
     /// The public key that an input reveals for the sender (wf §3); never for p2sh.
     pub fn sender_pubkey(&self) -> Option<PublicKey> {
-        let Address::P2pkh(hash) = &self.address else {
-            return None;
-        };
-        let mut pushed = self.pushed_keys.iter();
-        pushed.find(|key| script::is_public_key(key, hash)).cloned()
+        let preimage = self.preimage();
+        preimage.filter(|key| script::is_public_key(key)).cloned()
     }
 
     /// The same, of a sender of whom `known` was recognised before: no other bytes have its hash.

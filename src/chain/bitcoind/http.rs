@@ -1,10 +1,10 @@
 //! HTTP to a node, with limits on everything that it sends.
 //!
 //! hyper speaks HTTP; what is ours are the limits. One connection is kept open and used again, or two where many blocks are
-//! asked for; one that the node has closed meanwhile is replaced once per request. A reply has to be complete within [`Limits::timeout`], however
-//! slowly it trickles in, and its body below [`Limits::reply_bytes`]: a node that hangs, or something else that
-//! listens on its port, costs neither time nor memory without bound. Every reply has to announce its length, as all
-//! of Bitcoin Core's do.
+//! asked for; one that the node has closed meanwhile is replaced once per request. A reply has to be complete within
+//! [`Limits::timeout`], however slowly it trickles in, and its body below [`Limits::reply_bytes`]: a node that hangs, or
+//! something else that listens on its port, costs neither time nor memory without bound. Every reply has to announce its
+//! length, as all of Bitcoin Core's do.
 //!
 //! Callers are threads that wait for one reply at a time, so each connection brings a runtime of its own, which runs
 //! on the caller's thread while it waits.

@@ -1,9 +1,9 @@
 //! The questions to a node that following its chain takes, each with a typed answer and errors that say what to do.
 //!
 //! Blocks come from the REST interface where the node offers it (`-rest=1`), because it sends them as bytes, for a quarter
-//! of the time on its processor; it is never needed. Otherwise they come as hexadecimal digits. Of the decoders that are compiled in, data-encoding takes
-//! 0.7 ms per MB of block, the one of the `bitcoin` crate 1.8 ms; all else that is done with a block's bytes before the
-//! rules see them takes about 1 ms.
+//! of the time on its processor; it is never needed. Otherwise they come as hexadecimal digits. Of the decoders that are
+//! compiled in, data-encoding takes 0.7 ms per MB of block, the one of the `bitcoin` crate 1.8 ms; all else that is done
+//! with a block's bytes before the rules see them takes about 1 ms.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

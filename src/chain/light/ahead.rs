@@ -80,22 +80,17 @@ impl Fetcher {
             let entries = entries.filter(|entry| entry.from <= end && entry.to >= from);
             entries.map(move |entry| (log, *entry))
         });
-        let parts: Vec<(usize, SegmentEntry)> = parts.collect();
+        let mut parts: Vec<(usize, SegmentEntry)> = parts.collect();
         let mut segments: Vec<Arc<Segment>> = Vec::new();
+        let has = |segments: &[Arc<Segment>], entry: &SegmentEntry| {
+            segments.iter().any(|it| it.sha256 == entry.sha256)
+        };
         for (_, entry) in &parts {
-            if !segments
-                .iter()
-                .any(|segment| segment.sha256 == entry.sha256)
-            {
+            if !has(&segments, entry) {
                 segments.extend(self.segment(entry, &parts));
             }
         }
-        let mut parts = parts;
-        parts.retain(|(_, entry)| {
-            segments
-                .iter()
-                .any(|segment| segment.sha256 == entry.sha256)
-        });
+        parts.retain(|(_, entry)| has(&segments, entry));
         let to = covered(from, end, &parts)?;
         let (headers, top) = {
             let headers = self.headers();

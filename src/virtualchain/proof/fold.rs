@@ -2,7 +2,7 @@
 
 use super::ProofFault;
 use super::bytes::Input;
-use super::make::{ProofView, Unmade};
+use super::make::{ProofView, Unmade, hashes};
 use super::way::Way;
 use crate::hash::{ConsensusHash, OpsHash};
 use crate::virtualchain::snapshot::{leaves, of_root, previous_heights};
@@ -63,10 +63,9 @@ pub(super) fn write<V: ProofView>(
     first_block: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), Unmade<V::Error>> {
-    let hashes = |height| view.hashes(height)?.ok_or(Unmade::NotIndexed(height));
-    let ops_hash = hashes(height)?.ops_hash;
+    let ops_hash = hashes(view, height)?.ops_hash;
     let previous = previous_heights(height, first_block);
-    let previous = previous.map(|height| hashes(height).map(|hashes| hashes.consensus_hash));
+    let previous = previous.map(|height| hashes(view, height).map(|hashes| hashes.consensus_hash));
     let previous = previous.collect::<Result<Vec<_>, Unmade<V::Error>>>()?;
     let leaves = leaves(&ops_hash, &previous);
     let index = leaves.iter().position(|leaf| *leaf == part.as_bytes());
@@ -88,8 +87,5 @@ pub(super) fn write<V: ProofView>(
 
 /// How many hashes are folded into the consensus hash of a height.
 fn count(height: u32, first_block: u32) -> u32 {
-    previous_heights(height, first_block)
-        .zip(2..)
-        .last()
-        .map_or(1, |(_, count)| count)
+    1 + previous_heights(height, first_block).count() as u32
 }

@@ -68,6 +68,11 @@ pub fn prove<V: ProofView>(
     Ok(proof)
 }
 
+/// Both hashes of a height that has to be indexed.
+pub(super) fn hashes<V: ProofView>(view: &V, height: u32) -> Result<Snapshot, Unmade<V::Error>> {
+    view.hashes(height)?.ok_or(Unmade::NotIndexed(height))
+}
+
 /// Writes the way from the ops hash of `target` up to the nearest of the `known` heights; gives the heights on it.
 fn write_ascent<V: ProofView>(
     view: &V,
@@ -76,13 +81,12 @@ fn write_ascent<V: ProofView>(
     known: &BTreeSet<u32>,
     proof: &mut Vec<u8>,
 ) -> Result<Vec<u32>, Unmade<V::Error>> {
-    let hashes = |height| view.hashes(height)?.ok_or(Unmade::NotIndexed(height));
-    let mut part = Part::Ops(hashes(target)?.ops_hash);
+    let part = Part::Ops(hashes(view, target)?.ops_hash);
     let mut heights = vec![target];
     let mut height = target;
     fold::write(view, part, height, first_block, proof)?;
     for jump in jumps(target, known) {
-        part = Part::Earlier(hashes(height)?.consensus_hash);
+        let part = Part::Earlier(hashes(view, height)?.consensus_hash);
         height += length(jump);
         proof.push(jump);
         fold::write(view, part, height, first_block, proof)?;
