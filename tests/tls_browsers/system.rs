@@ -16,13 +16,15 @@ mkdir -p "$HOME/layers"
 mount -t tmpfs tmpfs "$HOME/layers"
 for tree in etc usr var; do layer "$HOME/layers" "$tree"; done
 PATH=$PATH:/usr/sbin:/sbin
+update-ca-certificates >/dev/null 2>&1 # as the store looks whenever it was made anew
 exec bash -ec "$@"
 "#;
 
-/// Everything that a store is made of: names, modes, targets and bytes.
+/// Everything that a store is made of: names, modes, targets and bytes. The one of Java, which is made from it, dates its entries.
 const TREE: &str = r#"
 tree() {
-    find /etc/ssl /etc/firefox /usr/local/share/ca-certificates /var/lib/bnsd-trust \( -type f -o -type l -o -type d \) \
+    find /etc/ssl /etc/firefox /usr/local/share/ca-certificates /var/lib/bnsd-trust \
+        -path /etc/ssl/certs/java -prune -o \( -type f -o -type l -o -type d \) \
         -printf '%p %m %l ' \( -type f -exec sha256sum {} \; -o -printf '\n' \) 2>/dev/null | sort
 }
 "#;
