@@ -11,6 +11,10 @@ use std::borrow::Borrow;
 
 use hickory_proto::rr::Name;
 
+/// Longest name in wire form (RFC 1035 §3.1).
+const NAME_MAX: usize = 255;
+/// Longest key: every byte of the longest name, escaped.
+const WIRE_KEY_MAX: usize = 2 * NAME_MAX;
 const END: u8 = 0;
 const ESCAPE: u8 = 1;
 
@@ -38,6 +42,60 @@ impl OwnerKey {
     /// The key of the wildcard directly below `encloser`.
     pub(super) fn wildcard_below(encloser: &[u8]) -> Vec<u8> {
         [encloser, b"*\0"].concat()
+    }
+}
+
+/// A key that is made of a name in wire form, without an allocation.
+pub(super) struct WireKey {
+    bytes: [u8; WIRE_KEY_MAX],
+    length: usize,
+}
+
+impl WireKey {
+    /// The key of a name with these labels below the origin, in wire form and lower case; `None` if they are none.
+    pub(super) fn new(below: &[u8]) -> Option<Self> {
+        let mut key = Self {
+            bytes: [0; WIRE_KEY_MAX],
+            length: 0,
+        };
+        let (&first, rest) = below.split_first()?;
+        if rest.len() == usize::from(first) {
+            key.push(rest)?; // a label alone
+            return Some(key);
+        }
+        let mut starts = [0_u8; NAME_MAX];
+        let (mut at, mut count) = (0, 0);
+        while let Some(&length) = below.get(at) {
+            *starts.get_mut(count)? = u8::try_from(at).ok()?;
+            (at, count) = (at + 1 + usize::from(length), count + 1);
+        }
+        for &start in starts.get(..count)?.iter().rev() {
+            let (&length, rest) = below.get(start.into()..)?.split_first()?;
+            key.push(rest.get(..length.into())?)?;
+        }
+        Some(key)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    fn push(&mut self, label: &[u8]) -> Option<()> {
+        for &byte in label {
+            match byte {
+                END => self.put(&[ESCAPE, 1])?,
+                ESCAPE => self.put(&[ESCAPE, 2])?,
+                other => self.put(&[other])?,
+            }
+        }
+        self.put(&[END])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.length + bytes.len();
+        self.bytes.get_mut(self.length..end)?.copy_from_slice(bytes);
+        self.length = end;
+        Some(())
     }
 }
 

@@ -8,6 +8,7 @@
 //! bytes -> token (entries) -> parse (owner, TTL, type) -> rdata (field kinds of the table in types)
 //!       -> builder (what cannot stand together)
 //!       -> Zone: nodes in canonical order, each with its RRsets in wire format -> render (text)
+//!                                                                             -> compiled (bytes to copy from)
 //! ```
 //!
 //! A zone file is **hostile input**: anybody can register a name and announce anything.
@@ -23,6 +24,7 @@
 #![doc = include_str!("format.md")]
 
 mod builder;
+mod compiled;
 mod field;
 #[cfg(test)]
 mod fixture;
@@ -38,6 +40,9 @@ mod token;
 mod types;
 mod zone;
 
+#[cfg(fuzzing)]
+pub use compiled::read_all;
+pub use compiled::{Compiled, CompiledFound, CompiledSet, Malformed};
 pub use parse::{ParseError, Written, parse, parse_watched};
 pub use problem::{Ignored, Problem, SvcProblem};
 pub use render::{render, render_data};
