@@ -17,7 +17,8 @@
 //! of the chain, [`names`] reads its state and its zone file, which is hashed and parsed by [`zonefile`]; [`tlsa`] adds the
 //! records that follow from its keys, and `resolver` decides records, response code and TTL. Zone files also carry names below names, with owners of their own ([`bns::subdomain`]); the
 //! [`indexer`] reads them as soon as the files are here. Everything else is asked of an [`upstream`]. Every query ends in
-//! one [`resolver::Outcome`].
+//! one [`resolver::Outcome`]. Replies are kept, and so are zones in a compiled form, from which most further replies about a name
+//! are copied; whatever takes more than that is decided as the first was.
 //!
 //! # Rooms
 //!

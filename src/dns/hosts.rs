@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use hickory_proto::rr::rdata::{A, AAAA, PTR};
 use hickory_proto::rr::{DNSClass, Name as DnsName, RData, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncodable as _;
 
 use crate::resolver::{Answer, Provenance, Question};
 
@@ -38,7 +39,8 @@ pub struct Hosts {
 
 #[derive(Debug, Default)]
 struct Table {
-    addresses: HashMap<DnsName, Vec<IpAddr>>,
+    /// By names in wire form and lower case.
+    addresses: HashMap<Box<[u8]>, Vec<IpAddr>>,
     names: HashMap<DnsName, DnsName>,
 }
 
@@ -73,6 +75,11 @@ impl Hosts {
             && self.read_again()
     }
 
+    /// Whether the file has addresses for a name in wire form and lower case.
+    pub fn has(&self, name: &[u8]) -> bool {
+        self.is_served.load(Ordering::Relaxed) && self.table.load().addresses.contains_key(name)
+    }
+
     /// The answer to a question about a name or an address in the file.
     pub fn answer(&self, question: &Question) -> Option<Answer> {
         let table = self.table.load();
@@ -83,7 +90,8 @@ impl Hosts {
             let name = table.names.get(&question.name)?.clone();
             return Some(answer(question, vec![RData::PTR(PTR(name))]));
         }
-        let addresses = table.addresses.get(&question.name)?;
+        let name = question.name.to_bytes().ok()?;
+        let addresses = table.addresses.get(&*name)?;
         let data = addresses.iter().filter_map(|address| match address {
             IpAddr::V4(v4) if question.rtype == RecordType::A => Some(RData::A(A(*v4))),
             IpAddr::V6(v6) if question.rtype == RecordType::AAAA => Some(RData::AAAA(AAAA(*v6))),
@@ -128,12 +136,13 @@ fn parse(text: &str) -> Table {
         };
         for (word, place) in words.zip(0..) {
             let Some(name) = name(word) else { continue };
+            let Ok(wire) = name.to_bytes() else { continue };
             // Reverse names of loopback have fixed answers (RFC 6303 §4.2).
             if place == 0 && !address.is_loopback() {
                 let reverse = DnsName::from(address).to_lowercase();
                 table.names.entry(reverse).or_insert_with(|| name.clone());
             }
-            let addresses = table.addresses.entry(name).or_default();
+            let addresses = table.addresses.entry(wire.into()).or_default();
             if !addresses.contains(&address) {
                 addresses.push(address);
             }

@@ -131,6 +131,19 @@ impl Key {
         Some(Self { bytes, length })
     }
 
+    /// The name, in wire form and lower case.
+    pub(super) fn name(&self) -> &[u8] {
+        let length = self.length.saturating_sub(3);
+        self.bytes.get(..length).unwrap_or_default()
+    }
+
+    /// The type.
+    pub(super) fn rtype(&self) -> u16 {
+        let rest = self.bytes.get(self.length.saturating_sub(3)..);
+        let rtype = rest.and_then(<[u8]>::first_chunk);
+        rtype.map_or(0, |bytes| u16::from_be_bytes(*bytes))
+    }
+
     /// The key as bytes.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()

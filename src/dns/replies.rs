@@ -22,6 +22,7 @@ use std::time::Duration;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use super::kept_zone::{self, KeptZone};
 use crate::bns::name::{Name, NamespaceId};
 use crate::names::REREAD_AFTER;
 use crate::resolver::{Heights, Outcome, Subjects};
@@ -30,6 +31,10 @@ use crate::wire::{Header, flag};
 
 /// Bytes of all replies that are kept.
 const CAPACITY: usize = 16 << 20;
+/// Bytes of all compiled zones that are kept.
+const ZONES_CAPACITY: usize = 16 << 20;
+/// Average weight of a zone in bytes, for the size of the tables.
+const ZONES_AVERAGE: usize = 512;
 /// Average weight of a reply in bytes, for the size of the tables.
 const AVERAGE: usize = 320;
 /// Weight of a reply beside its content and its subjects, in bytes.
@@ -42,6 +47,8 @@ const CHANGES_MAX: usize = 16_384;
 /// The kept replies.
 pub(super) struct Replies {
     kept: Cache<Box<[u8]>, Arc<KeptReply>, Weight>,
+    /// By the apex in wire form and lower case.
+    zones: Cache<Box<[u8]>, Arc<KeptZone>, kept_zone::Weight>,
     /// Counts commits and the times that everything was forgotten.
     generation: AtomicU64,
     /// The indexed height; 0 before the first block.
@@ -70,7 +77,7 @@ pub(super) struct KeptReply {
 /// What a reply was decided from.
 pub(super) struct Basis {
     /// What was read.
-    pub(super) subjects: Subjects,
+    pub(super) subjects: Arc<Subjects>,
     /// The heights for which it is valid.
     pub(super) heights: Heights,
     /// The generation before anything was read.
@@ -130,6 +137,11 @@ impl Replies {
     pub(super) fn at(height: u32) -> Self {
         Self {
             kept: Cache::with_weighter(CAPACITY / AVERAGE, CAPACITY as u64, Weight),
+            zones: Cache::with_weighter(
+                ZONES_CAPACITY / ZONES_AVERAGE,
+                ZONES_CAPACITY as u64,
+                kept_zone::Weight,
+            ),
             generation: AtomicU64::default(),
             height: AtomicU32::new(height),
             changes: Mutex::default(),
@@ -144,11 +156,29 @@ impl Replies {
     /// The valid reply under a key.
     pub(super) fn get(&self, key: &[u8], now: Duration) -> Option<Arc<KeptReply>> {
         let kept = self.kept.get(key)?;
-        if !kept.is_due(now) && self.is_valid(&kept) {
+        if !kept.is_due(now)
+            && self.is_valid(&kept.basis.subjects, kept.basis.heights, &kept.checked)
+        {
             return Some(kept);
         }
         self.kept.remove(key);
         None
+    }
+
+    /// The valid compiled zone of an apex, and a generation in which it is valid.
+    pub(super) fn zone(&self, apex: &[u8]) -> Option<(Arc<KeptZone>, u64)> {
+        let kept = self.zones.get(apex)?;
+        let generation = self.generation();
+        if self.is_valid(&kept.subjects, kept.zone.heights(), &kept.checked) {
+            return Some((kept, generation));
+        }
+        self.zones.remove(apex);
+        None
+    }
+
+    /// Keeps the compiled zone of an apex.
+    pub(super) fn keep_zone(&self, apex: &[u8], zone: Arc<KeptZone>) {
+        self.zones.insert(apex.into(), zone);
     }
 
     /// Keeps a reply.
@@ -201,19 +231,26 @@ impl Replies {
         *changes = Changes::since(generation);
         self.generation.store(generation, Ordering::Release);
         self.kept.clear();
+        self.zones.clear();
     }
 
-    fn is_valid(&self, kept: &KeptReply) -> bool {
+    /// Makes only replies void, so that the next question is answered from a compiled zone.
+    #[cfg(test)]
+    pub(super) fn forget_replies_alone(&self) {
+        self.kept.clear();
+    }
+
+    /// Whether what was made of these subjects, for these heights, and was valid in the generation `known`, still is.
+    fn is_valid(&self, subjects: &Subjects, heights: Heights, known: &AtomicU64) -> bool {
         let generation = self.generation();
         let height = self.height.load(Ordering::Relaxed);
-        if !kept.basis.heights.contains(height) {
+        if !heights.contains(height) {
             return false;
         }
-        let checked = kept.checked.load(Ordering::Relaxed);
-        let unchanged =
-            checked == generation || self.changes().spare(&kept.basis.subjects, checked);
-        if unchanged {
-            kept.checked.fetch_max(generation, Ordering::Relaxed);
+        let checked = known.load(Ordering::Relaxed);
+        let unchanged = checked == generation || self.changes().spare(subjects, checked);
+        if unchanged && checked != generation {
+            known.fetch_max(generation, Ordering::Relaxed);
         }
         unchanged
     }
@@ -267,7 +304,7 @@ mod tests {
             verified: true,
         };
         let basis = Basis {
-            subjects,
+            subjects: Arc::new(subjects),
             heights,
             generation,
             made: Duration::ZERO,

@@ -192,6 +192,15 @@ impl NameSource for Names {
         Ok(self.zones.get(name.as_str(), hash, self.now)?)
     }
 
+    fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, NamesError> {
+        Ok(self.zones.still_has(hash)?)
+    }
+
+    fn may_have_subdomains(&self, name: &Name) -> Result<bool, NamesError> {
+        let carries = |subdomains: &Arc<Subdomains>| subdomains.are_below(name);
+        Ok(self.subdomains.as_ref().is_some_and(carries) || !self.subdomains_are_read()?)
+    }
+
     fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, NamesError> {
         let Ok(subdomain) = Subdomain::new(label, name.clone()) else {
             return Ok(SubdomainStatus::Absent);

@@ -110,6 +110,11 @@ impl Zones {
         Ok(self.read_bytes(hash)?.is_ok())
     }
 
+    /// The same for a file that had its hash when it was read: it is read again only if it changed.
+    pub(super) fn still_has(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
+        Ok(self.archive.contains(hash)? || self.has(hash)?)
+    }
+
     /// The bytes with this hash, or why there are none.
     pub(super) fn read_bytes(
         &self,

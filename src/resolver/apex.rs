@@ -17,6 +17,31 @@ const RETRY: i32 = 600;
 /// SOA EXPIRE in seconds: one week.
 const EXPIRE: i32 = 604_800;
 
+/// The data of a synthesised NS record: `localhost.` in wire form.
+pub(super) const NS_DATA: &[u8; 11] = b"\x09localhost\0";
+/// Bytes of the data of a synthesised SOA record: MNAME, the root as RNAME, five numbers.
+pub(super) const SOA_DATA: usize = NS_DATA.len() + 1 + 5 * 4;
+
+/// The data of a synthesised SOA record in wire form.
+pub(super) fn soa_data(serial: u32) -> [u8; SOA_DATA] {
+    let mut data = [0; SOA_DATA];
+    let (names, numbers) = data.split_at_mut(NS_DATA.len() + 1);
+    if let Some(name) = names.first_chunk_mut() {
+        *name = *NS_DATA;
+    }
+    let fields = [
+        serial,
+        REFRESH as u32,
+        RETRY as u32,
+        EXPIRE as u32,
+        NEGATIVE_TTL,
+    ];
+    for (place, field) in numbers.chunks_exact_mut(4).zip(fields) {
+        place.copy_from_slice(&field.to_be_bytes());
+    }
+    data
+}
+
 /// A zone whose apex records are synthesised.
 #[derive(Debug, Clone)]
 pub struct Apex {
@@ -91,4 +116,25 @@ pub fn hinfo(name: &DnsName) -> Record {
 
 fn localhost() -> DnsName {
     DnsName::from_labels([&b"localhost"[..]]).expect("one short label")
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::serialize::binary::BinEncodable as _;
+
+    use super::*;
+
+    #[test]
+    fn both_forms_of_the_synthesised_records_are_the_same() {
+        let apex = Apex {
+            name: localhost(),
+            serial: 0x0102_0304,
+            ttl: 600,
+            provenance: Provenance::Chain,
+            heights: Heights::ALL,
+        };
+        let data = |record: Record| record.data.to_bytes().expect("a short record");
+        assert_eq!(data(apex.soa()), soa_data(apex.serial));
+        assert_eq!(data(apex.ns()), NS_DATA);
+    }
 }

@@ -177,8 +177,18 @@ impl NameSource for Names {
         Ok(zone.unwrap_or(ZoneStatus::Missing(*hash)))
     }
 
+    fn has_zonefile(&self, _: &ZonefileHash) -> Result<bool, Infallible> {
+        Ok(true)
+    }
+
+    fn may_have_subdomains(&self, name: &Name) -> Result<bool, Infallible> {
+        let mut subdomains = self.subdomains.values();
+        let is_below = |accepted: &AcceptedSubdomain| accepted.subdomain.name() == name;
+        Ok(subdomains.any(is_below))
+    }
+
     fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, Infallible> {
-        if label == b"unread" {
+        if label == b"unread" && self.may_have_subdomains(name)? {
             return Ok(SubdomainStatus::NotRead);
         }
         let subdomain = Subdomain::new(label, name.clone()).ok();

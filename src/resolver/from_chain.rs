@@ -141,11 +141,11 @@ struct Place {
 }
 
 /// A question to the chain, and what its answer depends on beside the state of the name.
-struct Context<'a> {
-    bns: &'a BnsRoute,
-    question: &'a Question,
-    policy: &'a Policy,
-    height: u32,
+pub(super) struct Context<'a> {
+    pub(super) bns: &'a BnsRoute,
+    pub(super) question: &'a Question,
+    pub(super) policy: &'a Policy,
+    pub(super) height: u32,
 }
 
 impl Context<'_> {
@@ -341,7 +341,7 @@ impl Context<'_> {
     }
 
     /// The top of a name's zone: its serial is the height of its last change.
-    fn apex(&self, registered: &RegisteredName) -> Apex {
+    pub(super) fn apex(&self, registered: &RegisteredName) -> Apex {
         Apex {
             name: self.bns.apex.clone(),
             serial: registered.last_change_height,

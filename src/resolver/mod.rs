@@ -21,6 +21,7 @@
 mod alias;
 mod answer;
 mod apex;
+mod compiled;
 mod from_chain;
 mod gateway;
 mod ownership;
@@ -40,6 +41,7 @@ pub(crate) mod fixture;
 pub use crate::wire::ExtendedError;
 pub use alias::{ALIAS, is_alias, strip_alias};
 pub use answer::{Answer, Heights, MAX_ALIASES, Outcome, Provenance};
+pub use compiled::{CompiledAnswer, CompiledZone, compiled_zone};
 pub use from_chain::{answer_bns, carried};
 pub use ownership::{Condition, Ownership, ownership, ownership_at};
 pub use policy::{EffectiveMode, Mode, Policy, Preference};

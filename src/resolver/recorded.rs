@@ -49,12 +49,11 @@ impl<S: NameSource> Recorded<S> {
     }
 
     /// What was read.
-    pub fn subjects(self) -> Subjects {
-        let names = self.names.into_inner().into_iter();
-        let namespaces = self.namespaces.into_inner().into_iter();
+    pub fn subjects(&self) -> Subjects {
+        let (names, namespaces) = (self.names.borrow(), self.namespaces.borrow());
         Subjects {
-            names: names.map(|(name, _)| name).collect(),
-            namespaces: namespaces.map(|(id, _)| id).collect(),
+            names: names.iter().map(|(name, _)| name.clone()).collect(),
+            namespaces: namespaces.iter().map(|(id, _)| id.clone()).collect(),
             sync_counted: self.sync_counted.get(),
             zonefile_read: self.zonefile_read.get(),
         }
@@ -84,6 +83,15 @@ impl<S: NameSource> NameSource for Recorded<S> {
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, S::Error> {
         self.zonefile_read.set(true);
         self.source.zone(name, hash)
+    }
+
+    fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, S::Error> {
+        self.zonefile_read.set(true);
+        self.source.has_zonefile(hash)
+    }
+
+    fn may_have_subdomains(&self, name: &Name) -> Result<bool, S::Error> {
+        self.source.may_have_subdomains(name)
     }
 
     /// Whoever asks for a subdomain has asked for its name, which stands for both among the subjects.

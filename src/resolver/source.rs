@@ -31,6 +31,12 @@ pub trait NameSource {
     /// What is there of the zone file with this hash, read as the name's.
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Self::Error>;
 
+    /// Whether the zone file with this hash, which was read as the name's before, is still there and has its hash.
+    fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, Self::Error>;
+
+    /// Whether a subdomain of a name is known, or may still be found; if not, [`Self::subdomain`] finds none.
+    fn may_have_subdomains(&self, name: &Name) -> Result<bool, Self::Error>;
+
     /// What is known of the subdomain with a label below a name.
     fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, Self::Error>;
 

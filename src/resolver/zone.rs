@@ -279,7 +279,7 @@ fn raw(rtype: RecordType, rdata: Vec<u8>) -> RData {
 }
 
 /// SOA MINIMUM, the last field (RFC 1035 §3.3.13).
-fn soa_minimum(rdata: &[u8]) -> u32 {
+pub(super) fn soa_minimum(rdata: &[u8]) -> u32 {
     rdata
         .last_chunk()
         .map_or(0, |bytes| u32::from_be_bytes(*bytes))

@@ -73,6 +73,7 @@ pub use forwarder::{Forwarder, Prepared};
 pub use lifetime::Kind;
 pub use line::{Line, Waiter};
 pub use portal::PortalReport;
+pub use probe::may_be_probe;
 pub use response::Response;
 pub use stub::{ASKED_BY_US, SystemResolvers, is_own_listener};
 pub use system::Watch;

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::ask::Ask;
 use super::random;
+use crate::wire::parent;
 
 /// How long a nonce can come back.
 const LIFE: Duration = Duration::from_secs(5);
@@ -50,6 +51,12 @@ struct State {
 struct Nonce {
     sent: Instant,
     came_back: bool,
+}
+
+/// Whether a name in wire form and lower case looks like a probe, ours or another daemon's.
+pub fn may_be_probe(name: &[u8]) -> bool {
+    let above = parent(name).and_then(<[u8]>::split_first);
+    above.is_some_and(|(&length, rest)| rest.get(..length.into()) == Some(LABEL))
 }
 
 impl Probes {
@@ -87,7 +94,7 @@ impl Probes {
         Some(Ask::own(&name, RecordType::A))
     }
 
-    /// Whether a question is a probe of ours; then it is not forwarded.
+    /// Whether a question is a probe of ours; then it is not forwarded. See [`may_be_probe`].
     pub fn recognises(&self, name: &Name) -> bool {
         let mut labels = name.iter();
         let nonce = labels.next().unwrap_or_default();

@@ -12,6 +12,11 @@ use crate::resolver::{Answer, Snapshots};
 /// What is asked by those who are about to connect.
 const LEADING: [RecordType; 3] = [RecordType::A, RecordType::AAAA, RecordType::HTTPS];
 
+/// Whether the answer to a question for this type may have to wait.
+pub(super) fn leads(rtype: RecordType) -> bool {
+    LEADING.contains(&rtype)
+}
+
 impl<P: Snapshots> Handler<P> {
     /// What an answer waits for; `None` if it can leave.
     pub(super) fn in_place(
@@ -22,8 +27,8 @@ impl<P: Snapshots> Handler<P> {
         let provision = self.provision.as_ref()?;
         let (name, bound) = &**answer.authority.as_ref()?;
         let asked = request.query.question.as_ref()?;
-        let leads = LEADING.contains(&asked.query_type) && !answer.answers.is_empty();
-        leads
+        let may_wait = leads(asked.query_type) && !answer.answers.is_empty();
+        may_wait
             .then(|| provision.before_answer(name, bound, &asked.name))
             .flatten()
     }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! query --> memory: a kept reply --------------------------------------------------------> copied
+//!      \--> memory: the compiled zone of a name ----------------------------------------> copied
 //!      \--> decoded --> decide: hosts, probe, resolver --> Answer --------------------\
 //!                            \--> upstreams --> Response --> leads back to the chain?   \--> reply
 //!                                                        \--> as it came, or filtered --/
@@ -12,10 +13,14 @@
 //! [`Handler::finish`] on a task. So is an answer with addresses of a name whose certificate is on its way to the browsers of
 //! this machine. The number of pending queries is bounded: with one more, the oldest fails.
 //!
-//! A plain query that was asked before is answered from [`Replies`], before anything is decoded. A query with anything
-//! unusual about it (cookies, other options, odd flags) is decoded and gets the same answer.
+//! A plain query that was asked before is answered from [`Replies`], before anything is decoded, and one about a registered
+//! name from its compiled zone. A query with anything unusual about it (cookies, other options, odd flags) is decoded and
+//! gets the same answer.
 
 mod certificate;
+mod compiled;
+#[cfg(test)]
+mod compiled_tests;
 mod decide;
 mod reply;
 mod upstreams;
@@ -124,6 +129,14 @@ pub enum QueryLog {
     On,
 }
 
+/// A moment of everything that decides about a question.
+struct Moment<S> {
+    /// That of the kept replies, before anything was read.
+    generation: u64,
+    terms: Arc<Terms>,
+    source: Recorded<S>,
+}
+
 /// How far a question came without an upstream.
 enum Step {
     /// It is decided.
@@ -206,6 +219,16 @@ impl<P: Snapshots> Handler<P> {
         self.logs_queries.load(Ordering::Relaxed)
     }
 
+    /// This moment.
+    fn moment(&self) -> Moment<P::Source> {
+        let generation = self.replies.generation(); // before anything is read
+        Moment {
+            generation,
+            terms: Arc::clone(&self.forwarder.terms()),
+            source: Recorded::new(self.snapshots.snapshot()),
+        }
+    }
+
     /// Writes the reply to a packet into `out`, or says what it takes to reply.
     pub fn handle(&self, bytes: &[u8], client: Client, out: &mut Vec<u8>) -> Handled {
         let now = self.forwarder.now();
@@ -213,8 +236,10 @@ impl<P: Snapshots> Handler<P> {
             self.replies.forget();
         }
         let plain = self.plain(bytes);
+        let mut moment = None;
         if let Some(plain) = &plain
-            && self.reply_kept(plain, client, now, out)
+            && (self.reply_kept(plain, client, now, out)
+                || self.reply_compiled(plain, (client, now), &mut moment, out))
         {
             return Handled::Ready;
         }
@@ -226,7 +251,8 @@ impl<P: Snapshots> Handler<P> {
             Decoded::Rejected(query, rcode) => self.turn_down(query, rcode, (client, now), out),
             Decoded::Asked(query, question) => {
                 let request = self.request(query, client, now);
-                self.reply_to(request, question, (plain, now), out)
+                let moment = moment.unwrap_or_else(|| self.moment());
+                self.reply_to(request, question, moment, (plain, now), out)
             }
         }
     }
@@ -236,13 +262,16 @@ impl<P: Snapshots> Handler<P> {
         &self,
         request: Request,
         question: Question,
+        moment: Moment<P::Source>,
         (plain, now): (Option<Plain<'_>>, Duration),
         out: &mut Vec<u8>,
     ) -> Handled {
         let mut walk = AliasWalk::new(question);
-        let generation = self.replies.generation(); // before anything is read
-        let terms = self.forwarder.terms();
-        let source = Recorded::new(self.snapshots.snapshot());
+        let Moment {
+            generation,
+            terms,
+            source,
+        } = moment;
         let lasting = match self.decide(&terms, &mut walk, &source) {
             Step::Done(answer) => {
                 if let Some(in_place) = self.in_place(&request, &answer) {
@@ -265,7 +294,7 @@ impl<P: Snapshots> Handler<P> {
         };
         if let (Some(plain), Some((content, outcome, heights))) = (plain, lasting) {
             let basis = Basis {
-                subjects: source.subjects(),
+                subjects: Arc::new(source.subjects()),
                 heights,
                 generation,
                 made: now,
