@@ -188,7 +188,9 @@ impl Pair {
             .insert("name2.reorg".parse().unwrap(), preference);
         policy.ad_for_bns = self.random.below(2) == 0;
         policy.max_ttl = *self.random.pick(&[600, 600, 45, 0]);
-        policy.gateway = *self.random.pick(&[None, None, Some([127, 0, 62, 70].into())]);
+        policy.gateway = *self
+            .random
+            .pick(&[None, None, Some([127, 0, 62, 70].into())]);
         self.remembering.set_policy(policy.clone());
         self.deciding.set_policy(policy);
     }
