@@ -13,6 +13,7 @@
 //! An upstream's response is not copied: its entry in the forwarder's cache is kept, so that its TTLs count down, and
 //! with it the decision that the question is none of ours.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -32,9 +33,9 @@ use crate::wire::{Header, flag};
 /// Bytes of all replies that are kept.
 const CAPACITY: usize = 16 << 20;
 /// Bytes of all compiled zones that are kept.
-const ZONES_CAPACITY: usize = 16 << 20;
+const ZONES_CAPACITY: usize = 24 << 20;
 /// Average weight of a zone in bytes, for the size of the tables.
-const ZONES_AVERAGE: usize = 512;
+const ZONES_AVERAGE: usize = 600;
 /// Average weight of a reply in bytes, for the size of the tables.
 const AVERAGE: usize = 320;
 /// Weight of a reply beside its content and its subjects, in bytes.
@@ -77,7 +78,7 @@ pub(super) struct KeptReply {
 /// What a reply was decided from.
 pub(super) struct Basis {
     /// What was read.
-    pub(super) subjects: Arc<Subjects>,
+    pub(super) subjects: Subjects,
     /// The heights for which it is valid.
     pub(super) heights: Heights,
     /// The generation before anything was read.
@@ -157,7 +158,9 @@ impl Replies {
     pub(super) fn get(&self, key: &[u8], now: Duration) -> Option<Arc<KeptReply>> {
         let kept = self.kept.get(key)?;
         if !kept.is_due(now)
-            && self.is_valid(&kept.basis.subjects, kept.basis.heights, &kept.checked)
+            && self.is_valid(kept.basis.heights, &kept.checked, || {
+                Cow::Borrowed(&kept.basis.subjects)
+            })
         {
             return Some(kept);
         }
@@ -169,7 +172,8 @@ impl Replies {
     pub(super) fn zone(&self, apex: &[u8]) -> Option<(Arc<KeptZone>, u64)> {
         let kept = self.zones.get(apex)?;
         let generation = self.generation();
-        if self.is_valid(&kept.subjects, kept.zone.heights(), &kept.checked) {
+        let subjects = || Cow::Owned(kept.zone.subjects());
+        if self.is_valid(kept.zone.heights(), &kept.checked, subjects) {
             return Some((kept, generation));
         }
         self.zones.remove(apex);
@@ -240,15 +244,20 @@ impl Replies {
         self.kept.clear();
     }
 
-    /// Whether what was made of these subjects, for these heights, and was valid in the generation `known`, still is.
-    fn is_valid(&self, subjects: &Subjects, heights: Heights, known: &AtomicU64) -> bool {
+    /// Whether what was made of some subjects, for these heights, and was valid in the generation `known`, still is.
+    fn is_valid<'s>(
+        &self,
+        heights: Heights,
+        known: &AtomicU64,
+        subjects: impl FnOnce() -> Cow<'s, Subjects>,
+    ) -> bool {
         let generation = self.generation();
         let height = self.height.load(Ordering::Relaxed);
         if !heights.contains(height) {
             return false;
         }
         let checked = known.load(Ordering::Relaxed);
-        let unchanged = checked == generation || self.changes().spare(subjects, checked);
+        let unchanged = checked == generation || self.changes().spare(&subjects(), checked);
         if unchanged && checked != generation {
             known.fetch_max(generation, Ordering::Relaxed);
         }
@@ -304,7 +313,7 @@ mod tests {
             verified: true,
         };
         let basis = Basis {
-            subjects: Arc::new(subjects),
+            subjects,
             heights,
             generation,
             made: Duration::ZERO,

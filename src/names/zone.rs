@@ -19,8 +19,8 @@ use crate::zonefile::{self, Zone};
 /// After this time an answer made from a zone file is not given again before its file was looked at: a file that somebody
 /// changed is noticed at once by people's standards, and a busy name costs nothing.
 pub const REREAD_AFTER: Duration = Duration::from_secs(1);
-/// Bytes of zones that are kept.
-const ZONES_MAX: u64 = 16 << 20;
+/// Bytes of zones that are kept. Most answers are copied from compiled ones, which are kept beside the replies.
+const ZONES_MAX: u64 = 8 << 20;
 /// What a byte of a zone file weighs once it is arranged for questions.
 const ZONE_FACTOR: usize = 4;
 /// The same for a zone with next to nothing in it.

@@ -12,6 +12,7 @@ use super::from_chain::Context;
 use super::ownership::{Ownership, is_ready, settle};
 use super::policy::Policy;
 use super::question::Question;
+use super::recorded::Subjects;
 use super::route::{Route, Target, route};
 use super::source::{NameSource, NameStatus, ZoneStatus, bound};
 use super::zone::soa_minimum;
@@ -145,6 +146,16 @@ impl CompiledZone {
         self.heights
     }
 
+    /// What it was made of.
+    pub fn subjects(&self) -> Subjects {
+        Subjects {
+            names: vec![self.name.clone()],
+            namespaces: self.name.namespace_id().into_iter().collect(),
+            sync_counted: true,
+            zonefile_read: true,
+        }
+    }
+
     /// Bytes that it occupies beside itself.
     pub fn weight(&self) -> usize {
         self.zone.as_bytes().len() + self.name.as_str().len()
@@ -263,4 +274,65 @@ impl CompiledAnswer<'_> {
 /// Types that are parts of messages, ask for something else than records, or for more than one type (RFC 6895 §3.1).
 fn is_unusual(rtype: u16) -> bool {
     matches!(rtype, 0 | rtype::OPT | 128..=255)
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_proto::rr::{DNSClass, Name as DnsName};
+
+    use super::super::fixture::Names;
+    use super::super::recorded::Recorded;
+    use super::*;
+
+    /// The compiled zone that answers for a name, and what was read for it.
+    fn compiled(name: &str, names: &Names) -> (Option<CompiledZone>, Subjects) {
+        let name = DnsName::from_ascii(name).expect("a domain name");
+        let question = Question::new(&name, RecordType::A, DNSClass::IN);
+        let source = Recorded::new(names.clone());
+        let zone = compiled_zone(&question, &Policy::default(), &source);
+        (zone.expect("a source that never fails"), source.subjects())
+    }
+
+    #[test]
+    fn only_registered_names_with_a_zone_file_have_one() {
+        let names = Names::new();
+        for (name, has_one) in [
+            ("wild.podcast.", true),
+            ("x.y.wild.podcast.bns.alt.", true),
+            ("keyed.podcast.", true),
+            ("good.id.", false), // a DNAME
+            ("nozf.podcast.", false),
+            ("missing.podcast.", false),
+            ("badhash.podcast.", false),
+            ("expired.podcast.", false),
+            ("revoked.podcast.", false),
+            ("nosuch.podcast.", false),
+            ("podcast.", false),
+            ("www.example.com.", false),
+        ] {
+            assert_eq!(compiled(name, &names).0.is_some(), has_one, "{name}");
+        }
+    }
+
+    #[test]
+    fn it_is_about_what_was_read_for_it() {
+        for name in ["wild.podcast.", "keyed.podcast.bns.alt.", "hub.podcast."] {
+            let (zone, subjects) = compiled(name, &Names::new());
+            assert_eq!(zone.expect("a zone").subjects(), subjects, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_are_judged_anew_and_the_rest_is_looked_at_again() {
+        let names = Names::new();
+        let is_current = |name: &str| {
+            let zone = compiled(name, &names).0.expect("a zone");
+            zone.is_current(&names).expect("a source that never fails")
+        };
+        assert!(is_current("wild.podcast.") && is_current("hub.podcast."));
+        assert!(!is_current("keyed.podcast."));
+        let mut hub = compiled("hub.podcast.", &names).0.expect("a zone");
+        hub.has_subdomains = false;
+        assert_eq!(hub.is_current(&names), Ok(false));
+    }
 }

@@ -49,11 +49,12 @@ impl<S: NameSource> Recorded<S> {
     }
 
     /// What was read.
-    pub fn subjects(&self) -> Subjects {
-        let (names, namespaces) = (self.names.borrow(), self.namespaces.borrow());
+    pub fn subjects(self) -> Subjects {
+        let names = self.names.into_inner().into_iter();
+        let namespaces = self.namespaces.into_inner().into_iter();
         Subjects {
-            names: names.iter().map(|(name, _)| name.clone()).collect(),
-            namespaces: namespaces.iter().map(|(id, _)| id.clone()).collect(),
+            names: names.map(|(name, _)| name).collect(),
+            namespaces: namespaces.map(|(id, _)| id).collect(),
             sync_counted: self.sync_counted.get(),
             zonefile_read: self.zonefile_read.get(),
         }

@@ -18,7 +18,7 @@ use crate::resolver::{Question, Snapshots, compiled_zone};
 use crate::upstream::may_be_probe;
 
 impl<P: Snapshots> Handler<P> {
-    /// Replies from a compiled zone, and keeps the reply. Gives false if that is not possible, or not certain; `moment` may then
+    /// Replies from a compiled zone. Gives false if that is not possible, or not certain; `moment` may then
     /// have what was read on the way.
     pub(super) fn reply_compiled(
         &self,
@@ -51,15 +51,17 @@ impl<P: Snapshots> Handler<P> {
         }
         self.counters
             .count(answer.outcome, now, || self.forwarder.now());
-        let basis = Basis {
-            subjects: Arc::clone(&kept.subjects),
-            heights: kept.zone.heights(),
-            generation,
-            made: now,
-        };
-        let content = Content::message(out, verified);
-        let key = plain.key.as_bytes();
-        self.replies.keep(key, content, answer.outcome, basis);
+        if kept.is_asked_often() {
+            let basis = Basis {
+                subjects: kept.zone.subjects(),
+                heights: kept.zone.heights(),
+                generation,
+                made: now,
+            };
+            let content = Content::message(out, verified);
+            let key = plain.key.as_bytes();
+            self.replies.keep(key, content, answer.outcome, basis);
+        }
         true
     }
 
@@ -92,8 +94,7 @@ impl<P: Snapshots> Handler<P> {
         let moment = moment.insert(self.moment());
         let zone = compiled_zone(&question, &moment.terms.policy, &moment.source);
         let zone = zone.ok().flatten()?; // the long way says what failed
-        let subjects = moment.source.subjects();
-        let zone = Arc::new(KeptZone::new(zone, subjects, moment.generation, now));
+        let zone = Arc::new(KeptZone::new(zone, moment.generation, now));
         self.replies.keep_zone(apex, Arc::clone(&zone));
         Some((zone, moment.generation))
     }

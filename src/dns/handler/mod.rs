@@ -294,7 +294,7 @@ impl<P: Snapshots> Handler<P> {
         };
         if let (Some(plain), Some((content, outcome, heights))) = (plain, lasting) {
             let basis = Basis {
-                subjects: Arc::new(source.subjects()),
+                subjects: source.subjects(),
                 heights,
                 generation,
                 made: now,
