@@ -188,7 +188,7 @@ fn what_the_fuzzer_starts_from_is_read() {
         let path = seed.expect("a file").path();
         let bytes = std::fs::read(&path).expect("a readable file");
         assert!(Compiled::read(&bytes).is_ok(), "{}", path.display());
-        super::read_all(&bytes);
+        read_all(&bytes);
     }
 }
 
@@ -257,15 +257,15 @@ proptest! {
         for (place, value) in changes {
             *place.get_mut(&mut bytes) = value;
         }
-        super::read_all(&bytes);
+        read_all(&bytes);
     }
 
     #[test]
     fn no_bytes_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        super::read_all(&bytes);
+        read_all(&bytes);
         if let Some(version) = bytes.first_mut() {
             *version = VERSION;
-            super::read_all(&bytes);
+            read_all(&bytes);
         }
     }
 }
