@@ -24,7 +24,7 @@ pub struct CountersReply {
     pub cached_responses: u64,
     /// The bytes that they occupy.
     pub cached_response_bytes: u64,
-    /// Replies that are kept as they went out.
+    /// Replies that are kept as they went out, and zones that replies are copied from.
     pub kept_replies: u64,
     /// The bytes that they occupy.
     pub kept_reply_bytes: u64,

@@ -56,7 +56,7 @@ pub struct SeriesReply {
     pub cached_responses: Vec<u32>,
     /// The bytes that they occupy.
     pub cached_response_bytes: Vec<u64>,
-    /// Replies that are kept as they went out.
+    /// Replies that are kept as they went out, and zones that replies are copied from.
     pub kept_replies: Vec<u32>,
     /// The bytes that they occupy.
     pub kept_reply_bytes: Vec<u64>,

@@ -196,9 +196,10 @@ impl Replies {
         self.kept.insert(key.into(), Arc::new(reply));
     }
 
-    /// How many there are, and the bytes that they occupy.
+    /// How many replies and compiled zones there are, and the bytes that they occupy.
     pub(super) fn size(&self) -> (usize, u64) {
-        (self.kept.len(), self.kept.weight())
+        let count = self.kept.len() + self.zones.len();
+        (count, self.kept.weight() + self.zones.weight())
     }
 
     /// A commit changed these, and readers see it already.

@@ -124,7 +124,7 @@ impl Figures {
         let (replies, bytes) = (counters.kept_replies, counters.kept_reply_bytes);
         page.gauge(
             "kept_replies",
-            "Replies that are kept as they went out.",
+            "Replies that are kept as they went out, and zones that replies are copied from.",
             Some(replies),
         )?;
         page.gauge_of("kept_reply", "What they occupy.", &Unit::Bytes, Some(bytes))

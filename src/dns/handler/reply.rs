@@ -31,7 +31,7 @@ impl<P: Snapshots> Handler<P> {
         self.replies.forget();
     }
 
-    /// How many replies are kept, and the bytes that they occupy.
+    /// How many replies are kept, with the compiled zones that others are copied from, and the bytes that they occupy.
     pub fn kept_replies(&self) -> (usize, u64) {
         self.replies.size()
     }
