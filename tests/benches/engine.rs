@@ -1,6 +1,6 @@
 //! How fast operations are decided: in memory over a whole chain and one kind at a time at 10,000 and at 1,000,000 names,
 //! and into a database. `cargo bench --bench engine`; with `-- small` at a hundredth of the size, with `-- database` only
-//! into a database.
+//! into a database, with a number for so many names.
 
 #![allow(missing_docs, reason = "a program that prints a table")]
 
@@ -23,7 +23,8 @@ const SAMPLE: usize = 10_000;
 fn main() {
     let small = std::env::args().any(|argument| argument == "small");
     let scale = if small { 100 } else { 1 };
-    into_a_database(100_000 / scale);
+    let names = std::env::args().find_map(|argument| argument.parse().ok());
+    into_a_database(names.unwrap_or(100_000 / scale));
     if std::env::args().any(|argument| argument == "database") {
         return;
     }
@@ -53,7 +54,9 @@ fn into_a_database(names: usize) {
         owned.each(names, Generated::update);
         owned.each(names, Generated::renewal);
         if let Some(database) = owned.database {
-            println!("    {run:>2} blocks a commit: {}", database.finish());
+            let (spent, sizes) = database.finish();
+            println!("    {run:>2} blocks a commit: {spent}");
+            println!("       {sizes}");
         }
     }
 }

@@ -1,6 +1,9 @@
-//! Blocks on their way into a database on disk, and the processor time that each part of it takes.
+//! Blocks on their way into a database on disk, the processor time that each part of it takes, and the bytes of each table.
 
 use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::BlockHash;
@@ -8,6 +11,7 @@ use bitcoin::hashes::Hash as _;
 use bnsd::bns::{Bns, Params};
 use bnsd::store::{ChainIdentity, Store, StoreError, StoreOptions};
 use bnsd::virtualchain::{BlockHeader, CandidateBlock, VirtualTransaction, connect_block};
+use redb::{ReadOnlyDatabase, ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::generated::Generated;
@@ -22,7 +26,7 @@ pub struct Database {
     ahead: u32,
     height: u32,
     spent: Spent,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 /// Where the processor time went.
@@ -49,7 +53,7 @@ impl Database {
             height: params.first_block,
             spent: Spent::default(),
             bns: Bns::new(params),
-            _directory: directory,
+            directory,
         };
         let mut chain = Generated::unopened(None);
         for candidate in chain.opening_operations() {
@@ -76,10 +80,12 @@ impl Database {
         }
     }
 
-    /// Commits what waits; gives what all took.
-    pub fn finish(mut self) -> Spent {
+    /// Commits what waits; gives the time that all took, and the bytes.
+    pub fn finish(mut self) -> (Spent, Sizes) {
         self.commit();
-        self.spent
+        drop(self.store);
+        let sizes = Sizes::of(self.directory.path(), self.spent.operations);
+        (self.spent, sizes)
     }
 
     fn commit(&mut self) {
@@ -118,6 +124,64 @@ impl fmt::Display for Spent {
             each(self.commit),
             1e6 / all
         )
+    }
+}
+
+/// What a closed database takes on disk.
+pub struct Sizes {
+    operations: usize,
+    /// How long the file is; it grows in large steps.
+    length: u64,
+    /// What was ever written of it.
+    written: u64,
+    /// Each table with the bytes of its rows and of its pages.
+    tables: Vec<(String, u64, u64)>,
+}
+
+impl Sizes {
+    fn of(directory: &Path, operations: usize) -> Self {
+        let path = directory.join("names.redb");
+        let database = ReadOnlyDatabase::open(&path).expect("it was closed");
+        let transaction = database.begin_read().expect("readable");
+        let mut tables = Vec::new();
+        for table in transaction.list_tables().expect("readable") {
+            let name = table.name().to_owned();
+            let table = transaction.open_untyped_table(table).expect("readable");
+            let stats = table.stats().expect("readable");
+            let rows = stats.stored_bytes();
+            let all = rows + stats.metadata_bytes() + stats.fragmented_bytes();
+            tables.push((name, rows, all));
+        }
+        tables.sort_by_key(|(_, _, pages)| std::cmp::Reverse(*pages));
+        let file = fs::metadata(&path).expect("it is there");
+        Self {
+            operations,
+            length: file.len(),
+            written: file.blocks() * 512,
+            tables,
+        }
+    }
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = |bytes: u64| bytes as f64 / self.operations as f64;
+        let used: u64 = self.tables.iter().map(|(_, _, pages)| pages).sum();
+        let (length, written, used) = (each(self.length), each(self.written), each(used));
+        write!(
+            f,
+            "bytes an operation: file {length:.0}, of which written {written:.0}, tables {used:.0}"
+        )?;
+        for (name, rows, pages) in &self.tables {
+            let (rows, pages) = (each(*rows), each(*pages));
+            if pages >= 1.0 {
+                write!(
+                    f,
+                    "\n        {name:<20}{rows:>6.0} in rows{pages:>6.0} in pages"
+                )?;
+            }
+        }
+        Ok(())
     }
 }
 
