@@ -12,7 +12,9 @@ use super::life;
 use super::name::Name;
 use super::params::Params;
 use super::pending::Pending;
-use super::record::{Account, NameRecord, NamespaceRecord, Preorder, PreorderKind, Script};
+use super::record::{
+    Account, NameRecord, NamespaceRecord, Preorder, PreorderKind, PublicKey, Script,
+};
 use super::reject::Reject;
 use super::view::View;
 use crate::hash::{ConsensusHash, PreorderHash};
@@ -66,6 +68,8 @@ pub struct Block<'a, V: View> {
     created: HashSet<String>,
     /// Preorder hashes accepted in this block (sm §4.3).
     preordered: HashSet<PreorderHash>,
+    /// The keys that were recognised in this block, by the scripts of their owners.
+    keys: HashMap<Script, PublicKey>,
 }
 
 impl<'a, V: View> Block<'a, V> {
@@ -81,6 +85,7 @@ impl<'a, V: View> Block<'a, V> {
             registered_to: HashMap::new(),
             created: HashSet::new(),
             preordered: HashSet::new(),
+            keys: HashMap::new(),
         })
     }
 
@@ -166,12 +171,27 @@ impl<'a, V: View> Block<'a, V> {
     pub fn ensure_room(&self, sender: &[u8], here: usize) -> Checked<V> {
         let most = self.params.max_names_per_sender.checked_sub(here + 1);
         let most = most.ok_or(Refusal::Reject(Reject::QuotaExceeded))?;
-        self.ensure_owned_at_most(&self.state.names_of_sender(sender)?, most)
+        if self.state.surely_has_at_most(sender, most)? {
+            return Ok(());
+        }
+        self.ensure_owned_at_most(&self.state.owned_by(sender)?, most)
     }
 
     /// Counts a registration of this block against its owner's quota (sm §2, QUOTA).
     pub fn count_registration(&mut self, owner: &[u8]) {
         *self.registered_to.entry(owner.to_vec()).or_default() += 1;
+    }
+
+    /// The key of this script's owner, if an operation of the block revealed it before: no other bytes have its hash.
+    pub fn known_key(&self, sender: &[u8]) -> Option<&PublicKey> {
+        self.keys.get(sender)
+    }
+
+    /// Notes what was found to be the key of a script's owner.
+    pub fn note_key(&mut self, sender: &[u8], key: &PublicKey) {
+        if !self.keys.contains_key(sender) {
+            self.keys.insert(sender.to_vec(), key.clone());
+        }
     }
 
     /// Notes that this block creates a name or namespace; refuses if it did already (sm §4).

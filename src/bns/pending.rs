@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use bitcoin::Txid;
@@ -26,6 +26,8 @@ pub struct Pending<'v, V> {
     changes: Changes,
     /// Names that the block gave to another owner, by the owners that their rows came to have.
     by_sender: BTreeMap<Script, BTreeSet<Name>>,
+    /// Owners from whom the block took a name.
+    bereft: HashSet<Script>,
     /// Names to whose rows the block gave another commitment, by the commitments that they came to carry.
     by_preorder: BTreeMap<PreorderHash, BTreeSet<Name>>,
     /// Names that had no row before the block.
@@ -39,10 +41,25 @@ struct Read {
     names: HashMap<Name, Option<NameRecord>>,
     /// The present rows, those that the block changed included.
     namespaces: HashMap<Box<str>, Option<Rc<NamespaceRecord>>>,
+    /// The preorders with the hash that was asked for last.
+    preorders: Option<(PreorderHash, Vec<Preorder>)>,
+    /// How many names each owner has in the base, and how far they were counted.
+    counts: HashMap<Script, Counted>,
+    /// The names of each owner in the base, of those who have few.
+    owned: HashMap<Script, Rc<[Name]>>,
+}
+
+/// How many there are: so many, or more if that is as far as they were counted.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    count: usize,
+    most: usize,
 }
 
 /// How many names' rows are kept: as many as a block has operations. More are asked for by senders with very many names.
 const ROWS_KEPT: usize = 4_000;
+/// Of how many names of one owner a list is kept; the quota of the main network is 25.
+const NAMES_KEPT: usize = 100;
 
 impl<'v, V: View> Pending<'v, V> {
     /// Nothing changed yet.
@@ -52,6 +69,7 @@ impl<'v, V: View> Pending<'v, V> {
             newest: None,
             changes: Changes::default(),
             by_sender: BTreeMap::new(),
+            bereft: HashSet::new(),
             by_preorder: BTreeMap::new(),
             created: BTreeMap::new(),
             read: RefCell::default(),
@@ -112,6 +130,8 @@ impl<'v, V: View> Pending<'v, V> {
         };
         let former = change.after.as_ref().or(change.before.as_ref());
         if former.is_none_or(|former| former.sender != record.sender) {
+            let bereft = former.map(|former| former.sender.clone());
+            self.bereft.extend(bereft);
             let names = self.by_sender.entry(record.sender.clone()).or_default();
             names.insert(name.clone());
         }
@@ -188,12 +208,68 @@ impl<'v, V: View> Pending<'v, V> {
         })
     }
 
+    /// The rows of the base with a hash; a registration asks for them twice.
+    fn preorders_in_base(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, V::Error> {
+        if let Some((kept, rows)) = &self.read.borrow().preorders
+            && kept == hash
+        {
+            return Ok(rows.clone());
+        }
+        let rows = self.base.preorders(hash)?;
+        self.read.borrow_mut().preorders = Some((*hash, rows.clone()));
+        Ok(rows)
+    }
+
     fn note(&mut self, vtxindex: u32, txid: Txid, row: EventRow) {
         self.changes.events.push(Event {
             vtxindex,
             txid,
             row,
         });
+    }
+
+    /// Whether at most `most` rows have this owner; `false` also where only reading them all could tell.
+    pub fn surely_has_at_most(&self, sender: &[u8], most: usize) -> Result<bool, V::Error> {
+        let here = self.by_sender.get(sender).map_or(0, BTreeSet::len);
+        let Some(most) = most.checked_sub(here) else {
+            return Ok(false);
+        };
+        Ok(self.count_in_base(sender, most + 1)? <= most)
+    }
+
+    /// How many rows of the base have this owner, counted up to `most`, once.
+    fn count_in_base(&self, sender: &[u8], most: usize) -> Result<usize, V::Error> {
+        let kept = self.read.borrow().counts.get(sender).copied();
+        if let Some(kept) = kept.filter(|kept| kept.count < kept.most || most <= kept.most) {
+            return Ok(kept.count);
+        }
+        let count = self.base.count_names_of_sender(sender, most)?;
+        let counts = &mut self.read.borrow_mut().counts;
+        counts.insert(sender.to_vec(), Counted { count, most });
+        Ok(count)
+    }
+
+    /// As [`View::names_of_sender`], of an owner of few names without reading them again.
+    pub fn owned_by(&self, sender: &[u8]) -> Result<Rc<[Name]>, V::Error> {
+        let listed = self.listed_of(sender)?;
+        let here = self.by_sender.get(sender);
+        if here.is_none() && !self.bereft.contains(sender) {
+            return Ok(listed);
+        }
+        let fits = |record: &NameRecord| record.sender == sender;
+        Ok(self.names_that(listed.to_vec(), here, fits).into())
+    }
+
+    fn listed_of(&self, sender: &[u8]) -> Result<Rc<[Name]>, V::Error> {
+        if let Some(listed) = self.read.borrow().owned.get(sender) {
+            return Ok(Rc::clone(listed));
+        }
+        let listed: Rc<[Name]> = self.base.names_of_sender(sender)?.into();
+        if listed.len() <= NAMES_KEPT {
+            let owned = &mut self.read.borrow_mut().owned;
+            owned.insert(sender.to_vec(), Rc::clone(&listed));
+        }
+        Ok(listed)
     }
 
     /// Names that an index of the base lists, in order, plus those that the block put under the same key, if their rows
@@ -284,12 +360,7 @@ impl<V: View> View for Pending<'_, V> {
     }
 
     fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, V::Error> {
-        let listed = self.base.names_of_sender(sender)?;
-        Ok(
-            self.names_that(listed, self.by_sender.get(sender), |record| {
-                record.sender == sender
-            }),
-        )
+        Ok(self.owned_by(sender)?.to_vec())
     }
 
     fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, V::Error> {
@@ -321,7 +392,7 @@ impl<V: View> View for Pending<'_, V> {
 
     fn preorders(&self, hash: &PreorderHash) -> Result<Vec<Preorder>, V::Error> {
         let changed = &self.changes.preorders;
-        let mut rows = self.base.preorders(hash)?;
+        let mut rows = self.preorders_in_base(hash)?;
         rows.retain(|row| !changed.contains_key(&row.key()));
         let here = changed.range(PreorderKey::all_of(*hash));
         rows.extend(here.filter_map(|(_, change)| change.after.clone()));
@@ -337,5 +408,69 @@ impl<V: View> View for Pending<'_, V> {
         current(&self.changes.accounts, address, || {
             self.base.account(address)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bns::samples;
+    use crate::bns::state::State;
+    use crate::hash::OpsHash;
+    use crate::virtualchain::Snapshot;
+
+    const ZEROS: Snapshot = Snapshot {
+        ops_hash: OpsHash([0; 32]),
+        consensus_hash: ConsensusHash([0; 16]),
+    };
+
+    /// A name of a few, with an owner of a few.
+    fn record((name, owner): (u8, u8)) -> NameRecord {
+        let owner = Address::P2pkh([owner; 20]);
+        samples::name_record(&format!("name{name}.test"), owner, 1)
+    }
+
+    proptest! {
+        /// Whose names are which: in the middle of a block the same as after it.
+        #[test]
+        fn owners_are_those_of_the_block_so_far(
+            before in vec((0u8..12, 0u8..3), 0..20),
+            here in vec((0u8..12, 0u8..3), 0..20),
+            most in 0usize..12,
+        ) {
+            let mut state = State::default();
+            let mut first = Pending::new(&state);
+            for owned in before {
+                first.put_name(record(owned)).expect("memory");
+            }
+            let changes = first.into_changes();
+            state.connect(1, &changes, ZEROS);
+            let mut pending = Pending::new(&state);
+            for owned in here {
+                pending.put_name(record(owned)).expect("memory");
+                let mut after = state.clone();
+                after.connect(2, &pending.changes, ZEROS);
+                for owner in 0..3 {
+                    let owner = Address::P2pkh([owner; 20]).script();
+                    let names = after.names_of_sender(&owner).expect("memory");
+                    let found = pending.owned_by(&owner).expect("memory");
+                    prop_assert_eq!(&found[..], &names[..]);
+                    for most in [most, 11] {
+                        let has = pending.surely_has_at_most(&owner, most).expect("memory");
+                        prop_assert!(!has || names.len() <= most);
+                    }
+                }
+            }
+            let untouched = Pending::new(&state);
+            let owner = Address::P2pkh([0; 20]).script();
+            let all = state.names_of_sender(&owner).expect("memory").len();
+            for most in [most, 11, all] {
+                let has = untouched.surely_has_at_most(&owner, most).expect("memory");
+                prop_assert_eq!(has, all <= most);
+            }
+        }
     }
 }

@@ -21,6 +21,11 @@ pub trait View: SnapshotView {
     /// All names whose row has this owner, in ascending order.
     fn names_of_sender(&self, sender: &[u8]) -> Result<Vec<Name>, Self::Error>;
 
+    /// How many rows have this owner, counted up to `most`.
+    fn count_names_of_sender(&self, sender: &[u8], most: usize) -> Result<usize, Self::Error> {
+        Ok(self.names_of_sender(sender)?.len().min(most))
+    }
+
     /// All names whose row carries this commitment, in ascending order. Several are possible
     /// (quirk ZERO-DROP).
     fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>, Self::Error>;

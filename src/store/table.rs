@@ -289,6 +289,22 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         })
     }
 
+    /// How many rows have keys that begin with `prefix`, counted up to `most`.
+    pub(super) fn count_prefixed(&self, prefix: &[u8], most: usize) -> Result<usize> {
+        self.damage.pass(|| {
+            let mut count = 0;
+            for row in self.table.range::<&[u8]>(prefix..)?.take(most) {
+                let (key, value) = row?;
+                if !key.value().starts_with(prefix) {
+                    break;
+                }
+                self.unseal(key.value(), value.value())?;
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
+
     /// The last row between two keys.
     pub(super) fn last<'k, R>(
         &self,

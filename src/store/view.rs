@@ -88,6 +88,12 @@ impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
         owners.prefixed(&prefix, |rest, _| key::read_name(rest))
     }
 
+    fn count_names_of_sender(&self, sender: &[u8], most: usize) -> Result<usize> {
+        let mut prefix = Vec::new();
+        key::owner(&mut prefix, sender, "");
+        self.tables.owners.count_prefixed(&prefix, most)
+    }
+
     fn names_of_preorder(&self, hash: &PreorderHash) -> Result<Vec<Name>> {
         let preorders = &self.tables.name_preorders;
         preorders.prefixed(hash.as_bytes(), |rest, _| key::read_name(rest))

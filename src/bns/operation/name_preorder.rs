@@ -88,12 +88,16 @@ pub(super) fn preorder<V: View>(
     block.ensure_preordered_once(commitment.preorder_hash)?;
     let token_fee = tokens.unwrap_or(0);
     block.debit(&origin.address, token_fee)?;
+    let sender_pubkey = origin.sender_pubkey_knowing(block.known_key(&origin.sender));
+    if let Some(key) = &sender_pubkey {
+        block.note_key(&origin.sender, key);
+    }
     let row = Preorder {
         kind: commitment.kind,
         preorder_hash: commitment.preorder_hash,
         consensus_hash: commitment.consensus_hash,
         sender: origin.sender.clone(),
-        sender_pubkey: origin.sender_pubkey(),
+        sender_pubkey,
         address: origin.address,
         block_number: block.height,
         txid: origin.txid,

@@ -34,7 +34,7 @@ impl NameUpdate {
         origin: &Origin,
         block: &Block<'_, V>,
     ) -> Checked<V, (NameRecord, ConsensusHash)> {
-        let names = block.state.names_of_sender(&origin.sender)?;
+        let names = block.state.owned_by(&origin.sender)?;
         block.ensure_owned_at_most(&names, block.params.max_names_per_sender)?;
         let unknown = Refusal::Reject(Reject::UnknownNameHash);
         let Some((name, consensus_hash)) = self.find(&names, block.recent_consensus_hashes())

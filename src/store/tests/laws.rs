@@ -88,6 +88,10 @@ fn check_indexes(state: &StoreSnapshot) {
     }
     for (sender, names) in owners {
         assert_eq!(state.names_of_sender(&sender).expect("readable"), names);
+        for most in 0..3 {
+            let counted = state.count_names_of_sender(&sender, most);
+            assert_eq!(counted.expect("readable"), names.len().min(most));
+        }
     }
     for (hash, names) in preorders {
         assert_eq!(state.names_of_preorder(&hash).expect("readable"), names);
