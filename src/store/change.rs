@@ -71,14 +71,14 @@ pub(super) fn index_names(
 ) -> Result<()> {
     for (name, Change { before, after }) in changes {
         let (before, after) = (before.as_ref(), after.as_ref());
-        let by_owner = |record: &NameRecord, key: &mut Vec<u8>| {
-            key::owner(key, &record.sender, name.as_str());
+        let owners = [before, after].map(|record| record.map(|record| &record.sender[..]));
+        let by_owner = |sender: &[u8], key: &mut Vec<u8>| key::owner(key, sender, name.as_str());
+        move_entry(&mut tables.owners, owners, by_owner)?;
+        let preorders = [before, after].map(|record| record.map(|record| &record.preorder_hash.0));
+        let by_preorder = |hash: &[u8; 20], key: &mut Vec<u8>| {
+            key::behind_hash(key, hash, name.as_str());
         };
-        move_entry(&mut tables.owners, before, after, by_owner)?;
-        let by_preorder = |record: &NameRecord, key: &mut Vec<u8>| {
-            key::behind_hash(key, record.preorder_hash.as_bytes(), name.as_str());
-        };
-        move_entry(&mut tables.name_preorders, before, after, by_preorder)?;
+        move_entry(&mut tables.name_preorders, preorders, by_preorder)?;
         index_zonefile(tables, name, before, after)?;
         match (before, after) {
             (None, Some(_)) => {
@@ -108,12 +108,9 @@ pub(super) fn index_zonefile(
     let by_hash = |hash: &ZonefileHash, key: &mut Vec<u8>| {
         key::behind_hash(key, hash.as_bytes(), name.as_str());
     };
-    let (before, after) = (
-        before.and_then(wanted_zonefile),
-        after.and_then(wanted_zonefile),
-    );
+    let wanted = [before, after].map(|record| record.and_then(wanted_zonefile));
     for index in [&mut tables.zonefiles, &mut tables.missing_zonefiles] {
-        move_entry(index, before.as_ref(), after.as_ref(), by_hash)?;
+        move_entry(index, wanted.each_ref().map(Option::as_ref), by_hash)?;
     }
     Ok(())
 }
@@ -139,37 +136,35 @@ pub(super) fn index_namespaces(
     changes: &BTreeMap<NamespaceId, Change<NamespaceRecord>>,
 ) -> Result<()> {
     for (id, Change { before, after }) in changes {
-        let by_preorder = |record: &NamespaceRecord, key: &mut Vec<u8>| {
-            key::behind_hash(key, record.preorder_hash.as_bytes(), id.as_str());
+        let by_preorder = |hash: &[u8; 20], key: &mut Vec<u8>| {
+            key::behind_hash(key, hash, id.as_str());
         };
-        let index = &mut tables.namespace_preorders;
-        move_entry(index, before.as_ref(), after.as_ref(), by_preorder)?;
+        let hash = |record: &Option<NamespaceRecord>| record.as_ref().map(|it| it.preorder_hash.0);
+        let preorders = [hash(before), hash(after)];
+        let preorders = preorders.each_ref().map(Option::as_ref);
+        move_entry(&mut tables.namespace_preorders, preorders, by_preorder)?;
     }
     Ok(())
 }
 
-/// Moves the index entry of a record whose indexed field may have changed.
-fn move_entry<R>(
+/// Moves the index entry of a record whose indexed field was the first and is the second; where they are the same, nothing
+/// moves.
+fn move_entry<F: PartialEq + ?Sized>(
     index: &mut Rows<WriteTable<'_>>,
-    before: Option<&R>,
-    after: Option<&R>,
-    write_key: impl Fn(&R, &mut Vec<u8>),
+    [before, after]: [Option<&F>; 2],
+    write_key: impl Fn(&F, &mut Vec<u8>),
 ) -> Result<()> {
-    let (mut old, mut new) = (Vec::new(), Vec::new());
-    if let Some(record) = before {
-        write_key(record, &mut old);
-    }
-    if let Some(record) = after {
-        write_key(record, &mut new);
-    }
-    if old == new {
+    if before == after {
         return Ok(());
     }
-    if before.is_some() {
-        index.remove(&old)?;
+    let mut key = Vec::with_capacity(64);
+    if let Some(before) = before {
+        write_key(before, &mut key);
+        index.remove(&key)?;
     }
-    if after.is_some() {
-        index.put(&new, &mut Vec::new())?;
+    if let Some(after) = after {
+        write_key(after, &mut key);
+        index.put(&key, &mut Vec::with_capacity(4))?;
     }
     Ok(())
 }
