@@ -21,6 +21,7 @@ use crate::bns::record::{
 };
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash};
 use crate::virtualchain::VirtualTransaction;
+use crate::virtualchain::serialize::Serializer;
 
 use super::row::StoredDecision;
 
@@ -240,10 +241,24 @@ prop_compose! {
     }
 }
 
+/// A text that can be shortened.
+fn text() -> impl Strategy<Value = String> {
+    vec("[0-9a-f]{0,40}|True|[0-9]{1,6}|[a-z.]{0,9}", 1..9).prop_map(|fields| {
+        let mut text = Serializer::new('+');
+        for field in fields {
+            text.field(field);
+        }
+        text.finish()
+    })
+}
+
 pub(super) fn decision() -> impl Strategy<Value = StoredDecision> {
     prop_oneof![
         Just(StoredDecision::Ignored),
         of(".{0,40}").prop_map(|serialized| StoredDecision::Accepted { serialized }),
+        text().prop_map(|text| StoredDecision::Accepted {
+            serialized: Some(text)
+        }),
         ".{0,40}".prop_map(|reason| StoredDecision::Rejected { reason }),
         ".{0,40}".prop_map(|reason| StoredDecision::Unparseable { reason }),
     ]

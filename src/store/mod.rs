@@ -29,7 +29,9 @@ mod subdomains;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod undo;
+mod upgrade;
 mod view;
 mod writer;
 

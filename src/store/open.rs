@@ -10,25 +10,23 @@ use redb::{
     Database, DatabaseError, Durability, ReadableDatabase as _, StorageError, WriteTransaction,
 };
 
-use super::change::index_zonefile;
 use super::codec::{Field as _, read_whole};
 use super::damage::{Damage, Held, SENSELESS, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
 use super::pages::{CheckedFile, has_sums, make_sums, move_with_sums, remove_with_sums};
-use super::query::read_row;
 use super::table::{Tables, WriteTable, open_meta};
+use super::upgrade;
 use super::view::StoreSnapshot;
-use crate::bns::record::NameRecord;
 
 /// The database file in the data directory.
 pub(super) const FILE_NAME: &str = "names.redb";
 /// What it is called until it is whole.
 const NEW_FILE_NAME: &str = "names.new.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.
-const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 /// The first format that there was; brought to the present one when it is opened.
-const OLDEST: u32 = 1;
+pub(super) const OLDEST: u32 = 1;
 /// Work on a database of more bytes takes long enough to be told of.
 const LARGE: u64 = 64 << 20;
 const FORMAT_KEY: &[u8] = b"format";
@@ -109,7 +107,7 @@ pub(super) fn open_over(
         }
         Some((format, found)) => {
             check_chain(path, found, chain)?;
-            upgrade(database, &damage, format).map_err(failed)?;
+            upgrade::bring_up(database, &damage, format, is_large(path)).map_err(failed)?;
         }
     }
     let snapshot = StoreSnapshot::of(database, &damage).map_err(failed)?;
@@ -187,7 +185,7 @@ fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
     if let Some((_, found)) = identify(path, &database, &Arc::default())? {
         check_chain(path, found, chain)?;
     }
-    let is_large = fs::metadata(path).map_or(0, |metadata| metadata.len()) > LARGE;
+    let is_large = is_large(path);
     if is_large {
         tracing::info!("the whole database is checked, once: its pages have no sums yet");
     }
@@ -203,6 +201,11 @@ fn prepare(path: &Path, chain: &ChainIdentity) -> Result<(), OpenError> {
     make_sums(path, reached).map_err(broken)
 }
 
+/// Whether work on all of a file takes long enough to be told of.
+fn is_large(path: &Path) -> bool {
+    fs::metadata(path).map_or(0, |metadata| metadata.len()) > LARGE
+}
+
 /// Whether a database of this format has no block.
 fn is_empty(database: &Database, damage: &Arc<Damage>) -> Result<bool> {
     Ok(StoreSnapshot::of(database, damage)?.tip().is_none())
@@ -216,18 +219,6 @@ fn check_chain(path: &Path, found: ChainIdentity, wanted: &ChainIdentity) -> Res
         path: path.to_owned(),
         found,
         wanted: wanted.clone(),
-    })
-}
-
-/// Brings a database of an earlier format to this one.
-fn upgrade(database: &Database, damage: &Arc<Damage>, format: u32) -> Result<()> {
-    if format == FORMAT {
-        return Ok(());
-    }
-    tracing::info!("the database is brought to format {FORMAT}");
-    change(database, damage, |tables| match format {
-        OLDEST => list_zonefiles(tables),
-        _ => Ok(()), // format 3 has its sums beside it
     })
 }
 
@@ -331,32 +322,24 @@ fn read_meta(database: &Database, damage: &Arc<Damage>) -> Result<Option<Meta>> 
 }
 
 /// Changes tables in a transaction of its own, durably; what it leaves is in this format.
-fn change(
+pub(super) fn change<T>(
     database: &Database,
     damage: &Arc<Damage>,
-    change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<()>,
-) -> Result<()> {
+    change: impl FnOnce(&mut Tables<WriteTable<'_>>) -> Result<T>,
+) -> Result<T> {
     let mut transaction = damage.pass(|| Ok(database.begin_write()?))?;
     make_durable(&mut transaction);
     let mut tables = Tables::of_write(&transaction, damage)?;
-    change(&mut tables)?;
+    let done = change(&mut tables)?;
     let mut format = FORMAT.to_be_bytes().to_vec();
     tables.meta.put(FORMAT_KEY, &mut format)?;
     drop(tables);
-    damage.pass(|| Ok(transaction.commit()?))
+    damage.pass(|| Ok(transaction.commit()?))?;
+    Ok(done)
 }
 
 fn initialise(tables: &mut Tables<WriteTable<'_>>, chain: &ChainIdentity) -> Result<()> {
     let mut row = Vec::new();
     chain.write(&mut row);
     tables.meta.put(CHAIN_KEY, &mut row)
-}
-
-/// What format 1 lacks: its zone files are listed, from the names.
-fn list_zonefiles(tables: &mut Tables<WriteTable<'_>>) -> Result<()> {
-    let names = tables.names.range(.., usize::MAX, read_row::<NameRecord>)?;
-    for record in names {
-        index_zonefile(tables, &record.name, None, Some(&record))?;
-    }
-    Ok(())
 }

@@ -128,7 +128,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     pub fn operations_at(&self, height: u32) -> Result<Vec<StoredOperation>> {
         let operations = &self.tables.operations;
         operations.prefixed(&key::height(height), |rest, row| {
-            StoredOperation::read(key::number(rest)?, row)
+            StoredOperation::read(height, key::number(rest)?, row)
         })
     }
 
@@ -136,7 +136,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     pub fn operation(&self, height: u32, vtxindex: u32) -> Result<Option<StoredOperation>> {
         let key = key::operation(height, vtxindex);
         let operations = &self.tables.operations;
-        operations.get(&key, |row| StoredOperation::read(vtxindex, row))
+        operations.get(&key, |row| StoredOperation::read(height, vtxindex, row))
     }
 
     /// The candidates of the blocks from `first` to `last`, in the order of the chain: height, place in the block, id.

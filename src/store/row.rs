@@ -3,13 +3,15 @@
 use std::fmt::Display;
 
 use bitcoin::consensus::{Decodable as _, Encodable as _};
+use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
 use bitcoin::{Amount, BlockHash, ScriptBuf, Transaction, TxOut, Txid};
 
 use crate::bns::name::Name;
 use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
 use crate::virtualchain::{Decision, VirtualTransaction};
 
-use super::codec::{Field, Input, read_list, write_length, write_script};
+use super::codec::{Field, Input, read_bytes, read_list, write_bytes, write_length, write_script};
+use super::text::{About, restore, shorten};
 
 /// A connected block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +98,7 @@ impl StoredDecision {
 }
 
 /// Appends a candidate: txid, spent outputs, and the transaction in Bitcoin's serialisation at
-/// the end. The decision stands before it and is the caller's to write.
+/// the end.
 pub(super) fn write_candidate(candidate: &VirtualTransaction, out: &mut Vec<u8>) {
     candidate.txid.write(out);
     write_length(candidate.prevouts.len(), out);
@@ -114,13 +116,37 @@ impl StoredOperation {
     /// The id of the transaction alone.
     pub(super) fn read_id(bytes: &[u8]) -> Option<Txid> {
         let mut input = Input::new(bytes);
-        StoredDecision::read(&mut input)?;
+        Kept::read(&mut input)?;
         Field::read(&mut input)
     }
 
-    pub(super) fn read(vtxindex: u32, bytes: &[u8]) -> Option<Self> {
+    /// Appends the row: the decision, and the candidate behind it.
+    pub(super) fn write(
+        height: u32,
+        candidate: &VirtualTransaction,
+        decision: &StoredDecision,
+        out: &mut Vec<u8>,
+    ) {
+        let mut bytes = Vec::with_capacity(512);
+        write_candidate(candidate, &mut bytes);
+        let about = About {
+            height,
+            vtxindex: candidate.vtxindex,
+            candidate: &bytes,
+        };
+        decision.write(about, out);
+        out.extend_from_slice(&bytes);
+    }
+
+    pub(super) fn read(height: u32, vtxindex: u32, bytes: &[u8]) -> Option<Self> {
         let mut input = Input::new(bytes);
-        let decision = StoredDecision::read(&mut input)?;
+        let kept = Kept::read(&mut input)?;
+        let about = About {
+            height,
+            vtxindex,
+            candidate: Input::clone(&input).rest(),
+        };
+        let decision = kept.decision(about)?;
         let txid = Field::read(&mut input)?;
         let prevouts = read_prevouts(&mut input)?;
         let mut rest = input.rest();
@@ -137,6 +163,24 @@ impl StoredOperation {
     }
 }
 
+/// The hash over a block's rows of operations, see [`IndexedBlock::candidates`].
+#[derive(Default)]
+pub(super) struct Digest(sha256::HashEngine);
+
+impl Digest {
+    /// Adds the next row.
+    pub(super) fn add(&mut self, vtxindex: u32, row: &[u8]) {
+        self.0.input(&vtxindex.to_be_bytes());
+        self.0.input(&(row.len() as u64).to_be_bytes());
+        self.0.input(row);
+    }
+
+    /// The hash.
+    pub(super) fn finish(self) -> [u8; 32] {
+        sha256::Hash::from_engine(self.0).to_byte_array()
+    }
+}
+
 fn read_prevouts(input: &mut Input<'_>) -> Option<Vec<TxOut>> {
     read_list(input, |input| {
         Some(TxOut {
@@ -146,13 +190,23 @@ fn read_prevouts(input: &mut Input<'_>) -> Option<Vec<TxOut>> {
     })
 }
 
-impl Field for StoredDecision {
-    fn write(&self, out: &mut Vec<u8>) {
+impl StoredDecision {
+    /// Appends the decision; `about` is what will stand behind it.
+    fn write(&self, about: About<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Ignored => out.push(0),
             Self::Accepted { serialized } => {
-                out.push(1);
-                serialized.write(out);
+                let short = serialized.as_deref().and_then(|text| shorten(text, about));
+                match short {
+                    Some(short) => {
+                        out.push(4);
+                        write_bytes(&short, out);
+                    }
+                    None => {
+                        out.push(1);
+                        serialized.write(out);
+                    }
+                }
             }
             Self::Rejected { reason } => {
                 out.push(2);
@@ -164,21 +218,45 @@ impl Field for StoredDecision {
             }
         }
     }
+}
 
-    fn read(input: &mut Input<'_>) -> Option<Self> {
-        match u8::read(input)? {
-            0 => Some(Self::Ignored),
-            1 => Field::read(input).map(|serialized| Self::Accepted { serialized }),
-            2 => Field::read(input).map(|reason| Self::Rejected { reason }),
-            3 => Field::read(input).map(|reason| Self::Unparseable { reason }),
-            _ => None,
+/// A decision as it stands in a row.
+enum Kept<'r> {
+    Whole(StoredDecision),
+    /// Accepted, with a shortened text.
+    Short(&'r [u8]),
+}
+
+impl<'r> Kept<'r> {
+    fn read(input: &mut Input<'r>) -> Option<Self> {
+        Some(Self::Whole(match u8::read(input)? {
+            0 => StoredDecision::Ignored,
+            1 => StoredDecision::Accepted {
+                serialized: Field::read(input)?,
+            },
+            2 => StoredDecision::Rejected {
+                reason: Field::read(input)?,
+            },
+            3 => StoredDecision::Unparseable {
+                reason: Field::read(input)?,
+            },
+            4 => return read_bytes(input).map(Self::Short),
+            _ => return None,
+        }))
+    }
+
+    fn decision(self, about: About<'_>) -> Option<StoredDecision> {
+        match self {
+            Self::Whole(decision) => Some(decision),
+            Self::Short(short) => Some(StoredDecision::Accepted {
+                serialized: Some(restore(short, about)?),
+            }),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use bitcoin::hashes::Hash as _;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -193,10 +271,10 @@ mod tests {
             decision in arbitrary::decision(),
         ) {
             let mut row = Vec::new();
-            decision.write(&mut row);
-            write_candidate(&candidate, &mut row);
+            StoredOperation::write(7, &candidate, &decision, &mut row);
+            prop_assert_eq!(StoredOperation::read_id(&row), Some(candidate.txid));
             let operation = StoredOperation { candidate, decision };
-            prop_assert_eq!(StoredOperation::read(0, &row), Some(operation));
+            prop_assert_eq!(StoredOperation::read(7, 0, &row), Some(operation));
         }
 
         #[test]
@@ -214,8 +292,8 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(row in vec(prop_oneof![0u8..4, any::<u8>()], 0..300)) {
-            let _ = StoredOperation::read(0, &row);
+        fn no_bytes_panic(row in vec(prop_oneof![0u8..5, any::<u8>()], 0..300)) {
+            let _ = StoredOperation::read(0, 0, &row);
             let _ = Announcement::read(0, &row);
             let _ = IndexedBlock::read(0, &row);
         }

@@ -34,6 +34,8 @@ mod files;
 mod laws;
 /// Power cuts.
 mod power;
+/// Databases of earlier formats.
+mod upgrade;
 
 const FIRST: u32 = 10;
 

@@ -13,8 +13,6 @@ use std::fmt::Display;
 use std::iter::Peekable;
 use std::slice::Iter;
 
-use bitcoin::hashes::{Hash as _, HashEngine as _, sha256};
-
 use crate::bns::changes::{Changes, Event, EventRow};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::record::{NameOp, NameRecord};
@@ -24,11 +22,10 @@ use crate::virtualchain::{
 };
 
 use super::change::{exchange, index_names, index_namespaces};
-use super::codec::Field as _;
 use super::error::{Result, StoreError};
 use super::key;
 use super::record::Row as _;
-use super::row::{Announcement, IndexedBlock, StoredDecision, write_candidate};
+use super::row::{Announcement, Digest, IndexedBlock, StoredDecision, StoredOperation};
 use super::table::{AllTables as _, Tables, WriteTable};
 use super::undo::write_history;
 use super::view::{OpenState, StateReader};
@@ -310,21 +307,19 @@ impl<'t> Writer<'t> {
         decisions: &[Located<Decision<R>>],
     ) -> Result<[u8; 32]> {
         let height = block.height;
-        let mut hasher = sha256::Hash::engine();
+        let mut digest = Digest::default();
         let mut decisions = decisions.iter().peekable();
         for candidate in &block.candidates {
             self.row.clear();
             let decision = next_decision(&mut decisions, candidate);
-            StoredDecision::of(decision).write(&mut self.row);
-            write_candidate(candidate, &mut self.row);
-            hasher.input(&candidate.vtxindex.to_be_bytes());
-            hasher.input(&(self.row.len() as u64).to_be_bytes());
-            hasher.input(&self.row); // without its seal
+            let decision = StoredDecision::of(decision);
+            StoredOperation::write(height, candidate, &decision, &mut self.row);
+            digest.add(candidate.vtxindex, &self.row); // without its seal
             let key = key::operation(height, candidate.vtxindex);
             self.state.tables.operations.put(&key, &mut self.row)?;
         }
         match decisions.next() {
-            None => Ok(sha256::Hash::from_engine(hasher).to_byte_array()),
+            None => Ok(digest.finish()),
             Some(stray) => Err(StoreError::StrayDecision {
                 height,
                 vtxindex: stray.vtxindex,

@@ -107,15 +107,20 @@ pub fn first_field(text: &str) -> Option<(char, &str)> {
 /// makes of them.
 pub fn fields(text: &str) -> Option<(char, Vec<&str>)> {
     let (opcode, mut rest) = text.split_at_checked(1)?;
-    let mut fields = Vec::new();
-    let mut separator = ":";
-    while !rest.is_empty() {
-        let (length, behind) = rest.strip_prefix(separator)?.split_once(':')?;
-        let number: usize = length.parse().ok()?;
-        let field = (number.to_string() == length).then(|| behind.get(..number))??;
+    let mut fields = Vec::with_capacity(24);
+    let mut separator = b':';
+    while let Some((&first, behind)) = rest.as_bytes().split_first() {
+        let digits = behind.iter().position(|byte| *byte == b':')?;
+        let length = rest.get(1..=digits)?;
+        let is_canonical = length == "0" || !length.starts_with(['0', '+']);
+        let number: usize = length.parse().ok().filter(|_| is_canonical)?;
+        let (field, behind) = rest.get(digits + 2..)?.split_at_checked(number)?;
+        if first != separator {
+            return None;
+        }
         fields.push(field);
-        rest = behind.get(number..)?;
-        separator = ",";
+        rest = behind;
+        separator = b',';
     }
     (!fields.is_empty()).then_some((opcode.chars().next()?, fields))
 }

@@ -54,18 +54,18 @@ fn a_newer_format_is_refused_and_left_alone() {
     let (scratch, store) = scratch();
     let transaction = store.begin().expect("writable");
     let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
-    let mut newer = 4u32.to_be_bytes().to_vec();
+    let mut newer = 5u32.to_be_bytes().to_vec();
     tables.meta.put(b"format", &mut newer).expect("writable");
     drop(tables);
     transaction.commit().expect("writable");
     drop(store);
     let error = Store::open(scratch.path(), &chain(), StoreOptions::default())
-        .expect_err("format 4 is unknown");
+        .expect_err("format 5 is unknown");
     assert!(matches!(
         error,
         OpenError::NewerFormat {
-            found: 4,
-            known: 3,
+            found: 5,
+            known: 4,
             ..
         }
     ));
@@ -82,6 +82,7 @@ fn an_earlier_format_is_brought_to_this_one() {
     };
     connect_record(&store, FIRST + 1, &revoked);
     let expected = full_dump(&store);
+    upgrade::make_format_3(&store);
     let transaction = store.begin().expect("writable");
     let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
     let mut earlier = 1u32.to_be_bytes().to_vec();
@@ -146,7 +147,7 @@ fn a_row_with_a_flipped_bit_is_named() {
     assert!(matches!(error, StoreError::Corrupt { table: "names", ref key } if key == "a.id"));
 }
 
-fn notice() -> ChangeNotice {
+pub(super) fn notice() -> ChangeNotice {
     ChangeNotice {
         height: None,
         names: Vec::new(),

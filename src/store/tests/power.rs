@@ -21,7 +21,7 @@ use random::Random;
 /// What a disk writes at once.
 const SECTOR: usize = 512;
 /// The database and its sums.
-const FILES: [&str; 2] = ["names.redb", "names.sums"];
+pub(super) const FILES: [&str; 2] = ["names.redb", "names.sums"];
 /// Times that the database is opened, and blocks each time.
 const SESSIONS: u32 = 4;
 const BLOCKS: u32 = 12;
@@ -38,7 +38,7 @@ fn cuts() -> usize {
 
 /// What happened to the files, in order.
 #[derive(Debug)]
-enum Event {
+pub(super) enum Event {
     Write(usize, u64, Vec<u8>),
     Length(usize, u64),
     Sync(usize),
@@ -46,7 +46,7 @@ enum Event {
     Promise(String),
 }
 
-type Log = Arc<Mutex<Vec<Event>>>;
+pub(super) type Log = Arc<Mutex<Vec<Event>>>;
 
 fn note(log: &Log, event: Event) {
     log.lock().expect("one thread").push(event);
@@ -99,7 +99,7 @@ impl Medium for Recorded {
 
 /// A file on a disk.
 #[derive(Debug, Default)]
-struct Disk {
+pub(super) struct Disk {
     /// What the last sync left.
     durable: Vec<u8>,
     /// What a reader sees.
@@ -110,7 +110,7 @@ struct Disk {
 }
 
 impl Disk {
-    fn of(bytes: Vec<u8>) -> Self {
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
         Self {
             seen: bytes.clone(),
             durable: bytes,
@@ -140,8 +140,20 @@ impl Disk {
         *self = Self::of(std::mem::take(&mut self.seen));
     }
 
+    /// Does what happened to the file with this number.
+    pub(super) fn take(&mut self, number: usize, event: &Event) {
+        match event {
+            Event::Write(file, place, bytes) if *file == number => {
+                self.write(*place as usize, bytes);
+            }
+            Event::Length(file, length) if *file == number => self.set_length(*length as usize),
+            Event::Sync(file) if *file == number => self.sync(),
+            _ => {}
+        }
+    }
+
     /// What may be there after a cut.
-    fn cut(&self, random: &mut Random) -> Vec<u8> {
+    pub(super) fn cut(&self, random: &mut Random) -> Vec<u8> {
         match random.below(4) {
             0 => return self.durable.clone(),
             1 => return self.seen.clone(),
@@ -168,7 +180,7 @@ impl Disk {
 }
 
 /// A database whose writes are recorded, or fail; nothing is read from memory.
-fn open_recorded(directory: &Path, log: &Log, is_full: &Arc<AtomicBool>) -> Store {
+pub(super) fn open_recorded(directory: &Path, log: &Log, is_full: &Arc<AtomicBool>) -> Store {
     let file = |number: usize| {
         let mut options = fs::File::options();
         let file = options
@@ -276,7 +288,7 @@ pub(super) fn fast_scratch() -> TempDir {
 }
 
 /// Opens what a cut left: its rows are `before` or `after`, it goes on, and nothing of it is damaged, then or later.
-fn check(directory: &Path, before: &str, after: &str, what: &str) -> bool {
+pub(super) fn check(directory: &Path, before: &str, after: &str, what: &str) -> bool {
     let open = || {
         let options = StoreOptions::default();
         Store::open_even_damaged(directory, &chain(), options).expect("it opens")
@@ -323,11 +335,11 @@ fn a_power_cut_loses_no_commit_and_damages_nothing() {
             let what = format!("seed {seed}, cut before event {number}");
             kept += usize::from(check(&image, before, next, &what));
         }
-        match event {
-            Event::Write(file, place, bytes) => disks[*file].write(*place as usize, bytes),
-            Event::Length(file, length) => disks[*file].set_length(*length as usize),
-            Event::Sync(file) => disks[*file].sync(),
-            Event::Promise(rows) => before.clone_from(rows),
+        for (file, disk) in disks.iter_mut().enumerate() {
+            disk.take(file, event);
+        }
+        if let Event::Promise(rows) = event {
+            before.clone_from(rows);
         }
     }
     println!(
