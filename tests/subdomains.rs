@@ -19,6 +19,7 @@ use hickory_proto::rr::{Name as DnsName, RecordType};
 
 use crate::common::home::Home;
 use crate::common::process::until;
+use crate::common::segments;
 use crate::common::world::{World, name, zonefile};
 
 const CARRIER: &str = "hub.id";
@@ -318,7 +319,9 @@ fn a_file_that_cannot_be_read_holds_up_no_other() {
     let mut world = world(home.path());
     let alice = key("alice");
     let unreadable = carrier_file(OTHER, &[], "x TXT unreadable\n");
-    let place = world.archived(&ZonefileHash::of(&unreadable));
+    let hash = ZonefileHash::of(&unreadable).to_string();
+    let place = format!("{}/{}/{hash}.txt", &hash[..2], &hash[2..4]);
+    let place = world.zonefiles().join(place);
     fs::create_dir_all(&place).expect("a directory where a file should be");
     announce(&mut world, OTHER, &unreadable);
     carry(&mut world, CARRIER, &[record(BAR, 0, &alice, "192.0.2.10")]);
@@ -406,11 +409,14 @@ fn the_zone_file_of_a_subdomain_comes_back_from_its_carrier() {
     wait_for_address(&world, BAR, "192.0.2.10");
     let hash = ZonefileHash::of(&bar.zonefile);
     let carrier = ZonefileHash::of(&carrier_file(CARRIER, &[bar], ""));
-    fs::rename(world.archived(&carrier), home.path().join("away")).expect("it is there");
-    fs::remove_file(world.archived(&hash)).expect("it is there");
-    let missing = until("the answer to notice", || world.see(BAR, RecordType::A).ede);
-    assert_eq!(missing.0, 22);
-    assert!(missing.1.contains(&hash.to_string()), "{missing:?}");
-    fs::rename(home.path().join("away"), world.archived(&carrier)).expect("it is there");
+    let archive = world.zonefiles();
+    let [first, second] = [carrier, hash].map(|hash| segments::find(&archive, &hash.0));
+    let [first, second] = [first, second].map(|record| record.expect("it is there"));
+    segments::flip(&first, 0);
+    segments::flip(&second, 0);
+    let wrong = until("the answer to notice", || world.see(BAR, RecordType::A).ede);
+    assert_eq!(wrong.0, 24);
+    assert!(wrong.1.contains(&hash.to_string()), "{wrong:?}");
+    segments::flip(&first, 0);
     wait_for_address(&world, BAR, "192.0.2.10");
 }

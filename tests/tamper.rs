@@ -1,6 +1,7 @@
 //! What somebody sees whose zone files were changed on disk, by accident or by an attacker: never a changed answer.
 //! The answer is SERVFAIL with the reason and the hash (RFC 8914: 24 if the bytes are others, 22 if there are none),
-//! until the right file is back.
+//! until the right file is back. "The file" is its record in a segment of the archive, or a file of its own as earlier
+//! versions had it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use crate::common::form::form;
 use crate::common::home::Home;
 use crate::common::process::{status, until};
 use crate::common::random::Random;
+use crate::common::segments::{self, Record};
 use crate::common::world::{World, zonefile};
 
 const NAME: &str = "anna.id";
@@ -29,8 +31,8 @@ struct Victim {
     world: World,
     bytes: Vec<u8>,
     hash: ZonefileHash,
-    /// Where the archive keeps it.
-    path: PathBuf,
+    /// The archive that keeps it.
+    archive: PathBuf,
 }
 
 impl Victim {
@@ -40,7 +42,7 @@ impl Victim {
         let hash = world.archive(&bytes);
         world.publish(&[(NAME, hash)]);
         let victim = Self {
-            path: world.archived(&hash),
+            archive: world.zonefiles(),
             world,
             bytes,
             hash,
@@ -83,8 +85,34 @@ impl Victim {
         self.is_refused(NO_REACHABLE_AUTHORITY, "no zone file yet for hash", what);
     }
 
+    /// Puts other bytes into its record.
+    fn change(&self, bytes: &[u8]) {
+        segments::rewrite(&self.archive, &self.hash.0, bytes);
+    }
+
+    fn record(&self) -> Record {
+        segments::find(&self.archive, &self.hash.0).expect("a record")
+    }
+
+    /// Whether the archive has the right bytes.
+    fn is_whole(&self) -> bool {
+        segments::holds(&self.archive, &self.hash.0, &self.bytes)
+    }
+
+    /// Waits until the archive has the right bytes again, and serves them: they are on the disk a moment before they are synced,
+    /// and count from then on.
+    fn is_mended(&self) {
+        until("the archive to be mended", || self.is_whole().then_some(()));
+        until("the names to be served", || {
+            let names = [NAME, "www.anna.id", "anna.id.bns.alt"];
+            let seen = names.map(|name| self.world.see(name, RecordType::A));
+            let is_right = seen.iter().all(|seen| seen.has_address("192.0.2.1"));
+            is_right.then_some(())
+        });
+    }
+
     fn restore(&self) {
-        fs::write(&self.path, &self.bytes).expect("the archive can be written");
+        self.change(&self.bytes);
         self.is_served();
     }
 }
@@ -119,17 +147,104 @@ fn changes(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// In the zone file and in what stands around it.
 #[test]
 fn a_flipped_bit_is_never_served() {
     let home = Home::new();
     let victim = Victim::register(home.path(), &[]);
-    for position in (0..victim.bytes.len()).step_by(STEP) {
-        let mut bytes = victim.bytes.clone();
-        bytes[position] ^= 1 << (position % 8);
-        fs::write(&victim.path, bytes).expect("the archive can be written");
+    let record = victim.record();
+    for position in (0..record.size()).step_by(STEP) {
+        segments::flip(&record, position);
         victim.is_tampered(&format!("byte {position}"));
+        segments::flip(&record, position);
     }
-    victim.restore();
+    victim.is_served();
+}
+
+/// What a crash or a full disk leaves of it.
+#[test]
+fn a_cut_record_is_never_served() {
+    let home = Home::new();
+    let mut victim = Victim::register(home.path(), &[]);
+    let record = victim.record();
+    let segment = fs::read(&record.path).expect("readable");
+    for length in (record.at + 1..record.at + record.size()).step_by(STEP) {
+        fs::write(&record.path, &segment[..length]).expect("the archive can be written");
+        victim.is_tampered(&format!("{length} bytes"));
+    }
+    fs::write(&record.path, &segment[..record.at]).expect("the archive can be written");
+    victim.is_missing("cut before it");
+    fs::write(&record.path, &segment[..record.at + 60]).expect("the archive can be written");
+    victim.world.stop_daemon();
+    victim.world.start_daemon();
+    victim.is_missing("cut, and started again");
+    victim.world.archive(&victim.bytes);
+    victim.is_served();
+}
+
+/// Records of two names in each other's place, and a copy of one over the other.
+#[test]
+fn a_record_of_another_name_is_never_served() {
+    let home = Home::new();
+    let mut victim = Victim::register(home.path(), &[]);
+    let other = victim.world.archive(&zonefile("bert.id", "192.0.2.6"));
+    victim.world.publish(&[("bert.id", other)]);
+    let record = victim.record();
+    let other = segments::find(&victim.archive, &other.0).expect("a record");
+    assert_eq!((record.size(), &record.path), (other.size(), &other.path));
+    let whole = fs::read(&record.path).expect("readable");
+    let [first, second] = [&record, &other].map(|it| it.at..it.at + it.size());
+    let mut swapped = whole.clone();
+    swapped[first.clone()].copy_from_slice(&whole[second.clone()]);
+    let mut copied = swapped.clone();
+    copied[second.clone()].copy_from_slice(&whole[second.clone()]);
+    swapped[second].copy_from_slice(&whole[first]);
+    for (what, bytes) in [("swapped", &swapped), ("copied", &copied)] {
+        fs::write(&record.path, bytes).expect("the archive can be written");
+        victim.is_tampered(what);
+        let seen = victim.world.see("bert.id", RecordType::A);
+        assert!(
+            seen.answers.is_empty() || seen.has_address("192.0.2.6"),
+            "{what}: {seen:?}"
+        );
+        fs::write(&record.path, &whole).expect("the archive can be written");
+        victim.is_served();
+    }
+    fs::write(&record.path, &swapped).expect("the archive can be written");
+    victim.world.stop_daemon();
+    victim.world.start_daemon();
+    victim.is_served(); // each is found where it is now
+    let seen = victim.world.see("bert.id", RecordType::A);
+    assert!(seen.has_address("192.0.2.6"), "{seen:?}");
+}
+
+/// A file of its own is read like a record, and moved into a segment only if it is right.
+#[test]
+fn a_file_of_the_earlier_form_is_never_served_wrong() {
+    let home = Home::new();
+    let mut victim = Victim::register(home.path(), &[]);
+    victim.world.stop_daemon();
+    fs::remove_dir_all(victim.archive.join("segments")).expect("it is there");
+    let hash = victim.hash.to_string();
+    let folder = victim.archive.join(&hash[..2]).join(&hash[2..4]);
+    let file = folder.join(format!("{hash}.txt"));
+    fs::create_dir_all(&folder).expect("the archive can be written");
+    fs::write(&file, zonefile(NAME, "192.0.2.6")).expect("the archive can be written");
+    victim.world.start_daemon();
+    for (what, bytes) in changes(&victim.bytes) {
+        fs::write(&file, bytes).expect("the archive can be written");
+        victim.is_tampered(what);
+    }
+    fs::write(&file, b"").expect("the archive can be written");
+    victim.is_missing("empty");
+    fs::write(&file, &victim.bytes).expect("the archive can be written");
+    victim.is_served();
+    victim.world.stop_daemon();
+    victim.world.start_daemon();
+    until("the file to be moved", || {
+        (victim.is_whole() && !folder.exists()).then_some(())
+    });
+    victim.is_served();
 }
 
 #[test]
@@ -137,7 +252,7 @@ fn changed_files_are_never_served() {
     let home = Home::new();
     let victim = Victim::register(home.path(), &[]);
     for (what, bytes) in changes(&victim.bytes) {
-        fs::write(&victim.path, bytes).expect("the archive can be written");
+        victim.change(&bytes);
         victim.is_tampered(what);
         let explained = victim.world.explain(NAME);
         assert_eq!(
@@ -172,7 +287,7 @@ fn files_changed_at_random_are_never_served() {
         if bytes == victim.bytes || bytes.is_empty() {
             continue;
         }
-        fs::write(&victim.path, &bytes).expect("the archive can be written");
+        victim.change(&bytes);
         if number % 100 == 0 {
             victim.world.forget_answers(); // the way from nothing too
         }
@@ -202,10 +317,8 @@ fn change(bytes: &mut Vec<u8>, random: &mut Random) {
 fn an_absent_or_empty_file_is_said_to_be_missing() {
     let home = Home::new();
     let victim = Victim::register(home.path(), &[]);
-    fs::write(&victim.path, b"").expect("the archive can be written");
-    victim.is_missing("empty");
-    fs::remove_file(&victim.path).expect("the archive can be written");
-    victim.is_missing("absent");
+    victim.change(b"");
+    victim.is_missing("cut out");
     let explained = victim.world.explain(NAME);
     assert_eq!(
         explained.provenance.zonefile_source,
@@ -230,12 +343,14 @@ fn files_changed_while_the_daemon_was_down_are_never_served() {
     let mut victim = Victim::register(home.path(), &[]);
     let mut flipped = victim.bytes.clone();
     flipped[20] ^= 1;
+    let mut changes = changes(&victim.bytes);
+    changes.retain(|(_, bytes)| bytes.len() <= ZONEFILE_MAX); // no record has more
     let kinds = [("a flipped bit", flipped)]
         .into_iter()
-        .chain(changes(&victim.bytes).into_iter().step_by(3));
+        .chain(changes.into_iter().step_by(3));
     for (what, bytes) in kinds {
         victim.world.stop_daemon();
-        fs::write(&victim.path, bytes).expect("the archive can be written");
+        victim.change(&bytes);
         victim.world.start_daemon();
         victim.is_tampered(what);
     }
@@ -247,7 +362,7 @@ fn files_changed_while_the_daemon_was_down_are_never_served() {
 fn a_change_is_noticed_while_its_name_is_asked_for() {
     let home = Home::new();
     let victim = Victim::register(home.path(), &[]);
-    fs::write(&victim.path, zonefile(NAME, "192.0.2.66")).expect("the archive can be written");
+    victim.change(&zonefile(NAME, "192.0.2.66"));
     until("the change to be noticed", || {
         let seen = victim.world.see(NAME, RecordType::A);
         assert!(seen.answers.is_empty() || seen.has_address("192.0.2.1"));
@@ -263,7 +378,7 @@ fn the_past_is_not_made_up_either() {
     let mut victim = Victim::register(home.path(), &[]);
     let then = victim.world.height();
     victim.world.mine_empty(2);
-    fs::write(&victim.path, zonefile(NAME, "192.0.2.66")).expect("the archive can be written");
+    victim.change(&zonefile(NAME, "192.0.2.66"));
     victim.world.forget_answers();
     let reply = victim.world.lookup(NAME, "A", Some(then));
     assert_eq!((reply.rcode.as_str(), reply.records.len()), ("SERVFAIL", 0));
@@ -288,7 +403,7 @@ fn a_watched_folder_cannot_change_an_answer() {
         });
         victim.is_served();
         assert!(
-            !victim.world.archived(&ZonefileHash::of(&bytes)).exists(),
+            !victim.world.is_archived(&ZonefileHash::of(&bytes)),
             "{what}"
         );
     }
@@ -300,26 +415,14 @@ fn the_right_file_in_a_folder_mends_the_archive() {
     let home = Home::new();
     let folder = home.folder("drop");
     let mut victim = Victim::register(home.path(), std::slice::from_ref(&folder));
-    fs::write(&victim.path, b"$ORIGIN anna.id\n@ A 192.0.2.66\n")
-        .expect("the archive can be written");
+    victim.change(b"$ORIGIN anna.id\n@ A 192.0.2.66\n");
     victim.is_tampered("overwritten");
     fs::write(folder.join("any name will do"), &victim.bytes).expect("the folder can be written");
-    let mended = || {
-        fs::read(&victim.path)
-            .is_ok_and(|bytes| bytes == victim.bytes)
-            .then_some(())
-    };
-    until("the archive to be mended", mended);
-    victim.is_served();
+    victim.is_mended();
     victim.world.stop_daemon();
-    fs::write(&victim.path, b"$ORIGIN anna.id\n@ A 192.0.2.66\n")
-        .expect("the archive can be written");
+    victim.change(b"$ORIGIN anna.id\n@ A 192.0.2.66\n");
     victim.world.start_daemon();
-    until("the archive to be mended again", || {
-        let bytes = fs::read(&victim.path).ok()?;
-        (bytes == victim.bytes).then_some(())
-    });
-    victim.is_served();
+    victim.is_mended();
 }
 
 /// A status looks at every file that has changed since it was last read.
@@ -335,7 +438,7 @@ fn changed_files_are_counted_as_missing() {
         )
     };
     for (what, bytes) in changes(&victim.bytes) {
-        fs::write(&victim.path, bytes).expect("the archive can be written");
+        victim.change(&bytes);
         assert_eq!(counted(), (0, 1), "{what}");
         victim.restore();
         assert_eq!(counted(), (1, 0), "{what}");
@@ -349,20 +452,18 @@ fn a_change_that_is_noticed_is_mended_from_a_folder() {
     let folder = home.folder("drop");
     let victim = Victim::register(home.path(), std::slice::from_ref(&folder));
     fs::write(folder.join("kept"), &victim.bytes).expect("the folder can be written");
-    let is_whole = || fs::read(&victim.path).is_ok_and(|bytes| bytes == victim.bytes);
     let is_mended = || {
         status(victim.world.socket()).expect("a status");
-        until("the archive to be mended", || is_whole().then_some(()));
-        victim.is_served();
+        victim.is_mended();
     };
     for (_, bytes) in changes(&victim.bytes).into_iter().step_by(3) {
-        fs::write(&victim.path, bytes).expect("the archive can be written");
+        victim.change(&bytes);
         is_mended();
     }
-    fs::write(&victim.path, b"").expect("the archive can be written");
+    victim.change(b"");
     is_mended();
     status(victim.world.socket()).expect("a status that reads the file");
-    fs::remove_file(&victim.path).expect("the archive can be written");
+    fs::remove_file(victim.record().path).expect("the archive can be written");
     is_mended();
 }
 
@@ -373,21 +474,13 @@ fn an_archive_that_was_removed_is_noticed_and_filled_from_a_folder() {
     let folder = home.folder("drop");
     let mut victim = Victim::register(home.path(), std::slice::from_ref(&folder));
     fs::write(folder.join("kept"), &victim.bytes).expect("the folder can be written");
-    let archive = victim.path.ancestors().nth(3).expect("the archive");
-    let archive = archive.to_owned();
-    let is_back = |victim: &Victim| {
-        until("the archive to be filled", || {
-            let bytes = fs::read(&victim.path).ok()?;
-            (bytes == victim.bytes).then_some(())
-        });
-        victim.is_served();
-    };
+    let archive = victim.archive.clone();
     for gone in ["once", "twice"] {
         fs::rename(&archive, home.path().join(gone)).expect("the archive is there");
-        is_back(&victim);
+        victim.is_mended();
     }
     victim.world.stop_daemon();
     fs::remove_dir_all(&archive).expect("the archive is there");
     victim.world.start_daemon();
-    is_back(&victim);
+    victim.is_mended();
 }

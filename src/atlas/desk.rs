@@ -201,7 +201,7 @@ impl Desk {
         let archive = &self.names.archive;
         let mut files = Files::new(standing);
         for (place, hash) in hashes.iter().enumerate() {
-            if hashes[..place].contains(hash) || !archive.path(hash).exists() {
+            if hashes[..place].contains(hash) || !archive.has(hash) {
                 continue;
             }
             if let Lookup::Found(bytes) = archive.get(hash)? {

@@ -39,8 +39,9 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 const TENDED: usize = 100;
 const TEND_PAUSE: Duration = Duration::from_millis(500);
 
-/// Time between two directories of the archive whose rights are looked at. A large one has 65,792.
-const RIGHTS_PAUSE: Duration = Duration::from_millis(1);
+/// Time between two directories of the archive that are emptied, or whose rights are looked at. A large one of the earlier
+/// form has 65,792.
+const SETTLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// Opens the data directory and takes its lock. Gives the state of names, and what is known beside the chain.
 pub fn open(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
@@ -207,27 +208,34 @@ impl Recovery {
     }
 }
 
-/// Starts taking the rights of others from the files of the archive, on a thread of `crew` until `stop` is set. Nobody
-/// waits for it: others cannot enter the archive already.
-pub fn make_archive_private(
+/// Starts moving zone files of the archive's earlier form into segments, and taking the rights of others from what is left, on a
+/// thread of `crew` until `stop` is set. Nobody waits for it: both forms are read, and others cannot enter the archive already.
+pub fn settle_archive(
     names: &NameStore,
     stop: &Arc<AtomicBool>,
     crew: &mut Crew,
 ) -> anyhow::Result<()> {
     let (archive, stop) = (Arc::clone(&names.archive), Arc::clone(stop));
-    let go_on = move || {
-        thread::sleep(RIGHTS_PAUSE);
-        !stop.load(Ordering::Relaxed)
+    let run = move || {
+        let go_on = || {
+            thread::sleep(SETTLE_PAUSE);
+            !stop.load(Ordering::Relaxed)
+        };
+        if let Err(error) = archive.gather(go_on) {
+            tracing::error!(
+                "zone files stay in a file each until the next start, which is slower and larger: {error}"
+            );
+        }
+        match archive.make_private(go_on) {
+            Ok(0) => {}
+            Ok(count) => tracing::warn!(
+                "others had rights on {count} files and directories of the zone file archive: they have none now"
+            ),
+            Err(error) => tracing::error!("the zone file archive is not private: {error}"),
+        }
     };
-    let run = move || match archive.make_private(go_on) {
-        Ok(0) => {}
-        Ok(count) => tracing::warn!(
-            "others had rights on {count} files and directories of the zone file archive: they have none now"
-        ),
-        Err(error) => tracing::error!("the zone file archive is not private: {error}"),
-    };
-    let started = crew.finite_thread("archive rights", run);
-    started.context("cannot start the thread that makes the archive private")
+    let started = crew.finite_thread("archive settle", run);
+    started.context("cannot start the thread that settles the archive")
 }
 
 /// Starts looking after the archive, on a thread of `crew` until `stop` is set: which files it has is compared with the

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! threads:  indexer (chain source -> rules -> store), folders (watched folders -> archive), udp (one a socket),
-//!           sweep (reads the database again), archive (counts its files and notices lost ones), archive rights (takes those
-//!           of others), publish (keeps the log of the chain current)
+//!           sweep (reads the database again), archive (counts its files and notices lost ones), archive settle (moves files
+//!           of its earlier form, takes the rights of others), publish (keeps the log of the chain current)
 //! tasks:    tcp, tls, https (accept connections), control socket, HTTP API, network watch, configuration
 //!           (the file that changes), memory, samples, log (faults that repeat)
 //! ```

@@ -190,7 +190,7 @@ impl Daemon {
             }
         };
         index::index_subdomains(&service.names, tell, &stop_indexer, &mut crew)?;
-        index::make_archive_private(&service.names, &stop_indexer, &mut crew)?;
+        index::settle_archive(&service.names, &stop_indexer, &mut crew)?;
         index::tend_archive(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &service.access, &mut crew)?;
         if let Some(reload) = &service.reload {

@@ -7,8 +7,8 @@
 //! A file is for its owner alone ([`rights`]). A symbolic link is never written through: one at
 //! the path is replaced itself, and one beside it is an error.
 
-pub mod batch;
 pub mod rights;
+pub mod steps;
 pub mod users;
 
 use std::ffi::OsString;

@@ -1,51 +1,18 @@
-//! What is known of the archive's files without reading them: which are there, which were right when they were last read,
-//! and which were not and wait to be mended.
+//! What is known of the archive's zone files without reading them: which were wrong or missing and wait to be mended, and which have
+//! files of their own, that anybody may take away.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::fs::Metadata;
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 use std::ops::Bound;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::hash::ZonefileHash;
 
 /// Most files that wait to be mended; when there are more, all are noticed anew.
 const UNSOUND_MAX: usize = 10_000;
 
-/// Two changes within the tick of the system's clock have the same time; ticks are far shorter than this.
-const TICK: Duration = Duration::from_secs(1);
-
-/// A file as it was when it was looked at: whatever changes its bytes changes one of these, unless somebody sets the clock back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
-    inode: u64,
-    length: u64,
-    changed: (i64, i64),
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            inode: metadata.ino(),
-            length: metadata.len(),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-impl Stamp {
-    /// Whether the next change has another time for sure.
-    fn is_settled(self) -> bool {
-        let seconds = u64::try_from(self.changed.0).unwrap_or(0);
-        let changed = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
-        let age = changed.and_then(|changed| SystemTime::now().duration_since(changed).ok());
-        age.is_some_and(|age| age > 2 * TICK) // the second that was left out, and a tick
-    }
-}
-
 /// What happened to a zone file of the archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Notice {
     /// It is there, and was not before, or was wrong.
     Stored(ZonefileHash),
@@ -66,13 +33,17 @@ pub struct Soundness {
 
 #[derive(Default)]
 struct Notes {
-    /// The files that are there, as far as somebody looked.
+    /// Those with files of their own that are there, as far as somebody looked.
     held: BTreeSet<ZonefileHash>,
     /// Whether all of them are known.
     is_listed: bool,
-    /// Those of them that were read and right. Without a stamp where it would not tell the next change.
-    sound: HashMap<ZonefileHash, Option<Stamp>>,
     unsound: HashSet<ZonefileHash>,
+}
+
+impl fmt::Debug for Soundness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Soundness").finish_non_exhaustive()
+    }
 }
 
 impl Soundness {
@@ -86,38 +57,44 @@ impl Soundness {
         lock(&self.subscribers).iter().for_each(|tell| tell(notice));
     }
 
-    /// The file was found to be right when it was last looked at, and is still the same.
-    pub fn is_known(&self, hash: &ZonefileHash, stamp: Stamp) -> bool {
-        lock(&self.notes).sound.get(hash) == Some(&Some(stamp))
-    }
-
-    /// The file is not there, which is news if it was before.
+    /// It has no record and no file, which is news if it had a file before.
     pub fn note_absent(&self, hash: &ZonefileHash) {
-        let notes = lock(&self.notes);
-        let was_there = notes.held.contains(hash) || notes.sound.contains_key(hash);
-        drop(notes);
+        let was_there = lock(&self.notes).held.contains(hash);
         if was_there {
             self.note_unsound(hash);
         }
     }
 
-    /// The file was read and is right.
-    pub fn note_sound(&self, hash: &ZonefileHash, stamp: Stamp) {
+    /// Its record was read and is right.
+    pub fn note_right(&self, hash: &ZonefileHash) {
+        let mut notes = lock(&self.notes);
+        let was_unsound = notes.unsound.remove(hash);
+        notes.held.remove(hash); // it may have been listed while it was moved
+        drop(notes);
+        if was_unsound {
+            self.tell(Notice::Stored(*hash));
+        }
+    }
+
+    /// The file of its own was read and is right.
+    pub fn note_own_file(&self, hash: &ZonefileHash) {
         let mut notes = lock(&self.notes);
         let was_unsound = notes.unsound.remove(hash);
         let is_new = notes.held.insert(*hash) && notes.is_listed;
-        let stamp = Some(stamp).filter(|stamp| stamp.is_settled());
-        notes.sound.insert(*hash, stamp);
         drop(notes);
         if was_unsound || is_new {
             self.tell(Notice::Stored(*hash));
         }
     }
 
+    /// It has a record now, and no file of its own any more.
+    pub fn note_moved(&self, hash: &ZonefileHash) {
+        lock(&self.notes).held.remove(hash);
+    }
+
     /// The file was read and is wrong, or is not there.
     pub fn note_unsound(&self, hash: &ZonefileHash) {
         let mut notes = lock(&self.notes);
-        notes.sound.remove(hash);
         notes.held.remove(hash);
         if notes.unsound.len() >= UNSOUND_MAX {
             notes.unsound.clear();
@@ -129,17 +106,9 @@ impl Soundness {
         }
     }
 
-    /// The file is about to be replaced.
+    /// It is about to be stored.
     pub fn forget(&self, hash: &ZonefileHash) {
-        let mut notes = lock(&self.notes);
-        notes.unsound.remove(hash);
-        notes.sound.remove(hash);
-    }
-
-    /// The file was replaced.
-    pub fn note_stored(&self, hash: &ZonefileHash) {
-        lock(&self.notes).held.insert(*hash);
-        self.tell(Notice::Stored(*hash));
+        lock(&self.notes).unsound.remove(hash);
     }
 
     /// These files are there, and were when somebody began to look, which nobody is told.
@@ -149,8 +118,8 @@ impl Soundness {
         notes.is_listed = true;
     }
 
-    /// At most `count` of the files that are there, by hash, those behind `after`.
-    pub fn held(&self, after: Option<&ZonefileHash>, count: usize) -> Vec<ZonefileHash> {
+    /// At most `count` of those with files of their own, by hash, those behind `after`.
+    pub fn held(&self, after: Option<&ZonefileHash>, count: usize) -> BTreeSet<ZonefileHash> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let notes = lock(&self.notes);
         let held = notes.held.range((start, Bound::Unbounded));
@@ -172,24 +141,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_was_just_changed_is_read_again() {
-        let (soundness, hash) = (Soundness::default(), ZonefileHash([7; 20]));
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("after 1970");
-        let at = |seconds| Stamp {
-            inode: 1,
-            length: 1,
-            changed: (seconds, 0),
-        };
-        let (fresh, old) = (at(now.as_secs() as i64), at(now.as_secs() as i64 - 60));
-        soundness.note_sound(&hash, fresh);
-        assert!(!soundness.is_known(&hash, fresh));
-        soundness.note_sound(&hash, old);
-        assert!(soundness.is_known(&hash, old) && !soundness.is_known(&hash, fresh));
-    }
-
-    #[test]
     fn each_file_is_news_once_until_it_is_mended() {
         let (soundness, hash) = (Soundness::default(), ZonefileHash([7; 20]));
         let (tell, told) = std::sync::mpsc::channel();
@@ -204,16 +155,14 @@ mod tests {
         soundness.note_unsound(&hash);
         assert_eq!(told(), [Notice::Unsound(hash)]);
         assert_eq!(soundness.unsound(), HashSet::from([hash]));
-        let stamp = Stamp {
-            inode: 1,
-            length: 1,
-            changed: (0, 0),
-        };
-        soundness.note_sound(&hash, stamp);
-        soundness.note_sound(&hash, stamp);
+        soundness.note_own_file(&hash);
+        soundness.note_own_file(&hash);
         assert_eq!(told(), [Notice::Stored(hash)]);
         soundness.note_absent(&hash);
         assert_eq!(told(), [Notice::Unsound(hash)]);
+        soundness.note_right(&hash);
+        soundness.note_right(&hash);
+        assert_eq!(told(), [Notice::Stored(hash)]);
     }
 
     #[test]
@@ -222,20 +171,15 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         soundness.subscribe(move |notice| tell.send(notice).expect("somebody listens"));
         let [first, second, third] = [1, 2, 3].map(|byte| ZonefileHash([byte; 20]));
-        let stamp = Stamp {
-            inode: 1,
-            length: 1,
-            changed: (0, 0),
-        };
-        soundness.note_sound(&first, stamp);
+        soundness.note_own_file(&first);
         soundness.note_listed(&[first, second]);
-        soundness.note_sound(&second, stamp);
+        soundness.note_own_file(&second);
         assert_eq!(told.try_iter().count(), 0);
-        soundness.note_sound(&third, stamp);
+        soundness.note_own_file(&third);
         soundness.note_absent(&first);
         let told: Vec<Notice> = told.try_iter().collect();
         assert_eq!(told, [Notice::Stored(third), Notice::Unsound(first)]);
-        assert_eq!(soundness.held(None, 9), [second, third]);
-        assert_eq!(soundness.held(Some(&second), 9), [third]);
+        assert_eq!(soundness.held(None, 9), BTreeSet::from([second, third]));
+        assert_eq!(soundness.held(Some(&second), 9), BTreeSet::from([third]));
     }
 }

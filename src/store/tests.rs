@@ -34,8 +34,14 @@ mod files;
 mod laws;
 /// Power cuts.
 mod power;
+/// The segments of an archive as the format describes them.
+#[path = "../../tests/common/segments.rs"]
+#[allow(dead_code)] // other tests use the rest
+pub(super) mod segments;
 /// Databases of earlier formats.
 mod upgrade;
+/// Zone files in segments that somebody damages.
+mod zones;
 
 const FIRST: u32 = 10;
 

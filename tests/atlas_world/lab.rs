@@ -15,6 +15,7 @@ use crate::common::person::{Person, World};
 use crate::common::ports::free_address;
 use crate::common::process::{Process, until};
 use crate::common::regtest::Regtest;
+use crate::common::segments;
 
 /// Daemons, the owner's included, which has number 0.
 pub const MEMBERS: usize = 10;
@@ -262,14 +263,8 @@ impl Lab {
     /// No archive has a file that is not what its name says.
     pub fn check_bytes(&self) {
         for member in 0..MEMBERS {
-            for (name, path) in files(&self.archive(member)) {
-                let bytes = fs::read(&path).unwrap();
-                assert_eq!(
-                    ZonefileHash::of(&bytes).to_string(),
-                    name,
-                    "{}",
-                    path.display()
-                );
+            for (hash, bytes) in files(&self.archive(member)) {
+                assert_eq!(ZonefileHash::of(&bytes).to_string(), hash, "of {member}");
             }
         }
     }
@@ -344,23 +339,9 @@ fn zone(name: &str, address: &str) -> String {
     format!("$ORIGIN {name}\n$TTL 600\n@ A {address}\n")
 }
 
-/// The files of an archive by the hashes that they are named for.
-fn files(archive: &Path) -> BTreeMap<String, PathBuf> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![archive.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let stem = path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .unwrap_or_default();
-            if path.is_dir() {
-                open.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "txt") {
-                found.insert(stem.to_owned(), path);
-            }
-        }
-    }
-    found
+/// The zone files of an archive by the hashes that their records claim.
+fn files(archive: &Path) -> BTreeMap<String, Vec<u8>> {
+    let records = segments::records(archive).into_values();
+    let files = records.map(|record| (ZonefileHash(record.hash).to_string(), record.bytes));
+    files.collect()
 }

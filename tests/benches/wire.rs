@@ -13,6 +13,7 @@ mod table;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +36,9 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 /// Names in the store; the cold ones are asked once each.
 const NAMES: u32 = 10_000;
+/// Zone files beside them, and how many are stored together.
+const FILES: usize = 100_000;
+const BATCH: usize = 1_000;
 /// Names that are asked for again and again.
 const HOT: u32 = 1_000;
 /// Times that the hot names are gone through.
@@ -110,7 +114,8 @@ fn main() -> Result<()> {
         turns,
     );
     measure("malformed", &handler, &hot(malformed), turns);
-    parts_of_a_cold_answer(directory.path())
+    parts_of_a_cold_answer(directory.path())?;
+    zone_files(&directory.path().join("many"))
 }
 
 /// What a name that nobody asked for yet costs beside a known one.
@@ -123,13 +128,48 @@ fn parts_of_a_cold_answer(directory: &Path) -> Result<()> {
     time("of a cold name: hash the zone file", texts(), |text| {
         ZonefileHash::of(text);
     });
-    time("  open, read and hash it", hashes.iter(), |hash| {
+    time("  find, read and hash it", hashes.iter(), |hash| {
         assert!(matches!(archive.get(hash), Ok(Lookup::Found(_))));
     });
     time("  parse it", rows.iter().zip(texts()), |(row, text)| {
         let origin = Name::from_ascii(&row.name);
         assert!(origin.is_ok_and(|origin| zonefile::parse(&origin, text).is_ok()));
     });
+    Ok(())
+}
+
+/// What many small zone files cost: stored, found at a start, read, and on the disk.
+fn zone_files(directory: &Path) -> Result<()> {
+    let text = |number: usize| format!("$ORIGIN n{number}.id\n{:;<205}", ' ').into_bytes();
+    let texts: Vec<Vec<u8>> = (0..FILES).map(text).collect();
+    let archive = Archive::open(directory)?;
+    let mut hashes = Vec::with_capacity(FILES);
+    let start = Instant::now();
+    for batch in texts.chunks(BATCH) {
+        hashes.extend(archive.put_many(batch)?);
+    }
+    let each = start.elapsed() / FILES as u32;
+    println!("{:<34}{each:>10.2?}", "a zone file: store it, by thousands");
+    drop(archive);
+    let start = Instant::now();
+    let archive = Archive::open(directory)?;
+    println!(
+        "{:<34}{:>10.2?}",
+        "  open an archive of 100,000",
+        start.elapsed()
+    );
+    hashes.sort_unstable(); // another order than on the disk
+    time("  find, read and hash it", hashes.iter(), |hash| {
+        assert!(matches!(archive.get(hash), Ok(Lookup::Found(_))));
+    });
+    let sizes = std::fs::read_dir(directory.join("segments"))?;
+    let sizes = sizes.map(|entry| Ok(entry?.metadata()?.blocks() * 512));
+    let bytes: u64 = sizes.sum::<std::io::Result<u64>>()?;
+    let (each, length) = (
+        bytes / FILES as u64,
+        texts.iter().map(Vec::len).sum::<usize>() / FILES,
+    );
+    println!("{:<34}{each:>8} B of {length}", "  on the disk");
     Ok(())
 }
 

@@ -28,6 +28,7 @@ pub mod read_log;
 pub mod regtest;
 pub mod resolver;
 pub mod scratch;
+pub mod segments;
 pub mod unbound;
 pub mod upstream;
 pub mod world;

@@ -27,6 +27,7 @@ use tokio::runtime::Runtime;
 use super::dns::{self, Seen};
 use super::follow;
 use super::process::{self, until};
+use super::segments;
 
 /// Seconds since 1970 of the first block; the chain's own clock goes on from there.
 pub const TIME: u32 = 1_790_000_000;
@@ -123,9 +124,15 @@ impl World {
         offchain.expect("a daemon opens it")
     }
 
-    /// Where the archive keeps the file with this hash.
-    pub fn archived(&self, hash: &ZonefileHash) -> PathBuf {
-        self.daemon().names().archive.path(hash)
+    /// Where the archive of zone files is.
+    pub fn zonefiles(&self) -> PathBuf {
+        self.data().join("zonefiles")
+    }
+
+    /// Whether a segment of the archive has the file with this hash, and it is right.
+    pub fn is_archived(&self, hash: &ZonefileHash) -> bool {
+        let record = segments::find(&self.zonefiles(), &hash.0);
+        record.is_some_and(|record| ZonefileHash::of(&record.bytes) == *hash)
     }
 
     pub fn archive(&self, zonefile: &[u8]) -> ZonefileHash {

@@ -22,6 +22,8 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::rdata::{A, CNAME, SOA};
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
 
+use crate::common::segments;
+
 /// Seconds since 1970 of the first block.
 pub const TIME: u32 = 1_790_000_000;
 /// Patience of the client.
@@ -217,8 +219,8 @@ impl Bench {
         self.register_empty(&mut registrar, "empty.id");
         self.register_revoked(&mut registrar);
         self.settle();
-        let path = self.daemon().names().archive.path(&tampered);
-        std::fs::write(path, "@ A 203.0.113.13\n").unwrap();
+        let archive = self.config.data_dir.join("zonefiles");
+        segments::rewrite(&archive, &tampered.0, b"@ A 203.0.113.13\n");
     }
 
     /// A name without a zone file hash.

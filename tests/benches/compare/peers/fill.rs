@@ -42,6 +42,8 @@ use super::table::Row;
 const PER_BLOCK: u32 = 2_000;
 /// Database memory while filling: a million names in random order touch most pages in every block.
 const CACHE: usize = 1 << 30;
+/// Zone files that are stored together.
+const BATCH: usize = 1_000;
 /// The namespace that is filled.
 const NAMESPACE: &str = "id";
 /// Names never expire, so that a directory stays good.
@@ -102,16 +104,17 @@ fn check(store: &Store, names: u32) -> Result<()> {
 fn write_files(directory: &Path, names: u32, text: Text) -> Result<()> {
     let archive = Archive::open(&directory.join("zonefiles"))?;
     let mut table = BufWriter::new(File::create(directory.join("table.tsv"))?);
+    let mut files = Vec::with_capacity(BATCH);
     for number in 0..names {
         let row = Row::of(number);
         writeln!(table, "{}", row.line())?;
-        let text = text(&row);
-        let path = archive.path(&ZonefileHash::of(text.as_bytes()));
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        files.push(text(&row));
+        if files.len() == BATCH {
+            archive.put_many(&files)?;
+            files.clear();
         }
-        fs::write(path, text)?;
     }
+    archive.put_many(&files)?;
     Ok(table.flush()?)
 }
 

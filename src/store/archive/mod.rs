@@ -1,109 +1,90 @@
 //! Zone files on disk, by the hash of their bytes (RIPEMD-160 of SHA-256).
 //!
-//! A file is `<h[0:2]>/<h[2:4]>/<h>.txt`, `h` being its hash in hex, as in the reference implementation. It is
-//! written under `.new/`, synced, renamed, and its directory synced, many together where there are many
-//! ([`crate::disk::batch`]): under its final name a file is complete or not there. Whoever can write to the disk can still change it, so every read hashes what it
-//! read, and bytes of another hash are never given out.
+//! They are records of a few large files ([`super::segments`]). Archives of earlier versions have a file for each
+//! ([`super::loose`]); those are read as well, and moved into segments while the daemon runs. Whoever can write to the disk
+//! can change both, so every read hashes what it read, and bytes of another hash are never given out.
+
+mod gather;
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::disk::batch::{Placed, Steps, System, place_all};
 use crate::disk::rights;
+use crate::disk::steps::{Steps, System};
 use crate::hash::ZonefileHash;
 use crate::zonefile::ZONEFILE_MAX;
 
-use super::soundness::{Notice, Soundness, Stamp};
+use super::lookup::{ArchiveError, Lookup, at};
+use super::loose::Loose;
+use super::segments::{Limits, Segments};
+use super::soundness::{Notice, Soundness};
 
-/// Where files are written before they get their name.
-const INCOMING: &str = ".new";
-
-/// Bytes beyond its length with which a file is read: with fewer, the standard library looks for its end with a
-/// small buffer of its own first.
-const END: usize = 64;
+/// The directory of segments in that of the archive.
+const SEGMENTS: &str = "segments";
 
 /// A directory of zone files.
+#[derive(Debug)]
 pub struct Archive {
     directory: PathBuf,
-    steps: Box<dyn Steps>,
-    written: AtomicU64,
+    segments: Segments,
+    loose: Loose,
     soundness: Soundness,
+    /// Whether the last attempt to compact came to its end.
+    has_compacted: AtomicBool,
     /// The directory as it was when it was last looked at.
     seen: Mutex<Option<Stamp>>,
 }
 
-/// What the archive holds for a hash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// The zone file; its bytes have the hash.
-    Found(Vec<u8>),
-    /// No file, or an empty one.
-    Absent,
-    /// A file whose bytes are others; never to be served.
-    Tampered {
-        /// What they hash to; `None` if the file is larger than a zone file may be.
-        found: Option<ZonefileHash>,
-    },
+/// A directory as it was when it was looked at: names that come or go change one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
 }
 
-/// Why the archive failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// A file or directory cannot be read or written.
-    #[error("cannot use {path} of the zone file archive: {source}; check its permissions and the free space", path = .path.display())]
-    Io {
-        /// What was touched.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Nothing can be that large.
-    #[error(
-        "a zone file has at most {ZONEFILE_MAX} bytes, this one has {size}: split it or leave records out"
-    )]
-    TooLarge {
-        /// Its size in bytes.
-        size: usize,
-    },
-    /// An empty file counts as absent everywhere.
-    #[error("an empty zone file cannot be stored: give it at least a $ORIGIN")]
-    Empty,
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Where a zone file that is right was read.
+enum Kept {
+    Segment,
+    OwnFile,
 }
 
 impl Archive {
     /// Opens the archive in `directory`, creates it where it is missing, and removes what a crash left half
     /// written. At most one process may write to an archive.
     pub fn open(directory: &Path) -> Result<Self, ArchiveError> {
-        Self::open_with(directory, Box::new(System))
+        Self::open_with(directory, Arc::new(System), Limits::default())
     }
 
-    /// The same with other steps to the disk.
-    pub(super) fn open_with(directory: &Path, steps: Box<dyn Steps>) -> Result<Self, ArchiveError> {
-        let archive = Self {
+    /// The same with other steps to the disk and other sizes.
+    pub(super) fn open_with(
+        directory: &Path,
+        steps: Arc<dyn Steps>,
+        limits: Limits,
+    ) -> Result<Self, ArchiveError> {
+        rights::open_directory(directory).map_err(at(directory))?;
+        let segments = directory.join(SEGMENTS);
+        Ok(Self {
             directory: directory.to_owned(),
-            steps,
-            written: AtomicU64::new(0),
+            loose: Loose::open(directory)?,
+            segments: Segments::open(segments.clone(), steps, limits).map_err(at(&segments))?,
             soundness: Soundness::default(),
+            has_compacted: AtomicBool::new(true),
             seen: Mutex::default(),
-        };
-        archive.make_directories()?;
-        let incoming = directory.join(INCOMING);
-        for entry in fs::read_dir(&incoming).map_err(at(&incoming))? {
-            let path = entry.map_err(at(&incoming))?.path();
-            fs::remove_file(&path).map_err(at(&path))?;
-        }
-        Ok(archive)
-    }
-
-    fn make_directories(&self) -> Result<(), ArchiveError> {
-        for directory in [&self.directory, &self.directory.join(INCOMING)] {
-            rights::open_directory(directory).map_err(at(directory))?;
-        }
-        Ok(())
+        })
     }
 
     /// Takes the rights of others from all files, as earlier versions and careless copies left them, until `go_on`,
@@ -138,11 +119,12 @@ impl Archive {
             check_size(bytes.as_ref().len())?;
             hashes.push(ZonefileHash::of(bytes.as_ref()));
         }
+        self.note_changes()?; // what was removed is not known, though it could be read
         let mut new = Vec::new();
         let mut seen = HashSet::new();
         for (hash, bytes) in hashes.iter().zip(files) {
-            match self.read(hash)? {
-                (Lookup::Found(_), Some(stamp)) => self.soundness.note_sound(hash, stamp),
+            match self.look(hash)? {
+                (Lookup::Found(_), kept) => self.note_found(hash, &kept),
                 _ if seen.insert(hash) => new.push((hash, bytes.as_ref())),
                 _ => {}
             }
@@ -156,35 +138,80 @@ impl Archive {
     /// The hashes of the files that are there, in order, until `go_on`, which is asked at every directory, says no. No file is
     /// read: one of them may be wrong. Files with other names or sizes than zone files have are passed over.
     pub fn list(&self, mut go_on: impl FnMut() -> bool) -> Result<Vec<ZonefileHash>, ArchiveError> {
-        let mut hashes = Vec::new();
-        for first in entries(&self.directory, is_hex_byte)? {
-            for second in entries(&first, is_hex_byte)? {
-                if !go_on() {
-                    return Ok(hashes);
-                }
-                for path in entries(&second, is_zonefile)? {
-                    let hash = hash_of_name(&path);
-                    hashes.extend(hash.filter(|hash| self.path(hash) == path));
-                }
+        let mut loose = Vec::new();
+        for directory in self.loose.directories() {
+            if !go_on() {
+                return Ok(loose);
             }
+            loose.extend(self.loose.hashes(&directory?)?);
         }
+        self.soundness.note_listed(&loose);
+        if !go_on() {
+            return Ok(loose);
+        }
+        let mut hashes = self.segments.list(); // after the others, which may be moved into them meanwhile
+        hashes.extend(loose);
         hashes.sort_unstable();
-        self.soundness.note_listed(&hashes);
+        hashes.dedup();
         Ok(hashes)
     }
 
     /// Looks whether at most `count` of the files that were there still are, those behind `after`, and gives notice of those that
-    /// are gone or wrong. Gives the last one, to go on with; `None` when there are no more.
+    /// are gone or wrong. Gives the last one, to go on with; `None` when there are no more. Looks after the segments as well,
+    /// which may wait for the disk.
     pub fn sweep(
         &self,
         after: Option<&ZonefileHash>,
         count: usize,
     ) -> Result<Option<ZonefileHash>, ArchiveError> {
-        let held = self.soundness.held(after, count);
+        self.note_changes()?;
+        self.compact()?;
+        let mut held = self.soundness.held(after, count);
+        held.extend(self.segments.behind(after, count));
+        let held: Vec<ZonefileHash> = held.into_iter().take(count).collect();
         for hash in &held {
             self.contains(hash)?;
         }
         Ok(held.last().copied().filter(|_| held.len() == count))
+    }
+
+    /// Compacts the segments, if that is due. One failure is said once: without free space it may fail for long, and nothing else
+    /// has to wait for it.
+    fn compact(&self) -> Result<(), ArchiveError> {
+        match self.segments.compact_if_due() {
+            Ok(lost) => {
+                self.has_compacted.store(true, Ordering::Relaxed);
+                self.note_lost(lost)
+            }
+            Err(error) => {
+                if self.has_compacted.swap(false, Ordering::Relaxed) {
+                    let path = self.directory.join(SEGMENTS);
+                    tracing::warn!(
+                        "cannot remove what is dead in {}: {error}; check the disk and its free space, it is tried again",
+                        path.display()
+                    );
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Notices segments that somebody removed or brought back.
+    fn note_changes(&self) -> Result<(), ArchiveError> {
+        let changed = self.segments.refresh().map_err(self.failed())?;
+        self.note_lost(changed.lost)?;
+        for hash in changed.found {
+            self.get(&hash)?;
+        }
+        Ok(())
+    }
+
+    fn note_lost(&self, mut lost: Vec<ZonefileHash>) -> Result<(), ArchiveError> {
+        lost.sort_unstable();
+        for hash in lost {
+            self.get(&hash)?;
+        }
+        Ok(())
     }
 
     /// Whether a directory at its top was made or removed since this was asked the last time; a removal may have taken many files.
@@ -204,85 +231,86 @@ impl Archive {
         Ok(found)
     }
 
-    /// The zone file with this hash. Reads at most one byte more than a zone file may have.
+    /// The zone file with this hash.
     pub fn get(&self, hash: &ZonefileHash) -> Result<Lookup, ArchiveError> {
-        let (found, stamp) = self.read(hash)?;
-        match (&found, stamp) {
-            (Lookup::Found(_), Some(stamp)) => self.soundness.note_sound(hash, stamp),
+        let (found, kept) = self.look(hash)?;
+        match &found {
+            Lookup::Found(_) => self.note_found(hash, &kept),
             _ => self.soundness.note_unsound(hash),
         }
         Ok(found)
     }
 
-    /// Whether the zone file with this hash is there. One that was right and has not changed since is not read again.
+    /// Whether the zone file with this hash is there and right.
     pub fn contains(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
-        let path = self.path(hash);
-        let stamp = match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.soundness.note_absent(hash);
-                return Ok(false);
+        if self.segments.is_removed(hash) {
+            self.note_changes()?;
+        }
+        let (found, kept) = self.look(hash)?;
+        match found {
+            Lookup::Found(_) => {
+                self.note_found(hash, &kept);
+                return Ok(true);
             }
-            metadata => Stamp::from(&metadata.map_err(at(&path))?),
-        };
-        Ok(self.soundness.is_known(hash, stamp) || matches!(self.get(hash)?, Lookup::Found(_)))
+            Lookup::Absent if !self.segments.has(hash) => self.soundness.note_absent(hash),
+            _ => self.soundness.note_unsound(hash),
+        }
+        Ok(false)
     }
 
-    /// Where the zone file with this hash is or would be.
-    pub fn path(&self, hash: &ZonefileHash) -> PathBuf {
-        let [first, second, ..] = hash.0;
-        let name = format!("{first:02x}/{second:02x}/{hash}.txt");
-        self.directory.join(name)
+    /// Whether something is there for this hash, be it right or wrong. Nobody is told.
+    pub fn has(&self, hash: &ZonefileHash) -> bool {
+        self.segments.has(hash) || self.loose.has(hash)
     }
 
-    /// What is there, and the file as it was.
-    fn read(&self, hash: &ZonefileHash) -> Result<(Lookup, Option<Stamp>), ArchiveError> {
-        let path = self.path(hash);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok((Lookup::Absent, None));
-            }
-            opened => opened.map_err(at(&path))?,
-        };
-        let metadata = file.metadata().map_err(at(&path))?;
-        let stamp = Stamp::from(&metadata);
-        // Room for all of it and for the look whether there is more: one call reads it, one finds its end.
-        let length = metadata.len().min(ZONEFILE_MAX as u64) as usize;
-        let mut bytes = Vec::with_capacity(length + END);
-        file.take(ZONEFILE_MAX as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(at(&path))?;
-        Ok((compare(hash, bytes), Some(stamp)))
+    /// What is there, and where.
+    fn look(&self, hash: &ZonefileHash) -> Result<(Lookup, Kept), ArchiveError> {
+        let kept = self.read_segment(hash)?;
+        if matches!(kept, Lookup::Found(_)) {
+            return Ok((kept, Kept::Segment));
+        }
+        let own = self.loose.read(hash)?;
+        match (&own, kept) {
+            (Lookup::Found(_), _) => Ok((own, Kept::OwnFile)),
+            // It may have been moved between the two looks.
+            (_, Lookup::Absent) => match self.read_segment(hash)? {
+                Lookup::Absent => Ok((own, Kept::OwnFile)),
+                kept => Ok((kept, Kept::Segment)),
+            },
+            (_, kept) => Ok((kept, Kept::Segment)),
+        }
+    }
+
+    fn note_found(&self, hash: &ZonefileHash, kept: &Kept) {
+        match kept {
+            Kept::Segment => self.soundness.note_right(hash),
+            Kept::OwnFile => self.soundness.note_own_file(hash),
+        }
     }
 
     /// Writes files that are not there or wrong.
     fn write(&self, new: &[(&ZonefileHash, &[u8])]) -> Result<(), ArchiveError> {
-        let placed: Vec<Placed<'_>> = new
-            .iter()
-            .map(|(hash, bytes)| self.placed(hash, bytes))
-            .collect();
         for (hash, _) in new {
             self.soundness.forget(hash); // before anybody can change the file again
         }
-        let mut written = place_all(&*self.steps, &placed);
-        if matches!(&written, Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            self.make_directories()?; // somebody removed them
-            written = place_all(&*self.steps, &placed);
-        }
-        written.map_err(at(&self.directory))?;
+        self.append(new)?;
         for (hash, _) in new {
-            self.soundness.note_stored(hash);
+            self.soundness.tell(Notice::Stored(**hash));
         }
         Ok(())
     }
 
-    fn placed<'b>(&self, hash: &ZonefileHash, bytes: &'b [u8]) -> Placed<'b> {
-        let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{INCOMING}/{hash}-{number}");
-        Placed {
-            beside: self.directory.join(name),
-            path: self.path(hash),
-            bytes,
-        }
+    fn append(&self, new: &[(&ZonefileHash, &[u8])]) -> Result<(), ArchiveError> {
+        self.segments.append(new).map_err(self.failed())
+    }
+
+    fn read_segment(&self, hash: &ZonefileHash) -> Result<Lookup, ArchiveError> {
+        self.segments.read(hash).map_err(self.failed())
+    }
+
+    fn failed(&self) -> impl FnOnce(io::Error) -> ArchiveError {
+        let path = self.directory.join(SEGMENTS);
+        move |source| ArchiveError::Io { path, source }
     }
 }
 
@@ -294,70 +322,10 @@ fn check_size(size: usize) -> Result<(), ArchiveError> {
     }
 }
 
-/// What is in a directory and may belong to the archive; nothing, if the directory is gone or is none.
-fn entries(
-    directory: &Path,
-    belongs: impl Fn(&fs::DirEntry) -> bool,
-) -> Result<Vec<PathBuf>, ArchiveError> {
-    use io::ErrorKind::{NotADirectory, NotFound};
-    let entries = match fs::read_dir(directory) {
-        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(Vec::new()),
-        entries => entries.map_err(at(directory))?,
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(at(directory))?;
-        if belongs(&entry) {
-            paths.push(entry.path());
-        }
-    }
-    Ok(paths)
-}
-
-fn is_hex_byte(entry: &fs::DirEntry) -> bool {
-    let name = entry.file_name();
-    let is_hex = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-    name.len() == 2 && name.as_encoded_bytes().iter().all(is_hex)
-}
-
-fn is_zonefile(entry: &fs::DirEntry) -> bool {
-    let size = 1..=ZONEFILE_MAX as u64;
-    let metadata = entry.metadata();
-    metadata.is_ok_and(|metadata| metadata.is_file() && size.contains(&metadata.len()))
-}
-
-fn hash_of_name(path: &Path) -> Option<ZonefileHash> {
-    path.file_name()?
-        .to_str()?
-        .strip_suffix(".txt")?
-        .parse()
-        .ok()
-}
-
-/// What the bytes of a file are, if they should have the hash `wanted`.
-fn compare(wanted: &ZonefileHash, bytes: Vec<u8>) -> Lookup {
-    if bytes.is_empty() {
-        return Lookup::Absent;
-    }
-    if bytes.len() > ZONEFILE_MAX {
-        return Lookup::Tampered { found: None };
-    }
-    match ZonefileHash::of(&bytes) {
-        found if found == *wanted => Lookup::Found(bytes),
-        found => Lookup::Tampered { found: Some(found) },
-    }
-}
-
-fn at(path: &Path) -> impl FnOnce(io::Error) -> ArchiveError {
-    move |source| ArchiveError::Io {
-        path: path.to_owned(),
-        source,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::tests::segments::{find, rewrite};
 
     const ZONE: &[u8] = b"$ORIGIN foo.test\n$TTL 3600\n_http._tcp URI 10 1 \"https://example.com/foo.test/0/profile.json\"\n";
 
@@ -367,27 +335,33 @@ mod tests {
         (scratch, archive)
     }
 
+    /// Puts a zone file where earlier versions had it.
+    fn put_loose(archive: &Archive, hash: &ZonefileHash, bytes: &[u8]) -> PathBuf {
+        let hash = hash.to_string();
+        let folder = archive.directory.join(&hash[..2]).join(&hash[2..4]);
+        fs::create_dir_all(&folder).expect("writable");
+        let path = folder.join(format!("{hash}.txt"));
+        fs::write(&path, bytes).expect("writable");
+        path
+    }
+
     #[test]
-    fn what_is_put_is_found_under_the_references_path() {
+    fn what_is_put_is_found_in_a_segment() {
         let (_scratch, archive) = archive();
         let hash = archive.put(ZONE).expect("it fits");
         // Computed with OpenSSL: sha256, then ripemd160.
         assert_eq!(hash.to_string(), "087dcea832e706022a1fd3fa723cf3261e5b5e2f");
-        assert!(
-            archive
-                .path(&hash)
-                .ends_with("08/7d/087dcea832e706022a1fd3fa723cf3261e5b5e2f.txt")
-        );
-        assert_eq!(
-            archive.get(&hash).expect("readable"),
-            Lookup::Found(ZONE.to_vec())
-        );
+        let record = find(&archive.directory, &hash.0).expect("a record");
+        assert!(record.path.ends_with("segments/00000001.zones"));
+        assert_eq!((record.at, &record.bytes[..]), (0, ZONE));
+        let found = Lookup::Found(ZONE.to_vec());
+        assert_eq!(archive.get(&hash).expect("readable"), found);
         assert!(archive.contains(&hash).expect("readable"));
         assert_eq!(archive.put(ZONE).expect("again"), hash);
-        let left = fs::read_dir(archive.directory.join(INCOMING))
-            .expect("it exists")
-            .count();
-        assert_eq!(left, 0);
+        let length = fs::metadata(&record.path).expect("it is there").len();
+        assert_eq!(length, record.size() as u64, "it is stored once");
+        let again = Archive::open(&archive.directory).expect("it opens");
+        assert_eq!(again.get(&hash).expect("readable"), found);
     }
 
     #[test]
@@ -401,22 +375,23 @@ mod tests {
             .into_bytes();
         let extended = [ZONE, b"\n"].concat();
         let with_mark = [b"\xef\xbb\xbf", ZONE].concat();
-        for changed in [flipped, ZONE[..50].to_vec(), extended, crlf, with_mark] {
-            fs::write(archive.path(&hash), &changed).expect("writable");
-            let found = Some(ZonefileHash::of(&changed));
+        for changed in [ZONE[..50].to_vec(), extended, crlf, with_mark, flipped] {
+            rewrite(&archive.directory, &hash.0, &changed);
+            let same_size = changed.len() == ZONE.len();
+            let found = same_size.then(|| ZonefileHash::of(&changed));
             assert_eq!(
                 archive.get(&hash).expect("readable"),
                 Lookup::Tampered { found }
             );
         }
-        fs::write(archive.path(&hash), vec![b'a'; ZONEFILE_MAX * 2]).expect("writable");
+        rewrite(&archive.directory, &hash.0, &vec![b'a'; ZONEFILE_MAX * 2]);
         assert_eq!(
             archive.get(&hash).expect("readable"),
             Lookup::Tampered { found: None }
         );
         assert!(!archive.contains(&hash).expect("readable"));
         assert!(archive.unsound().contains(&hash));
-        fs::write(archive.path(&hash), b"").expect("writable");
+        rewrite(&archive.directory, &hash.0, b"");
         assert_eq!(archive.get(&hash).expect("readable"), Lookup::Absent);
         assert!(!archive.contains(&hash).expect("readable"));
         archive.put(ZONE).expect("it heals");
@@ -463,14 +438,13 @@ mod tests {
         assert_eq!(told.try_iter().count(), 0);
 
         fs::write(archive.directory.join("note.txt"), "x").expect("writable");
-        let beside = archive.path(&of[0]).with_file_name("other.txt");
-        fs::write(beside, "x").expect("writable");
-        let stray = archive.directory.join("00").join("00");
-        fs::create_dir_all(&stray).expect("writable");
-        fs::write(stray.join(format!("{}.txt", of[1])), "x").expect("writable");
-        fs::write(archive.path(&of[2]), "").expect("writable");
+        let late = ZonefileHash::of(ZONE);
+        let path = put_loose(&archive, &late, ZONE);
+        fs::write(path.with_file_name("other.txt"), "x").expect("writable");
+        fs::write(path.with_file_name(format!("{}.txt", of[1])), "x").expect("writable");
+        put_loose(&archive, &ZonefileHash([7; 20]), b"");
         let mut there: Vec<ZonefileHash> = of[..50].to_vec();
-        there.remove(2);
+        there.push(late);
         there.sort_unstable();
         assert_eq!(archive.list(|| true).expect("readable"), there);
         assert!(archive.list(|| false).expect("readable").is_empty());
@@ -484,11 +458,7 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         archive.subscribe(move |notice| tell.send(notice).expect("somebody listens"));
         fs::remove_dir_all(&archive.directory).expect("it is there");
-        let mut last = archive.sweep(None, 4).expect("readable");
-        assert!(last.is_some());
-        while let Some(after) = last {
-            last = archive.sweep(Some(&after), 4).expect("readable");
-        }
+        assert_eq!(archive.sweep(None, 4).expect("readable"), None);
         hashes.sort_unstable();
         let unsound: Vec<Notice> = hashes.into_iter().map(Notice::Unsound).collect();
         assert_eq!(told.try_iter().collect::<Vec<_>>(), unsound);
@@ -516,11 +486,49 @@ mod tests {
     }
 
     #[test]
-    fn half_written_files_are_gone_after_the_next_start() {
+    fn files_of_the_earlier_form_are_read_and_moved() {
         let (_scratch, archive) = archive();
-        let left_over = archive.directory.join(INCOMING).join("087dcea8-0");
-        fs::write(&left_over, b"$ORIG").expect("writable");
-        Archive::open(&archive.directory).expect("it opens");
-        assert!(!left_over.exists());
+        let files: Vec<Vec<u8>> = (0..50u8).map(|byte| vec![byte + 1; 20]).collect();
+        let hashes: Vec<ZonefileHash> = files.iter().map(|it| ZonefileHash::of(it)).collect();
+        for (hash, bytes) in hashes.iter().zip(&files) {
+            put_loose(&archive, hash, bytes);
+        }
+        let wrong = put_loose(&archive, &ZonefileHash([7; 20]), ZONE);
+        let other = put_loose(&archive, &hashes[3], &files[3]).with_file_name("note");
+        fs::write(&other, "x").expect("writable");
+        fs::create_dir(archive.directory.join(".new")).expect("writable");
+        fs::write(archive.directory.join(".new/087dcea8-0"), "$ORI").expect("writable");
+        // A kill after the record was synced leaves both.
+        archive
+            .segments
+            .append(&[(&hashes[0], &files[0])])
+            .expect("it fits");
+
+        let archive = Archive::open(&archive.directory).expect("it opens");
+        assert!(!archive.directory.join(".new").exists());
+        let is_there = |archive: &Archive| {
+            let found = |(hash, bytes): (&ZonefileHash, &Vec<u8>)| {
+                archive.has(hash)
+                    && archive.get(hash).expect("readable") == Lookup::Found(bytes.clone())
+            };
+            assert!(hashes.iter().zip(&files).all(found));
+            assert_eq!(archive.list(|| true).expect("readable").len(), 51);
+        };
+        is_there(&archive);
+        assert_eq!(archive.gather(|| false).expect("writable"), 0);
+        assert_eq!(archive.gather(|| true).expect("writable"), 50);
+        assert_eq!(archive.gather(|| true).expect("nothing is left"), 0);
+        is_there(&archive);
+        assert!(!archive.has_changed(), "by somebody else");
+        let mut left: Vec<PathBuf> = archive
+            .loose
+            .directories()
+            .map(|it| it.expect("readable"))
+            .collect();
+        left.sort_unstable();
+        let mut expected = [&wrong, &other].map(|it| it.parent().expect("one").to_owned());
+        expected.sort_unstable();
+        assert_eq!(left, expected);
+        is_there(&Archive::open(&archive.directory).expect("it opens"));
     }
 }

@@ -1,0 +1,130 @@
+//! The segments of an archive as somebody sees and changes them who knows their format (`src/store/format.md`) and nothing else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bitcoin::hashes::siphash24;
+
+/// Bytes before a zone file.
+pub const HEAD: usize = 48;
+
+/// A whole record.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The segment.
+    pub path: PathBuf,
+    /// Where it begins there.
+    pub at: usize,
+    /// What it says that the zone file hashes to.
+    pub hash: [u8; 20],
+    /// The zone file.
+    pub bytes: Vec<u8>,
+}
+
+impl Record {
+    pub fn size(&self) -> usize {
+        HEAD + self.bytes.len()
+    }
+}
+
+/// The segments of an archive, oldest first.
+pub fn files(archive: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(archive.join("segments")).into_iter().flatten();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "zones"))
+        .collect();
+    paths.sort_unstable();
+    paths
+}
+
+/// The newest record of each hash.
+pub fn records(archive: &Path) -> BTreeMap<[u8; 20], Record> {
+    let mut records = BTreeMap::new();
+    for path in files(archive) {
+        let bytes = fs::read(&path).unwrap_or_default();
+        let mut at = 0;
+        while at < bytes.len() {
+            let record = parse(&path, &bytes, at);
+            at += record.as_ref().map_or(1, Record::size);
+            records.extend(record.map(|record| (record.hash, record)));
+        }
+    }
+    records
+}
+
+/// The newest record of a hash.
+pub fn find(archive: &Path, hash: &[u8; 20]) -> Option<Record> {
+    records(archive).remove(hash)
+}
+
+/// Whether the newest record of a hash has these bytes.
+pub fn holds(archive: &Path, hash: &[u8; 20], bytes: &[u8]) -> bool {
+    find(archive, hash).is_some_and(|record| record.bytes == bytes)
+}
+
+/// Puts another zone file into the newest record of a hash, which is whole then and claims that hash; what is behind it moves. With
+/// no bytes the record is cut out.
+pub fn rewrite(archive: &Path, hash: &[u8; 20], bytes: &[u8]) {
+    let record = match find(archive, hash) {
+        Some(record) => record,
+        None => Record {
+            path: files(archive).pop().expect("a segment"),
+            at: 0,
+            hash: *hash,
+            bytes: Vec::new(),
+        },
+    };
+    let mut segment = fs::read(&record.path).expect("readable");
+    let end = match record.bytes.len() {
+        0 => record.at,
+        _ => record.at + record.size(),
+    };
+    let new = match bytes.len() {
+        0 => Vec::new(),
+        _ => write(hash, bytes),
+    };
+    segment.splice(record.at..end, new);
+    fs::write(&record.path, segment).expect("writable");
+}
+
+/// Flips a bit of the newest record of a hash; a second time brings it back.
+pub fn flip(record: &Record, position: usize) {
+    let mut segment = fs::read(&record.path).expect("readable");
+    segment[record.at + position] ^= 1 << (position % 8);
+    fs::write(&record.path, segment).expect("writable");
+}
+
+/// A record.
+pub fn write(hash: &[u8; 20], bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).expect("short");
+    let mut record = b"bnz1".to_vec();
+    record.extend(length.to_be_bytes());
+    record.extend([0; 8]); // length and version of no compiled form
+    record.extend(hash);
+    record.extend(seal(1, bytes).to_be_bytes());
+    record.extend(&seal(0, &record).to_be_bytes()[..4]);
+    record.extend(bytes);
+    record
+}
+
+/// The record that begins at a place, if one does.
+fn parse(path: &Path, segment: &[u8], at: usize) -> Option<Record> {
+    let head = segment.get(at..at + HEAD)?;
+    let length = u32::from_be_bytes(head[4..8].try_into().ok()?) as usize;
+    let hash = head[16..36].try_into().ok()?;
+    let bytes = segment.get(at + HEAD..)?.get(..length)?.to_vec();
+    let is_whole = write(&hash, &bytes)[..HEAD] == *head && !bytes.is_empty();
+    is_whole.then(|| Record {
+        path: path.to_owned(),
+        at,
+        hash,
+        bytes,
+    })
+}
+
+fn seal(kind: u64, bytes: &[u8]) -> u64 {
+    let seed = u64::from_be_bytes(*b"bnszones");
+    siphash24::Hash::hash_to_u64_with_keys(seed, kind, bytes)
+}
