@@ -20,6 +20,16 @@ pub enum Lookup {
     },
 }
 
+/// A zone file with its hash, read into a buffer of the reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stored<'b> {
+    /// Its bytes.
+    pub zonefile: &'b [u8],
+    /// The form that was compiled when it was stored, if there is one that this program reads. Nobody vouches for it but the
+    /// seal of its record: whoever can write to the disk can put another one there.
+    pub compiled: Option<&'b [u8]>,
+}
+
 /// Why the archive failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {

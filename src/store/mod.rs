@@ -44,7 +44,7 @@ pub use database::{Purpose, Store, StoreOptions};
 pub use error::{OpenError, StoreError};
 pub use identity::ChainIdentity;
 pub use lock::DirectoryLock;
-pub use lookup::{ArchiveError, Lookup};
+pub use lookup::{ArchiveError, Lookup, Stored};
 pub use offchain::{Offchain, RememberedPeer, Tried};
 pub use query::{Counts, HistoryEntry, WantedZonefile};
 pub use row::{Announcement, IndexedBlock, StoredDecision, StoredOperation};

@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::hash::ZonefileHash;
@@ -28,6 +29,8 @@ type Subscriber = Box<dyn Fn(Notice) + Send + Sync>;
 #[derive(Default)]
 pub struct Soundness {
     notes: Mutex<Notes>,
+    /// How many files they are about: mostly none, which a reader sees without waiting for anybody.
+    noted: AtomicUsize,
     subscribers: Mutex<Vec<Subscriber>>,
 }
 
@@ -67,10 +70,13 @@ impl Soundness {
 
     /// Its record was read and is right.
     pub fn note_right(&self, hash: &ZonefileHash) {
-        let mut notes = lock(&self.notes);
-        let was_unsound = notes.unsound.remove(hash);
-        notes.held.remove(hash); // it may have been listed while it was moved
-        drop(notes);
+        if self.noted.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let was_unsound = self.change(|notes| {
+            notes.held.remove(hash); // it may have been listed while it was moved
+            notes.unsound.remove(hash)
+        });
         if was_unsound {
             self.tell(Notice::Stored(*hash));
         }
@@ -78,10 +84,10 @@ impl Soundness {
 
     /// The file of its own was read and is right.
     pub fn note_own_file(&self, hash: &ZonefileHash) {
-        let mut notes = lock(&self.notes);
-        let was_unsound = notes.unsound.remove(hash);
-        let is_new = notes.held.insert(*hash) && notes.is_listed;
-        drop(notes);
+        let (was_unsound, is_new) = self.change(|notes| {
+            let is_new = notes.held.insert(*hash) && notes.is_listed;
+            (notes.unsound.remove(hash), is_new)
+        });
         if was_unsound || is_new {
             self.tell(Notice::Stored(*hash));
         }
@@ -89,18 +95,18 @@ impl Soundness {
 
     /// It has a record now, and no file of its own any more.
     pub fn note_moved(&self, hash: &ZonefileHash) {
-        lock(&self.notes).held.remove(hash);
+        self.change(|notes| notes.held.remove(hash));
     }
 
     /// The file was read and is wrong, or is not there.
     pub fn note_unsound(&self, hash: &ZonefileHash) {
-        let mut notes = lock(&self.notes);
-        notes.held.remove(hash);
-        if notes.unsound.len() >= UNSOUND_MAX {
-            notes.unsound.clear();
-        }
-        let is_new = notes.unsound.insert(*hash);
-        drop(notes);
+        let is_new = self.change(|notes| {
+            notes.held.remove(hash);
+            if notes.unsound.len() >= UNSOUND_MAX {
+                notes.unsound.clear();
+            }
+            notes.unsound.insert(*hash)
+        });
         if is_new {
             self.tell(Notice::Unsound(*hash));
         }
@@ -108,14 +114,15 @@ impl Soundness {
 
     /// It is about to be stored.
     pub fn forget(&self, hash: &ZonefileHash) {
-        lock(&self.notes).unsound.remove(hash);
+        self.change(|notes| notes.unsound.remove(hash));
     }
 
     /// These files are there, and were when somebody began to look, which nobody is told.
     pub fn note_listed(&self, hashes: &[ZonefileHash]) {
-        let mut notes = lock(&self.notes);
-        notes.held.extend(hashes);
-        notes.is_listed = true;
+        self.change(|notes| {
+            notes.held.extend(hashes);
+            notes.is_listed = true;
+        });
     }
 
     /// At most `count` of those with files of their own, by hash, those behind `after`.
@@ -129,6 +136,14 @@ impl Soundness {
     /// The files that were wrong or missing when they were last looked at.
     pub fn unsound(&self) -> HashSet<ZonefileHash> {
         lock(&self.notes).unsound.clone()
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Notes) -> T) -> T {
+        let mut notes = lock(&self.notes);
+        let changed = change(&mut notes);
+        let noted = notes.held.len() + notes.unsound.len();
+        self.noted.store(noted, Ordering::Relaxed);
+        changed
     }
 }
 

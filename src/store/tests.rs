@@ -30,6 +30,8 @@ use crate::virtualchain::{
 mod cuts;
 /// The database's files: kills, damage, locks, formats.
 mod files;
+/// Compiled forms in the records of segments.
+mod forms;
 /// Laws that hold for any blocks.
 mod laws;
 /// Power cuts.

@@ -42,7 +42,7 @@ mod zone;
 
 #[cfg(fuzzing)]
 pub use compiled::read_all;
-pub use compiled::{Compiled, CompiledFound, CompiledSet, Malformed};
+pub use compiled::{Compiled, CompiledFound, CompiledSet, Malformed, VERSION as COMPILED_VERSION};
 pub use parse::{ParseError, Written, parse, parse_watched};
 pub use problem::{Ignored, Problem, SvcProblem};
 pub use render::{render, render_data};

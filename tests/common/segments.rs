@@ -20,11 +20,15 @@ pub struct Record {
     pub hash: [u8; 20],
     /// The zone file.
     pub bytes: Vec<u8>,
+    /// Its compiled form; empty if there is none.
+    pub compiled: Vec<u8>,
+    /// The version of that form.
+    pub version: u32,
 }
 
 impl Record {
     pub fn size(&self) -> usize {
-        HEAD + self.bytes.len()
+        HEAD + self.bytes.len() + self.compiled.len()
     }
 }
 
@@ -64,8 +68,8 @@ pub fn holds(archive: &Path, hash: &[u8; 20], bytes: &[u8]) -> bool {
     find(archive, hash).is_some_and(|record| record.bytes == bytes)
 }
 
-/// Puts another zone file into the newest record of a hash, which is whole then and claims that hash; what is behind it moves. With
-/// no bytes the record is cut out.
+/// Puts another zone file into the newest record of a hash, which is whole then, claims that hash and keeps its compiled form; what
+/// is behind it moves. With no bytes the record is cut out.
 pub fn rewrite(archive: &Path, hash: &[u8; 20], bytes: &[u8]) {
     let record = match find(archive, hash) {
         Some(record) => record,
@@ -74,6 +78,8 @@ pub fn rewrite(archive: &Path, hash: &[u8; 20], bytes: &[u8]) {
             at: 0,
             hash: *hash,
             bytes: Vec::new(),
+            compiled: Vec::new(),
+            version: 0,
         },
     };
     let mut segment = fs::read(&record.path).expect("readable");
@@ -83,7 +89,7 @@ pub fn rewrite(archive: &Path, hash: &[u8; 20], bytes: &[u8]) {
     };
     let new = match bytes.len() {
         0 => Vec::new(),
-        _ => write(hash, bytes),
+        _ => write(hash, bytes, &record.compiled, record.version),
     };
     segment.splice(record.at..end, new);
     fs::write(&record.path, segment).expect("writable");
@@ -97,30 +103,39 @@ pub fn flip(record: &Record, position: usize) {
 }
 
 /// A record.
-pub fn write(hash: &[u8; 20], bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).expect("short");
+pub fn write(hash: &[u8; 20], bytes: &[u8], compiled: &[u8], version: u32) -> Vec<u8> {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("short").to_be_bytes();
+    let body = [bytes, compiled].concat();
     let mut record = b"bnz1".to_vec();
-    record.extend(length.to_be_bytes());
-    record.extend([0; 8]); // length and version of no compiled form
+    record.extend(length(bytes));
+    record.extend(length(compiled));
+    record.extend(version.to_be_bytes());
     record.extend(hash);
-    record.extend(seal(1, bytes).to_be_bytes());
+    record.extend(seal(1, &body).to_be_bytes());
     record.extend(&seal(0, &record).to_be_bytes()[..4]);
-    record.extend(bytes);
+    record.extend(body);
     record
 }
 
 /// The record that begins at a place, if one does.
 fn parse(path: &Path, segment: &[u8], at: usize) -> Option<Record> {
     let head = segment.get(at..at + HEAD)?;
-    let length = u32::from_be_bytes(head[4..8].try_into().ok()?) as usize;
+    let number = |at: usize| {
+        let bytes = head.get(at..)?.first_chunk()?;
+        Some(u32::from_be_bytes(*bytes))
+    };
+    let (length, rest, version) = (number(4)? as usize, number(8)? as usize, number(12)?);
     let hash = head[16..36].try_into().ok()?;
-    let bytes = segment.get(at + HEAD..)?.get(..length)?.to_vec();
-    let is_whole = write(&hash, &bytes)[..HEAD] == *head && !bytes.is_empty();
+    let (bytes, behind) = segment.get(at + HEAD..)?.split_at_checked(length)?;
+    let compiled = behind.get(..rest)?;
+    let is_whole = write(&hash, bytes, compiled, version)[..HEAD] == *head && !bytes.is_empty();
     is_whole.then(|| Record {
         path: path.to_owned(),
         at,
         hash,
-        bytes,
+        bytes: bytes.to_vec(),
+        compiled: compiled.to_vec(),
+        version,
     })
 }
 

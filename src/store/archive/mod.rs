@@ -19,7 +19,7 @@ use crate::disk::steps::{Steps, System};
 use crate::hash::ZonefileHash;
 use crate::zonefile::ZONEFILE_MAX;
 
-use super::lookup::{ArchiveError, Lookup, at};
+use super::lookup::{ArchiveError, Lookup, Stored, at};
 use super::loose::Loose;
 use super::segments::{Limits, Segments};
 use super::soundness::{Notice, Soundness};
@@ -239,6 +239,21 @@ impl Archive {
             _ => self.soundness.note_unsound(hash),
         }
         Ok(found)
+    }
+
+    /// The zone file with this hash and its compiled form, by one read into `buffer`, which may be used again and again. `None`
+    /// if its record is missing or wrong: [`Archive::ask`] tells which, gives notice of it, and knows files of their own.
+    pub fn get_compiled<'b>(
+        &self,
+        hash: &ZonefileHash,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Option<Stored<'b>>, ArchiveError> {
+        let stored = self.segments.read_into(hash, buffer);
+        let stored = stored.map_err(self.failed())?;
+        if stored.is_some() {
+            self.soundness.note_right(hash);
+        }
+        Ok(stored)
     }
 
     /// Whether the zone file with this hash is there and right.

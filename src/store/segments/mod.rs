@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use crate::disk::steps::Steps;
 use crate::hash::ZonefileHash;
 
-use super::lookup::Lookup;
+use super::lookup::{Lookup, Stored};
 use places::{Place, Places};
 use record::{HEAD, Head};
 
@@ -102,6 +102,20 @@ impl Segments {
         let read = scan::read_at(&file, &mut record, u64::from(place.at))?;
         record.truncate(read);
         Ok(open_record(hash, record, place))
+    }
+
+    /// The zone file with this hash and its compiled form, read into `buffer`; `None` unless its record is there and right.
+    pub fn read_into<'b>(
+        &self,
+        hash: &ZonefileHash,
+        buffer: &'b mut Vec<u8>,
+    ) -> io::Result<Option<Stored<'b>>> {
+        let Some((file, place)) = self.find(hash) else {
+            return Ok(None);
+        };
+        buffer.resize(place.size as usize, 0);
+        let read = scan::read_at(&file, buffer, u64::from(place.at))?;
+        Ok(open_stored(hash, &buffer[..read], place))
     }
 
     /// Whether there is a record with this hash. Nothing is read: it may be wrong.
@@ -337,9 +351,7 @@ fn open_record(hash: &ZonefileHash, mut record: Vec<u8>, place: Place) -> Lookup
     if record.is_empty() {
         return Lookup::Absent; // the segment was cut before it
     }
-    let head = Head::read(&record);
-    let Some(head) = head.filter(|head| head.hash == *hash && head.size() == place.size as usize)
-    else {
+    let Some(head) = expected_head(hash, &record, place) else {
         return Lookup::Tampered { found: None };
     };
     record.truncate(HEAD + head.length);
@@ -348,4 +360,20 @@ fn open_record(hash: &ZonefileHash, mut record: Vec<u8>, place: Place) -> Lookup
         found if found == *hash => Lookup::Found(record),
         found => Lookup::Tampered { found: Some(found) },
     }
+}
+
+/// The zone file and the compiled form of a record that should be at `place`, as it was read.
+fn open_stored<'b>(hash: &ZonefileHash, record: &'b [u8], place: Place) -> Option<Stored<'b>> {
+    let head = expected_head(hash, record, place)?;
+    let body = &record[HEAD..];
+    let zonefile = body.get(..head.length)?;
+    (ZonefileHash::of(zonefile) == *hash).then(|| Stored {
+        zonefile,
+        compiled: head.compiled_in(body),
+    })
+}
+
+/// The head of a record, if it is the one that is expected at `place`.
+fn expected_head(hash: &ZonefileHash, record: &[u8], place: Place) -> Option<Head> {
+    Head::read(record).filter(|head| head.hash == *hash && head.size() == place.size as usize)
 }

@@ -6,7 +6,7 @@
 use bitcoin::hashes::siphash24;
 
 use crate::hash::ZonefileHash;
-use crate::zonefile::ZONEFILE_MAX;
+use crate::zonefile::{COMPILED_VERSION, ZONEFILE_MAX};
 
 use super::super::codec::{Field, Input};
 
@@ -34,6 +34,8 @@ pub struct Head {
     pub length: usize,
     /// Bytes of the compiled form behind it; 0 if there is none.
     compiled: usize,
+    /// The version of that form.
+    version: u32,
     /// What the zone file hashes to.
     pub hash: ZonefileHash,
     /// Over zone file and compiled form.
@@ -48,10 +50,10 @@ impl Head {
         let mark = <[u8; 4]>::read(&mut input)?;
         let length = u32::read(&mut input)? as usize;
         let compiled = u32::read(&mut input)? as usize;
-        let _version = u32::read(&mut input)?; // of the compiled form, which nobody reads yet
         let head = Self {
             length,
             compiled,
+            version: u32::read(&mut input)?,
             hash: ZonefileHash::read(&mut input)?,
             seal: u64::read(&mut input)?,
         };
@@ -68,6 +70,13 @@ impl Head {
     /// Whether zone file and compiled form are those that were written.
     pub fn is_of(&self, body: &[u8]) -> bool {
         seal(OF_BODY, body) == self.seal
+    }
+
+    /// The compiled form in a body, if there is one, this program reads its version, and the body is the one that was written.
+    pub fn compiled_in<'b>(&self, body: &'b [u8]) -> Option<&'b [u8]> {
+        let body = body.get(..self.length + self.compiled)?;
+        let has_one = self.compiled > 0 && self.version == u32::from(COMPILED_VERSION);
+        (has_one && self.is_of(body)).then(|| &body[self.length..])
     }
 }
 

@@ -276,7 +276,7 @@ fn records_in_each_others_place_are_not_taken_for_each_other() {
 #[test]
 fn a_record_within_a_zone_file_hides_nobody() {
     let (scratch, archive) = bench(1..2);
-    let forged = segments::write(&hash(1).0, b"$ORIGIN evil.id\n");
+    let forged = segments::write(&hash(1).0, b"$ORIGIN evil.id\n", b"", 0);
     let evil = [&b"; "[..], &forged, &forged].concat();
     let evil_hash = archive.put(&evil).expect("it fits");
     archive.put(&text(2)).expect("it fits");
