@@ -110,7 +110,7 @@ impl Zones {
         Ok(self.read_bytes(hash)?.is_ok())
     }
 
-    /// The same for a file that had its hash when it was read: it is read again only if it changed.
+    /// The same for a file that had its hash when it was read: one that is gone or wrong is asked for.
     pub(super) fn still_has(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
         Ok(self.archive.contains(hash)? || self.has(hash)?)
     }

@@ -7,6 +7,8 @@
 //!
 //! The format ([`super`], "Records") says which bytes.
 
+use data_encoding::HEXLOWER;
+
 use crate::bns::address::{Address, AddressVersions};
 use crate::hash::encode_hex;
 use crate::virtualchain::serialize::{Serializer, fields};
@@ -269,18 +271,8 @@ impl<'c> Restored<'c> {
 
 /// Reads lower-case hex; `None` if it is none.
 fn read_hex(digits: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
-    let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = digits.as_chunks::<2>() else {
-        return None;
-    };
-    bytes.clear();
-    for [high, low] in pairs {
-        bytes.push(digit(*high)? << 4 | digit(*low)?);
-    }
+    bytes.resize(HEXLOWER.decode_len(digits.len()).ok()?, 0);
+    HEXLOWER.decode_mut(digits, bytes).ok()?;
     Some(())
 }
 

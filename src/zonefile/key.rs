@@ -14,7 +14,7 @@ use hickory_proto::rr::Name;
 /// Longest name in wire form (RFC 1035 §3.1).
 const NAME_MAX: usize = 255;
 /// Longest key: every byte of the longest name, escaped.
-const WIRE_KEY_MAX: usize = 2 * NAME_MAX;
+pub(super) const KEY_MAX: usize = 2 * NAME_MAX;
 const END: u8 = 0;
 const ESCAPE: u8 = 1;
 
@@ -47,7 +47,7 @@ impl OwnerKey {
 
 /// A key that is made of a name in wire form, without an allocation.
 pub(super) struct WireKey {
-    bytes: [u8; WIRE_KEY_MAX],
+    bytes: [u8; KEY_MAX],
     length: usize,
 }
 
@@ -55,7 +55,7 @@ impl WireKey {
     /// The key of a name with these labels below the origin, in wire form and lower case; `None` if they are none.
     pub(super) fn new(below: &[u8]) -> Option<Self> {
         let mut key = Self {
-            bytes: [0; WIRE_KEY_MAX],
+            bytes: [0; KEY_MAX],
             length: 0,
         };
         let (&first, rest) = below.split_first()?;

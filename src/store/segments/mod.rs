@@ -126,11 +126,8 @@ impl Segments {
     /// Whether the segment with the record of this hash is not at its path any more: what is read is what somebody removed.
     pub fn is_removed(&self, hash: &ZonefileHash) -> bool {
         let held = self.held();
-        let found = held
-            .iter()
-            .rev()
-            .find(|(_, it)| it.places.get(hash).is_some());
-        let Some((number, inode)) = found.map(|(number, it)| (*number, it.inode)) else {
+        let found = newest(&held, hash);
+        let Some((number, inode)) = found.map(|(number, it, _)| (number, it.inode)) else {
             return false;
         };
         drop(held);
@@ -281,10 +278,8 @@ impl Segments {
     /// The newest record of a hash.
     fn find(&self, hash: &ZonefileHash) -> Option<(Arc<File>, Place)> {
         let held = self.held();
-        held.values().rev().find_map(|segment| {
-            let place = segment.places.get(hash)?;
-            Some((Arc::clone(&segment.file), place))
-        })
+        let (_, segment, place) = newest(&held, hash)?;
+        Some((Arc::clone(&segment.file), place))
     }
 
     fn is_held(&self, number: u32) -> bool {
@@ -338,6 +333,17 @@ impl Batch {
         self.placed.push((*hash, self.number, Place { at, size }));
         self.at += u64::from(size);
     }
+}
+
+/// The segment with the newest record of a hash, its number, and where the record is.
+fn newest<'h>(
+    held: &'h BTreeMap<u32, Segment>,
+    hash: &ZonefileHash,
+) -> Option<(u32, &'h Segment, Place)> {
+    held.iter().rev().find_map(|(number, segment)| {
+        let place = segment.places.get(hash)?;
+        Some((*number, segment, place))
+    })
 }
 
 fn take_number(writer: &mut Writer) -> u32 {

@@ -1,11 +1,9 @@
 //! Whether bytes are a compiled zone, to the last of them. Whatever passes is looked up without a doubt: keys ascend and
 //! are whole labels, every name has an RRset and every RRset a record, and all parts end where the tables say.
 
+use super::super::key::KEY_MAX;
 use super::super::types::code;
 use super::{DNAME, HEADER, Malformed, NAME, Places, SET, VERSION, WILDCARD, next_rdata};
-
-/// Longest key: every byte of the longest name, escaped.
-const KEY_MAX: usize = 2 * 255;
 
 /// Where the parts of a compiled zone begin.
 pub(super) fn places(bytes: &[u8]) -> Result<Places, Malformed> {
