@@ -198,10 +198,10 @@ fn a_new_zone_file_is_pushed_to_neighbours() {
     assert!(took < Duration::from_secs(20), "{took:?}"); // an inventory would have been asked for after 600 s
 }
 
-/// 2,000 files; those of a large network, 300 MB, in the release form.
+/// 10,000 files; those of a large network, 300 MB, in the release form.
 #[test]
 fn zone_files_come_about_as_fast_as_by_a_bare_loop() {
-    let figures = replicate::measure(form(2_000, 70_000));
+    let figures = replicate::measure(form(10_000, 70_000));
     println!("{figures}");
     assert!(figures.ratio() > 0.05, "{figures}");
     assert!(figures.memory < 200 << 20, "{figures}");
