@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use arrayvec::ArrayString;
+
 use crate::hash::{NameHash128, sha256};
 
 /// Longest name in bytes, namespace and dot included (wf §5).
@@ -26,7 +28,7 @@ pub enum InvalidName {
 
 /// A name like `werner.id`: one dot, characters `a-z 0-9 - _`, at most 37 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name(Box<str>);
+pub struct Name(ArrayString<NAME_MAX>);
 
 impl Name {
     /// The name that `bytes` spell, exactly as they stand: upper case is invalid (wf §5).
@@ -41,7 +43,7 @@ impl Name {
         };
         check_charset(label)?;
         NamespaceId::from_bytes(namespace)?;
-        Ok(Self(String::from_utf8_lossy(bytes).into()))
+        text(bytes).map(Self)
     }
 
     /// The whole name.
@@ -77,7 +79,7 @@ impl Name {
 
 /// A namespace id like `id`: 1 to 19 characters `a-z 0-9 - _`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NamespaceId(Box<str>);
+pub struct NamespaceId(ArrayString<NAMESPACE_ID_MAX>);
 
 impl NamespaceId {
     /// The id that `bytes` spell.
@@ -86,7 +88,7 @@ impl NamespaceId {
             return Err(InvalidName::TooLong);
         }
         check_charset(bytes)?;
-        Ok(Self(String::from_utf8_lossy(bytes).into()))
+        text(bytes).map(Self)
     }
 
     /// The id as text.
@@ -105,6 +107,12 @@ fn check_charset(part: &[u8]) -> Result<(), InvalidName> {
     } else {
         Err(InvalidName::Charset)
     }
+}
+
+/// Text of allowed characters, kept without an allocation: a block holds thousands of names, and every question has one.
+fn text<const MAX: usize>(bytes: &[u8]) -> Result<ArrayString<MAX>, InvalidName> {
+    let text = std::str::from_utf8(bytes).map_err(|_| InvalidName::Charset)?;
+    ArrayString::from(text).map_err(|_| InvalidName::TooLong)
 }
 
 macro_rules! text_type {
