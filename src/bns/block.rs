@@ -123,7 +123,7 @@ impl<'a, V: View> Block<'a, V> {
             return Ok(None);
         };
         let namespace = self.namespace_of(name)?;
-        let live = life::is_live(self.params, &record, namespace.as_deref(), height);
+        let live = life::is_live(self.params, record.life(), namespace.as_deref(), height);
         Ok(live.then_some(record))
     }
 
@@ -138,7 +138,7 @@ impl<'a, V: View> Block<'a, V> {
         record: &NameRecord,
         namespace: &NamespaceRecord,
     ) -> Checked<V> {
-        let in_grace = life::in_grace_period(self.params, record, namespace, self.height);
+        let in_grace = life::in_grace_period(self.params, record.life(), namespace, self.height);
         ensure(!in_grace, Reject::NameInGracePeriod)
     }
 

@@ -130,7 +130,7 @@ fn ends_of<V: View>(
     let Some(record) = view.name(name)? else {
         return Ok(Vec::new());
     };
-    let term = Term::of(params, &record, namespace, tip);
+    let term = Term::of(params, record.life(), namespace, tip);
     let ends = [term.grace_start, term.last_resolves, term.free_from];
     Ok(ends.into_iter().flatten().map(u64::from).collect())
 }

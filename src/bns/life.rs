@@ -23,7 +23,19 @@ use serde::{Deserialize, Serialize};
 
 use super::epoch::Epoch;
 use super::params::Params;
-use super::record::{NameRecord, NamespaceOp, NamespaceRecord};
+use super::record::{NamespaceOp, NamespaceRecord};
+
+/// What of a name's record says how long it lives and how it stands: see
+/// [`NameRecord::life`](super::record::NameRecord::life).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// Height at which this life began.
+    pub first_registered: u32,
+    /// Height of the last registration or renewal.
+    pub last_renewed: u32,
+    /// Whether the owner revoked it.
+    pub revoked: bool,
+}
 
 /// Whether names can be registered in the namespace (sm §2, READY); true inside the very block.
 pub fn is_ready(namespace: &NamespaceRecord) -> bool {
@@ -42,32 +54,32 @@ pub fn is_revealed(params: &Params, namespace: &NamespaceRecord, height: u32) ->
 /// the one under way, so that a name is unusable in its registration block (quirk NEXT-BLOCK).
 pub fn is_live(
     params: &Params,
-    record: &NameRecord,
+    life: Life,
     namespace: Option<&NamespaceRecord>,
     height: u32,
 ) -> bool {
     let Some(namespace) = namespace else {
         return false;
     };
-    if record.first_registered > height {
+    if life.first_registered > height {
         return false;
     }
     if is_revealed(params, namespace, height) {
         return true;
     }
-    is_ready(namespace) && u64::from(height) <= last_live(record, namespace, params.epoch(height))
+    is_ready(namespace) && u64::from(height) <= last_live(life, namespace, params.epoch(height))
 }
 
 /// Whether only a renewal is allowed at `height` (sm §2, GRACE).
 pub fn in_grace_period(
     params: &Params,
-    record: &NameRecord,
+    life: Life,
     namespace: &NamespaceRecord,
     height: u32,
 ) -> bool {
-    let (start, end) = grace_period(record, namespace, params.epoch(height));
+    let (start, end) = grace_period(life, namespace, params.epoch(height));
     is_ready(namespace)
-        && is_live(params, record, Some(namespace), height)
+        && is_live(params, life, Some(namespace), height)
         && (start..end).contains(&u64::from(height))
 }
 
@@ -88,13 +100,8 @@ pub struct Term {
 impl Term {
     /// The end of the life that the name has at `height`, or had last. `height` is not below its registration. What would
     /// come after the end of the network never comes.
-    pub fn of(
-        params: &Params,
-        record: &NameRecord,
-        namespace: &NamespaceRecord,
-        height: u32,
-    ) -> Self {
-        let Some(last) = end_of_life(params, record, namespace, height.into()) else {
+    pub fn of(params: &Params, life: Life, namespace: &NamespaceRecord, height: u32) -> Self {
+        let Some(last) = end_of_life(params, life, namespace, height.into()) else {
             return Self::default();
         };
         let block = |height: u64| {
@@ -102,7 +109,7 @@ impl Term {
             height.filter(|height| !params.is_after_end(*height))
         };
         Self {
-            grace_start: first_in_grace(params, record, namespace, height.into(), last)
+            grace_start: first_in_grace(params, life, namespace, height.into(), last)
                 .and_then(block),
             // A name that is LIVE in the last block of the network resolves for ever.
             last_resolves: block(last + 1).and(block(last)),
@@ -129,13 +136,13 @@ impl Term {
 /// The last block of the newest run of blocks in which the name is LIVE that began at or before `height`.
 fn end_of_life(
     params: &Params,
-    record: &NameRecord,
+    life: Life,
     namespace: &NamespaceRecord,
     height: u64,
 ) -> Option<u64> {
     let mut end: Option<u64> = None;
     for (first, last, epoch) in spans(params) {
-        let live = last_live(record, namespace, epoch).min(last);
+        let live = last_live(life, namespace, epoch).min(last);
         let goes_on = first <= height || end.is_some_and(|end| end + 1 == first);
         if live >= first && goes_on {
             end = Some(live);
@@ -148,14 +155,14 @@ fn end_of_life(
 /// followed by the end of the name's life in block `last`.
 fn first_in_grace(
     params: &Params,
-    record: &NameRecord,
+    life: Life,
     namespace: &NamespaceRecord,
     height: u64,
     last: u64,
 ) -> Option<u64> {
     let mut grace: Option<(u64, u64)> = None;
     for (first, end, epoch) in spans(params) {
-        let (start, deadline) = grace_period(record, namespace, epoch);
+        let (start, deadline) = grace_period(life, namespace, epoch);
         let (from, to) = (start.max(first), deadline.min(end.saturating_add(1)));
         if from >= to || from > last {
             continue;
@@ -189,17 +196,17 @@ fn spans(params: &Params) -> impl Iterator<Item = (u64, u64, &Epoch)> {
 }
 
 /// The last height at which the name is LIVE by the rules of `epoch`, its namespace being ready (sm §2).
-fn last_live(record: &NameRecord, namespace: &NamespaceRecord, epoch: &Epoch) -> u64 {
+fn last_live(life: Life, namespace: &NamespaceRecord, epoch: &Epoch) -> u64 {
     let term = lifetime(namespace, epoch) + u64::from(epoch.namespace_lifetime_grace_period);
     let from_ready = (u64::from(namespace.ready_block) + term).saturating_sub(1);
     // One block more than from the opening: quirk EXPIRY-SKEW.
-    from_ready.max(u64::from(record.last_renewed) + term)
+    from_ready.max(u64::from(life.last_renewed) + term)
 }
 
 /// First block of the grace period by the rules of `epoch`, and the first one behind it (sm §2, GRACE; §10). The reference
 /// calls them `expire_block` and `renewal_deadline`; the namespace is ready.
-pub fn grace_period(record: &NameRecord, namespace: &NamespaceRecord, epoch: &Epoch) -> (u64, u64) {
-    let begin = namespace.ready_block.max(record.last_renewed);
+pub fn grace_period(life: Life, namespace: &NamespaceRecord, epoch: &Epoch) -> (u64, u64) {
+    let begin = namespace.ready_block.max(life.last_renewed);
     let start = u64::from(begin) + lifetime(namespace, epoch);
     (
         start,
@@ -220,6 +227,7 @@ mod tests {
     use super::*;
     use crate::bns::address::Address;
     use crate::bns::epoch::historical;
+    use crate::bns::record::NameRecord;
     use crate::bns::samples::{name_record, namespace_record};
 
     /// Longer than any life below.
@@ -262,12 +270,12 @@ mod tests {
         ) {
             let params = chain(epochs);
             let height = record.last_renewed.max(namespace.ready_block) + later;
-            let live = |height: &u32| is_live(&params, &record, Some(&namespace), *height);
-            let grace = |height: &u32| in_grace_period(&params, &record, &namespace, *height);
+            let live = |height: &u32| is_live(&params, record.life(), Some(&namespace), *height);
+            let grace = |height: &u32| in_grace_period(&params, record.life(), &namespace, *height);
             let mut began = (record.first_registered..=height).rev();
             let Some(newest) = began.find(live) else { return Ok(()) };
             let last = (newest..LATER).take_while(live).last();
-            let term = Term::of(&params, &record, &namespace, height);
+            let term = Term::of(&params, record.life(), &namespace, height);
             prop_assert_eq!(term.last_resolves, last);
             prop_assert_eq!(term.renewal_deadline, last.map(|last| last + 1));
             prop_assert_eq!(term.free_from, last.map(|last| last + 2));

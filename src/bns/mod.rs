@@ -39,7 +39,7 @@ pub mod proof;
 pub mod record;
 pub mod reject;
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 pub mod shown;
 pub mod state;
 pub mod subdomain;

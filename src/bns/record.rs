@@ -10,6 +10,7 @@ use bitcoin::Txid;
 use bitcoin::hashes::Hash as _;
 
 use super::address::Address;
+use super::life::Life;
 use super::name::{Name, NamespaceId};
 use super::price::PriceFunction;
 use crate::hash::{ConsensusHash, PreorderHash, ZonefileHash};
@@ -124,6 +125,15 @@ impl NameRecord {
     /// The owner's address; names only ever belong to scripts that have one (wf §4).
     pub fn address(&self) -> Option<Address> {
         Address::of_script(&self.sender)
+    }
+
+    /// What of it says how the name stands at a height.
+    pub fn life(&self) -> Life {
+        Life {
+            first_registered: self.first_registered,
+            last_renewed: self.last_renewed,
+            revoked: self.revoked,
+        }
     }
 
     /// Whether the name was created by an import (`last_creation_op` is `;`).

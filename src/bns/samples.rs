@@ -10,7 +10,7 @@ use super::record::{Fee, NameOp, NameRecord, NamespaceOp, NamespaceRecord};
 use crate::hash::PreorderHash;
 
 /// A name of this owner, registered in this block.
-pub(super) fn name_record(name: &str, owner: Address, height: u32) -> NameRecord {
+pub(crate) fn name_record(name: &str, owner: Address, height: u32) -> NameRecord {
     NameRecord {
         name: name.parse::<Name>().expect("a name"),
         preorder_hash: PreorderHash([0; 20]),
@@ -36,7 +36,7 @@ pub(super) fn name_record(name: &str, owner: Address, height: u32) -> NameRecord
 }
 
 /// The namespace `test` of this owner, opened in this block.
-pub(super) fn namespace_record(owner: Address, height: u32) -> NamespaceRecord {
+pub(crate) fn namespace_record(owner: Address, height: u32) -> NamespaceRecord {
     NamespaceRecord {
         namespace_id: "test".parse().expect("an id"),
         preorder_hash: PreorderHash([0; 20]),

@@ -133,13 +133,14 @@ fn standing(
     namespace: &NamespaceRecord,
     height: u32,
 ) -> (ShownState, Term) {
-    let term = Term::of(params, record, namespace, height);
+    let life = record.life();
+    let term = Term::of(params, life, namespace, height);
     let next = height.saturating_add(1);
-    if !life::is_live(params, record, Some(namespace), height) {
+    if !life::is_live(params, life, Some(namespace), height) {
         (ShownState::Expired, term)
-    } else if record.revoked {
+    } else if life.revoked {
         (ShownState::Revoked, term.of_revoked())
-    } else if life::in_grace_period(params, record, namespace, next) {
+    } else if life::in_grace_period(params, life, namespace, next) {
         (ShownState::Grace, term)
     } else {
         (ShownState::Registered, term)

@@ -192,7 +192,7 @@ impl Names {
             return Ok(self.exported(&entry.record));
         }
         let history = self.snapshot.name_history(name)?;
-        let term = self.state(&entry.record)?.1;
+        let term = self.state(&entry.record.name, entry.record.life())?.1;
         let (first_registered, last_renewed) =
             (entry.record.first_registered, entry.record.last_renewed);
         let last = self.event(&entry)?;
@@ -235,7 +235,9 @@ impl Names {
         };
         let namespace = self.namespace_entry(&id)?;
         let record = self.entry(name)?.map(|entry| entry.record);
-        let state = record.as_ref().map(|record| self.state(record));
+        let state = record
+            .as_ref()
+            .map(|record| self.state(&record.name, record.life()));
         let hash = record.as_ref().and_then(|record| record.value_hash);
         let present = hash.map(|hash| self.zones.has(&hash)).transpose()?;
         Ok(Some(NameDetails {
@@ -260,7 +262,7 @@ impl Names {
             .map(|blocks| self.next().saturating_add(blocks));
         let mut names = Vec::new();
         for record in &records {
-            let (state, term) = self.state(record)?;
+            let (state, term) = self.state(&record.name, record.life())?;
             let is_due = until.is_none_or(|until| term.due().is_some_and(|due| due <= until));
             if state != NameState::Free && is_due {
                 names.push(ListedName {

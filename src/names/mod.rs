@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `name_store.rs` | where snapshots come from, and how far the index is |
 //! | `view.rs` | names at one height; what the resolver reads |
+//! | `index/` | how names stand at the tip, in memory |
 //! | `bound.rs` | the keys that it binds |
 //! | `subdomain.rs` | names below it that have owners of their own |
 //! | `state.rs` | how a name or namespace stands |
@@ -29,6 +30,7 @@
 mod bound;
 mod date;
 mod detail;
+mod index;
 mod missing;
 mod name_store;
 mod pages;
@@ -47,6 +49,7 @@ pub use date::{DatedTerm, expected, rfc3339};
 pub use detail::{
     ListedName, NameDetails, NameEvent, NameList, NamespaceDetails, Registration, Wanted,
 };
+pub use index::{IndexStatus, NameIndex, Phase};
 pub use missing::Zonefiles;
 pub use name_store::{Exported, NameStore};
 pub use pages::{NamePage, Selection};

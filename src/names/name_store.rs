@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 
+use super::index::NameIndex;
 use super::missing::{News, Turns};
 use super::pages::Pages;
 use super::view::{Names, Namespaces};
@@ -56,6 +57,8 @@ pub struct NameStore {
     pub exported: Option<Exported>,
     /// The records of subdomains; `None` where nobody reads them.
     pub subdomains: Option<Arc<Subdomains>>,
+    /// How names stand at the tip, in memory; `None` where nobody keeps that.
+    pub index: Option<Arc<NameIndex>>,
     pub(super) turns: Mutex<Turns>,
     pub(super) news: News,
     zones: Arc<Zones>,
@@ -83,6 +86,7 @@ impl NameStore {
             own_keys: OwnKeys::Published,
             exported: None,
             subdomains: None,
+            index: None,
             turns: Mutex::default(),
             news: News::of(&store, &archive),
             zones: Arc::new(Zones::new(Arc::clone(&archive))),
@@ -127,6 +131,7 @@ impl Snapshots for NameStore {
             namespaces: Arc::clone(&self.namespaces),
             pages: Arc::clone(&self.pages),
             subdomains: self.subdomains.clone(),
+            index: self.index.clone(),
             now: self.clock.elapsed(),
         }
     }

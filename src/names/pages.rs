@@ -137,6 +137,6 @@ impl Names {
         {
             return Ok(false);
         }
-        Ok(selection.expired || self.state(record)?.0 != NameState::Free)
+        Ok(selection.expired || self.state(&record.name, record.life())?.0 != NameState::Free)
     }
 }

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bns::life::{self, Term};
+use crate::bns::life::{self, Life, Term};
 use crate::bns::params::Params;
-use crate::bns::record::{NameRecord, NamespaceRecord};
+use crate::bns::record::NamespaceRecord;
 
 /// How a name stands after a block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,24 +35,24 @@ pub enum NamespaceState {
 }
 
 impl NameState {
-    /// How the name with this record stands after block `height`, and the end of its term; of a revoked name only when
+    /// How a name with this life stands after block `height`, and the end of its term; of a revoked name only when
     /// it is free.
     pub(super) fn of(
         params: &Params,
-        record: &NameRecord,
+        life: Life,
         namespace: Option<&NamespaceRecord>,
         height: u32,
     ) -> (Self, Term) {
         // The next block's operations are what the grace period is about.
         let next = height.saturating_add(1);
         let term = namespace.map_or_else(Term::default, |namespace| {
-            Term::of(params, record, namespace, height)
+            Term::of(params, life, namespace, height)
         });
-        if !life::is_live(params, record, namespace, height) {
+        if !life::is_live(params, life, namespace, height) {
             (Self::Free, term)
-        } else if record.revoked {
+        } else if life.revoked {
             (Self::Revoked, term.of_revoked())
-        } else if namespace.is_some_and(|row| life::in_grace_period(params, record, row, next)) {
+        } else if namespace.is_some_and(|row| life::in_grace_period(params, life, row, next)) {
             (Self::Grace, term)
         } else {
             (Self::Registered, term)

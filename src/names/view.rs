@@ -7,10 +7,11 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::{BlockHash, Txid};
 use quick_cache::sync::Cache;
 
+use super::index::NameIndex;
 use super::pages::Pages;
 use super::state::{NameState, NamespaceState};
 use super::zone::Zones;
-use crate::bns::life::Term;
+use crate::bns::life::{Life, Term};
 use crate::bns::name::{Name, NamespaceId};
 use crate::bns::params::Params;
 use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
@@ -19,9 +20,8 @@ use crate::hash::ZonefileHash;
 use crate::resolver::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SubdomainStatus, SyncState, ZoneStatus,
 };
-use crate::store::{ArchiveError, HistoryEntry, StoreError, StoreSnapshot, Subdomains};
+use crate::store::{ArchiveError, HistoryEntry, Standing, StoreError, StoreSnapshot, Subdomains};
 use crate::tlsa::{Holder, OwnKeys, Registration};
-use crate::zonefile::Compiled;
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
 pub(super) type Namespaces =
@@ -38,6 +38,7 @@ pub struct Names {
     pub(super) namespaces: Arc<Namespaces>,
     pub(super) pages: Arc<Pages>,
     pub(super) subdomains: Option<Arc<Subdomains>>,
+    pub(super) index: Option<Arc<NameIndex>>,
     /// Since the start.
     pub(super) now: Duration,
 }
@@ -71,6 +72,7 @@ impl Names {
             namespaces: Arc::clone(&self.namespaces),
             pages: Arc::clone(&self.pages),
             subdomains: self.subdomains.clone(),
+            index: self.index.clone(),
             now: self.now,
         }
     }
@@ -98,13 +100,32 @@ impl Names {
         })
     }
 
-    /// How the name with this record stands, and the end of its term.
-    pub(super) fn state(&self, record: &NameRecord) -> Result<(NameState, Term), StoreError> {
-        let id = record.name.namespace_id();
+    /// How a name stands after the last operation on it: from memory if that is of this moment.
+    fn standing(&self, name: &Name) -> Result<Option<Standing>, StoreError> {
+        match (self.at, self.indexed(name)) {
+            (None, _) => Ok(None),
+            (Some(_), Some(indexed)) => Ok(indexed),
+            (Some(height), None) => self.snapshot.standing_at(name, height),
+        }
+    }
+
+    /// The same from memory; `None` if that is not of this moment, or the database is damaged.
+    pub(super) fn indexed(&self, name: &Name) -> Option<Option<Standing>> {
+        let is_tip = self.at == self.snapshot.tip().map(|tip| tip.height);
+        let index = self.index.as_ref().filter(|_| is_tip)?;
+        match self.sync {
+            SyncState::Damaged => None,
+            _ => index.standing(name.as_str().as_bytes(), self.snapshot.commit()),
+        }
+    }
+
+    /// How the name with this life stands, and the end of its term.
+    pub(super) fn state(&self, name: &Name, life: Life) -> Result<(NameState, Term), StoreError> {
+        let id = name.namespace_id();
         let namespace = id.map_or(Ok(None), |id| self.namespace_entry(&id))?;
         let namespace = namespace.as_ref().map(|entry| &entry.record);
         let height = self.at.unwrap_or(0);
-        Ok(NameState::of(&self.params, record, namespace, height))
+        Ok(NameState::of(&self.params, life, namespace, height))
     }
 
     /// Whether somebody who owned the name before announced its zone file: a transfer can keep the hash, and a renewal can
@@ -169,21 +190,21 @@ impl NameSource for Names {
     }
 
     fn name(&self, name: &Name) -> Result<NameStatus, NamesError> {
-        let Some(entry) = self.entry(name)? else {
+        let Some(standing) = self.standing(name)? else {
             return Ok(NameStatus::Unregistered);
         };
-        let (state, term) = self.state(&entry.record)?;
+        let (state, term) = self.state(name, standing.life)?;
         Ok(match (state, term.last_resolves) {
             (NameState::Free, None) => NameStatus::Unregistered,
             (NameState::Free, Some(last_resolved)) => NameStatus::Expired { last_resolved },
             (NameState::Revoked, _) => NameStatus::Revoked {
-                height: entry.height,
+                height: standing.height,
             },
             (NameState::Registered | NameState::Grace, last_resolves) => {
                 NameStatus::Registered(RegisteredName {
-                    last_change_height: entry.height,
+                    last_change_height: standing.height,
                     last_resolves,
-                    zonefile_hash: entry.record.value_hash,
+                    zonefile_hash: standing.zonefile,
                 })
             }
         })
@@ -191,10 +212,6 @@ impl NameSource for Names {
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
         Ok(self.zones.get(name.as_str(), hash, self.now)?)
-    }
-
-    fn compiled(&self, name: &Name, hash: &ZonefileHash) -> Result<Option<Compiled>, NamesError> {
-        Ok(self.zones.compiled(name, hash)?)
     }
 
     fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, NamesError> {

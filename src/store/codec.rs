@@ -105,6 +105,16 @@ pub(super) fn write_script(script: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Passes over a script or public key.
+pub(super) fn skip_script(input: &mut Input<'_>) -> Option<()> {
+    match u8::read(input)? {
+        0 => read_bytes(input)?,
+        1 | 2 => input.take(20)?,
+        _ => return None,
+    };
+    Some(())
+}
+
 impl Field for Vec<u8> {
     fn write(&self, out: &mut Vec<u8>) {
         write_script(self, out);

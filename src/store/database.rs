@@ -65,6 +65,8 @@ type Subscriber = Box<dyn Fn(&ChangeNotice) + Send + Sync>;
 /// The database of one data directory. One writer at a time, any number of readers.
 pub struct Store {
     current: ArcSwap<StoreSnapshot>,
+    /// The number of the last commit; written while `writing` is held.
+    commits: AtomicU64,
     /// How many commits took blocks back.
     undone: AtomicU64,
     subscribers: Mutex<Vec<Subscriber>>,
@@ -163,6 +165,7 @@ impl Store {
     ) -> Self {
         Self {
             current: ArcSwap::from_pointee(opened.snapshot),
+            commits: AtomicU64::new(0),
             undone: AtomicU64::new(0),
             subscribers: Mutex::default(),
             writing: Mutex::new(Writing {
@@ -355,9 +358,9 @@ impl Store {
             open::close(earlier, &self.damage);
         }
         let (names, namespaces) = std::mem::take(&mut writing.unsettled);
-        let height = StoreSnapshot::of(writing.database(), &self.damage)?.tip();
+        let blocks = StoreSnapshot::of(writing.database(), 0, &self.damage)?;
         let notice = ChangeNotice {
-            height: height.map(|tip| tip.height),
+            height: blocks.tip().map(|tip| tip.height),
             names: names.into_iter().collect(),
             namespaces: namespaces.into_iter().collect(),
             has_undone: true, // commits that did not reach the disk may be gone
@@ -383,6 +386,7 @@ impl Store {
     }
 
     pub(super) fn publish(&self, writing: &Writing, notice: &ChangeNotice) -> Result<()> {
+        self.commits.fetch_add(1, Ordering::Relaxed); // whoever hears of no such commit knows that he missed one
         self.renew_snapshot(writing)?;
         if notice.has_undone {
             self.undone.fetch_add(1, Ordering::Release); // last: who reads it has the snapshot that it is about
@@ -395,7 +399,8 @@ impl Store {
     }
 
     fn renew_snapshot(&self, writing: &Writing) -> Result<()> {
-        let snapshot = StoreSnapshot::of(writing.database(), &self.damage)?;
+        let commit = self.commits.load(Ordering::Relaxed);
+        let snapshot = StoreSnapshot::of(writing.database(), commit, &self.damage)?;
         self.current.store(Arc::new(snapshot));
         Ok(())
     }

@@ -65,7 +65,7 @@ pub(super) fn stand_in(chain: &ChainIdentity, detail: &str) -> Result<Opened> {
     let database = Database::builder().create_with_backend(InMemoryBackend::new());
     let database = database.map_err(|error| StoreError::Database(Box::new(error.into())))?;
     change(&database, &damage, |tables| initialise(tables, chain))?;
-    let snapshot = StoreSnapshot::of(&database, &damage)?;
+    let snapshot = StoreSnapshot::of(&database, 0, &damage)?;
     damage.note(detail);
     Ok(Opened {
         database,
@@ -110,7 +110,7 @@ pub(super) fn open_over(
             upgrade::bring_up(database, &damage, format, is_large(path)).map_err(failed)?;
         }
     }
-    let snapshot = StoreSnapshot::of(database, &damage).map_err(failed)?;
+    let snapshot = StoreSnapshot::of(database, 0, &damage).map_err(failed)?;
     Ok(Opened {
         database: opened.release(),
         file: Some(file),
@@ -208,7 +208,7 @@ fn is_large(path: &Path) -> bool {
 
 /// Whether a database of this format has no block.
 fn is_empty(database: &Database, damage: &Arc<Damage>) -> Result<bool> {
-    Ok(StoreSnapshot::of(database, damage)?.tip().is_none())
+    Ok(StoreSnapshot::of(database, 0, damage)?.tip().is_none())
 }
 
 fn check_chain(path: &Path, found: ChainIdentity, wanted: &ChainIdentity) -> Result<(), OpenError> {

@@ -6,7 +6,7 @@
 //! ([`super::pages`]). Every call of redb is made behind the door ([`super::damage`]).
 
 use std::cmp::Ordering;
-use std::ops::RangeBounds;
+use std::ops::{ControlFlow, RangeBounds};
 use std::sync::Arc;
 
 use bitcoin::hashes::{HashEngine as _, siphash24};
@@ -318,6 +318,29 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
             let (key, value) = row?;
             self.read_row(key.value(), value.value(), &mut read)
                 .map(Some)
+        })
+    }
+
+    /// Hands rows between two keys to `read`, the last one first, until it breaks off. Only rows whose key `is_wanted` are
+    /// looked at; `None` from `read` is a damaged row.
+    pub(super) fn descend<'k>(
+        &self,
+        bounds: impl RangeBounds<&'k [u8]> + 'k,
+        mut is_wanted: impl FnMut(&[u8]) -> bool,
+        mut read: impl FnMut(&[u8], &[u8]) -> Option<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.damage.pass(|| {
+            for row in self.table.range(bounds)?.rev() {
+                let (key, value) = row?;
+                if is_wanted(key.value())
+                    && self
+                        .read_row(key.value(), value.value(), &mut read)?
+                        .is_break()
+                {
+                    break;
+                }
+            }
+            Ok(())
         })
     }
 

@@ -54,7 +54,7 @@ pub(super) fn bring_up(
 /// Does the next part, if there is one. Gives the height of its last block, and that of the tip.
 fn go_on(database: &Database, damage: &Arc<Damage>) -> Result<Option<(u32, u32)>> {
     let is_begun = {
-        let tables = StoreSnapshot::of(database, damage)?.tables;
+        let tables = StoreSnapshot::of(database, 0, damage)?.tables;
         tables.meta.get(WHOLE_FROM_KEY, |_| Some(()))?.is_some()
     };
     match is_begun {

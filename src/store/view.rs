@@ -35,19 +35,32 @@ pub type OpenState<'t> = StateReader<WriteTable<'t>>;
 pub struct StateReader<T> {
     pub(super) tables: Tables<T>,
     pub(super) tip: Option<IndexedBlock>,
+    commit: u64,
 }
 
 impl StoreSnapshot {
-    /// The state after the last commit.
-    pub(super) fn of(database: &Database, damage: &Arc<Damage>) -> Result<Self> {
+    /// The state after the last commit, which has this number.
+    pub(super) fn of(database: &Database, commit: u64, damage: &Arc<Damage>) -> Result<Self> {
         let transaction = damage.pass(|| Ok(database.begin_read()?))?;
-        Self::new(Tables::of_snapshot(&transaction, damage)?)
+        let reader = Self::new(Tables::of_snapshot(&transaction, damage)?)?;
+        Ok(Self { commit, ..reader })
+    }
+
+    /// The number of the commit that it shows, counted since the database was opened. Two snapshots of a store with the same
+    /// number have the same names, and a later state has a greater one: the tip tells them apart less well, because the same
+    /// blocks can come back with operations that they lacked.
+    pub fn commit(&self) -> u64 {
+        self.commit
     }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     pub(super) fn new(tables: Tables<T>) -> Result<Self> {
-        let mut reader = Self { tables, tip: None };
+        let mut reader = Self {
+            tables,
+            tip: None,
+            commit: 0,
+        };
         reader.tip = reader.last_block()?;
         Ok(reader)
     }

@@ -126,7 +126,12 @@ fn dead(params: &Params, mismatch: &Mismatch, name: &Name) -> Option<&'static st
     let state = &mismatch.before;
     let record = state.name(name).ok()??;
     let namespace = state.namespace(&name.namespace_id()?).ok()?;
-    let live = life::is_live(params, &record, namespace.as_ref(), mismatch.height - 1);
+    let live = life::is_live(
+        params,
+        record.life(),
+        namespace.as_ref(),
+        mismatch.height - 1,
+    );
     if record.revoked {
         Some("from 0.14 on a revoked name takes no update")
     } else if !live {

@@ -65,10 +65,11 @@ pub fn name(
     namespace: Option<&NamespaceRecord>,
     height: u32,
 ) -> Value {
-    let live = life::is_live(params, record, namespace, height);
+    let live = life::is_live(params, record.life(), namespace, height);
     let ready = namespace.filter(|row| life::is_ready(row));
-    let grace = ready.map(|row| life::grace_period(record, row, params.epoch(height)));
-    let in_grace = namespace.is_some_and(|row| life::in_grace_period(params, record, row, height));
+    let grace = ready.map(|row| life::grace_period(record.life(), row, params.epoch(height)));
+    let in_grace =
+        namespace.is_some_and(|row| life::in_grace_period(params, record.life(), row, height));
     json!({
         "name": record.name,
         "namespace_id": record.name.namespace(),

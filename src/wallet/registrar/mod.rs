@@ -230,7 +230,8 @@ impl Registrar {
         let record = in_memory(self.state.name(name))?;
         let namespace = in_memory(self.state.namespace(&name.namespace_id()?));
         let height = self.tip()?.height;
-        life::is_live(self.bns.params(), &record, namespace.as_ref(), height).then_some(record)
+        life::is_live(self.bns.params(), record.life(), namespace.as_ref(), height)
+            .then_some(record)
     }
 
     fn namespace_price(&self, id: &NamespaceId) -> Amount {

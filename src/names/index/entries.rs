@@ -1,0 +1,251 @@
+//! What is kept of each name, found by a hash of it.
+//!
+//! Names are chosen by strangers, so the hash is keyed with random numbers of this process: two runs of SipHash-2-4, 128
+//! bits. Nobody who does not know the keys can make two names with one hash, and by chance that happens to some pair of a
+//! billion names with a probability of 10^-21. So the name itself is not kept.
+//!
+//! The first bits of the hash choose a bucket, and the entries of a bucket are in the order of their hashes, which are
+//! spread evenly: a guess where one stands is a few entries off. An entry takes 56 bytes and a bucket has room for an
+//! eighth more of them, so a name takes at most 63 bytes. Each bucket has a lock of its own, which is held for less than
+//! it takes to move a bucket's entries by one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bitcoin::hashes::siphash24;
+
+use crate::store::Standing;
+
+/// Bits of a hash that choose the bucket: 244 entries in each at a million names, which a new one moves in some hundred nanoseconds.
+const BUCKET_BITS: u32 = 12;
+/// Room that a bucket gets when it is full, as a part of its entries.
+const GROWTH: usize = 8;
+
+/// The entries of all names.
+pub(super) struct Entries {
+    /// The keys of the two halves of a hash.
+    keys: [(u64, u64); 2],
+    buckets: Box<[RwLock<Vec<Entry>>]>,
+    count: AtomicU64,
+}
+
+/// What is kept of a name: its hash as big-endian bytes, and how it stands.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    hash: [u8; 16],
+    standing: Standing,
+}
+
+/// The hash of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NameKey(u128);
+
+impl NameKey {
+    fn bucket(self) -> usize {
+        (self.0 >> (u128::BITS - BUCKET_BITS)) as usize
+    }
+
+    /// Where it probably stands in a bucket of so many entries.
+    fn guess(self, entries: usize) -> usize {
+        let spread = (self.0 << BUCKET_BITS >> 96) as u64; // below 2^32
+        ((spread * entries as u64) >> 32) as usize
+    }
+}
+
+impl Entry {
+    fn key(&self) -> NameKey {
+        NameKey(u128::from_be_bytes(self.hash))
+    }
+}
+
+impl Entries {
+    /// No entries, with new random keys.
+    pub(super) fn new() -> Self {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).expect("the system's generator does not fail once it is up");
+        let (words, _) = random.as_chunks();
+        let word = |place: usize| u64::from_ne_bytes(words[place]);
+        Self {
+            keys: [(word(0), word(1)), (word(2), word(3))],
+            buckets: (0..1 << BUCKET_BITS).map(|_| RwLock::default()).collect(),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// The key of a name.
+    pub(super) fn key(&self, name: &[u8]) -> NameKey {
+        let [high, low] = self
+            .keys
+            .map(|(one, other)| siphash24::Hash::hash_to_u64_with_keys(one, other, name));
+        NameKey(u128::from(high) << 64 | u128::from(low))
+    }
+
+    /// How many names there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that they occupy, room for more included.
+    pub(super) fn bytes(&self) -> u64 {
+        let entries = |bucket| read(bucket).capacity() * size_of::<Entry>();
+        let entries: usize = self.buckets.iter().map(entries).sum();
+        (entries + size_of_val(&*self.buckets)) as u64
+    }
+
+    /// How a name stands; `None` if there is no such name.
+    pub(super) fn get(&self, key: NameKey) -> Option<Standing> {
+        let bucket = read(self.buckets.get(key.bucket())?);
+        let place = find(&bucket, key).ok()?;
+        bucket.get(place).map(|entry| entry.standing)
+    }
+
+    /// Puts a name in, over what is known of it, or takes it out.
+    pub(super) fn put(&self, key: NameKey, standing: Option<Standing>) {
+        let Some(bucket) = self.buckets.get(key.bucket()) else {
+            return;
+        };
+        let mut bucket = write(bucket);
+        match (find(&bucket, key), standing) {
+            (Ok(place), Some(standing)) => bucket[place].standing = standing,
+            (Ok(place), None) => {
+                bucket.remove(place);
+                self.count.fetch_sub(1, Ordering::Relaxed);
+            }
+            (Err(place), Some(standing)) => {
+                make_room(&mut bucket);
+                bucket.insert(place, Entry::new(key, standing));
+                self.count.fetch_add(1, Ordering::Relaxed);
+            }
+            (Err(_), None) => {}
+        }
+    }
+
+    /// Adds a name that is not there. Nothing is found before [`Self::sort`].
+    pub(super) fn push(&mut self, key: NameKey, standing: Standing) {
+        let bucket = self.buckets.get_mut(key.bucket());
+        let bucket = bucket.map(|bucket| bucket.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if let Some(bucket) = bucket {
+            make_room(bucket);
+            bucket.push(Entry::new(key, standing));
+            *self.count.get_mut() += 1;
+        }
+    }
+
+    /// Brings what was pushed into order.
+    pub(super) fn sort(&mut self) {
+        for bucket in &mut self.buckets {
+            let bucket = bucket.get_mut().unwrap_or_else(PoisonError::into_inner);
+            bucket.sort_unstable_by_key(Entry::key);
+        }
+    }
+}
+
+impl Entry {
+    fn new(key: NameKey, standing: Standing) -> Self {
+        let hash = key.0.to_be_bytes();
+        Self { hash, standing }
+    }
+}
+
+/// Where a key stands, or else where it belongs.
+fn find(bucket: &[Entry], key: NameKey) -> Result<usize, usize> {
+    let mut place = key.guess(bucket.len());
+    let at = |place: usize| bucket.get(place).map(Entry::key);
+    while place > 0 && at(place - 1).is_some_and(|before| before >= key) {
+        place -= 1;
+    }
+    while at(place).is_some_and(|here| here < key) {
+        place += 1;
+    }
+    match at(place) == Some(key) {
+        true => Ok(place),
+        false => Err(place),
+    }
+}
+
+/// Doubling would leave half of the memory empty at worst.
+fn make_room(bucket: &mut Vec<Entry>) {
+    if bucket.len() == bucket.capacity() {
+        bucket.reserve_exact(bucket.len() / GROWTH + 1);
+    }
+}
+
+fn read(bucket: &RwLock<Vec<Entry>>) -> RwLockReadGuard<'_, Vec<Entry>> {
+    bucket.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(bucket: &RwLock<Vec<Entry>>) -> RwLockWriteGuard<'_, Vec<Entry>> {
+    bucket.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::collection::vec;
+    use proptest::option::of;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::bns::life::Life;
+
+    fn standing(height: u32) -> Standing {
+        Standing {
+            height,
+            life: Life {
+                first_registered: height,
+                last_renewed: height,
+                revoked: false,
+            },
+            zonefile: None,
+        }
+    }
+
+    #[test]
+    fn an_entry_takes_what_the_head_says() {
+        assert_eq!(size_of::<Entry>(), 56);
+        let mut entries = Entries::new();
+        for number in 0u32..100_000 {
+            entries.push(entries.key(&number.to_be_bytes()), standing(number));
+        }
+        let a_name = entries.bytes() as f64 / 100_000.0;
+        assert!(a_name < 66.0, "{a_name} bytes a name"); // 41 bytes of each bucket among them
+    }
+
+    #[test]
+    fn what_is_pushed_is_found_among_many() {
+        let mut entries = Entries::new();
+        for number in 0u32..50_000 {
+            entries.push(entries.key(&number.to_be_bytes()), standing(number));
+        }
+        entries.sort();
+        for number in 0u32..50_000 {
+            let found = entries.get(entries.key(&number.to_be_bytes()));
+            assert_eq!(found, Some(standing(number)));
+        }
+        let absent =
+            (50_000u32..100_000).find_map(|number| entries.get(entries.key(&number.to_be_bytes())));
+        assert_eq!(absent, None);
+    }
+
+    proptest! {
+        /// Whatever is put in and taken out, they are a map; also in one bucket, and where hashes are not spread.
+        #[test]
+        fn entries_are_a_map(changes in vec((0u128..40, any::<bool>(), of(any::<u32>())), 0..200)) {
+            let (entries, mut expected) = (Entries::new(), HashMap::new());
+            for (number, at_end, height) in changes {
+                let key = NameKey(if at_end { u128::MAX - number } else { number });
+                entries.put(key, height.map(standing));
+                match height {
+                    Some(height) => expected.insert(key.0, height),
+                    None => expected.remove(&key.0),
+                };
+                prop_assert_eq!(entries.count(), expected.len() as u64);
+            }
+            for key in (0..40).chain(u128::MAX - 40..=u128::MAX) {
+                let found = entries.get(NameKey(key)).map(|standing| standing.height);
+                prop_assert_eq!(found, expected.get(&key).copied());
+            }
+        }
+    }
+}
