@@ -47,6 +47,7 @@ fn the_status_is_that_of_the_control_socket() {
         "source",
         "uptime_seconds",
         "memory_bytes",
+        "names_in_memory",
         "queries",
         "tip_age_seconds",
     ] {

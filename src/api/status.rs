@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::atlas::BackupStatus;
-use crate::names::Zonefiles;
+use crate::names::{IndexStatus, Zonefiles};
 use crate::progress::Known;
 
 /// Most entries of each list in a reply; the counts beside them are always complete.
@@ -72,6 +72,9 @@ pub struct StatusReply {
     pub published: Option<PublishedStatus>,
     /// Names in the database.
     pub names: u64,
+    /// How many of them are in memory.
+    #[serde(default)]
+    pub names_in_memory: IndexStatus,
     /// Namespaces in the database.
     pub namespaces: u64,
     /// Open preorders.

@@ -10,9 +10,9 @@ use super::output::{Page, Reader};
 use super::terminal::{Keys, leaves};
 use super::{Context, Exit, Result};
 use crate::api::status::{AtlasStatus, StatusReply, StatusRequest, SyncStatus, ZonefilesStatus};
-use crate::names::expected;
+use crate::names::{IndexStatus, Phase, expected};
 use crate::system::{Journal, Machine};
-use crate::wallet::words;
+use crate::wallet::words::{self, grouped};
 
 /// Arguments of `bnsd status`.
 #[derive(Debug, Args)]
@@ -112,8 +112,28 @@ fn write_chain(reply: &StatusReply, page: &mut Page) {
         published.map(|height| format!("up to block {height}")),
     );
     page.entry("names", &reply.names);
+    page.entry("in memory", &in_memory(&reply.names_in_memory, reply.names));
     page.entry("namespaces", &reply.namespaces);
     page.entry("preorders", &reply.preorders);
+}
+
+/// How many of so many names are in memory, or why none.
+fn in_memory(index: &IndexStatus, names: u64) -> String {
+    match index.phase {
+        Phase::Off => "no names: `names.index-max` is 0".to_owned(),
+        Phase::Building => format!("no names yet, {} % read", index.percent.unwrap_or(0)),
+        Phase::Complete => {
+            let (held, all) = (grouped(index.names), count(names, "name"));
+            format!("{held} of {all}, {} MB", index.bytes.div_ceil(1_000_000))
+        }
+        Phase::OverLimit => format!(
+            "no names: there are more than {}; `names.index-max` raises the limit",
+            grouped(index.max)
+        ),
+        Phase::Refused => {
+            "no names: the database cannot say for certain which there are".to_owned()
+        }
+    }
 }
 
 fn height(reply: &StatusReply) -> String {
@@ -284,6 +304,29 @@ mod tests {
             "warning: no upstream\n",
         ] {
             assert!(shown.contains(line), "{line:?} is not in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn names_in_memory_are_counted_or_it_is_said_why_not() {
+        let index = |phase| IndexStatus {
+            phase,
+            names: 999_000,
+            max: 5_000_000,
+            bytes: 61_500_001,
+            percent: Some(40),
+        };
+        let cases = [
+            (Phase::Complete, "999,000 of 1,000,000 names, 62 MB"),
+            (Phase::Building, "no names yet, 40 % read"),
+            (Phase::Off, "no names: `names.index-max` is 0"),
+            (
+                Phase::OverLimit,
+                "no names: there are more than 5,000,000; `names.index-max` raises the limit",
+            ),
+        ];
+        for (phase, text) in cases {
+            assert_eq!(in_memory(&index(phase), 1_000_000), text);
         }
     }
 

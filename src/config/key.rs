@@ -416,6 +416,12 @@ pub const KEYS: &[Key] = &[
         "Who answers for a namespace that may also be a top-level domain: exact, only, legacy-first or off.",
     ),
     key(
+        "names.index-max",
+        Shape::Number,
+        Effect::Restart,
+        "Up to how many names of the chain are kept in memory, in about 63 bytes each, so that a first question needs no database; 0 for none.",
+    ),
+    key(
         "zonefiles.folders",
         Shape::PathList,
         Effect::Reload,

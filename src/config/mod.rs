@@ -37,8 +37,8 @@ mod value;
 pub use change::{Change, FOLDERS};
 pub use error::ConfigError;
 pub use options::{
-    BitcoinChain, BitcoinPeers, ChainConfig, Config, DnsConfig, LightConfig, NodeConfig,
-    ZonefilesConfig,
+    BitcoinChain, BitcoinPeers, ChainConfig, Config, DnsConfig, LightConfig, NamesConfig,
+    NodeConfig, ZonefilesConfig,
 };
 pub use place::Places;
 pub use setting::{Origin, Setting};

@@ -49,6 +49,8 @@ pub struct Config {
     /// What happens where a namespace may also be a top-level domain; namespaces not listed have the mode
     /// that the resolver chooses.
     pub namespaces: BTreeMap<NamespaceId, Mode>,
+    /// How names are kept in memory.
+    pub names: NamesConfig,
     /// Zone files that are watched for.
     pub zonefiles: ZonefilesConfig,
     /// Where zone files come from and go to.
@@ -187,6 +189,13 @@ pub struct TlsConfig {
     pub users: Vec<String>,
     /// What becomes of the data keys of names.
     pub own_keys: OwnKeys,
+}
+
+/// Section `[names]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamesConfig {
+    /// Most names whose state is kept in memory; 0 for none.
+    pub index_max: u32,
 }
 
 /// Section `[zonefiles]`.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::options::{
-    BitcoinChain, BitcoinPeers, ChainConfig, Config, DnsConfig, LightConfig, NodeConfig, TlsConfig,
-    ZonefilesConfig,
+    BitcoinChain, BitcoinPeers, ChainConfig, Config, DnsConfig, LightConfig, NamesConfig,
+    NodeConfig, TlsConfig, ZonefilesConfig,
 };
 use super::place::{self, Places};
 use super::reader::Reader;
@@ -51,6 +51,8 @@ pub fn settle(
         },
     };
     let namespaces = settle_namespaces(&mut reader)?;
+    // 5,000,000 take 320 MB; the historical network had 350,000.
+    let index_max = reader.one("names.index-max", "5000000", number(0..=u32::MAX))?;
     let folders = reader.many("zonefiles.folders", &[], "none", value::path)?;
     let atlas = settle_atlas(&mut reader, profile)?;
     let log = LogOptions {
@@ -76,6 +78,7 @@ pub fn settle(
         api,
         tls,
         namespaces: namespaces.into_iter().collect(),
+        names: NamesConfig { index_max },
         zonefiles: ZonefilesConfig { folders },
         atlas,
         log,

@@ -15,7 +15,7 @@ use crate::clock::SystemClock;
 use crate::config::{ChainConfig, Config, Network};
 use crate::hash::ZonefileHash;
 use crate::indexer::{Indexer, LastState, SubdomainIndexer};
-use crate::names::{Exported, NameStore, NamesError};
+use crate::names::{Exported, NameIndex, NameStore, NamesError};
 use crate::progress::Progress;
 use crate::store::{
     Archive, ChainIdentity, DirectoryLock, Offchain, Store, StoreOptions, Subdomains,
@@ -65,6 +65,7 @@ pub fn open(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)> {
     names.chosen.clone_from(&config.atlas.namespaces);
     names.own_keys = config.tls.own_keys;
     names.subdomains = Some(Arc::new(Subdomains::open(Arc::clone(&offchain))?));
+    names.index = name_index(config, &names.store);
     Ok((names, offchain))
 }
 
@@ -97,7 +98,14 @@ fn open_last_state(config: &Config) -> anyhow::Result<(NameStore, Arc<Offchain>)
         lock,
     });
     names.own_keys = config.tls.own_keys;
+    names.index = name_index(config, &names.store);
     Ok((names, offchain))
+}
+
+/// What keeps names in memory, if the configuration wants that.
+fn name_index(config: &Config, store: &Arc<Store>) -> Option<Arc<NameIndex>> {
+    let max = config.names.index_max;
+    (max > 0).then(|| NameIndex::of(store, max.into()))
 }
 
 /// The directory of zone files.
@@ -131,6 +139,23 @@ pub fn follow(
     };
     let started = crew.finite_thread("indexer", run);
     started.context("cannot start the indexer's thread")
+}
+
+/// Starts reading how names stand into memory, and keeping that up, on a thread of `crew` until `stop` is set. Nobody waits
+/// for it.
+pub fn keep_names(
+    names: &NameStore,
+    stop: &Arc<AtomicBool>,
+    crew: &mut Crew,
+) -> anyhow::Result<()> {
+    let Some(index) = names.index.clone() else {
+        return Ok(());
+    };
+    let (store, progress) = (Arc::clone(&names.store), Arc::clone(&names.progress));
+    let stop = Arc::clone(stop);
+    let keep = move || index.keep(&store, &progress, &stop);
+    let started = crew.finite_thread("names", keep);
+    started.context("cannot start the thread that keeps names in memory")
 }
 
 /// Starts reading the records of subdomains out of announced zone files, on a thread of `crew` until `stop` is set. `tell` hears

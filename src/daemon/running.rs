@@ -192,6 +192,7 @@ impl Daemon {
         index::index_subdomains(&service.names, tell, &stop_indexer, &mut crew)?;
         index::settle_archive(&service.names, &stop_indexer, &mut crew)?;
         index::tend_archive(&service.names, &stop_indexer, &mut crew)?;
+        index::keep_names(&service.names, &stop_indexer, &mut crew)?;
         let serving = server.start(&service.handler, &service.access, &mut crew)?;
         if let Some(reload) = &service.reload {
             crew.task("log", reload.log.say_repeats());

@@ -3,7 +3,8 @@
 //! `cargo bench --bench index`; with `-- --quick` a fiftieth of everything. The chain is made up as it is
 //! indexed: each block holds a thousand operations, and is connected and committed as the indexer does it, to a
 //! database on disk with the cache of the daemon. Making the transactions up is not counted. Beside the time on
-//! the clock stands that on the processor, which a busy machine or a slow disk does not lengthen.
+//! the clock stands that on the processor, which a busy machine or a slow disk does not lengthen. `-- --names` only measures
+//! the index of names in memory.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +12,9 @@
 )]
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bitcoin::hashes::Hash as _;
@@ -20,8 +24,11 @@ use bnsd::bns::name::{Name, NamespaceId};
 use bnsd::bns::price::{self, PriceFunction};
 use bnsd::bns::record::TokenUnits;
 use bnsd::bns::{Bns, Params};
+use bnsd::clock::ManualClock;
 use bnsd::hash::{ConsensusHash, ZonefileHash};
-use bnsd::store::{ChainIdentity, Store, StoreError, StoreOptions};
+use bnsd::names::{NameIndex, NameStore, Names, Phase};
+use bnsd::resolver::{NameSource as _, NameStatus, Snapshots as _};
+use bnsd::store::{Archive, ChainIdentity, Store, StoreError, StoreOptions};
 use bnsd::virtualchain::{
     BlockHeader, CandidateBlock, Decision, VirtualTransaction, connect_block,
 };
@@ -59,6 +66,14 @@ fn main() {
         1_000_000 / scale,
     );
     let sample = 50_000 / scale.min(5);
+    if std::env::args().any(|argument| argument == "--names") {
+        for names in [chain.0, large] {
+            let mut world = World::new();
+            world.register(names);
+            world.measure_index();
+        }
+        return;
+    }
 
     println!(
         "a chain of {} operations with {} names",
@@ -101,12 +116,16 @@ fn main() {
     let memory = peak_memory();
     row("peak memory, MB", memory, "200", memory <= 200.0);
     row("database, MB", world.size(), "", true);
+    world.measure_index();
     drop(world);
 
     let cost = |names: usize| {
         let mut world = World::new();
         world.register(names);
         let spent = world.use_names(sample);
+        if names == large {
+            world.measure_index();
+        }
         spent.per_operation(spent.processor)
     };
     let (at_small, at_large) = (cost(small), cost(large));
@@ -213,7 +232,7 @@ impl Owner {
 /// A chain that is made up as it is indexed.
 struct World {
     bns: Bns,
-    store: Store,
+    store: Arc<Store>,
     directory: tempfile::TempDir,
     random: Random,
     owners: Vec<Owner>,
@@ -235,7 +254,7 @@ impl World {
             ..StoreOptions::default()
         };
         let mut world = Self {
-            store: Store::open(directory.path(), &identity, options).unwrap(),
+            store: Arc::new(Store::open(directory.path(), &identity, options).unwrap()),
             directory,
             random: Random::new(1),
             owners: vec![Owner::new(0)],
@@ -433,6 +452,54 @@ impl World {
         self.height = height;
         self.consensus_hash = outcome.snapshot.consensus_hash;
         spent
+    }
+
+    /// How long it takes to read how names stand into memory, what that occupies, and how fast it is to ask.
+    fn measure_index(&mut self) {
+        let mut names = NameStore::new(
+            Arc::new(self.bns.params().clone()),
+            Arc::clone(&self.store),
+            Arc::new(Archive::open(&self.directory.path().join("zonefiles")).unwrap()),
+            Arc::default(),
+            Arc::new(ManualClock::default()),
+        );
+        let count = self.names.len();
+        println!("how {count} names stand, in memory");
+        let without = self.time_lookups(&names.snapshot());
+        let index = NameIndex::of(&self.store, u64::MAX);
+        names.index = Some(Arc::clone(&index));
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let begun = Instant::now();
+            scope.spawn(|| index.keep(&names.store, &names.progress, &stop));
+            while index.status().phase != Phase::Complete {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let seconds = begun.elapsed().as_secs_f64();
+            let status = index.status();
+            assert_eq!(status.names, count as u64);
+            let bytes = status.bytes as f64 / count as f64;
+            row("index: bytes a name", bytes, "80", bytes <= 80.0);
+            row("index: complete after, s", seconds, "2", seconds <= 2.0);
+            let with = self.time_lookups(&names.snapshot());
+            row("index: lookup, us", with, "", true);
+            row("  from the database, us", without, "", true);
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// Microseconds that it takes to say how a name stands.
+    fn time_lookups(&mut self, names: &Names) -> f64 {
+        let count = self.names.len().min(100_000);
+        let chosen: Vec<&Name> = (0..count)
+            .map(|_| &self.names[self.random.below(self.names.len())].0)
+            .collect();
+        let begun = Instant::now();
+        for name in &chosen {
+            let found = names.name(name).unwrap();
+            assert!(matches!(found, NameStatus::Registered(_)));
+        }
+        begun.elapsed().as_secs_f64() * 1e6 / count as f64
     }
 
     fn size(&self) -> f64 {

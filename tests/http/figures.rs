@@ -45,6 +45,8 @@ fn figures_follow_what_happens() {
     );
     assert_eq!(figure(&text, "bnsd_names"), status["names"].as_f64());
     for name in [
+        "bnsd_names_in_memory",
+        "bnsd_names_memory_bytes",
         "bnsd_resident_memory_bytes",
         "bnsd_open_fds",
         "bnsd_max_fds",

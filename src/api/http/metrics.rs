@@ -78,6 +78,14 @@ impl Figures {
         let blocks_left = status.sync.as_ref().map_or(0, |sync| sync.blocks_left);
         page.gauge("chain_blocks_left", left, Some(blocks_left))?;
         page.gauge("names", "Names in the database.", Some(status.names))?;
+        let kept = status.names_in_memory;
+        page.gauge(
+            "names_in_memory",
+            "Names whose state is in memory.",
+            Some(kept.names),
+        )?;
+        let bytes = Some(kept.bytes);
+        page.gauge_of("names_memory", "What they occupy.", &Unit::Bytes, bytes)?;
         page.gauge(
             "namespaces",
             "Namespaces in the database.",

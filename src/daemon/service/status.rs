@@ -15,7 +15,7 @@ use crate::daemon::atlas::Atlas;
 use crate::daemon::reload::Reload;
 use crate::daemon::sandbox;
 use crate::daemon::trust::served;
-use crate::names::Names;
+use crate::names::{IndexStatus, Names};
 use crate::resolver::{NameSource as _, Outcome, Snapshots as _, SyncState};
 
 /// How many of the busiest names are shown.
@@ -61,6 +61,7 @@ impl Service {
                 PublishedStatus { height, trouble }
             }),
             names: counts.names,
+            names_in_memory: self.names_in_memory(),
             namespaces: counts.namespaces,
             preorders: counts.preorders,
             zonefiles: self.zonefiles()?,
@@ -261,6 +262,11 @@ impl Service {
         let restart = || format!("needs a restart: {}", keys.join(", "));
         let restart = (!keys.is_empty()).then(restart);
         error.into_iter().chain(restart).collect()
+    }
+
+    fn names_in_memory(&self) -> IndexStatus {
+        let index = self.names.index.as_ref();
+        index.map(|index| index.status()).unwrap_or_default()
     }
 
     /// What an embedded chain lacks until somebody can own a name on it.

@@ -66,6 +66,7 @@ function chain(status) {
     ["behind", status.lag_seconds ? duration(status.lag_seconds) : null],
     ["consensus hash", status.consensus_hash, "hash"],
     ["names", number(status.names)],
+    ["names in memory", `${number(status.names_in_memory.names)}, ${bytes(status.names_in_memory.bytes)}`],
     ["namespaces", number(status.namespaces)],
     ["preorders", number(status.preorders)],
     ["answered from the chain", status.served.join(", ")],
