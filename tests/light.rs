@@ -23,7 +23,7 @@ use crate::common::scratch::scratch;
 use crate::reorg::script::{Base, NOW, Script};
 
 /// How long something may take that has to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A chain with operations, and its log in some directories.
 struct Stage {

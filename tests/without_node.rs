@@ -24,7 +24,7 @@ use crate::reorg::script::{Base, NOW, Script};
 /// Real nodes.
 const NODES: usize = 5;
 /// How long an index may take to follow.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// After this time a node that lags is linked anew: what it asked a peer in vain, it asks again after two minutes only.
 const RELINK: Duration = Duration::from_secs(10);

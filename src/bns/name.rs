@@ -46,6 +46,17 @@ impl Name {
         text(bytes).map(Self)
     }
 
+    /// The name of a label in a namespace. A label with a dot in it is invalid: it would be another name.
+    pub fn in_namespace(label: &[u8], id: &NamespaceId) -> Result<Self, InvalidName> {
+        check_charset(label)?;
+        let label = std::str::from_utf8(label).map_err(|_| InvalidName::Charset)?;
+        let mut name = ArrayString::new();
+        for part in [label, ".", id.as_str()] {
+            name.try_push_str(part).map_err(|_| InvalidName::TooLong)?;
+        }
+        Ok(Self(name))
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -171,6 +182,13 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
+        let id: NamespaceId = "id".parse().expect("a valid id");
+        let below = |label: &[u8]| Name::in_namespace(label, &id);
+        assert_eq!(below(b"foo").expect("a valid name").as_str(), "foo.id");
+        assert_eq!(below(b""), Err(InvalidName::Shape));
+        assert_eq!(below(b"a.b"), Err(InvalidName::Charset));
+        assert!(below(&[b'a'; 34]).is_ok());
+        assert_eq!(below(&[b'a'; 35]), Err(InvalidName::TooLong));
         let long = format!("{}.id", "a".repeat(35));
         let cases = [
             ("foo", InvalidName::Shape),

@@ -22,6 +22,7 @@ use crate::resolver::{
 };
 use crate::store::{ArchiveError, HistoryEntry, Standing, StoreError, StoreSnapshot, Subdomains};
 use crate::tlsa::{Holder, OwnKeys, Registration};
+use crate::zonefile::Compiled;
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
 pub(super) type Namespaces =
@@ -212,6 +213,10 @@ impl NameSource for Names {
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
         Ok(self.zones.get(name.as_str(), hash, self.now)?)
+    }
+
+    fn compiled(&self, name: &Name, hash: &ZonefileHash) -> Result<Option<Compiled>, NamesError> {
+        Ok(self.zones.compiled(name, hash)?)
     }
 
     fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, NamesError> {

@@ -3,6 +3,7 @@
 //! A zone file's bytes are hashed on every read; what does not have its hash is never parsed. Zones that were parsed are
 //! kept, and their files looked at again when that was last done more than [`REREAD_AFTER`] ago.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,10 +12,11 @@ use hickory_proto::rr::Name as DnsName;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
+use crate::bns::name::Name;
 use crate::hash::ZonefileHash;
 use crate::resolver::ZoneStatus;
 use crate::store::{Archive, ArchiveError, Lookup};
-use crate::zonefile::{self, Zone};
+use crate::zonefile::{self, Compiled, Zone};
 
 /// After this time an answer made from a zone file is not given again before its file was looked at: a file that somebody
 /// changed is noticed at once by people's standards, and a busy name costs nothing.
@@ -105,6 +107,23 @@ impl Zones {
         Ok(ZoneStatus::Loaded(zone))
     }
 
+    /// The compiled form that the archive keeps beside the zone file with this hash, if it is that of a name.
+    pub(super) fn compiled(
+        &self,
+        name: &Name,
+        hash: &ZonefileHash,
+    ) -> Result<Option<Compiled>, ArchiveError> {
+        thread_local! {
+            static RECORD: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+        }
+        RECORD.with_borrow_mut(|record| {
+            let stored = self.archive.get_compiled(hash, record)?;
+            let form = stored.and_then(|stored| stored.compiled);
+            let compiled = form.and_then(|form| Compiled::read(form).ok());
+            Ok(compiled.filter(|compiled| is_origin(compiled.origin(), name)))
+        })
+    }
+
     /// Whether the file with this hash is there, and has it.
     pub(super) fn has(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
         Ok(self.read_bytes(hash)?.is_ok())
@@ -146,6 +165,21 @@ impl Zones {
         }
         Ok(ZoneStatus::Loaded(Arc::clone(&kept.zone)))
     }
+}
+
+/// Whether an origin in wire form and lower case is this name.
+fn is_origin(origin: &[u8], name: &Name) -> bool {
+    let [label, id] = [name.label(), name.namespace()];
+    let [label_length, id_length] = [label, id].map(|part| [part.len() as u8]); // a name is short
+    let parts: [&[u8]; 5] = [
+        &label_length,
+        label.as_bytes(),
+        &id_length,
+        id.as_bytes(),
+        &[0],
+    ];
+    let rest = parts.iter().try_fold(origin, |rest, part| rest.strip_prefix(*part));
+    rest.is_some_and(<[u8]>::is_empty)
 }
 
 fn parse(name: &str, bytes: &[u8]) -> Result<Zone, String> {

@@ -99,35 +99,49 @@ pub fn compiled_zone<S: NameSource>(
     let Some(hash) = registered.zonefile_hash else {
         return Ok(None);
     };
-    let ZoneStatus::Loaded(zone) = source.zone(name, &hash)? else {
+    let Some((zone, keys, heights)) = compiled_file(name, &hash, source)? else {
         return Ok(None);
     };
-    let bound = bound(name, &hash, &zone, source)?;
-    let height = source.height().unwrap_or(0);
     let context = Context {
         bns: &bns,
         question,
         policy,
-        height,
+        height: source.height().unwrap_or(0),
     };
     let apex = context.apex(&registered);
-    let heights = match &bound {
-        Some(bound) if bound.is_timed() => apex.heights.and(Heights::only(height)),
-        _ => apex.heights,
-    };
-    let compiled = Compiled::of(bound.as_ref().map_or(&zone, Bound::zone));
-    let compiled = compiled.filter(|compiled| !compiled.has_dname());
-    let has_subdomains = source.may_have_subdomains(name)?;
-    Ok(compiled.map(|zone| CompiledZone {
+    Ok(Some(CompiledZone {
         zone,
         name: name.clone(),
         hash,
         serial: apex.serial,
         max_ttl: apex.ttl,
-        heights,
-        keys: Keys::of(bound.as_ref()),
-        has_subdomains,
+        heights: apex.heights.and(heights),
+        keys,
+        has_subdomains: source.may_have_subdomains(name)?,
     }))
+}
+
+/// The compiled form of a zone file, kept or made, whether it binds keys, and the heights at which both are these.
+fn compiled_file<S: NameSource>(
+    name: &Name,
+    hash: &ZonefileHash,
+    source: &S,
+) -> Result<Option<(Compiled, Keys, Heights)>, S::Error> {
+    let kept = source.compiled(name, hash)?;
+    if let Some(zone) = kept.filter(|zone| !zone.has_dname()) {
+        return Ok(Some((zone, Keys::None, Heights::ALL)));
+    }
+    let ZoneStatus::Loaded(zone) = source.zone(name, hash)? else {
+        return Ok(None);
+    };
+    let bound = bound(name, hash, &zone, source)?;
+    let heights = match &bound {
+        Some(bound) if bound.is_timed() => Heights::only(source.height().unwrap_or(0)),
+        _ => Heights::ALL,
+    };
+    let compiled = Compiled::of(bound.as_ref().map_or(&zone, Bound::zone));
+    let compiled = compiled.filter(|compiled| !compiled.has_dname());
+    Ok(compiled.map(|zone| (zone, Keys::of(bound.as_ref()), heights)))
 }
 
 impl Keys {

@@ -14,6 +14,7 @@ use crate::bns::name::{Name, NamespaceId};
 use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::tlsa::Holder;
+use crate::zonefile::Compiled;
 
 /// Names at height 100; namespaces `id` and `podcast` are ready.
 #[derive(Debug, Clone)]
@@ -175,6 +176,11 @@ impl NameSource for Names {
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Infallible> {
         let zone = self.zones.get(name.as_str()).cloned();
         Ok(zone.unwrap_or(ZoneStatus::Missing(*hash)))
+    }
+
+    /// None is kept.
+    fn compiled(&self, _: &Name, _: &ZonefileHash) -> Result<Option<Compiled>, Infallible> {
+        Ok(None)
     }
 
     fn has_zonefile(&self, _: &ZonefileHash) -> Result<bool, Infallible> {

@@ -30,6 +30,9 @@ impl Question {
 /// The last `count` labels of `name`.
 pub(super) fn suffix(name: &DnsName, count: usize) -> DnsName {
     let total = name.iter().count();
+    if total == count && name.is_fqdn() {
+        return name.clone();
+    }
     let labels = name.iter().skip(total.saturating_sub(count));
     DnsName::from_labels(labels).expect("the end of a valid name is a valid name")
 }

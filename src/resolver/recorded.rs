@@ -13,6 +13,7 @@ use crate::bns::name::{Name, NamespaceId};
 use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::tlsa::Holder;
+use crate::zonefile::Compiled;
 
 /// A source, and what was read from it.
 pub struct Recorded<S> {
@@ -84,6 +85,11 @@ impl<S: NameSource> NameSource for Recorded<S> {
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, S::Error> {
         self.zonefile_read.set(true);
         self.source.zone(name, hash)
+    }
+
+    fn compiled(&self, name: &Name, hash: &ZonefileHash) -> Result<Option<Compiled>, S::Error> {
+        self.zonefile_read.set(true);
+        self.source.compiled(name, hash)
     }
 
     fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, S::Error> {

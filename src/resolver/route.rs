@@ -160,9 +160,7 @@ fn target(labels: &[&[u8]]) -> Option<Target> {
     let Some(label) = below.last() else {
         return Some(Target::Namespace(id));
     };
-    // A dot inside a label would make another name of it.
-    let whole = [label, &b"."[..], namespace].concat();
-    Some(match Name::from_bytes(&whole) {
+    Some(match Name::in_namespace(label, &id) {
         Ok(name) => Target::Name(name, id),
         Err(_) => Target::Impossible(Some(id)),
     })

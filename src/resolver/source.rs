@@ -9,7 +9,7 @@ use crate::bns::name::{Name, NamespaceId};
 use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
 use crate::tlsa::{Bound, Holder};
-use crate::zonefile::Zone;
+use crate::zonefile::{Compiled, Zone};
 
 /// The names as they were at one height.
 pub trait NameSource {
@@ -30,6 +30,10 @@ pub trait NameSource {
 
     /// What is there of the zone file with this hash, read as the name's.
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, Self::Error>;
+
+    /// The compiled form that is kept beside the zone file with this hash, if there is one and it is the name's. The zone file
+    /// has its hash in this moment, and binds no keys.
+    fn compiled(&self, name: &Name, hash: &ZonefileHash) -> Result<Option<Compiled>, Self::Error>;
 
     /// Whether the zone file with this hash, which was read as the name's before, is still there and has its hash.
     fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, Self::Error>;

@@ -25,7 +25,7 @@ const ALONE: usize = 20;
 /// How it is said that a log leads no further.
 const ENDS: [&str; 3] = ["left out", "cannot be read", "of another branch, or empty"];
 /// How long something may take that has to happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[test]
 fn damaged_logs_beside_an_honest_one_change_nothing_in_a_database() {

@@ -228,7 +228,7 @@ pub struct Node {
 }
 
 /// How long a node may take to start or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 impl Node {
     /// Starts a node in `directory` with these arguments on top.

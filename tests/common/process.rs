@@ -14,7 +14,7 @@ use bnsd::api::status::{StatusReply, StatusRequest};
 use super::home::Home;
 
 /// Longest wait for anything: far above what a busy machine needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until `condition` gives something.
 pub fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
