@@ -1,6 +1,6 @@
 //! How fast operations are decided: in memory over a whole chain and one kind at a time at 10,000 and at 1,000,000 names,
 //! and into a database. `cargo bench --bench engine`; with `-- small` at a hundredth of the size, with `-- database` only
-//! into a database, with a number for so many names.
+//! into a database, with a number for so many names, with a second one only with so many blocks a commit.
 
 #![allow(missing_docs, reason = "a program that prints a table")]
 
@@ -23,8 +23,12 @@ const SAMPLE: usize = 10_000;
 fn main() {
     let small = std::env::args().any(|argument| argument == "small");
     let scale = if small { 100 } else { 1 };
-    let names = std::env::args().find_map(|argument| argument.parse().ok());
-    into_a_database(names.unwrap_or(100_000 / scale));
+    let mut numbers = std::env::args().filter_map(|argument| argument.parse().ok());
+    let names = numbers.next().unwrap_or(100_000 / scale);
+    match numbers.next() {
+        Some(run) => into_a_database(names, &[run]),
+        None => into_a_database(names, &[1, 4, 16]),
+    }
     if std::env::args().any(|argument| argument == "database") {
         return;
     }
@@ -43,9 +47,9 @@ fn main() {
 }
 
 /// A chain with four operations a name, committed block by block and in runs, as while an index is far behind.
-fn into_a_database(names: usize) {
+fn into_a_database(names: usize, runs: &[usize]) {
     println!("processor time of an operation, us, {names} names, {PER_BLOCK} operations a block");
-    for run in [1, 4, 16] {
+    for &run in runs {
         let mut owned = Owned {
             database: Some(Database::new(run)),
             ..Owned::new()
