@@ -29,7 +29,7 @@ const BLOCKS: u32 = 12;
 const RUN: u32 = 3;
 
 /// How many cuts are tried; more with `BNSD_TEST_FORM=release`.
-fn cuts() -> usize {
+pub(super) fn cuts() -> usize {
     match std::env::var("BNSD_TEST_FORM").as_deref() {
         Ok("release") => 10_000,
         _ => 200,

@@ -5,16 +5,15 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::power::random::Random;
-use super::power::{Disk, Event, FILES, check, fast_scratch, open_recorded};
+use super::power::{Disk, Event, FILES, check, cuts, fast_scratch, open_recorded};
 use super::*;
 use crate::store::codec::Field as _;
 use crate::store::key;
 use crate::store::query::read_row;
 use crate::store::row::{Digest, write_candidate};
 
-/// Blocks of a database that is upgraded, and power cuts meanwhile.
+/// Blocks of a database that is upgraded.
 const BLOCKS: usize = 30;
-const CUTS: usize = 200;
 
 /// Writes the operations as format 3 had them: with their whole texts. Gives how many those are.
 pub(super) fn make_format_3(store: &Store) -> usize {
@@ -111,7 +110,7 @@ fn an_upgrade_that_was_cut_goes_on() {
     let log = Arc::default();
     drop(open_recorded(&made, &log, &Arc::default()));
     let events = std::mem::take(&mut *log.lock().expect("one thread"));
-    let mut places: Vec<usize> = (0..CUTS).map(|_| random.below(events.len())).collect();
+    let mut places: Vec<usize> = (0..cuts()).map(|_| random.below(events.len())).collect();
     places.sort_unstable();
     let mut places = places.into_iter().peekable();
     let image = scratch.path().join("image");
