@@ -39,7 +39,7 @@ pub(super) fn encode_check(payload: &[u8; 21]) -> String {
         .take_while(|&&digit| digit == ALPHABET[0])
         .count();
     let (_, digits) = digits.split_at(padding.saturating_sub(zeros));
-    digits.iter().map(|digit| char::from(*digit)).collect()
+    str::from_utf8(digits).expect("digits are text").to_owned()
 }
 
 /// Divides a number, most significant limb first, and gives the rest.

@@ -179,7 +179,11 @@ impl<'a, V: View> Block<'a, V> {
 
     /// Counts a registration of this block against its owner's quota (sm §2, QUOTA).
     pub fn count_registration(&mut self, owner: &[u8]) {
-        *self.registered_to.entry(owner.to_vec()).or_default() += 1;
+        if let Some(count) = self.registered_to.get_mut(owner) {
+            *count += 1;
+        } else {
+            self.registered_to.insert(owner.to_vec(), 1);
+        }
     }
 
     /// The key of this script's owner, if an operation of the block revealed it before: no other bytes have its hash.

@@ -168,7 +168,22 @@ text_type!(NamespaceId);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Names sort as their texts, which is the order of their keys in the database.
+        #[test]
+        fn names_sort_as_texts(
+            one in "[a-z0-9_-]{1,4}[.][a-z0-9_-]{1,4}",
+            other in "[a-z0-9_-]{1,4}[.][a-z0-9_-]{1,4}",
+        ) {
+            let name = |text: &str| text.parse::<Name>().expect("a name");
+            prop_assert_eq!(name(&one).cmp(&name(&other)), one.cmp(&other));
+            prop_assert_eq!(name(&one).to_string(), one);
+        }
+    }
 
     #[test]
     fn names_are_split_at_their_dot() {

@@ -38,7 +38,7 @@ pub struct Pending<'v, V> {
 /// Rows of the base: an operation asks several times for that of its name and for that of its namespace.
 #[derive(Debug, Default)]
 struct Read {
-    names: HashMap<Name, Option<NameRecord>>,
+    names: HashMap<Name, Option<Box<NameRecord>>>,
     /// The present rows, those that the block changed included.
     namespaces: HashMap<Box<str>, Option<Rc<NamespaceRecord>>>,
     /// The preorders with the hash that was asked for last.
@@ -120,7 +120,10 @@ impl<'v, V: View> Pending<'v, V> {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let kept = self.read.get_mut().names.remove(&name);
-                let before = kept.map_or_else(|| self.base.name(&name), Ok)?;
+                let before = match kept {
+                    Some(kept) => kept.map(|record| *record),
+                    None => self.base.name(&name)?,
+                };
                 if before.is_none() {
                     self.created.insert(name.hash128(), name.clone());
                 }
@@ -132,8 +135,12 @@ impl<'v, V: View> Pending<'v, V> {
         if former.is_none_or(|former| former.sender != record.sender) {
             let bereft = former.map(|former| former.sender.clone());
             self.bereft.extend(bereft);
-            let names = self.by_sender.entry(record.sender.clone()).or_default();
-            names.insert(name.clone());
+            if let Some(names) = self.by_sender.get_mut(&record.sender) {
+                names.insert(name.clone());
+            } else {
+                let names = BTreeSet::from([name.clone()]);
+                self.by_sender.insert(record.sender.clone(), names);
+            }
         }
         if former.is_none_or(|former| former.preorder_hash != record.preorder_hash) {
             let names = self.by_preorder.entry(record.preorder_hash).or_default();
@@ -342,12 +349,12 @@ impl<V: View> View for Pending<'_, V> {
             return Ok(change.after.clone());
         }
         if let Some(row) = self.read.borrow().names.get(name) {
-            return Ok(row.clone());
+            return Ok(row.as_deref().cloned());
         }
         let row = self.base.name(name)?;
         let kept = &mut self.read.borrow_mut().names;
         if kept.len() < ROWS_KEPT {
-            kept.insert(name.clone(), row.clone());
+            kept.insert(name.clone(), row.clone().map(Box::new));
         }
         Ok(row)
     }

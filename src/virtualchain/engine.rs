@@ -97,7 +97,7 @@ pub fn connect_block<V: SnapshotView, M: StateMachine<V>>(
     view: &V,
 ) -> Result<BlockOutcome<M::Reject, M::Changes>, V::Error> {
     let mut decisions = Vec::new();
-    let mut operations = Vec::new();
+    let mut operations = Vec::with_capacity(candidates.len());
     for candidate in candidates {
         match machine.parse(height, candidate) {
             None => {}
@@ -109,6 +109,7 @@ pub fn connect_block<V: SnapshotView, M: StateMachine<V>>(
     }
     let (decided, changes) = machine.process(height, &operations, view)?;
     let pairs = operations.iter().zip(decided);
+    decisions.reserve(operations.len());
     decisions.extend(pairs.map(|(operation, item)| Located {
         vtxindex: operation.vtxindex,
         txid: operation.txid,

@@ -7,10 +7,27 @@ use bitcoin::hashes::Hash as _;
 
 use crate::hash::hex_digit;
 
+/// Decimal digits of a u64, at most.
+const DIGITS: usize = 20;
+
+/// A number in decimal. The texts of operations are full of them, and going through [`Display`] costs more than the digits.
+fn decimal(mut number: u64, digits: &mut [u8; DIGITS]) -> &[u8] {
+    let mut first = DIGITS;
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    &digits[first..]
+}
+
 /// Builds the text that enters the ops hash: one opcode character, a colon, then a netstring a field.
 #[derive(Debug, Clone)]
 pub struct Serializer {
-    text: String,
+    text: Vec<u8>,
     /// How long the text is before its first field.
     head: usize,
     /// A field whose length is not known before it is written.
@@ -20,9 +37,9 @@ pub struct Serializer {
 impl Serializer {
     /// Begins the text of an operation with its on-chain opcode character.
     pub fn new(opcode: char) -> Self {
-        let mut text = String::with_capacity(512);
-        text.push(opcode);
-        text.push(':');
+        let mut text = Vec::with_capacity(512);
+        text.extend_from_slice(opcode.encode_utf8(&mut [0; 4]).as_bytes());
+        text.push(b':');
         Self {
             head: text.len(),
             text,
@@ -34,9 +51,23 @@ impl Serializer {
     pub fn field(&mut self, value: impl Display) -> &mut Self {
         let mut text = std::mem::take(&mut self.value);
         write!(text, "{value}").expect("writing to a string cannot fail");
-        self.begin(text.len()).push_str(&text);
+        self.text(&text);
         text.clear();
         self.value = text;
+        self
+    }
+
+    /// Appends a field that is a text already.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        self.begin(text.len()).extend_from_slice(text.as_bytes());
+        self
+    }
+
+    /// Appends a number in decimal.
+    pub fn number(&mut self, number: impl Into<u64>) -> &mut Self {
+        let mut digits = [0; DIGITS];
+        let digits = decimal(number.into(), &mut digits);
+        self.begin(digits.len()).extend_from_slice(digits);
         self
     }
 
@@ -67,31 +98,32 @@ impl Serializer {
     }
 
     /// Separates the next field from the one before, and gives the text for its `length` bytes.
-    fn begin(&mut self, length: usize) -> &mut String {
-        let separator = if self.text.len() == self.head {
-            ""
-        } else {
-            ","
-        };
-        write!(self.text, "{separator}{length}:").expect("writing to a string cannot fail");
+    fn begin(&mut self, length: usize) -> &mut Vec<u8> {
+        if self.text.len() > self.head {
+            self.text.push(b',');
+        }
+        let mut digits = [0; DIGITS];
+        let digits = decimal(length as u64, &mut digits);
+        self.text.extend_from_slice(digits);
+        self.text.push(b':');
+        self.text.reserve(length);
         &mut self.text
     }
 
     /// Appends a truth value as `True` or `False`.
     pub fn boolean(&mut self, value: bool) -> &mut Self {
-        self.field(if value { "True" } else { "False" })
+        self.text(if value { "True" } else { "False" })
     }
 
     /// The finished text.
     pub fn finish(self) -> String {
-        self.text
+        String::from_utf8(self.text).expect("it is put together from texts")
     }
 }
 
-fn push_hex<'b>(bytes: impl Iterator<Item = &'b u8>, text: &mut String) {
+fn push_hex<'b>(bytes: impl Iterator<Item = &'b u8>, text: &mut Vec<u8>) {
     for byte in bytes {
-        text.push(hex_digit(byte >> 4).into());
-        text.push(hex_digit(*byte).into());
+        text.extend_from_slice(&[hex_digit(byte >> 4), hex_digit(*byte)]);
     }
 }
 
@@ -169,6 +201,16 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(PythonFloat(value).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_displayed() {
+        for number in [0, 9, 10, 4_294_967_296, u64::MAX] {
+            let (mut ours, mut shown) = (Serializer::new('?'), Serializer::new('?'));
+            ours.number(number);
+            shown.field(number);
+            assert_eq!(ours.finish(), shown.finish());
         }
     }
 

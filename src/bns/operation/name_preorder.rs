@@ -117,8 +117,8 @@ fn text(row: &Preorder, versions: AddressVersions) -> String {
     text.hex(row.preorder_hash.as_bytes());
     text.hex(row.consensus_hash.as_bytes()).hex(&row.sender);
     text.optional_hex(row.sender_pubkey.as_deref());
-    text.field(row.address.encode(versions));
-    text.field(row.block_number).field('?');
-    text.txid(row.txid).field(row.vtxindex).field(row.op_fee);
+    text.text(&row.address.encode(versions));
+    text.number(row.block_number).text("?");
+    text.txid(row.txid).number(row.vtxindex).number(row.op_fee);
     text.finish()
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::bns::address::Address;
 use crate::bns::epoch::Features;
 use crate::bns::params::Params;
+use crate::bns::record::PublicKey;
 use crate::bns::reject::Reject;
 use crate::bns::wire::{self, Payload};
 use crate::hash::ZonefileHash;
@@ -48,12 +49,16 @@ fn origin(transaction: &VirtualTransaction) -> Result<Origin, Reject> {
     let sender = first.script_pubkey.to_bytes();
     let address = Address::of_script(&sender).ok_or(Reject::UnsupportedSenderScript)?;
     let scripts = inputs.iter().map(|input| input.script_sig.as_bytes());
-    let mut pushed_keys: Vec<_> = scripts.filter_map(script::pushed_key).collect();
-    pushed_keys.dedup();
+    let mut pushed_keys: Vec<PublicKey> = Vec::new();
+    for key in scripts.filter_map(script::pushed_key) {
+        if pushed_keys.last().is_none_or(|last| last != key) {
+            pushed_keys.push(key.to_vec());
+        }
+    }
     Ok(Origin {
         sender,
         address,
-        pushed_keys: pushed_keys.into_iter().map(<[u8]>::to_vec).collect(),
+        pushed_keys,
         txid: transaction.txid,
         vtxindex: transaction.vtxindex,
     })

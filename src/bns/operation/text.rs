@@ -18,7 +18,8 @@ pub(super) fn name_text(
 /// DUP-FIELDS).
 pub(super) fn owner_text(opcode: char, record: &NameRecord, versions: AddressVersions) -> String {
     let (mut text, address) = head(opcode, record, versions);
-    text.hex(&record.sender).optional(address);
+    text.hex(&record.sender);
+    text.text(address.as_deref().unwrap_or_default());
     text.finish()
 }
 
@@ -31,19 +32,19 @@ fn head(
     let spell = |address: Option<Address>| address.map(|address| address.encode(versions));
     let address = spell(record.address());
     let mut text = Serializer::new(opcode);
-    text.field(&record.name);
+    text.text(record.name.as_str());
     text.optional_hex(record.value_hash.as_ref().map(ZonefileHash::as_bytes));
     text.hex(&record.sender);
     text.optional_hex(record.sender_pubkey.as_deref());
-    text.optional(address.as_deref());
-    text.field(record.block_number)
-        .field(record.preorder_block_number);
-    text.field(record.first_registered)
-        .field(record.last_renewed);
-    text.boolean(record.revoked).field(record.op.as_str());
-    text.txid(record.txid).field(record.vtxindex);
+    text.text(address.as_deref().unwrap_or_default());
+    text.number(record.block_number)
+        .number(record.preorder_block_number);
+    text.number(record.first_registered)
+        .number(record.last_renewed);
+    text.boolean(record.revoked).text(record.op.as_str());
+    text.txid(record.txid).number(record.vtxindex);
     match record.op_fee {
-        Fee::Satoshi(fee) => text.field(fee),
+        Fee::Satoshi(fee) => text.number(fee),
         Fee::Float(fee) => text.field(PythonFloat(fee)),
     };
     text.optional_hex(record.importer.as_deref());
