@@ -125,7 +125,7 @@ pub(super) fn note_zonefile(
     if present {
         tables.missing_zonefiles.remove(&key)
     } else if tables.zonefiles.get(&key, |_| Some(()))?.is_some() {
-        tables.missing_zonefiles.put(&key, &mut Vec::new())
+        tables.missing_zonefiles.mark(&key)
     } else {
         Ok(())
     }
@@ -164,7 +164,7 @@ fn move_entry<F: PartialEq + ?Sized>(
     }
     if let Some(after) = after {
         write_key(after, &mut key);
-        index.put(&key, &mut Vec::with_capacity(4))?;
+        index.mark(&key)?;
     }
     Ok(())
 }

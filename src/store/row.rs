@@ -1,5 +1,6 @@
 //! The rows that the store itself adds to those of the name system: blocks, operations, announcements.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use bitcoin::consensus::{Decodable as _, Encodable as _};
@@ -44,23 +45,23 @@ pub struct StoredOperation {
 
 /// What became of a candidate; [`crate::virtualchain::Decision`] with its reason as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoredDecision {
+pub enum StoredDecision<T = String> {
     /// No operation of this virtualchain.
     Ignored,
     /// It changed the state.
     Accepted {
         /// The text that enters the ops hash; `None` without consensus effect.
-        serialized: Option<String>,
+        serialized: Option<T>,
     },
     /// A rule refused it.
     Rejected {
         /// Which one, in words.
-        reason: String,
+        reason: T,
     },
     /// It could not be read.
     Unparseable {
         /// Why, in words.
-        reason: String,
+        reason: T,
     },
 }
 
@@ -82,16 +83,34 @@ pub struct Announcement {
 impl StoredDecision {
     /// The stored form of a decision; `None` for a candidate that is no operation.
     pub fn of<R: Display>(decision: Option<&Decision<R>>) -> Self {
+        match StoredDecision::lent(decision) {
+            StoredDecision::Ignored => Self::Ignored,
+            StoredDecision::Accepted { serialized } => Self::Accepted {
+                serialized: serialized.map(Cow::into_owned),
+            },
+            StoredDecision::Rejected { reason } => Self::Rejected {
+                reason: reason.into_owned(),
+            },
+            StoredDecision::Unparseable { reason } => Self::Unparseable {
+                reason: reason.into_owned(),
+            },
+        }
+    }
+}
+
+impl<'d> StoredDecision<Cow<'d, str>> {
+    /// The same, with the text where it is.
+    pub(super) fn lent<R: Display>(decision: Option<&'d Decision<R>>) -> Self {
         match decision {
             None => Self::Ignored,
             Some(Decision::Accepted(text)) => Self::Accepted {
-                serialized: text.clone(),
+                serialized: text.as_deref().map(Cow::Borrowed),
             },
             Some(Decision::Rejected(reason)) => Self::Rejected {
-                reason: reason.to_string(),
+                reason: reason.to_string().into(),
             },
             Some(Decision::Unparseable(reason)) => Self::Unparseable {
-                reason: reason.to_string(),
+                reason: reason.to_string().into(),
             },
         }
     }
@@ -121,10 +140,10 @@ impl StoredOperation {
     }
 
     /// Appends the row: the decision, and the candidate behind it.
-    pub(super) fn write(
+    pub(super) fn write<T: AsRef<str>>(
         height: u32,
         candidate: &VirtualTransaction,
-        decision: &StoredDecision,
+        decision: &StoredDecision<T>,
         out: &mut Vec<u8>,
     ) {
         let mut bytes = Vec::with_capacity(512);
@@ -190,33 +209,39 @@ fn read_prevouts(input: &mut Input<'_>) -> Option<Vec<TxOut>> {
     })
 }
 
-impl StoredDecision {
+impl<T: AsRef<str>> StoredDecision<T> {
     /// Appends the decision; `about` is what will stand behind it.
     fn write(&self, about: About<'_>, out: &mut Vec<u8>) {
         match self {
             Self::Ignored => out.push(0),
-            Self::Accepted { serialized } => {
-                let short = serialized.as_deref().and_then(|text| shorten(text, about));
-                match short {
-                    Some(short) => {
-                        out.push(4);
-                        write_bytes(&short, out);
-                    }
-                    None => {
-                        out.push(1);
-                        serialized.write(out);
-                    }
-                }
+            Self::Accepted { serialized: None } => {
+                out.push(1);
+                false.write(out);
             }
+            Self::Accepted {
+                serialized: Some(text),
+            } => write_text(text.as_ref(), about, out),
             Self::Rejected { reason } => {
                 out.push(2);
-                reason.write(out);
+                write_bytes(reason.as_ref().as_bytes(), out);
             }
             Self::Unparseable { reason } => {
                 out.push(3);
-                reason.write(out);
+                write_bytes(reason.as_ref().as_bytes(), out);
             }
         }
+    }
+}
+
+/// Appends the text of an accepted operation, shortened if it can be.
+fn write_text(text: &str, about: About<'_>, out: &mut Vec<u8>) {
+    if let Some(short) = shorten(text, about) {
+        out.push(4);
+        write_bytes(&short, out);
+    } else {
+        out.push(1);
+        true.write(out);
+        write_bytes(text.as_bytes(), out);
     }
 }
 

@@ -19,6 +19,8 @@ use super::codec::{Field as _, Input, read_bytes, read_length, write_bytes, writ
 const LONGEST: usize = 4_096;
 /// Bytes of a transaction's id, with which a candidate begins.
 const TXID: usize = 32;
+/// Bytes that are searched at once.
+const CHUNK: usize = 32;
 /// Fields that are not longer are never looked for in others.
 const SHORT: usize = 3;
 
@@ -84,7 +86,7 @@ pub(super) fn restore(short: &[u8], about: About<'_>) -> Option<String> {
         if length > LONGEST {
             return None;
         }
-        text.field(&field);
+        text.text(&field);
         restored.fields.push(field);
     }
     Some(text.finish())
@@ -284,15 +286,18 @@ fn is_txid(bytes: &[u8], candidate: &[u8]) -> bool {
 
 /// Where bytes stand in others.
 fn find(all: &[u8], wanted: &[u8]) -> Option<usize> {
-    let (first, _) = wanted.split_first()?;
+    let first = *wanted.first()?;
     let last = all.len().checked_sub(wanted.len())?;
+    let stands_at = |place: &usize| all[*place] == first && all[*place..].starts_with(wanted);
     let mut from = 0;
-    while let Some(place) = all.get(from..=last)?.iter().position(|byte| byte == first) {
-        from += place;
-        if all[from..].starts_with(wanted) {
-            return Some(from);
+    for chunk in all[..=last].chunks(CHUNK) {
+        // Without a way out of the loop many bytes are compared at once.
+        let may_stand_here = chunk.iter().fold(false, |any, byte| any | (*byte == first));
+        let mut places = from..from + chunk.len();
+        if may_stand_here && let Some(place) = places.find(stands_at) {
+            return Some(place);
         }
-        from += 1;
+        from += chunk.len();
     }
     None
 }

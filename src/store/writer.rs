@@ -124,7 +124,7 @@ impl<'t> Writer<'t> {
         let first_block = self.first_block;
         self.attempt(|writer| {
             writer.change_rows(first_block, genesis, &mut None)?;
-            writer.state.tables.meta.put(SEEDED_KEY, &mut Vec::new())
+            writer.state.tables.meta.mark(SEEDED_KEY)
         })
     }
 
@@ -270,6 +270,7 @@ impl<'t> Writer<'t> {
     /// Writes the history rows of the block and the announcements among them.
     fn write_events(&mut self, height: u32, events: &[Event]) -> Result<()> {
         let mut inventory_index = self.next_inventory_index()?;
+        let mut announcements = Vec::new();
         let tables = &mut self.state.tables;
         for event in events {
             self.row.clear();
@@ -279,7 +280,7 @@ impl<'t> Writer<'t> {
                     key::history(&mut self.key, record.name.as_str(), height, event.vtxindex);
                     tables.name_history.put(&self.key, &mut self.row)?;
                     if let Some(announcement) = announced(record, inventory_index, height) {
-                        write_announcement(tables, &announcement, &mut self.row)?;
+                        announcements.push(announcement);
                         inventory_index = inventory_index.saturating_add(1);
                     }
                 }
@@ -291,7 +292,7 @@ impl<'t> Writer<'t> {
                 }
             }
         }
-        Ok(())
+        write_announcements(tables, &announcements)
     }
 
     fn next_inventory_index(&self) -> Result<u32> {
@@ -309,15 +310,13 @@ impl<'t> Writer<'t> {
         let height = block.height;
         let mut digest = Digest::default();
         let mut decisions = decisions.iter().peekable();
-        for candidate in &block.candidates {
-            self.row.clear();
-            let decision = next_decision(&mut decisions, candidate);
-            let decision = StoredDecision::of(decision);
-            StoredOperation::write(height, candidate, &decision, &mut self.row);
-            digest.add(candidate.vtxindex, &self.row); // without its seal
-            let key = key::operation(height, candidate.vtxindex);
-            self.state.tables.operations.put(&key, &mut self.row)?;
-        }
+        let operations = &mut self.state.tables.operations;
+        operations.append(&block.candidates, |candidate, row| {
+            let decision = StoredDecision::lent(next_decision(&mut decisions, candidate));
+            StoredOperation::write(height, candidate, &decision, row);
+            digest.add(candidate.vtxindex, row); // without its seal
+            key::operation(height, candidate.vtxindex)
+        })?;
         match decisions.next() {
             None => Ok(digest.finish()),
             Some(stray) => Err(StoreError::StrayDecision {
@@ -373,17 +372,20 @@ fn announced(record: &NameRecord, inventory_index: u32, height: u32) -> Option<A
     })
 }
 
-fn write_announcement(
+/// Writes the announcements of a block, which follow those before it.
+fn write_announcements(
     tables: &mut Tables<WriteTable<'_>>,
-    announcement: &Announcement,
-    row: &mut Vec<u8>,
+    announcements: &[Announcement],
 ) -> Result<()> {
-    let index = announcement.inventory_index;
-    row.clear();
-    announcement.write(row);
-    tables.announcements.put(&key::height(index), row)?;
-    let key = key::announced(&announcement.hash, index);
-    tables.announced_hashes.put(&key, &mut Vec::new())
+    tables.announcements.append(announcements, |it, row| {
+        it.write(row);
+        key::height(it.inventory_index)
+    })?;
+    for it in announcements {
+        let key = key::announced(&it.hash, it.inventory_index);
+        tables.announced_hashes.mark(&key)?;
+    }
+    Ok(())
 }
 
 fn next_decision<'a, R>(
