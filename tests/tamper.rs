@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bnsd::api::explain::ZonefileSource;
 use bnsd::hash::ZonefileHash;
-use bnsd::zonefile::ZONEFILE_MAX;
+use bnsd::zonefile::{Compiled, ZONEFILE_MAX, parse_own};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
@@ -31,8 +31,9 @@ struct Victim {
     world: World,
     bytes: Vec<u8>,
     hash: ZonefileHash,
-    /// The archive that keeps it.
+    /// The archive that keeps it, and its record there.
     archive: PathBuf,
+    kept: Record,
 }
 
 impl Victim {
@@ -41,8 +42,10 @@ impl Victim {
         let bytes = zonefile(NAME, "192.0.2.1");
         let hash = world.archive(&bytes);
         world.publish(&[(NAME, hash)]);
+        let archive = world.zonefiles();
         let victim = Self {
-            archive: world.zonefiles(),
+            kept: segments::find(&archive, &hash.0).expect("a record"),
+            archive,
             world,
             bytes,
             hash,
@@ -112,7 +115,7 @@ impl Victim {
     }
 
     fn restore(&self) {
-        self.change(&self.bytes);
+        segments::put_back(&self.archive, &self.kept);
         self.is_served();
     }
 }
@@ -155,10 +158,39 @@ fn a_flipped_bit_is_never_served() {
     let record = victim.record();
     for position in (0..record.size()).step_by(STEP) {
         segments::flip(&record, position);
-        victim.is_tampered(&format!("byte {position}"));
+        if position < segments::HEAD + record.bytes.len() {
+            victim.is_tampered(&format!("byte {position}"));
+        } else {
+            victim.is_served(); // without its compiled form
+        }
         segments::flip(&record, position);
     }
     victim.is_served();
+}
+
+/// Whoever writes the file on purpose can give a record a compiled form that is well made and wrong. It does not last: what looks
+/// after the archive compiles the zone file again.
+#[test]
+fn a_forged_form_is_replaced() {
+    let home = Home::new();
+    let victim = Victim::register(home.path(), &[]);
+    let record = victim.record();
+    let zone = parse_own(&zonefile(NAME, "192.0.2.6")).expect("a zone");
+    let forged = Compiled::of(&zone).expect("a small zone");
+    let forged = forged.as_bytes(); // as long as the right one, or the record would be none
+    assert_eq!(forged.len(), record.compiled.len());
+    for (form, version) in [(forged, record.version), (forged, record.version + 1)] {
+        let found = victim.record();
+        assert_eq!(found.compiled, record.compiled);
+        segments::put_compiled(&found, form, version);
+        until("the form to be replaced", || {
+            let found = victim.record();
+            let is_right = found.compiled == record.compiled && found.version == record.version;
+            is_right.then_some(())
+        });
+        victim.world.forget_answers();
+        victim.is_served();
+    }
 }
 
 /// What a crash or a full disk leaves of it.
@@ -170,7 +202,11 @@ fn a_cut_record_is_never_served() {
     let segment = fs::read(&record.path).expect("readable");
     for length in (record.at + 1..record.at + record.size()).step_by(STEP) {
         fs::write(&record.path, &segment[..length]).expect("the archive can be written");
-        victim.is_tampered(&format!("{length} bytes"));
+        if length < record.at + segments::HEAD + record.bytes.len() {
+            victim.is_tampered(&format!("{length} bytes"));
+        } else {
+            victim.is_served(); // without its compiled form
+        }
     }
     fs::write(&record.path, &segment[..record.at]).expect("the archive can be written");
     victim.is_missing("cut before it");

@@ -39,7 +39,7 @@ mod upgrade;
 mod view;
 mod writer;
 
-pub use archive::Archive;
+pub use archive::{Archive, CheckedForms};
 pub use compare::{LastChange, RowDifference};
 pub use database::{Purpose, Store, StoreOptions};
 pub use error::{OpenError, StoreError};

@@ -30,6 +30,7 @@ mod field;
 mod fixture;
 mod key;
 mod name;
+mod own;
 mod parse;
 mod problem;
 mod rdata;
@@ -43,6 +44,7 @@ mod zone;
 #[cfg(fuzzing)]
 pub use compiled::read_all;
 pub use compiled::{Compiled, CompiledFound, CompiledSet, Malformed, VERSION as COMPILED_VERSION};
+pub use own::parse_own;
 pub use parse::{ParseError, Written, parse, parse_watched};
 pub use problem::{Ignored, Problem, SvcProblem};
 pub use render::{render, render_data};

@@ -71,27 +71,44 @@ pub fn holds(archive: &Path, hash: &[u8; 20], bytes: &[u8]) -> bool {
 /// Puts another zone file into the newest record of a hash, which is whole then, claims that hash and keeps its compiled form; what
 /// is behind it moves. With no bytes the record is cut out.
 pub fn rewrite(archive: &Path, hash: &[u8; 20], bytes: &[u8]) {
-    let record = match find(archive, hash) {
-        Some(record) => record,
-        None => Record {
-            path: files(archive).pop().expect("a segment"),
-            at: 0,
-            hash: *hash,
-            bytes: Vec::new(),
-            compiled: Vec::new(),
-            version: 0,
-        },
+    let new = find(archive, hash).map(|record| Record {
+        bytes: bytes.to_vec(),
+        ..record
+    });
+    let new = new.unwrap_or_else(|| Record {
+        path: files(archive).pop().expect("a segment"),
+        at: 0,
+        hash: *hash,
+        bytes: bytes.to_vec(),
+        compiled: Vec::new(),
+        version: 0,
+    });
+    put_back(archive, &new);
+}
+
+/// Puts a record, which is whole then, in the place of the newest one of its hash, or where it says if there is none; what is behind
+/// it moves. One without bytes is cut out.
+pub fn put_back(archive: &Path, new: &Record) {
+    let found = find(archive, &new.hash);
+    let place = match &found {
+        Some(found) => found.at..found.at + found.size(),
+        None => new.at..new.at,
     };
-    let mut segment = fs::read(&record.path).expect("readable");
-    let end = match record.bytes.len() {
-        0 => record.at,
-        _ => record.at + record.size(),
-    };
-    let new = match bytes.len() {
+    let path = found.map_or(new.path.clone(), |found| found.path);
+    let record = match new.bytes.len() {
         0 => Vec::new(),
-        _ => write(hash, bytes, &record.compiled, record.version),
+        _ => write(&new.hash, &new.bytes, &new.compiled, new.version),
     };
-    segment.splice(record.at..end, new);
+    let mut segment = fs::read(&path).expect("readable");
+    segment.splice(place, record);
+    fs::write(&path, segment).expect("writable");
+}
+
+/// Puts another compiled form into a record, which is whole then; what is behind it moves.
+pub fn put_compiled(record: &Record, compiled: &[u8], version: u32) {
+    let mut segment = fs::read(&record.path).expect("readable");
+    let new = write(&record.hash, &record.bytes, compiled, version);
+    segment.splice(record.at..record.at + record.size(), new);
     fs::write(&record.path, segment).expect("writable");
 }
 

@@ -45,7 +45,7 @@ pub enum ChainCommand {
     ImportFinal(import_final::ImportFinal),
     /// Say what a proof shows; needs no database and no daemon.
     CheckProof(check_proof::CheckProof),
-    /// Derive everything that is stored again from the stored operations, and compare.
+    /// Derive everything that is stored again from the stored operations, and what is compiled from zone files, and compare.
     Verify(verify::Verify),
 }
 

@@ -1,4 +1,4 @@
-//! `bnsd chain verify`: whether the database is what its operations make it.
+//! `bnsd chain verify`: whether the database is what its operations make it, and the compiled zones what their zone files make them.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::daemon;
 use crate::hash::ConsensusHash;
 use crate::indexer::{self, Verified, VerifyError};
-use crate::store::{Store, StoreError};
+use crate::store::{Archive, ArchiveError, CheckedForms, Store, StoreError};
 
 /// Arguments of `bnsd chain verify`.
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ struct Report {
     blocks: Option<u64>,
     operations: Option<u64>,
     rows: Option<u64>,
+    /// Of how many zone files the compiled forms were compared, and how many were wrong and are made anew.
+    zonefiles: usize,
+    wrong_forms: usize,
     /// What differs first, or differed before the repair.
     difference: Option<String>,
     /// Whether the database was derived anew.
@@ -55,7 +58,8 @@ impl Verify {
     pub fn run(self, context: &Context) -> Result<Exit> {
         let (store, bns, config) = open_even_damaged(context)?;
         daemon::require_end(&config, bns.params(), &store).map_err(CliError::Trouble)?;
-        let report = match verified(&store, &bns)? {
+        let forms = checked_forms(&config)?;
+        let mut report = match verified(&store, &bns)? {
             Ok(verified) => Report::of(&verified),
             Err(finding) if !self.repair => return differ(finding, context),
             Err(finding) => {
@@ -63,9 +67,19 @@ impl Verify {
                 repaired(finding, &bns, &config)?
             }
         };
+        (report.zonefiles, report.wrong_forms) = (forms.files, forms.wrong);
         context.output.print(&report, || report.page())?;
         Ok(Exit::Success)
     }
+}
+
+/// Compares what was compiled with zone files, and makes it anew where it differs. The daemon does so too, slowly.
+fn checked_forms(config: &Config) -> Result<CheckedForms> {
+    let trouble = |error: ArchiveError| CliError::Trouble(error.into());
+    let archive = Archive::open(&daemon::archive(config)).map_err(trouble)?;
+    let mut progress = ProgressLine::of_zonefiles();
+    let reached = |count, all| progress.reached(count as u32, all as u32); // a billion of them fit
+    archive.check_forms(reached).map_err(trouble)
 }
 
 fn verified(store: &Store, bns: &Bns) -> Result<Result<Verified, Finding>> {
@@ -136,6 +150,9 @@ impl Report {
         page.entry_if("blocks", self.blocks);
         page.entry_if("operations", self.operations);
         page.entry_if("rows", self.rows);
+        page.entry("zone files", &self.zonefiles);
+        let wrong = Some(self.wrong_forms).filter(|count| *count > 0);
+        page.entry_if("compiled anew", wrong);
         page
     }
 }

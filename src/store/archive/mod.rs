@@ -21,11 +21,25 @@ use crate::zonefile::ZONEFILE_MAX;
 
 use super::lookup::{ArchiveError, Lookup, Stored, at};
 use super::loose::Loose;
-use super::segments::{Limits, Segments};
+use super::segments::{Limits, Renewed, Segments};
 use super::soundness::{Notice, Soundness};
 
 /// The directory of segments in that of the archive.
 const SEGMENTS: &str = "segments";
+
+/// Zone files whose compiled forms are looked at between two reports of progress.
+const CHECKED: usize = 1_000;
+
+/// What was found of compiled forms; those that differed were made anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CheckedForms {
+    /// Zone files in segments.
+    pub files: usize,
+    /// Forms that were others than their zone files have.
+    pub wrong: usize,
+    /// Forms of another version of the program, or missing ones.
+    pub old: usize,
+}
 
 /// A directory of zone files.
 #[derive(Debug)]
@@ -34,8 +48,11 @@ pub struct Archive {
     segments: Segments,
     loose: Loose,
     soundness: Soundness,
-    /// Whether the last attempt to compact came to its end.
+    /// Whether the last attempts to look after segments came to their end.
     has_compacted: AtomicBool,
+    has_renewed: AtomicBool,
+    /// Whether somebody was warned of a wrong compiled form.
+    has_warned: AtomicBool,
     /// The directory as it was when it was last looked at.
     seen: Mutex<Option<Stamp>>,
 }
@@ -83,6 +100,8 @@ impl Archive {
             segments: Segments::open(segments.clone(), steps, limits).map_err(at(&segments))?,
             soundness: Soundness::default(),
             has_compacted: AtomicBool::new(true),
+            has_renewed: AtomicBool::new(true),
+            has_warned: AtomicBool::new(false),
             seen: Mutex::default(),
         })
     }
@@ -157,8 +176,8 @@ impl Archive {
     }
 
     /// Looks whether at most `count` of the files that were there still are, those behind `after`, and gives notice of those that
-    /// are gone or wrong. Gives the last one, to go on with; `None` when there are no more. Looks after the segments as well,
-    /// which may wait for the disk.
+    /// are gone or wrong. Gives the last one, to go on with; `None` when there are no more. Looks after the segments and the
+    /// compiled forms of these files as well, which may wait for the disk.
     pub fn sweep(
         &self,
         after: Option<&ZonefileHash>,
@@ -172,28 +191,63 @@ impl Archive {
         for hash in &held {
             self.contains(hash)?;
         }
+        let renewed = self.renew(&held);
+        self.note_failure(renewed, &self.has_renewed, "write compiled zone files to");
         Ok(held.last().copied().filter(|_| held.len() == count))
     }
 
-    /// Compacts the segments, if that is due. One failure is said once: without free space it may fail for long, and nothing else
-    /// has to wait for it.
-    fn compact(&self) -> Result<(), ArchiveError> {
-        match self.segments.compact_if_due() {
-            Ok(lost) => {
-                self.has_compacted.store(true, Ordering::Relaxed);
-                self.note_lost(lost)
-            }
-            Err(error) => {
-                if self.has_compacted.swap(false, Ordering::Relaxed) {
-                    let path = self.directory.join(SEGMENTS);
-                    tracing::warn!(
-                        "cannot remove what is dead in {}: {error}; check the disk and its free space, it is tried again",
-                        path.display()
-                    );
-                }
-                Ok(())
-            }
+    /// Compares the compiled forms of all zone files with what follows from them, and makes those anew that differ. `reached` hears
+    /// how many of how many files were looked at.
+    pub fn check_forms(
+        &self,
+        mut reached: impl FnMut(usize, usize),
+    ) -> Result<CheckedForms, ArchiveError> {
+        let hashes = self.segments.list();
+        let mut checked = CheckedForms::default();
+        for part in hashes.chunks(CHECKED) {
+            let renewed = self.renew(part).map_err(self.failed())?;
+            checked.files += part.len();
+            checked.wrong += renewed.wrong;
+            checked.old += renewed.old;
+            reached(checked.files, hashes.len());
         }
+        Ok(checked)
+    }
+
+    /// Makes the compiled forms of these zone files anew, where they differ from what follows from them.
+    fn renew(&self, hashes: &[ZonefileHash]) -> io::Result<Renewed> {
+        let renewed = self.segments.renew(hashes)?;
+        if renewed.wrong > 0 && !self.has_warned.swap(true, Ordering::Relaxed) {
+            let path = self.directory.join(SEGMENTS);
+            tracing::warn!(
+                "compiled zone files in {} were not those of their zone files, and are made anew: somebody changed them, or the disk did; check both, further ones are not told",
+                path.display()
+            );
+        }
+        Ok(renewed)
+    }
+
+    /// Compacts the segments, if that is due.
+    fn compact(&self) -> Result<(), ArchiveError> {
+        let compacted = self.segments.compact_if_due();
+        let lost = self.note_failure(compacted, &self.has_compacted, "remove what is dead in");
+        self.note_lost(lost.unwrap_or_default())
+    }
+
+    /// What came of looking after segments. One failure is said once: without free space it may fail for long, and nothing
+    /// else has to wait for it.
+    fn note_failure<T>(&self, done: io::Result<T>, worked: &AtomicBool, what: &str) -> Option<T> {
+        let was_good = worked.swap(done.is_ok(), Ordering::Relaxed);
+        if let Err(error) = &done
+            && was_good
+        {
+            let path = self.directory.join(SEGMENTS);
+            tracing::warn!(
+                "cannot {what} {}: {error}; check the disk and its free space, it is tried again",
+                path.display()
+            );
+        }
+        done.ok()
     }
 
     /// Notices segments that somebody removed or brought back.

@@ -84,11 +84,7 @@ impl Segments {
                 break;
             }
         }
-        let files: Vec<_> = right.iter().map(|(hash, it)| (hash, &it[..])).collect();
-        if files.is_empty() {
-            return Ok(());
-        }
-        self.append(&files)
+        self.append_all(&right)
     }
 
     fn forget(&self, number: u32, hash: &ZonefileHash) {

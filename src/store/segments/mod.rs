@@ -7,8 +7,10 @@
 
 mod compact;
 mod directory;
+mod form;
 mod places;
 mod record;
+mod renew;
 mod scan;
 
 use std::collections::BTreeMap;
@@ -24,6 +26,7 @@ use crate::hash::ZonefileHash;
 use super::lookup::{Lookup, Stored};
 use places::{Place, Places};
 use record::{HEAD, Head};
+pub use renew::Renewed;
 
 /// Bytes that are written at once.
 const PIECE: usize = 1 << 20;

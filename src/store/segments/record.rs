@@ -6,16 +6,17 @@
 use bitcoin::hashes::siphash24;
 
 use crate::hash::ZonefileHash;
-use crate::zonefile::{COMPILED_VERSION, ZONEFILE_MAX};
+use crate::zonefile::ZONEFILE_MAX;
 
 use super::super::codec::{Field, Input};
+use super::form;
 
 /// Bytes before the zone file.
 pub const HEAD: usize = 48;
 /// The first bytes of each record.
 pub const MARK: [u8; 4] = *b"bnz1";
 /// Most bytes of a compiled form.
-const COMPILED_MAX: usize = 256 << 10;
+pub const COMPILED_MAX: usize = 256 << 10;
 /// Most bytes of a record.
 pub const RECORD_MAX: usize = HEAD + ZONEFILE_MAX + COMPILED_MAX;
 /// Bytes of the seal over a head.
@@ -72,26 +73,33 @@ impl Head {
         seal(OF_BODY, body) == self.seal
     }
 
+    /// Whether the form was made by this version of the program, be it that there is none.
+    pub fn is_of_this_version(&self) -> bool {
+        self.version == form::VERSION
+    }
+
     /// The compiled form in a body, if there is one, this program reads its version, and the body is the one that was written.
     pub fn compiled_in<'b>(&self, body: &'b [u8]) -> Option<&'b [u8]> {
         let body = body.get(..self.length + self.compiled)?;
-        let has_one = self.compiled > 0 && self.version == u32::from(COMPILED_VERSION);
+        let has_one = self.compiled > 0 && self.is_of_this_version();
         (has_one && self.is_of(body)).then(|| &body[self.length..])
     }
 }
 
-/// Appends the record of a zone file.
+/// Appends the record of a zone file, with its compiled form.
 pub fn write(hash: &ZonefileHash, bytes: &[u8], out: &mut Vec<u8>) {
+    let form = form::of(bytes);
+    let body = [bytes, &form].concat();
     let start = out.len();
     MARK.write(out);
     (bytes.len() as u32).write(out);
-    0u32.write(out); // no compiled form
-    0u32.write(out); // and no version of it
+    (form.len() as u32).write(out);
+    form::VERSION.write(out);
     hash.write(out);
-    seal(OF_BODY, bytes).write(out);
+    seal(OF_BODY, &body).write(out);
     let seal = seal_of_head(&out[start..]);
     seal.write(out);
-    out.extend_from_slice(bytes);
+    out.extend(body);
 }
 
 /// The seal of a table of places.
@@ -129,11 +137,12 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let record = record();
-        assert_eq!(record.len(), HEAD + ZONE.len());
+        assert_eq!(record.len(), HEAD + ZONE.len() + form::of(ZONE).len());
         assert!(is_whole(&record));
         let head = Head::read(&record).expect("a head");
         assert_eq!(head.hash, ZonefileHash::of(ZONE));
-        assert_eq!(&record[HEAD..], ZONE);
+        assert_eq!(&record[HEAD..][..ZONE.len()], ZONE);
+        assert_eq!(head.compiled_in(&record[HEAD..]), Some(&form::of(ZONE)[..]));
     }
 
     #[test]

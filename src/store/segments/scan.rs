@@ -2,7 +2,8 @@
 //!
 //! What is no whole record is skipped, byte by byte, to the next one. A zone file may hold what looks like a record, and behind
 //! damage nobody can tell whether a record begins or a zone file goes on: from there on a record counts only if its zone
-//! file has its hash, so that nobody can hide the file of another name.
+//! file has its hash, so that nobody can hide the file of another name. A record with that counts too if its compiled form
+//! alone is damaged.
 
 use std::fs::File;
 use std::io;
@@ -80,11 +81,11 @@ impl<'f> Window<'f> {
         };
         let known = self.bytes(at, head.size())?;
         let record = known.get(..head.size());
-        let Some(record) = record.filter(|record| head.is_of(&record[HEAD..])) else {
-            return Ok(None);
-        };
-        let zonefile = &record[HEAD..][..head.length];
-        let is_right = !is_careful || ZonefileHash::of(zonefile) == head.hash;
+        let is_right = record.is_some_and(|record| {
+            let body = &record[HEAD..];
+            let has_its_hash = || ZonefileHash::of(&body[..head.length]) == head.hash;
+            (!is_careful && head.is_of(body)) || has_its_hash()
+        });
         Ok(is_right.then_some((head.hash, head.size())))
     }
 

@@ -4,7 +4,7 @@ use hickory_proto::rr::{Name, RecordType};
 use proptest::prelude::*;
 
 use super::*;
-use crate::zonefile::{Added, Found, Node, parse};
+use crate::zonefile::{Added, Found, Node, fixture, parse, parse_own};
 
 fn name(text: &str) -> Name {
     Name::from_ascii(text).expect("a name")
@@ -155,26 +155,13 @@ fn files_that_come_with_the_program_are_compiled() {
     assert!(count > 0);
 }
 
-/// They are not ours to commit. Lines alternate between hash and zone file, whose line feeds are written `\n`.
 #[test]
 fn historical_zone_files_are_compiled_where_they_are_at_hand() {
-    let project = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let folder = std::env::var_os("BNSD_VECTORS").map(std::path::PathBuf::from);
-    let folder = folder.unwrap_or_else(|| project.join("../shared/vectors"));
-    let Ok(file) = std::fs::File::open(folder.join("zonefiles-real.txt.gz")) else {
+    let Some(files) = fixture::historical() else {
         return println!("the historical zone files are not there");
     };
-    let text = std::io::read_to_string(flate2::read::GzDecoder::new(file));
-    let text = text.expect("a compressed text");
-    for line in text.lines().skip(1).step_by(2) {
-        let file = line.replace("\\n", "\n");
-        let origin = file
-            .split("$ORIGIN ")
-            .nth(1)
-            .and_then(|rest| rest.split_whitespace().next());
-        let mut origin = name(origin.expect("an origin")).to_lowercase();
-        origin.set_fqdn(true);
-        compare_everywhere(&parse(&origin, file.as_bytes()).expect("not too long"));
+    for file in files {
+        compare_everywhere(&parse_own(&file).expect("an origin"));
     }
 }
 
