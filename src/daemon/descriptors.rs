@@ -12,10 +12,12 @@ use crate::atlas;
 use crate::chain::SourceKind;
 use crate::config::{BitcoinPeers, ChainConfig, Config};
 use crate::dns::CONNECTIONS_MAX;
+use crate::store::Archive;
 use crate::trust::AGENTS_MAX;
 use crate::trust::proxy::TUNNELS_MAX;
 use crate::upstream::QUESTIONS_MAX;
 
+use super::archive;
 use super::light::OUTBOUND;
 
 /// Descriptors that are enough for everything.
@@ -23,6 +25,8 @@ const ENOUGH: u64 = 16_384;
 /// The database, files that are read, folders that are watched, connections to the node and to encrypted upstreams, and
 /// what the runtime takes: some twenty at rest (counted), the others for a moment.
 const FILES: usize = 32;
+/// Segments of zone files that may come to those that are there: each stays open.
+const SEGMENTS: usize = 4;
 /// The socket of agents, and their connections.
 const AGENTS: usize = 1 + AGENTS_MAX;
 /// The socket of the proxy, and its connections, each to a client and to a server.
@@ -62,15 +66,16 @@ impl Shares {
     /// The shares under the limit of this process, which is raised as far as the system allows.
     pub fn of(config: &Config) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let others = others(config);
+        let archive = Archive::descriptors(&archive(config), SEGMENTS);
+        let others = others(config) + archive;
         Self::among(raised_limit(), cores, config.listen.len(), others)
     }
 
-    /// The shares of `limit` descriptors, with sockets for so many addresses of plain DNS and of all
+    /// The shares of `limit` descriptors, with sockets for so many addresses of plain DNS, and so many descriptors for all
     /// else.
-    fn among(limit: usize, cores: usize, plain: usize, encrypted: usize) -> Self {
+    fn among(limit: usize, cores: usize, plain: usize, others: usize) -> Self {
         let udp_sockets = (limit / LISTENERS / plain.max(1)).clamp(1, cores.max(1));
-        let listeners = plain * (udp_sockets + 1) + encrypted;
+        let listeners = plain * (udp_sockets + 1) + others;
         let left = limit.saturating_sub(FILES + listeners);
         let control = (left / CONTROL).clamp(LEAST, control::CONNECTIONS_MAX);
         let left = left.saturating_sub(control);
@@ -157,6 +162,27 @@ mod tests {
                 assert!(all + 24 <= limit, "{limit}, {cores}: {shares:?}");
             }
         }
+    }
+
+    /// Ten million zone files of half a kilobyte are five segments, and an archive of the first segments, of 64 MiB each, has eighty.
+    #[test]
+    fn segments_of_zone_files_are_counted() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        assert_eq!(Archive::descriptors(scratch.path(), 4), 4);
+        let segments = scratch.path().join("segments");
+        std::fs::create_dir(&segments).expect("writable");
+        for number in 1..=80 {
+            for extension in ["zones", "places"] {
+                let name = format!("{number:08}.{extension}");
+                std::fs::write(segments.join(name), b"").expect("writable");
+            }
+        }
+        let archive = Archive::descriptors(scratch.path(), 4);
+        assert_eq!(archive, 84);
+        let [with, without] = [archive, 0].map(|others| Shares::among(1_024, 2, 2, others));
+        let sum = |shares: Shares| shares.clients + shares.questions + shares.peers;
+        assert!(sum(with) + 70 <= sum(without), "{with:?} {without:?}");
+        assert!(with.clients >= 256, "{with:?}");
     }
 
     #[test]

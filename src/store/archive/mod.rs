@@ -5,13 +5,13 @@
 //! can change both, so every read hashes what it read, and bytes of another hash are never given out.
 
 mod gather;
+mod tend;
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::disk::rights;
@@ -21,25 +21,14 @@ use crate::zonefile::ZONEFILE_MAX;
 
 use super::lookup::{ArchiveError, Lookup, Stored, at};
 use super::loose::Loose;
-use super::segments::{Limits, Renewed, Segments};
+use super::segments::{self, Limits, Segments};
 use super::soundness::{Notice, Soundness};
+
+pub use tend::CheckedForms;
+use tend::Tending;
 
 /// The directory of segments in that of the archive.
 const SEGMENTS: &str = "segments";
-
-/// Zone files whose compiled forms are looked at between two reports of progress.
-const CHECKED: usize = 1_000;
-
-/// What was found of compiled forms; those that differed were made anew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct CheckedForms {
-    /// Zone files in segments.
-    pub files: usize,
-    /// Forms that were others than their zone files have.
-    pub wrong: usize,
-    /// Forms of another version of the program, or missing ones.
-    pub old: usize,
-}
 
 /// A directory of zone files.
 #[derive(Debug)]
@@ -48,11 +37,7 @@ pub struct Archive {
     segments: Segments,
     loose: Loose,
     soundness: Soundness,
-    /// Whether the last attempts to look after segments came to their end.
-    has_compacted: AtomicBool,
-    has_renewed: AtomicBool,
-    /// Whether somebody was warned of a wrong compiled form.
-    has_warned: AtomicBool,
+    tending: Tending,
     /// The directory as it was when it was last looked at.
     seen: Mutex<Option<Stamp>>,
 }
@@ -99,11 +84,16 @@ impl Archive {
             loose: Loose::open(directory)?,
             segments: Segments::open(segments.clone(), steps, limits).map_err(at(&segments))?,
             soundness: Soundness::default(),
-            has_compacted: AtomicBool::new(true),
-            has_renewed: AtomicBool::new(true),
-            has_warned: AtomicBool::new(false),
+            tending: Tending::default(),
             seen: Mutex::default(),
         })
+    }
+
+    /// How many descriptors an archive in `directory` takes, as long as it does not grow by more than `room` segments, each of which
+    /// holds millions of zone files.
+    pub fn descriptors(directory: &Path, room: usize) -> usize {
+        let there = segments::count(&directory.join(SEGMENTS));
+        there.unwrap_or_default() + room // what cannot be listed cannot be opened
     }
 
     /// Takes the rights of others from all files, as earlier versions and careless copies left them, until `go_on`,
@@ -173,99 +163,6 @@ impl Archive {
         hashes.sort_unstable();
         hashes.dedup();
         Ok(hashes)
-    }
-
-    /// Looks whether at most `count` of the files that were there still are, those behind `after`, and gives notice of those that
-    /// are gone or wrong. Gives the last one, to go on with; `None` when there are no more. Looks after the segments and the
-    /// compiled forms of these files as well, which may wait for the disk.
-    pub fn sweep(
-        &self,
-        after: Option<&ZonefileHash>,
-        count: usize,
-    ) -> Result<Option<ZonefileHash>, ArchiveError> {
-        self.note_changes()?;
-        self.compact()?;
-        let mut held = self.soundness.held(after, count);
-        held.extend(self.segments.behind(after, count));
-        let held: Vec<ZonefileHash> = held.into_iter().take(count).collect();
-        for hash in &held {
-            self.contains(hash)?;
-        }
-        let renewed = self.renew(&held);
-        self.note_failure(renewed, &self.has_renewed, "write compiled zone files to");
-        Ok(held.last().copied().filter(|_| held.len() == count))
-    }
-
-    /// Compares the compiled forms of all zone files with what follows from them, and makes those anew that differ. `reached` hears
-    /// how many of how many files were looked at.
-    pub fn check_forms(
-        &self,
-        mut reached: impl FnMut(usize, usize),
-    ) -> Result<CheckedForms, ArchiveError> {
-        let hashes = self.segments.list();
-        let mut checked = CheckedForms::default();
-        for part in hashes.chunks(CHECKED) {
-            let renewed = self.renew(part).map_err(self.failed())?;
-            checked.files += part.len();
-            checked.wrong += renewed.wrong;
-            checked.old += renewed.old;
-            reached(checked.files, hashes.len());
-        }
-        Ok(checked)
-    }
-
-    /// Makes the compiled forms of these zone files anew, where they differ from what follows from them.
-    fn renew(&self, hashes: &[ZonefileHash]) -> io::Result<Renewed> {
-        let renewed = self.segments.renew(hashes)?;
-        if renewed.wrong > 0 && !self.has_warned.swap(true, Ordering::Relaxed) {
-            let path = self.directory.join(SEGMENTS);
-            tracing::warn!(
-                "compiled zone files in {} were not those of their zone files, and are made anew: somebody changed them, or the disk did; check both, further ones are not told",
-                path.display()
-            );
-        }
-        Ok(renewed)
-    }
-
-    /// Compacts the segments, if that is due.
-    fn compact(&self) -> Result<(), ArchiveError> {
-        let compacted = self.segments.compact_if_due();
-        let lost = self.note_failure(compacted, &self.has_compacted, "remove what is dead in");
-        self.note_lost(lost.unwrap_or_default())
-    }
-
-    /// What came of looking after segments. One failure is said once: without free space it may fail for long, and nothing
-    /// else has to wait for it.
-    fn note_failure<T>(&self, done: io::Result<T>, worked: &AtomicBool, what: &str) -> Option<T> {
-        let was_good = worked.swap(done.is_ok(), Ordering::Relaxed);
-        if let Err(error) = &done
-            && was_good
-        {
-            let path = self.directory.join(SEGMENTS);
-            tracing::warn!(
-                "cannot {what} {}: {error}; check the disk and its free space, it is tried again",
-                path.display()
-            );
-        }
-        done.ok()
-    }
-
-    /// Notices segments that somebody removed or brought back.
-    fn note_changes(&self) -> Result<(), ArchiveError> {
-        let changed = self.segments.refresh().map_err(self.failed())?;
-        self.note_lost(changed.lost)?;
-        for hash in changed.found {
-            self.get(&hash)?;
-        }
-        Ok(())
-    }
-
-    fn note_lost(&self, mut lost: Vec<ZonefileHash>) -> Result<(), ArchiveError> {
-        lost.sort_unstable();
-        for hash in lost {
-            self.get(&hash)?;
-        }
-        Ok(())
     }
 
     /// Whether a directory at its top was made or removed since this was asked the last time; a removal may have taken many files.

@@ -10,13 +10,14 @@ use crate::hash::ZonefileHash;
 use super::super::lookup::Lookup;
 use super::{PIECE, Segments};
 
-/// Records that are looked at together.
+/// Records that are looked at together, and how often at once: what is left of a large segment is for the next time.
 const STEP: usize = 1_000;
+const STEPS: usize = 64;
 /// The part of all bytes that may be dead: one of so many.
 const DEAD_PART: u64 = 3;
 
 impl Segments {
-    /// Compacts, if a third of all bytes is dead. Gives the hashes of records that were wrong, which are gone now.
+    /// Compacts, or goes on with it, if a third of all bytes is dead. Gives the hashes of records that were wrong, which are gone now.
     pub fn compact_if_due(&self) -> io::Result<Vec<ZonefileHash>> {
         let mut lost = Vec::new();
         if !self.is_compacting_due() {
@@ -48,28 +49,31 @@ impl Segments {
         let mut writer = self.writer();
         writer.open = writer.open.filter(|open| *open != number);
         drop(writer);
-        loop {
+        let mut last = None;
+        for _ in 0..STEPS {
             let live = match self.held().get(&number) {
-                Some(segment) => segment.places.behind(None, STEP),
+                Some(segment) => segment.places.behind(last.as_ref(), STEP),
                 None => return Ok(()), // somebody removed it
             };
             if live.is_empty() {
-                break;
+                return self.remove(number);
             }
-            self.append_again(number, &live, lost)?;
+            let done = self.append_again(number, &live, lost)?;
+            last = live.get(done.saturating_sub(1)).copied();
         }
-        self.remove(number)
+        Ok(())
     }
 
-    /// Appends some records of a segment; those that are wrong are forgotten.
+    /// Appends some records of a segment; those that are wrong are forgotten. Gives how many were looked at.
     fn append_again(
         &self,
         number: u32,
         hashes: &[ZonefileHash],
         lost: &mut Vec<ZonefileHash>,
-    ) -> io::Result<()> {
-        let (mut right, mut size) = (Vec::new(), 0);
+    ) -> io::Result<usize> {
+        let (mut right, mut size, mut looked) = (Vec::new(), 0, 0);
         for hash in hashes {
+            looked += 1;
             match self.read(hash)? {
                 Lookup::Found(bytes) => {
                     size += bytes.len();
@@ -84,10 +88,12 @@ impl Segments {
                 break;
             }
         }
-        self.append_all(&right)
+        self.append_all(&right)?;
+        Ok(looked)
     }
 
     fn forget(&self, number: u32, hash: &ZonefileHash) {
+        let _writer = self.writer();
         if let Some(segment) = self.held_mut().get_mut(&number) {
             segment.places.remove([hash]);
         }

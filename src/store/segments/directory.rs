@@ -14,10 +14,13 @@ use crate::hash::ZonefileHash;
 
 use super::places::Places;
 use super::scan::{Scanned, scan};
-use super::{Limits, Segment, Segments};
+use super::{Limits, Segment, Segments, TABLE_PART};
 
 /// Bytes for each of which a place can be in a table, and those around the places: no table of a segment is larger.
 const TABLE_MIN: u64 = 4_096;
+
+/// Of the bytes behind a table for which it is written again, so many are enough at rest: one of so many.
+const REST_PART: u64 = 8;
 
 /// What somebody else did to the directory.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -118,11 +121,7 @@ impl Segments {
     }
 
     fn files(&self) -> io::Result<Vec<PathBuf>> {
-        let entries = match fs::read_dir(&self.directory) {
-            Err(error) if is_no_directory(&error) => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        entries.map(|entry| Ok(entry?.path())).collect()
+        files(&self.directory)
     }
 
     /// Reads where the records of a segment are.
@@ -152,7 +151,7 @@ impl Segments {
         let path = self.table_path(number);
         let size = fs::metadata(&path).ok()?.len();
         let is_sane = size <= length.max(TABLE_MIN); // a record is longer than its place
-        Places::read(&fs::read(path).ok().filter(|_| is_sane)?, length)
+        Places::read(fs::read(path).ok().filter(|_| is_sane)?, length)
     }
 
     /// Cuts off what is behind the last whole record.
@@ -173,34 +172,47 @@ impl Segments {
     /// Writes the tables that a start would miss: of full segments, and of the one that grows after many records. A table that
     /// cannot be written costs time at the next start and nothing else.
     pub(super) fn write_tables(&self) {
-        let due: Vec<u32> = {
-            let held = self.held();
-            let numbers = held
-                .iter()
-                .filter(|(_, segment)| self.is_table_due(segment));
-            numbers.map(|(number, _)| *number).collect()
+        for number in self.numbers(|segment| self.is_table_due(segment)) {
+            self.try_write_table(number);
+        }
+    }
+
+    fn try_write_table(&self, number: u32) {
+        if let Err(error) = self.write_table(number) {
+            let path = self.table_path(number);
+            tracing::debug!("cannot write {}: {error}", path.display());
+        }
+    }
+
+    /// Writes the table of the segment that grows, if nothing was appended since this was called the last time, so that the next
+    /// start has little to read even after a crash.
+    pub fn write_table_at_rest(&self) {
+        let mut writer = self.writer();
+        let Some(number) = writer.open else {
+            return;
         };
-        for number in due {
-            if let Err(error) = self.write_table(number) {
-                let path = self.table_path(number);
-                tracing::debug!("cannot write {}: {error}", path.display());
-            }
+        let known = |segment: &Segment| (segment.length, segment.behind_table());
+        let Some((length, behind)) = self.held().get(&number).map(known) else {
+            return;
+        };
+        let is_at_rest = std::mem::replace(&mut writer.seen, length) == length;
+        if is_at_rest && behind >= self.limits.table / REST_PART {
+            self.try_write_table(number);
         }
     }
 
     fn is_table_due(&self, segment: &Segment) -> bool {
-        let behind = segment.length.saturating_sub(segment.tabled.unwrap_or(0));
+        let behind = segment.behind_table();
         let is_full = segment.length >= self.limits.segment;
-        behind >= self.limits.table || (is_full && behind > 0)
+        let most = self.limits.table.max(segment.length / TABLE_PART);
+        behind >= most || (is_full && behind > 0) || segment.places.is_stale()
     }
 
     fn write_table(&self, number: u32) -> io::Result<()> {
-        let (table, end) = {
-            let mut held = self.held_mut();
-            let Some(segment) = held.get_mut(&number) else {
-                return Ok(());
-            };
-            (segment.places.write(segment.length), segment.length)
+        self.merge(number);
+        let (table, end) = match self.held().get(&number) {
+            Some(segment) => (segment.places.table(segment.length), segment.length),
+            None => return Ok(()),
         };
         let path = self.table_path(number);
         let beside = path.with_extension("new");
@@ -209,6 +221,7 @@ impl Segments {
         self.steps.rename(&beside, &path)?; // no sync: a torn table is known by its seal
         if let Some(segment) = self.held_mut().get_mut(&number) {
             segment.tabled = Some(end);
+            segment.places.note_table();
         }
         Ok(())
     }
@@ -224,6 +237,20 @@ impl Segments {
         }
         Ok(())
     }
+}
+
+/// How many segments are in a directory: each is open as long as it is there.
+pub fn count(directory: &Path) -> io::Result<usize> {
+    let is_one = |path: &PathBuf| number_of(path, "zones").is_some();
+    Ok(files(directory)?.into_iter().filter(is_one).count())
+}
+
+fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if is_no_directory(&error) => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn number_of(path: &Path, extension: &str) -> Option<u32> {

@@ -24,9 +24,14 @@ use crate::disk::steps::Steps;
 use crate::hash::ZonefileHash;
 
 use super::lookup::{Lookup, Stored};
+pub use directory::count;
 use places::{Place, Places};
 use record::{HEAD, Head};
 pub use renew::Renewed;
+
+/// Of the bytes of a segment, so many may stand behind its table: one of so many, so that each row is written a few times, however
+/// many there are.
+const TABLE_PART: u64 = 8;
 
 /// Bytes that are written at once.
 const PIECE: usize = 1 << 20;
@@ -36,7 +41,8 @@ const PIECE: usize = 1 << 20;
 pub struct Limits {
     /// A segment with so many bytes is full.
     pub segment: u64,
-    /// Bytes behind the table of the segment that grows, after which it is written again: about so many are read at a start.
+    /// Bytes behind the table of the segment that grows, after which it is written again, or more in a large segment. About so
+    /// many are read at a start.
     pub table: u64,
     /// Dead bytes for which nobody compacts.
     pub dead: u64,
@@ -45,7 +51,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            segment: 64 << 20,
+            segment: 1 << 30,
             table: 8 << 20,
             dead: 1 << 20,
         }
@@ -69,6 +75,8 @@ struct Writer {
     open: Option<u32>,
     /// The number of the next one.
     next: u32,
+    /// How long the open one was when somebody asked for its table at rest.
+    seen: u64,
 }
 
 /// A file of records.
@@ -187,6 +195,7 @@ impl Segments {
             return Err(error);
         }
         writer.open = Some(batch.number);
+        self.settle();
         self.write_tables();
         Ok(())
     }
@@ -258,12 +267,9 @@ impl Segments {
         let mut held = self.held_mut();
         held.append(&mut new);
         for segment in held.values_mut() {
-            if segment
+            segment
                 .places
-                .remove(batch.placed.iter().map(|(hash, ..)| hash))
-            {
-                segment.tabled = segment.tabled.map(|_| 0); // the table knows dead records
-            }
+                .remove(batch.placed.iter().map(|(hash, ..)| hash));
         }
         for (hash, number, place) in &batch.placed {
             if let Some(segment) = held.get_mut(number) {
@@ -276,6 +282,29 @@ impl Segments {
             }
         }
         Ok(())
+    }
+
+    /// Merges what was appended into the rows of segments, where that is much.
+    fn settle(&self) {
+        let crowded = |segment: &Segment| segment.places.is_crowded();
+        for number in self.numbers(crowded) {
+            self.merge(number);
+        }
+    }
+
+    /// Merges what was appended into the rows of a segment. Readers wait for none of it; only who writes changes places.
+    fn merge(&self, number: u32) {
+        let merged = self.held().get(&number).map(|it| it.places.merged());
+        if let (Some(merged), Some(segment)) = (merged, self.held_mut().get_mut(&number)) {
+            segment.places.settle(merged);
+        }
+    }
+
+    /// The numbers of some segments.
+    fn numbers(&self, is_one: impl Fn(&Segment) -> bool) -> Vec<u32> {
+        let held = self.held();
+        let found = held.iter().filter(|(_, segment)| is_one(segment));
+        found.map(|(number, _)| *number).collect()
     }
 
     /// The newest record of a hash.
@@ -319,6 +348,11 @@ impl Segment {
             places: Places::default(),
             tabled: None,
         })
+    }
+
+    /// Bytes that the table on disk does not know.
+    fn behind_table(&self) -> u64 {
+        self.length.saturating_sub(self.tabled.unwrap_or(0))
     }
 
     /// Bytes that belong to no live record.

@@ -15,10 +15,8 @@ use super::form;
 pub const HEAD: usize = 48;
 /// The first bytes of each record.
 pub const MARK: [u8; 4] = *b"bnz1";
-/// Most bytes of a compiled form.
-pub const COMPILED_MAX: usize = 256 << 10;
 /// Most bytes of a record.
-pub const RECORD_MAX: usize = HEAD + ZONEFILE_MAX + COMPILED_MAX;
+pub const RECORD_MAX: usize = HEAD + ZONEFILE_MAX + form::FORM_MAX;
 /// Bytes of the seal over a head.
 const SEAL: usize = 4;
 
@@ -26,7 +24,6 @@ const SEAL: usize = 4;
 const SEED: u64 = u64::from_be_bytes(*b"bnszones");
 const OF_HEAD: u64 = 0;
 const OF_BODY: u64 = 1;
-const OF_PLACES: u64 = 2;
 
 /// What stands before a zone file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +56,7 @@ impl Head {
             seal: u64::read(&mut input)?,
         };
         let is_whole = mark == MARK && seal_of_head(sealed) == seal;
-        let fits = (1..=ZONEFILE_MAX).contains(&length) && compiled <= COMPILED_MAX;
+        let fits = (1..=ZONEFILE_MAX).contains(&length) && compiled <= form::FORM_MAX;
         (is_whole && fits).then_some(head)
     }
 
@@ -100,11 +97,6 @@ pub fn write(hash: &ZonefileHash, bytes: &[u8], out: &mut Vec<u8>) {
     let seal = seal_of_head(&out[start..]);
     seal.write(out);
     out.extend(body);
-}
-
-/// The seal of a table of places.
-pub fn seal_of_places(bytes: &[u8]) -> u64 {
-    seal(OF_PLACES, bytes)
 }
 
 fn seal_of_head(head: &[u8]) -> [u8; SEAL] {

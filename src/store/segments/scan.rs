@@ -43,6 +43,9 @@ pub fn scan(file: &File, start: u64, length: u64, places: &mut Places) -> io::Re
                     size: size as u32,
                 };
                 places.insert(hash, place);
+                if places.is_crowded() {
+                    places.sort();
+                }
                 scanned.damaged += at - scanned.end;
                 at += size as u64;
                 scanned.end = at;
