@@ -70,7 +70,7 @@ impl Archive {
         self.note_changes()?; // a record in a segment that somebody removed is none
         let mut new = Vec::new();
         for (hash, bytes) in &files {
-            if !matches!(self.read_segment(hash)?, Lookup::Found(_)) {
+            if !matches!(self.read_segment(hash)?, Lookup::Found(_)) || self.is_cut(hash)? {
                 new.push((hash, &bytes[..]));
             }
         }

@@ -133,7 +133,7 @@ impl Archive {
         let mut seen = HashSet::new();
         for (hash, bytes) in hashes.iter().zip(files) {
             match self.look(hash)? {
-                (Lookup::Found(_), kept) => self.note_found(hash, &kept),
+                (Lookup::Found(_), kept) if !self.is_cut(hash)? => self.note_found(hash, &kept),
                 _ if seen.insert(hash) => new.push((hash, bytes.as_ref())),
                 _ => {}
             }
@@ -272,6 +272,11 @@ impl Archive {
 
     fn read_segment(&self, hash: &ZonefileHash) -> Result<Lookup, ArchiveError> {
         self.segments.read(hash).map_err(self.failed())
+    }
+
+    /// Whether the record of a zone file will not be there after the next start.
+    fn is_cut(&self, hash: &ZonefileHash) -> Result<bool, ArchiveError> {
+        self.segments.is_cut(hash).map_err(self.failed())
     }
 
     fn failed(&self) -> impl FnOnce(io::Error) -> ArchiveError {

@@ -134,6 +134,15 @@ impl Segments {
         self.find(hash).is_some()
     }
 
+    /// Whether the record of this hash was cut by somebody, be it in its compiled form alone: the next start would cut off the rest.
+    pub fn is_cut(&self, hash: &ZonefileHash) -> io::Result<bool> {
+        let Some((file, place)) = self.find(hash) else {
+            return Ok(false);
+        };
+        let end = u64::from(place.at) + u64::from(place.size);
+        Ok(file.metadata()?.len() < end)
+    }
+
     /// Whether the segment with the record of this hash is not at its path any more: what is read is what somebody removed.
     pub fn is_removed(&self, hash: &ZonefileHash) -> bool {
         let held = self.held();
