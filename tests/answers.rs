@@ -1,19 +1,21 @@
 //! Answers from memory are the answers that a decision would give, byte for byte, while everything that they depend on
 //! changes: blocks, reorganisations, zone files, preferences, hosts, upstreams, time.
 //!
-//! Two handlers share names, upstreams and a clock. One logs its queries, so it decides every one of them; the
-//! other may remember.
+//! Two handlers share a database, an archive, upstreams and a clock. One logs its queries and keeps no names in memory, so it
+//! decides every one of them from the database; the other may remember, and keeps them.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bnsd::bns::Params;
 use bnsd::clock::{Clock, ManualClock};
 use bnsd::dns::{Client, Handled, Handler, Hosts, QueryLog, Transport};
-use bnsd::names::{NameStore, Names};
+use bnsd::names::{NameIndex, NameStore, Names};
 use bnsd::resolver::{Mode, Policy, Preference, Snapshots, SyncState};
 use bnsd::store::Archive;
 use bnsd::upstream::{ForwardOptions, Forwarder, UpstreamConfig};
@@ -40,6 +42,8 @@ const LEAST_SHARE: usize = if cfg!(debug_assertions) { 5 } else { 30 };
 const STRETCH: usize = QUERIES / 500;
 /// Lifetime of upstreams' answers in seconds: short enough that none is asked for early, in the background.
 const TTL: u32 = 9;
+/// Names are kept as of a new block after so long, more often than not.
+const KEPT_AFTER: Duration = Duration::from_millis(2);
 /// Addresses in the private file of hosts, one after the other.
 const HOSTS: [&str; 3] = [
     "10.0.0.1 printer.lan name1.reorg\n",
@@ -79,7 +83,35 @@ struct Pair {
     random: Random,
     /// Queries that were answered without a decision.
     remembered: usize,
+    _keeper: Keeper,
     _directory: TempDir,
+}
+
+/// The thread that keeps names in memory.
+struct Keeper {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    fn start(index: Arc<NameIndex>, names: &NameStore) -> Self {
+        let stop = Arc::new(AtomicBool::default());
+        let (told, store) = (Arc::clone(&stop), Arc::clone(&names.store));
+        let progress = Arc::clone(&names.progress);
+        let thread = thread::spawn(move || index.keep(&store, &progress, &told));
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let ended = self.thread.take().map(JoinHandle::join);
+        assert!(ended.is_none_or(|ended| ended.is_ok()) || thread::panicking());
+    }
 }
 
 #[test]
@@ -103,13 +135,19 @@ impl Pair {
         let clock = Arc::new(ManualClock::at(NOW.into()));
         let archive = Arc::new(Archive::open(&directory.path().join("zonefiles")).unwrap());
         script.index.progress.set_ever_synced();
-        let names = Arc::new(NameStore::new(
-            Arc::new(Params::regtest()),
-            Arc::clone(&script.index.store),
-            Arc::clone(&archive),
-            Arc::clone(&script.index.progress),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-        ));
+        let names = || {
+            NameStore::new(
+                Arc::new(Params::regtest()),
+                Arc::clone(&script.index.store),
+                Arc::clone(&archive),
+                Arc::clone(&script.index.progress),
+                Arc::clone(&clock) as Arc<dyn Clock>,
+            )
+        };
+        let (mut remembered, decided) = (names(), names());
+        let index = NameIndex::of(&script.index.store, u64::MAX);
+        let keeper = Keeper::start(Arc::clone(&index), &remembered);
+        remembered.index = Some(index);
         let upstream = Upstream::start(reply);
         let options = ForwardOptions {
             upstreams: vec![UpstreamConfig::Plain(upstream.address)],
@@ -120,12 +158,12 @@ impl Pair {
         let hosts = directory.path().join("hosts");
         let snapshots = Arc::new(AtomicUsize::new(0));
         let counted = Counted {
-            names: Arc::clone(&names),
+            names: Arc::new(remembered),
             snapshots: Arc::clone(&snapshots),
         };
         let remembering = Handler::new(counted, Policy::default(), Arc::clone(&forwarder))
             .with_hosts(Some(Hosts::new(hosts.clone())));
-        let deciding = Handler::new(names, Policy::default(), Arc::clone(&forwarder))
+        let deciding = Handler::new(Arc::new(decided), Policy::default(), Arc::clone(&forwarder))
             .with_hosts(Some(Hosts::new(hosts.clone())))
             .with_log(QueryLog::On);
         let remembering = Arc::new(remembering);
@@ -144,6 +182,7 @@ impl Pair {
             runtime: Runtime::new().unwrap(),
             random: Random::new(6),
             remembered: 0,
+            _keeper: keeper,
             _directory: directory,
         }
     }
@@ -173,6 +212,9 @@ impl Pair {
             }
         }
         self.clock.advance(self.random.below(4) as u64);
+        if self.random.below(2) == 0 {
+            thread::sleep(KEPT_AFTER);
+        }
     }
 
     fn prefer(&mut self) {

@@ -35,7 +35,7 @@ const FOR_EVER: u32 = u32::MAX;
 /// A chain without miners.
 struct Chain {
     bns: Bns,
-    names: NameStore,
+    names: Arc<NameStore>,
     height: u32,
     coins: u32,
     _scratch: TempDir,
@@ -92,7 +92,7 @@ impl Chain {
         Self {
             height: params.first_block - 1,
             bns: Bns::new(params),
-            names,
+            names: Arc::new(names),
             coins: 0,
             _scratch: scratch,
         }

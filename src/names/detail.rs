@@ -239,7 +239,7 @@ impl Names {
             .as_ref()
             .map(|record| self.state(&record.name, record.life()));
         let hash = record.as_ref().and_then(|record| record.value_hash);
-        let present = hash.map(|hash| self.zones.has(&hash)).transpose()?;
+        let present = hash.map(|hash| self.from.zones.has(&hash)).transpose()?;
         Ok(Some(NameDetails {
             name: name.clone(),
             state: state.transpose()?.unwrap_or_default().0,
@@ -313,7 +313,7 @@ impl Names {
         id: NamespaceId,
         row: Option<&NamespaceRecord>,
     ) -> Result<NamespaceDetails, StoreError> {
-        let (params, height) = (&self.params, self.next().saturating_sub(1));
+        let (params, height) = (&self.from.params, self.next().saturating_sub(1));
         let epoch = params.epoch(self.next());
         let state = row.map(|row| NamespaceState::of(params, row, height));
         let ready = row.filter(|_| state == Some(NamespaceState::Ready));
@@ -362,7 +362,7 @@ impl Names {
 
     fn owner(&self, record: &NameRecord) -> Option<String> {
         let address = record.address()?;
-        Some(address.encode(self.params.addresses))
+        Some(address.encode(self.from.params.addresses))
     }
 }
 

@@ -61,9 +61,9 @@ pub struct NameStore {
     pub index: Option<Arc<NameIndex>>,
     pub(super) turns: Mutex<Turns>,
     pub(super) news: News,
-    zones: Arc<Zones>,
-    namespaces: Arc<Namespaces>,
-    pages: Arc<Pages>,
+    pub(super) zones: Zones,
+    pub(super) namespaces: Namespaces,
+    pub(super) pages: Pages,
 }
 
 impl NameStore {
@@ -89,9 +89,9 @@ impl NameStore {
             index: None,
             turns: Mutex::default(),
             news: News::of(&store, &archive),
-            zones: Arc::new(Zones::new(Arc::clone(&archive))),
-            namespaces: Arc::new(Cache::new(NAMESPACES_MAX)),
-            pages: Arc::default(),
+            zones: Zones::new(Arc::clone(&archive)),
+            namespaces: Cache::new(NAMESPACES_MAX),
+            pages: Pages::default(),
             params,
             store,
             archive,
@@ -106,7 +106,7 @@ impl NameStore {
     }
 
     /// The names at an indexed height; `None` if it is not indexed.
-    pub fn at(&self, height: u32) -> Option<Names> {
+    pub fn at(self: &Arc<Self>, height: u32) -> Option<Names> {
         let names = self.snapshot();
         let tip = names.at?;
         (height <= tip && height >= self.params.first_block).then(|| Names {
@@ -116,22 +116,16 @@ impl NameStore {
     }
 }
 
-impl Snapshots for NameStore {
+impl Snapshots for Arc<NameStore> {
     type Source = Names;
 
     fn snapshot(&self) -> Names {
         let snapshot = self.store.snapshot();
         Names {
+            from: Self::clone(self),
             at: snapshot.tip().map(|tip| tip.height),
             sync: self.sync_state(),
             snapshot,
-            params: Arc::clone(&self.params),
-            own_keys: self.own_keys,
-            zones: Arc::clone(&self.zones),
-            namespaces: Arc::clone(&self.namespaces),
-            pages: Arc::clone(&self.pages),
-            subdomains: self.subdomains.clone(),
-            index: self.index.clone(),
             now: self.clock.elapsed(),
         }
     }
@@ -175,18 +169,5 @@ impl Snapshots for NameStore {
                 held,
             }
         }
-    }
-}
-
-/// Shared by the handler and by those who explain its answers.
-impl Snapshots for Arc<NameStore> {
-    type Source = Names;
-
-    fn snapshot(&self) -> Names {
-        (**self).snapshot()
-    }
-
-    fn sync_state(&self) -> SyncState {
-        (**self).sync_state()
     }
 }

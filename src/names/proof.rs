@@ -1,5 +1,7 @@
 //! Proofs of names, for whoever trusts the consensus hash of one height.
 
+use std::sync::Arc;
+
 use super::name_store::NameStore;
 use super::view::{Names, NamesError};
 use crate::bns::Name;
@@ -62,7 +64,7 @@ pub enum Unprovable {
 impl NameStore {
     /// The proof of what a name was at a height, or at the tip.
     pub fn prove(
-        &self,
+        self: &Arc<Self>,
         name: &Name,
         at: Option<u32>,
         along: Along,

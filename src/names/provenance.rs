@@ -101,7 +101,7 @@ impl Names {
                 },
                 None => ZonefileSource::Archive,
             };
-            let (source, problems) = match self.zones.read(name.as_str(), &hash, self.now)? {
+            let (source, problems) = match self.from.zones.read(name.as_str(), &hash, self.now)? {
                 ZoneStatus::Missing(_) => (ZonefileSource::Missing, Vec::new()),
                 ZoneStatus::Tampered(_) => (ZonefileSource::Tampered, Vec::new()),
                 ZoneStatus::Unreadable(_, reason) => (present(), vec![reason]),

@@ -218,7 +218,7 @@ impl Names {
                 let entry = entry.transpose()?.flatten();
                 entry.map(|entry| self.row_of_namespace(&entry))
             }
-            '?' | '*' => commitment(&self.params, height, stored).map(|row| RecordAt {
+            '?' | '*' => commitment(&self.from.params, height, stored).map(|row| RecordAt {
                 height,
                 record: Record::Preorder(Box::new(row)),
             }),
@@ -227,7 +227,7 @@ impl Names {
     }
 
     fn name_row(&self, entry: &HistoryEntry<NameRecord>) -> RecordAt {
-        let (record, versions) = (&entry.record, self.params.addresses);
+        let (record, versions) = (&entry.record, self.from.params.addresses);
         let address = |address: Option<Address>| address.map(|address| address.encode(versions));
         let namespace_id = record.name.namespace_id();
         let row = NameRow {
@@ -269,7 +269,7 @@ impl Names {
     }
 
     fn row_of_namespace(&self, entry: &HistoryEntry<NamespaceRecord>) -> RecordAt {
-        let (record, versions) = (&entry.record, self.params.addresses);
+        let (record, versions) = (&entry.record, self.from.params.addresses);
         let (op, opcode) = match record.op {
             NamespaceOp::Reveal => ("&", "NAMESPACE_REVEAL"),
             NamespaceOp::Ready => ("!", "NAMESPACE_READY"),

@@ -96,7 +96,7 @@ impl Names {
         &self,
         subdomain: &Subdomain,
     ) -> Result<Option<SubdomainDetails>, NamesError> {
-        let Some(subdomains) = &self.subdomains else {
+        let Some(subdomains) = &self.from.subdomains else {
             return Ok(None);
         };
         let history = self.history_of(subdomain)?;
@@ -129,7 +129,7 @@ impl Names {
         {
             let index = subdomains.created_before(&first.owner, first.row, first.offset)?;
             let creator = first.owner;
-            details.did = Some(Did { creator, index }.text(self.params.addresses));
+            details.did = Some(Did { creator, index }.text(self.from.params.addresses));
             self.describe(last, &mut details)?;
         }
         Ok(Some(details))
@@ -137,7 +137,7 @@ impl Names {
 
     /// The inventory indexes of the zone files of a name that are missing and not declared lost, at most the first 100.
     pub fn missing_of(&self, name: &Name) -> Result<Vec<u32>, NamesError> {
-        let Some(subdomains) = &self.subdomains else {
+        let Some(subdomains) = &self.from.subdomains else {
             return Ok(Vec::new());
         };
         let mut missing = subdomains.missing_of(name)?;
@@ -150,7 +150,7 @@ impl Names {
         let hash = zonefile_of(last);
         let source = hash.map(|hash| self.source_of(&details.name, &hash));
         details.carrier = Some(last.carrier.clone());
-        details.owner = Some(last.owner.encode(self.params.addresses));
+        details.owner = Some(last.owner.encode(self.from.params.addresses));
         details.sequence = Some(last.sequence);
         details.zonefile_hash = hash;
         details.zonefile_source = source.transpose()?;
@@ -161,7 +161,7 @@ impl Names {
     /// the files of new blocks come a little later. What was read of subdomains before this was asked is true only then.
     pub fn subdomains_are_read(&self) -> Result<bool, NamesError> {
         let is_caught_up = |subdomains: &Arc<Subdomains>| subdomains.is_caught_up();
-        Ok(self.subdomains.as_ref().is_none_or(is_caught_up) || self.subdomains_are_current()?)
+        Ok(self.from.subdomains.as_ref().is_none_or(is_caught_up) || self.subdomains_are_current()?)
     }
 
     /// The labels of the subdomains of a name that have an owner of their own, of whatever zone file; `None`
@@ -170,7 +170,7 @@ impl Names {
         &self,
         name: &Name,
     ) -> Result<Option<Arc<BTreeSet<String>>>, NamesError> {
-        let labels = match &self.subdomains {
+        let labels = match &self.from.subdomains {
             Some(subdomains) if subdomains.are_below(name) => subdomains.created_below(name)?,
             _ => Arc::default(),
         };
@@ -181,8 +181,8 @@ impl Names {
     pub fn subdomains_are_current(&self) -> Result<bool, NamesError> {
         let count = self.snapshot.counts()?.announcements;
         let newest = self.snapshot.announcement(count as u32)?; // numbered from 1, without gaps
-        let first = self.params.first_subdomain_block;
-        let (Some(newest), Some(subdomains)) = (newest, &self.subdomains) else {
+        let first = self.from.params.first_subdomain_block;
+        let (Some(newest), Some(subdomains)) = (newest, &self.from.subdomains) else {
             return Ok(count == 0);
         };
         let read = subdomains.last_row()?.map(|read| read.announcement);
@@ -196,11 +196,11 @@ impl Names {
         name: &Name,
         hash: &ZonefileHash,
     ) -> Result<Vec<String>, NamesError> {
-        let Ok(bytes) = self.zones.read_bytes(hash)? else {
+        let Ok(bytes) = self.from.zones.read_bytes(hash)? else {
             return Ok(Vec::new());
         };
         let is_meant = bytes.windows(MARK.len()).any(|window| window == MARK);
-        Ok(match subdomain::read(name, &bytes, self.params.addresses) {
+        Ok(match subdomain::read(name, &bytes, self.from.params.addresses) {
             Ok(carried) => carried.refused.iter().map(ToString::to_string).collect(),
             Err(reason) if is_meant => {
                 vec![format!("the zone file carries no subdomains: {reason}")]
@@ -211,7 +211,7 @@ impl Names {
 
     /// Its records, without those of rows that are not on this chain: they are read a little later than the chain.
     fn history_of(&self, subdomain: &Subdomain) -> Result<History, StoreError> {
-        let Some(subdomains) = &self.subdomains else {
+        let Some(subdomains) = &self.from.subdomains else {
             return Ok(History::new(subdomain.clone(), Vec::new()));
         };
         let mut history = subdomains.history(subdomain)?;
@@ -241,7 +241,7 @@ impl Names {
             txid: record.txid,
             carrier: record.carrier.clone(),
             sequence: record.sequence,
-            owner: record.owner.encode(self.params.addresses),
+            owner: record.owner.encode(self.from.params.addresses),
             zonefile_hash: record.zonefile,
             refused: match verdict {
                 Verdict::Accepted => None,
@@ -256,7 +256,7 @@ impl Names {
         hash: &ZonefileHash,
     ) -> Result<ZonefileSource, NamesError> {
         Ok(
-            match self.zones.read(&subdomain.to_string(), hash, self.now)? {
+            match self.from.zones.read(&subdomain.to_string(), hash, self.now)? {
                 ZoneStatus::Missing(_) => ZonefileSource::Missing,
                 ZoneStatus::Tampered(_) => ZonefileSource::Tampered,
                 ZoneStatus::Loaded(_) | ZoneStatus::Unreadable(..) => ZonefileSource::Archive,

@@ -7,13 +7,10 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::{BlockHash, Txid};
 use quick_cache::sync::Cache;
 
-use super::index::NameIndex;
-use super::pages::Pages;
+use super::name_store::NameStore;
 use super::state::{NameState, NamespaceState};
-use super::zone::Zones;
 use crate::bns::life::{Life, Term};
 use crate::bns::name::{Name, NamespaceId};
-use crate::bns::params::Params;
 use crate::bns::record::{NameOp, NameRecord, NamespaceRecord};
 use crate::bns::subdomain::Subdomain;
 use crate::hash::ZonefileHash;
@@ -21,7 +18,7 @@ use crate::resolver::{
     NameSource, NameStatus, NamespaceStatus, RegisteredName, SubdomainStatus, SyncState, ZoneStatus,
 };
 use crate::store::{ArchiveError, HistoryEntry, Standing, StoreError, StoreSnapshot, Subdomains};
-use crate::tlsa::{Holder, OwnKeys, Registration};
+use crate::tlsa::{Holder, Registration};
 use crate::zonefile::Compiled;
 
 /// Namespaces as of a block and a height: every question needs one, and there are few.
@@ -30,16 +27,10 @@ pub(super) type Namespaces =
 
 /// The names at one height.
 pub struct Names {
+    pub(super) from: Arc<NameStore>,
     pub(super) snapshot: Arc<StoreSnapshot>,
     pub(super) at: Option<u32>,
     pub(super) sync: SyncState,
-    pub(super) params: Arc<Params>,
-    pub(super) own_keys: OwnKeys,
-    pub(super) zones: Arc<Zones>,
-    pub(super) namespaces: Arc<Namespaces>,
-    pub(super) pages: Arc<Pages>,
-    pub(super) subdomains: Option<Arc<Subdomains>>,
-    pub(super) index: Option<Arc<NameIndex>>,
     /// Since the start.
     pub(super) now: Duration,
 }
@@ -64,16 +55,10 @@ impl Names {
     /// The same names at another height.
     pub(super) fn as_of(&self, at: Option<u32>) -> Self {
         Self {
+            from: Arc::clone(&self.from),
             snapshot: Arc::clone(&self.snapshot),
             at,
             sync: self.sync,
-            params: Arc::clone(&self.params),
-            own_keys: self.own_keys,
-            zones: Arc::clone(&self.zones),
-            namespaces: Arc::clone(&self.namespaces),
-            pages: Arc::clone(&self.pages),
-            subdomains: self.subdomains.clone(),
-            index: self.index.clone(),
             now: self.now,
         }
     }
@@ -95,7 +80,7 @@ impl Names {
             return Ok(None);
         };
         let key = (id.clone(), tip.hash, height);
-        self.namespaces.get_or_insert_with(&key, || {
+        self.from.namespaces.get_or_insert_with(&key, || {
             let entry = self.snapshot.namespace_at(id, height)?;
             Ok(entry.map(Arc::new))
         })
@@ -113,7 +98,7 @@ impl Names {
     /// The same from memory; `None` if that is not of this moment, or the database is damaged.
     pub(super) fn indexed(&self, name: &Name) -> Option<Option<Standing>> {
         let is_tip = self.at == self.snapshot.tip().map(|tip| tip.height);
-        let index = self.index.as_ref().filter(|_| is_tip)?;
+        let index = self.from.index.as_ref().filter(|_| is_tip)?;
         match self.sync {
             SyncState::Damaged => None,
             _ => index.standing(name.as_str().as_bytes(), self.snapshot.commit()),
@@ -126,7 +111,7 @@ impl Names {
         let namespace = id.map_or(Ok(None), |id| self.namespace_entry(&id))?;
         let namespace = namespace.as_ref().map(|entry| &entry.record);
         let height = self.at.unwrap_or(0);
-        Ok(NameState::of(&self.params, life, namespace, height))
+        Ok(NameState::of(&self.from.params, life, namespace, height))
     }
 
     /// Whether somebody who owned the name before announced its zone file: a transfer can keep the hash, and a renewal can
@@ -153,13 +138,13 @@ impl Names {
     /// Whether this is the last height of a network that ended: they stand so for ever.
     pub fn is_final(&self) -> bool {
         self.at
-            .is_some_and(|height| Some(height) == self.params.last_block)
+            .is_some_and(|height| Some(height) == self.from.params.last_block)
     }
 
     /// The height that the rules are asked about: that of the next block.
     pub fn next(&self) -> u32 {
         self.at
-            .map_or(self.params.first_block, |height| height.saturating_add(1))
+            .map_or(self.from.params.first_block, |height| height.saturating_add(1))
     }
 }
 
@@ -180,7 +165,7 @@ impl NameSource for Names {
         };
         let height = self.at.unwrap_or(0);
         Ok(
-            match NamespaceState::of(&self.params, &entry.record, height) {
+            match NamespaceState::of(&self.from.params, &entry.record, height) {
                 NamespaceState::Ready => NamespaceStatus::Ready {
                     last_change_height: entry.height,
                 },
@@ -212,20 +197,20 @@ impl NameSource for Names {
     }
 
     fn zone(&self, name: &Name, hash: &ZonefileHash) -> Result<ZoneStatus, NamesError> {
-        Ok(self.zones.get(name.as_str(), hash, self.now)?)
+        Ok(self.from.zones.get(name.as_str(), hash, self.now)?)
     }
 
     fn compiled(&self, name: &Name, hash: &ZonefileHash) -> Result<Option<Compiled>, NamesError> {
-        Ok(self.zones.compiled(name, hash)?)
+        Ok(self.from.zones.compiled(name, hash)?)
     }
 
     fn has_zonefile(&self, hash: &ZonefileHash) -> Result<bool, NamesError> {
-        Ok(self.zones.still_has(hash)?)
+        Ok(self.from.zones.still_has(hash)?)
     }
 
     fn may_have_subdomains(&self, name: &Name) -> Result<bool, NamesError> {
         let carries = |subdomains: &Arc<Subdomains>| subdomains.are_below(name);
-        Ok(self.subdomains.as_ref().is_some_and(carries) || !self.subdomains_are_read()?)
+        Ok(self.from.subdomains.as_ref().is_some_and(carries) || !self.subdomains_are_read()?)
     }
 
     fn subdomain(&self, label: &[u8], name: &Name) -> Result<SubdomainStatus, NamesError> {
@@ -233,7 +218,7 @@ impl NameSource for Names {
             return Ok(SubdomainStatus::Absent);
         };
         let carries = |subdomains: &Arc<Subdomains>| subdomains.are_below(name);
-        let found = match self.subdomains.as_ref().is_some_and(carries) {
+        let found = match self.from.subdomains.as_ref().is_some_and(carries) {
             true => self.accepted(&subdomain)?,
             false => None,
         };
@@ -249,7 +234,7 @@ impl NameSource for Names {
         subdomain: &Subdomain,
         hash: &ZonefileHash,
     ) -> Result<ZoneStatus, NamesError> {
-        Ok(self.zones.get(&subdomain.to_string(), hash, self.now)?)
+        Ok(self.from.zones.get(&subdomain.to_string(), hash, self.now)?)
     }
 
     fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, NamesError> {
@@ -261,8 +246,8 @@ impl NameSource for Names {
         let record = entry.as_ref().map(|entry| &entry.record);
         Ok(Holder {
             registration: Registration {
-                magic: self.params.magic,
-                first_block: self.params.first_block,
+                magic: self.from.params.magic,
+                first_block: self.from.params.first_block,
                 height: record.map_or(0, |record| record.first_registered),
             },
             owner: record.and_then(NameRecord::address),
@@ -271,7 +256,7 @@ impl NameSource for Names {
             height: entry.as_ref().map_or(0, |entry| entry.height),
             txid: record.map_or_else(Txid::all_zeros, |record| record.txid),
             zonefile: *hash,
-            own_keys: self.own_keys,
+            own_keys: self.from.own_keys,
             subdomains: self.labels_below(name)?,
         })
     }

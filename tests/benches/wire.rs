@@ -222,7 +222,7 @@ fn query(name: &str, rtype: u16, edns: bool) -> Vec<u8> {
     bytes
 }
 
-fn warm(handler: &Handler<NameStore>, queries: &[Vec<u8>]) {
+fn warm(handler: &Handler<Arc<NameStore>>, queries: &[Vec<u8>]) {
     let mut answer = Vec::new();
     for query in queries {
         handler.handle(query, CLIENT, &mut answer);
@@ -230,7 +230,7 @@ fn warm(handler: &Handler<NameStore>, queries: &[Vec<u8>]) {
 }
 
 /// Goes through the queries `turns` times and prints what one of them costs.
-fn measure(title: &str, handler: &Handler<NameStore>, queries: &[Vec<u8>], turns: usize) {
+fn measure(title: &str, handler: &Handler<Arc<NameStore>>, queries: &[Vec<u8>], turns: usize) {
     let mut answer = Vec::with_capacity(4096);
     let mut pending = 0;
     let allocations = ALLOCATIONS.load(Ordering::Relaxed);
@@ -250,7 +250,7 @@ fn measure(title: &str, handler: &Handler<NameStore>, queries: &[Vec<u8>], turns
     assert_eq!(pending, 0, "a query of ours went to an upstream");
 }
 
-fn handler(directory: &Path) -> Result<Handler<NameStore>> {
+fn handler(directory: &Path) -> Result<Handler<Arc<NameStore>>> {
     let params = Params::regtest();
     let chain = ChainIdentity::new("dev", &params);
     let store = Store::open(directory, &chain, StoreOptions::default())?;
@@ -268,5 +268,5 @@ fn handler(directory: &Path) -> Result<Handler<NameStore>> {
     );
     let clock = Arc::new(SystemClock::start());
     let forwarder = Forwarder::new(ForwardOptions::default(), clock)?;
-    Ok(Handler::new(names, Policy::default(), Arc::new(forwarder)))
+    Ok(Handler::new(Arc::new(names), Policy::default(), Arc::new(forwarder)))
 }

@@ -470,7 +470,7 @@ impl Script {
             return None;
         }
         let name = self.random.pick(&own).clone();
-        let hash = (self.random.below(2) == 0).then(|| self.zonefile());
+        let hash = (self.random.below(2) == 0).then(|| self.zonefile(&name));
         Some(Operation::name_register(&name, key(actor).address(), hash))
     }
 
@@ -495,7 +495,7 @@ impl Script {
         let owner = key(actor).address();
         let other = key(self.random.below(ACTORS)).address();
         Some(match self.random.below(10) {
-            0..=3 => Operation::name_update(name, owner, self.quoted(), self.zonefile()),
+            0..=3 => Operation::name_update(name, owner, self.quoted(), self.zonefile(name)),
             4..=6 => {
                 let zonefile = *self
                     .random
@@ -503,7 +503,7 @@ impl Script {
                 Operation::name_transfer(name, owner, other, self.quoted(), zonefile)
             }
             7 | 8 => {
-                let hash = (self.random.below(2) == 0).then(|| self.zonefile());
+                let hash = (self.random.below(2) == 0).then(|| self.zonefile(name));
                 Operation::name_renew(name, owner, hash, None, burn(self.price(name)))
             }
             _ => Operation::name_revoke(name, owner),
@@ -534,7 +534,7 @@ impl Script {
             1 => Operation::namespace_reveal(&id, key.address(), 1_000, PRICES, 1),
             2 | 3 => {
                 let name = format!("imported{step}.namespace{number}").parse().unwrap();
-                let hash = self.zonefile();
+                let hash = self.zonefile(&name);
                 Operation::name_import(&name, key.address(), hash)
             }
             _ => Operation::namespace_ready(&id, key.address()),
@@ -565,22 +565,35 @@ impl Script {
             .unwrap()
     }
 
-    fn zonefile(&mut self) -> ZonefileHash {
-        ZonefileHash::of(&zonefile(self.random.below(ZONEFILES)))
+    /// Any zone file, or one that says that it is this name's.
+    fn zonefile(&mut self, name: &Name) -> ZonefileHash {
+        let mut numbers = 0..ZONEFILES;
+        let own = numbers.find(|number| origin(*number).is_some_and(|own| own == name.as_str()));
+        let any = self.random.below(ZONEFILES);
+        let number = own.filter(|_| self.random.below(2) == 0).unwrap_or(any);
+        ZonefileHash::of(&zonefile(number))
     }
+}
+
+/// The name that a zone file says it is of, if it does.
+fn origin(number: usize) -> Option<String> {
+    (number % 4 == 3).then(|| format!("name{}.reorg", number % NAMES))
 }
 
 /// One of the zone files that names announce.
 pub fn zonefile(number: usize) -> Vec<u8> {
     let other = number % NAMES;
-    let mut text = format!(
+    let origin = origin(number).map(|name| format!("$ORIGIN {name}.\n"));
+    let mut text = origin.unwrap_or_default();
+    text += &format!(
         "$TTL 3600\n@ A 192.0.2.{number}\n@ TXT \"{number}\"\nwww CNAME @\n\
          other CNAME name{other}.reorg.\nleave CNAME a{other}.example.\nprivate A 10.0.0.1\n"
     );
     match number % 4 {
         0 => text += "@ SOA ns h 7 3600 600 86400 30\n* TXT \"any\"\n",
         1 => text.extend((0..40).map(|n| format!("big A 198.51.100.{n}\n"))),
-        _ => text += "t TYPE65280 \\# 4 DEADBEEF\nd DNAME example.\n",
+        2 => text += "t TYPE65280 \\# 4 DEADBEEF\nd DNAME example.\n",
+        _ => {}
     }
     text.into_bytes()
 }

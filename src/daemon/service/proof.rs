@@ -1,12 +1,14 @@
 //! Proofs of names: the same answers from a daemon and from a data directory that no daemon uses.
 
+use std::sync::Arc;
+
 use super::answered::{Answered, trouble, usage};
 use crate::api::proof::{ProveReply, ProveRequest};
 use crate::api::zonefiles::Bytes;
 use crate::names::{Along, NameStore, Unprovable};
 
 /// Replies to a request for a proof.
-pub(super) fn prove(names: &NameStore, request: &ProveRequest) -> Answered<ProveReply> {
+pub(super) fn prove(names: &Arc<NameStore>, request: &ProveRequest) -> Answered<ProveReply> {
     let name = request.name.parse();
     let name = name.map_err(|error| usage(format!("{:?} is no name: {error}", request.name)))?;
     let along = match request.bare {

@@ -1,5 +1,7 @@
 //! Zone files in bulk: the same answers from a daemon and from a data directory that no daemon uses.
 
+use std::sync::Arc;
+
 use super::answered::{Answered, trouble, usage};
 use super::proof;
 use crate::api::ask::Ask;
@@ -14,12 +16,12 @@ use crate::names::NameStore;
 use crate::wallet::task::state::StateError;
 
 /// The names of a data directory whose lock this process has.
-pub struct Offline(NameStore);
+pub struct Offline(Arc<NameStore>);
 
 impl Offline {
     /// Opens the data directory of a configuration. Fails if a daemon uses it.
     pub fn open(config: &Config) -> anyhow::Result<Self> {
-        index::open(config).map(|(names, _)| Self(names))
+        index::open(config).map(|(names, _)| Self(Arc::new(names)))
     }
 }
 

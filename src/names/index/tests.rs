@@ -23,7 +23,7 @@ use crate::clock::ManualClock;
 use crate::hash::{ConsensusHash, OpsHash, ZonefileHash};
 use crate::names::{NameStore, Names};
 use crate::progress::Progress;
-use crate::resolver::{NameSource as _, Snapshots as _};
+use crate::resolver::{NameSource as _, Snapshots as _, SyncState};
 use crate::store::{Archive, ChainIdentity, OpenState, StoreError, StoreOptions};
 use crate::virtualchain::{BlockHeader, BlockOutcome, CandidateBlock, Snapshot};
 
@@ -74,7 +74,7 @@ fn name(number: u32) -> Name {
 /// A chain whose names live for a few blocks.
 struct World {
     directory: TempDir,
-    names: Option<NameStore>,
+    names: Option<Arc<NameStore>>,
 }
 
 impl World {
@@ -106,10 +106,10 @@ impl World {
             Arc::new(ManualClock::default()),
         );
         names.index = Some(index);
-        self.names = Some(names);
+        self.names = Some(Arc::new(names));
     }
 
-    fn names(&self) -> &NameStore {
+    fn names(&self) -> &Arc<NameStore> {
         self.names.as_ref().expect("it is open")
     }
 
@@ -256,7 +256,7 @@ fn some() -> impl Iterator<Item = Name> {
 /// What the database says of a name where the index says something.
 fn from_database(names: &Names, name: &Name) -> String {
     let plain = Names {
-        index: None,
+        sync: SyncState::Damaged, // nobody asks the index then
         ..names.as_of(names.at)
     };
     format!("{:?}", plain.name(name).expect("readable"))
@@ -394,9 +394,8 @@ fn more_names_than_it_may_have_are_let_go_of() {
     world.connect(&[register(0..3)]);
     let store = Arc::clone(&world.names().store);
     let index = NameIndex::of(&store, 4);
-    if let Some(names) = &mut world.names {
-        names.index = Some(Arc::clone(&index));
-    }
+    let names = world.names.as_mut().and_then(Arc::get_mut);
+    names.expect("nobody else has it").index = Some(Arc::clone(&index));
     drop(store);
     world.turn();
     let status = index.status();
