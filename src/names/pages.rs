@@ -79,7 +79,12 @@ impl Names {
 
     fn starts(&self, selection: &Selection) -> Result<Arc<Starts>, StoreError> {
         let block = self.snapshot.tip().map(|tip| tip.hash);
-        let mut kept = self.from.pages.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self
+            .from
+            .pages
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if kept.block != block || kept.selections.len() >= SELECTIONS_MAX {
             *kept = Kept {
                 block,

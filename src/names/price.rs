@@ -45,7 +45,11 @@ impl Names {
         let epoch = self.from.params.epoch(self.next());
         let price = |units| price::namespace_price(id, epoch, units);
         let stacks = price(TokenUnits::Stacks).filter(|_| epoch.features.stacks_buy_namespaces);
-        self.price(price(TokenUnits::Btc), stacks, self.from.params.burn_address)
+        self.price(
+            price(TokenUnits::Btc),
+            stacks,
+            self.from.params.burn_address,
+        )
     }
 
     /// What a label costs by a price function in a namespace of a version (sm §7.1): satoshi, or µSTX in version 3. `None`

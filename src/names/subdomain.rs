@@ -161,7 +161,8 @@ impl Names {
     /// the files of new blocks come a little later. What was read of subdomains before this was asked is true only then.
     pub fn subdomains_are_read(&self) -> Result<bool, NamesError> {
         let is_caught_up = |subdomains: &Arc<Subdomains>| subdomains.is_caught_up();
-        Ok(self.from.subdomains.as_ref().is_none_or(is_caught_up) || self.subdomains_are_current()?)
+        Ok(self.from.subdomains.as_ref().is_none_or(is_caught_up)
+            || self.subdomains_are_current()?)
     }
 
     /// The labels of the subdomains of a name that have an owner of their own, of whatever zone file; `None`
@@ -200,13 +201,15 @@ impl Names {
             return Ok(Vec::new());
         };
         let is_meant = bytes.windows(MARK.len()).any(|window| window == MARK);
-        Ok(match subdomain::read(name, &bytes, self.from.params.addresses) {
-            Ok(carried) => carried.refused.iter().map(ToString::to_string).collect(),
-            Err(reason) if is_meant => {
-                vec![format!("the zone file carries no subdomains: {reason}")]
-            }
-            Err(_) => Vec::new(),
-        })
+        Ok(
+            match subdomain::read(name, &bytes, self.from.params.addresses) {
+                Ok(carried) => carried.refused.iter().map(ToString::to_string).collect(),
+                Err(reason) if is_meant => {
+                    vec![format!("the zone file carries no subdomains: {reason}")]
+                }
+                Err(_) => Vec::new(),
+            },
+        )
     }
 
     /// Its records, without those of rows that are not on this chain: they are read a little later than the chain.
@@ -256,7 +259,11 @@ impl Names {
         hash: &ZonefileHash,
     ) -> Result<ZonefileSource, NamesError> {
         Ok(
-            match self.from.zones.read(&subdomain.to_string(), hash, self.now)? {
+            match self
+                .from
+                .zones
+                .read(&subdomain.to_string(), hash, self.now)?
+            {
                 ZoneStatus::Missing(_) => ZonefileSource::Missing,
                 ZoneStatus::Tampered(_) => ZonefileSource::Tampered,
                 ZoneStatus::Loaded(_) | ZoneStatus::Unreadable(..) => ZonefileSource::Archive,

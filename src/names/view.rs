@@ -143,8 +143,9 @@ impl Names {
 
     /// The height that the rules are asked about: that of the next block.
     pub fn next(&self) -> u32 {
-        self.at
-            .map_or(self.from.params.first_block, |height| height.saturating_add(1))
+        self.at.map_or(self.from.params.first_block, |height| {
+            height.saturating_add(1)
+        })
     }
 }
 
@@ -234,7 +235,10 @@ impl NameSource for Names {
         subdomain: &Subdomain,
         hash: &ZonefileHash,
     ) -> Result<ZoneStatus, NamesError> {
-        Ok(self.from.zones.get(&subdomain.to_string(), hash, self.now)?)
+        Ok(self
+            .from
+            .zones
+            .get(&subdomain.to_string(), hash, self.now)?)
     }
 
     fn holder(&self, name: &Name, hash: &ZonefileHash) -> Result<Holder, NamesError> {

@@ -178,7 +178,9 @@ fn is_origin(origin: &[u8], name: &Name) -> bool {
         id.as_bytes(),
         &[0],
     ];
-    let rest = parts.iter().try_fold(origin, |rest, part| rest.strip_prefix(*part));
+    let rest = parts
+        .iter()
+        .try_fold(origin, |rest, part| rest.strip_prefix(*part));
     rest.is_some_and(<[u8]>::is_empty)
 }
 

@@ -180,12 +180,17 @@ impl CompiledZone {
         self.keys == Keys::Authority
     }
 
-    /// Whether its zone file is still there, and the rest that may change without a block is still the same. Keys are judged by
-    /// so much that they are read anew instead.
+    /// Whether its zone file is still there with the same compiled form, if one is kept, and the rest that may change without a
+    /// block is still the same. Keys are judged by so much that they are read anew instead.
     pub fn is_current<S: NameSource>(&self, source: &S) -> Result<bool, S::Error> {
-        Ok(self.keys == Keys::None
-            && source.has_zonefile(&self.hash)?
-            && source.may_have_subdomains(&self.name)? == self.has_subdomains)
+        if self.keys != Keys::None {
+            return Ok(false);
+        }
+        let is_there = match source.compiled(&self.name, &self.hash)? {
+            Some(kept) => kept == self.zone,
+            None => source.has_zonefile(&self.hash)?,
+        };
+        Ok(is_there && source.may_have_subdomains(&self.name)? == self.has_subdomains)
     }
 
     /// The answer to a question of class IN; `None` if that takes the long way. `below` are the labels of its name below the

@@ -268,5 +268,9 @@ fn handler(directory: &Path) -> Result<Handler<Arc<NameStore>>> {
     );
     let clock = Arc::new(SystemClock::start());
     let forwarder = Forwarder::new(ForwardOptions::default(), clock)?;
-    Ok(Handler::new(Arc::new(names), Policy::default(), Arc::new(forwarder)))
+    Ok(Handler::new(
+        Arc::new(names),
+        Policy::default(),
+        Arc::new(forwarder),
+    ))
 }
