@@ -32,8 +32,8 @@ use crate::wire::{Header, flag};
 
 /// Bytes of all replies that are kept.
 const CAPACITY: usize = 16 << 20;
-/// Bytes of all compiled zones that are kept.
-const ZONES_CAPACITY: usize = 24 << 20;
+/// Bytes of all compiled zones that are kept. Most are as quickly read again.
+const ZONES_CAPACITY: usize = 12 << 20;
 /// Average weight of a zone in bytes, for the size of the tables.
 const ZONES_AVERAGE: usize = 600;
 /// Average weight of a reply in bytes, for the size of the tables.

@@ -7,20 +7,17 @@
 //! files.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
 use super::name_store::NameStore;
 use super::view::NamesError;
-use crate::bns::Name;
 use crate::hash::ZonefileHash;
-use crate::store::{Archive, Notice, Store, StoreError, StoreSnapshot, WantedZonefile};
+use crate::store::{StoreError, StoreSnapshot, WantedZonefile};
 
 /// How many files are looked at in turn, beside those that are news.
 const STEP: usize = 100;
-/// Most names and hashes that wait to be looked at. When there are more, all rows are compared with the archive.
-const NEWS_MAX: usize = 10_000;
 /// Rows that are compared at once.
 const ROWS: usize = 1_000;
 
@@ -33,63 +30,6 @@ pub struct Zonefiles {
     pub missing_count: u64,
     /// The first of those.
     pub missing: Vec<WantedZonefile>,
-}
-
-/// Where the next steps begin.
-#[derive(Default)]
-pub(super) struct Turns {
-    missing: Option<WantedZonefile>,
-    present: Option<WantedZonefile>,
-}
-
-/// What changed since the last look.
-#[derive(Clone, Default)]
-pub(super) struct News(Arc<Mutex<Changed>>);
-
-#[derive(Default)]
-struct Changed {
-    names: HashSet<Name>,
-    hashes: HashSet<ZonefileHash>,
-    /// Whether any row may be wrong.
-    all: bool,
-}
-
-impl News {
-    /// What store and archive report from now on.
-    pub(super) fn of(store: &Store, archive: &Archive) -> Self {
-        let news = Self::default();
-        news.lock().all = true; // what happened before nobody knows
-        let on_commit = news.clone();
-        store.subscribe(move |notice| {
-            let mut changed = on_commit.lock();
-            changed.names.extend(notice.names.iter().cloned());
-            changed.bound();
-        });
-        let on_notice = news.clone();
-        archive.subscribe(move |notice| {
-            if let Notice::Stored(hash) | Notice::Unsound(hash) = notice {
-                let mut changed = on_notice.lock();
-                changed.hashes.insert(hash);
-                changed.bound();
-            }
-        });
-        news
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Changed> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Changed {
-    fn bound(&mut self) {
-        if self.names.len() + self.hashes.len() > NEWS_MAX {
-            *self = Self {
-                all: true,
-                ..Self::default()
-            };
-        }
-    }
 }
 
 /// Reads rows behind one, at most so many.

@@ -14,12 +14,14 @@
 //! | `state.rs` | how a name or namespace stands |
 //! | `detail.rs` | all about a name or namespace; lists of them |
 //! | `record.rs` | their rows in the words of the reference |
+//! | `page_starts.rs` | where lists of names are divided into pages |
 //! | `pages.rs` | names by the number of their page, and how many there are |
 //! | `price.rs` | what they cost |
 //! | `proof.rs` | proofs for whoever trusts one consensus hash |
 //! | `provenance.rs` | what an answer rests on |
 //! | `zone.rs` | zone files, read and kept |
 //! | `missing.rs` | which announced zone files the archive has |
+//! | `news.rs` | what happened since somebody looked |
 //! | `shelf.rs` | announced zone files in bulk: what there is, taking many out and putting many in |
 //! | `date.rs` | when a block was, or will be; the end of a name with its dates |
 //!
@@ -33,6 +35,8 @@ mod detail;
 mod index;
 mod missing;
 mod name_store;
+mod news;
+mod page_starts;
 mod pages;
 mod price;
 mod proof;
@@ -52,7 +56,8 @@ pub use detail::{
 pub use index::{IndexStatus, NameIndex, Phase};
 pub use missing::Zonefiles;
 pub use name_store::{Exported, NameStore};
-pub use pages::{NamePage, Selection};
+pub use page_starts::Selection;
+pub use pages::NamePage;
 pub use price::Price;
 pub use proof::{Along, NameProof, Unprovable};
 pub use provenance::{NameStatus, Provenance, ZonefileSource};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 
 use super::index::NameIndex;
-use super::missing::{News, Turns};
-use super::pages::Pages;
+use super::news::{News, Turns};
+use super::page_starts::PageStarts;
 use super::view::{Names, Namespaces};
 use super::zone::Zones;
 use crate::bns::NamespaceId;
@@ -63,7 +63,7 @@ pub struct NameStore {
     pub(super) news: News,
     pub(super) zones: Zones,
     pub(super) namespaces: Namespaces,
-    pub(super) pages: Pages,
+    pub(super) page_starts: PageStarts,
 }
 
 impl NameStore {
@@ -91,7 +91,7 @@ impl NameStore {
             news: News::of(&store, &archive),
             zones: Zones::new(Arc::clone(&archive)),
             namespaces: Cache::new(NAMESPACES_MAX),
-            pages: Pages::default(),
+            page_starts: PageStarts::default(),
             params,
             store,
             archive,

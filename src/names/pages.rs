@@ -1,16 +1,15 @@
 //! Names by the number of their page, as the reference lists them, and how many there are.
 //!
 //! Whether a name has expired depends on the height, so that its place in the list follows from no row. All names are looked
-//! at once a block, when somebody asks, and where each page begins is kept; a page after that costs as much as it is long.
+//! at once a block, when somebody asks, and where each page begins is kept ([`super::page_starts`]); a page after that costs as much
+//! as it is long.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use bitcoin::BlockHash;
-
+use super::page_starts::{Selection, Starts};
 use super::state::NameState;
 use super::view::Names;
-use crate::bns::name::{Name, NamespaceId};
+use crate::bns::name::Name;
 use crate::bns::record::NameRecord;
 use crate::store::StoreError;
 
@@ -18,17 +17,6 @@ use crate::store::StoreError;
 pub const PAGE: usize = 100;
 /// Names that are read at once.
 const STEP: usize = 1_000;
-/// Selections that are kept; each takes about a byte for every three names.
-const SELECTIONS_MAX: usize = 16;
-
-/// Which names are counted and numbered.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Selection {
-    /// Only those of this namespace.
-    pub namespace: Option<NamespaceId>,
-    /// Those too that were registered once and are free again.
-    pub expired: bool,
-}
 
 /// A page of names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,24 +25,6 @@ pub struct NamePage {
     pub names: Vec<Name>,
     /// On all pages together.
     pub count: u64,
-}
-
-/// Where the pages of a selection begin.
-#[derive(Debug, Default)]
-struct Starts {
-    /// The last name before each page; the first page has none.
-    before: Vec<Option<Name>>,
-    count: u64,
-}
-
-/// The selections of one block.
-#[derive(Debug, Default)]
-pub(super) struct Pages(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    block: Option<BlockHash>,
-    selections: HashMap<Selection, Arc<Starts>>,
 }
 
 impl Names {
@@ -79,26 +49,8 @@ impl Names {
 
     fn starts(&self, selection: &Selection) -> Result<Arc<Starts>, StoreError> {
         let block = self.snapshot.tip().map(|tip| tip.hash);
-        let mut kept = self
-            .from
-            .pages
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if kept.block != block || kept.selections.len() >= SELECTIONS_MAX {
-            *kept = Kept {
-                block,
-                ..Kept::default()
-            };
-        }
-        if let Some(starts) = kept.selections.get(selection) {
-            return Ok(Arc::clone(starts));
-        }
-        // The lock is held meanwhile, so that a crowd of the same question costs one walk.
-        let starts = Arc::new(self.find_starts(selection)?);
-        kept.selections
-            .insert(selection.clone(), Arc::clone(&starts));
-        Ok(starts)
+        let kept = &self.from.page_starts;
+        kept.get(block, selection, || self.find_starts(selection))
     }
 
     fn find_starts(&self, selection: &Selection) -> Result<Starts, StoreError> {

@@ -59,15 +59,19 @@ impl Entry {
 }
 
 impl Entries {
-    /// No entries, with new random keys.
-    pub(super) fn new() -> Self {
+    /// No entries, with new random keys and room for so many: buckets that grow one by one leave holes in the memory.
+    pub(super) fn with_room(count: u64) -> Self {
+        let mean = usize::try_from(count >> BUCKET_BITS).unwrap_or(usize::MAX);
+        let room = mean.saturating_add(mean / GROWTH);
         let mut random = [0; 32];
         getrandom::fill(&mut random).expect("the system's generator does not fail once it is up");
         let (words, _) = random.as_chunks();
         let word = |place: usize| u64::from_ne_bytes(words[place]);
         Self {
             keys: [(word(0), word(1)), (word(2), word(3))],
-            buckets: (0..1 << BUCKET_BITS).map(|_| RwLock::default()).collect(),
+            buckets: (0..1 << BUCKET_BITS)
+                .map(|_| RwLock::new(Vec::with_capacity(room)))
+                .collect(),
             count: AtomicU64::new(0),
         }
     }
@@ -204,7 +208,7 @@ mod tests {
     #[test]
     fn an_entry_takes_what_the_head_says() {
         assert_eq!(size_of::<Entry>(), 56);
-        let mut entries = Entries::new();
+        let mut entries = Entries::with_room(0);
         for number in 0u32..100_000 {
             entries.push(entries.key(&number.to_be_bytes()), standing(number));
         }
@@ -214,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_pushed_is_found_among_many() {
-        let mut entries = Entries::new();
+        let mut entries = Entries::with_room(0);
         for number in 0u32..50_000 {
             entries.push(entries.key(&number.to_be_bytes()), standing(number));
         }
@@ -232,7 +236,7 @@ mod tests {
         /// Whatever is put in and taken out, they are a map; also in one bucket, and where hashes are not spread.
         #[test]
         fn entries_are_a_map(changes in vec((0u128..40, any::<bool>(), of(any::<u32>())), 0..200)) {
-            let (entries, mut expected) = (Entries::new(), HashMap::new());
+            let (entries, mut expected) = (Entries::with_room(0), HashMap::new());
             for (number, at_end, height) in changes {
                 let key = NameKey(if at_end { u128::MAX - number } else { number });
                 entries.put(key, height.map(standing));

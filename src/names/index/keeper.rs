@@ -158,7 +158,7 @@ impl NameIndex {
             return Ok(());
         }
         self.built.1.store(all, Ordering::Relaxed);
-        let mut entries = Entries::new();
+        let mut entries = Entries::with_room(all);
         let mut is_whole = true;
         snapshot.standings(|name, standing| {
             entries.push(entries.key(name), standing);
