@@ -12,6 +12,7 @@
 )]
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -25,10 +26,12 @@ use bnsd::bns::price::{self, PriceFunction};
 use bnsd::bns::record::TokenUnits;
 use bnsd::bns::{Bns, Params};
 use bnsd::clock::ManualClock;
+use bnsd::dns::{Client, Handled, Handler, Transport};
 use bnsd::hash::{ConsensusHash, ZonefileHash};
 use bnsd::names::{NameIndex, NameStore, Names, Phase};
-use bnsd::resolver::{NameSource as _, NameStatus, Snapshots as _};
+use bnsd::resolver::{NameSource as _, NameStatus, Policy, Snapshots as _};
 use bnsd::store::{Archive, ChainIdentity, Store, StoreError, StoreOptions};
+use bnsd::upstream::{ForwardOptions, Forwarder};
 use bnsd::virtualchain::{
     BlockHeader, CandidateBlock, Decision, VirtualTransaction, connect_block,
 };
@@ -56,6 +59,16 @@ const PRICES: PriceFunction = PriceFunction {
     no_vowel_discount: 1,
 };
 const NAMESPACE: &[u8] = b"benchmark";
+/// Names that are asked for again and again, and stay as they are.
+const HOT: usize = 100;
+/// Blocks that are indexed meanwhile, and how long about one takes.
+const ROUNDS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
+/// Who asks.
+const CLIENT: Client = Client {
+    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    transport: Transport::Udp,
+};
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
@@ -327,7 +340,7 @@ impl World {
             // A name once a block, so that every operation is good.
             let mut used = std::collections::HashSet::new();
             while block.len() < BLOCK.min(count - start) {
-                let name = self.random.below(self.names.len());
+                let name = HOT + self.random.below(self.names.len() - HOT);
                 if used.insert(name) || used.len() == self.names.len() {
                     block.push(self.change(name, block.len()));
                 }
@@ -465,9 +478,10 @@ impl World {
         );
         let count = self.names.len();
         println!("how {count} names stand, in memory");
-        let without = self.time_lookups(&names.snapshot());
         let index = NameIndex::of(&self.store, u64::MAX);
         names.index = Some(Arc::clone(&index));
+        let names = Arc::new(names);
+        let without = self.time_lookups(&names.snapshot()); // it is not built yet
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let begun = Instant::now();
@@ -484,8 +498,43 @@ impl World {
             let with = self.time_lookups(&names.snapshot());
             row("index: lookup, us", with, "", true);
             row("  from the database, us", without, "", true);
+            self.measure_beside_blocks(&names);
             stop.store(true, Ordering::Relaxed);
         });
+    }
+
+    /// How long warm answers take inside of the program, alone and while blocks of a thousand operations are indexed.
+    fn measure_beside_blocks(&mut self, names: &Arc<NameStore>) {
+        for (name, _) in &self.names[..HOT] {
+            names.archive.put(name.as_str().as_bytes()).unwrap();
+        }
+        names.progress.set_ever_synced();
+        names.progress.set_tip(self.height, 0);
+        let forwarder = Forwarder::new(ForwardOptions::default(), Arc::clone(&names.clock));
+        let forwarder = Arc::new(forwarder.unwrap());
+        let handler = Handler::new(Arc::clone(names), Policy::default(), forwarder);
+        let handler = Arc::new(handler);
+        let told = Arc::downgrade(&handler);
+        self.store.subscribe(move |notice| {
+            if let Some(handler) = told.upgrade() {
+                handler.note_change(notice.height, &notice.names, &notice.namespaces);
+            }
+        });
+        let queries: Vec<Vec<u8>> = self.names[..HOT]
+            .iter()
+            .map(|it| soa_query(&it.0))
+            .collect();
+        let idle = p99(&handler, &queries, || {
+            (0..ROUNDS).for_each(|_| thread::sleep(PAUSE))
+        });
+        let beside = p99(&handler, &queries, || {
+            for _ in 0..ROUNDS {
+                self.use_names(BLOCK);
+            }
+        });
+        row("warm answer, p99, us", idle, "", true);
+        row("  beside blocks of 1,000", beside, "", true);
+        row("  ratio", beside / idle, "1.1", beside <= 1.1 * idle);
     }
 
     /// Microseconds that it takes to say how a name stands.
@@ -506,6 +555,43 @@ impl World {
         let file = self.directory.path().join("names.redb");
         fs::metadata(file).map_or(f64::NAN, |file| file.len() as f64 / 1e6)
     }
+}
+
+/// A question for the SOA of a name.
+fn soa_query(name: &Name) -> Vec<u8> {
+    let mut bytes = vec![0x42, 0x42, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.as_str().split('.') {
+        bytes.push(label.len() as u8);
+        bytes.extend(label.as_bytes());
+    }
+    bytes.extend([0, 0, 6, 0, 1]);
+    bytes
+}
+
+/// The 99th percentile, in microseconds, of the time to an answer while something is done.
+fn p99(handler: &Handler<Arc<NameStore>>, queries: &[Vec<u8>], work: impl FnOnce()) -> f64 {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let (mut times, mut answer) = (Vec::new(), Vec::new());
+            for query in queries.iter().cycle() {
+                let begun = Instant::now();
+                let handled = handler.handle(query, CLIENT, &mut answer);
+                times.push(begun.elapsed());
+                assert!(matches!(handled, Handled::Ready));
+                if is_over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            assert_eq!(answer[3] & 15, 0, "NOERROR");
+            times
+        });
+        work();
+        is_over.store(true, Ordering::Relaxed);
+        let mut times = asking.join().unwrap();
+        times.sort_unstable();
+        times[times.len() * 99 / 100].as_secs_f64() * 1e6
+    })
 }
 
 fn hash(height: u32) -> BlockHash {
