@@ -525,7 +525,7 @@ impl World {
             .map(|it| soa_query(&it.0))
             .collect();
         let idle = p99(&handler, &queries, || {
-            (0..ROUNDS).for_each(|_| thread::sleep(PAUSE))
+            (0..ROUNDS).for_each(|_| thread::sleep(PAUSE));
         });
         let beside = p99(&handler, &queries, || {
             for _ in 0..ROUNDS {

@@ -570,7 +570,7 @@ impl Script {
         let mut numbers = 0..ZONEFILES;
         let own = numbers.find(|number| origin(*number).is_some_and(|own| own == name.as_str()));
         let any = self.random.below(ZONEFILES);
-        let number = own.filter(|_| any % 2 == 0).unwrap_or(any);
+        let number = own.filter(|_| any.is_multiple_of(2)).unwrap_or(any);
         ZonefileHash::of(&zonefile(number))
     }
 }
