@@ -131,6 +131,9 @@ impl Segments {
         let mut segment = Segment::empty(File::open(&path)?)?;
         let length = segment.file.metadata()?.len();
         let known = self.read_table(number, length);
+        if known.is_none() {
+            self.remove_table(number)?;
+        }
         let start = known.as_ref().map_or(0, |(_, end)| *end);
         if let Some((places, end)) = known {
             segment.places = places;
@@ -145,6 +148,16 @@ impl Segments {
         }
         segment.length = end.max(start);
         Ok(segment)
+    }
+
+    /// Removes a table that is wrong for good: what it knows beyond the end of a segment that was cut would pass for what is
+    /// appended there.
+    fn remove_table(&self, number: u32) -> io::Result<()> {
+        match self.steps.remove(&self.table_path(number)) {
+            Ok(()) => self.steps.sync(&[&self.directory]),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     fn read_table(&self, number: u32, length: u64) -> Option<(Places, u64)> {
