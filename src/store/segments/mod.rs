@@ -121,12 +121,31 @@ impl Segments {
         hash: &ZonefileHash,
         buffer: &'b mut Vec<u8>,
     ) -> io::Result<Option<Stored<'b>>> {
+        let record = self.read_record(hash, buffer)?;
+        Ok(record.map(|(head, body)| Stored {
+            zonefile: &body[..head.length],
+            compiled: head.compiled_in(body),
+        }))
+    }
+
+    /// Head and body of the record of a hash, read into `buffer`; `None` unless it is there and its zone file has the hash.
+    fn read_record<'b>(
+        &self,
+        hash: &ZonefileHash,
+        buffer: &'b mut Vec<u8>,
+    ) -> io::Result<Option<(Head, &'b [u8])>> {
         let Some((file, place)) = self.find(hash) else {
             return Ok(None);
         };
         buffer.resize(place.size as usize, 0);
         let read = scan::read_at(&file, buffer, u64::from(place.at))?;
-        Ok(open_stored(hash, &buffer[..read], place))
+        let record = &buffer[..read];
+        let head = expected_head(hash, record, place);
+        let record = head.map(|head| (head, &record[HEAD..]));
+        Ok(record.filter(|(head, body)| {
+            let zonefile = body.get(..head.length);
+            zonefile.is_some_and(|zonefile| ZonefileHash::of(zonefile) == *hash)
+        }))
     }
 
     /// Whether there is a record with this hash. Nothing is read: it may be wrong.
@@ -412,17 +431,6 @@ fn open_record(hash: &ZonefileHash, mut record: Vec<u8>, place: Place) -> Lookup
         found if found == *hash => Lookup::Found(record),
         found => Lookup::Tampered { found: Some(found) },
     }
-}
-
-/// The zone file and the compiled form of a record that should be at `place`, as it was read.
-fn open_stored<'b>(hash: &ZonefileHash, record: &'b [u8], place: Place) -> Option<Stored<'b>> {
-    let head = expected_head(hash, record, place)?;
-    let body = &record[HEAD..];
-    let zonefile = body.get(..head.length)?;
-    (ZonefileHash::of(zonefile) == *hash).then(|| Stored {
-        zonefile,
-        compiled: head.compiled_in(body),
-    })
 }
 
 /// The head of a record, if it is the one that is expected at `place`.

@@ -5,8 +5,7 @@ use std::io;
 
 use crate::hash::ZonefileHash;
 
-use super::record::HEAD;
-use super::{PIECE, Segments, expected_head, form, scan};
+use super::{PIECE, Segments, form};
 
 /// What was found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,24 +45,12 @@ impl Segments {
         buffer: &mut Vec<u8>,
         renewed: &mut Renewed,
     ) -> io::Result<Option<Vec<u8>>> {
-        let Some((file, place)) = self.find(hash) else {
+        let Some((head, body)) = self.read_record(hash, buffer)? else {
             return Ok(None);
         };
-        buffer.resize(place.size as usize, 0);
-        let read = scan::read_at(&file, buffer, u64::from(place.at))?;
-        let record = &buffer[..read];
-        let Some(head) = expected_head(hash, record, place) else {
-            return Ok(None);
-        };
-        let body = &record[HEAD..];
-        let zonefile = body
-            .get(..head.length)
-            .filter(|it| ZonefileHash::of(it) == *hash);
-        let Some(zonefile) = zonefile else {
-            return Ok(None);
-        };
+        let (zonefile, form) = body.split_at(head.length);
         let is_whole = head.is_of(body);
-        let is_right = is_whole && body[head.length..] == form::of(zonefile);
+        let is_right = is_whole && form == form::of(zonefile);
         match (head.is_of_this_version(), is_right) {
             (true, true) => return Ok(None),
             (true, false) => renewed.wrong += 1,
