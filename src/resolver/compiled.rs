@@ -183,14 +183,15 @@ impl CompiledZone {
     /// Whether its zone file is still there with the same compiled form, if one is kept, and the rest that may change without a
     /// block is still the same. Keys are judged by so much that they are read anew instead.
     pub fn is_current<S: NameSource>(&self, source: &S) -> Result<bool, S::Error> {
-        if self.keys != Keys::None {
-            return Ok(false);
-        }
-        let is_there = match source.compiled(&self.name, &self.hash)? {
-            Some(kept) => kept == self.zone,
-            None => source.has_zonefile(&self.hash)?,
-        };
-        Ok(is_there && source.may_have_subdomains(&self.name)? == self.has_subdomains)
+        Ok(self.keys == Keys::None
+            && source.has_zonefile(&self.hash)?
+            && self.is_as_kept(source)?
+            && source.may_have_subdomains(&self.name)? == self.has_subdomains)
+    }
+
+    fn is_as_kept<S: NameSource>(&self, source: &S) -> Result<bool, S::Error> {
+        let kept = source.compiled(&self.name, &self.hash)?;
+        Ok(kept.is_none_or(|kept| kept == self.zone))
     }
 
     /// The answer to a question of class IN; `None` if that takes the long way. `below` are the labels of its name below the
