@@ -8,11 +8,11 @@
 mod database;
 mod generated;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bnsd::bns::Name;
 use bnsd::virtualchain::VirtualTransaction;
-use database::Database;
+use database::{Database, processor_time};
 use generated::{Generated, NAMES_PER_OWNER, Owner};
 
 /// Operations of a block: about what fits if a block holds little else.
@@ -81,7 +81,7 @@ fn whole_chain(names: usize) {
     println!("{names} names, {count} operations: {time:.2?}, {rate:.0} operations/s");
 }
 
-/// Time of one operation of each kind once there are `names` names.
+/// Processor time of one operation of each kind once there are `names` names.
 fn costs(names: usize) -> Vec<(&'static str, Duration)> {
     let mut owned = Owned::new();
     owned.register(names);
@@ -179,9 +179,9 @@ impl Owned {
         for (vtxindex, candidate) in (1..).zip(&mut candidates) {
             candidate.vtxindex = vtxindex;
         }
-        let start = Instant::now();
+        let start = processor_time();
         self.chain.connect(&candidates);
-        let time = start.elapsed();
+        let time = processor_time() - start;
         if let Some(database) = &mut self.database {
             database.push(candidates);
         }

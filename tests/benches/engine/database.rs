@@ -186,7 +186,7 @@ impl fmt::Display for Sizes {
 }
 
 /// Time that this thread has been on a processor.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or(0),
