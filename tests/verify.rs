@@ -16,14 +16,17 @@ use bnsd::clock::SystemClock;
 use bnsd::hash::ZonefileHash;
 use bnsd::indexer::{Indexer, Turn, VerifyError, verify};
 use bnsd::progress::Progress;
-use bnsd::store::{ChainIdentity, Store, StoreOptions};
+use bnsd::store::{Archive, ChainIdentity, Store, StoreOptions};
 use bnsd::virtualchain::scan;
 use bnsd::wallet::registrar::Registrar;
+use bnsd::zonefile::{Compiled, parse_own};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use crate::common::golden;
 use crate::common::random::Random;
 use crate::common::scratch::scratch;
+use crate::common::segments;
+use crate::common::world::zonefile;
 
 /// Key and value, seal included.
 type Row = (Vec<u8>, Vec<u8>);
@@ -266,6 +269,43 @@ fn the_commands_say_yes_no_or_why_not() {
     let (code, _, errors) = bnsd_chain(scratch.path(), &["verify"]);
     assert_eq!(code, Some(3));
     assert!(errors.contains("is in use by another bnsd"), "{errors}");
+}
+
+/// A compiled form that somebody changed on purpose, seal and all, is said and made anew.
+#[test]
+fn forged_forms_are_found_by_the_command() {
+    let scratch = scratch();
+    let chain = DevChain::open(&scratch.path().join("chain")).unwrap();
+    let mut registrar = Registrar::open(chain.clone(), Bns::new(Params::regtest())).unwrap();
+    let names = ["anna.id", "bert.id", "cleo.id"];
+    let files = names.map(|name| zonefile(name, "192.0.2.1"));
+    let folder = scratch.path().join("zonefiles");
+    let archive = Archive::open(&folder).unwrap();
+    let published: Vec<_> = names
+        .iter()
+        .zip(&files)
+        .map(|(name, file)| (name.parse().unwrap(), archive.put(file).unwrap()))
+        .collect();
+    registrar.publish(&published, 1_700_000_000).unwrap();
+    index_dev_chain(scratch.path(), &chain);
+    drop((registrar, chain, archive));
+
+    let verify = || {
+        let (code, json, errors) = bnsd_chain(scratch.path(), &["verify", "--json"]);
+        assert_eq!((code, errors.as_str()), (Some(0), ""));
+        let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+        (report["zonefiles"].clone(), report["wrong_forms"].clone())
+    };
+    assert_eq!(verify(), (3.into(), 0.into()));
+    let record = |number: usize| segments::find(&folder, &published[number].1.0).unwrap();
+    let before = record(1);
+    let forged = Compiled::of(&parse_own(&zonefile(names[1], "192.0.2.6")).unwrap()).unwrap();
+    segments::put_compiled(&before, forged.as_bytes(), before.version);
+    assert_ne!(record(1).compiled, before.compiled);
+    assert_eq!(verify(), (3.into(), 1.into()));
+    assert_eq!(record(1).compiled, before.compiled);
+    let (_, page, _) = bnsd_chain(scratch.path(), &["verify"]);
+    assert!(!page.contains("compiled anew"), "{page}");
 }
 
 fn open_dev_store(directory: &Path) -> Store {

@@ -1,18 +1,17 @@
 //! What is kept of each name, found by a hash of it.
 //!
-//! Names are chosen by strangers, so the hash is keyed with random numbers of this process: two runs of SipHash-2-4, 128
-//! bits. Nobody who does not know the keys can make two names with one hash, and by chance that happens to some pair of a
-//! billion names with a probability of 10^-21. So the name itself is not kept.
+//! Names are chosen by strangers, so the hash is keyed with random numbers of this process: two runs of the standard
+//! library's hash for tables, 128 bits. Nobody who does not know the keys can make two names with one hash, and by chance
+//! that happens to some pair of a billion names with a probability of 10^-21. So the name itself is not kept.
 //!
 //! The first bits of the hash choose a bucket, and the entries of a bucket are in the order of their hashes, which are
 //! spread evenly: a guess where one stands is a few entries off. An entry takes 56 bytes and a bucket has room for an
 //! eighth more of them, so a name takes at most 63 bytes. Each bucket has a lock of its own, which is held for less than
 //! it takes to move a bucket's entries by one.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-
-use bitcoin::hashes::siphash24;
 
 use crate::store::Standing;
 
@@ -23,8 +22,7 @@ const GROWTH: usize = 8;
 
 /// The entries of all names.
 pub(super) struct Entries {
-    /// The keys of the two halves of a hash.
-    keys: [(u64, u64); 2],
+    keys: RandomState,
     buckets: Box<[RwLock<Vec<Entry>>]>,
     count: AtomicU64,
 }
@@ -63,12 +61,8 @@ impl Entries {
     pub(super) fn with_room(count: u64) -> Self {
         let mean = usize::try_from(count >> BUCKET_BITS).unwrap_or(usize::MAX);
         let room = mean.saturating_add(mean / GROWTH);
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).expect("the system's generator does not fail once it is up");
-        let (words, _) = random.as_chunks();
-        let word = |place: usize| u64::from_ne_bytes(words[place]);
         Self {
-            keys: [(word(0), word(1)), (word(2), word(3))],
+            keys: RandomState::new(),
             buckets: (0..1 << BUCKET_BITS)
                 .map(|_| RwLock::new(Vec::with_capacity(room)))
                 .collect(),
@@ -78,9 +72,7 @@ impl Entries {
 
     /// The key of a name.
     pub(super) fn key(&self, name: &[u8]) -> NameKey {
-        let [high, low] = self
-            .keys
-            .map(|(one, other)| siphash24::Hash::hash_to_u64_with_keys(one, other, name));
+        let [high, low] = [0u8, 1].map(|half| self.keys.hash_one((half, name)));
         NameKey(u128::from(high) << 64 | u128::from(low))
     }
 

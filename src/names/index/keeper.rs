@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::store::{Standing, Store, StoreError, StoreSnapshot};
 
 /// Most names that wait to be read anew: more of them are not faster than a new index.
-const NEWS_MAX: usize = 100_000;
+pub(super) const NEWS_MAX: usize = 100_000;
 /// So many blocks below the best one commits come in bulk.
 const FAR_BEHIND: u32 = 8;
 /// In bulk the index is changed once no commit came for so long.
@@ -65,7 +65,13 @@ impl News {
         }
     }
 
-    fn note(&mut self, names: &[Name], snapshot: Arc<StoreSnapshot>) {
+    /// How many names wait to be read; `None` if all have to be.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> Option<usize> {
+        (!self.incomplete).then_some(self.names.len())
+    }
+
+    pub(super) fn note(&mut self, names: &[Name], snapshot: Arc<StoreSnapshot>) {
         let commit = snapshot.commit();
         self.incomplete |= commit != self.commit + 1 || self.names.len() + names.len() > NEWS_MAX;
         self.commit = commit;

@@ -1,5 +1,6 @@
 //! The index beside the database that it is made of.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -11,6 +12,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::keeper::NEWS_MAX;
 use super::*;
 use crate::bns::address::Address;
 use crate::bns::changes::{Change, Changes, Event, EventRow};
@@ -432,4 +434,72 @@ fn a_commit_that_was_missed_has_it_built_anew() {
     let names = world.names().snapshot();
     assert!(names.indexed(&name(0)).is_some());
     some().for_each(|name| compare(&names, &name));
+}
+
+#[test]
+fn a_database_that_counts_other_names_than_it_has_operations_of_is_refused() {
+    let world = World::new();
+    world.connect(&[register(0..3)]);
+    let connected: Result<(), StoreError> = world.names().store.write(|writer| {
+        let (block, mut outcome) = block(&register(3..4), writer.state());
+        outcome.changes.events.clear();
+        writer.apply(&block, &outcome)?;
+        Ok(())
+    });
+    connected.expect("the block follows");
+    let names = world.names();
+    // It ends, though nobody stops it.
+    world
+        .index()
+        .keep(&names.store, &names.progress, &AtomicBool::new(false));
+    assert_eq!(world.index().status().phase, Phase::Refused);
+    let names = names.snapshot();
+    assert_eq!(names.indexed(&name(0)), None);
+    compare(&names, &name(0));
+}
+
+#[test]
+fn a_damaged_database_has_none() {
+    let world = World::new();
+    world.connect(&[register(0..3)]);
+    world.turn();
+    let names = world.names();
+    let before = names.snapshot();
+    assert!(before.indexed(&name(0)).is_some());
+    let path = world.directory.path().join("data/names.redb");
+    let mut file = fs::read(&path).expect("readable");
+    let place = (0..file.len()).find(|place| file[*place..].starts_with(b"n0.test"));
+    file[place.expect("a name")] ^= 1;
+    fs::write(&path, file).expect("writable");
+    assert_eq!(names.store.sweep(0, usize::MAX >> 1), None);
+    // Nobody asks it, before its own thread knows and after.
+    assert_eq!(names.snapshot().indexed(&name(0)), None);
+    world
+        .index()
+        .keep(&names.store, &names.progress, &AtomicBool::new(false));
+    assert_eq!(world.index().status().phase, Phase::Refused);
+    assert_eq!(before.indexed(&name(0)), None);
+}
+
+#[test]
+fn more_news_than_may_wait_are_let_go_of_and_have_it_built_anew() {
+    let world = World::new();
+    world.connect(&[register(0..3)]);
+    world.turn();
+    let update = Deed {
+        name: 0,
+        op: NameOp::Update,
+        hash: 99,
+    };
+    world.connect(&[vec![update]]);
+    let many: Vec<Name> = (0..=NEWS_MAX as u32).map(name).collect();
+    let snapshot = world.names().store.snapshot();
+    world.index().news().note(&many, snapshot);
+    assert_eq!(world.index().news().waiting(), None);
+    world.turn();
+    let names = world.names().snapshot();
+    assert!(names.indexed(&name(0)).is_some());
+    some().for_each(|name| compare(&names, &name));
+    world.connect(&[register(4..5)]);
+    assert_eq!(world.index().news().waiting(), Some(1));
 }
