@@ -177,23 +177,31 @@ pub fn index_subdomains(
     started.context("cannot start the thread that reads subdomains")
 }
 
-/// Starts reading the database again, slowly and for ever, on a thread of `crew` until `stop` is set: what changed on the
-/// disk is found though nobody asks for it. Says in the log that something was found, whoever found it. After a failed
+/// Starts reading the database and what is beside it again, slowly and for ever, on a thread of `crew` until `stop` is set: what
+/// changed on the disk is found though nobody asks for it. Says in the log that something was found, whoever found it. After a failed
 /// write it opens the database again as soon as that is possible.
 pub fn sweep(names: &NameStore, stop: &Arc<AtomicBool>, crew: &mut Crew) -> anyhow::Result<()> {
     let (store, stop) = (Arc::clone(&names.store), Arc::clone(stop));
+    let offchain = names.offchain.clone();
     let run = move || {
-        let (mut page, mut rest) = (0, Duration::ZERO);
+        let (mut page, mut beside, mut rest) = (Some(0), Some(0), Duration::ZERO);
         let mut recovery = Recovery::default();
         while !stop.load(Ordering::Relaxed) && store.damage().is_none() {
             thread::sleep(SWEEP_PAUSE);
             recovery.turn(&store);
             rest = rest.saturating_sub(SWEEP_PAUSE);
-            if rest.is_zero() {
-                page = store.sweep(page, SWEEP_PAGES).unwrap_or_else(|| {
-                    rest = SWEEP_REST;
-                    0
+            if !rest.is_zero() {
+                continue;
+            }
+            if let Some(first) = page {
+                page = store.sweep(first, SWEEP_PAGES);
+            } else if let (Some(first), Some(offchain)) = (beside, &offchain) {
+                beside = offchain.sweep(first, SWEEP_PAGES).unwrap_or_else(|error| {
+                    tracing::warn!("what is known beside the chain cannot be read again: {error}");
+                    None
                 });
+            } else {
+                (page, beside, rest) = (Some(0), Some(0), SWEEP_REST);
             }
         }
         if let Some(damage) = store.damage() {

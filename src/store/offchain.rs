@@ -175,6 +175,20 @@ impl Offchain {
         })
     }
 
+    /// Reads at most `count` pages of the file again, from number `first` on; gives the number of the page to go on with, and
+    /// `None` after the last one. Tables that turn out to be damaged are made anew.
+    pub fn sweep(&self, first: usize, count: usize) -> Result<Option<usize>> {
+        let file = self.writing().file.clone(); // nobody waits for a sweep
+        match file.sweep(first, count) {
+            Ok(next) => Ok(next),
+            Err(error) => {
+                file.damage().note(&error.to_string());
+                self.replace_damaged(&mut self.writing())?;
+                Ok(None)
+            }
+        }
+    }
+
     /// How often the tables were made anew, and lost what they had, since they were opened.
     pub(super) fn renewals(&self) -> u64 {
         self.renewals.load(Ordering::Acquire)
@@ -349,10 +363,6 @@ fn open_file(path: &Path, chain: &ChainIdentity) -> Result<(Current, Writing), O
     };
     let failed = |error: StoreError| open::store_error(path, error);
     identify(path, writing.database(), &damage, chain)?;
-    writing
-        .file
-        .sweep(0, usize::MAX >> 1)
-        .map_err(|source| io_error(path, source))?;
     Ok((Current::of(&writing).map_err(failed)?, writing))
 }
 
@@ -529,6 +539,28 @@ mod tests {
         };
         let offchain = Offchain::open(scratch.path(), &other).expect("it opens");
         assert_eq!(offchain.remembered().expect("readable"), []);
+    }
+
+    /// What nobody asks for is read again too.
+    #[test]
+    fn a_sweep_finds_damage_before_anybody_reads_it() {
+        let scratch = tempfile::tempdir().expect("a scratch directory");
+        let path = scratch.path().join("atlas.redb");
+        let offchain = open(scratch.path());
+        offchain.remember(&[peer(1)]).expect("writable");
+        assert_eq!(offchain.sweep(0, usize::MAX >> 1).expect("whole"), None);
+        assert_eq!(offchain.sweep(0, 2).expect("whole"), Some(2));
+        assert_eq!(offchain.renewals(), 0);
+        let mut bytes = fs::read(&path).expect("readable");
+        let name = peer(1).address;
+        let place = (0..bytes.len()).find(|place| bytes[*place..].starts_with(name.as_bytes()));
+        bytes[place.expect("an address")] ^= 1;
+        fs::write(&path, bytes).expect("writable");
+        assert_eq!(offchain.sweep(0, usize::MAX >> 1).expect("anew"), None);
+        assert_eq!(offchain.renewals(), 1);
+        assert_eq!(offchain.remembered().expect("readable"), []);
+        assert_eq!(offchain.sweep(0, usize::MAX >> 1).expect("whole"), None);
+        assert_eq!(offchain.renewals(), 1);
     }
 
     /// A bit that flips anywhere, before or after it was opened, costs at most what is in the file.
