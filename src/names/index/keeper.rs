@@ -100,9 +100,9 @@ impl NameIndex {
     /// there are.
     pub fn keep(&self, store: &Store, progress: &Progress, stop: &AtomicBool) {
         let go_on = || !stop.load(Ordering::Relaxed);
-        while go_on() && *self.phase() != Phase::Refused {
+        while go_on() {
             let turned = self.turn(store, &go_on);
-            if store.damage().is_some() {
+            if store.damage().is_some() || *self.phase() == Phase::Refused {
                 break; // the log says so
             }
             let least = match turned {
