@@ -177,9 +177,9 @@ pub fn index_subdomains(
     started.context("cannot start the thread that reads subdomains")
 }
 
-/// Starts reading the database and what is beside it again, slowly and for ever, on a thread of `crew` until `stop` is set: what
-/// changed on the disk is found though nobody asks for it. Says in the log that something was found, whoever found it. After a failed
-/// write it opens the database again as soon as that is possible.
+/// Starts reading the database and what is beside it again, slowly and for ever, on a thread of `crew` until `stop` is set:
+/// what changed on the disk is found though nobody asks for it. Says in the log that something was found, whoever found it.
+/// After a failed write it opens the database again as soon as that is possible.
 pub fn sweep(names: &NameStore, stop: &Arc<AtomicBool>, crew: &mut Crew) -> anyhow::Result<()> {
     let (store, stop) = (Arc::clone(&names.store), Arc::clone(stop));
     let offchain = names.offchain.clone();
