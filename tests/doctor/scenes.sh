@@ -79,6 +79,7 @@ doctor_route() {
     systemctl try-restart systemd-resolved.service
     until_it is_found validation failure 'negative trust anchors'
     mends validation failure 'negative trust anchors'
+    until_it is_well system
     # What was verified comes back without AD, and then the C library hides it.
     mends ad warning 'does not pass on'
     sed -i '/^options/d' /etc/resolv.conf
