@@ -16,9 +16,11 @@ use std::time::Duration;
 use bnsd::hash::ZonefileHash;
 use bnsd::store::{Archive, Lookup};
 
+mod processor;
 #[path = "../common/random.rs"]
 mod random;
 
+use processor::processor_time;
 use random::Random;
 
 /// Zone files of the archive, and how many are stored together.
@@ -152,14 +154,6 @@ fn measure(work: impl FnOnce()) -> Duration {
     let before = processor_time();
     work();
     processor_time() - before
-}
-
-/// Time that this thread has been on a processor, as the kernel counts it.
-fn processor_time() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split_whitespace().next();
-    let nanoseconds = nanoseconds.and_then(|number| number.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
 fn micros(time: Duration) -> f64 {

@@ -7,13 +7,15 @@
 #[path = "engine/database.rs"]
 mod database;
 mod generated;
+mod processor;
 
 use std::time::Duration;
 
 use bnsd::bns::Name;
 use bnsd::virtualchain::VirtualTransaction;
-use database::{Database, processor_time};
+use database::Database;
 use generated::{Generated, NAMES_PER_OWNER, Owner};
+use processor::processor_time;
 
 /// Operations of a block: about what fits if a block holds little else.
 const PER_BLOCK: usize = 1_000;

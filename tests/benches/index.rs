@@ -39,9 +39,11 @@ use bnsd::wallet::coins::{Coin, Funding};
 use bnsd::wallet::keys::SigningKey;
 use bnsd::wallet::operation::{Fee, OnTransfer, Operation};
 
+mod processor;
 #[path = "../common/random.rs"]
 mod random;
 
+use processor::processor_time;
 use random::Random;
 
 /// Operations of a block.
@@ -181,16 +183,6 @@ fn peak_memory() -> f64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kilobytes.unwrap_or(f64::NAN) / 1024.0
-}
-
-/// Time that this thread has been on a processor, as the kernel counts it.
-fn processor_time() -> Duration {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text
-        .split_whitespace()
-        .next()
-        .and_then(|number| number.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
 /// Where the time went.

@@ -12,9 +12,9 @@ use bnsd::bns::{Bns, Params};
 use bnsd::store::{ChainIdentity, Store, StoreError, StoreOptions};
 use bnsd::virtualchain::{BlockHeader, CandidateBlock, VirtualTransaction, connect_block};
 use redb::{ReadOnlyDatabase, ReadableDatabase as _, ReadableTableMetadata as _, TableHandle as _};
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::generated::Generated;
+use crate::processor::processor_time;
 
 /// A database that takes a run of blocks a commit: one at the tip, several far below it.
 pub struct Database {
@@ -183,13 +183,4 @@ impl fmt::Display for Sizes {
         }
         Ok(())
     }
-}
-
-/// Time that this thread has been on a processor.
-pub(super) fn processor_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u32::try_from(time.tv_nsec).unwrap_or(0),
-    )
 }
