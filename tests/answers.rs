@@ -1,5 +1,5 @@
 //! Answers from memory are the answers that a decision would give, byte for byte, while everything that they depend on
-//! changes: blocks, reorganisations, zone files, preferences, hosts, upstreams, time.
+//! changes: blocks, reorganisations, zone files, preferences, hosts, upstreams, restarts, time.
 //!
 //! Two handlers share a database, an archive, upstreams and a clock. One logs its queries and keeps no names in memory, so it
 //! decides every one of them from the database; the other may remember, and keeps them.
@@ -7,8 +7,8 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ const QUERIES: usize = if cfg!(debug_assertions) {
 const LEAST_SHARE: usize = if cfg!(debug_assertions) { 5 } else { 30 };
 /// Queries between two changes of the world.
 const STRETCH: usize = QUERIES / 500;
+/// Stretches between two restarts.
+const RUN: usize = 25;
 /// Lifetime of upstreams' answers in seconds: short enough that none is asked for early, in the background.
 const TTL: u32 = 9;
 /// Names are kept as of a new block after so long, more often than not.
@@ -70,21 +72,26 @@ impl Snapshots for Counted {
     }
 }
 
+/// What outlives a process.
+struct World {
+    clock: Arc<ManualClock>,
+    upstream: Upstream,
+    runtime: Runtime,
+    random: Random,
+    /// Queries that were answered without a decision.
+    remembered: usize,
+    directory: TempDir,
+}
+
 /// Both handlers and all that they share.
 struct Pair {
+    world: World,
     remembering: Arc<Handler<Counted>>,
     deciding: Handler<Arc<NameStore>>,
     snapshots: Arc<AtomicUsize>,
     forwarder: Arc<Forwarder>,
     archive: Arc<Archive>,
-    clock: Arc<ManualClock>,
-    hosts: PathBuf,
-    runtime: Runtime,
-    random: Random,
-    /// Queries that were answered without a decision.
-    remembered: usize,
     _keeper: Keeper,
-    _directory: TempDir,
 }
 
 /// The thread that keeps names in memory.
@@ -117,23 +124,44 @@ impl Drop for Keeper {
 #[test]
 fn a_million_answers_from_memory_are_those_of_a_decision() {
     let mut script = Script::new(&Base::mine(), 6);
-    let mut pair = Pair::new(&script);
+    let mut pair = Pair::start(World::new(), &script);
     for stretch in 0..QUERIES / STRETCH {
+        if stretch % RUN == RUN - 1 {
+            let world = pair.stop();
+            script = script.restart();
+            pair = Pair::start(world, &script);
+        }
         pair.change(&mut script, stretch);
         for _ in 0..STRETCH {
             pair.ask();
         }
     }
-    let share = pair.remembered * 100 / QUERIES;
+    let share = pair.world.remembered * 100 / QUERIES;
     println!("answers: {QUERIES} queries, {share} % answered from memory");
     assert!(share > LEAST_SHARE, "what is compared is memory: {share} %");
 }
 
+impl World {
+    fn new() -> Self {
+        Self {
+            clock: Arc::new(ManualClock::at(NOW.into())),
+            upstream: Upstream::start(reply),
+            runtime: Runtime::new().unwrap(),
+            random: Random::new(6),
+            remembered: 0,
+            directory: scratch(),
+        }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join(file)
+    }
+}
+
 impl Pair {
-    fn new(script: &Script) -> Self {
-        let directory = scratch();
-        let clock = Arc::new(ManualClock::at(NOW.into()));
-        let archive = Arc::new(Archive::open(&directory.path().join("zonefiles")).unwrap());
+    fn start(world: World, script: &Script) -> Self {
+        let clock = &world.clock;
+        let archive = Arc::new(Archive::open(&world.path("zonefiles")).unwrap());
         script.index.progress.set_ever_synced();
         let names = || {
             NameStore::new(
@@ -141,50 +169,53 @@ impl Pair {
                 Arc::clone(&script.index.store),
                 Arc::clone(&archive),
                 Arc::clone(&script.index.progress),
-                Arc::clone(&clock) as Arc<dyn Clock>,
+                Arc::clone(clock) as Arc<dyn Clock>,
             )
         };
         let (mut remembered, decided) = (names(), names());
         let index = NameIndex::of(&script.index.store, u64::MAX);
         let keeper = Keeper::start(Arc::clone(&index), &remembered);
         remembered.index = Some(index);
-        let upstream = Upstream::start(reply);
         let options = ForwardOptions {
-            upstreams: vec![UpstreamConfig::Plain(upstream.address)],
+            upstreams: vec![UpstreamConfig::Plain(world.upstream.address)],
             ..ForwardOptions::default()
         };
-        let shared_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let shared_clock = Arc::clone(clock) as Arc<dyn Clock>;
         let forwarder = Arc::new(Forwarder::new(options, shared_clock).unwrap());
-        let hosts = directory.path().join("hosts");
+        forwarder.load(&world.path("cache")).unwrap();
+        let hosts = || Some(Hosts::new(world.path("hosts")));
         let snapshots = Arc::new(AtomicUsize::new(0));
         let counted = Counted {
             names: Arc::new(remembered),
             snapshots: Arc::clone(&snapshots),
         };
-        let remembering = Handler::new(counted, Policy::default(), Arc::clone(&forwarder))
-            .with_hosts(Some(Hosts::new(hosts.clone())));
+        let remembering =
+            Handler::new(counted, Policy::default(), Arc::clone(&forwarder)).with_hosts(hosts());
         let deciding = Handler::new(Arc::new(decided), Policy::default(), Arc::clone(&forwarder))
-            .with_hosts(Some(Hosts::new(hosts.clone())))
+            .with_hosts(hosts())
             .with_log(QueryLog::On);
         let remembering = Arc::new(remembering);
-        let told = Arc::clone(&remembering);
+        let told = Arc::downgrade(&remembering);
         (script.index.store).subscribe(move |notice| {
-            told.note_change(notice.height, &notice.names, &notice.namespaces);
+            if let Some(told) = Weak::upgrade(&told) {
+                told.note_change(notice.height, &notice.names, &notice.namespaces);
+            }
         });
         Self {
+            world,
             remembering,
             deciding,
             snapshots,
             forwarder,
             archive,
-            clock,
-            hosts,
-            runtime: Runtime::new().unwrap(),
-            random: Random::new(6),
-            remembered: 0,
             _keeper: keeper,
-            _directory: directory,
         }
+    }
+
+    /// Ends both, as a daemon ends that is asked to.
+    fn stop(self) -> World {
+        self.forwarder.save(&self.world.path("cache")).unwrap();
+        self.world
     }
 
     /// Something else happens every time; blocks most of all.
@@ -195,24 +226,27 @@ impl Pair {
                 script.settle();
             }
             1 => {
-                let bytes = zonefile(self.random.below(ZONEFILES));
+                let bytes = zonefile(self.world.random.below(ZONEFILES));
                 self.archive.put(&bytes).unwrap();
             }
             3 => self.prefer(),
-            5 => drop(fs::write(&self.hosts, self.random.pick(&HOSTS))),
+            5 => drop(fs::write(
+                self.world.path("hosts"),
+                self.world.random.pick(&HOSTS),
+            )),
             7 => {
                 let name = DnsName::from_ascii("a1.example.").unwrap();
                 self.forwarder
-                    .flush(self.random.pick(&[None, Some(&name)]).as_deref());
+                    .flush(self.world.random.pick(&[None, Some(&name)]).as_deref());
             }
             8 => script.reorganise(),
             _ => {
-                let forked = self.random.below(4) == 0;
+                let forked = self.world.random.below(4) == 0;
                 script.index.progress.set_forked(forked);
             }
         }
-        self.clock.advance(self.random.below(4) as u64);
-        if self.random.below(2) == 0 {
+        self.world.clock.advance(self.world.random.below(4) as u64);
+        if self.world.random.below(2) == 0 {
             thread::sleep(KEPT_AFTER);
         }
     }
@@ -220,17 +254,23 @@ impl Pair {
     fn prefer(&mut self) {
         let mut policy = Policy::default();
         let namespace = "reorg".parse().unwrap();
-        let mode = *self
-            .random
-            .pick(&[Mode::Only, Mode::Exact, Mode::LegacyFirst, Mode::Off]);
+        let mode =
+            *self
+                .world
+                .random
+                .pick(&[Mode::Only, Mode::Exact, Mode::LegacyFirst, Mode::Off]);
         policy.modes.insert(namespace, mode);
-        let preference = *self.random.pick(&[Preference::Bns, Preference::Legacy]);
+        let preference = *self
+            .world
+            .random
+            .pick(&[Preference::Bns, Preference::Legacy]);
         policy
             .preferences
             .insert("name2.reorg".parse().unwrap(), preference);
-        policy.ad_for_bns = self.random.below(2) == 0;
-        policy.max_ttl = *self.random.pick(&[600, 600, 45, 0]);
+        policy.ad_for_bns = self.world.random.below(2) == 0;
+        policy.max_ttl = *self.world.random.pick(&[600, 600, 45, 0]);
         policy.gateway = *self
+            .world
             .random
             .pick(&[None, None, Some([127, 0, 62, 70].into())]);
         self.remembering.set_policy(policy.clone());
@@ -239,8 +279,8 @@ impl Pair {
 
     /// Asks both the same.
     fn ask(&mut self) {
-        let _inside = self.runtime.enter();
-        let query = query(&mut self.random);
+        let _inside = self.world.runtime.enter();
+        let query = query(&mut self.world.random);
         let transports = [
             Transport::Udp,
             Transport::Udp,
@@ -249,7 +289,7 @@ impl Pair {
         ];
         let client = Client {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            transport: *self.random.pick(&transports),
+            transport: *self.world.random.pick(&transports),
         };
         let before = self.snapshots.load(Ordering::Relaxed);
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
@@ -260,13 +300,13 @@ impl Pair {
             self.deciding.handle(&query, client, &mut theirs),
         ) {
             (Handled::Ready, Handled::Ready) => {
-                self.remembered += usize::from(is_remembered);
+                self.world.remembered += usize::from(is_remembered);
                 assert!(ours == theirs, "{}", difference(&query, &ours, &theirs));
             }
             // Both have to ask; next time the answer is at hand.
             (Handled::Pending(_), Handled::Pending(pending)) => {
                 let work = self.deciding.finish(*pending, &mut theirs);
-                self.runtime.block_on(work);
+                self.world.runtime.block_on(work);
             }
             _ => panic!("one of them waits: {}", difference(&query, &ours, &theirs)),
         }
@@ -383,8 +423,8 @@ fn reply(seen: &Seen) -> Vec<Send> {
 #[test]
 fn what_is_remembered_of_an_upstream_counts_down_and_ends() {
     let script = Script::new(&Base::mine(), 7);
-    let pair = Pair::new(&script);
-    let _inside = pair.runtime.enter();
+    let pair = Pair::start(World::new(), &script);
+    let _inside = pair.world.runtime.enter();
     let client = Client {
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         transport: Transport::Udp,
@@ -395,8 +435,7 @@ fn what_is_remembered_of_an_upstream_counts_down_and_ends() {
     let Handled::Pending(pending) = pair.remembering.handle(&bytes, client, &mut answer) else {
         panic!("nobody has asked yet");
     };
-    pair.runtime
-        .block_on(pair.remembering.finish(*pending, &mut answer));
+    (pair.world.runtime).block_on(pair.remembering.finish(*pending, &mut answer));
     for second in 0..u64::from(TTL) {
         for _ in 0..2 {
             let handled = pair.remembering.handle(&bytes, client, &mut answer);
@@ -404,7 +443,7 @@ fn what_is_remembered_of_an_upstream_counts_down_and_ends() {
             let message = Message::from_vec(&answer).unwrap();
             assert_eq!(u64::from(message.answers[0].ttl), u64::from(TTL) - second);
         }
-        pair.clock.advance(1);
+        pair.world.clock.advance(1);
     }
     let handled = pair.remembering.handle(&bytes, client, &mut answer);
     assert!(matches!(handled, Handled::Pending(_)));

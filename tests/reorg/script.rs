@@ -130,7 +130,7 @@ pub struct Index {
     )]
     pub progress: Arc<Progress>,
     indexer: Indexer,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Index {
@@ -140,7 +140,11 @@ impl Index {
 
     /// An index that follows any source.
     pub fn of(source: Box<dyn ChainSource>, undo_depth: u32) -> Self {
-        let directory = scratch();
+        Self::open(scratch(), source, undo_depth)
+    }
+
+    /// Opens the database in a directory, or makes one.
+    fn open(directory: TempDir, source: Box<dyn ChainSource>, undo_depth: u32) -> Self {
         let params = Params::regtest();
         let identity = ChainIdentity::new("regtest", &params);
         let options = StoreOptions {
@@ -160,8 +164,19 @@ impl Index {
             store,
             progress,
             indexer,
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// Closes the database, which nobody else may hold any more, and opens it again.
+    #[allow(
+        dead_code,
+        reason = "not everybody who includes this file restarts anything"
+    )]
+    fn restart(self, source: Box<dyn ChainSource>, undo_depth: u32) -> Self {
+        let directory = self.directory;
+        drop((self.store, self.indexer));
+        Self::open(directory, source, undo_depth)
     }
 
     pub fn turn(&mut self) -> Result<Turn, IndexError> {
@@ -261,6 +276,17 @@ impl Script {
             namespace: (0, 0),
             highest: 0,
         }
+    }
+
+    /// Goes on with a new index of the same database, as after a restart.
+    #[allow(
+        dead_code,
+        reason = "the long form includes this file for its other scripts"
+    )]
+    pub fn restart(self) -> Self {
+        let source = Box::new(self.chain.source(0));
+        let index = self.index.restart(source, DEEPEST);
+        Self { index, ..self }
     }
 
     /// The chain as it is now.
