@@ -16,6 +16,7 @@ CLASSES = {
     "bns": ("BNS answer", "udp"),
     "forward": ("cached forward", "udp"),
     "cold": ("cold BNS answer", "udp"),
+    "dropped": ("cold BNS answer, page cache dropped", "udp"),
     "second": ("second type of a known name", "udp"),
     "tcp": ("TCP", "tcp"),
     "dot": ("DoT", "dot"),
@@ -159,7 +160,7 @@ def peers(compare, values, first_port, upstream, tables):
             "hickory", hickory, [compare, "hickory", f"127.0.0.1:{hickory}", workers, *tables],
             everything - {"forward", "dot"}, "the bare server answers from memory only, and is built without TLS",
         ),
-        Server("echo", echo, [compare, "echo", f"127.0.0.1:{echo}", workers], {"bns", "cold", "second"}, "UDP only"),
+        Server("echo", echo, [compare, "echo", f"127.0.0.1:{echo}", workers], {"bns", "cold", "dropped", "second"}, "UDP only"),
     ]
 
 
