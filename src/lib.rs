@@ -1,8 +1,8 @@
 //! bnsd: a local DNS resolver and name service for the Blockchain Name System. This page is the map.
 //!
-//! Names like `werner.id` are registered in Bitcoin transactions. Everybody who replays the operations with the same
-//! rules learns the same owners and zone file hashes. bnsd follows the chain, keeps the state and the zone files, and
-//! answers over plain DNS. All other names go to an upstream.
+//! Names like `werner.id` are registered in Bitcoin transactions. Everybody who replays the operations with the
+//! same rules learns the same owners and zone file hashes. bnsd follows the chain, keeps the state and the zone
+//! files, and answers over plain DNS. All other names go to an upstream.
 //!
 //! # Two ways through the crate
 //!
@@ -13,12 +13,14 @@
 //! hash of this height. [`virtualchain::derive`] is the one loop that runs the rules; [`indexer`] runs it over a
 //! source, and [`store`] commits changes, undo data, hashes and tip in one transaction.
 //!
-//! **A DNS query becomes a reply.** [`dns`] reads it. [`resolver`] says who answers by name, mode and state. For a name
-//! of the chain, [`names`] reads its state and its zone file, which is hashed and parsed by [`zonefile`]; [`tlsa`] adds the
-//! records that follow from its keys, and `resolver` decides records, response code and TTL. Zone files also carry names below names, with owners of their own ([`bns::subdomain`]); the
-//! [`indexer`] reads them as soon as the files are here. Everything else is asked of an [`upstream`]. Every query ends in
-//! one [`resolver::Outcome`]. Replies are kept, and so are zones in a compiled form, from which most further replies about a name
-//! are copied; whatever takes more than that is decided as the first was.
+//! **A DNS query becomes a reply.** [`dns`] reads it. [`resolver`] says who answers by name, mode and state. For a
+//! name of the chain, [`names`] reads its state and its zone file, which is hashed and parsed by [`zonefile`];
+//! [`tlsa`] adds the records that follow from its keys, and `resolver` decides records, response code and TTL. Zone
+//! files also carry names below names, with owners of their own ([`bns::subdomain`]); the [`indexer`] reads them as
+//! soon as the files are here. Everything else is asked of an [`upstream`]. Every query ends in one
+//! [`resolver::Outcome`]. Replies are kept, and so are zones in a compiled form, from which most further replies
+//! about a name are copied. That form stands beside the zone file in the archive, and `names` knows in memory how
+//! every name stands, so that a first question mostly takes the same way. Whatever needs more is decided.
 //!
 //! # Rooms
 //!
@@ -44,13 +46,14 @@
 //!       +-------> hash
 //! ```
 //!
-//! Arrows only go down; the drawing shows the main ones (`bns` reads what zone files carry from the lines of `zonefile`). Pure rooms name no file, socket, clock, randomness, task or
-//! database: values in, values out. [`peer_address`] says where a peer is, of Atlas or of Bitcoin. Each adapter owns one kind of outside world. [`clock`], [`disk`] (files that
-//! survive a crash), [`log`], [`progress`], [`worker`] (threads and tasks with names and owners), [`connections`] (of
-//! clients) and [`host`] (how a server is called over HTTP) serve all adapters. A commit tells those who subscribed what
-//! changed. [`system`], which no daemon needs, sends the machine's questions to bnsd and takes that back. [`trust`] makes the
-//! certificates that follow from keys of names.
-//! `tests/architecture.rs` checks all of this.
+//! Arrows only go down; the drawing shows the main ones (`bns` reads what zone files carry from the lines of
+//! `zonefile`). Pure rooms name no file, socket, clock, randomness, task or database: values in, values out.
+//! [`peer_address`] says where a peer is, of Atlas or of Bitcoin. Each adapter owns one kind of outside world.
+//! [`clock`], [`disk`] (files that survive a crash), [`log`], [`progress`], [`worker`] (threads and tasks with
+//! names and owners), [`connections`] (of clients) and [`host`] (how a server is called over HTTP) serve all
+//! adapters. A commit tells those who subscribed what changed. [`system`], which no daemon needs, sends the
+//! machine's questions to bnsd and takes that back. [`trust`] makes the certificates that follow from keys of
+//! names. `tests/architecture.rs` checks all of this.
 //!
 //! # Where new capabilities belong
 //!
