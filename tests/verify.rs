@@ -427,9 +427,9 @@ impl<'a> Subject<'a> {
     fn height_of(&self, table: &'static str, key: &[u8]) -> Option<u32> {
         let number = |bytes: &[u8]| u32::from_be_bytes(bytes[..4].try_into().unwrap());
         match table {
-            "operations" => Some(number(key)),
+            "operations" | "name_history" => Some(number(key)),
             "preorders" => Some(number(&key[20..])),
-            "name_history" | "namespace_history" => Some(number(&key[key.len() - 8..])),
+            "namespace_history" => Some(number(&key[key.len() - 8..])),
             _ => self.changed.get(&(table, key.to_vec())).copied(),
         }
     }

@@ -264,7 +264,7 @@ pub(super) fn decision() -> impl Strategy<Value = StoredDecision> {
     ]
 }
 
-/// Rows that a block wants: `None` takes the row away, if there is one.
+/// Rows that a block wants. Preorders are kept or only taken away; names never are, and some have another operation before.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
     pub(super) names: Vec<(NameRecord, bool)>,

@@ -10,11 +10,11 @@ use crate::hash::ZonefileHash;
 use super::codec::write_length;
 use super::error::Result;
 use super::key;
+use super::name_row::{NameRow, Place, write_name_row};
 use super::query::WantedZonefile;
 use super::record::{Row, RowKey as _};
 use super::table::{Rows, Tables, WriteTable};
 use super::undo::{Earlier, write_earlier};
-use super::view::StateReader;
 
 /// Replaces the rows of one table, checks what was there, and notes it in `undo`, if that is wanted.
 pub(super) fn exchange<R: Row>(
@@ -36,11 +36,64 @@ pub(super) fn exchange<R: Row>(
         }
         let expected = expected.map(|row| row.as_slice());
         let wanted = encode(change.after.as_ref(), &mut after);
-        if !rows.replace(&key, expected, wanted)? {
+        if !rows.replace(&key, wanted, |old| old == expected)? {
             return Err(rows.stale(height, &key));
         }
     }
     Ok(())
+}
+
+/// Replaces rows of names likewise. `last` says where the last operation on a name stands from now on, wherever that changes;
+/// the places where the last ones stood are put there instead.
+pub(super) fn exchange_names(
+    rows: &mut Rows<WriteTable<'_>>,
+    height: u32,
+    changes: &BTreeMap<Name, Change<NameRecord>>,
+    last: &mut BTreeMap<Name, Option<Place>>,
+    undo: &mut Option<Vec<u8>>,
+) -> Result<()> {
+    if let Some(undo) = undo {
+        write_length(changes.len(), undo);
+    }
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for (name, change) in changes {
+        let key = name.as_str().as_bytes();
+        let expected = encode(change.before.as_ref(), &mut before);
+        if let Some(undo) = undo {
+            write_earlier(key, expected.as_deref().map(Vec::as_slice), undo);
+        }
+        let expected = expected.map(|row| row.as_slice());
+        let place = last.get_mut(name);
+        let wanted = match (&change.after, &place) {
+            (None, _) => None,
+            (Some(record), Some(place)) => Some((**place, record)),
+            (Some(record), None) => Some((last_place(rows, name)?, record)),
+        };
+        let wanted = wanted.map(|(place, record)| {
+            after.clear();
+            write_name_row(place, record, &mut after);
+            &mut after
+        });
+        let old = rows.replace(key, wanted, |old| match old.map(NameRow::read) {
+            None => expected.is_none().then_some(None),
+            Some(old) => old
+                .filter(|old| Some(old.record) == expected)
+                .map(|old| old.place),
+        })?;
+        let old = old.ok_or_else(|| rows.stale(height, key))?;
+        if let Some(place) = place {
+            *place = old;
+        }
+    }
+    Ok(())
+}
+
+/// Where the last operation on a name stands.
+fn last_place(rows: &Rows<WriteTable<'_>>, name: &Name) -> Result<Option<Place>> {
+    let place = rows.get(name.as_str().as_bytes(), |row| {
+        Some(NameRow::read(row)?.place)
+    })?;
+    Ok(place.flatten())
 }
 
 fn encode<'a, R: Row>(record: Option<&R>, row: &'a mut Vec<u8>) -> Option<&'a mut Vec<u8>> {
@@ -51,15 +104,15 @@ fn encode<'a, R: Row>(record: Option<&R>, row: &'a mut Vec<u8>) -> Option<&'a mu
     })
 }
 
-/// The stored rows as the old ones, the earlier rows as the new ones.
+/// The stored rows, which `read` gives, as the old ones, the earlier rows as the new ones.
 pub(super) fn back<R: Row<Key: Clone>>(
-    rows: &Rows<WriteTable<'_>>,
     earlier: Earlier<R>,
+    read: impl Fn(R::Key) -> Result<Option<R>>,
 ) -> Result<BTreeMap<R::Key, Change<R>>> {
     earlier
         .into_iter()
         .map(|(key, after)| {
-            let before = StateReader::row(rows, key.clone())?;
+            let before = read(key.clone())?;
             Ok((key, Change { before, after }))
         })
         .collect()

@@ -74,10 +74,8 @@ fn last_change(table: &str, row: &Differing, derived: &StoreSnapshot) -> Option<
     let key = &row.key[..];
     let behind_hash = || key.get(20..);
     let height = match table {
-        "blocks" | "undo" | "operations" => leading_number(key),
-        "name_history" | "namespace_history" => {
-            leading_number(key.get(key.len().checked_sub(8)?..)?)
-        }
+        "blocks" | "undo" | "operations" | "name_history" => leading_number(key),
+        "namespace_history" => leading_number(key.get(key.len().checked_sub(8)?..)?),
         "preorders" => leading_number(behind_hash()?),
         "names" => last_of_name(key, derived),
         "name_hashes" => last_of_name(payload(row)?, derived),

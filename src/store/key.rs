@@ -4,6 +4,7 @@ use crate::bns::name::Name;
 use crate::hash::ZonefileHash;
 
 use super::codec::{Field as _, Input, write_script};
+use super::name_row::Place;
 
 /// Ends a name or id inside a key; it is no character of either, so no key is a prefix of another's.
 const END: u8 = 0;
@@ -37,13 +38,20 @@ pub(super) fn behind_hash(key: &mut Vec<u8>, hash: &[u8], text: &str) {
     key.extend_from_slice(text.as_bytes());
 }
 
-/// `name or id ‖ 0 ‖ height ‖ vtxindex`
+/// `height ‖ vtxindex ‖ name`
+pub(super) fn name_history(key: &mut Vec<u8>, place: Place, name: &str) {
+    key.clear();
+    key.extend_from_slice(&operation(place.height, place.vtxindex));
+    key.extend_from_slice(name.as_bytes());
+}
+
+/// `id ‖ 0 ‖ height ‖ vtxindex`
 pub(super) fn history(key: &mut Vec<u8>, text: &str, height: u32, vtxindex: u32) {
     history_of(key, text);
     key.extend_from_slice(&operation(height, vtxindex));
 }
 
-/// What all history keys of a name or id begin with.
+/// What all history keys of an id begin with.
 pub(super) fn history_of(key: &mut Vec<u8>, text: &str) {
     key.clear();
     key.extend_from_slice(text.as_bytes());

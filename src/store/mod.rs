@@ -17,6 +17,7 @@ mod lock;
 mod lookup;
 mod loose;
 mod medium;
+mod name_row;
 mod offchain;
 mod open;
 mod pages;

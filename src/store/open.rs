@@ -24,7 +24,7 @@ pub(super) const FILE_NAME: &str = "names.redb";
 /// What it is called until it is whole.
 const NEW_FILE_NAME: &str = "names.new.redb";
 /// The format that this program writes, as the head of [`super`] specifies it.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = 5;
 /// The first format that there was; brought to the present one when it is opened.
 pub(super) const OLDEST: u32 = 1;
 /// Work on a database of more bytes takes long enough to be told of.

@@ -1,7 +1,7 @@
 //! What people and protocols ask beyond the rules' own reads: blocks, history, operations, announcements.
 
 use std::fmt::Write as _;
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 
 use bitcoin::Txid;
 use redb::ReadableTable;
@@ -14,6 +14,7 @@ use crate::hash::ZonefileHash;
 use super::change::wanted_zonefile;
 use super::error::Result;
 use super::key;
+use super::name_row::{NameRow, Place};
 use super::record::{Row, RowKey};
 use super::row::{Announcement, IndexedBlock, StoredOperation};
 use super::table::{AllTables as _, Bytes, Rows};
@@ -78,15 +79,52 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
 
     /// Everything that ever happened to a name, oldest first.
     pub fn name_history(&self, name: &Name) -> Result<Vec<HistoryEntry<NameRecord>>> {
-        let mut prefix = Vec::new();
-        key::history_of(&mut prefix, name.as_str());
-        let history = &self.tables.name_history;
-        history.prefixed(&prefix, |place, row| read_entry(name, place, row))
+        let mut history = Vec::new();
+        self.name_back(name, |place, row| {
+            history.push(name_entry(name, place, row)?);
+            Some(ControlFlow::Continue(()))
+        })?;
+        history.reverse();
+        Ok(history)
+    }
+
+    /// Hands what happened to a name to `see`, the last operation first, until it breaks off: place and record, as it stands in
+    /// the row. `None` from `see` is a damaged row.
+    pub(super) fn name_back(
+        &self,
+        name: &Name,
+        mut see: impl FnMut(Place, &[u8]) -> Option<ControlFlow<()>>,
+    ) -> Result<()> {
+        let (names, history) = (&self.tables.names, &self.tables.name_history);
+        let newest = names.get(name.as_str().as_bytes(), |row| {
+            Some(NameRow::read(row)?.place)
+        })?;
+        let (mut next, mut key) = (newest.flatten(), Vec::new());
+        while let Some(place) = next {
+            key::name_history(&mut key, place, name.as_str());
+            let before = history.get(&key, |row| {
+                let row = NameRow::read(row)?;
+                let is_last = see(place, row.record)?.is_break();
+                // A list that turned back on itself would have no end.
+                let is_before = row.place.is_none_or(|before| before < place);
+                is_before.then_some(row.place.filter(|_| !is_last))
+            })?;
+            next = before.ok_or_else(|| history.corrupt(&key))?;
+        }
+        Ok(())
     }
 
     /// The last thing that happened to a name up to and including a height.
     pub fn name_at(&self, name: &Name, height: u32) -> Result<Option<HistoryEntry<NameRecord>>> {
-        last_up_to(&self.tables.name_history, name, name.as_str(), height)
+        let mut found = None;
+        self.name_back(name, |place, row| {
+            if place.height > height {
+                return Some(ControlFlow::Continue(()));
+            }
+            found = Some(name_entry(name, place, row)?);
+            Some(ControlFlow::Break(()))
+        })?;
+        Ok(found)
     }
 
     /// The last thing that happened to a namespace up to and including a height.
@@ -95,7 +133,18 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         id: &NamespaceId,
         height: u32,
     ) -> Result<Option<HistoryEntry<NamespaceRecord>>> {
-        last_up_to(&self.tables.namespace_history, id, id.as_str(), height)
+        let (mut first, mut last) = (Vec::new(), Vec::new());
+        key::history_of(&mut first, id.as_str());
+        key::history(&mut last, id.as_str(), height, u32::MAX);
+        let history = &self.tables.namespace_history;
+        history.last(&first[..]..=&last[..], |key, row| {
+            let (height, vtxindex) = key::read_place(key.get(first.len()..)?)?;
+            Some(HistoryEntry {
+                height,
+                vtxindex,
+                record: NamespaceRecord::read(id.clone(), row)?,
+            })
+        })
     }
 
     /// Every namespace that was ever revealed, in ascending order.
@@ -109,7 +158,9 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
             Bound::Excluded(name.as_str().as_bytes())
         });
         let names = &self.tables.names;
-        names.range((start, Bound::Unbounded), limit, read_row)
+        names.range((start, Bound::Unbounded), limit, |name, row| {
+            NameRow::record_of(key::read_name(name)?, row)
+        })
     }
 
     /// How many rows there are; takes constant time.
@@ -283,29 +334,10 @@ fn zonefiles_behind<T: ReadableTable<Bytes, Bytes>>(
     })
 }
 
-fn read_entry<R: Row<Key: Clone>>(
-    key: &R::Key,
-    place: &[u8],
-    row: &[u8],
-) -> Option<HistoryEntry<R>> {
-    let (height, vtxindex) = key::read_place(place)?;
+fn name_entry(name: &Name, place: Place, row: &[u8]) -> Option<HistoryEntry<NameRecord>> {
     Some(HistoryEntry {
-        height,
-        vtxindex,
-        record: R::read(key.clone(), row)?,
-    })
-}
-
-fn last_up_to<T: ReadableTable<Bytes, Bytes>, R: Row<Key: Clone>>(
-    rows: &Rows<T>,
-    record_key: &R::Key,
-    text: &str,
-    height: u32,
-) -> Result<Option<HistoryEntry<R>>> {
-    let (mut first, mut last) = (Vec::new(), Vec::new());
-    key::history_of(&mut first, text);
-    key::history(&mut last, text, height, u32::MAX);
-    rows.last(&first[..]..=&last[..], |key, row| {
-        read_entry(record_key, key.get(first.len()..)?, row)
+        height: place.height,
+        vtxindex: place.vtxindex,
+        record: NameRecord::read(name.clone(), row)?,
     })
 }

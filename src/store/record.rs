@@ -12,6 +12,7 @@ use crate::bns::record::{
 
 use super::codec::{Field, Input, read_bytes, read_length, read_whole, write_bytes, write_length};
 use super::identity::ChainIdentity;
+use super::name_row::Place;
 use super::row::{Announcement, IndexedBlock};
 
 /// A record under a key of its own.
@@ -176,6 +177,7 @@ macro_rules! fields {
 }
 
 fields! {
+    Place: [height, vtxindex];
     PreorderKey: [preorder_hash, block_number, txid];
     PriceFunction: [coeff, base, buckets, nonalpha_discount, no_vowel_discount];
     ChainIdentity: [network, magic, first_block];

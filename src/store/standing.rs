@@ -1,4 +1,4 @@
-//! What questions about names ask most, read from the history without the rest of a row.
+//! What questions about names ask most, read from the front of a row.
 
 use std::ops::ControlFlow;
 
@@ -10,12 +10,10 @@ use crate::hash::{PreorderHash, ZonefileHash};
 
 use super::codec::{Field, Input, skip_script};
 use super::error::Result;
-use super::key;
+use super::name_row::NameRow;
 use super::table::Bytes;
 use super::view::StateReader;
 
-/// Bytes behind a name in a key of its history: the end, a height, a place in the block.
-const BEHIND_NAME: usize = 9;
 /// Bytes of the three heights before those of a life.
 const HEIGHTS_BEFORE: usize = 12;
 
@@ -31,7 +29,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Reads it from the front of a name's row (see "Records" in `format.md`), whose seal vouches for the rest.
+    /// Reads it from the front of a name's record (see "Records" in `format.md`), whose seal vouches for the rest.
     fn read(height: u32, row: &[u8]) -> Option<Self> {
         let mut input = Input::new(row);
         let input = &mut input;
@@ -57,41 +55,28 @@ impl Standing {
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     /// How a name stood after the last operation on it up to and including a height.
     pub fn standing_at(&self, name: &Name, height: u32) -> Result<Option<Standing>> {
-        let (mut first, mut last) = (Vec::new(), Vec::new());
-        key::history_of(&mut first, name.as_str());
-        key::history(&mut last, name.as_str(), height, u32::MAX);
-        let history = &self.tables.name_history;
-        history.last(&first[..]..=&last[..], |key, row| {
-            let (height, _) = key::read_place(key.get(first.len()..)?)?;
-            Standing::read(height, row)
-        })
+        let mut found = None;
+        self.name_back(name, |place, record| {
+            if place.height > height {
+                return Some(ControlFlow::Continue(()));
+            }
+            found = Some(Standing::read(place.height, record)?);
+            Some(ControlFlow::Break(()))
+        })?;
+        Ok(found)
     }
 
     /// Hands every name that ever had an operation, as bytes and in descending order, and how it stands after the last one to
     /// `see`, until that breaks off.
     pub fn standings(&self, mut see: impl FnMut(&[u8], Standing) -> ControlFlow<()>) -> Result<()> {
-        let mut last = Vec::new();
-        let is_newest = |key: &[u8]| {
-            let name = name_in(key);
-            let is_other = name != last;
-            if is_other {
-                name.clone_into(&mut last);
+        self.tables.names.descend(.., |name, row| {
+            let row = NameRow::read(row)?;
+            match row.place {
+                Some(place) => Some(see(name, Standing::read(place.height, row.record)?)),
+                None => Some(ControlFlow::Continue(())),
             }
-            is_other
-        };
-        let history = &self.tables.name_history;
-        history.descend(.., is_newest, |key, row| {
-            let name = name_in(key);
-            let (height, _) = key::read_place(key.get(name.len() + 1..)?)?;
-            Some(see(name, Standing::read(height, row)?))
         })
     }
-}
-
-/// The name in a key of a history.
-fn name_in(key: &[u8]) -> &[u8] {
-    let end = key.len().saturating_sub(BEHIND_NAME);
-    key.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

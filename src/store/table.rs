@@ -199,10 +199,7 @@ impl<T> Rows<T> {
 
     /// The error for a row that is not what was written.
     pub(super) fn corrupt(&self, key: &[u8]) -> StoreError {
-        StoreError::Corrupt {
-            table: self.name,
-            key: key.escape_ascii().to_string(),
-        }
+        corrupt(self.name, key)
     }
 
     /// The error for a change that does not start from the stored row.
@@ -219,11 +216,7 @@ impl<T> Rows<T> {
     }
 
     fn unseal<'v>(&self, key: &[u8], value: &'v [u8]) -> Result<&'v [u8]> {
-        value
-            .split_last_chunk::<SEAL_LEN>()
-            .filter(|(payload, seal)| self.seal(key, payload) == **seal)
-            .map(|(payload, _)| payload)
-            .ok_or_else(|| self.corrupt(key))
+        unseal(self.seed, key, value).ok_or_else(|| self.corrupt(key))
     }
 }
 
@@ -317,22 +310,17 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         })
     }
 
-    /// Hands rows between two keys to `read`, the last one first, until it breaks off. Only rows whose key `is_wanted` are
-    /// looked at; `None` from `read` is a damaged row.
+    /// Hands rows between two keys to `read`, the last one first, until it breaks off. `None` from `read` is a damaged row.
     pub(super) fn descend<'k>(
         &self,
         bounds: impl RangeBounds<&'k [u8]> + 'k,
-        mut is_wanted: impl FnMut(&[u8]) -> bool,
         mut read: impl FnMut(&[u8], &[u8]) -> Option<ControlFlow<()>>,
     ) -> Result<()> {
         self.damage.pass(|| {
             for row in self.table.range(bounds)?.rev() {
                 let (key, value) = row?;
-                if is_wanted(key.value())
-                    && self
-                        .read_row(key.value(), value.value(), &mut read)?
-                        .is_break()
-                {
+                let flow = self.read_row(key.value(), value.value(), &mut read)?;
+                if flow.is_break() {
                     break;
                 }
             }
@@ -394,6 +382,19 @@ impl<T: ReadableTable<Bytes, Bytes>> Rows<T> {
         let payload = self.unseal(key, value)?;
         read(key, payload).ok_or_else(|| self.corrupt(key))
     }
+}
+
+fn corrupt(table: &'static str, key: &[u8]) -> StoreError {
+    StoreError::Corrupt {
+        table,
+        key: key.escape_ascii().to_string(),
+    }
+}
+
+/// The payload of a row in the table with this seed, if its seal is right.
+fn unseal<'v>(seed: u64, key: &[u8], value: &'v [u8]) -> Option<&'v [u8]> {
+    let (payload, found) = value.split_last_chunk::<SEAL_LEN>()?;
+    (seal(seed, key, payload) == *found).then_some(payload)
 }
 
 /// The seal of a row in the table with this seed.
@@ -468,31 +469,27 @@ impl Rows<WriteTable<'_>> {
         })
     }
 
-    /// Writes or takes away a row, and says whether the old one was as expected (`None`: no row).
-    pub(super) fn replace(
+    /// Writes or takes away a row, and gives what `read` made of the old one (`None`: no row).
+    pub(super) fn replace<R>(
         &mut self,
         key: &[u8],
-        expected: Option<&[u8]>,
         payload: Option<&mut Vec<u8>>,
-    ) -> Result<bool> {
-        let expected_seal = expected.map(|payload| self.seal(key, payload));
-        let as_expected = |old: Option<&[u8]>| match (old, expected, expected_seal) {
-            (None, None, _) => true,
-            (Some(old), Some(payload), Some(seal)) => {
-                old.split_last_chunk() == Some((payload, &seal))
-            }
-            _ => false,
-        };
+        read: impl FnOnce(Option<&[u8]>) -> R,
+    ) -> Result<R> {
         let value = payload.map(|payload| {
             payload.extend(self.seal(key, payload));
             payload.as_slice()
         });
+        let seed = self.seed;
         self.damage.pass(|| {
             let old = match value {
                 Some(value) => self.table.insert(key, value)?,
                 None => self.table.remove(key)?,
             };
-            Ok(as_expected(old.as_ref().map(|guard| guard.value())))
+            match old.as_ref().map(|guard| unseal(seed, key, guard.value())) {
+                Some(None) => Err(corrupt(self.name, key)),
+                old => Ok(read(old.flatten())),
+            }
         })
     }
 

@@ -1,5 +1,6 @@
 //! What the store promises, on real files.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -141,9 +142,9 @@ fn decided(decision: &StoredDecision) -> Option<Decision<String>> {
 
 fn changes<V: View<Error = StoreError>>(wish: &Wish, state: &V) -> Changes {
     let mut changes = Changes::default();
-    for (record, keep) in &wish.names {
+    for (record, _) in &wish.names {
         let before = state.name(&record.name).expect("readable");
-        let after = keep.then(|| record.clone());
+        let after = Some(record.clone());
         changes
             .names
             .insert(record.name.clone(), Change { before, after });
@@ -184,7 +185,19 @@ fn changes<V: View<Error = StoreError>>(wish: &Wish, state: &V) -> Changes {
             .accounts
             .insert(account.address, Change { before, after });
     }
-    changes.events = events(&changes);
+    let twice: BTreeSet<&Name> = (wish.names.iter())
+        .filter_map(|(record, has_earlier)| has_earlier.then_some(&record.name))
+        .collect();
+    let earlier = twice.into_iter().filter_map(|name| {
+        let record = changes.names[name].after.clone()?;
+        Some(Event {
+            vtxindex: record.vtxindex.checked_sub(1)?,
+            txid: record.txid,
+            row: EventRow::Name(record),
+        })
+    });
+    changes.events = earlier.collect();
+    changes.events.extend(events(&changes));
     changes
 }
 

@@ -1,8 +1,9 @@
 //! A database of an earlier format, brought to this one where it is.
 //!
 //! The first transaction writes the number of this format, so that an older program refuses the database from then on, and
-//! from which height on its rows are still as they were. Each further one brings some blocks along and moves that height.
-//! Killed anywhere, the next opening goes on behind the last part that was committed. Nobody reads meanwhile.
+//! which rows are still as they were: from which height on the operations, from which name on the names. Each further one
+//! brings some blocks or names along and moves that height or name. Killed anywhere, the next opening goes on behind the last
+//! part that was committed. Nobody reads meanwhile.
 
 use std::sync::Arc;
 
@@ -11,19 +12,27 @@ use redb::Database;
 use super::change::index_zonefile;
 use super::codec::{Field as _, read_whole};
 use super::damage::Damage;
-use super::error::Result;
+use super::error::{Result, StoreError};
 use super::key;
+use super::name_row::Place;
 use super::open::{FORMAT, OLDEST, change};
 use super::query::read_row;
 use super::record::Row as _;
 use super::row::{Digest, IndexedBlock, StoredOperation};
 use super::table::{Tables, WriteTable};
 use super::view::StoreSnapshot;
+use crate::bns::name::Name;
 use crate::bns::record::NameRecord;
 
 /// The row of `meta` that says how far an upgrade is: the height of the first block whose operations have whole texts.
 const WHOLE_FROM_KEY: &[u8] = b"whole_texts_from";
-/// How many blocks at most, and after how many operations, a part ends.
+/// The row of `meta` that says how far an upgrade is: the first name whose rows have no places.
+const UNPLACED_FROM_KEY: &[u8] = b"unplaced_names_from";
+/// The format from which on operations have shortened texts.
+const SHORTENED: u32 = 4;
+/// Names after which somebody is told how far it is.
+const TOLD: usize = 100_000;
+/// How many blocks or names at most, and after how many operations, a part ends.
 const PART: (usize, usize) = match cfg!(test) {
     true => (3, 4),
     false => (10_000, 20_000),
@@ -40,27 +49,31 @@ pub(super) fn bring_up(
         tracing::info!("the database is brought to format {FORMAT}");
         change(database, damage, |tables| begin(tables, format))?;
     }
+    let is_due = |key| {
+        let tables = StoreSnapshot::of(database, 0, damage)?.tables;
+        Ok::<_, StoreError>(tables.meta.get(key, |_| Some(()))?.is_some())
+    };
     let mut tenth = 0;
-    while let Some((height, tip)) = go_on(database, damage)? {
+    while is_due(WHOLE_FROM_KEY)?
+        && let Some((height, tip)) = change(database, damage, shorten_part)?
+    {
         let reached = u64::from(height) * 10 / u64::from(tip).max(1);
         if is_large && reached > tenth {
             tenth = reached;
-            tracing::info!("the database is in format {FORMAT} up to block {height} of {tip}");
+            tracing::info!("the operations are in format {FORMAT} up to block {height} of {tip}");
+        }
+    }
+    let mut names = 0;
+    while is_due(UNPLACED_FROM_KEY)?
+        && let Some(placed) = change(database, damage, place_part)?
+    {
+        let before = names / TOLD;
+        names += placed;
+        if is_large && names / TOLD > before {
+            tracing::info!("{names} names are in format {FORMAT}");
         }
     }
     Ok(())
-}
-
-/// Does the next part, if there is one. Gives the height of its last block, and that of the tip.
-fn go_on(database: &Database, damage: &Arc<Damage>) -> Result<Option<(u32, u32)>> {
-    let is_begun = {
-        let tables = StoreSnapshot::of(database, 0, damage)?.tables;
-        tables.meta.get(WHOLE_FROM_KEY, |_| Some(()))?.is_some()
-    };
-    match is_begun {
-        true => change(database, damage, shorten_part),
-        false => Ok(None),
-    }
 }
 
 fn begin(tables: &mut Tables<WriteTable<'_>>, format: u32) -> Result<()> {
@@ -68,10 +81,10 @@ fn begin(tables: &mut Tables<WriteTable<'_>>, format: u32) -> Result<()> {
         list_zonefiles(tables)?;
     }
     let first = tables.blocks.range(.., 1, read_row::<IndexedBlock>)?;
-    match first.first() {
-        Some(block) => write_whole_from(tables, block.height),
-        None => Ok(()),
+    if let Some(block) = first.first().filter(|_| format < SHORTENED) {
+        write_whole_from(tables, block.height)?;
     }
+    tables.meta.put(UNPLACED_FROM_KEY, &mut Vec::new())
 }
 
 fn write_whole_from(tables: &mut Tables<WriteTable<'_>>, height: u32) -> Result<()> {
@@ -87,6 +100,66 @@ fn list_zonefiles(tables: &mut Tables<WriteTable<'_>>) -> Result<()> {
         index_zonefile(tables, &record.name, None, Some(&record))?;
     }
     Ok(())
+}
+
+/// What formats 1 to 4 lack: the rows of some names get their places, and those of their histories, which stood under the names,
+/// stand under these. Gives how many names there were.
+///
+/// Keys of the earlier history begin with the letters of a name, keys of this one with a height, whose first byte is less.
+fn place_part(tables: &mut Tables<WriteTable<'_>>) -> Result<Option<usize>> {
+    let from = (tables.meta).get(UNPLACED_FROM_KEY, |name| Some(name.to_vec()))?;
+    let from = from.unwrap_or_default();
+    let names = tables.names.range(&from[..].., PART.0, |name, record| {
+        Some((key::read_name(name)?, record.to_vec()))
+    })?;
+    let (mut operations, mut done) = (0, 0);
+    for (name, record) in &names {
+        if operations >= PART.1 {
+            let mut row = name.as_str().as_bytes().to_vec();
+            tables.meta.put(UNPLACED_FROM_KEY, &mut row)?;
+            return Ok(Some(done));
+        }
+        operations += place_name(tables, name, record)?;
+        done += 1;
+    }
+    match names.last() {
+        Some((name, _)) if names.len() == PART.0 => {
+            let mut row = [name.as_str().as_bytes(), &[0]].concat(); // behind it
+            tables.meta.put(UNPLACED_FROM_KEY, &mut row)?;
+            Ok(Some(done))
+        }
+        _ => {
+            tables.meta.remove(UNPLACED_FROM_KEY)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Moves the history of a name; gives how many rows it has.
+fn place_name(tables: &mut Tables<WriteTable<'_>>, name: &Name, record: &[u8]) -> Result<usize> {
+    let mut earlier = Vec::new();
+    key::history_of(&mut earlier, name.as_str());
+    let rows = tables.name_history.prefixed(&earlier, |place, record| {
+        Some((read_whole::<Place>(place)?, record.to_vec()))
+    })?;
+    let (mut last, mut key, mut row) = (None, Vec::new(), Vec::new());
+    for (place, record) in &rows {
+        place_row(last, record, &mut row);
+        key::name_history(&mut key, *place, name.as_str());
+        tables.name_history.put(&key, &mut row)?;
+        key::history(&mut key, name.as_str(), place.height, place.vtxindex);
+        tables.name_history.remove(&key)?;
+        last = Some(*place);
+    }
+    place_row(last, record, &mut row);
+    tables.names.put(name.as_str().as_bytes(), &mut row)?;
+    Ok(rows.len())
+}
+
+fn place_row(place: Option<Place>, record: &[u8], row: &mut Vec<u8>) {
+    row.clear();
+    place.write(row);
+    row.extend_from_slice(record);
 }
 
 /// What formats 1 to 3 have besides: the texts of some blocks' operations are shortened.

@@ -18,6 +18,7 @@ use crate::virtualchain::SnapshotView;
 use super::damage::Damage;
 use super::error::{Result, StoreError};
 use super::key;
+use super::name_row::NameRow;
 use super::record::{Row, RowKey};
 use super::row::IndexedBlock;
 use super::table::{Bytes, Rows, SnapshotTable, Tables, WriteTable};
@@ -87,7 +88,10 @@ impl<T: ReadableTable<Bytes, Bytes>> SnapshotView for StateReader<T> {
 
 impl<T: ReadableTable<Bytes, Bytes>> View for StateReader<T> {
     fn name(&self, name: &Name) -> Result<Option<NameRecord>> {
-        Self::row(&self.tables.names, name.clone())
+        let names = &self.tables.names;
+        names.get(name.as_str().as_bytes(), |row| {
+            NameRow::record_of(name.clone(), row)
+        })
     }
 
     fn name_by_hash128(&self, hash: &NameHash128) -> Result<Option<Name>> {

@@ -8,7 +8,7 @@
 //! Every old row that a change names is compared with the stored one. A block that was processed against
 //! another state therefore fails here instead of spoiling the indexes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::iter::Peekable;
 use std::slice::Iter;
@@ -21,9 +21,10 @@ use crate::virtualchain::{
     BlockOutcome, CandidateBlock, Decision, Located, Sink, VirtualTransaction,
 };
 
-use super::change::{exchange, index_names, index_namespaces};
+use super::change::{exchange, exchange_names, index_names, index_namespaces};
 use super::error::{Result, StoreError};
 use super::key;
+use super::name_row::{Place, write_name_row};
 use super::record::Row as _;
 use super::row::{Announcement, Digest, IndexedBlock, StoredDecision, StoredOperation};
 use super::table::{AllTables as _, Tables, WriteTable};
@@ -123,7 +124,7 @@ impl<'t> Writer<'t> {
         }
         let first_block = self.first_block;
         self.attempt(|writer| {
-            writer.change_rows(first_block, genesis, &mut None)?;
+            writer.change_rows(first_block, genesis, &mut BTreeMap::new(), &mut None)?;
             writer.state.tables.meta.mark(SEEDED_KEY)
         })
     }
@@ -145,7 +146,7 @@ impl<'t> Writer<'t> {
             }
             writer.state.tip = None;
             writer.has_undone = true;
-            writer.change_rows(writer.first_block, genesis, &mut None)
+            writer.change_rows(writer.first_block, genesis, &mut BTreeMap::new(), &mut None)
         })
     }
 
@@ -209,9 +210,10 @@ impl<'t> Writer<'t> {
         let height = block.height;
         let changes = &outcome.changes;
         let mut undo = self.may_be_undone(height).then(Vec::new);
-        self.change_rows(height, changes, &mut undo)?;
+        let mut last = last_places(height, &changes.events);
+        self.change_rows(height, changes, &mut last, &mut undo)?;
         self.write_undo(height, undo, &changes.events)?;
-        self.write_events(height, &changes.events)?;
+        self.write_events(height, &changes.events, last)?;
         let candidates = self.write_operations(block, &outcome.decisions)?;
         self.write_tip(IndexedBlock {
             height,
@@ -224,15 +226,17 @@ impl<'t> Writer<'t> {
         })
     }
 
-    /// Writes the new state of every changed row and its index entries; the old state goes to `undo`, if it is wanted.
+    /// Writes the new state of every changed row and its index entries; the old state goes to `undo`, if it is wanted. `last`
+    /// is as for [`exchange_names`].
     fn change_rows(
         &mut self,
         height: u32,
         changes: &Changes,
+        last: &mut BTreeMap<Name, Option<Place>>,
         undo: &mut Option<Vec<u8>>,
     ) -> Result<()> {
         let tables = &mut self.state.tables;
-        exchange(&mut tables.names, height, &changes.names, undo)?;
+        exchange_names(&mut tables.names, height, &changes.names, last, undo)?;
         exchange(&mut tables.namespaces, height, &changes.namespaces, undo)?;
         exchange(&mut tables.preorders, height, &changes.preorders, undo)?;
         exchange(&mut tables.keychains, height, &changes.keychains, undo)?;
@@ -267,8 +271,14 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// Writes the history rows of the block and the announcements among them.
-    fn write_events(&mut self, height: u32, events: &[Event]) -> Result<()> {
+    /// Writes the history rows of the block and the announcements among them. `last` says where the last operation on each name
+    /// stood before the block.
+    fn write_events(
+        &mut self,
+        height: u32,
+        events: &[Event],
+        mut last: BTreeMap<Name, Option<Place>>,
+    ) -> Result<()> {
         let mut inventory_index = self.next_inventory_index()?;
         let mut announcements = Vec::new();
         let tables = &mut self.state.tables;
@@ -276,8 +286,13 @@ impl<'t> Writer<'t> {
             self.row.clear();
             match &event.row {
                 EventRow::Name(record) => {
-                    record.write(&mut self.row);
-                    key::history(&mut self.key, record.name.as_str(), height, event.vtxindex);
+                    let place = Place {
+                        height,
+                        vtxindex: event.vtxindex,
+                    };
+                    let before = last.insert(record.name.clone(), Some(place));
+                    write_name_row(before.flatten(), record, &mut self.row);
+                    key::name_history(&mut self.key, place, record.name.as_str());
                     tables.name_history.put(&self.key, &mut self.row)?;
                     if let Some(announcement) = announced(record, inventory_index, height) {
                         announcements.push(announcement);
@@ -353,6 +368,16 @@ impl<'t> Sink for Writer<'t> {
     ) -> Result<()> {
         self.apply(&block, &outcome)
     }
+}
+
+/// Where the last operation of a block on each name stands.
+fn last_places(height: u32, events: &[Event]) -> BTreeMap<Name, Option<Place>> {
+    let names = events.iter().filter_map(|event| match &event.row {
+        EventRow::Name(record) => Some((record.name.clone(), event.vtxindex)),
+        EventRow::Namespace(_) => None,
+    });
+    let places = names.map(|(name, vtxindex)| (name, Some(Place { height, vtxindex })));
+    places.collect()
 }
 
 /// The announcement that an accepted operation makes: creations, renewals, updates and imports whose record

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::store::name_row::write_name_row;
 
 fn mainnet() -> ChainIdentity {
     ChainIdentity {
@@ -54,18 +55,18 @@ fn a_newer_format_is_refused_and_left_alone() {
     let (scratch, store) = scratch();
     let transaction = store.begin().expect("writable");
     let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
-    let mut newer = 5u32.to_be_bytes().to_vec();
+    let mut newer = 6u32.to_be_bytes().to_vec();
     tables.meta.put(b"format", &mut newer).expect("writable");
     drop(tables);
     transaction.commit().expect("writable");
     drop(store);
     let error = Store::open(scratch.path(), &chain(), StoreOptions::default())
-        .expect_err("format 5 is unknown");
+        .expect_err("format 6 is unknown");
     assert!(matches!(
         error,
         OpenError::NewerFormat {
-            found: 5,
-            known: 4,
+            found: 6,
+            known: 5,
             ..
         }
     ));
@@ -130,7 +131,7 @@ fn a_row_with_a_flipped_bit_is_named() {
     connect_record(&store, FIRST, &record);
     let transaction = store.begin().expect("writable");
     let mut row = Vec::new();
-    record.write(&mut row);
+    write_name_row(None, &record, &mut row);
     let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
     tables.names.put(b"a.id", &mut row).expect("writable");
     row[5] ^= 1;

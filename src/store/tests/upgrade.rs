@@ -1,4 +1,4 @@
-//! A database of format 3, brought to this one: the same rows as if it had always been of it, whatever happens on the way.
+//! Databases of formats 3 and 4, brought to this one: the same rows as if it had always been of it, whatever happens on the way.
 
 use proptest::collection::vec;
 use proptest::strategy::ValueTree as _;
@@ -9,19 +9,74 @@ use super::power::{Disk, Event, FILES, check, cuts, fast_scratch, open_recorded}
 use super::*;
 use crate::store::codec::Field as _;
 use crate::store::key;
+use crate::store::name_row::Place;
 use crate::store::query::read_row;
 use crate::store::row::{Digest, write_candidate};
+use crate::store::table::WriteTable;
 
 /// Blocks of a database that is upgraded.
 const BLOCKS: usize = 30;
 
-/// Writes the operations as format 3 had them: with their whole texts. Gives how many those are.
+/// Writes names and operations as format 3 had them: without places, and with their whole texts. Gives how many those are.
 pub(super) fn make_format_3(store: &Store) -> usize {
-    let state = store.snapshot();
-    let blocks = &state.tables.blocks;
-    let blocks = blocks.range(.., usize::MAX, read_row::<IndexedBlock>);
+    let mut texts = 0;
+    rewrite(store, 3, |state, tables| {
+        remove_places(state, tables);
+        texts = lengthen(state, tables);
+    });
+    texts
+}
+
+/// Writes the names as format 4 had them: without places.
+fn make_format_4(store: &Store) {
+    rewrite(store, 4, remove_places);
+}
+
+/// Lets `write` make a database of an earlier format.
+fn rewrite(
+    store: &Store,
+    format: u32,
+    write: impl FnOnce(&StoreSnapshot, &mut Tables<WriteTable<'_>>),
+) {
     let transaction = store.begin().expect("writable");
     let mut tables = Tables::of_write(&transaction, &store.damage).expect("writable");
+    write(&store.snapshot(), &mut tables);
+    let mut format = format.to_be_bytes().to_vec();
+    tables.meta.put(b"format", &mut format).expect("writable");
+    drop(tables);
+    transaction.commit().expect("writable");
+    store
+        .publish(&store.writing(), &files::notice())
+        .expect("readable");
+}
+
+fn remove_places(state: &StoreSnapshot, tables: &mut Tables<WriteTable<'_>>) {
+    for record in state.names(None, usize::MAX).expect("readable") {
+        let history = state.name_history(&record.name).expect("readable");
+        let (mut key, mut row) = (Vec::new(), Vec::new());
+        for HistoryEntry {
+            height,
+            vtxindex,
+            record,
+        } in history
+        {
+            key::name_history(&mut key, Place { height, vtxindex }, record.name.as_str());
+            tables.name_history.remove(&key).expect("writable");
+            key::history(&mut key, record.name.as_str(), height, vtxindex);
+            row.clear();
+            record.write(&mut row);
+            tables.name_history.put(&key, &mut row).expect("writable");
+        }
+        row.clear();
+        record.write(&mut row);
+        let key = record.name.as_str().as_bytes();
+        tables.names.put(key, &mut row).expect("writable");
+    }
+}
+
+fn lengthen(state: &StoreSnapshot, tables: &mut Tables<WriteTable<'_>>) -> usize {
+    let blocks = &state.tables.blocks;
+    let blocks = blocks.range(.., usize::MAX, read_row::<IndexedBlock>);
     let mut texts = 0;
     for mut block in blocks.expect("readable") {
         let mut digest = Digest::default();
@@ -49,13 +104,6 @@ pub(super) fn make_format_3(store: &Store) -> usize {
         let key = key::height(block.height);
         tables.blocks.put(&key, &mut row).expect("writable");
     }
-    let mut earlier = 3u32.to_be_bytes().to_vec();
-    tables.meta.put(b"format", &mut earlier).expect("writable");
-    drop(tables);
-    transaction.commit().expect("writable");
-    store
-        .publish(&store.writing(), &files::notice())
-        .expect("readable");
     texts
 }
 
@@ -65,6 +113,7 @@ proptest! {
     #[test]
     fn an_upgraded_database_is_as_if_it_had_always_been_of_this_format(
         wishes in vec(arbitrary::wish(), 1..12),
+        is_format_3 in any::<bool>(),
     ) {
         let (scratch, store) = scratch();
         let mut dumps = vec![full_dump(&store)];
@@ -72,7 +121,11 @@ proptest! {
             connect_wish(&store, height, wish);
             dumps.push(full_dump(&store));
         }
-        make_format_3(&store);
+        if is_format_3 {
+            make_format_3(&store);
+        } else {
+            make_format_4(&store);
+        }
         drop(store);
         let store = open_at(scratch.path(), StoreOptions::default());
         prop_assert_eq!(dumps.last(), Some(&full_dump(&store)));

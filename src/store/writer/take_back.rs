@@ -1,13 +1,19 @@
 //! The way back: the rows that a block wrote are removed, those that it changed become what they were.
 
+use std::collections::BTreeMap;
+
 use super::Writer;
 use crate::bns::changes::Changes;
+use crate::bns::name::Name;
+use crate::bns::view::View as _;
 use crate::store::change::back;
 use crate::store::error::{Result, StoreError};
 use crate::store::key;
+use crate::store::name_row::{NameRow, Place};
 use crate::store::record::Row as _;
 use crate::store::row::Announcement;
 use crate::store::undo::{HistoryKey, Undo};
+use crate::store::view::StateReader;
 
 impl Writer<'_> {
     /// Takes back the newest block.
@@ -16,9 +22,9 @@ impl Writer<'_> {
         let undo = self.state.tables.undo.get(&block, Undo::read)?;
         let depth = self.undo_depth;
         let undo = undo.ok_or(StoreError::UndoGone { height, depth })?;
-        self.remove_history(height, &undo.history)?;
+        let mut last = self.remove_history(height, &undo.history)?;
         let changes = self.changes_back(undo)?;
-        self.change_rows(height, &changes, &mut None)?;
+        self.change_rows(height, &changes, &mut last, &mut None)?;
         self.remove_announcements(height)?;
         let tables = &mut self.state.tables;
         let (first, last) = (key::operation(height, 0), key::operation(height, u32::MAX));
@@ -31,24 +37,38 @@ impl Writer<'_> {
 
     /// The changes that lead from the stored rows to the earlier ones.
     fn changes_back(&self, undo: Undo) -> Result<Changes> {
-        let tables = &self.state.tables;
+        let (state, tables) = (&self.state, &self.state.tables);
         Ok(Changes {
-            names: back(&tables.names, undo.names)?,
-            namespaces: back(&tables.namespaces, undo.namespaces)?,
-            preorders: back(&tables.preorders, undo.preorders)?,
-            keychains: back(&tables.keychains, undo.keychains)?,
-            accounts: back(&tables.accounts, undo.accounts)?,
+            names: back(undo.names, |name| state.name(&name))?,
+            namespaces: back(undo.namespaces, |id| state.namespace(&id))?,
+            preorders: back(undo.preorders, |key| {
+                StateReader::row(&tables.preorders, key)
+            })?,
+            keychains: back(undo.keychains, |id| state.keychain(&id))?,
+            accounts: back(undo.accounts, |address| state.account(&address))?,
             events: Vec::new(),
         })
     }
 
-    fn remove_history(&mut self, height: u32, rows: &[HistoryKey]) -> Result<()> {
+    /// Removes the history rows of a block; gives where the last operation on each of its names stood before it.
+    fn remove_history(
+        &mut self,
+        height: u32,
+        rows: &[HistoryKey],
+    ) -> Result<BTreeMap<Name, Option<Place>>> {
         let tables = &mut self.state.tables;
+        let mut last = BTreeMap::new();
         for row in rows {
             match row {
                 HistoryKey::Name(name, vtxindex) => {
-                    key::history(&mut self.key, name.as_str(), height, *vtxindex);
-                    tables.name_history.remove(&self.key)?;
+                    let vtxindex = *vtxindex;
+                    key::name_history(&mut self.key, Place { height, vtxindex }, name.as_str());
+                    let history = &mut tables.name_history;
+                    let before = history.replace(&self.key, None, |row| {
+                        Some(NameRow::read(row?)?.place) // of the first row of a name
+                    })?;
+                    let before = before.ok_or_else(|| history.corrupt(&self.key))?;
+                    last.entry(name.clone()).or_insert(before);
                 }
                 HistoryKey::Namespace(id, vtxindex) => {
                     key::history(&mut self.key, id.as_str(), height, *vtxindex);
@@ -56,7 +76,7 @@ impl Writer<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(last)
     }
 
     /// Removes the announcements of the newest block: they are the last ones.
