@@ -45,13 +45,13 @@ pub(super) fn name_history(key: &mut Vec<u8>, place: Place, name: &str) {
     key.extend_from_slice(name.as_bytes());
 }
 
-/// `id ‖ 0 ‖ height ‖ vtxindex`
+/// `id ‖ 0 ‖ height ‖ vtxindex`; up to format 4 names had such keys too.
 pub(super) fn history(key: &mut Vec<u8>, text: &str, height: u32, vtxindex: u32) {
     history_of(key, text);
     key.extend_from_slice(&operation(height, vtxindex));
 }
 
-/// What all history keys of an id begin with.
+/// `name or id ‖ 0`
 pub(super) fn history_of(key: &mut Vec<u8>, text: &str) {
     key.clear();
     key.extend_from_slice(text.as_bytes());

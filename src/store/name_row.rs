@@ -34,13 +34,19 @@ impl<'r> NameRow<'r> {
         })
     }
 
+    /// Appends the row.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.place.write(out);
+        out.extend_from_slice(self.record);
+    }
+
     /// The record in a row.
     pub(super) fn record_of(name: Name, row: &[u8]) -> Option<NameRecord> {
         NameRecord::read(name, NameRow::read(row)?.record)
     }
 }
 
-/// Appends a row.
+/// Appends the row with a record.
 pub(super) fn write_name_row(place: Option<Place>, record: &NameRecord, out: &mut Vec<u8>) {
     place.write(out);
     record.write(out);

@@ -14,7 +14,7 @@ use super::codec::{Field as _, read_whole};
 use super::damage::Damage;
 use super::error::{Result, StoreError};
 use super::key;
-use super::name_row::Place;
+use super::name_row::{NameRow, Place};
 use super::open::{FORMAT, OLDEST, change};
 use super::query::read_row;
 use super::record::Row as _;
@@ -102,12 +102,15 @@ fn list_zonefiles(tables: &mut Tables<WriteTable<'_>>) -> Result<()> {
     Ok(())
 }
 
-/// What formats 1 to 4 lack: the rows of some names get their places, and those of their histories, which stood under the names,
-/// stand under these. Gives how many names there were.
+/// What formats 1 to 4 lack: the rows of some names say where the last operation is, and the rows of their histories, whose
+/// keys began with the name, get keys that begin with the place. Gives how many names there were; `None` after the last ones.
 ///
-/// Keys of the earlier history begin with the letters of a name, keys of this one with a height, whose first byte is less.
+/// Both kinds of keys are in one table meanwhile. A name begins with a letter, digit or sign, a place with the first byte of a
+/// height, which is less than any of them.
 fn place_part(tables: &mut Tables<WriteTable<'_>>) -> Result<Option<usize>> {
-    let from = (tables.meta).get(UNPLACED_FROM_KEY, |name| Some(name.to_vec()))?;
+    let from = tables
+        .meta
+        .get(UNPLACED_FROM_KEY, |name| Some(name.to_vec()))?;
     let from = from.unwrap_or_default();
     let names = tables.names.range(&from[..].., PART.0, |name, record| {
         Some((key::read_name(name)?, record.to_vec()))
@@ -144,22 +147,26 @@ fn place_name(tables: &mut Tables<WriteTable<'_>>, name: &Name, record: &[u8]) -
     })?;
     let (mut last, mut key, mut row) = (None, Vec::new(), Vec::new());
     for (place, record) in &rows {
-        place_row(last, record, &mut row);
+        row.clear();
+        NameRow {
+            place: last,
+            record,
+        }
+        .write(&mut row);
         key::name_history(&mut key, *place, name.as_str());
         tables.name_history.put(&key, &mut row)?;
         key::history(&mut key, name.as_str(), place.height, place.vtxindex);
         tables.name_history.remove(&key)?;
         last = Some(*place);
     }
-    place_row(last, record, &mut row);
+    row.clear();
+    NameRow {
+        place: last,
+        record,
+    }
+    .write(&mut row);
     tables.names.put(name.as_str().as_bytes(), &mut row)?;
     Ok(rows.len())
-}
-
-fn place_row(place: Option<Place>, record: &[u8], row: &mut Vec<u8>) {
-    row.clear();
-    place.write(row);
-    row.extend_from_slice(record);
 }
 
 /// What formats 1 to 3 have besides: the texts of some blocks' operations are shortened.

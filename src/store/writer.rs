@@ -290,9 +290,13 @@ impl<'t> Writer<'t> {
                         height,
                         vtxindex: event.vtxindex,
                     };
-                    let before = last.insert(record.name.clone(), Some(place));
-                    write_name_row(before.flatten(), record, &mut self.row);
+                    let before = last.insert(record.name.clone(), Some(place)).flatten();
                     key::name_history(&mut self.key, place, record.name.as_str());
+                    // Nobody could read a list that does not lead back.
+                    if before.is_some_and(|before| before >= place) {
+                        return Err(tables.name_history.stale(height, &self.key));
+                    }
+                    write_name_row(before, record, &mut self.row);
                     tables.name_history.put(&self.key, &mut self.row)?;
                     if let Some(announcement) = announced(record, inventory_index, height) {
                         announcements.push(announcement);
