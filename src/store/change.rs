@@ -132,7 +132,6 @@ pub(super) fn index_names(
             key::behind_hash(key, hash, name.as_str());
         };
         move_entry(&mut tables.name_preorders, preorders, by_preorder)?;
-        index_zonefile(tables, name, before, after)?;
         match (before, after) {
             (None, Some(_)) => {
                 let mut row = name.as_str().as_bytes().to_vec();
@@ -149,6 +148,17 @@ pub(super) fn index_names(
 /// The zone file that a record asks for; a revoked name has none.
 pub(super) fn wanted_zonefile(record: &NameRecord) -> Option<ZonefileHash> {
     record.value_hash.filter(|_| !record.revoked)
+}
+
+/// Notes which zone files names ask for now.
+pub(super) fn index_zonefiles(
+    tables: &mut Tables<WriteTable<'_>>,
+    changes: &BTreeMap<Name, Change<NameRecord>>,
+) -> Result<()> {
+    for (name, Change { before, after }) in changes {
+        index_zonefile(tables, name, before.as_ref(), after.as_ref())?;
+    }
+    Ok(())
 }
 
 /// Notes which zone file a name asks for now. Whether the archive has one that is new here is not known yet.

@@ -45,6 +45,11 @@ pub(super) fn name_history(key: &mut Vec<u8>, place: Place, name: &str) {
     key.extend_from_slice(name.as_bytes());
 }
 
+/// The name in such a key.
+pub(super) fn name_of_history(key: &[u8]) -> Option<Name> {
+    read_name(key.get(8..)?)
+}
+
 /// `id ‖ 0 ‖ height ‖ vtxindex`; up to format 4 names had such keys too.
 pub(super) fn history(key: &mut Vec<u8>, text: &str, height: u32, vtxindex: u32) {
     history_of(key, text);

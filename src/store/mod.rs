@@ -13,6 +13,7 @@ mod database;
 mod error;
 mod identity;
 mod key;
+mod late;
 mod lock;
 mod lookup;
 mod loose;

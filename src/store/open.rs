@@ -14,6 +14,7 @@ use super::codec::{Field as _, read_whole};
 use super::damage::{Damage, Held, SENSELESS, contain};
 use super::error::{OpenError, Result, StoreError};
 use super::identity::ChainIdentity;
+use super::late;
 use super::pages::{CheckedFile, has_sums, make_sums, move_with_sums, remove_with_sums};
 use super::table::{Tables, WriteTable, open_meta};
 use super::upgrade;
@@ -110,7 +111,11 @@ pub(super) fn open_over(
             upgrade::bring_up(database, &damage, format, is_large(path)).map_err(failed)?;
         }
     }
-    let snapshot = StoreSnapshot::of(database, 0, &damage).map_err(failed)?;
+    let mut snapshot = StoreSnapshot::of(database, 0, &damage).map_err(failed)?;
+    if late::is_due(&snapshot.tables).map_err(failed)? {
+        change(database, &damage, late::list).map_err(failed)?;
+        snapshot = StoreSnapshot::of(database, 0, &damage).map_err(failed)?;
+    }
     Ok(Opened {
         database: opened.release(),
         file: Some(file),

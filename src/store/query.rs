@@ -18,7 +18,7 @@ use super::name_row::{NameRow, Place};
 use super::record::{Row, RowKey};
 use super::row::{Announcement, IndexedBlock, StoredOperation};
 use super::table::{AllTables as _, Bytes, Rows};
-use super::view::StateReader;
+use super::view::{StateReader, StoreSnapshot};
 
 /// What an operation made of a name or namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,35 +200,6 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
         })
     }
 
-    /// Every announcement of a zone file hash, oldest first; empty if it is not on the chain.
-    pub fn announcements(&self, hash: &ZonefileHash) -> Result<Vec<Announcement>> {
-        let hashes = &self.tables.announced_hashes;
-        let indexes = hashes.prefixed(hash.as_bytes(), |rest, _| key::number(rest))?;
-        let mut announcements = Vec::with_capacity(indexes.len());
-        for index in indexes {
-            announcements.extend(self.announcement(index)?);
-        }
-        Ok(announcements)
-    }
-
-    /// Whether a zone file hash is on the chain.
-    pub fn is_announced(&self, hash: &ZonefileHash) -> Result<bool> {
-        let (first, last) = (key::announced(hash, 0), key::announced(hash, u32::MAX));
-        let hashes = &self.tables.announced_hashes;
-        let found = hashes.range(&first[..]..=&last[..], 1, |_, _| Some(()))?;
-        Ok(!found.is_empty())
-    }
-
-    /// Whether a name in one of these namespaces announced a zone file hash. No namespace stands for all.
-    pub fn is_announced_in(&self, hash: &ZonefileHash, namespaces: &[NamespaceId]) -> Result<bool> {
-        if namespaces.is_empty() {
-            return self.is_announced(hash);
-        }
-        let announcements = self.announcements(hash)?;
-        let mut names = announcements.iter().map(|announcement| &announcement.name);
-        Ok(names.any(|name| namespaces.iter().any(|id| name.namespace() == id.as_str())))
-    }
-
     /// The announcement with an inventory index.
     pub fn announcement(&self, inventory_index: u32) -> Result<Option<Announcement>> {
         let (announcements, key) = (&self.tables.announcements, key::height(inventory_index));
@@ -299,6 +270,38 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
             }
         }
         Ok(text)
+    }
+}
+
+impl StoreSnapshot {
+    /// Every announcement of a zone file hash, oldest first; empty if it is not on the chain.
+    pub fn announcements(&self, hash: &ZonefileHash) -> Result<Vec<Announcement>> {
+        let hashes = &self.tables.announced_hashes;
+        let indexes = hashes.prefixed(hash.as_bytes(), |rest, _| key::number(rest))?;
+        let late = self.late_announcements()?.get(hash);
+        let mut announcements = Vec::with_capacity(indexes.len());
+        for &index in indexes.iter().chain(late.into_iter().flatten()) {
+            announcements.extend(self.announcement(index)?);
+        }
+        Ok(announcements)
+    }
+
+    /// Whether a zone file hash is on the chain.
+    pub fn is_announced(&self, hash: &ZonefileHash) -> Result<bool> {
+        let (first, last) = (key::announced(hash, 0), key::announced(hash, u32::MAX));
+        let hashes = &self.tables.announced_hashes;
+        let found = hashes.range(&first[..]..=&last[..], 1, |_, _| Some(()))?;
+        Ok(!found.is_empty() || self.late_announcements()?.contains_key(hash))
+    }
+
+    /// Whether a name in one of these namespaces announced a zone file hash. No namespace stands for all.
+    pub fn is_announced_in(&self, hash: &ZonefileHash, namespaces: &[NamespaceId]) -> Result<bool> {
+        if namespaces.is_empty() {
+            return self.is_announced(hash);
+        }
+        let announcements = self.announcements(hash)?;
+        let mut names = announcements.iter().map(|announcement| &announcement.name);
+        Ok(names.any(|name| namespaces.iter().any(|id| name.namespace() == id.as_str())))
     }
 }
 

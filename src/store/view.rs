@@ -4,7 +4,7 @@
 //! share one transaction. It implements [`View`] and [`SnapshotView`]; what people and protocols ask beyond
 //! that (history, operations, announcements) is in [`super::query`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use redb::{Database, ReadableDatabase as _, ReadableTable};
 
@@ -18,6 +18,7 @@ use crate::virtualchain::SnapshotView;
 use super::damage::Damage;
 use super::error::{Result, StoreError};
 use super::key;
+use super::late::{self, LateAnnouncements};
 use super::name_row::NameRow;
 use super::record::{Row, RowKey};
 use super::row::IndexedBlock;
@@ -37,6 +38,8 @@ pub struct StateReader<T> {
     pub(super) tables: Tables<T>,
     pub(super) tip: Option<IndexedBlock>,
     commit: u64,
+    /// Announcements that are not in `announced_hashes` yet, once somebody asked.
+    late: OnceLock<LateAnnouncements>,
 }
 
 impl StoreSnapshot {
@@ -53,6 +56,15 @@ impl StoreSnapshot {
     pub fn commit(&self) -> u64 {
         self.commit
     }
+
+    /// The announcements that are not in `announced_hashes` yet. Takes a while the first time if there are many.
+    pub(super) fn late_announcements(&self) -> Result<&LateAnnouncements> {
+        if let Some(late) = self.late.get() {
+            return Ok(late);
+        }
+        let late = late::announcements(&self.tables)?;
+        Ok(self.late.get_or_init(|| late))
+    }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
@@ -61,6 +73,7 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
             tables,
             tip: None,
             commit: 0,
+            late: OnceLock::new(),
         };
         reader.tip = reader.last_block()?;
         Ok(reader)

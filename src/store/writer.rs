@@ -21,9 +21,10 @@ use crate::virtualchain::{
     BlockOutcome, CandidateBlock, Decision, Located, Sink, VirtualTransaction,
 };
 
-use super::change::{exchange, exchange_names, index_names, index_namespaces};
+use super::change::{exchange, exchange_names, index_names, index_namespaces, index_zonefiles};
 use super::error::{Result, StoreError};
 use super::key;
+use super::late;
 use super::name_row::{Place, write_name_row};
 use super::record::Row as _;
 use super::row::{Announcement, Digest, IndexedBlock, StoredDecision, StoredOperation};
@@ -122,9 +123,8 @@ impl<'t> Writer<'t> {
         if meta.get(SEEDED_KEY, |_| Some(()))?.is_some() {
             return Ok(());
         }
-        let first_block = self.first_block;
         self.attempt(|writer| {
-            writer.change_rows(first_block, genesis, &mut BTreeMap::new(), &mut None)?;
+            writer.write_genesis(genesis)?;
             writer.state.tables.meta.mark(SEEDED_KEY)
         })
     }
@@ -144,9 +144,10 @@ impl<'t> Writer<'t> {
             for table in tables.filter(|table| table.name() != META) {
                 table.clear(..)?;
             }
+            late::forget(&mut writer.state.tables)?;
             writer.state.tip = None;
             writer.has_undone = true;
-            writer.change_rows(writer.first_block, genesis, &mut BTreeMap::new(), &mut None)
+            writer.write_genesis(genesis)
         })
     }
 
@@ -210,10 +211,22 @@ impl<'t> Writer<'t> {
         let height = block.height;
         let changes = &outcome.changes;
         let mut undo = self.may_be_undone(height).then(Vec::new);
+        let is_late = undo.is_none() && height < self.best;
+        match is_late {
+            true => late::put_off(&mut self.state.tables, height)?,
+            false => self.list_late()?,
+        }
         let mut last = last_places(height, &changes.events);
         self.change_rows(height, changes, &mut last, &mut undo)?;
         self.write_undo(height, undo, &changes.events)?;
-        self.write_events(height, &changes.events, last)?;
+        let announcements = self.write_events(height, &changes.events, last)?;
+        if !is_late {
+            let tables = &mut self.state.tables;
+            index_zonefiles(tables, &changes.names)?;
+            index_announcements(tables, &announcements)?;
+        } else if late::is_full(&self.state.tables)? {
+            self.list_late()?;
+        }
         let candidates = self.write_operations(block, &outcome.decisions)?;
         self.write_tip(IndexedBlock {
             height,
@@ -226,8 +239,20 @@ impl<'t> Writer<'t> {
         })
     }
 
-    /// Writes the new state of every changed row and its index entries; the old state goes to `undo`, if it is wanted. `last`
-    /// is as for [`exchange_names`].
+    fn write_genesis(&mut self, genesis: &Changes) -> Result<()> {
+        self.change_rows(self.first_block, genesis, &mut BTreeMap::new(), &mut None)?;
+        index_zonefiles(&mut self.state.tables, &genesis.names)
+    }
+
+    /// Lists the zone files of the blocks before that are not listed. That is news of their names, as if it had come with
+    /// those blocks.
+    fn list_late(&mut self) -> Result<()> {
+        self.names.extend(late::list(&mut self.state.tables)?);
+        Ok(())
+    }
+
+    /// Writes the new state of every changed row and its index entries, but for those of zone files; the old state goes to
+    /// `undo`, if it is wanted. `last` is as for [`exchange_names`].
     fn change_rows(
         &mut self,
         height: u32,
@@ -271,14 +296,14 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// Writes the history rows of the block and the announcements among them. `last` says where the last operation on each name
-    /// stood before the block.
+    /// Writes the history rows of the block and the announcements among them, which it gives. `last` says where the last
+    /// operation on each name stood before the block.
     fn write_events(
         &mut self,
         height: u32,
         events: &[Event],
         mut last: BTreeMap<Name, Option<Place>>,
-    ) -> Result<()> {
+    ) -> Result<Vec<Announcement>> {
         let mut inventory_index = self.next_inventory_index()?;
         let mut announcements = Vec::new();
         let tables = &mut self.state.tables;
@@ -311,7 +336,11 @@ impl<'t> Writer<'t> {
                 }
             }
         }
-        write_announcements(tables, &announcements)
+        tables.announcements.append(&announcements, |it, row| {
+            it.write(row);
+            key::height(it.inventory_index)
+        })?;
+        Ok(announcements)
     }
 
     fn next_inventory_index(&self) -> Result<u32> {
@@ -401,15 +430,10 @@ fn announced(record: &NameRecord, inventory_index: u32, height: u32) -> Option<A
     })
 }
 
-/// Writes the announcements of a block, which follow those before it.
-fn write_announcements(
+fn index_announcements(
     tables: &mut Tables<WriteTable<'_>>,
     announcements: &[Announcement],
 ) -> Result<()> {
-    tables.announcements.append(announcements, |it, row| {
-        it.write(row);
-        key::height(it.inventory_index)
-    })?;
     for it in announcements {
         let key = key::announced(&it.hash, it.inventory_index);
         tables.announced_hashes.mark(&key)?;

@@ -329,7 +329,13 @@ impl World {
             }
         }
         spent.add(&self.connect(run, FAR_BEHIND));
+        spent.add(&self.arrive());
         spent
+    }
+
+    /// An empty block at the tip, for which all that was put off is done.
+    fn arrive(&mut self) -> Spent {
+        self.connect(vec![Vec::new()], 0)
     }
 
     /// Updates, transfers and renews names at random: three, one and one of five.
@@ -341,6 +347,7 @@ impl World {
             let run = starts.iter().map(block).collect();
             spent.add(&self.connect(run, FAR_BEHIND));
         }
+        spent.add(&self.arrive());
         spent
     }
 

@@ -51,6 +51,47 @@ proptest! {
         prop_assert_eq!(single.snapshot().tip(), batched.snapshot().tip());
     }
 
+    /// Far below the best block: what is asked for is there at once, and the indexes that are written late are those of a
+    /// database that writes them with each block, as soon as it can be undone or is opened again.
+    #[test]
+    fn late_indexes_are_those_of_single_blocks(
+        wishes in vec(arbitrary::wish(), 1..9),
+        ended in any::<bool>(),
+    ) {
+        let (_one, single) = scratch();
+        let two = tempfile::tempdir().expect("a scratch directory");
+        let late = open_at(two.path(), StoreOptions::default());
+        let last = FIRST + wishes.len() as u32 - 1;
+        for (height, wish) in (FIRST..).zip(&wishes) {
+            connect_wish(&single, height, wish);
+            let connected: Result<(), StoreError> = late.write(|writer| {
+                writer.expect_best(if ended && height == last { height } else { u32::MAX });
+                Block::of_wish(height, wish, writer.state()).apply(writer)
+            });
+            connected.expect("the block follows");
+            let states = [&single, &late].map(|store| store.snapshot());
+            for hash in wish.names.iter().filter_map(|(record, _)| record.value_hash) {
+                let [found, of_late] = states.each_ref().map(|state| {
+                    (state.announcements(&hash), state.is_announced(&hash))
+                });
+                prop_assert_eq!(of_late.0.expect("readable"), found.0.expect("readable"));
+                prop_assert_eq!(of_late.1.expect("readable"), found.1.expect("readable"));
+            }
+        }
+        let late = match ended {
+            true => late,
+            false => {
+                drop(late);
+                open_at(two.path(), StoreOptions::default())
+            }
+        };
+        let states = [single.snapshot(), late.snapshot()];
+        let [dump, of_late] = states.each_ref().map(|state| state.dump().expect("readable"));
+        prop_assert_eq!(of_late, dump);
+        let [missing, of_late] = states.map(|state| state.missing_zonefiles(None, usize::MAX));
+        prop_assert_eq!(of_late.expect("readable"), missing.expect("readable"));
+    }
+
     /// What was connected is read back as it was.
     #[test]
     fn operations_are_kept_as_they_were(wish in arbitrary::wish()) {

@@ -6,7 +6,7 @@ use super::Writer;
 use crate::bns::changes::Changes;
 use crate::bns::name::Name;
 use crate::bns::view::View as _;
-use crate::store::change::back;
+use crate::store::change::{back, index_zonefiles};
 use crate::store::error::{Result, StoreError};
 use crate::store::key;
 use crate::store::name_row::{NameRow, Place};
@@ -25,6 +25,7 @@ impl Writer<'_> {
         let mut last = self.remove_history(height, &undo.history)?;
         let changes = self.changes_back(undo)?;
         self.change_rows(height, &changes, &mut last, &mut None)?;
+        index_zonefiles(&mut self.state.tables, &changes.names)?;
         self.remove_announcements(height)?;
         let tables = &mut self.state.tables;
         let (first, last) = (key::operation(height, 0), key::operation(height, u32::MAX));
