@@ -11,10 +11,10 @@ use super::codec::write_length;
 use super::error::Result;
 use super::key;
 use super::name_row::{NameRow, Place, write_name_row};
-use super::query::WantedZonefile;
 use super::record::{Row, RowKey as _};
 use super::table::{Rows, Tables, WriteTable};
 use super::undo::{Earlier, write_earlier};
+use super::wanted::{WantedZonefile, wanted_zonefile};
 
 /// Replaces the rows of one table, checks what was there, and notes it in `undo`, if that is wanted.
 pub(super) fn exchange<R: Row>(
@@ -143,11 +143,6 @@ pub(super) fn index_names(
         }
     }
     Ok(())
-}
-
-/// The zone file that a record asks for; a revoked name has none.
-pub(super) fn wanted_zonefile(record: &NameRecord) -> Option<ZonefileHash> {
-    record.value_hash.filter(|_| !record.revoked)
 }
 
 /// Notes which zone files names ask for now.

@@ -14,7 +14,6 @@ use redb::ReadableTable;
 use crate::bns::name::Name;
 use crate::hash::ZonefileHash;
 
-use super::change::wanted_zonefile;
 use super::codec::{Field, Input};
 use super::error::Result;
 use super::key;
@@ -22,6 +21,7 @@ use super::name_row::{NameRow, Place};
 use super::record::Row as _;
 use super::row::Announcement;
 use super::table::{Bytes, Rows, Tables, WriteTable};
+use super::wanted::wanted_zonefile;
 
 /// The row of `meta` that says which blocks are not listed; there is none if all are.
 const UNLISTED_KEY: &[u8] = b"unlisted_from";
@@ -169,13 +169,10 @@ fn changed_zonefiles(tables: &Tables<WriteTable<'_>>, from: u32) -> Result<BTree
         let now = wanted_zonefile(&NameRow::record_of(name.clone(), row)?);
         Some((name, NameRow::read(row)?.place, now))
     })?;
-    let mut asked = BTreeMap::new();
+    let mut asked: BTreeMap<Name, Asked> = BTreeMap::new();
     for (name, before, now) in rows {
         match asked.entry(name) {
-            Entry::Occupied(mut entry) => {
-                let Asked { now: last, .. } = entry.get_mut();
-                *last = now;
-            }
+            Entry::Occupied(entry) => entry.into_mut().now = now,
             Entry::Vacant(entry) => {
                 let before = match before {
                     Some(place) => asked_at(history, place, entry.key())?,

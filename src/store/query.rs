@@ -11,7 +11,6 @@ use crate::bns::record::{NameRecord, NamespaceRecord};
 use crate::bns::view::View as _;
 use crate::hash::ZonefileHash;
 
-use super::change::wanted_zonefile;
 use super::error::Result;
 use super::key;
 use super::name_row::{NameRow, Place};
@@ -19,6 +18,7 @@ use super::record::{Row, RowKey};
 use super::row::{Announcement, IndexedBlock, StoredOperation};
 use super::table::{AllTables as _, Bytes, Rows};
 use super::view::{StateReader, StoreSnapshot};
+use super::wanted::{WantedZonefile, wanted_zonefile};
 
 /// What an operation made of a name or namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,28 +42,10 @@ pub struct Counts {
     pub preorders: u64,
     /// Announced zone files; a hash counts each time.
     pub announcements: u64,
-    /// Names whose current records ask for a zone file.
+    /// Names whose current records ask for a zone file. In a bulk sync this and the next are numbers of some blocks ago.
     pub zonefiles: u64,
     /// Those of them whose zone file the archive is not known to have.
     pub missing_zonefiles: u64,
-}
-
-/// A zone file that a name's current record asks for.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub struct WantedZonefile {
-    /// The name.
-    #[schema(value_type = String)]
-    pub name: Name,
-    /// Its zone file's hash.
-    #[schema(value_type = String)]
-    pub hash: ZonefileHash,
-}
-
-impl WantedZonefile {
-    /// Its key in the tables of zone files.
-    pub(super) fn key(&self) -> Vec<u8> {
-        [self.hash.as_bytes(), self.name.as_str().as_bytes()].concat()
-    }
 }
 
 impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
@@ -215,7 +197,8 @@ impl<T: ReadableTable<Bytes, Bytes>> StateReader<T> {
     }
 
     /// At most `limit` of the zone files that current records ask for, by hash and name, those behind `after`. Revoked names
-    /// ask for none; names that have expired do: when a name expires is the rules' business.
+    /// ask for none; names that have expired do: when a name expires is the rules' business. In a bulk sync the rows are those
+    /// of some blocks ago.
     pub fn wanted_zonefiles(
         &self,
         after: Option<&WantedZonefile>,

@@ -211,6 +211,7 @@ impl<'t> Writer<'t> {
         let height = block.height;
         let changes = &outcome.changes;
         let mut undo = self.may_be_undone(height).then(Vec::new);
+        // Not at the tip: who follows the chain, and who compares two databases, finds nothing late.
         let is_late = undo.is_none() && height < self.best;
         match is_late {
             true => late::put_off(&mut self.state.tables, height)?,
