@@ -6,14 +6,12 @@
 //! somebody may put files into the archive or take them away. However many names there are, a look touches few rows and
 //! files.
 
-use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use serde::{Deserialize, Serialize};
 
 use super::name_store::NameStore;
 use super::view::NamesError;
-use crate::hash::ZonefileHash;
 use crate::store::{StoreError, StoreSnapshot, WantedZonefile};
 
 /// How many files are looked at in turn, beside those that are news.
@@ -70,7 +68,7 @@ impl NameStore {
 
     /// Whether it came to the end.
     fn compare_all(&self, go_on: &mut impl FnMut() -> bool) -> Result<bool, NamesError> {
-        let listed: HashSet<ZonefileHash> = self.archive.list(&mut *go_on)?.into_iter().collect();
+        let listed = self.archive.list(&mut *go_on)?; // in order
         let mut after = None;
         while go_on() {
             let snapshot = self.store.snapshot();
@@ -81,7 +79,8 @@ impl NameStore {
             after = rows.last().cloned();
             let mut differing = Vec::new();
             for row in rows {
-                if listed.contains(&row.hash) == snapshot.is_missing(&row)? {
+                let is_listed = listed.binary_search(&row.hash).is_ok();
+                if is_listed == snapshot.is_missing(&row)? {
                     differing.push(row);
                 }
             }
