@@ -1,6 +1,7 @@
 //! The rows as the store has them: read once, then followed block by block, reorganisations included.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use super::rows::Rows;
 use crate::bns::name::NamespaceId;
@@ -29,12 +30,12 @@ struct Mark {
 }
 
 /// What changed.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Followed {
     /// Hashes of rows that a reorganisation took back.
     pub gone: Vec<ZonefileHash>,
-    /// Hashes of new rows; some may be in both.
-    pub new: Vec<ZonefileHash>,
+    /// The new rows; some may have hashes that are gone.
+    pub new: RangeInclusive<u32>,
 }
 
 impl Ledger {
@@ -64,10 +65,7 @@ impl Ledger {
         is_here: impl Fn(&ZonefileHash) -> bool,
     ) -> Result<Followed, StoreError> {
         let kept = self.common(snapshot)?;
-        let mut followed = Followed {
-            gone: self.rows.truncate(kept),
-            new: Vec::new(),
-        };
+        let gone = self.rows.truncate(kept);
         loop {
             let next = self.rows.len() + 1;
             let announced = snapshot.announced_from(next, STEP)?;
@@ -76,7 +74,6 @@ impl Ledger {
                 let hash = announcement.hash;
                 let is_here = self.rows.is_present(&hash) || is_here(&hash);
                 self.rows.push(hash, is_wanted, is_here);
-                followed.new.push(hash);
             }
             if announced.len() < STEP {
                 break;
@@ -85,7 +82,10 @@ impl Ledger {
         if let Some(tip) = snapshot.tip() {
             self.mark(tip);
         }
-        Ok(followed)
+        Ok(Followed {
+            gone,
+            new: kept + 1..=self.rows.len(),
+        })
     }
 
     /// How many rows are of blocks that are still on the chain.

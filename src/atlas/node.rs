@@ -10,7 +10,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::{block_in_place, spawn_blocking};
+use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use super::calls::{Caller, Ended};
@@ -138,7 +138,7 @@ impl Node {
 
     /// Works until it is told to stop.
     pub async fn run(mut self) {
-        self.begin().await;
+        self.begin();
         loop {
             let now = self.now();
             let due = self.schedule.next().unwrap_or(now + LOOK);
@@ -163,19 +163,14 @@ impl Node {
     }
 
     /// Reads the archive, the chain and the peers of the last run.
-    async fn begin(&mut self) {
+    fn begin(&mut self) {
         let archive = Arc::clone(&self.caller.names.archive);
-        let shared = Arc::clone(&self.shared);
-        let listed = spawn_blocking(move || archive.list(|| !shared.signals.is_stopped())).await;
-        let here: HashSet<ZonefileHash> = match listed {
-            Ok(Ok(hashes)) => hashes.into_iter().collect(),
-            Ok(Err(error)) => {
-                tracing::warn!("{error}");
-                HashSet::new()
-            }
-            Err(_) => HashSet::new(), // the runtime ends
-        };
-        self.follow(|_, hash| here.contains(hash));
+        let go_on = || !self.shared.signals.is_stopped();
+        let listing = block_in_place(|| archive.listing(go_on));
+        if let Err(error) = &listing {
+            tracing::warn!("{error}");
+        }
+        self.follow(|_, hash| listing.as_ref().is_ok_and(|listing| listing.has(hash)));
         self.has_begun = !self.is_behind;
         match block_in_place(|| self.caller.offchain.remembered()) {
             Ok(peers) => self.remember_all(peers),
@@ -350,11 +345,19 @@ impl Node {
         };
         self.show_inventory();
         self.handle(Event::Rows(self.ledger.rows().len()));
-        let changed: HashSet<ZonefileHash> =
-            followed.gone.iter().chain(&followed.new).copied().collect();
-        let new: HashSet<ZonefileHash> = followed.new.into_iter().collect();
-        for hash in changed {
-            self.announce(hash, new.contains(&hash));
+        let gone: HashSet<ZonefileHash> = followed.gone.into_iter().collect();
+        for hash in gone {
+            let newest = self.ledger.rows().newest(&hash);
+            if !newest.is_some_and(|number| followed.new.contains(&number)) {
+                self.announce(hash, false);
+            }
+        }
+        for number in followed.new {
+            let rows = self.ledger.rows();
+            let hash = rows.hash(number);
+            if let Some(hash) = hash.filter(|hash| rows.newest(hash) == Some(number)) {
+                self.announce(hash, true);
+            }
         }
     }
 

@@ -419,7 +419,7 @@ pub const KEYS: &[Key] = &[
         "names.index-max",
         Shape::Number,
         Effect::Restart,
-        "Up to how many names of the chain are kept in memory, in about 63 bytes each, so that a first question needs no database; 0 for none.",
+        "Up to how many names of the chain are kept in memory, in about 55 bytes each, so that a first question needs no database; 0 for none.",
     ),
     key(
         "zonefiles.folders",

@@ -68,7 +68,7 @@ impl NameStore {
 
     /// Whether it came to the end.
     fn compare_all(&self, go_on: &mut impl FnMut() -> bool) -> Result<bool, NamesError> {
-        let listed = self.archive.list(&mut *go_on)?; // in order
+        let listing = self.archive.listing(&mut *go_on)?;
         let mut after = None;
         while go_on() {
             let snapshot = self.store.snapshot();
@@ -79,8 +79,7 @@ impl NameStore {
             after = rows.last().cloned();
             let mut differing = Vec::new();
             for row in rows {
-                let is_listed = listed.binary_search(&row.hash).is_ok();
-                if is_listed == snapshot.is_missing(&row)? {
+                if listing.has(&row.hash) == snapshot.is_missing(&row)? {
                     differing.push(row);
                 }
             }

@@ -5,20 +5,25 @@
 //! that happens to some pair of a billion names with a probability of 10^-21. So the name itself is not kept.
 //!
 //! The first bits of the hash choose a bucket, and the entries of a bucket are in the order of their hashes, which are
-//! spread evenly: a guess where one stands is a few entries off. An entry takes 56 bytes and a bucket has room for an
-//! eighth more of them, so a name takes at most 63 bytes. Each bucket has a lock of its own, which is held for less than
+//! spread evenly: a guess where one stands is a few entries off. An entry takes 49 bytes and a bucket has room for at most an
+//! eighth more of them, so a name takes at most 56 bytes. Each bucket has a lock of its own, which is held for less than
 //! it takes to move a bucket's entries by one.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::bns::life::Life;
+use crate::hash::ZonefileHash;
 use crate::store::Standing;
 
 /// Bits of a hash that choose the bucket: 244 entries in each at a million names, which a new one moves in some hundred nanoseconds.
 const BUCKET_BITS: u32 = 12;
-/// Room that a bucket gets when it is full, as a part of its entries.
+/// Room that a bucket gets when it is full, as a part of its entries, and at most at first.
 const GROWTH: usize = 8;
+/// Standard deviations of the number of entries in a bucket for which there is room at first: few buckets have to grow while they
+/// are filled.
+const DEVIATIONS: usize = 3;
 
 /// The entries of all names.
 pub(super) struct Entries {
@@ -27,12 +32,22 @@ pub(super) struct Entries {
     count: AtomicU64,
 }
 
-/// What is kept of a name: its hash as big-endian bytes, and how it stands.
+/// What is kept of a name: its hash as big-endian bytes, and how it stands. All fields are bytes, so that none are lost between
+/// them.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     hash: [u8; 16],
-    standing: Standing,
+    height: [u8; 4],
+    first_registered: [u8; 4],
+    last_renewed: [u8; 4],
+    /// [`REVOKED`] and [`HAS_ZONEFILE`].
+    flags: u8,
+    zonefile: [u8; 20],
 }
+
+/// Bits of an entry's flags.
+const REVOKED: u8 = 1;
+const HAS_ZONEFILE: u8 = 2;
 
 /// The hash of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,8 +66,39 @@ impl NameKey {
 }
 
 impl Entry {
+    fn new(key: NameKey, standing: Standing) -> Self {
+        let Standing {
+            height,
+            life,
+            zonefile,
+        } = standing;
+        let revoked = if life.revoked { REVOKED } else { 0 };
+        let has_zonefile = zonefile.map_or(0, |_| HAS_ZONEFILE);
+        Self {
+            hash: key.0.to_be_bytes(),
+            height: height.to_ne_bytes(),
+            first_registered: life.first_registered.to_ne_bytes(),
+            last_renewed: life.last_renewed.to_ne_bytes(),
+            flags: revoked | has_zonefile,
+            zonefile: zonefile.map_or([0; 20], |hash| hash.0),
+        }
+    }
+
     fn key(&self) -> NameKey {
         NameKey(u128::from_be_bytes(self.hash))
+    }
+
+    fn standing(&self) -> Standing {
+        let has_zonefile = self.flags & HAS_ZONEFILE != 0;
+        Standing {
+            height: u32::from_ne_bytes(self.height),
+            life: Life {
+                first_registered: u32::from_ne_bytes(self.first_registered),
+                last_renewed: u32::from_ne_bytes(self.last_renewed),
+                revoked: self.flags & REVOKED != 0,
+            },
+            zonefile: has_zonefile.then_some(ZonefileHash(self.zonefile)),
+        }
     }
 }
 
@@ -60,7 +106,7 @@ impl Entries {
     /// No entries, with new random keys and room for so many: buckets that grow one by one leave holes in the memory.
     pub(super) fn with_room(count: u64) -> Self {
         let mean = usize::try_from(count >> BUCKET_BITS).unwrap_or(usize::MAX);
-        let room = mean.saturating_add(mean / GROWTH);
+        let room = mean.saturating_add((mean / GROWTH).min(DEVIATIONS * mean.isqrt()));
         Self {
             keys: RandomState::new(),
             buckets: (0..1 << BUCKET_BITS)
@@ -92,7 +138,7 @@ impl Entries {
     pub(super) fn get(&self, key: NameKey) -> Option<Standing> {
         let bucket = read(self.buckets.get(key.bucket())?);
         let place = find(&bucket, key).ok()?;
-        bucket.get(place).map(|entry| entry.standing)
+        bucket.get(place).map(Entry::standing)
     }
 
     /// Puts a name in, over what is known of it, or takes it out.
@@ -102,7 +148,7 @@ impl Entries {
         };
         let mut bucket = write(bucket);
         match (find(&bucket, key), standing) {
-            (Ok(place), Some(standing)) => bucket[place].standing = standing,
+            (Ok(place), Some(standing)) => bucket[place] = Entry::new(key, standing),
             (Ok(place), None) => {
                 bucket.remove(place);
                 self.count.fetch_sub(1, Ordering::Relaxed);
@@ -133,13 +179,6 @@ impl Entries {
             let bucket = bucket.get_mut().unwrap_or_else(PoisonError::into_inner);
             bucket.sort_unstable_by_key(Entry::key);
         }
-    }
-}
-
-impl Entry {
-    fn new(key: NameKey, standing: Standing) -> Self {
-        let hash = key.0.to_be_bytes();
-        Self { hash, standing }
     }
 }
 
@@ -183,29 +222,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::bns::life::Life;
 
-    fn standing(height: u32) -> Standing {
+    /// One of its own for each number.
+    fn standing(number: u32) -> Standing {
+        let zonefile = ZonefileHash::of(&number.to_be_bytes());
         Standing {
-            height,
+            height: number,
             life: Life {
-                first_registered: height,
-                last_renewed: height,
-                revoked: false,
+                first_registered: number / 2,
+                last_renewed: number / 3,
+                revoked: number.is_multiple_of(5),
             },
-            zonefile: None,
+            zonefile: (!number.is_multiple_of(7)).then_some(zonefile),
         }
     }
 
     #[test]
     fn an_entry_takes_what_the_head_says() {
-        assert_eq!(size_of::<Entry>(), 56);
+        assert_eq!(size_of::<Entry>(), 49);
         let mut entries = Entries::with_room(0);
         for number in 0u32..100_000 {
             entries.push(entries.key(&number.to_be_bytes()), standing(number));
         }
         let a_name = entries.bytes() as f64 / 100_000.0;
-        assert!(a_name < 66.0, "{a_name} bytes a name"); // 41 bytes of each bucket among them
+        assert!(a_name < 58.0, "{a_name} bytes a name"); // 41 bytes of each bucket among them
     }
 
     #[test]
@@ -239,8 +279,7 @@ mod tests {
                 prop_assert_eq!(entries.count(), expected.len() as u64);
             }
             for key in (0..40).chain(u128::MAX - 40..=u128::MAX) {
-                let found = entries.get(NameKey(key)).map(|standing| standing.height);
-                prop_assert_eq!(found, expected.get(&key).copied());
+                prop_assert_eq!(entries.get(NameKey(key)), expected.get(&key).copied().map(standing));
             }
         }
     }

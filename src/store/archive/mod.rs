@@ -64,6 +64,20 @@ enum Kept {
     OwnFile,
 }
 
+/// Which files there are: those with files of their own when it was made, and those in segments.
+pub struct Listing<'a> {
+    /// In order.
+    loose: Vec<ZonefileHash>,
+    segments: &'a Segments,
+}
+
+impl Listing<'_> {
+    /// Whether the file of a hash is there. It is not read: it may be wrong.
+    pub fn has(&self, hash: &ZonefileHash) -> bool {
+        self.loose.binary_search(hash).is_ok() || self.segments.has(hash)
+    }
+}
+
 impl Archive {
     /// Opens the archive in `directory`, creates it where it is missing, and removes what a crash left half
     /// written. At most one process may write to an archive.
@@ -147,14 +161,7 @@ impl Archive {
     /// The hashes of the files that are there, in order, until `go_on`, which is asked at every directory, says no. No file is
     /// read: one of them may be wrong. Files with other names or sizes than zone files have are passed over.
     pub fn list(&self, mut go_on: impl FnMut() -> bool) -> Result<Vec<ZonefileHash>, ArchiveError> {
-        let mut loose = Vec::new();
-        for directory in self.loose.directories() {
-            if !go_on() {
-                return Ok(loose);
-            }
-            loose.extend(self.loose.hashes(&directory?)?);
-        }
-        self.soundness.note_listed(&loose);
+        let loose = self.list_loose(&mut go_on)?;
         if !go_on() {
             return Ok(loose);
         }
@@ -163,6 +170,29 @@ impl Archive {
         hashes.sort_unstable();
         hashes.dedup();
         Ok(hashes)
+    }
+
+    /// The same to ask for single hashes, without a copy of all of them.
+    pub fn listing(&self, go_on: impl FnMut() -> bool) -> Result<Listing<'_>, ArchiveError> {
+        let mut loose = self.list_loose(go_on)?;
+        loose.sort_unstable();
+        let segments = &self.segments;
+        Ok(Listing { loose, segments })
+    }
+
+    fn list_loose(
+        &self,
+        mut go_on: impl FnMut() -> bool,
+    ) -> Result<Vec<ZonefileHash>, ArchiveError> {
+        let mut loose = Vec::new();
+        for directory in self.loose.directories() {
+            if !go_on() {
+                return Ok(loose);
+            }
+            loose.extend(self.loose.hashes(&directory?)?);
+        }
+        self.soundness.note_listed(&loose);
+        Ok(loose)
     }
 
     /// Whether a directory at its top was made or removed since this was asked the last time; a removal may have taken many files.
@@ -418,6 +448,9 @@ mod tests {
         there.push(late);
         there.sort_unstable();
         assert_eq!(archive.list(|| true).expect("readable"), there);
+        let listing = archive.listing(|| true).expect("readable");
+        assert!(there.iter().all(|hash| listing.has(hash)));
+        assert!(!listing.has(&ZonefileHash([7; 20])));
         assert!(archive.list(|| false).expect("readable").is_empty());
     }
 

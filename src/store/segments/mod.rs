@@ -150,7 +150,7 @@ impl Segments {
 
     /// Whether there is a record with this hash. Nothing is read: it may be wrong.
     pub fn has(&self, hash: &ZonefileHash) -> bool {
-        self.find(hash).is_some()
+        newest(&self.held(), hash).is_some()
     }
 
     /// Whether the record of this hash was cut by somebody, be it in its compiled form alone: the next start would cut off the rest.

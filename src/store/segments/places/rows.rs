@@ -1,4 +1,7 @@
 //! Rows of a table: a hash, where its record begins and how long that is, sorted by hash.
+//!
+//! The first bits of a hash say between which rows it stands, so that a row is found in two or three lines of memory, however many
+//! there are. Whoever makes hashes with like beginnings makes that worse; what is left is a bisection then.
 
 use std::collections::BTreeMap;
 
@@ -16,8 +19,8 @@ const HASH: usize = 20;
 const ROW: usize = HASH + 8;
 /// Bytes behind the rows: mark, end, live bytes, CRC-32.
 const END: usize = 28;
-/// Places that are guessed before the last steps to a row, which are short then.
-const GUESSES: usize = 3;
+/// Rows with the same first bits: so many, or up to twice as many.
+const ROWS_A_START: usize = 16;
 
 /// A record in its segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,23 +45,44 @@ impl Place {
     }
 }
 
-/// Sorted rows, as bytes.
-#[derive(Debug, Default)]
-pub struct Rows(Vec<u8>);
+/// Sorted rows.
+#[derive(Debug)]
+pub struct Rows {
+    bytes: Vec<u8>,
+    /// How many of the first bits of a hash are looked at.
+    bits: u32,
+    /// For each value of these bits the first row that has it, or else the first one behind; then the number of rows.
+    starts: Vec<u32>,
+}
 
-/// Where a row has to be: those before `low` are before it, those from `high` on are it or behind it.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    low: usize,
-    high: usize,
-    /// The beginnings of the hashes there.
-    low_key: u64,
-    high_key: u64,
+impl Default for Rows {
+    fn default() -> Self {
+        Self::of(Vec::new())
+    }
 }
 
 impl Rows {
+    /// Rows as they stand in a table.
+    fn of(bytes: Vec<u8>) -> Self {
+        let count = bytes.len() / ROW;
+        let bits = (count / ROWS_A_START).checked_ilog2().unwrap_or(0);
+        let mut starts = Vec::with_capacity((1 << bits) + 1);
+        for (number, row) in (0..).zip(bytes.chunks_exact(ROW)) {
+            let beginning = first_bits(row, bits);
+            if starts.len() <= beginning {
+                starts.resize(beginning + 1, number);
+            }
+        }
+        starts.resize((1 << bits) + 1, count as u32); // places have 32 bits, so there are fewer rows
+        Self {
+            bytes,
+            bits,
+            starts,
+        }
+    }
+
     pub fn count(&self) -> usize {
-        self.0.len() / ROW
+        self.bytes.len() / ROW
     }
 
     pub fn place(&self, number: usize) -> Place {
@@ -71,17 +95,13 @@ impl Rows {
     pub fn put(&mut self, number: usize, place: Place) {
         let start = number * ROW + HASH;
         let [at, size] = [place.at, place.size].map(u32::to_be_bytes);
-        self.0[start..start + 4].copy_from_slice(&at);
-        self.0[start + 4..start + 8].copy_from_slice(&size);
+        self.bytes[start..start + 4].copy_from_slice(&at);
+        self.bytes[start + 4..start + 8].copy_from_slice(&size);
     }
 
     /// The number of the row with a hash, or of the first one behind it.
-    ///
-    /// Hashes are spread evenly, so a guess by proportion comes within some hundred rows of millions, a third one next to it. Whoever
-    /// makes hashes with like beginnings makes guesses worse; the steps after them double, so that all of it stays a bisection.
     pub fn find(&self, wanted: &ZonefileHash) -> Result<usize, usize> {
-        let span = self.near(wanted);
-        let (mut low, mut high) = (span.low, span.high);
+        let (mut low, mut high) = self.near(wanted);
         while low < high {
             let middle = low + (high - low) / 2;
             match self.is_before(middle, wanted) {
@@ -95,45 +115,36 @@ impl Rows {
         }
     }
 
-    /// A short span in which a row has to be.
-    fn near(&self, wanted: &ZonefileHash) -> Span {
-        let mut span = Span {
-            low: 0,
-            high: self.count(),
-            low_key: 0,
-            high_key: u64::MAX,
+    /// A short span at whose end or in which a row has to be, found by steps from a guess by proportion that double.
+    fn near(&self, wanted: &ZonefileHash) -> (usize, usize) {
+        let beginning = first_bits(&wanted.0, self.bits);
+        let start = |beginning: usize| {
+            self.starts
+                .get(beginning)
+                .map_or(0, |start| *start as usize)
         };
-        let key = key(&wanted.0);
-        let mut is_behind = false;
-        for _ in 0..GUESSES {
-            if span.low == span.high {
-                return span;
+        let (mut low, mut high) = (start(beginning), start(beginning + 1));
+        let part = (key(&wanted.0) << self.bits) >> 32; // of 2^32
+        let mut next = low + ((part * (high - low) as u64) >> 32) as usize;
+        let mut is_behind = None;
+        let mut step = 1;
+        while low < high {
+            let is_before = self.is_before(next, wanted);
+            match is_before {
+                true => low = next + 1,
+                false => high = next,
             }
-            let guess = span.guess(key);
-            is_behind = self.narrow(&mut span, guess, wanted);
-        }
-        let mut step = 4;
-        while span.high - span.low > step {
-            let next = match is_behind {
-                true => span.low + step - 1,
-                false => span.high - step,
-            };
-            if self.narrow(&mut span, next, wanted) != is_behind {
+            if is_behind.is_some_and(|is_behind| is_behind != is_before) || high - low <= step {
                 break;
             }
+            next = match is_before {
+                true => low + step - 1,
+                false => high - step,
+            };
+            is_behind = Some(is_before);
             step *= 2;
         }
-        span
-    }
-
-    /// Looks at a row of a span; says whether what is wanted is behind it.
-    fn narrow(&self, span: &mut Span, number: usize, wanted: &ZonefileHash) -> bool {
-        let is_behind = self.is_before(number, wanted);
-        match is_behind {
-            true => (span.low, span.low_key) = (number + 1, key(self.hash(number))),
-            false => (span.high, span.high_key) = (number, key(self.hash(number))),
-        }
-        is_behind
+        (low, high)
     }
 
     fn is_before(&self, number: usize, wanted: &ZonefileHash) -> bool {
@@ -153,36 +164,36 @@ impl Rows {
     /// These rows and others, without the `dropped` ones.
     pub fn merged(&self, others: &BTreeMap<ZonefileHash, Place>, dropped: usize) -> Self {
         let count = self.count().saturating_sub(dropped) + others.len();
-        let mut merged = Self(Vec::with_capacity(count * ROW));
+        let mut merged = Vec::with_capacity(count * ROW);
         let mut next = 0;
         for (hash, place) in others {
             let end = self.find(hash).unwrap_or_else(|number| number).max(next);
-            merged.extend(self, next..end);
+            self.copy(next..end, &mut merged);
             next = end;
-            hash.write(&mut merged.0);
-            place.at.write(&mut merged.0);
-            place.size.write(&mut merged.0);
+            hash.write(&mut merged);
+            place.at.write(&mut merged);
+            place.size.write(&mut merged);
         }
-        merged.extend(self, next..self.count());
-        merged
+        self.copy(next..self.count(), &mut merged);
+        Self::of(merged)
     }
 
-    /// Appends rows of others that are not dropped.
-    fn extend(&mut self, others: &Self, numbers: std::ops::Range<usize>) {
+    /// Appends rows that are not dropped to others.
+    fn copy(&self, numbers: std::ops::Range<usize>, others: &mut Vec<u8>) {
         let mut from = numbers.start;
         for number in numbers.clone() {
-            if others.place(number).is_dropped() {
-                self.0.extend(others.bytes(from..number));
+            if self.place(number).is_dropped() {
+                others.extend(self.bytes(from..number));
                 from = number + 1;
             }
         }
-        self.0.extend(others.bytes(from..numbers.end));
+        others.extend(self.bytes(from..numbers.end));
     }
 
     /// A table of these rows, for a segment of which `end` bytes are noted, `live` of them of live records.
     pub fn table(&self, end: u64, live: u64) -> Vec<u8> {
-        let mut table = Vec::with_capacity(self.0.len() + END);
-        table.extend(&self.0);
+        let mut table = Vec::with_capacity(self.bytes.len() + END);
+        table.extend(&self.bytes);
         MARK.write(&mut table);
         end.write(&mut table);
         live.write(&mut table);
@@ -203,7 +214,7 @@ impl Rows {
         let is_one = <[u8; 8]>::read(&mut input)? == MARK;
         let (end, live) = (u64::read(&mut input)?, u64::read(&mut input)?);
         table.truncate(rows);
-        is_one.then_some((Self(table), end, live))
+        is_one.then(|| (Self::of(table), end, live))
     }
 
     fn row(&self, number: usize) -> &[u8] {
@@ -215,19 +226,13 @@ impl Rows {
     }
 
     fn bytes(&self, numbers: std::ops::Range<usize>) -> &[u8] {
-        &self.0[numbers.start * ROW..numbers.end * ROW]
+        &self.bytes[numbers.start * ROW..numbers.end * ROW]
     }
 }
 
-impl Span {
-    /// The row that a key is at, by proportion.
-    fn guess(&self, key: u64) -> usize {
-        let part = key.saturating_sub(self.low_key) as f64;
-        let whole = self.high_key.saturating_sub(self.low_key) as f64;
-        let rows = (self.high - self.low) as f64;
-        let guess = self.low + (rows * part / whole.max(1.0)) as usize;
-        guess.clamp(self.low, self.high - 1)
-    }
+/// The first bits of a hash as a number.
+fn first_bits(hash: &[u8], bits: u32) -> usize {
+    key(hash).checked_shr(u64::BITS - bits).unwrap_or(0) as usize
 }
 
 /// The beginning of a hash as a number.
@@ -292,7 +297,7 @@ mod tests {
             wanted in hash(),
         ) {
             let whole = bytes.len() / ROW * ROW;
-            let mut rows = Rows(bytes[..whole].to_vec());
+            let mut rows = Rows::of(bytes[..whole].to_vec());
             let (Ok(number) | Err(number)) = rows.find(&wanted);
             prop_assert!(number <= rows.count());
             let others = [wanted, ZonefileHash([0; 20]), ZonefileHash([99; 20])];
