@@ -26,7 +26,7 @@ OUTPUT = """Statistics:
 
 
 def cell(cpu, qps=100_000.0):
-    return {"qps": qps, "cpu_us": cpu, "p50_us": 50.0, "p99_us": 99.0, "memory_mb": 12.0, "lost": 0, "failed": 0}
+    return {"qps": qps, "cpu_us": cpu, "p50_us": 50.0, "p99_us": 99.0, "memory_mb": 12.0, "file_mb": 3.0, "lost": 0, "failed": 0}
 
 
 def result(busy=""):
@@ -81,7 +81,9 @@ class Measure(unittest.TestCase):
         try:
             measure.settled(child.pid, 20)
             self.assertGreater(measure.cpu_seconds(child.pid), 0.01)
-            self.assertGreater(measure.memory_mb(child.pid), 0)
+            memory = measure.memory(child.pid)
+            self.assertGreater(memory["memory_mb"], 0)
+            self.assertGreater(memory["file_mb"], 0)
         finally:
             child.stdin.close()
             child.wait()

@@ -58,16 +58,19 @@ def cpu_seconds(session):
     return sum(stat(pid) or 0 for pid in session_pids(session))
 
 
-def memory_mb(session):
-    """Resident memory of a server in MB; pages that its processes share count once (Pss)."""
-    total = 0
+def memory(session):
+    """Resident memory of a server in MB: its own ("memory_mb"), and what it has of files ("file_mb"), which the kernel
+    takes back when others need it. Pages that its processes share count once (Pss)."""
+    own = files = 0
     for pid in session_pids(session):
         try:
             with open(f"/proc/{pid}/smaps_rollup") as file:
-                total += int(re.search(r"^Pss:\s+(\d+)", file.read(), re.M)[1])
-        except (OSError, TypeError):
+                parts = {key: int(kb) for key, kb in re.findall(r"^(Pss\w*):\s+(\d+)", file.read(), re.M)}
+        except OSError:
             continue
-    return total * 1024 / 1e6
+        own += parts.get("Pss_Anon", 0) + parts.get("Pss_Shmem", 0)
+        files += parts.get("Pss_File", 0)
+    return {"memory_mb": own * 1024 / 1e6, "file_mb": files * 1024 / 1e6}
 
 
 def dnsperf(port, queries, mode, *options, cpus=None):
@@ -152,6 +155,15 @@ def drop_pages(directory):
             with open(os.path.join(folder, name), "rb") as file:
                 os.fsync(file.fileno())  # only what is on the disk is forgotten
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def fetch_pages(directory):
+    """Has the kernel keep the files in a directory in memory."""
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                while file.read(1 << 20):
+                    pass
 
 
 def median_of(rounds):
