@@ -115,7 +115,8 @@ impl Rows {
         }
     }
 
-    /// A short span at whose end or in which a row has to be, found by steps from a guess by proportion that double.
+    /// A short span that holds a row, or stands right before it. Steps lead there from a guess by proportion, each twice as long as
+    /// the one before.
     fn near(&self, wanted: &ZonefileHash) -> (usize, usize) {
         let beginning = first_bits(&wanted.0, self.bits);
         let start = |beginning: usize| {
