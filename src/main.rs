@@ -6,11 +6,6 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use bnsd::cli::Cli;
-use mimalloc::MiMalloc;
-
-/// A sixth faster than glibc's at indexing blocks (`cargo bench --bench engine`), for 3 MB more at 100,000 names.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match Cli::of_process().run() {

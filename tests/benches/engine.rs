@@ -15,12 +15,7 @@ use bnsd::bns::Name;
 use bnsd::virtualchain::VirtualTransaction;
 use database::Database;
 use generated::{Generated, NAMES_PER_OWNER, Owner};
-use mimalloc::MiMalloc;
 use processor::processor_time;
-
-/// That of the program.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Operations of a block: about what fits if a block holds little else.
 const PER_BLOCK: usize = 1_000;

@@ -43,13 +43,8 @@ mod processor;
 #[path = "../common/random.rs"]
 mod random;
 
-use mimalloc::MiMalloc;
 use processor::processor_time;
 use random::Random;
-
-/// That of the program.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Operations of a block.
 const BLOCK: usize = 1_000;
